@@ -1,0 +1,63 @@
+// Policies: what a relying party accepts of genuine evidence (RFC 9334 appraisal policy). Pure.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attestation/verdict.h"
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace attestry::attestation {
+
+/// One approved identity: every listed claim must equal one of its values.
+struct IdentityRule {
+  std::string name;                                         ///< for people: "web 1.4.2"
+  std::vector<std::pair<std::string, std::vector<std::string>>> claims;  ///< claim name -> allowed values, lower-case hex
+};
+
+/// The parsed policy document. JSON, `{"format":1, …}`; docs/reference/policy.md is its reference; unknown members are
+/// refused with a suggestion. Members: name, platforms[], tcb{accept[], allow_advisories[]?, min_evaluation_number?},
+/// debug, migratable, service_td, require{sept_ve_disable}, identities[], max_collateral_staleness_seconds.
+class Policy {
+ public:
+  static base::Result<Policy> parse(std::string_view json);
+  /// Cryptography, collateral and no debug; any TCB status but Revoked.
+  static const Policy& genuine();
+  /// genuine, and TCB UpToDate or SWHardeningNeeded, no MIGRATABLE, no service TD, no reserved attribute bits.
+  static const Policy& standard();
+  /// By name ("genuine", "default") or nullptr.
+  static const Policy* builtin(std::string_view name);
+
+  const std::string& name() const noexcept { return name_; }
+  /// The document as given (built-in ones have one too), and its SHA-256.
+  const std::string& document() const noexcept { return document_; }
+  const base::Digest32& sha256() const noexcept { return sha256_; }
+  const std::vector<IdentityRule>& identities() const noexcept { return identities_; }
+
+ private:
+  friend void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data);
+  Policy() = default;
+  std::string name_;
+  std::string document_;
+  base::Digest32 sha256_{};
+  std::vector<std::string> platforms_;
+  std::vector<std::string> accept_tcb_;
+  std::optional<std::vector<std::string>> allow_advisories_;
+  std::optional<std::uint32_t> min_evaluation_number_;
+  bool allow_debug_ = false;
+  bool allow_migratable_ = false;
+  bool allow_service_td_ = false;
+  bool allow_reserved_attributes_ = false;
+  bool require_sept_ve_disable_ = false;
+  bool require_identity_ = false;      ///< true when the document has `identities`
+  std::vector<IdentityRule> identities_;
+  std::optional<std::int64_t> max_staleness_seconds_;
+};
+
+/// Adds the policy.* checks to the verdict and sets its outcome and policy_sha256. `expected_report_data`: what
+/// --report-data asks for.
+void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data = {});
+
+}  // namespace attestry::attestation

@@ -1,0 +1,48 @@
+#include "base/result.h"
+
+namespace attestry::base {
+namespace {
+
+struct CodeInfo {
+  std::string_view slug;
+  int http;
+  int exit;
+  std::string_view remedy;
+};
+
+constexpr CodeInfo kCodes[] = {
+#define ATTESTRY_CODE(name, slug, http, exit_code, remedy) {slug, http, exit_code, remedy},
+#include "base/codes.def"
+#undef ATTESTRY_CODE
+};
+
+const CodeInfo& info(Code code) noexcept { return kCodes[static_cast<std::size_t>(code)]; }
+
+}  // namespace
+
+std::string_view slug(Code code) noexcept { return info(code).slug; }
+int http_status(Code code) noexcept { return info(code).http; }
+int exit_code(Code code) noexcept { return info(code).exit; }
+std::string_view default_remedy(Code code) noexcept { return info(code).remedy; }
+
+Error& Error::at(std::string_view step) {
+  if (!step.empty()) {
+    std::string named{step};
+    named += ": ";
+    what.insert(0, named);
+  }
+  return *this;
+}
+
+std::string Error::text() const {
+  std::string line{slug(code)};
+  line += ": ";
+  line += what;
+  if (!expected.empty()) line += "; expected " + expected;
+  if (!found.empty()) line += "; found " + found;
+  line += ". ";
+  line += remedy.empty() ? default_remedy(code) : std::string_view{remedy};
+  return line;
+}
+
+}  // namespace attestry::base

@@ -1,0 +1,88 @@
+// Signatures and key agreement on P-256, P-384, Ed25519 and X25519.
+#pragma once
+#include <memory>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "crypto/random.h"
+#include "crypto/secret.h"
+
+namespace attestry::crypto {
+
+enum class Curve : std::uint8_t { p256, p384 };
+
+/// An ECDSA public key that is on its curve. Immutable, cheap to copy (shared), thread-safe.
+class EcPublicKey {
+ public:
+  /// x ‖ y, big-endian, 64 (P-256) or 96 (P-384) bytes; off-curve points and zeros are refused.
+  static base::Result<EcPublicKey> from_raw(Curve curve, base::ByteView xy);
+  /// DER SubjectPublicKeyInfo (RFC 5480) with a named curve.
+  static base::Result<EcPublicKey> from_spki(base::ByteView der);
+
+  Curve curve() const noexcept;
+  base::Bytes raw() const;
+  base::Bytes spki() const;
+
+  /// ECDSA with SHA-256 (P-256) or SHA-384 (P-384); signature r ‖ s of exactly twice the field size; 0 and >= n refused.
+  bool verify_raw(base::ByteView message, base::ByteView signature) const;
+  /// The same with a DER Ecdsa-Sig-Value.
+  bool verify_der(base::ByteView message, base::ByteView signature) const;
+
+  struct Impl;
+  explicit EcPublicKey(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
+  const Impl& impl() const noexcept { return *impl_; }
+
+ private:
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// An ECDSA private key. Immutable, thread-safe.
+class EcPrivateKey {
+ public:
+  static EcPrivateKey generate(Curve curve, Random& random);
+  /// Big-endian scalar in [1, n-1], 32 or 48 bytes.
+  static base::Result<EcPrivateKey> from_scalar(Curve curve, base::ByteView scalar);
+  /// d = OS2IP(bytes) mod (n-1) + 1 (FIPS 186-5 A.2.1) from 48 bytes (P-256) or 56 (P-384).
+  static base::Result<EcPrivateKey> from_wide(Curve curve, base::ByteView bytes);
+  /// PKCS #8 DER or PEM's content, unencrypted.
+  static base::Result<EcPrivateKey> from_pkcs8(base::ByteView der);
+
+  EcPublicKey public_key() const;
+  Secret scalar() const;
+  Secret pkcs8() const;
+  /// r ‖ s. Deterministic nonce (RFC 6979 or an equivalent that mixes key and message) when `deterministic`: test PKIs only
+  /// need it; otherwise the library's hedged nonce.
+  base::Bytes sign_raw(base::ByteView message, bool deterministic = false) const;
+  base::Bytes sign_der(base::ByteView message, bool deterministic = false) const;
+
+  struct Impl;
+  explicit EcPrivateKey(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
+  const Impl& impl() const noexcept { return *impl_; }
+
+ private:
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// RFC 8032. Public key 32 bytes, signature 64 bytes.
+class Ed25519PrivateKey {
+ public:
+  static Ed25519PrivateKey generate(Random& random);
+  static base::Result<Ed25519PrivateKey> from_seed(base::ByteView seed);
+  const base::FixedBytes<32>& public_key() const noexcept { return public_; }
+  base::FixedBytes<64> sign(base::ByteView message) const;
+  const Secret& seed() const noexcept { return seed_; }
+
+ private:
+  Ed25519PrivateKey(Secret seed, Secret expanded, base::FixedBytes<32> pub)
+      : seed_(std::move(seed)), expanded_(std::move(expanded)), public_(pub) {}
+  Secret seed_;
+  Secret expanded_;
+  base::FixedBytes<32> public_;
+};
+bool ed25519_verify(base::ByteView public_key, base::ByteView message, base::ByteView signature);
+
+/// RFC 7748. The public key for a 32-byte private key.
+base::FixedBytes<32> x25519_public(base::ByteView private_key);
+
+}  // namespace attestry::crypto
