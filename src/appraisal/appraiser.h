@@ -1,0 +1,37 @@
+// Verification with collateral: finds what a piece of evidence needs, gets it within a deadline, and verifies.
+#pragma once
+#include <memory>
+
+#include "attestation/verifier.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace attestry::appraisal {
+
+/// Where collateral comes from; the collateral room implements it. Thread-safe.
+class CollateralSource {
+ public:
+  virtual ~CollateralSource() = default;
+  /// Everything this evidence needs, or `collateral_missing`, `unavailable`, `deadline_exceeded`. Evidence that is too broken
+  /// to say what it needs gives Collateral::none().
+  virtual base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(const attestation::Evidence& evidence,
+                                                                                     base::UtcTime now,
+                                                                                     base::Deadline deadline) = 0;
+};
+
+/// Thread-safe.
+class Appraiser {
+ public:
+  Appraiser(const attestation::Verifier& verifier, CollateralSource& source) : verifier_(verifier), source_(source) {}
+  /// The verdict of the verifier, before any policy. An outage of the source is an error, never a refusal; evidence that
+  /// is malformed is a verdict even when the source is away.
+  base::Result<attestation::Verdict> verify(const attestation::Evidence& evidence, base::UtcTime now,
+                                            base::Deadline deadline) const;
+  const attestation::Verifier& verifier() const noexcept { return verifier_; }
+
+ private:
+  const attestation::Verifier& verifier_;
+  CollateralSource& source_;
+};
+
+}  // namespace attestry::appraisal

@@ -1,0 +1,68 @@
+// Approvals: who allowed what, signed by operators' keys, in order, never replayed (FORMATS 2).
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/ec.h"
+
+namespace attestry::governance {
+
+/// What an approval does to its subject. Text in the payload: "app.create", "policy.approve", "identity.approve",
+/// "configuration.approve", "secret.approve", "threshold.set", "revoke".
+enum class Action : std::uint8_t {
+  app_create,             ///< subject: the app's text form; makes the app known
+  policy_approve,         ///< subject: SHA-256 of the policy document (a blob); it becomes the app's policy
+  identity_approve,       ///< subject: SHA-256 of an identity document (a blob)
+  configuration_approve,  ///< subject: SHA-256 of a configuration template (a blob); it becomes the app's configuration
+  secret_approve,         ///< subject: content id of a stored secret
+  threshold_set,          ///< subject: decimal m; from now on m distinct operators must sign
+  revoke,                 ///< subject: any digest approved before; accepted at any seq, idempotent
+};
+std::string_view to_text(Action action) noexcept;
+base::Result<Action> action_from(std::string_view text);
+
+inline constexpr std::string_view kApprovalPayloadType = "application/vnd.attestry.approval.v1+json";
+
+struct Approval {
+  std::string audience;           ///< the log's origin
+  base::Realm realm = base::Realm::production;
+  base::Tenant tenant = base::Tenant::standard();
+  base::AppRef app;
+  Action action = Action::app_create;
+  std::string subject;
+  std::string policy_sha256;      ///< hex digest of the app's policy that the operator saw; empty before the first
+  std::uint64_t seq = 1;          ///< last + 1 per (tenant, app)
+  std::string prev;               ///< hex SHA-256 of the last accepted payload; empty for the first
+  base::UtcTime expires;          ///< limits acceptance only
+
+  /// RFC 8785 payload, the bytes that are signed and hashed.
+  std::string payload() const;
+  /// Strict; refuses unknown members.
+  static base::Result<Approval> parse(std::string_view payload);
+};
+
+struct EnvelopeSignature {
+  std::string keyid;              ///< a hint only; never counted
+  base::Bytes signature;          ///< 64 bytes Ed25519 over the DSSE pre-authentication encoding
+};
+/// DSSE v1 envelope.
+struct Envelope {
+  std::string payload_type;
+  std::string payload;
+  std::vector<EnvelopeSignature> signatures;
+
+  static base::Result<Envelope> parse(std::string_view json);
+  std::string to_json() const;
+  /// PAE(type, payload) = "DSSEv1" SP len SP type SP len SP payload.
+  base::Bytes pre_authentication() const;
+  void sign(const crypto::Ed25519PrivateKey& key);
+  /// How many of `keys` (distinct, 32 bytes each) have a signature here that verifies.
+  std::size_t count_valid(const std::vector<base::FixedBytes<32>>& keys) const;
+};
+
+}  // namespace attestry::governance

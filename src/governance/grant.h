@@ -1,0 +1,54 @@
+// Grant: the proof that something may be released, and to whom (FORMATS 4). Only authorize() makes one.
+#pragma once
+#include <string>
+
+#include "appraisal/challenge.h"
+#include "attestation/binding.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "governance/registry.h"
+
+namespace attestry::governance {
+
+/// Move-only. What collects keys, certificate and configuration takes `const Grant&`; only provision::seal(Grant&&)
+/// consumes it and takes the recipient from it.
+class Grant {
+ public:
+  Grant(Grant&&) noexcept = default;
+  Grant& operator=(Grant&&) noexcept = default;
+  Grant(const Grant&) = delete;
+  Grant& operator=(const Grant&) = delete;
+
+  const base::Tenant& tenant() const noexcept { return state_.tenant; }
+  const base::AppRef& app() const noexcept { return state_.app; }
+  base::Purpose purpose() const noexcept { return purpose_; }
+  const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
+  std::uint32_t epoch() const noexcept { return state_.epoch; }
+  /// Nothing released under this grant may be valid longer than the attestation it rests on.
+  base::UtcTime expires() const noexcept { return expires_; }
+  const AppState& governance() const noexcept { return state_; }
+  const base::FixedBytes<64>& binding() const noexcept { return binding_; }
+  const base::Bytes& recipient() const noexcept { return recipient_; }  ///< KEM id u16 ‖ public key
+  const base::Bytes& spki() const noexcept { return spki_; }
+  base::Realm realm() const noexcept { return realm_; }
+
+ private:
+  friend base::Result<Grant> authorize(const attestation::Verified&, const appraisal::Fresh&, const AppState&, base::Realm,
+                                       base::UtcTime);
+  Grant(AppState state, base::Purpose purpose, base::Realm realm) : state_(std::move(state)), purpose_(purpose), realm_(realm) {}
+  AppState state_;
+  base::Purpose purpose_;
+  base::Realm realm_;
+  base::Digest32 policy_sha256_{};
+  base::UtcTime expires_{};
+  base::FixedBytes<64> binding_{};
+  base::Bytes recipient_;
+  base::Bytes spki_;
+};
+
+/// Requires that the verified statement's tenant, app, purpose and nonce are those of `state` and `fresh`, that the policy
+/// that verified it is the app's, and that a simulated verdict stays in the simulated realm (`realm_mismatch` otherwise).
+base::Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh, const AppState& state,
+                              base::Realm realm, base::UtcTime now);
+
+}  // namespace attestry::governance

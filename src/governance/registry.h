@@ -1,0 +1,84 @@
+// The registry of apps: operators' keys, approvals, blobs, and what they add up to. Every change is a leaf in the same
+// transaction (FORMATS 2).
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attestation/policy.h"
+#include "audit/log.h"
+#include "base/result.h"
+#include "governance/approval.h"
+#include "state/store.h"
+
+namespace attestry::governance {
+
+struct Operator {
+  base::FixedBytes<32> public_key{};
+  std::string name;
+  base::UtcTime since;
+};
+
+/// The state of one app after all its approvals: one snapshot, read together.
+struct AppState {
+  base::Tenant tenant = base::Tenant::standard();
+  base::AppRef app;
+  std::uint64_t version = 0;                       ///< counts changes; a release aborts when it moved (FORMATS 6)
+  std::uint64_t seq = 0;                           ///< of the last accepted approval
+  std::string prev;                                ///< hex SHA-256 of the last accepted payload
+  std::uint32_t epoch = 0;
+  std::uint32_t threshold = 1;
+  std::optional<base::Digest32> policy;            ///< blob
+  std::vector<base::Digest32> identities;          ///< blobs, approved and not revoked
+  std::optional<base::Digest32> configuration;     ///< blob
+  std::vector<base::Digest32> secrets;             ///< content ids, approved and not revoked
+};
+
+struct AcceptedApproval {
+  AppState state;
+  std::uint64_t leaf_index = 0;
+  std::string payload_sha256;
+};
+
+/// Thread-safe. Writes go through the store's committer.
+class Registry {
+ public:
+  Registry(state::Store& store, audit::Log& log, base::Realm realm, std::string audience);
+
+  /// Adds or removes an operator's key of a tenant; the caller has authenticated an administrator. A leaf each.
+  base::Status set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now, base::Deadline deadline);
+  base::Status remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now, base::Deadline deadline);
+  base::Result<std::vector<Operator>> operators(const base::Tenant& tenant) const;
+
+  /// Blobs are content-addressed: storing the same bytes again changes nothing. At most 1 MiB each.
+  base::Result<base::Digest32> put_blob(const base::Tenant& tenant, base::ByteView bytes, base::Deadline deadline);
+  base::Result<base::Bytes> blob(const base::Tenant& tenant, const base::Digest32& id) const;
+
+  /// Checks signatures, threshold, audience, realm, seq, prev, expiry and that the subject exists; `conflict` for a replayed
+  /// or out-of-order approval, `denied` for too few valid signatures.
+  base::Result<AcceptedApproval> submit(const Envelope& envelope, base::UtcTime now, base::Deadline deadline);
+
+  base::Result<AppState> app(const base::Tenant& tenant, const base::AppRef& app) const;
+  base::Result<std::vector<AppState>> apps(const base::Tenant& tenant) const;
+  /// Envelopes as accepted, oldest first.
+  base::Result<std::vector<std::string>> approvals(const base::Tenant& tenant, const base::AppRef& app) const;
+
+  /// The app's approved policy together with its approved identities, as one Policy whose document and SHA-256 cover both.
+  base::Result<attestation::Policy> effective_policy(const AppState& state) const;
+
+  /// Inside the releasing transaction: `conflict` unless the app's version is still `version`.
+  static base::Status require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,
+                                      std::uint64_t version);
+
+  base::Realm realm() const noexcept { return realm_; }
+  const std::string& audience() const noexcept { return audience_; }
+
+ private:
+  state::Store& store_;
+  audit::Log& log_;
+  base::Realm realm_;
+  std::string audience_;
+};
+
+}  // namespace attestry::governance

@@ -1,0 +1,66 @@
+// The main job: from a workload's evidence and CSR to its sealed reply and receipt (ARCHITECTURE 1, steps 1 to 10).
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "appraisal/appraiser.h"
+#include "appraisal/challenge.h"
+#include "audit/log.h"
+#include "governance/registry.h"
+#include "keys/derivation.h"
+#include "secrets/secret_store.h"
+
+namespace attestry::provision {
+
+/// The body of POST /v1/instances, parsed.
+struct InstanceRequest {
+  attestation::Evidence evidence;
+  base::Bytes csr;              ///< PEM or DER
+  base::Bytes recipient;        ///< KEM id u16 ‖ public key
+  base::Bytes nonce;
+  base::Tenant tenant = base::Tenant::standard();
+  base::AppRef app;
+  base::Bytes body;             ///< the whole body as received: idempotency is by its digest
+
+  /// Strict JSON: evidence, csr, recipient, nonce (base64url), tenant (optional), app.
+  static base::Result<InstanceRequest> parse(base::Bytes body);
+};
+
+struct InstanceReply {
+  base::Bytes sealed;
+  std::string receipt;          ///< C2SP tlog-proof
+};
+/// A refusal keeps the verdict, so that the workload's operator sees every check.
+struct InstanceRefusal {
+  base::Error error;
+  std::shared_ptr<const attestation::Verdict> verdict;  ///< null when it was not reached
+};
+using InstanceOutcome = std::expected<InstanceReply, InstanceRefusal>;
+
+struct RegistrarDeps {
+  state::Store& store;
+  audit::Log& log;
+  const appraisal::Challenges& challenges;
+  const appraisal::Appraiser& appraiser;
+  governance::Registry& registry;
+  const keys::AppRootSource& roots;
+  secrets::SecretStore& secrets;
+  crypto::Random& random;
+  const base::Clock& clock;
+};
+
+/// Thread-safe.
+class Registrar {
+ public:
+  explicit Registrar(RegistrarDeps deps) : deps_(deps) {}
+  /// Runs steps 1 to 9 on the calling thread; `done` runs on the committer's thread once the leaf is durable and covered by
+  /// a stored checkpoint, or on the calling thread when it ends before a transaction.
+  void register_instance(const InstanceRequest& request, base::Deadline deadline,
+                         std::move_only_function<void(InstanceOutcome)> done) const;
+
+ private:
+  RegistrarDeps deps_;
+};
+
+}  // namespace attestry::provision
