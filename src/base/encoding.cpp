@@ -1,0 +1,268 @@
+#include "base/encoding.h"
+
+#include <algorithm>
+#include <array>
+
+namespace attestry::base {
+namespace {
+
+constexpr std::string_view kHexDigits = "0123456789abcdef";
+constexpr std::string_view kStandard = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kUrl = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::uint8_t kBad = 0xff;
+
+using Table = std::array<std::uint8_t, 256>;
+
+constexpr Table inverse(std::string_view alphabet) {
+  Table table{};
+  table.fill(kBad);
+  for (std::size_t i = 0; i < alphabet.size(); ++i) {
+    table[static_cast<std::uint8_t>(alphabet[i])] = static_cast<std::uint8_t>(i);
+  }
+  return table;
+}
+
+constexpr Table kNibbles = [] {
+  Table table = inverse(kHexDigits);
+  for (std::uint8_t i = 10; i < 16; ++i) table[static_cast<std::size_t>('A' + i - 10)] = i;
+  return table;
+}();
+constexpr std::array<std::array<char, 2>, 256> kHexPairs = [] {
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t i = 0; i < 256; ++i) pairs[i] = {kHexDigits[i >> 4], kHexDigits[i & 15]};
+  return pairs;
+}();
+constexpr Table kStandardValues = inverse(kStandard);
+constexpr Table kUrlValues = inverse(kUrl);
+
+constexpr std::uint8_t value_of(const Table& table, char c) { return table[static_cast<std::uint8_t>(c)]; }
+
+// The offset is named and the character is not: the text may be a secret.
+Error bad_character(const char* what, const char* alphabet, const Table& table, std::string_view text) {
+  const auto at = std::ranges::find_if(text, [&](char c) { return value_of(table, c) == kBad; });
+  return {Code::malformed, std::string{what} + ": character outside the alphabet", alphabet,
+          "another character at offset " + std::to_string(at - text.begin())};
+}
+
+std::string encode64(ByteView bytes, std::string_view alphabet, bool padded) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  std::size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3) {
+    const std::uint32_t v = static_cast<std::uint32_t>(bytes[i] << 16 | bytes[i + 1] << 8 | bytes[i + 2]);
+    const char quad[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63], alphabet[v & 63]};
+    out.append(quad, 4);
+  }
+  const std::size_t rest = bytes.size() - i;
+  if (rest == 0) return out;
+  const std::uint32_t v = static_cast<std::uint32_t>(bytes[i] << 16 | (rest == 2 ? bytes[i + 1] << 8 : 0));
+  out.push_back(alphabet[v >> 18]);
+  out.push_back(alphabet[v >> 12 & 63]);
+  if (rest == 2) out.push_back(alphabet[v >> 6 & 63]);
+  if (padded) out.append(3 - rest, '=');
+  return out;
+}
+
+// `text` carries no padding any more. A tail of one character holds no whole byte, and spare bits must be zero so that
+// every byte string has exactly one text (RFC 4648 section 3.5).
+Result<Bytes> decode64(std::string_view text, const Table& table, const char* what, const char* alphabet) {
+  const std::size_t tail = text.size() % 4;
+  if (tail == 1) {
+    return Error{Code::malformed, std::string{what} + ": impossible length", "no single character after the last group",
+                 std::to_string(text.size()) + " characters"};
+  }
+  Bytes out(text.size() / 4 * 3 + (tail == 0 ? 0 : tail - 1));
+  std::uint8_t* to = out.data();
+  std::uint8_t bad = 0;
+  const char* from = text.data();
+  const char* const groups_end = from + (text.size() - tail);
+  for (; from != groups_end; from += 4, to += 3) {
+    const std::uint8_t a = value_of(table, from[0]), b = value_of(table, from[1]), c = value_of(table, from[2]),
+                       d = value_of(table, from[3]);
+    bad = static_cast<std::uint8_t>(bad | a | b | c | d);
+    to[0] = static_cast<std::uint8_t>(a << 2 | b >> 4);
+    to[1] = static_cast<std::uint8_t>(b << 4 | c >> 2);
+    to[2] = static_cast<std::uint8_t>(c << 6 | d);
+  }
+  std::uint8_t spare = 0;
+  if (tail != 0) {
+    const std::uint8_t a = value_of(table, from[0]), b = value_of(table, from[1]);
+    const std::uint8_t c = tail == 3 ? value_of(table, from[2]) : std::uint8_t{0};
+    bad = static_cast<std::uint8_t>(bad | a | b | c);
+    to[0] = static_cast<std::uint8_t>(a << 2 | b >> 4);
+    if (tail == 3) to[1] = static_cast<std::uint8_t>(b << 4 | c >> 2);
+    spare = static_cast<std::uint8_t>(tail == 3 ? c & 3 : b & 15);
+  }
+  if ((bad & 0xc0) != 0) return bad_character(what, alphabet, table, text);
+  if (spare != 0) {
+    return Error{Code::malformed, std::string{what} + ": spare bits are not zero", "the one canonical last character",
+                 "another one"};
+  }
+  return out;
+}
+
+constexpr bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+void skip_space(std::string_view& text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+}
+
+Error bad_pem(std::size_t block, const char* problem, const char* expected) {
+  return {Code::malformed, "pem: block " + std::to_string(block + 1) + ": " + problem, expected};
+}
+
+// label = labelchar *( ["-" / SP] labelchar ), RFC 7468 section 3.
+bool is_label(std::string_view label) {
+  const auto is_label_char = [](char c) { return c > ' ' && c != '-' && c <= '~'; };
+  bool may_join = false;
+  for (const char c : label) {
+    if (is_label_char(c)) {
+      may_join = true;
+    } else if ((c == ' ' || c == '-') && may_join) {
+      may_join = false;
+    } else {
+      return false;
+    }
+  }
+  return may_join;
+}
+
+constexpr std::string_view kBegin = "-----BEGIN ";
+constexpr std::string_view kEnd = "-----END ";
+constexpr std::string_view kDashes = "-----";
+
+// Takes one block, which begins at the front of `text`, away from it.
+Result<PemBlock> take_block(std::string_view& text, std::size_t index) {
+  if (!text.starts_with(kBegin)) return bad_pem(index, "text that is no block", "\"-----BEGIN \"");
+  text.remove_prefix(kBegin.size());
+  const std::size_t eol = text.find('\n');
+  if (eol == std::string_view::npos) return bad_pem(index, "no line after the BEGIN line", "base64 lines");
+  std::string_view label = text.substr(0, eol);
+  text.remove_prefix(eol + 1);
+  if (label.ends_with('\r')) label.remove_suffix(1);
+  if (!label.ends_with(kDashes)) return bad_pem(index, "unfinished BEGIN line", "\"-----\" at its end");
+  label.remove_suffix(kDashes.size());
+  if (!is_label(label)) return bad_pem(index, "label with a forbidden character", "a label as RFC 7468 has it");
+
+  const std::size_t dash = text.find('-');
+  if (dash == std::string_view::npos) return bad_pem(index, "no END line", "\"-----END \"");
+  std::string body;
+  body.reserve(dash);
+  std::ranges::copy_if(text.substr(0, dash), std::back_inserter(body), [](char c) { return !is_space(c); });
+  const bool own_line = dash > 0 && text[dash - 1] == '\n';
+  text.remove_prefix(dash);
+  if (!own_line || !text.starts_with(kEnd)) return bad_pem(index, "no END line", "\"-----END \" on its own line");
+  text.remove_prefix(kEnd.size());
+  if (!text.starts_with(label)) return bad_pem(index, "END names another label", "the label of the BEGIN line");
+  text.remove_prefix(label.size());
+  if (!text.starts_with(kDashes)) return bad_pem(index, "unfinished END line", "\"-----\" at its end");
+  text.remove_prefix(kDashes.size());
+  if (body.empty()) return bad_pem(index, "empty block", "base64 lines");
+  TRY(Bytes der, base64_decode(body), "pem: block " + std::to_string(index + 1));
+  return PemBlock{std::string{label}, std::move(der)};
+}
+
+}  // namespace
+
+std::string hex(ByteView bytes) {
+  std::string out(bytes.size() * 2, '\0');
+  char* to = out.data();
+  for (const std::uint8_t b : bytes) {
+    *to++ = kHexPairs[b][0];
+    *to++ = kHexPairs[b][1];
+  }
+  return out;
+}
+
+Status hex_decode_into(std::string_view text, std::span<std::uint8_t> out) {
+  if (text.size() % 2 != 0 || text.size() / 2 != out.size()) {
+    return Error{Code::malformed, "hex: wrong length", std::to_string(out.size() * 2) + " digits",
+                 std::to_string(text.size()) + " characters"};
+  }
+  const char* from = text.data();
+  std::uint8_t bad = 0;
+  for (std::uint8_t& byte : out) {
+    const std::uint8_t high = value_of(kNibbles, *from++), low = value_of(kNibbles, *from++);
+    bad = static_cast<std::uint8_t>(bad | high | low);
+    byte = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  if ((bad & 0xf0) != 0) return bad_character("hex", "0-9, a-f or A-F", kNibbles, text);
+  return done();
+}
+
+Result<Bytes> hex_decode(std::string_view text) {
+  if (text.size() % 2 != 0) {
+    return Error{Code::malformed, "hex: odd length", "an even number of digits",
+                 std::to_string(text.size()) + " characters"};
+  }
+  Bytes out(text.size() / 2);
+  TRY_OK(hex_decode_into(text, out));
+  return out;
+}
+
+std::string base64(ByteView bytes) { return encode64(bytes, kStandard, true); }
+std::string base64url(ByteView bytes) { return encode64(bytes, kUrl, false); }
+
+Result<Bytes> base64_decode(std::string_view text) {
+  if (text.size() % 4 != 0) {
+    return Error{Code::malformed, "base64: wrong length", "a multiple of 4 characters, padded with '='",
+                 std::to_string(text.size()) + " characters"};
+  }
+  if (text.ends_with("==")) {
+    text.remove_suffix(2);
+  } else if (text.ends_with('=')) {
+    text.remove_suffix(1);
+  }
+  return decode64(text, kStandardValues, "base64", "A-Z, a-z, 0-9, '+' or '/'");
+}
+
+Result<Bytes> base64url_decode(std::string_view text) {
+  return decode64(text, kUrlValues, "base64url", "A-Z, a-z, 0-9, '-' or '_', without padding");
+}
+
+Result<std::vector<PemBlock>> pem_decode(std::string_view text, std::size_t max_blocks) {
+  if (text.ends_with('\0')) text.remove_suffix(1);
+  std::vector<PemBlock> blocks;
+  for (skip_space(text); !text.empty(); skip_space(text)) {
+    if (blocks.size() == max_blocks) {
+      return Error{Code::malformed, "pem: too many blocks", "at most " + std::to_string(max_blocks)};
+    }
+    TRY(PemBlock block, take_block(text, blocks.size()));
+    blocks.push_back(std::move(block));
+  }
+  if (blocks.empty()) return Error{Code::malformed, "pem: no block", "\"-----BEGIN \"", "empty text"};
+  return blocks;
+}
+
+std::string pem_encode(std::string_view label, ByteView der) {
+  constexpr std::size_t kLine = 64;  // RFC 7468 section 2
+  std::string out{kBegin};
+  out.append(label).append(kDashes).push_back('\n');
+  const std::string body = base64(der);
+  for (std::size_t i = 0; i < body.size(); i += kLine) out.append(body, i, kLine).push_back('\n');
+  out.append(kEnd).append(label).append(kDashes).push_back('\n');
+  return out;
+}
+
+Result<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
+    }
+    const bool whole = text.size() - i > 2;
+    const std::uint8_t high = whole ? value_of(kNibbles, text[i + 1]) : kBad;
+    const std::uint8_t low = whole ? value_of(kNibbles, text[i + 2]) : kBad;
+    if (high == kBad || low == kBad) {
+      return Error{Code::malformed, "percent-encoding: broken escape", "'%' and two hex digits",
+                   "something else at offset " + std::to_string(i)};
+    }
+    out.push_back(static_cast<char>(high << 4 | low));
+    i += 2;
+  }
+  return out;
+}
+
+}  // namespace attestry::base
