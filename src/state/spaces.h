@@ -1,0 +1,32 @@
+// Every space of the store's keys: one byte, one owner (FORMATS 7). A value is never reused for something else.
+#pragma once
+#include <cstdint>
+
+namespace attestry::state {
+
+enum class Space : std::uint8_t {
+  meta = 0x01,              ///< state: realm, highest time seen
+  nonces = 0x10,            ///< appraisal: consumed nonces with the reply they were answered with
+  appraisals = 0x11,        ///< appraisal: stored verdicts
+  idempotency = 0x12,       ///< api: Idempotency-Key of other writes (FORMATS 12)
+  audit_leaves = 0x20,      ///< audit: index u64 -> leaf
+  audit_head = 0x21,        ///< audit: the one head row
+  audit_nodes = 0x22,       ///< audit: level u8, index u64 -> hash of a complete subtree
+  approvals = 0x30,         ///< governance: approvals by application and sequence number
+  approval_heads = 0x31,    ///< governance: last sequence number and payload digest per application
+  operators = 0x32,         ///< governance: operators and their keys
+  apps = 0x33,              ///< governance: applications
+  identities = 0x34,        ///< governance: approved identities and revocations
+  policies = 0x35,          ///< governance: policy versions
+  governance_state = 0x36,  ///< governance: version that a release's leaf re-reads
+  blobs = 0x40,             ///< provision: templates by content id
+  secrets = 0x41,           ///< secrets: values sealed at rest, by content id
+  secret_names = 0x42,      ///< secrets: names, versions, access rules
+  instances = 0x50,         ///< provision: registered instances
+  collateral = 0x60,        ///< collateral: cache by kind and platform
+  keys = 0x70,              ///< keys: wrapped service keys
+  epochs = 0x71,            ///< keys: epoch per application
+  pki = 0x72,               ///< provision: CA certificates and issued certificates
+};
+
+}  // namespace attestry::state
