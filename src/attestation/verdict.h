@@ -67,7 +67,8 @@ struct Verdict {
   base::Digest32 anchors_sha256{};
   std::optional<base::Digest32> policy_sha256;
 
-  /// The first failed check in catalogue order whose requirements all passed; nullptr when nothing failed.
+  /// The first failed check in catalogue order whose requirements all passed, definite failures before undecided ones;
+  /// nullptr when nothing failed.
   const CheckResult* root_cause() const noexcept;
   const Claim* claim(std::string_view name) const noexcept;
 };
@@ -88,6 +89,8 @@ class CheckRecorder {
   CheckRecorder();
   /// True when all requirements of `check` passed and it has no result yet; otherwise records it as skipped.
   bool may_run(CheckId check);
+  /// The first result of a check stands, but a failure replaces a pass. A pass whose requirements did not pass counts as
+  /// skipped.
   void pass(CheckId check, std::string actual = {});
   void fail(CheckId check, std::string expected, std::string actual, std::string detail = {});
   void fail_undecided(CheckId check, std::string expected, std::string actual, std::string detail = {});
@@ -96,6 +99,9 @@ class CheckRecorder {
   std::vector<CheckResult> take();
 
  private:
+  std::optional<CheckId> unmet_need(CheckId check) const noexcept;
+  void record(CheckResult result);
+
   std::vector<CheckResult> results_;
   std::vector<std::uint8_t> state_;  ///< by CheckId: 0 none, else 1 + CheckStatus
 };

@@ -1,0 +1,144 @@
+#include "attestation/verdict.h"
+
+#include <algorithm>
+#include <array>
+
+namespace attestry::attestation {
+
+std::string_view to_text(CheckStatus status) noexcept {
+  switch (status) {
+    case CheckStatus::pass:
+      return "pass";
+    case CheckStatus::fail:
+      return "fail";
+    case CheckStatus::skipped:
+      return "skipped";
+  }
+  return "fail";
+}
+
+std::string_view to_text(Outcome outcome) noexcept {
+  switch (outcome) {
+    case Outcome::accepted:
+      return "accepted";
+    case Outcome::refused:
+      return "refused";
+    case Outcome::undecided:
+      return "undecided";
+  }
+  return "undecided";
+}
+
+std::string_view to_text(Genuineness genuineness) noexcept {
+  switch (genuineness) {
+    case Genuineness::genuine:
+      return "genuine";
+    case Genuineness::not_genuine:
+      return "false";
+    case Genuineness::undecided:
+      return "undecided";
+  }
+  return "undecided";
+}
+
+const CheckResult* Verdict::root_cause() const noexcept {
+  const auto needs_passed = [this](CheckId check) {
+    return std::ranges::all_of(info(check).needs, [this](CheckId need) {
+      return std::ranges::any_of(
+          checks, [need](const CheckResult& r) { return r.check == need && r.status == CheckStatus::pass; });
+    });
+  };
+  const CheckResult* first_undecided = nullptr;
+  const CheckResult* first_failed = nullptr;
+  for (const CheckResult& result : checks) {
+    if (result.status != CheckStatus::fail) continue;
+    if (first_failed == nullptr) first_failed = &result;
+    if (!needs_passed(result.check)) continue;
+    // A refusal rests on what is wrong; that something is missing besides explains it to nobody.
+    if (!result.undecided) return &result;
+    if (first_undecided == nullptr) first_undecided = &result;
+  }
+  return first_undecided != nullptr ? first_undecided : first_failed;
+}
+
+const Claim* Verdict::claim(std::string_view name) const noexcept {
+  const auto found = std::ranges::find(claims, name, &Claim::name);
+  return found == claims.end() ? nullptr : &*found;
+}
+
+namespace {
+
+constexpr std::uint8_t state_of(CheckStatus status) { return static_cast<std::uint8_t>(1 + static_cast<int>(status)); }
+constexpr std::size_t index_of(CheckId check) { return static_cast<std::size_t>(check); }
+
+}  // namespace
+
+CheckRecorder::CheckRecorder() : state_(catalogue().size(), 0) { results_.reserve(catalogue().size()); }
+
+bool CheckRecorder::passed(CheckId check) const noexcept {
+  return state_[index_of(check)] == state_of(CheckStatus::pass);
+}
+
+std::optional<CheckId> CheckRecorder::unmet_need(CheckId check) const noexcept {
+  for (const CheckId need : info(check).needs) {
+    if (!passed(need)) return need;
+  }
+  return std::nullopt;
+}
+
+bool CheckRecorder::may_run(CheckId check) {
+  if (state_[index_of(check)] != 0) return false;
+  const auto unmet = unmet_need(check);
+  if (!unmet) return true;
+  record({.check = check, .status = CheckStatus::skipped, .detail = "needs " + std::string{info(*unmet).id}});
+  return false;
+}
+
+void CheckRecorder::record(CheckResult result) {
+  std::uint8_t& state = state_[index_of(result.check)];
+  if (state == 0) {
+    state = state_of(result.status);
+    results_.push_back(std::move(result));
+    return;
+  }
+  // The first result stands, but a failure is never lost to an earlier pass, nor a definite one to an undecided one.
+  const auto earlier = std::ranges::find(results_, result.check, &CheckResult::check);
+  const bool worse = result.status == CheckStatus::fail &&
+                     (earlier->status != CheckStatus::fail || (earlier->undecided && !result.undecided));
+  if (!worse) return;
+  state = state_of(CheckStatus::fail);
+  *earlier = std::move(result);
+}
+
+void CheckRecorder::pass(CheckId check, std::string actual) {
+  if (const auto unmet = unmet_need(check)) {
+    record({.check = check, .status = CheckStatus::skipped, .detail = "needs " + std::string{info(*unmet).id}});
+    return;
+  }
+  record({.check = check, .status = CheckStatus::pass, .actual = std::move(actual)});
+}
+
+void CheckRecorder::fail(CheckId check, std::string expected, std::string actual, std::string detail) {
+  record({.check = check,
+          .status = CheckStatus::fail,
+          .expected = std::move(expected),
+          .actual = std::move(actual),
+          .detail = std::move(detail)});
+}
+
+void CheckRecorder::fail_undecided(CheckId check, std::string expected, std::string actual, std::string detail) {
+  record({.check = check,
+          .status = CheckStatus::fail,
+          .undecided = true,
+          .expected = std::move(expected),
+          .actual = std::move(actual),
+          .detail = std::move(detail)});
+}
+
+std::vector<CheckResult> CheckRecorder::take() {
+  std::ranges::sort(results_, {}, &CheckResult::check);
+  std::ranges::fill(state_, std::uint8_t{0});
+  return std::move(results_);
+}
+
+}  // namespace attestry::attestation
