@@ -3,6 +3,7 @@
 #include <span>
 
 #include "base/bytes.h"
+#include "base/mutex.h"
 #include "crypto/secret.h"
 
 namespace attestry::crypto {
@@ -24,7 +25,8 @@ class Random {
 /// The library's generator, seeded by the operating system. Aborts the process when there is no randomness.
 Random& system_random();
 
-/// The same seed gives the same bytes for ever (HKDF-SHA-256 as a stream): simulated TEEs and tests, never production.
+/// The same seed and the same calls give the same bytes for ever (HKDF-SHA-256 as a stream): simulated TEEs and tests,
+/// never production.
 class SeededRandom final : public Random {
  public:
   explicit SeededRandom(base::ByteView seed);
@@ -32,7 +34,8 @@ class SeededRandom final : public Random {
 
  private:
   base::Digest32 key_{};
-  std::uint64_t counter_ = 0;
+  base::Mutex mutex_;
+  std::uint64_t counter_ ATTESTRY_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace attestry::crypto
