@@ -12,16 +12,16 @@ namespace attestry::attestation {
 /// The statement T that the evidence must carry a hash of. All parts as FORMATS 3 names them.
 struct BindingStatement {
   base::Purpose purpose = base::Purpose::instance_release;
-  std::string audience;         ///< the log's origin, from the workload's own trust settings
-  base::Bytes nonce;            ///< 42 bytes
+  std::string audience;  ///< the log's origin, from the workload's own trust settings
+  base::Bytes nonce;     ///< 42 bytes
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
-  base::Bytes csr_spki;         ///< DER SubjectPublicKeyInfo of the CSR key
-  base::Bytes recipient;        ///< HPKE KEM id u16 ‖ public key
+  base::Bytes csr_spki;              ///< DER SubjectPublicKeyInfo of the CSR key
+  base::Bytes recipient;             ///< HPKE KEM id u16 ‖ public key
   base::Bytes subordinate_sha256{};  ///< SHA-256 of subordinate evidence, or empty
 
-  base::Bytes transcript() const;           ///< T
-  base::FixedBytes<64> binding() const;     ///< B = SHA-512(T)
+  base::Bytes transcript() const;        ///< T
+  base::FixedBytes<64> binding() const;  ///< B = SHA-512(T)
 };
 
 /// Proof that genuine evidence was made for exactly this statement. Only bind() makes one.
@@ -41,13 +41,15 @@ class Bound {
   base::FixedBytes<64> binding_;
 };
 
-/// Records the check `binding.report_data` in `verdict`. Fails with `evidence_false` when the evidence is not genuine or
-/// carries another binding, with `collateral_missing` when it is undecided; `verdict` then keeps all checks for the caller.
+/// Records the check `binding.report_data` in `verdict`. Fails with `evidence_false` when the evidence is not genuine
+/// or carries another binding, with `collateral_missing` when it is undecided; `verdict` then keeps all checks for the
+/// caller.
 base::Result<Bound> bind(Verdict& verdict, BindingStatement statement);
 
 /// Proof that bound evidence was accepted by a policy. Only appraise() makes one.
 class Verified {
  public:
+  /// With the policy's checks.
   const Verdict& verdict() const noexcept { return bound_.verdict(); }
   const BindingStatement& statement() const noexcept { return bound_.statement(); }
   const base::FixedBytes<64>& binding() const noexcept { return bound_.binding(); }
@@ -55,7 +57,9 @@ class Verified {
 
  private:
   friend base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out);
-  Verified(Bound bound, base::Digest32 policy) : bound_(std::move(bound)), policy_sha256_(policy) {}
+  Verified(Bound bound, Verdict appraised, base::Digest32 policy) : bound_(std::move(bound)), policy_sha256_(policy) {
+    bound_.verdict_ = std::move(appraised);
+  }
   Bound bound_;
   base::Digest32 policy_sha256_;
 };

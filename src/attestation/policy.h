@@ -9,19 +9,27 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
+namespace attestry::base {
+class JsonValue;
+}
+
 namespace attestry::attestation {
 
 /// One approved identity: every listed claim must equal one of its values.
 struct IdentityRule {
-  std::string name;                                         ///< for people: "web 1.4.2"
-  std::vector<std::pair<std::string, std::vector<std::string>>> claims;  ///< claim name -> allowed values, lower-case hex
+  std::string name;  ///< for people: "web 1.4.2"
+  std::vector<std::pair<std::string, std::vector<std::string>>>
+      claims;  ///< claim name -> allowed values, lower-case hex
 };
 
 /// The parsed policy document. JSON, `{"format":1, …}`; docs/reference/policy.md is its reference; unknown members are
-/// refused with a suggestion. Members: name, platforms[], tcb{accept[], allow_advisories[]?, min_evaluation_number?},
-/// debug, migratable, service_td, require{sept_ve_disable}, identities[], max_collateral_staleness_seconds.
+/// refused with a suggestion, and what is left out is as in standard(). Members: name, platforms[], tcb{accept[],
+/// allow_advisories[]?, min_evaluation_number?}, debug, migratable, service_td, reserved_attributes,
+/// require{sept_ve_disable}, identities[{name?, claims{claim: value | [values]}}], max_collateral_staleness_seconds.
+/// An empty `identities` approves nothing. Immutable; safe to read from many threads.
 class Policy {
  public:
+  /// Error `malformed` names the member.
   static base::Result<Policy> parse(std::string_view json);
   /// Cryptography, collateral and no debug; any TCB status but Revoked.
   static const Policy& genuine();
@@ -39,6 +47,8 @@ class Policy {
  private:
   friend void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data);
   Policy() = default;
+  static base::Result<Policy> from_json(const base::JsonValue& root);
+  base::Status read_tcb(const base::JsonValue& root);
   std::string name_;
   std::string document_;
   base::Digest32 sha256_{};
@@ -51,13 +61,15 @@ class Policy {
   bool allow_service_td_ = false;
   bool allow_reserved_attributes_ = false;
   bool require_sept_ve_disable_ = false;
-  bool require_identity_ = false;      ///< true when the document has `identities`
+  bool require_identity_ = false;  ///< true when the document has `identities`
   std::vector<IdentityRule> identities_;
   std::optional<std::int64_t> max_staleness_seconds_;
 };
 
-/// Adds the policy.* checks to the verdict and sets its outcome and policy_sha256. `expected_report_data`: what
-/// --report-data asks for.
+/// Adds the policy.* checks to the verdict (instead of those of an earlier evaluation) and sets its outcome and
+/// policy_sha256. Accepted only when the evidence is genuine and no check of the verdict failed or was skipped by the
+/// policy. `expected_report_data`: what --report-data asks for, compared with the whole field, padded with zeros at the
+/// end.
 void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data = {});
 
 }  // namespace attestry::attestation

@@ -1,0 +1,87 @@
+#include "attestation/binding.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "crypto/hash.h"
+
+namespace attestry::attestation {
+namespace {
+
+using base::Code;
+using base::Error;
+
+void record(Verdict& verdict, CheckResult result) {
+  std::erase_if(verdict.checks, [&](const CheckResult& r) { return r.check == result.check; });
+  const auto place = std::ranges::upper_bound(verdict.checks, result.check, {}, &CheckResult::check);
+  verdict.checks.insert(place, std::move(result));
+}
+
+/// True when the report data is B. FORMATS 3: TDX and SGX carry all 64 bytes of it.
+bool record_binding(Verdict& verdict, base::ByteView binding) {
+  if (verdict.report_data.empty()) {
+    record(verdict, {.check = CheckId::binding_report_data,
+                     .status = CheckStatus::skipped,
+                     .detail = "the evidence could not be read"});
+    return false;
+  }
+  const bool equal = base::equal(verdict.report_data, binding);
+  record(verdict, {.check = CheckId::binding_report_data,
+                   .status = equal ? CheckStatus::pass : CheckStatus::fail,
+                   .expected = base::hex(binding),
+                   .actual = base::hex(verdict.report_data)});
+  return equal;
+}
+
+Error from_root_cause(Code code, std::string what, const Verdict& verdict) {
+  Error error{.code = code, .what = std::move(what)};
+  if (const CheckResult* cause = verdict.root_cause()) {
+    const CheckInfo& check = info(cause->check);
+    error.what.append(": ").append(check.id);
+    error.expected = cause->expected;
+    error.found = cause->actual;
+    error.remedy = check.remedy;
+  }
+  return error;
+}
+
+}  // namespace
+
+base::Bytes BindingStatement::transcript() const {
+  const auto purpose_byte = static_cast<std::uint8_t>(purpose);
+  base::LpWriter t;
+  t.lp("attestry/report-data/1").lp(base::ByteView{&purpose_byte, 1}).lp(audience).lp(nonce);
+  t.lp(tenant.text()).lp(app.bytes()).lp(csr_spki).lp(recipient).lp(subordinate_sha256);
+  return std::move(t).take();
+}
+
+base::FixedBytes<64> BindingStatement::binding() const { return crypto::sha512(transcript()); }
+
+base::Result<Bound> bind(Verdict& verdict, BindingStatement statement) {
+  const base::FixedBytes<64> binding = statement.binding();
+  const bool bound = record_binding(verdict, binding);
+  const bool readable = !verdict.report_data.empty();
+  if (verdict.evidence == Genuineness::not_genuine || (readable && !bound)) {
+    verdict.outcome = Outcome::refused;
+    return from_root_cause(Code::evidence_false,
+                           verdict.evidence == Genuineness::not_genuine ? "the evidence is not genuine"
+                                                                        : "the evidence was not made for this request",
+                           verdict);
+  }
+  if (verdict.evidence != Genuineness::genuine || !bound) {
+    verdict.outcome = Outcome::undecided;
+    return from_root_cause(Code::collateral_missing, "it cannot be decided whether the evidence is genuine", verdict);
+  }
+  return Bound(verdict, std::move(statement), binding);
+}
+
+base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out) {
+  out = bound.verdict();
+  evaluate(policy, out);
+  if (out.outcome != Outcome::accepted) {
+    return from_root_cause(Code::denied, "policy \"" + policy.name() + "\" refuses the evidence", out);
+  }
+  return Verified(std::move(bound), out, policy.sha256());
+}
+
+}  // namespace attestry::attestation
