@@ -11,6 +11,13 @@ else()
   # -fstack-clash-protection and _FORTIFY_SOURCE need optimisation and no sanitizer.
   target_compile_options(attestry_flags INTERFACE -fstack-clash-protection)
 endif()
+if(ATTESTRY_FUZZ)
+  # The fuzz targets see the coverage of the rooms and their faults too.
+  if(NOT ATTESTRY_SANITIZE)
+    set(ATTESTRY_SANITIZE address,undefined)
+  endif()
+  target_compile_options(attestry_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(ATTESTRY_SANITIZE)
   target_compile_options(attestry_flags INTERFACE -fsanitize=${ATTESTRY_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
