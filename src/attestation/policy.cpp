@@ -81,12 +81,6 @@ std::string joined(const std::array<std::string_view, N>& words) {
   return out;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out.append(out.empty() ? "" : ", ").append(word);
-  return out;
-}
-
 Result<std::vector<std::string>> string_list(const JsonValue& value, std::string_view what) {
   if (!value.is_array()) return malformed(std::string{what} + " is no list", "an array of strings", "");
   if (value.size() > kMaxListEntries) return malformed(std::string{what} + " is too long", "at most 4096 entries", "");

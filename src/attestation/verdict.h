@@ -22,15 +22,15 @@ struct CheckResult {
   /// The check failed because something was missing or unreachable: the verdict is undecided, not refused.
   bool undecided = false;
   std::string expected{};
-  std::string actual{};   ///< hashes for secrets
+  std::string actual{};  ///< hashes for secrets
   std::string detail{};
 };
 
 struct TcbSummary {
-  std::string status;                      ///< "UpToDate", … exactly as Intel's library writes it
-  std::vector<std::string> advisory_ids;   ///< platform, module, QE; no duplicates, first seen first
-  std::optional<base::UtcTime> date;       ///< the earliest tcbDate of the levels that matched
-  std::optional<std::uint32_t> evaluation_number;
+  std::string status;                       ///< "UpToDate", … exactly as Intel's library writes it
+  std::vector<std::string> advisory_ids{};  ///< platform, module, QE; no duplicates, first seen first
+  std::optional<base::UtcTime> date{};      ///< the earliest tcbDate of the levels that matched
+  std::optional<std::uint32_t> evaluation_number{};
 };
 
 /// Claims under the names of the shared vectors (mrtd, rtmr0, report_data, mrenclave, td_attributes, …): bytes as
@@ -44,8 +44,8 @@ struct Claim {
 struct CollateralUsed {
   CollateralKind kind;
   base::Digest32 sha256{};
-  std::optional<base::UtcTime> issued;
-  std::optional<base::UtcTime> expires;
+  std::optional<base::UtcTime> issued{};
+  std::optional<base::UtcTime> expires{};
 };
 
 /// What a verifier found, and after evaluate() what the policy says. Plain data.
@@ -57,7 +57,7 @@ struct Verdict {
   std::vector<CheckResult> checks;  ///< in catalogue order
   std::optional<TcbSummary> tcb;
   std::vector<Claim> claims;
-  base::Bytes report_data;          ///< 64 bytes for SGX and TDX; empty while the evidence was unreadable
+  base::Bytes report_data;  ///< 64 bytes for SGX and TDX; empty while the evidence was unreadable
   bool debug = false;
   std::vector<CollateralUsed> collateral;
   std::optional<std::int64_t> collateral_stale_seconds;
@@ -82,15 +82,15 @@ std::string to_json(const Verdict& verdict, bool pretty = false);
 /// For people: verdict first, failed checks before passed ones. `colour`: ANSI colours.
 std::string to_text_report(const Verdict& verdict, bool colour, bool all_checks = true);
 
-/// Collects results while a verifier runs; knows the catalogue's requirements, so that a check whose requirement did not
-/// pass is recorded as skipped without being run. Not thread-safe.
+/// Collects results while a verifier runs; knows the catalogue's requirements, so that a check whose requirement did
+/// not pass is recorded as skipped without being run. Not thread-safe.
 class CheckRecorder {
  public:
   CheckRecorder();
   /// True when all requirements of `check` passed and it has no result yet; otherwise records it as skipped.
   bool may_run(CheckId check);
-  /// The first result of a check stands, but a failure replaces a pass. A pass whose requirements did not pass counts as
-  /// skipped.
+  /// The first result of a check stands, but a failure replaces a pass. A pass whose requirements did not pass counts
+  /// as skipped.
   void pass(CheckId check, std::string actual = {});
   void fail(CheckId check, std::string expected, std::string actual, std::string detail = {});
   void fail_undecided(CheckId check, std::string expected, std::string actual, std::string detail = {});

@@ -1,0 +1,290 @@
+#include "attestation/policy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "crypto/hash.h"
+
+namespace attestry::attestation {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kMrtd(96, 'a');
+
+Verdict genuine_td() {
+  Verdict verdict;
+  verdict.evidence = Genuineness::genuine;
+  verdict.platform = Platform::tdx;
+  verdict.report_data = base::Bytes(64, 0);
+  verdict.report_data[0] = 0x42;
+  verdict.tcb = TcbSummary{.status = "UpToDate", .advisory_ids = {}, .date = {}, .evaluation_number = 17};
+  verdict.claims = {{.name = "mrtd", .value = kMrtd},
+                    {.name = "td_attributes", .value = "0000001000000000"},
+                    {.name = "mrservicetd", .value = std::string(96, '0')}};
+  return verdict;
+}
+
+Verdict genuine_enclave(std::string attributes) {
+  Verdict verdict = genuine_td();
+  verdict.platform = Platform::sgx;
+  verdict.claims = {{.name = "mrenclave", .value = std::string(64, 'b')},
+                    {.name = "isvsvn", .value = "3", .is_number = true},
+                    {.name = "attributes", .value = std::move(attributes)}};
+  return verdict;
+}
+
+void set_claim(Verdict& verdict, std::string_view name, std::string value) {
+  const auto found = std::ranges::find(verdict.claims, name, &Claim::name);
+  ASSERT_NE(found, verdict.claims.end());
+  found->value = std::move(value);
+}
+
+Policy parsed(std::string_view json) {
+  auto policy = Policy::parse(json);
+  EXPECT_TRUE(policy.ok()) << policy.error().text();
+  return *std::move(policy);
+}
+
+/// The id of the failed rule, or "" when accepted.
+std::string judged(const Policy& policy, Verdict verdict, std::optional<base::ByteView> report_data = {}) {
+  evaluate(policy, verdict, report_data);
+  if (verdict.outcome == Outcome::accepted) return "";
+  const CheckResult* cause = verdict.root_cause();
+  return cause == nullptr ? std::string{to_text(verdict.outcome)} : std::string{info(cause->check).id};
+}
+
+std::string refusal(std::string_view json) {
+  const auto policy = Policy::parse(json);
+  return policy.ok() ? "accepted" : policy.error().text();
+}
+
+TEST(PolicyParse, BuiltInsAreOrdinaryDocuments) {
+  ASSERT_EQ(Policy::builtin("genuine"), &Policy::genuine());
+  ASSERT_EQ(Policy::builtin("default"), &Policy::standard());
+  EXPECT_EQ(Policy::builtin("other"), nullptr);
+  for (const Policy* policy : {&Policy::genuine(), &Policy::standard()}) {
+    const auto again = Policy::parse(policy->document());
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->sha256(), policy->sha256());
+    EXPECT_EQ(policy->sha256(), crypto::sha256(base::as_bytes(policy->document())));
+  }
+}
+
+TEST(PolicyParse, RefusesUnknownMembersWithASuggestion) {
+  EXPECT_THAT(refusal(R"({"format":1,"migrateable":true})"), HasSubstr("migratable"));
+  EXPECT_THAT(refusal(R"({"format":1,"tcb":{"acept":["UpToDate"]}})"), HasSubstr("accept"));
+  EXPECT_THAT(refusal(R"({"format":1,"require":{"sept_ve_disabled":true}})"), HasSubstr("sept_ve_disable"));
+}
+
+TEST(PolicyParse, RefusesWhatIsNoPolicy) {
+  for (const std::string_view json :
+       {R"({})", R"([])", R"({"format":2})", R"({"format":"1"})", R"({"format":1,"format":1})", R"({"format":1)",
+        R"({"format":1,"debug":"yes"})", R"({"format":1,"platforms":[]})", R"({"format":1,"platforms":["snp2"]})",
+        R"({"format":1,"tcb":{"accept":[]}})", R"({"format":1,"tcb":{"min_evaluation_number":-1}})",
+        R"({"format":1,"name":""})", R"({"format":1,"max_collateral_staleness_seconds":1.5})"}) {
+    EXPECT_NE(refusal(json), "accepted") << json;
+  }
+}
+
+TEST(PolicyParse, NoPolicyCanAcceptARevokedTcb) {
+  EXPECT_THAT(refusal(R"({"format":1,"tcb":{"accept":["Revoked"]}})"), HasSubstr("Revoked"));
+}
+
+TEST(PolicyParse, AnIdentityMustMeasureCodeWithRealValues) {
+  const auto with_claims = [](const std::string& claims) {
+    return refusal(R"({"format":1,"identities":[{"name":"web","claims":)" + claims + "}]}");
+  };
+  EXPECT_EQ(with_claims(R"({"mrtd":")" + kMrtd + R"("})"), "accepted");
+  EXPECT_EQ(with_claims(R"({"mrenclave":[")" + std::string(64, 'C') + R"("],"isvsvn":[1,2]})"), "accepted");
+  EXPECT_NE(with_claims("{}"), "accepted");
+  EXPECT_NE(with_claims(R"({"rtmr0":")" + kMrtd + R"("})"), "accepted");
+  EXPECT_NE(with_claims(R"({"mrtd":")" + std::string(96, '0') + R"("})"), "accepted");
+  EXPECT_NE(with_claims(R"({"mrtd":"aabb"})"), "accepted");
+  EXPECT_NE(with_claims(R"({"mrtd":[]})"), "accepted");
+  EXPECT_THAT(with_claims(R"({"mtrd":")" + kMrtd + R"("})"), HasSubstr("mtrd"));
+}
+
+TEST(PolicyEvaluate, AcceptsGenuineEvidenceAndSaysByWhichPolicy) {
+  Verdict verdict = genuine_td();
+  evaluate(Policy::standard(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::accepted);
+  EXPECT_EQ(verdict.policy_sha256, Policy::standard().sha256());
+  EXPECT_EQ(verdict.root_cause(), nullptr);
+  EXPECT_TRUE(std::ranges::is_sorted(verdict.checks, {}, &CheckResult::check));
+}
+
+TEST(PolicyEvaluate, EvaluatingAgainReplacesTheEarlierJudgement) {
+  Verdict verdict = genuine_td();
+  verdict.tcb->status = "OutOfDate";
+  evaluate(Policy::standard(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+  evaluate(Policy::genuine(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::accepted);
+  EXPECT_EQ(std::ranges::count(verdict.checks, CheckId::policy_tcb_status, &CheckResult::check), 1);
+}
+
+TEST(PolicyEvaluate, FalseOrUndecidedEvidenceIsNeverAccepted) {
+  Verdict verdict = genuine_td();
+  verdict.evidence = Genuineness::not_genuine;
+  evaluate(Policy::genuine(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+  verdict.evidence = Genuineness::undecided;
+  evaluate(Policy::genuine(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::undecided);
+}
+
+TEST(PolicyEvaluate, UndecidedEvidenceThatNoCollateralCouldSaveIsRefused) {
+  Verdict verdict = genuine_td();
+  verdict.evidence = Genuineness::undecided;
+  verdict.checks = {{.check = CheckId::dcap_crl_root_present, .status = CheckStatus::fail, .undecided = true}};
+  verdict.debug = true;
+  evaluate(Policy::genuine(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+  EXPECT_EQ(verdict.root_cause()->check, CheckId::policy_debug);
+}
+
+TEST(PolicyEvaluate, AFailedCheckOfTheVerifierIsNeverOverlooked) {
+  Verdict verdict = genuine_td();
+  verdict.checks = {{.check = CheckId::dcap_quote_signature, .status = CheckStatus::fail}};
+  evaluate(Policy::genuine(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+}
+
+TEST(PolicyEvaluate, UnreadableEvidenceSkipsTheRulesAndIsRefused) {
+  Verdict verdict;
+  verdict.evidence = Genuineness::not_genuine;
+  verdict.checks = {{.check = CheckId::evidence_size, .status = CheckStatus::fail}};
+  evaluate(Policy::standard(), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+  EXPECT_EQ(verdict.root_cause()->check, CheckId::evidence_size);
+  EXPECT_EQ(std::ranges::count(verdict.checks, CheckStatus::fail, &CheckResult::status), 1);
+}
+
+TEST(PolicyEvaluate, AGenuineVerdictWithoutTheClaimFailsTheRule) {
+  Verdict verdict = genuine_td();
+  std::erase_if(verdict.claims, [](const Claim& c) { return c.name == "td_attributes"; });
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.migratable");
+  verdict = genuine_td();
+  verdict.tcb.reset();
+  EXPECT_EQ(judged(Policy::genuine(), verdict), "policy.tcb.status");
+}
+
+TEST(PolicyEvaluate, DebugIsRefusedUnlessAllowed) {
+  Verdict verdict = genuine_td();
+  verdict.debug = true;
+  EXPECT_EQ(judged(Policy::genuine(), verdict), "policy.debug");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"debug":true})"), verdict), "");
+}
+
+TEST(PolicyEvaluate, TcbStatusAdvisoriesAndEvaluationNumber) {
+  Verdict verdict = genuine_td();
+  verdict.tcb->status = "OutOfDate";
+  EXPECT_EQ(judged(Policy::genuine(), verdict), "");
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.tcb.status");
+
+  verdict = genuine_td();
+  verdict.tcb->advisory_ids = {"INTEL-SA-00615"};
+  EXPECT_EQ(judged(Policy::standard(), verdict), "");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"tcb":{"allow_advisories":[]}})"), verdict), "policy.tcb.advisories");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"tcb":{"allow_advisories":["INTEL-SA-00615"]}})"), verdict), "");
+
+  const Policy least = parsed(R"({"format":1,"tcb":{"min_evaluation_number":17}})");
+  EXPECT_EQ(judged(least, verdict), "");
+  verdict.tcb->evaluation_number = 16;
+  EXPECT_EQ(judged(least, verdict), "policy.tcb.evaluation_number");
+  verdict.tcb->evaluation_number.reset();
+  EXPECT_EQ(judged(parsed(R"({"format":1,"tcb":{"min_evaluation_number":0}})"), verdict),
+            "policy.tcb.evaluation_number");
+}
+
+TEST(PolicyEvaluate, TdAttributes) {
+  Verdict verdict = genuine_td();
+  set_claim(verdict, "td_attributes", "0000003000000000");
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.migratable");
+  EXPECT_EQ(judged(Policy::genuine(), verdict), "");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"migratable":true})"), verdict), "");
+
+  set_claim(verdict, "td_attributes", "0200001000000000");  // TUD, reserved
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.reserved_attributes");
+  set_claim(verdict, "td_attributes", "000000d000000080");  // SEPT_VE_DISABLE, PKS, KL, PERFMON: real TDs have them
+  EXPECT_EQ(judged(Policy::standard(), verdict), "");
+
+  const Policy sept = parsed(R"({"format":1,"require":{"sept_ve_disable":true}})");
+  EXPECT_EQ(judged(sept, verdict), "");
+  set_claim(verdict, "td_attributes", "0000000000000000");
+  EXPECT_EQ(judged(Policy::standard(), verdict), "");
+  EXPECT_EQ(judged(sept, verdict), "policy.sept_ve_disable");
+}
+
+TEST(PolicyEvaluate, ServiceTdsAtCreationAndNow) {
+  Verdict verdict = genuine_td();
+  set_claim(verdict, "mrservicetd", std::string(95, '0') + "1");
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.service_td");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"service_td":true})"), verdict), "");
+  verdict = genuine_td();
+  verdict.claims.push_back({.name = "cur_servtd_hash", .value = std::string(96, '2')});
+  EXPECT_EQ(judged(Policy::standard(), verdict), "policy.service_td");
+}
+
+TEST(PolicyEvaluate, EnclaveAttributes) {
+  EXPECT_EQ(judged(Policy::standard(), genuine_enclave("0500000000000000e700000000000000")), "");
+  EXPECT_EQ(judged(Policy::standard(), genuine_enclave("0d00000000000000e700000000000000")),
+            "policy.reserved_attributes");
+  EXPECT_EQ(judged(Policy::genuine(), genuine_enclave("0d00000000000000e700000000000000")), "");
+}
+
+TEST(PolicyEvaluate, PlatformsListsWhatIsAllowed) {
+  const Policy only_sgx = parsed(R"({"format":1,"platforms":["sgx"]})");
+  EXPECT_EQ(judged(only_sgx, genuine_td()), "policy.platform");
+  EXPECT_EQ(judged(only_sgx, genuine_enclave("0500000000000000e700000000000000")), "");
+}
+
+TEST(PolicyEvaluate, IdentitiesApproveByAllTheirClaims) {
+  const auto with = [](const std::string& identities) {
+    return parsed(R"({"format":1,"identities":[)" + identities + "]}");
+  };
+  const std::string good =
+      R"({"name":"web 2","claims":{"mrtd":[")" + std::string(96, 'b') + R"(",")" + std::string(96, 'A') + R"("]}})";
+  const std::string other = R"({"name":"web 1","claims":{"mrtd":")" + kMrtd + R"(","rtmr0":")" + kMrtd + R"("}})";
+  EXPECT_EQ(judged(with(good), genuine_td()), "");
+  EXPECT_EQ(judged(with(other), genuine_td()), "policy.measurement.allowed");
+  EXPECT_EQ(judged(with(other + "," + good), genuine_td()), "");
+  EXPECT_EQ(judged(with(""), genuine_td()), "policy.measurement.allowed") << "an empty list must approve nothing";
+
+  const std::string enclave = R"({"claims":{"mrenclave":")" + std::string(64, 'b') + R"(","isvsvn":[2,3]}})";
+  EXPECT_EQ(judged(with(enclave), genuine_enclave("0500000000000000e700000000000000")), "");
+}
+
+TEST(PolicyEvaluate, ExpectedReportDataIsComparedWithTheWholeField) {
+  const base::Bytes short_value{0x42};
+  EXPECT_EQ(judged(Policy::standard(), genuine_td(), short_value), "");
+  const base::Bytes other{0x43};
+  EXPECT_EQ(judged(Policy::standard(), genuine_td(), other), "policy.report_data");
+  base::Bytes longer = genuine_td().report_data;
+  longer.push_back(0);
+  EXPECT_EQ(judged(Policy::standard(), genuine_td(), longer), "policy.report_data");
+  const base::Bytes none;
+  EXPECT_EQ(judged(Policy::standard(), genuine_td(), none), "policy.report_data");
+  Verdict tail = genuine_td();
+  tail.report_data[63] = 1;
+  EXPECT_EQ(judged(Policy::standard(), tail, short_value), "policy.report_data");
+}
+
+TEST(PolicyEvaluate, StaleCollateralIsShownAndBounded) {
+  Verdict verdict = genuine_td();
+  verdict.collateral_stale_seconds = 100;
+  EXPECT_EQ(judged(Policy::standard(), verdict), "");
+  const Policy strict = parsed(R"({"format":1,"max_collateral_staleness_seconds":99})");
+  EXPECT_EQ(judged(strict, verdict), "policy.collateral.staleness");
+  verdict.collateral_stale_seconds = 99;
+  EXPECT_EQ(judged(strict, verdict), "");
+  verdict.collateral_stale_seconds.reset();
+  EXPECT_EQ(judged(strict, verdict), "");
+}
+
+}  // namespace
+}  // namespace attestry::attestation
