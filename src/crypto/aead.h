@@ -10,6 +10,7 @@ namespace attestry::crypto {
 base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
                                          base::ByteView aad);
 /// Error `crypto` when key, nonce, aad or ciphertext is not the one that was sealed.
-base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed, base::ByteView aad);
+base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                    base::ByteView aad);
 
 }  // namespace attestry::crypto

@@ -247,6 +247,8 @@ base::Result<EcPrivateKey> EcPrivateKey::from_pkcs8(base::ByteView der) {
       .code = base::Code::malformed, .what = "private key on another curve", .expected = "P-256 or P-384"};
 }
 
+Curve EcPrivateKey::curve() const noexcept { return impl_->curve; }
+
 EcPublicKey EcPrivateKey::public_key() const {
   const base::Bytes point = point_of(impl_->curve, impl_->key.get());
   auto key = from_point(impl_->curve, point);

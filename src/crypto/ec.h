@@ -24,7 +24,8 @@ class EcPublicKey {
   base::Bytes raw() const;
   base::Bytes spki() const;
 
-  /// ECDSA with SHA-256 (P-256) or SHA-384 (P-384); signature r ‖ s of exactly twice the field size; 0 and >= n refused.
+  /// ECDSA with SHA-256 (P-256) or SHA-384 (P-384); signature r ‖ s of exactly twice the field size; 0 and >= n
+  /// refused.
   bool verify_raw(base::ByteView message, base::ByteView signature) const;
   /// The same with a DER Ecdsa-Sig-Value.
   bool verify_der(base::ByteView message, base::ByteView signature) const;
@@ -48,11 +49,12 @@ class EcPrivateKey {
   /// PKCS #8 DER or PEM's content, unencrypted.
   static base::Result<EcPrivateKey> from_pkcs8(base::ByteView der);
 
+  Curve curve() const noexcept;
   EcPublicKey public_key() const;
   Secret scalar() const;
   Secret pkcs8() const;
-  /// r ‖ s. Deterministic nonce (RFC 6979 or an equivalent that mixes key and message) when `deterministic`: test PKIs only
-  /// need it; otherwise the library's hedged nonce.
+  /// r ‖ s. Deterministic nonce (RFC 6979 or an equivalent that mixes key and message) when `deterministic`: test PKIs
+  /// only need it; otherwise the library's hedged nonce.
   base::Bytes sign_raw(base::ByteView message, bool deterministic = false) const;
   base::Bytes sign_der(base::ByteView message, bool deterministic = false) const;
 

@@ -20,15 +20,15 @@ class Certificate {
   static base::Result<Certificate> parse(base::ByteView der);
 
   base::ByteView der() const noexcept;
-  const base::Digest32& sha256() const noexcept;        ///< of der()
-  base::ByteView subject_der() const noexcept;          ///< raw Name
+  const base::Digest32& sha256() const noexcept;  ///< of der()
+  base::ByteView subject_der() const noexcept;    ///< raw Name
   base::ByteView issuer_der() const noexcept;
-  const std::string& subject_cn() const noexcept;       ///< empty when absent or given twice
+  const std::string& subject_cn() const noexcept;  ///< empty when absent or given twice
   const std::string& issuer_cn() const noexcept;
-  base::ByteView serial() const noexcept;               ///< INTEGER contents, big-endian, as encoded
+  base::ByteView serial() const noexcept;  ///< INTEGER contents, big-endian, as encoded
   base::UtcTime not_before() const noexcept;
   base::UtcTime not_after() const noexcept;
-  base::ByteView spki() const noexcept;                 ///< DER SubjectPublicKeyInfo
+  base::ByteView spki() const noexcept;  ///< DER SubjectPublicKeyInfo
   /// The key when it is EC on a known curve.
   const std::optional<EcPublicKey>& ec_key() const noexcept;
 
@@ -44,7 +44,8 @@ class Certificate {
   /// OCTET STRING contents of an extension by dotted OID.
   std::optional<base::ByteView> extension(std::string_view oid) const;
 
-  /// True when this certificate's signature is ECDSA-with-SHA256 (P-256) or -SHA384 (P-384) and verifies under `issuer`.
+  /// True when this certificate's signature is ECDSA-with-SHA256 (P-256) or -SHA384 (P-384) and verifies under
+  /// `issuer`.
   bool signed_by(const EcPublicKey& issuer) const;
 
  private:
@@ -82,7 +83,7 @@ base::Result<Csr> parse_csr(base::ByteView pem_or_der);
 base::Result<base::Bytes> make_csr(const EcPrivateKey& key, std::string_view common_name);
 
 struct NameField {
-  std::string oid;    ///< "2.5.4.3"
+  std::string oid;  ///< "2.5.4.3"
   std::string value;
   bool printable = true;  ///< PrintableString (Intel's form) or UTF8String
 };
@@ -93,9 +94,9 @@ struct ExtensionOut {
 };
 /// What a new certificate says; extensions appear exactly in this order.
 struct CertificateSpec {
-  base::Bytes serial;                 ///< big-endian magnitude
+  base::Bytes serial;  ///< big-endian magnitude
   std::vector<NameField> subject;
-  std::vector<NameField> issuer;      ///< or issuer_der when not empty
+  std::vector<NameField> issuer;  ///< or issuer_der when not empty
   base::Bytes issuer_der;
   base::UtcTime not_before;
   base::UtcTime not_after;
@@ -122,9 +123,15 @@ base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const EcPrivateKey& iss
 /// DER pieces for extensions: kept here so that no other room writes ASN.1 by hand.
 namespace der {
 base::Bytes basic_constraints(bool ca, std::optional<unsigned> path_length);
-enum KeyUsage : unsigned { digital_signature = 0x80, non_repudiation = 0x40, key_agreement = 0x08, key_cert_sign = 0x04, crl_sign = 0x02 };
+enum KeyUsage : unsigned {
+  digital_signature = 0x80,
+  non_repudiation = 0x40,
+  key_agreement = 0x08,
+  key_cert_sign = 0x04,
+  crl_sign = 0x02
+};
 base::Bytes key_usage(unsigned bits);
-base::Bytes subject_key_id(base::ByteView spki);              ///< SHA-1 of the key bits (RFC 5280 4.2.1.2 method 1)
+base::Bytes subject_key_id(base::ByteView spki);  ///< SHA-1 of the key bits (RFC 5280 4.2.1.2 method 1)
 base::Bytes authority_key_id(base::ByteView issuer_spki);
 base::Bytes crl_distribution_point(std::string_view uri);
 base::Bytes extended_key_usage(std::initializer_list<std::string_view> oids);

@@ -129,10 +129,8 @@ base::Status read_serial(CBS& from, base::ByteView& out) {
     return malformed("serial number is not a non-negative integer");
   }
   out = view_of(number);
-  const bool padded = out[0] == 0;
-  if (out.size() - (padded ? 1 : 0) > 20 || (padded && out.size() == 1)) {
-    return malformed("serial number is zero or longer than 20 bytes");
-  }
+  // RFC 5280 4.1.2.2 wants it positive; AMD numbers every VCEK 0, so zero passes. A leading zero byte is only the sign.
+  if (out.size() > 20 && (out.size() > 21 || out[0] != 0)) return malformed("serial number is longer than 20 bytes");
   return base::done();
 }
 

@@ -39,7 +39,7 @@ base::Status read_name(CBS& from, NameView& out);
 /// UTCTime "YYMMDDHHMMSSZ" or GeneralizedTime "YYYYMMDDHHMMSSZ" (RFC 5280 4.1.2.5).
 base::Status read_time(CBS& from, base::UtcTime& out);
 
-/// INTEGER contents of a serial number: positive, at most 20 bytes of magnitude (RFC 5280 4.1.2.2).
+/// INTEGER contents of a serial number: not negative, at most 20 bytes of magnitude (RFC 5280 4.1.2.2).
 base::Status read_serial(CBS& from, base::ByteView& out);
 
 struct ExtensionView {
