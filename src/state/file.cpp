@@ -1,0 +1,124 @@
+#include "state/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+namespace attestry::state {
+namespace {
+
+base::Error io_error(const char* step, const std::string& path) {
+  return base::Error{base::Code::io, std::string(step) + " " + path + ": " + std::generic_category().message(errno)};
+}
+
+/// A file descriptor that is closed exactly once.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+  bool ok() const noexcept { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+class SystemOutputFile final : public OutputFile {
+ public:
+  SystemOutputFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+
+  base::Status write(base::ByteView bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return io_error("write", path_);
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    return base::done();
+  }
+
+  base::Status sync() override {
+    if (::fsync(fd_.get()) != 0) return io_error("sync", path_);
+    return base::done();
+  }
+
+ private:
+  Descriptor fd_;
+  std::string path_;
+};
+
+class SystemFiles final : public Files {
+ public:
+  base::Result<std::optional<base::Bytes>> read(const std::string& path, std::size_t limit) override {
+    const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.ok() && errno == ENOENT) return std::optional<base::Bytes>{};
+    if (!fd.ok()) return io_error("open", path);
+    base::Bytes out;
+    std::uint8_t block[4096];
+    for (;;) {
+      const ssize_t n = ::read(fd.get(), block, sizeof block);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return io_error("read", path);
+      if (n == 0) return std::optional<base::Bytes>(std::move(out));
+      out.insert(out.end(), block, block + n);
+      if (out.size() > limit) {
+        return base::Error{base::Code::too_large, path + " is larger than expected",
+                           "at most " + std::to_string(limit) + " bytes"};
+      }
+    }
+  }
+
+  base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) override {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0) return io_error("create", path);
+    return std::unique_ptr<OutputFile>(std::make_unique<SystemOutputFile>(fd, path));
+  }
+
+  base::Status rename(const std::string& from, const std::string& to) override {
+    if (std::rename(from.c_str(), to.c_str()) != 0) return io_error("rename to", to);
+    return base::done();
+  }
+
+  base::Status sync_folder(const std::string& folder) override {
+    const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.ok()) return io_error("open folder", folder);
+    if (::fsync(fd.get()) != 0) return io_error("sync folder", folder);
+    return base::done();
+  }
+};
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+Files& system_files() {
+  static SystemFiles files;
+  return files;
+}
+
+base::Status replace_file(Files& files, const std::string& path, base::ByteView bytes) {
+  const std::string fresh = path + ".new";
+  {
+    TRY(const auto file, files.create(fresh));
+    TRY_OK(file->write(bytes));
+    // The bytes reach the disk before the name does: after a power cut a renamed file without its content would be
+    // empty.
+    TRY_OK(file->sync());
+  }
+  TRY_OK(files.rename(fresh, path));
+  return files.sync_folder(folder_of(path));
+}
+
+}  // namespace attestry::state

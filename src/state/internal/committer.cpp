@@ -1,0 +1,164 @@
+#include "state/internal/committer.h"
+
+#include "base/log.h"
+#include "state/internal/schema.h"
+
+namespace attestry::state {
+namespace {
+
+base::Error not_committed(const base::Error& cause) {
+  return base::Error{base::Code::unavailable, "the store could not commit: " + cause.text()};
+}
+
+}  // namespace
+
+/// The committer's connection as closures and the hook see it.
+class Committer::Txn final : public WriteTxn {
+ public:
+  Txn(Connection& connection, std::uint64_t batch) noexcept : connection_(connection), batch_(batch) {}
+  base::Result<std::optional<base::Bytes>> get(base::ByteView key) const override { return connection_.get(key); }
+  base::Status scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
+                    const Visitor& visit) const override {
+    return connection_.scan(prefix, from, limit, visit);
+  }
+  base::Status put(base::ByteView key, base::ByteView value) override { return connection_.put(key, value); }
+  base::Status erase(base::ByteView key) override { return connection_.erase(key); }
+  base::Status insert(base::ByteView key, base::ByteView value) override { return connection_.insert(key, value); }
+  std::uint64_t batch() const noexcept override { return batch_; }
+
+ private:
+  Connection& connection_;
+  std::uint64_t batch_;
+};
+
+Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
+                     std::size_t max_queue)
+    : connection_(std::move(connection)),
+      times_(times),
+      max_batch_(std::max<std::size_t>(max_batch, 1)),
+      max_queue_(max_queue),
+      thread_([this] { loop(); }) {}
+
+Committer::~Committer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Committer::write(Store::Closure closure, Store::Completion completion) {
+  const char* refusal = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      refusal = "the store is closing";
+    } else if (queue_.size() >= max_queue_) {
+      refusal = "too many writes are waiting for the disk";
+    } else {
+      queue_.push_back(Job{std::move(closure), std::move(completion)});
+    }
+  }
+  if (refusal != nullptr) return completion(base::Error{base::Code::unavailable, refusal});
+  wake_.notify_one();
+}
+
+void Committer::set_after_commit(Store::AfterCommit hook) {
+  const std::lock_guard lock(hook_mutex_);
+  hook_ = std::move(hook);
+}
+
+StoreStats Committer::stats() const {
+  const std::lock_guard lock(mutex_);
+  StoreStats out = stats_;
+  out.queued = queue_.size();
+  return out;
+}
+
+void Committer::loop() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+    }
+    run_batch();
+  }
+}
+
+std::vector<Committer::Job> Committer::take(std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Job> out;
+  while (!queue_.empty() && out.size() < most) {
+    out.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return out;
+}
+
+base::Status Committer::run(Job& job, Txn& txn) {
+  TRY_OK(connection_->transaction(Connection::Step::savepoint));
+  job.result = job.closure(txn);
+  // A full disk or an I/O error ends SQLite's whole transaction; the savepoints of the others are gone with it.
+  if (!connection_->in_transaction()) {
+    return base::Error{base::Code::unavailable,
+                       "the transaction ended: " + (job.result ? "" : job.result.error().text())};
+  }
+  if (!job.result) TRY_OK(connection_->transaction(Connection::Step::rollback_to));
+  return connection_->transaction(Connection::Step::release);
+}
+
+base::Status Committer::fill_batch(std::vector<Job>& batch) {
+  Txn txn(*connection_, batch_number_);
+  base::Status state = connection_->transaction(Connection::Step::begin);
+  time_in_batch_ = times_.to_store();
+  if (state && time_in_batch_) state = write_highest_time(txn, *time_in_batch_);
+  // Writes that arrive while the batch is being filled still get on it: fewer syncs for the same work.
+  while (batch.size() < max_batch_) {
+    std::vector<Job> more = take(max_batch_ - batch.size());
+    if (more.empty()) break;
+    for (Job& job : more) {
+      if (state) state = run(job, txn);
+      batch.push_back(std::move(job));
+    }
+    if (!state) break;
+  }
+  if (state) state = connection_->transaction(Connection::Step::commit);
+  return state;
+}
+
+base::Status Committer::call_hook() {
+  const std::lock_guard lock(hook_mutex_);
+  if (!hook_) return base::done();
+  const Txn view(*connection_, batch_number_);
+  return hook_(view);
+}
+
+void Committer::run_batch() {
+  ++batch_number_;
+  std::vector<Job> batch;
+  base::Status state = fill_batch(batch);
+  const bool committed = state.ok();
+  if (committed && time_in_batch_) times_.stored(*time_in_batch_);
+  if (!committed) connection_->rollback();
+  if (committed) state = call_hook();
+  if (!state) {
+    base::log(base::LogLevel::error, committed ? "after-commit hook failed" : "commit failed",
+              {{"error", state.error().text()}, {"writes", std::to_string(batch.size())}});
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    ++(state ? stats_.batches : stats_.failed_batches);
+    if (state) stats_.writes += batch.size();
+  }
+  for (Job& job : batch) {
+    // A closure that refused by itself keeps its own reason; nothing that succeeded may be acknowledged after a
+    // failure.
+    if (!state && job.result) job.result = not_committed(state.error());
+    job.closure = nullptr;
+    job.completion(std::move(job.result));
+  }
+}
+
+}  // namespace attestry::state

@@ -1,0 +1,176 @@
+#include "state/internal/sqlite.h"
+
+#include <limits>
+
+namespace attestry::state {
+namespace {
+
+constexpr int kBusyMilliseconds = 5000;
+constexpr const char* kScan =
+    "SELECT key, value FROM kv WHERE key >= ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key LIMIT ?3";
+
+base::Code code_of(int sqlite) {
+  switch (sqlite & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+      return base::Code::unavailable;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return base::Code::corrupt;
+    default:
+      return base::Code::io;
+  }
+}
+
+/// The first key after every key that begins with `prefix`; nullopt when there is none.
+std::optional<base::Bytes> after_prefix(base::ByteView prefix) {
+  base::Bytes out = base::to_bytes(prefix);
+  while (!out.empty() && out.back() == 0xff) out.pop_back();
+  if (out.empty()) return std::nullopt;
+  ++out.back();
+  return out;
+}
+
+}  // namespace
+
+base::Status Statement::prepare(sqlite3* db, const char* sql) {
+  const int rc = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &raw_, nullptr);
+  if (rc != SQLITE_OK) return base::Error{code_of(rc), std::string("prepare a statement: ") + sqlite3_errmsg(db)};
+  return base::done();
+}
+
+void Statement::Use::bind(int index, base::ByteView bytes) const noexcept {
+  // An empty blob is not NULL: SQLite takes a null pointer for NULL, so an empty view gets a pointer to something.
+  static constexpr std::uint8_t kNothing = 0;
+  const void* data = bytes.empty() ? &kNothing : bytes.data();
+  sqlite3_bind_blob64(raw_, index, data, bytes.size(), SQLITE_STATIC);
+}
+
+base::ByteView Statement::Use::blob(int column) const noexcept {
+  const auto* data = static_cast<const std::uint8_t*>(sqlite3_column_blob(raw_, column));
+  const auto size = static_cast<std::size_t>(sqlite3_column_bytes(raw_, column));
+  return data == nullptr ? base::ByteView{} : base::ByteView{data, size};
+}
+
+base::Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Mode mode) {
+  const int flags = (mode == Mode::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX;
+  sqlite3* db = nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  std::unique_ptr<Connection> out(new Connection(db));
+  if (rc != SQLITE_OK) return out->error(rc, ("open " + path).c_str());
+  sqlite3_extended_result_codes(db, 1);
+  sqlite3_busy_timeout(db, kBusyMilliseconds);
+  TRY_OK(out->execute("PRAGMA trusted_schema = OFF"));
+  if (mode == Mode::writer) {
+    TRY_OK(out->execute("PRAGMA journal_mode = WAL"));
+    // FULL syncs the write-ahead log at every commit: a reply must never be ahead of the disk.
+    TRY_OK(out->execute("PRAGMA synchronous = FULL"));
+  } else {
+    TRY_OK(out->execute("PRAGMA query_only = ON"));
+  }
+  return out;
+}
+
+Connection::~Connection() {
+  // Statements are members and would be finalised after the close, so the close is the deferred one.
+  sqlite3_close_v2(db_);
+}
+
+base::Error Connection::error(int code, const char* step) const {
+  return base::Error{code_of(code), std::string(step) + ": " + (db_ == nullptr ? "no memory" : sqlite3_errmsg(db_))};
+}
+
+base::Status Connection::execute(const char* sql) {
+  const int rc = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) return error(rc, sql);
+  return base::done();
+}
+
+base::Result<std::int64_t> Connection::pragma(const char* sql) {
+  Statement statement;
+  TRY_OK(statement.prepare(db_, sql));
+  const Statement::Use use(statement);
+  const int rc = use.step();
+  if (rc != SQLITE_ROW) return error(rc, sql);
+  return use.integer(0);
+}
+
+base::Status Connection::prepare() {
+  TRY_OK(get_.prepare(db_, "SELECT value FROM kv WHERE key = ?1"));
+  TRY_OK(scan_.prepare(db_, kScan));
+  TRY_OK(put_.prepare(db_, "INSERT INTO kv(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"));
+  TRY_OK(insert_.prepare(db_, "INSERT INTO kv(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO NOTHING"));
+  TRY_OK(erase_.prepare(db_, "DELETE FROM kv WHERE key = ?1"));
+  constexpr std::array<const char*, 5> kSteps = {"BEGIN IMMEDIATE", "SAVEPOINT w", "RELEASE w", "ROLLBACK TO w",
+                                                 "COMMIT"};
+  for (std::size_t i = 0; i < kSteps.size(); ++i) TRY_OK(steps_[i].prepare(db_, kSteps[i]));
+  return base::done();
+}
+
+base::Result<std::optional<base::Bytes>> Connection::get(base::ByteView key) const {
+  const Statement::Use use(get_);
+  use.bind(1, key);
+  const int rc = use.step();
+  if (rc == SQLITE_DONE) return std::optional<base::Bytes>{};
+  if (rc != SQLITE_ROW) return error(rc, "read a record");
+  return std::optional<base::Bytes>(base::to_bytes(use.blob(0)));
+}
+
+base::Status Connection::scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
+                              const ReadView::Visitor& visit) const {
+  // A scan inside the visitor of another one gets a statement of its own.
+  Statement nested;
+  const bool busy = sqlite3_stmt_busy(scan_.raw()) != 0;
+  if (busy) TRY_OK(nested.prepare(db_, kScan));
+  const Statement::Use use(busy ? nested : scan_);
+  const bool from_inside = std::lexicographical_compare(prefix.begin(), prefix.end(), from.begin(), from.end());
+  use.bind(1, from_inside ? from : prefix);
+  const auto end = after_prefix(prefix);
+  if (end) use.bind(2, *end);
+  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
+  use.bind(3, static_cast<std::int64_t>(std::min(limit, kMost)));
+  for (;;) {
+    const int rc = use.step();
+    if (rc == SQLITE_DONE) return base::done();
+    if (rc != SQLITE_ROW) return error(rc, "scan records");
+    if (!visit(use.blob(0), use.blob(1))) return base::done();
+  }
+}
+
+base::Status Connection::write(const Statement& statement, base::ByteView key, const base::ByteView* value,
+                               const char* step) {
+  const Statement::Use use(statement);
+  use.bind(1, key);
+  if (value != nullptr) use.bind(2, *value);
+  const int rc = use.step();
+  if (rc != SQLITE_DONE) return error(rc, step);
+  return base::done();
+}
+
+base::Status Connection::put(base::ByteView key, base::ByteView value) {
+  return write(put_, key, &value, "write a record");
+}
+
+base::Status Connection::insert(base::ByteView key, base::ByteView value) {
+  TRY_OK(write(insert_, key, &value, "write a record"));
+  if (sqlite3_changes(db_) == 0) return base::Error{base::Code::conflict, "the record is already there"};
+  return base::done();
+}
+
+base::Status Connection::erase(base::ByteView key) { return write(erase_, key, nullptr, "delete a record"); }
+
+base::Status Connection::transaction(Step step) {
+  constexpr std::array<const char*, 5> kNames = {"begin", "savepoint", "release", "rollback", "commit"};
+  const auto index = static_cast<std::size_t>(step);
+  const Statement::Use use(steps_[index]);
+  const int rc = use.step();
+  if (rc != SQLITE_DONE) return error(rc, kNames[index]);
+  return base::done();
+}
+
+void Connection::rollback() noexcept {
+  if (in_transaction()) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+}  // namespace attestry::state
