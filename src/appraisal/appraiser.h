@@ -12,19 +12,18 @@ namespace attestry::appraisal {
 class CollateralSource {
  public:
   virtual ~CollateralSource() = default;
-  /// Everything this evidence needs, or `collateral_missing`, `unavailable`, `deadline_exceeded`. Evidence that is too broken
-  /// to say what it needs gives Collateral::none().
-  virtual base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(const attestation::Evidence& evidence,
-                                                                                     base::UtcTime now,
-                                                                                     base::Deadline deadline) = 0;
+  /// Everything this evidence needs, or `collateral_missing`, `unavailable`, `deadline_exceeded`. Evidence that is too
+  /// broken to say what it needs gives Collateral::none().
+  virtual base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(
+      const attestation::Evidence& evidence, base::UtcTime now, base::Deadline deadline) = 0;
 };
 
 /// Thread-safe.
 class Appraiser {
  public:
   Appraiser(const attestation::Verifier& verifier, CollateralSource& source) : verifier_(verifier), source_(source) {}
-  /// The verdict of the verifier, before any policy. An outage of the source is an error, never a refusal; evidence that
-  /// is malformed is a verdict even when the source is away.
+  /// The verdict of the verifier, before any policy. An outage of the source is an error, never a refusal; evidence
+  /// that is malformed is a verdict even when the source is away.
   base::Result<attestation::Verdict> verify(const attestation::Evidence& evidence, base::UtcTime now,
                                             base::Deadline deadline) const;
   const attestation::Verifier& verifier() const noexcept { return verifier_; }

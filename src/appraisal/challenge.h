@@ -25,9 +25,9 @@ struct Challenge {
 /// What was answered to a spent nonce: the same body gets it again until the nonce expires.
 struct SpentNonce {
   base::Digest32 body_sha256{};
-  bool released = false;          ///< false: a refusal by policy, which spends the nonce too
+  bool released = false;  ///< false: a refusal by policy, which spends the nonce too
   std::uint64_t leaf_index = 0;
-  base::Bytes reply;              ///< sealed bytes of a release; the problem document of a refusal
+  base::Bytes reply;  ///< sealed bytes of a release; the problem document of a refusal
 };
 
 /// Proof that a nonce is ours, unexpired and made for `purpose`. Movable, not copyable. That it is unused is known only
@@ -70,8 +70,8 @@ class Challenges {
   /// `body` is the whole request body: the nonce is its idempotency key.
   base::Result<Fresh> check(base::ByteView nonce, base::Purpose purpose, base::ByteView body, base::UtcTime now) const;
 
-  /// The answer already given for this nonce and body; nullopt when the nonce is unused; `replayed` when it was used with
-  /// another body.
+  /// The answer already given for this nonce and body; nullopt when the nonce is unused; `replayed` when it was used
+  /// with another body.
   static base::Result<std::optional<SpentNonce>> answered(const state::Store& store, const Fresh& fresh);
 
   /// Erases nonces whose expiry lies before `now`, at most `limit`, oldest first. Runs inside the committer.

@@ -8,7 +8,8 @@
 
 namespace attestry::base {
 
-/// What went wrong, as one closed list (codes.def). A Code decides HTTP status and exit code, never control flow by text.
+/// What went wrong, as one closed list (codes.def). A Code decides HTTP status and exit code, never control flow by
+/// text.
 enum class Code : std::uint8_t {
 #define ATTESTRY_CODE(name, slug, http, exit_code, remedy) name,
 #include "base/codes.def"
@@ -53,24 +54,27 @@ inline Status done() { return Done{}; }
 
 #define ATTESTRY_CONCAT_(a, b) a##b
 #define ATTESTRY_CONCAT(a, b) ATTESTRY_CONCAT_(a, b)
-#define ATTESTRY_TRY_(tmp, decl, expr, ...)                             \
-  auto tmp = (expr);                                                    \
-  if (!tmp.has_value()) {                                               \
-    auto error_ = std::move(tmp).error();                               \
-    __VA_OPT__(error_.at(__VA_ARGS__);)                                 \
-    return error_;                                                      \
-  }                                                                     \
+#define ATTESTRY_TRY_(tmp, decl, expr, ...) \
+  auto tmp = (expr);                        \
+  if (!tmp.has_value()) {                   \
+    auto error_ = std::move(tmp).error();   \
+    __VA_OPT__(error_.at(__VA_ARGS__);)     \
+    return error_;                          \
+  }                                         \
   decl = *std::move(tmp)
 
-/// TRY(auto quote, parse_quote(raw), "quote"); returns the error, with the step's name in front, or goes on with the value.
-#define TRY(decl, expr, ...) ATTESTRY_TRY_(ATTESTRY_CONCAT(try_, __LINE__), decl, expr __VA_OPT__(, ) __VA_ARGS__)
-/// TRY_OK(check(x), "step"); the same where there is no value to keep.
-#define TRY_OK(expr, ...)                                               \
-  do {                                                                  \
-    auto try_ok_ = (expr);                                              \
-    if (!try_ok_.has_value()) {                                         \
-      auto error_ = std::move(try_ok_).error();                         \
-      __VA_OPT__(error_.at(__VA_ARGS__);)                               \
-      return error_;                                                    \
-    }                                                                   \
+#define ATTESTRY_TRY_OK_(tmp, expr, ...)    \
+  do {                                      \
+    auto tmp = (expr);                      \
+    if (!tmp.has_value()) {                 \
+      auto error_ = std::move(tmp).error(); \
+      __VA_OPT__(error_.at(__VA_ARGS__);)   \
+      return error_;                        \
+    }                                       \
   } while (false)
+
+/// TRY(auto quote, parse_quote(raw), "quote"); returns the error, with the step's name in front, or goes on with the
+/// value.
+#define TRY(decl, expr, ...) ATTESTRY_TRY_(ATTESTRY_CONCAT(try_, __COUNTER__), decl, expr __VA_OPT__(, ) __VA_ARGS__)
+/// TRY_OK(check(x), "step"); the same where there is no value to keep.
+#define TRY_OK(expr, ...) ATTESTRY_TRY_OK_(ATTESTRY_CONCAT(try_ok_, __COUNTER__), expr __VA_OPT__(, ) __VA_ARGS__)

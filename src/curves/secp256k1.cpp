@@ -86,7 +86,8 @@ Result<Secp256k1PrivateKey> Secp256k1PrivateKey::from_wide(base::ByteView bytes)
 Result<base::FixedBytes<64>> Secp256k1PrivateKey::sign_digest(base::ByteView digest) const {
   if (digest.size() != 32) return Error{Code::malformed, "digest", "32 bytes", std::to_string(digest.size())};
   secp256k1_ecdsa_signature signature;
-  if (secp256k1_ecdsa_sign(signing_context(), &signature, digest.data(), scalar_.reveal().data(), nullptr, nullptr) != 1) {
+  if (secp256k1_ecdsa_sign(signing_context(), &signature, digest.data(), scalar_.reveal().data(), nullptr, nullptr) !=
+      1) {
     return Error{Code::crypto, "secp256k1 signature"};
   }
   base::FixedBytes<64> out{};

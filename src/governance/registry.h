@@ -24,15 +24,15 @@ struct Operator {
 struct AppState {
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
-  std::uint64_t version = 0;                       ///< counts changes; a release aborts when it moved (FORMATS 6)
-  std::uint64_t seq = 0;                           ///< of the last accepted approval
-  std::string prev;                                ///< hex SHA-256 of the last accepted payload
+  std::uint64_t version = 0;  ///< counts changes; a release aborts when it moved (FORMATS 6)
+  std::uint64_t seq = 0;      ///< of the last accepted approval
+  std::string prev;           ///< hex SHA-256 of the last accepted payload
   std::uint32_t epoch = 0;
   std::uint32_t threshold = 1;
-  std::optional<base::Digest32> policy;            ///< blob
-  std::vector<base::Digest32> identities;          ///< blobs, approved and not revoked
-  std::optional<base::Digest32> configuration;     ///< blob
-  std::vector<base::Digest32> secrets;             ///< content ids, approved and not revoked
+  std::optional<base::Digest32> policy;         ///< blob
+  std::vector<base::Digest32> identities;       ///< blobs, approved and not revoked
+  std::optional<base::Digest32> configuration;  ///< blob
+  std::vector<base::Digest32> secrets;          ///< content ids, approved and not revoked
 };
 
 struct AcceptedApproval {
@@ -47,16 +47,18 @@ class Registry {
   Registry(state::Store& store, audit::Log& log, base::Realm realm, std::string audience);
 
   /// Adds or removes an operator's key of a tenant; the caller has authenticated an administrator. A leaf each.
-  base::Status set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now, base::Deadline deadline);
-  base::Status remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now, base::Deadline deadline);
+  base::Status set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now,
+                            base::Deadline deadline);
+  base::Status remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now,
+                               base::Deadline deadline);
   base::Result<std::vector<Operator>> operators(const base::Tenant& tenant) const;
 
   /// Blobs are content-addressed: storing the same bytes again changes nothing. At most 1 MiB each.
   base::Result<base::Digest32> put_blob(const base::Tenant& tenant, base::ByteView bytes, base::Deadline deadline);
   base::Result<base::Bytes> blob(const base::Tenant& tenant, const base::Digest32& id) const;
 
-  /// Checks signatures, threshold, audience, realm, seq, prev, expiry and that the subject exists; `conflict` for a replayed
-  /// or out-of-order approval, `denied` for too few valid signatures.
+  /// Checks signatures, threshold, audience, realm, seq, prev, expiry and that the subject exists; `conflict` for a
+  /// replayed or out-of-order approval, `denied` for too few valid signatures.
   base::Result<AcceptedApproval> submit(const Envelope& envelope, base::UtcTime now, base::Deadline deadline);
 
   base::Result<AppState> app(const base::Tenant& tenant, const base::AppRef& app) const;
@@ -64,7 +66,8 @@ class Registry {
   /// Envelopes as accepted, oldest first.
   base::Result<std::vector<std::string>> approvals(const base::Tenant& tenant, const base::AppRef& app) const;
 
-  /// The app's approved policy together with its approved identities, as one Policy whose document and SHA-256 cover both.
+  /// The app's approved policy together with its approved identities, as one Policy whose document and SHA-256 cover
+  /// both.
   base::Result<attestation::Policy> effective_policy(const AppState& state) const;
 
   /// Inside the releasing transaction: `conflict` unless the app's version is still `version`.

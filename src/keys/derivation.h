@@ -33,10 +33,10 @@ class LocalRoot final : public AppRootSource {
 
 struct DerivedKey {
   Algorithm algorithm = Algorithm::p256;
-  std::string purpose;          ///< ASCII label
+  std::string purpose;  ///< ASCII label
   std::string path;
-  crypto::Secret private_key;   ///< scalar, seed or symmetric key, 32 bytes
-  base::Bytes public_key;       ///< P-256: SPKI DER; secp256k1: 33 bytes compressed; Ed25519, X25519: 32 bytes; else empty
+  crypto::Secret private_key;  ///< scalar, seed or symmetric key, 32 bytes
+  base::Bytes public_key;  ///< P-256: SPKI DER; secp256k1: 33 bytes compressed; Ed25519, X25519: 32 bytes; else empty
 };
 /// key = HKDF-Expand(app_root, LP("key") ‖ LP(label) ‖ LP(alg) ‖ LP(path), L).
 base::Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view label, Algorithm algorithm,

@@ -1,4 +1,5 @@
-// The root file: the root of all app keys and this server's own keys, wrapped by a passphrase or a key file (FORMATS 5).
+// The root file: the root of all app keys and this server's own keys, wrapped by a passphrase or a key file (FORMATS
+// 5).
 #pragma once
 #include <memory>
 #include <string>
@@ -24,22 +25,23 @@ base::Result<Unlock> read_unlock(Unlock::Kind kind, std::string_view source);
 
 /// The server's own keys: random, one per purpose, never derived from the root.
 struct ServiceKeys {
-  crypto::Secret root;            ///< 32 bytes; only keys::LocalRoot looks at it
-  crypto::Secret challenge_mac;   ///< 32 bytes
-  crypto::Secret log_seed;        ///< 32 bytes, Ed25519
-  crypto::Secret token_seed;      ///< 32 bytes, Ed25519
-  crypto::Secret sealing;         ///< 32 bytes; wraps the per-tenant sealing keys
+  crypto::Secret root;           ///< 32 bytes; only keys::LocalRoot looks at it
+  crypto::Secret challenge_mac;  ///< 32 bytes
+  crypto::Secret log_seed;       ///< 32 bytes, Ed25519
+  crypto::Secret token_seed;     ///< 32 bytes, Ed25519
+  crypto::Secret sealing;        ///< 32 bytes; wraps the per-tenant sealing keys
 };
 
 struct RootFile {
   base::Realm realm = base::Realm::production;
-  std::string origin;             ///< the log's origin, fixed at creation
+  std::string origin;  ///< the log's origin, fixed at creation
   ServiceKeys keys;
 };
 
-/// Makes a new file with mode 0600; never overwrites (`conflict` when it exists); file and folder are synced before it returns.
-base::Result<RootFile> create_root_file(const std::string& path, base::Realm realm, std::string origin, const Unlock& unlock,
-                                        crypto::Random& random);
+/// Makes a new file with mode 0600; never overwrites (`conflict` when it exists); file and folder are synced before it
+/// returns.
+base::Result<RootFile> create_root_file(const std::string& path, base::Realm realm, std::string origin,
+                                        const Unlock& unlock, crypto::Random& random);
 /// `wrong_key` for a wrong passphrase or key file, `realm_mismatch`, `not_found`, `corrupt`; changes nothing ever.
 base::Result<RootFile> open_root_file(const std::string& path, base::Realm realm, const Unlock& unlock);
 

@@ -1,5 +1,6 @@
 // The main job: from a workload's evidence and CSR to its sealed reply and receipt (ARCHITECTURE 1, steps 1 to 10).
 #pragma once
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,12 +17,12 @@ namespace attestry::provision {
 /// The body of POST /v1/instances, parsed.
 struct InstanceRequest {
   attestation::Evidence evidence;
-  base::Bytes csr;              ///< PEM or DER
-  base::Bytes recipient;        ///< KEM id u16 ‖ public key
+  base::Bytes csr;        ///< PEM or DER
+  base::Bytes recipient;  ///< KEM id u16 ‖ public key
   base::Bytes nonce;
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
-  base::Bytes body;             ///< the whole body as received: idempotency is by its digest
+  base::Bytes body;  ///< the whole body as received: idempotency is by its digest
 
   /// Strict JSON: evidence, csr, recipient, nonce (base64url), tenant (optional), app.
   static base::Result<InstanceRequest> parse(base::Bytes body);
@@ -29,12 +30,12 @@ struct InstanceRequest {
 
 struct InstanceReply {
   base::Bytes sealed;
-  std::string receipt;          ///< C2SP tlog-proof
+  std::string receipt;  ///< C2SP tlog-proof
 };
 /// A refusal keeps the verdict, so that the workload's operator sees every check.
 struct InstanceRefusal {
   base::Error error;
-  std::shared_ptr<const attestation::Verdict> verdict;  ///< null when it was not reached
+  std::string verdict_json;  ///< as attestation::to_json gives it; empty when no verdict was reached
 };
 using InstanceOutcome = std::expected<InstanceReply, InstanceRefusal>;
 
@@ -54,8 +55,8 @@ struct RegistrarDeps {
 class Registrar {
  public:
   explicit Registrar(RegistrarDeps deps) : deps_(deps) {}
-  /// Runs steps 1 to 9 on the calling thread; `done` runs on the committer's thread once the leaf is durable and covered by
-  /// a stored checkpoint, or on the calling thread when it ends before a transaction.
+  /// Runs steps 1 to 9 on the calling thread; `done` runs on the committer's thread once the leaf is durable and
+  /// covered by a stored checkpoint, or on the calling thread when it ends before a transaction.
   void register_instance(const InstanceRequest& request, base::Deadline deadline,
                          std::move_only_function<void(InstanceOutcome)> done) const;
 

@@ -11,13 +11,13 @@
 namespace attestry::provision {
 
 struct Release {
-  std::string instance;                    ///< 32 hex digits
+  std::string instance;  ///< 32 hex digits
   std::string certificate_chain_pem;
   std::vector<keys::DerivedKey> keys;
-  crypto::Secret configuration;            ///< expanded; empty when the app has none
-  std::string configuration_id;            ///< hex of the template's SHA-256
+  crypto::Secret configuration;  ///< expanded; empty when the app has none
+  std::string configuration_id;  ///< hex of the template's SHA-256
   std::vector<std::pair<std::string, crypto::Secret>> secrets;
-  crypto::Secret leaf_key;                 ///< k of the leaf's HMACs (FORMATS 6)
+  crypto::Secret leaf_key;  ///< k of the leaf's HMACs (FORMATS 6)
   base::UtcTime expires;
 };
 
@@ -26,8 +26,8 @@ crypto::Secret to_json(const Release& release, const governance::Grant& grant);
 /// What a workload opens.
 base::Result<Release> release_from_json(base::ByteView json);
 
-/// suite ids 3 × u16 ‖ LP(enc) ‖ ciphertext; info = LP("attestry/release/1") ‖ B; consumes the grant and takes the recipient
-/// from it. A release without a grant does not compile.
+/// suite ids 3 × u16 ‖ LP(enc) ‖ ciphertext; info = LP("attestry/release/1") ‖ B; consumes the grant and takes the
+/// recipient from it. A release without a grant does not compile.
 base::Result<base::Bytes> seal(governance::Grant&& grant, const Release& release);
 /// The workload's side; `binding` is B.
 base::Result<crypto::Secret> open_sealed(base::ByteView sealed, const crypto::Secret& recipient_private,

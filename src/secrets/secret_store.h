@@ -13,8 +13,8 @@
 namespace attestry::secrets {
 
 struct SecretInfo {
-  base::Digest32 id{};     ///< content id: SHA-256 of the sealed bytes, so that a short value cannot be guessed from it
-  std::string name;        ///< [a-z0-9_.-]{1,63}; what templates refer to
+  base::Digest32 id{};  ///< content id: SHA-256 of the sealed bytes, so that a short value cannot be guessed from it
+  std::string name;     ///< [a-z0-9_.-]{1,63}; what templates refer to
   base::AppRef app;
   std::size_t size = 0;
   base::UtcTime stored;

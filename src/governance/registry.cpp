@@ -1,0 +1,422 @@
+#include "governance/registry.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "crypto/hash.h"
+#include "governance/app_state.h"
+#include "state/keys.h"
+
+namespace attestry::governance {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+using state::Key;
+using state::Space;
+
+namespace {
+
+constexpr std::size_t kMaxBlob = 1u << 20;
+constexpr std::size_t kMaxOperators = 256;
+constexpr std::size_t kMaxApps = 100'000;
+constexpr std::size_t kMaxApprovals = 100'000;
+constexpr std::uint8_t kRecordVersion = 1;
+
+Key app_key(const base::Tenant& tenant, const base::AppRef& app) { return Key(Space::apps, tenant).lp(app.bytes()); }
+Key blob_key(const base::Tenant& tenant, const base::Digest32& id) {
+  return Key(Space::blobs, tenant).lp(base::ByteView{id});
+}
+Key approvals_prefix(const base::Tenant& tenant, const base::AppRef& app) {
+  return Key(Space::approvals, tenant).lp(app.bytes());
+}
+/// Marks a revocation as seen, so that sending it again changes nothing even after a later approval of its subject.
+Key revocation_key(const Approval& approval, base::ByteView payload_sha256) {
+  return Key(Space::identities, approval.tenant).lp(approval.app.bytes()).lp(payload_sha256);
+}
+
+Result<std::vector<Operator>> read_operators(const state::ReadView& view, const base::Tenant& tenant) {
+  const Key prefix{Space::operators, tenant};
+  std::vector<Operator> found;
+  std::optional<Error> broken;
+  TRY_OK(view.scan(prefix, {}, kMaxOperators, [&](base::ByteView key, base::ByteView value) {
+    const auto one = [&]() -> Result<Operator> {
+      base::Reader name{key.subspan(prefix.bytes().size())};
+      TRY(const auto public_key, name.lp("public key", 32));
+      TRY(auto in, state::open_value(value, kRecordVersion, "operator"));
+      TRY(const auto text, in.lp("name", 256));
+      TRY(const auto since, in.u64be("since"));
+      Operator who{
+          .public_key = {}, .name = std::string{base::as_text(text)}, .since = {static_cast<std::int64_t>(since)}};
+      if (public_key.size() != 32) return Error{Code::corrupt, "operator key"};
+      std::ranges::copy(public_key, who.public_key.begin());
+      return who;
+    }();
+    if (!one) {
+      broken = one.error();
+      return false;
+    }
+    found.push_back(*one);
+    return true;
+  }));
+  if (broken) return *broken;
+  return found;
+}
+
+Result<std::optional<AppState>> read_app(const state::ReadView& view, const base::Tenant& tenant,
+                                         const base::AppRef& app) {
+  TRY(const auto stored, view.get(app_key(tenant, app)));
+  if (!stored) return std::optional<AppState>{};
+  TRY(auto state, decode_app_state(*stored, tenant, app));
+  return std::optional{std::move(state)};
+}
+
+/// One document that covers the approved policy and every approved identity. `identities` is always there, so that an
+/// app without any approved identity releases to nobody.
+std::string compose(const base::JsonValue& policy, const std::vector<std::string>& identities) {
+  std::string out = "{";
+  std::string list;
+  for (auto member = policy.first(); member; member = member->next()) {
+    if (member->key() == "identities") {
+      for (auto item = member->first(); item; item = item->next())
+        list += (list.empty() ? "" : ",") + std::string{item->source()};
+      continue;
+    }
+    base::append_json_string(out, member->key());
+    out += ":";
+    out += member->source();
+    out += ",";
+  }
+  for (const auto& identity : identities) list += (list.empty() ? "" : ",") + identity;
+  return out + "\"identities\":[" + list + "]}";
+}
+
+/// What a blob must be to be approved as a policy or an identity: it must parse as what it will be used for.
+Status check_document(Action action, const base::Bytes& bytes) {
+  const std::string text{base::as_text(bytes)};
+  if (action == Action::policy_approve) {
+    TRY([[maybe_unused]] const auto policy, attestation::Policy::parse(text), "policy document");
+  } else if (action == Action::identity_approve) {
+    TRY(const auto doc, base::JsonDocument::parse(text), "identity document");
+    TRY([[maybe_unused]] const auto policy,
+        attestation::Policy::parse(R"({"format":1,"name":"check","identities":[)" + std::string{doc->root().source()} +
+                                   "]}"),
+        "identity document");
+  }
+  return base::done();
+}
+
+bool names_blob(Action action) {
+  return action == Action::policy_approve || action == Action::identity_approve ||
+         action == Action::configuration_approve;
+}
+
+Status check_addressed(const Approval& approval, base::Realm realm, const std::string& audience, base::UtcTime now) {
+  if (approval.audience != audience) {
+    return Error{Code::denied, "the approval is for another server", audience, approval.audience};
+  }
+  if (approval.realm != realm) {
+    return Error{Code::realm_mismatch, "the approval is for another realm", std::string{base::to_text(realm)},
+                 std::string{base::to_text(approval.realm)}};
+  }
+  if (approval.expires < now) {
+    return Error{Code::denied, "the approval has expired", "expires after " + base::to_rfc3339(now),
+                 base::to_rfc3339(approval.expires)};
+  }
+  return base::done();
+}
+
+/// FORMATS 2: seq = last + 1 and prev = digest of the last payload; a revocation is accepted at any seq.
+Status check_order(const AppState& state, const Approval& approval) {
+  if (approval.action == Action::revoke) return base::done();
+  if (approval.seq != state.seq + 1) {
+    return Error{Code::conflict, "the approval is out of order or was sent before",
+                 "seq " + std::to_string(state.seq + 1), "seq " + std::to_string(approval.seq),
+                 "Read the app's state and sign a new approval."};
+  }
+  if (approval.prev != state.prev) {
+    return Error{Code::conflict, "the approval does not follow the last one", "prev " + state.prev,
+                 "prev " + approval.prev, "Read the app's state and sign a new approval."};
+  }
+  const std::string policy = state.policy ? base::hex(*state.policy) : std::string{};
+  if (approval.policy_sha256 != policy) {
+    return Error{Code::conflict, "the operator saw another policy", policy, approval.policy_sha256,
+                 "Read the app's state and sign a new approval."};
+  }
+  return base::done();
+}
+
+/// Operators' keys, among those in the store now, that signed the envelope. Signatures are checked before the
+/// transaction; inside it only membership is looked at again, so that the committer does no cryptography.
+std::size_t still_operators(const std::vector<base::FixedBytes<32>>& signers, const std::vector<Operator>& now) {
+  return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const auto& key) {
+    return std::ranges::any_of(now, [&](const Operator& o) { return o.public_key == key; });
+  }));
+}
+
+std::vector<base::FixedBytes<32>> valid_signers(const Envelope& envelope, const std::vector<Operator>& operators) {
+  std::vector<base::FixedBytes<32>> signers;
+  for (const auto& who : operators) {
+    if (envelope.count_valid({who.public_key}) == 1) signers.push_back(who.public_key);
+  }
+  return signers;
+}
+
+audit::Leaf leaf_of(std::string type, base::Realm realm, const std::string& audience, const base::Tenant& tenant,
+                    base::UtcTime now) {
+  audit::Leaf leaf;
+  leaf.type = std::move(type);
+  leaf.realm = realm;
+  leaf.audience = audience;
+  leaf.tenant = tenant;
+  leaf.time = now;
+  return leaf;
+}
+
+}  // namespace
+
+Registry::Registry(state::Store& store, audit::Log& log, base::Realm realm, std::string audience)
+    : store_(store), log_(log), realm_(realm), audience_(std::move(audience)) {}
+
+Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now,
+                              base::Deadline deadline) {
+  if (who.name.empty() || who.name.size() > 128)
+    return Error{Code::malformed, "operator name", "1 to 128 bytes", who.name};
+  return store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        TRY(const auto present, read_operators(txn, tenant));
+        if (present.size() >= kMaxOperators) return Error{Code::too_large, "too many operators", "at most 256"};
+        auto record = state::value(kRecordVersion);
+        record.lp(who.name).u64(static_cast<std::uint64_t>(now.seconds));
+        TRY_OK(txn.put(Key(Space::operators, tenant).lp(base::ByteView{who.public_key}), record.bytes()));
+        auto leaf = leaf_of("operator.set", realm_, audience_, tenant, now);
+        leaf.reply = base::hex(crypto::sha256(who.public_key));
+        TRY([[maybe_unused]] const auto index, log_.append(txn, leaf));
+        return base::done();
+      },
+      deadline);
+}
+
+Status Registry::remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now,
+                                 base::Deadline deadline) {
+  return store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        const auto key = Key(Space::operators, tenant).lp(public_key);
+        TRY(const auto present, txn.get(key));
+        if (!present) return Error{Code::not_found, "no operator of this tenant has that key"};
+        TRY_OK(txn.erase(key));
+        auto leaf = leaf_of("operator.remove", realm_, audience_, tenant, now);
+        leaf.reply = base::hex(crypto::sha256(public_key));
+        TRY([[maybe_unused]] const auto index, log_.append(txn, leaf));
+        return base::done();
+      },
+      deadline);
+}
+
+Result<std::vector<Operator>> Registry::operators(const base::Tenant& tenant) const {
+  TRY(const auto view, store_.read());
+  return read_operators(*view, tenant);
+}
+
+Result<base::Digest32> Registry::put_blob(const base::Tenant& tenant, base::ByteView bytes, base::Deadline deadline) {
+  if (bytes.size() > kMaxBlob) {
+    return Error{Code::too_large, "blob", "at most 1048576 bytes", std::to_string(bytes.size()) + " bytes"};
+  }
+  const base::Digest32 id = crypto::sha256(bytes);
+  TRY_OK(store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        auto record = state::value(kRecordVersion);
+        record.raw(bytes);
+        return txn.put(blob_key(tenant, id), record.bytes());
+      },
+      deadline));
+  return id;
+}
+
+Result<base::Bytes> Registry::blob(const base::Tenant& tenant, const base::Digest32& id) const {
+  TRY(const auto view, store_.read());
+  TRY(const auto stored, view->get(blob_key(tenant, id)));
+  if (!stored)
+    return Error{Code::not_found, "no blob " + base::hex(id), {}, {}, "Store it first: attestry blob put FILE"};
+  TRY(const auto in, state::open_value(*stored, kRecordVersion, "blob"));
+  const auto bytes = in.rest();
+  if (crypto::sha256(bytes) != id) return Error{Code::corrupt, "blob " + base::hex(id) + " does not have its digest"};
+  return base::to_bytes(bytes);
+}
+
+Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTime now, base::Deadline deadline) {
+  if (envelope.payload_type != kApprovalPayloadType) {
+    return Error{Code::malformed, "payloadType", std::string{kApprovalPayloadType}, envelope.payload_type};
+  }
+  TRY(const auto approval, Approval::parse(envelope.payload), "approval");
+  TRY_OK(check_addressed(approval, realm_, audience_, now));
+  if (names_blob(approval.action)) {
+    base::Digest32 id{};
+    TRY_OK(base::hex_decode_into(approval.subject, id), "subject");
+    TRY(const auto bytes, blob(approval.tenant, id), "subject");
+    TRY_OK(check_document(approval.action, bytes), "subject");
+  }
+  TRY(const auto known, operators(approval.tenant));
+  const auto signers = valid_signers(envelope, known);
+  const auto digest = crypto::sha256(base::as_bytes(envelope.payload));
+  const std::string digest_text = base::hex(digest);
+
+  std::optional<AcceptedApproval> accepted;
+  TRY_OK(store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        accepted.reset();
+        TRY(auto present, read_app(txn, approval.tenant, approval.app));
+        const bool creates = approval.action == Action::app_create;
+        if (creates && present) return Error{Code::conflict, "the app exists already: " + approval.app.text()};
+        if (!creates && !present)
+          return Error{
+              Code::not_found, "no app " + approval.app.text(), {}, {}, "Create it first: attestry app create"};
+        AppState state = present ? std::move(*present)
+                                 : AppState{.tenant = approval.tenant,
+                                            .app = approval.app,
+                                            .prev = {},
+                                            .policy = {},
+                                            .identities = {},
+                                            .configuration = {},
+                                            .secrets = {}};
+        TRY(const auto operators_now, read_operators(txn, approval.tenant));
+        const std::size_t voices = still_operators(signers, operators_now);
+        if (voices < state.threshold) {
+          return Error{Code::denied, "too few operators signed",
+                       std::to_string(state.threshold) + " distinct operators", std::to_string(voices),
+                       "Have an operator of this tenant sign; list them with attestry operator list"};
+        }
+        TRY_OK(check_order(state, approval));
+        const auto seen = revocation_key(approval, digest);
+        if (approval.action == Action::revoke) {
+          TRY(const auto before, txn.get(seen));
+          if (before) {  // idempotent: the state stays as it is
+            base::Reader in{*before};
+            TRY([[maybe_unused]] const auto version, in.u8("version"));
+            TRY(const auto index, in.u64be("leaf"));
+            accepted = AcceptedApproval{std::move(state), index, digest_text};
+            return base::done();
+          }
+        }
+        TRY_OK(apply_approval(state, approval));
+        if (approval.action == Action::threshold_set && state.threshold > operators_now.size()) {
+          return Error{Code::malformed, "the threshold is above the number of operators",
+                       std::to_string(operators_now.size()), approval.subject,
+                       "More operators first: attestry operator add"};
+        }
+        ++state.version;
+        ++state.seq;
+        state.prev = digest_text;
+        auto record = state::value(kRecordVersion);
+        record.lp(envelope.to_json());
+        TRY_OK(txn.put(approvals_prefix(approval.tenant, approval.app).u64(state.version), record.bytes()));
+        TRY_OK(txn.put(app_key(approval.tenant, approval.app), encode_app_state(state)));
+        auto leaf =
+            leaf_of("approval." + std::string{to_text(approval.action)}, realm_, audience_, approval.tenant, now);
+        leaf.app = approval.app.text();
+        leaf.policy = state.policy ? base::hex(*state.policy) : std::string{};
+        leaf.epoch = state.epoch;
+        leaf.reply = digest_text;
+        TRY(const auto index, log_.append(txn, leaf));
+        if (approval.action == Action::revoke) {
+          auto mark = state::value(kRecordVersion);
+          mark.u64(index);
+          TRY_OK(txn.put(seen, mark.bytes()));
+        }
+        accepted = AcceptedApproval{std::move(state), index, digest_text};
+        return base::done();
+      },
+      deadline));
+  if (!accepted) return Error{Code::internal, "the approval was committed without a result"};
+  return std::move(*accepted);
+}
+
+Result<AppState> Registry::app(const base::Tenant& tenant, const base::AppRef& app) const {
+  TRY(const auto view, store_.read());
+  TRY(auto state, read_app(*view, tenant, app));
+  if (!state) {
+    return Error{Code::not_found,
+                 "no app " + app.text() + " of tenant " + tenant.text(),
+                 {},
+                 {},
+                 "List them: attestry app list"};
+  }
+  return std::move(*state);
+}
+
+Result<std::vector<AppState>> Registry::apps(const base::Tenant& tenant) const {
+  TRY(const auto view, store_.read());
+  const Key prefix{Space::apps, tenant};
+  std::vector<AppState> found;
+  std::optional<Error> broken;
+  TRY_OK(view->scan(prefix, {}, kMaxApps, [&](base::ByteView key, base::ByteView value) {
+    const auto one = [&]() -> Result<AppState> {
+      base::Reader name{key.subspan(prefix.bytes().size())};
+      TRY(const auto bytes, name.lp("app", 1024));
+      TRY(const auto app, base::AppRef::from_bytes(bytes));
+      return decode_app_state(value, tenant, app);
+    }();
+    if (!one) {
+      broken = one.error();
+      return false;
+    }
+    found.push_back(*one);
+    return true;
+  }));
+  if (broken) return *broken;
+  return found;
+}
+
+Result<std::vector<std::string>> Registry::approvals(const base::Tenant& tenant, const base::AppRef& app) const {
+  TRY(const auto view, store_.read());
+  std::vector<std::string> found;
+  std::optional<Error> broken;
+  TRY_OK(view->scan(approvals_prefix(tenant, app), {}, kMaxApprovals, [&](base::ByteView, base::ByteView value) {
+    const auto text = [&]() -> Result<std::string> {
+      TRY(auto in, state::open_value(value, kRecordVersion, "approval"));
+      TRY(const auto json, in.lp("envelope", kMaxBlob));
+      return std::string{base::as_text(json)};
+    }();
+    if (!text) {
+      broken = text.error();
+      return false;
+    }
+    found.push_back(*text);
+    return true;
+  }));
+  if (broken) return *broken;
+  return found;
+}
+
+Result<attestation::Policy> Registry::effective_policy(const AppState& state) const {
+  if (!state.policy) {
+    return Error{
+        Code::denied, "no policy is approved for " + state.app.text(), {}, {}, "Approve one: attestry approve policy"};
+  }
+  TRY(const auto policy_bytes, blob(state.tenant, *state.policy), "policy");
+  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(policy_bytes)}), "policy");
+  auto sorted = state.identities;
+  std::ranges::sort(sorted);
+  std::vector<std::string> identities;
+  for (const auto& id : sorted) {
+    TRY(const auto bytes, blob(state.tenant, id), "identity");
+    identities.emplace_back(base::as_text(bytes));
+  }
+  return attestation::Policy::parse(compose(doc->root(), identities));
+}
+
+Status Registry::require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,
+                                 std::uint64_t version) {
+  TRY(const auto state, read_app(txn, tenant, app));
+  if (!state || state->version != version) {
+    return Error{Code::conflict, "the app's approvals changed while this was decided",
+                 "version " + std::to_string(version), state ? "version " + std::to_string(state->version) : "no app",
+                 "Ask for a new challenge and try again."};
+  }
+  return base::done();
+}
+
+}  // namespace attestry::governance
