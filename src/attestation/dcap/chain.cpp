@@ -1,0 +1,143 @@
+#include "attestation/dcap/chain.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+
+namespace attestry::attestation::dcap {
+namespace {
+
+using crypto::Certificate;
+
+constexpr std::string_view kPckName = "Intel SGX PCK Certificate";
+constexpr std::string_view kPlatformCaName = "Intel SGX PCK Platform CA";
+constexpr std::string_view kProcessorCaName = "Intel SGX PCK Processor CA";
+constexpr std::string_view kRootName = "Intel SGX Root CA";
+constexpr std::string_view kTcbSigningName = "Intel SGX TCB Signing";
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool self_issued(const Certificate& c) { return base::equal(c.subject_der(), c.issuer_der()); }
+
+ChainVerdict judge_name(const Certificate& c, std::string_view wanted) {
+  if (contains(c.subject_cn(), wanted)) return std::nullopt;
+  return ChainFault{std::string{wanted}, c.subject_cn(), "common name of the subject"};
+}
+
+ChainVerdict judge_link(const Certificate& child, const Certificate& issuer) {
+  if (base::equal(child.issuer_der(), issuer.subject_der())) return std::nullopt;
+  return ChainFault{issuer.subject_cn(), child.issuer_cn(), "issuer of \"" + child.subject_cn() + "\""};
+}
+
+ChainVerdict judge_critical(const Certificate& c) {
+  if (c.unknown_critical_extensions().empty()) return std::nullopt;
+  return ChainFault{"no unknown critical extension", c.unknown_critical_extensions().front(), c.subject_cn()};
+}
+
+/// RFC 5280 4.2.1.3, 4.2.1.9. `below`: how many CA certificates follow in the path.
+ChainVerdict judge_ca(const Certificate& c, unsigned below) {
+  if (!c.has_basic_constraints() || !c.is_ca()) return ChainFault{"a CA certificate", "no CA", c.subject_cn()};
+  if (!c.key_usage_cert_sign()) return ChainFault{"key usage keyCertSign", "without", c.subject_cn()};
+  if (c.path_length() && *c.path_length() < below) {
+    return ChainFault{"path length " + std::to_string(below), std::to_string(*c.path_length()), c.subject_cn()};
+  }
+  return judge_critical(c);
+}
+
+ChainVerdict judge_end_entity(const Certificate& c) {
+  if (c.is_ca()) return ChainFault{"no CA certificate", "a CA", c.subject_cn()};
+  if (!c.key_usage_digital_signature()) return ChainFault{"key usage digitalSignature", "without", c.subject_cn()};
+  return judge_critical(c);
+}
+
+ChainVerdict judge_signature(const Certificate& c, const Certificate& issuer, Signatures& signatures, bool keep) {
+  const auto key = known_key(issuer);
+  if (key && key->key.curve() == crypto::Curve::p256 && signatures.good(c, *key, keep)) return std::nullopt;
+  return ChainFault{"signed by \"" + issuer.subject_cn() + "\"", "not signed by it", c.subject_cn()};
+}
+
+/// The first fault of several rules.
+template <class... Verdicts>
+ChainVerdict first_of(ChainVerdict first, Verdicts... rest) {
+  if constexpr (sizeof...(rest) == 0) {
+    return first;
+  } else {
+    return first ? first : first_of(std::move(rest)...);
+  }
+}
+
+}  // namespace
+
+base::Result<std::vector<Certificate>> read_chain(base::ByteView pem, std::size_t max) {
+  TRY(const std::vector<base::PemBlock> blocks, base::pem_decode(base::as_text(pem), max));
+  std::vector<Certificate> out;
+  for (const base::PemBlock& block : blocks) {
+    if (block.label != "CERTIFICATE") {
+      return base::Error{base::Code::malformed, "PEM block is no certificate", "CERTIFICATE", block.label};
+    }
+    TRY(Certificate certificate, Certificate::parse(block.der), "certificate " + std::to_string(out.size() + 1));
+    out.push_back(std::move(certificate));
+  }
+  if (out.empty()) return base::Error{base::Code::malformed, "no certificate", "PEM certificates"};
+  return out;
+}
+
+Validity validity_of(std::span<const Certificate> chain) {
+  Validity out{chain.front().not_before(), chain.front().not_after()};
+  for (const Certificate& c : chain) {
+    out.from = std::max(out.from, c.not_before());
+    out.to = std::min(out.to, c.not_after());
+  }
+  return out;
+}
+
+ChainVerdict judge_validity(std::span<const Certificate> chain, base::UtcTime at) {
+  for (const Certificate& c : chain) {
+    if (c.not_before() <= at && at <= c.not_after()) continue;
+    return ChainFault{base::to_rfc3339(c.not_before()) + " to " + base::to_rfc3339(c.not_after()), base::to_rfc3339(at),
+                      c.subject_cn() + (at < c.not_before() ? " is not valid yet" : " is expired")};
+  }
+  return std::nullopt;
+}
+
+ChainVerdict judge_pck_format(std::span<const Certificate> chain) {
+  if (chain.size() != 3) return ChainFault{"3 certificates", std::to_string(chain.size()), {}};
+  if (self_issued(chain[0]) || self_issued(chain[1]) || !self_issued(chain[2])) {
+    return ChainFault{"leaf, intermediate, root", "another order",
+                      chain[0].subject_cn() + ", " + chain[1].subject_cn() + ", " + chain[2].subject_cn()};
+  }
+  return std::nullopt;
+}
+
+ChainVerdict judge_pck_names(std::span<const Certificate> chain) {
+  const bool platform = contains(chain[1].subject_cn(), kPlatformCaName);
+  return first_of(judge_link(chain[0], chain[1]), judge_link(chain[1], chain[2]), judge_name(chain[0], kPckName),
+                  judge_name(chain[1], platform ? kPlatformCaName : kProcessorCaName), judge_name(chain[2], kRootName));
+}
+
+ChainVerdict judge_pck_constraints(std::span<const Certificate> chain) {
+  return first_of(judge_end_entity(chain[0]), judge_ca(chain[1], 0), judge_ca(chain[2], 1));
+}
+
+ChainVerdict judge_pck_signatures(std::span<const Certificate> chain, Signatures& signatures) {
+  if (auto fault = judge_signature(chain[1], chain[2], signatures, true)) return fault;
+  return judge_signature(chain[0], chain[1], signatures, false);
+}
+
+ChainVerdict judge_signing_format(std::span<const Certificate> chain) {
+  if (chain.size() != 2) return ChainFault{"2 certificates", std::to_string(chain.size()), {}};
+  if (self_issued(chain[0]) || !self_issued(chain[1])) {
+    return ChainFault{"signing certificate, root", "another order",
+                      chain[0].subject_cn() + ", " + chain[1].subject_cn()};
+  }
+  return std::nullopt;
+}
+
+ChainVerdict judge_signing_chain(std::span<const Certificate> chain, Signatures& signatures) {
+  if (auto fault = first_of(judge_link(chain[0], chain[1]), judge_name(chain[0], kTcbSigningName),
+                            judge_name(chain[1], kRootName), judge_end_entity(chain[0]), judge_ca(chain[1], 0))) {
+    return fault;
+  }
+  return judge_signature(chain[0], chain[1], signatures, true);
+}
+
+}  // namespace attestry::attestation::dcap

@@ -1,0 +1,38 @@
+// What a quote's certification data says about its platform: the PCK chain, the PCK extension, and the quoting enclave
+// that the PCK key vouches for. One value per (certification data, QE report, QE report signature), immutable, so that
+// it can be cached whole: it holds every outcome that depends on nothing else.
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "attestation/anchors.h"
+#include "attestation/dcap/cache.h"
+#include "attestation/dcap/chain.h"
+#include "attestation/dcap/pck_extension.h"
+#include "attestation/dcap/quote.h"
+#include "attestation/verdict.h"
+
+namespace attestry::attestation::dcap {
+
+struct Platform {
+  std::vector<CheckResult> checks;         ///< of signed things only: no times, no revocation, no binding
+  std::vector<crypto::Certificate> chain;  ///< leaf, intermediate, root; empty when dcap.pck.chain.format failed
+  Validity validity;                       ///< of the chain; meaningless when it is empty
+  std::optional<KnownKey> intermediate_key;
+  std::optional<KnownKey> root_key;  ///< set when the root's key is a trust anchor
+  std::optional<PckExtension> extension;
+  bool sound = false;  ///< every check passed: may be cached
+};
+
+/// The key under which a Platform is cached.
+base::Digest32 platform_key(const Quote& quote);
+
+/// `anchors`: SPKIs that may end the chain. Pure but for `signatures`.
+std::shared_ptr<const Platform> examine_platform(const Quote& quote, const TrustAnchors& anchors,
+                                                 Signatures& signatures);
+
+/// Replays results into a recorder, which skips those whose needs did not pass.
+void record_all(CheckRecorder& recorder, const std::vector<CheckResult>& results);
+
+}  // namespace attestry::attestation::dcap

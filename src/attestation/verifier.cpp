@@ -1,0 +1,85 @@
+#include "attestation/verifier.h"
+
+#include <algorithm>
+
+#include "attestation/dcap/verify.h"
+#include "crypto/hash.h"
+
+namespace attestry::attestation {
+namespace {
+
+Genuineness conclude(const std::vector<CheckResult>& checks) {
+  bool undecided = false;
+  for (const CheckResult& result : checks) {
+    if (result.status != CheckStatus::fail) continue;
+    if (!result.undecided) return Genuineness::not_genuine;
+    undecided = true;
+  }
+  return undecided ? Genuineness::undecided : Genuineness::genuine;
+}
+
+/// Returns whether a format's verifier may look at the bytes.
+bool judge_envelope(const Evidence& evidence, std::size_t max_bytes, CheckRecorder& recorder) {
+  const std::size_t size = evidence.bytes.size();
+  if (size == 0 || size > max_bytes) {
+    recorder.fail(CheckId::evidence_size, "1 to " + std::to_string(max_bytes) + " bytes", std::to_string(size));
+    recorder.may_run(CheckId::evidence_format);
+    return false;
+  }
+  recorder.pass(CheckId::evidence_size);
+  if (evidence.format == EvidenceFormat::unknown) {
+    recorder.fail(CheckId::evidence_format, "a DCAP quote", "an unknown format");
+    return false;
+  }
+  recorder.pass(CheckId::evidence_format);
+  return true;
+}
+
+}  // namespace
+
+struct Verifier::Impl {
+  TrustAnchors anchors;
+  VerifierLimits limits;
+  mutable dcap::Caches dcap;
+
+  Impl(TrustAnchors given, VerifierLimits bounds)
+      : anchors(std::move(given)), limits(bounds), dcap(bounds.cached_platforms, bounds.cached_collateral) {}
+};
+
+Verifier::Verifier(TrustAnchors anchors, VerifierLimits limits)
+    : impl_(std::make_unique<Impl>(std::move(anchors), limits)) {}
+Verifier::~Verifier() = default;
+
+const TrustAnchors& Verifier::anchors() const noexcept { return impl_->anchors; }
+
+base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collateral& collateral, base::UtcTime at) const {
+  // An empty set of anchors would make "ends in a trusted root" a question about nothing.
+  if (impl_->anchors.spkis().empty()) {
+    return base::Error{base::Code::configuration, "no trust anchors", "at least one root", "none"};
+  }
+  Verdict verdict;
+  verdict.at = at;
+  verdict.simulated = impl_->anchors.realm() == base::Realm::simulated;
+  verdict.anchors_sha256 = impl_->anchors.sha256();
+  verdict.evidence_sha256 = crypto::sha256(evidence.bytes);
+  verdict.collateral_stale_seconds = collateral.stale_seconds();
+
+  CheckRecorder recorder;
+  if (judge_envelope(evidence, impl_->limits.max_evidence_bytes, recorder)) {
+    switch (evidence.format) {
+      case EvidenceFormat::dcap_quote:
+        dcap::judge_quote(evidence.bytes, collateral, at, impl_->anchors, impl_->dcap, recorder, verdict);
+        break;
+      case EvidenceFormat::unknown:
+        break;
+    }
+  }
+  verdict.checks = recorder.take();
+  verdict.evidence = conclude(verdict.checks);
+  // An end of validity is promised only for evidence that is valid.
+  if (verdict.evidence != Genuineness::genuine) verdict.valid_until.reset();
+  verdict.outcome = verdict.evidence == Genuineness::not_genuine ? Outcome::refused : Outcome::undecided;
+  return verdict;
+}
+
+}  // namespace attestry::attestation
