@@ -1,0 +1,259 @@
+#include "collateral/bundle.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "crypto/x509.h"
+
+namespace attestry::collateral {
+namespace {
+
+using attestation::CollateralItem;
+using attestation::CollateralKind;
+using attestation::CollateralProblem;
+using base::JsonValue;
+using base::Result;
+
+constexpr std::size_t kMaxDocumentBytes = 8u << 20;
+
+/// A member of the bundle JSON. Field names are those of the QuoteCollateralV3 JSON.
+struct Field {
+  std::string_view name;
+  CollateralKind kind;
+  bool binary;    ///< hex in JSON
+  bool required;  ///< of a whole bundle
+};
+constexpr std::array<Field, 10> kFields{{
+    {"tcb_info", CollateralKind::tcb_info, false, true},
+    {"tcb_info_signature", CollateralKind::tcb_info_signature, true, true},
+    {"tcb_info_issuer_chain", CollateralKind::tcb_info_chain, false, true},
+    {"qe_identity", CollateralKind::qe_identity, false, true},
+    {"qe_identity_signature", CollateralKind::qe_identity_signature, true, true},
+    {"qe_identity_issuer_chain", CollateralKind::qe_identity_chain, false, true},
+    {"pck_crl", CollateralKind::pck_crl, true, true},
+    {"pck_crl_issuer_chain", CollateralKind::pck_crl_chain, false, true},
+    {"root_ca_crl", CollateralKind::root_ca_crl, true, true},
+    {"pck_certificate_chain", CollateralKind::pck_chain, false, false},
+}};
+
+Bundle unreadable(const std::string& what) {
+  Bundle out;
+  for (const Field& field : kFields) {
+    if (field.required) out.set_problem(field.kind, what);
+  }
+  return out;
+}
+
+std::string place(std::string_view source, std::string_view field) {
+  return std::string{source} + ": field " + std::string{field};
+}
+
+/// Some writers give bytes as an array of numbers.
+Result<base::Bytes> number_array(const JsonValue& value, std::string_view what) {
+  base::Bytes out;
+  out.reserve(value.size());
+  for (auto item = value.first(); item; item = item->next()) {
+    TRY(const std::int64_t byte, item->integer(what, 0, 255));
+    out.push_back(static_cast<std::uint8_t>(byte));
+  }
+  return out;
+}
+
+Result<base::Bytes> field_bytes(const Field& field, const JsonValue& value) {
+  if (field.binary && value.is_array()) return number_array(value, field.name);
+  TRY(const std::string text, value.string(field.name));
+  if (field.binary) return base::hex_decode(text);
+  return base::to_bytes(text);
+}
+
+void read_fields(const JsonValue& root, std::string_view source, Bundle& out) {
+  for (const Field& field : kFields) {
+    const auto member = root.find(field.name);
+    if (!member || member->is_null()) continue;
+    auto bytes = field_bytes(field, *member);
+    if (bytes.ok()) {
+      out.set(field.kind, *std::move(bytes));
+    } else {
+      out.set_problem(field.kind, place(source, field.name) + ": " + bytes.error().text());
+    }
+  }
+}
+
+/// A reply of Intel's service: {"tcbInfo": <signed text>, "signature": "hex"}.
+struct SignedDocument {
+  std::string_view member;
+  CollateralKind text;
+  CollateralKind signature;
+};
+constexpr std::array<SignedDocument, 2> kSignedDocuments{{
+    {"tcbInfo", CollateralKind::tcb_info, CollateralKind::tcb_info_signature},
+    {"enclaveIdentity", CollateralKind::qe_identity, CollateralKind::qe_identity_signature},
+}};
+
+void read_signed(const JsonValue& root, std::string_view source, Bundle& out) {
+  for (const SignedDocument& document : kSignedDocuments) {
+    const auto body = root.find(document.member);
+    if (!body) continue;
+    out.set(document.text, base::to_bytes(body->source()));
+    const auto signature = root.find("signature");
+    if (!signature) continue;
+    const auto text = signature->string("signature");
+    auto bytes = text.ok() ? base::hex_decode(*text) : Result<base::Bytes>(text.error());
+    if (bytes.ok()) {
+      out.set(document.signature, *std::move(bytes));
+    } else {
+      out.set_problem(document.signature, place(source, "signature") + ": " + bytes.error().text());
+    }
+  }
+}
+
+/// One byte more than allowed is read, so that a file that is too large shows as such.
+std::optional<base::Bytes> read_file(const std::filesystem::path& path, std::size_t limit) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  base::Bytes out;
+  std::array<char, 16384> chunk{};
+  while (out.size() <= limit && (file.read(chunk.data(), chunk.size()) || file.gcount() > 0)) {
+    const auto* begin = reinterpret_cast<const std::uint8_t*>(chunk.data());
+    out.insert(out.end(), begin, begin + file.gcount());
+  }
+  if (file.bad()) return std::nullopt;
+  return out;
+}
+
+/// Leaf first, as Intel's service orders chains; the sample application writes the root first. What is no chain stays
+/// as it is, for the verifier to say what is wrong.
+base::Bytes leaf_first(base::Bytes pem) {
+  auto blocks = base::pem_decode(base::as_text(pem));
+  if (!blocks.ok()) return pem;
+  const auto self_issued = [](const base::PemBlock& block) {
+    const auto certificate = crypto::Certificate::parse(block.der);
+    return certificate.ok() && base::equal(certificate->subject_der(), certificate->issuer_der());
+  };
+  std::ranges::stable_partition(*blocks, [&](const base::PemBlock& block) { return !self_issued(block); });
+  std::string out;
+  for (const base::PemBlock& block : *blocks) out += base::pem_encode(block.label, block.der);
+  return base::to_bytes(out);
+}
+
+bool survives_json(std::string_view text) {
+  std::string literal;
+  base::append_json_string(literal, text);
+  const auto document = base::JsonDocument::parse(std::move(literal), {.max_bytes = 8 * kMaxDocumentBytes});
+  if (!document.ok()) return false;
+  const auto again = (*document)->root().string("text");
+  return again.ok() && *again == text;
+}
+
+class SampleFolder {
+ public:
+  explicit SampleFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  Bundle read() {
+    document("tcbInfo.json");
+    document("qeIdentity.json");
+    plain("rootCaCrl.der", CollateralKind::root_ca_crl);
+    plain("intermediateCaCrl.der", CollateralKind::pck_crl);
+    if (const auto chain = file("tcbSignChain.pem")) {
+      out_.set(CollateralKind::tcb_info_chain, leaf_first(*chain));
+      out_.set(CollateralKind::qe_identity_chain, leaf_first(*chain));
+    }
+    const auto issuers = file("pckSignChain.pem");
+    if (issuers) out_.set(CollateralKind::pck_crl_chain, leaf_first(*issuers));
+    if (const auto leaf = file("pckCert.pem"); leaf && issuers) {
+      base::Bytes chain = *leaf;
+      chain.push_back('\n');
+      base::append(chain, *issuers);
+      out_.set(CollateralKind::pck_chain, leaf_first(std::move(chain)));
+    }
+    return std::move(out_);
+  }
+
+ private:
+  std::optional<base::Bytes> file(std::string_view name) const {
+    std::error_code ignored;
+    const auto path = folder_ / name;
+    if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+    return read_file(path, kMaxDocumentBytes);
+  }
+  void document(std::string_view name) {
+    if (const auto bytes = file(name)) out_.merge(read_bundle(*bytes, name));
+  }
+  void plain(std::string_view name, CollateralKind kind) {
+    if (auto bytes = file(name)) out_.set(kind, *std::move(bytes));
+  }
+
+  std::filesystem::path folder_;
+  Bundle out_;
+};
+
+}  // namespace
+
+void Bundle::set(CollateralKind kind, base::Bytes bytes) {
+  std::erase_if(items, [&](const CollateralItem& item) { return item.kind == kind; });
+  std::erase_if(problems, [&](const CollateralProblem& problem) { return problem.kind == kind; });
+  items.push_back({.kind = kind, .bytes = std::move(bytes)});
+}
+
+void Bundle::set_problem(CollateralKind kind, std::string what) {
+  std::erase_if(items, [&](const CollateralItem& item) { return item.kind == kind; });
+  std::erase_if(problems, [&](const CollateralProblem& problem) { return problem.kind == kind; });
+  problems.push_back({.kind = kind, .what = std::move(what)});
+}
+
+void Bundle::merge(Bundle later) {
+  for (CollateralItem& item : later.items) set(item.kind, std::move(item.bytes));
+  for (CollateralProblem& problem : later.problems) set_problem(problem.kind, std::move(problem.what));
+}
+
+std::shared_ptr<const attestation::Collateral> Bundle::collateral() const {
+  return attestation::Collateral::make(items, problems);
+}
+
+Bundle read_bundle(base::ByteView json, std::string_view source) {
+  const auto document = base::JsonDocument::parse(std::string{base::as_text(json)}, {.max_bytes = kMaxDocumentBytes});
+  if (!document.ok()) return unreadable(std::string{source} + ": " + document.error().text());
+  const JsonValue root = (*document)->root();
+  if (!root.is_object()) return unreadable(std::string{source} + ": the document is no JSON object");
+  Bundle out;
+  read_fields(root, source, out);
+  read_signed(root, source, out);
+  return out;
+}
+
+Bundle read_bundle_path(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return unreadable(path + ": no such file or folder");
+  std::filesystem::path file = path;
+  if (std::filesystem::is_directory(status)) {
+    file /= "collateral.json";
+    if (!std::filesystem::exists(file, error)) return SampleFolder(path).read();
+  }
+  const auto bytes = read_file(file, kMaxDocumentBytes);
+  if (!bytes) return unreadable(file.string() + ": cannot be read");
+  return read_bundle(*bytes, file.string());
+}
+
+std::string write_bundle(const attestation::Collateral& collateral) {
+  base::JsonOutObject out;
+  for (const Field& field : kFields) {
+    const CollateralItem* item = collateral.find(field.kind);
+    if (item == nullptr) continue;
+    const std::string_view text = base::as_text(item->bytes);
+    if (field.binary) {
+      out.emplace_back(field.name, base::hex(item->bytes));
+    } else if (survives_json(text)) {
+      out.emplace_back(field.name, text);
+    }
+  }
+  return base::JsonOut(std::move(out)).pretty();
+}
+
+}  // namespace attestry::collateral

@@ -1,0 +1,45 @@
+// Collateral from files: the QuoteCollateralV3 JSON, Intel's own signed documents, and folders of them.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation/collateral.h"
+#include "base/bytes.h"
+
+namespace attestry::collateral {
+
+/// What was read so far. Nothing here fails: what cannot be read becomes a problem, which the verifier turns into a
+/// failed check. Plain data; of several items of a kind the last one added counts.
+struct Bundle {
+  std::vector<attestation::CollateralItem> items;
+  std::vector<attestation::CollateralProblem> problems;
+
+  /// Replaces what an earlier source said about the same kind.
+  void set(attestation::CollateralKind kind, base::Bytes bytes);
+  void set_problem(attestation::CollateralKind kind, std::string what);
+  /// Everything in `later` replaces what is here of the same kind.
+  void merge(Bundle later);
+
+  std::shared_ptr<const attestation::Collateral> collateral() const;
+};
+
+/// One JSON document, at most 8 MiB: either a bundle (`tcb_info`, `tcb_info_signature`, `tcb_info_issuer_chain`,
+/// `qe_identity`, …, `pck_crl` and `root_ca_crl` as hex; unknown members are ignored), or a reply of Intel's service as
+/// it is (`{"tcbInfo":…,"signature":"hex"}`, `{"enclaveIdentity":…,"signature":"hex"}`), whose signed text is taken
+/// byte for byte. `source` names the document in problems. A document that is no JSON is a problem of every kind that a
+/// bundle has.
+Bundle read_bundle(base::ByteView json, std::string_view source);
+
+/// A file as read_bundle takes it, or a folder: `collateral.json`, or the files of Intel's sample application
+/// (tcbInfo.json, qeIdentity.json, tcbSignChain.pem, pckSignChain.pem, pckCert.pem, rootCaCrl.der,
+/// intermediateCaCrl.der). A root certificate in the folder is never an anchor. A path that cannot be read is a problem
+/// of every kind; a folder without any of these files is an empty bundle.
+Bundle read_bundle_path(const std::string& path);
+
+/// The bundle's JSON, which read_bundle reads back to the same items. Items that are no text where text belongs are
+/// left out.
+std::string write_bundle(const attestation::Collateral& collateral);
+
+}  // namespace attestry::collateral
