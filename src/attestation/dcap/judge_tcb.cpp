@@ -104,8 +104,9 @@ void Judge::relaunch() {
 }
 
 bool Judge::collateral_is_authentic() const {
-  return recorder_.passed(CheckId::dcap_tcb_info_signature) && recorder_.passed(CheckId::dcap_tcb_info_chain) &&
-         recorder_.passed(CheckId::dcap_qe_identity_signature) && recorder_.passed(CheckId::dcap_qe_identity_chain);
+  return set_->tcb_info && set_->qe_identity && recorder_.passed(CheckId::dcap_tcb_info_signature) &&
+         recorder_.passed(CheckId::dcap_tcb_info_chain) && recorder_.passed(CheckId::dcap_qe_identity_signature) &&
+         recorder_.passed(CheckId::dcap_qe_identity_chain);
 }
 
 void Judge::write_tcb_summary(TcbStatus status) {
