@@ -114,7 +114,7 @@ Result<Tenant> Tenant::parse(std::string_view text) {
 Tenant Tenant::standard() { return Tenant{"default"}; }
 
 Result<AppRef> AppRef::parse(std::string_view text) {
-  const auto* form = std::ranges::find_if(kForms, [text](const Form& f) { return text.starts_with(f.prefix); });
+  auto form = std::ranges::find_if(kForms, [text](const Form& f) { return text.starts_with(f.prefix); });
   if (form == kForms.end()) {
     if (text.find(':') != std::string_view::npos) return bad_app("unknown kind", "name:, evm:, near: or dstack:");
     form = kForms.begin();

@@ -106,11 +106,10 @@ bool is_finite_number(std::string_view text, double& value) {
   const std::string_view mantissa = text.substr(0, e);
   std::int64_t exponent = 0;
   if (e != std::string_view::npos) {
+    constexpr std::int64_t kBeyond = std::int64_t{1} << 40;  // more than any text has digits
     const std::string_view digits = text.substr(e + (text[e + 1] == '+' ? 2 : 1));
-    if (std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec != std::errc{}) {
-      exponent =
-          digits.front() == '-' ? std::numeric_limits<std::int32_t>::min() : std::numeric_limits<std::int32_t>::max();
-    }
+    const bool whole = std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec == std::errc{};
+    exponent = whole ? std::clamp(exponent, -kBeyond, kBeyond) : digits.front() == '-' ? -kBeyond : kBeyond;
   }
   const std::size_t point = std::min(mantissa.find('.'), mantissa.size());
   const std::size_t first = std::min(mantissa.find_first_of("123456789"), mantissa.size());
