@@ -82,7 +82,7 @@ def check_file(name, text, layers):
         other = path.split("/")[0]
         if quoted:
             if "/" not in path or other not in layers:
-                problems.append(f"{number}: write includes as \"room/file.h\", not \"{path}\"")
+                problems.append(f'{number}: write includes as "room/file.h", not "{path}"')
             elif other != room and other not in layers[room]:
                 problems.append(f"{number}: {room} may not use {other} (src/LAYERS)")
             elif other != room and "/internal/" in path:

@@ -18,7 +18,7 @@ done
 [ ${#targets[@]} -gt 0 ] || { echo "fuzz: no targets in this tree"; exit 0; }
 
 cmake --preset fuzz --log-level=WARNING >/dev/null
-cmake --build build/fuzz ${ATTESTRY_JOBS:+-j "$ATTESTRY_JOBS"} --target fuzz
+cmake --build build/fuzz ${ATTESTRY_JOBS:+-j "$ATTESTRY_JOBS"} --target fuzzers
 
 jobs=${ATTESTRY_JOBS:-$(nproc)}
 each=$((seconds * jobs / ${#targets[@]}))

@@ -63,7 +63,9 @@ def run_document(path, work):
     if ran == 0:
         return 0
     environment = dict(os.environ, PATH=f"{ROOT / 'build'}:{os.environ['PATH']}", TERM="dumb")
-    result = subprocess.run(["bash", "-c", "\n".join(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
+    result = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
+    )
     if result.returncode != 0:
         at = pathlib.Path(work, "at").read_text().strip()
         tail = "".join(p.read_text(errors="replace")[-4000:] for p in sorted(pathlib.Path(work).glob("*.out")))

@@ -33,10 +33,14 @@ class Plan(unittest.TestCase):
 
 class Includes(unittest.TestCase):
     def test_own_room_and_allowed_rooms_pass(self):
-        self.assertEqual(problems("net/http.cpp", '#include "net/http.h"\n#include "base/json.h"\n#include <vector>\n'), [])
+        self.assertEqual(
+            problems("net/http.cpp", '#include "net/http.h"\n#include "base/json.h"\n#include <vector>\n'), []
+        )
 
     def test_a_room_that_is_not_named_is_refused_with_the_line(self):
-        self.assertEqual(problems("base/hex.cpp", '\n#include "crypto/hash.h"\n'), ["2: base may not use crypto (src/LAYERS)"])
+        self.assertEqual(
+            problems("base/hex.cpp", '\n#include "crypto/hash.h"\n'), ["2: base may not use crypto (src/LAYERS)"]
+        )
 
     def test_relative_includes_are_refused(self):
         self.assertIn("write includes as", problems("base/hex.cpp", '#include "hex.h"\n')[0])
@@ -79,7 +83,9 @@ class Tree(unittest.TestCase):
             (root / "src" / "LAYERS").write_text("base :\n")
             (root / "src" / "base" / "x.cpp").write_text("#include <vector>\n")
             (root / "src" / "cellar" / "y.h").write_text("")
-            self.assertEqual(check_layers.check_tree(root), ["src/cellar/y.h: the folder cellar has no line in src/LAYERS"])
+            self.assertEqual(
+                check_layers.check_tree(root), ["src/cellar/y.h: the folder cellar has no line in src/LAYERS"]
+            )
 
 
 if __name__ == "__main__":

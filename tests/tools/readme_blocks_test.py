@@ -30,7 +30,9 @@ class Documents(unittest.TestCase):
             return readme_blocks.run_document(path, work)
 
     def test_blocks_share_one_shell(self):
-        self.assertEqual(self.run_text("```sh run\na=7\n```\n```sh run\necho is $a\n```\n```text output\nis 7\n```\n"), 2)
+        self.assertEqual(
+            self.run_text("```sh run\na=7\n```\n```sh run\necho is $a\n```\n```text output\nis 7\n```\n"), 2
+        )
 
     def test_a_failing_command_names_its_block(self):
         with self.assertRaisesRegex(AssertionError, ":4: a command"):

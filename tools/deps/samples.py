@@ -17,14 +17,18 @@ import tarfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# case folder: (sample, platform, time, result, TCB status, advisory ids). The answers were checked against Intel's rules
-# for the published collateral; the times lie inside the validity of every item.
+# case folder: (sample, platform, time, result, TCB status, advisory ids). The answers were checked against Intel's
+# rules for the published collateral; the times lie inside the validity of every item.
 CASES = {
     "tdx-v4-uptodate": ("tdx_quote", "tdx", "2025-06-20T00:00:00Z", "ok", "UpToDate", []),
     "tdx-v5-td15ex-uptodate": ("tdx_quote_td15ex", "tdx", "2026-10-15T00:00:00Z", "ok", "UpToDate", None),
     "tdx-v5-tcb-not-supported": ("tdx_quote_outdated", "tdx", "2026-03-05T10:50:03Z", "fail", "TCB_NOT_SUPPORTED", []),
     "sgx-v3-configuration-and-sw-hardening-needed": (
-        "sgx_quote", "sgx", "2025-07-04T10:28:44Z", "ok", "ConfigurationAndSWHardeningNeeded",
+        "sgx_quote",
+        "sgx",
+        "2025-07-04T10:28:44Z",
+        "ok",
+        "ConfigurationAndSWHardeningNeeded",
         ["INTEL-SA-00289", "INTEL-SA-00615"],
     ),
 }
@@ -56,7 +60,13 @@ def main():
                 expect = {"result": result, "tcb_status": status}
                 if advisories is not None:
                     expect["advisory_ids"] = advisories
-                about = {"name": case, "platform": platform, "verify_at": at, "source": f"dcap-qvl {top}", "expect": expect}
+                about = {
+                    "name": case,
+                    "platform": platform,
+                    "verify_at": at,
+                    "source": f"dcap-qvl {top}",
+                    "expect": expect,
+                }
                 (folder / "quote.bin").write_bytes(quote[: quote_size(quote)])
                 (folder / "collateral.json").write_bytes(collateral)
                 (folder / "case.json").write_text(json.dumps(about, indent=1) + "\n")
