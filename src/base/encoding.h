@@ -26,8 +26,8 @@ struct PemBlock {
   std::string label;  ///< "CERTIFICATE"
   Bytes der;
 };
-/// All blocks in order. White space (and one trailing NUL, which Intel's chains carry) may stand between and after blocks;
-/// any other text is an error, and so are more than `max_blocks` blocks.
+/// All blocks in order. White space (and one trailing NUL, which Intel's chains carry) may stand between and after
+/// blocks; any other text is an error, and so are more than `max_blocks` blocks.
 Result<std::vector<PemBlock>> pem_decode(std::string_view text, std::size_t max_blocks = 16);
 std::string pem_encode(std::string_view label, ByteView der);
 

@@ -1,6 +1,6 @@
 // Strict JSON for documents that others sign: RFC 8259 and I-JSON (RFC 7493). Refuses duplicate keys, depth over 32,
-// numbers that are not finite, invalid UTF-8, lone surrogates and trailing text, and gives the exact bytes of every member.
-// docs/decisions/0001-own-json-reader.md says why this is not Boost.JSON.
+// numbers that are not finite, invalid UTF-8, lone surrogates and trailing text, and gives the exact bytes of every
+// member. docs/decisions/0001-own-json-reader.md says why this is not Boost.JSON.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -81,7 +81,7 @@ class JsonDocument {
   friend class JsonParser;
   struct Node {
     JsonKind kind;
-    bool flag;               ///< boolean: value; string: has escapes
+    bool flag;  ///< boolean: value; string: has escapes
     bool key_escaped;
     std::uint32_t begin, end;          ///< own bytes in text_ (strings: with the quotes)
     std::uint32_t key_begin, key_end;  ///< key without quotes; equal when none

@@ -1,4 +1,5 @@
-// A cursor over untrusted bytes: every read is bounds-checked, nothing is copied, and a parser must say that it is at the end.
+// A cursor over untrusted bytes: every read is bounds-checked, nothing is copied, and a parser must say that it is at
+// the end.
 #pragma once
 #include <cstddef>
 #include <string_view>
