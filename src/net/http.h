@@ -121,6 +121,7 @@ struct Response {
 
 /// `json` must be JSON already.
 Response json_response(int status, std::string json);
+inline Response json_response(int status, const char* json) { return json_response(status, std::string{json}); }
 Response json_response(int status, const base::JsonOut& value);
 Response text_response(int status, std::string text);
 /// 204.
