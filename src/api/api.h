@@ -1,0 +1,50 @@
+// The native API, /v1: routes over the rooms below, with no rules of its own (ARCHITECTURE 3.10, FORMATS 12).
+#pragma once
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "appraisal/appraiser.h"
+#include "appraisal/challenge.h"
+#include "audit/log.h"
+#include "base/result.h"
+#include "crypto/secret.h"
+#include "governance/registry.h"
+#include "net/metrics.h"
+#include "net/router.h"
+#include "provision/registrar.h"
+#include "secrets/secret_store.h"
+
+namespace attestry::api {
+
+/// Which groups of routes a process offers (`serve --service LIST`), so that each can run in a TEE of its own.
+enum class Service : std::uint8_t { verify, provision, governance, log };
+std::string_view to_text(Service service) noexcept;
+base::Result<std::set<Service>> services_from(std::string_view comma_separated);
+std::set<Service> all_services();
+
+/// What handlers use; everything outlives the server. Handlers run on several threads.
+struct Deps {
+  state::Store& store;
+  audit::Log& log;
+  governance::Registry& registry;
+  secrets::SecretStore& secrets;
+  const appraisal::Challenges& challenges;
+  const appraisal::Appraiser& appraiser;
+  const provision::Registrar& registrar;
+  net::Metrics& metrics;
+  net::Health& health;
+  std::string version;
+};
+
+/// Adds the routes of `services` and those that every process has (/v1/server, health, metrics, /openapi.json).
+base::Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>& services);
+
+/// `Authorization: Bearer <admin token>`, compared in constant time by digest; `local` by the unix socket's peer.
+net::Authenticator make_authenticator(base::ByteView admin_token_sha256);
+
+/// OpenAPI 3.1, made from the route table (all roles) and the schemas of this room.
+std::string openapi_json(const net::Router& router, std::string_view version);
+
+}  // namespace attestry::api

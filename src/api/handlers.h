@@ -1,0 +1,32 @@
+// Shared pieces of the route files. Private to api.
+#pragma once
+#include "api/api.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "net/problem.h"
+
+namespace attestry::api {
+
+/// A handler that answers on the calling thread; its error becomes a problem document.
+net::Handler sync(std::function<base::Result<net::Response>(net::Request&)> handler);
+
+/// Problem document with the "checks" of a verdict's JSON, if there is one.
+net::Response problem_with_verdict(const base::Error& error, std::string_view verdict_json,
+                                   const net::TraceContext& trace);
+
+base::Result<std::string> text_member(const base::JsonValue& object, std::string_view key);
+base::Result<base::Tenant> tenant_of(const net::Request& request);
+base::Result<base::AppRef> app_of(const net::Request& request);
+base::Result<base::Digest32> digest_of(std::string_view hex, std::string_view what);
+net::Response no_store(net::Response response);
+
+base::Status add_verify_routes(net::Router& router, const Deps& deps);
+base::Status add_instance_routes(net::Router& router, const Deps& deps);
+base::Status add_governance_routes(net::Router& router, const Deps& deps);
+base::Status add_log_routes(net::Router& router, const Deps& deps);
+base::Status add_service_routes(net::Router& router, const Deps& deps);
+
+/// JSON Schemas of components, by name: `{"Name":{…},…}`.
+std::string_view schemas_json() noexcept;
+
+}  // namespace attestry::api

@@ -1,0 +1,255 @@
+// Operators, blobs, approvals, apps and secrets: what an operator does before a workload can register.
+#include <algorithm>
+
+#include "api/handlers.h"
+#include "base/encoding.h"
+
+namespace attestry::api {
+
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::Result;
+using base::Status;
+
+namespace {
+
+JsonOut optional_digest(const std::optional<base::Digest32>& digest) {
+  return digest ? JsonOut{base::hex(*digest)} : JsonOut{nullptr};
+}
+
+JsonOutArray digests(const std::vector<base::Digest32>& list) {
+  JsonOutArray out;
+  for (const auto& digest : list) out.emplace_back(base::hex(digest));
+  return out;
+}
+
+JsonOutObject app_json(const governance::AppState& state) {
+  return {{"tenant", state.tenant.text()},
+          {"app", state.app.text()},
+          {"version", state.version},
+          {"seq", state.seq},
+          {"prev", state.prev},
+          {"epoch", state.epoch},
+          {"threshold", state.threshold},
+          {"policy", optional_digest(state.policy)},
+          {"identities", digests(state.identities)},
+          {"configuration", optional_digest(state.configuration)},
+          {"secrets", digests(state.secrets)}};
+}
+
+Result<base::FixedBytes<32>> operator_key(std::string_view hex) {
+  base::FixedBytes<32> key{};
+  TRY_OK(base::hex_decode_into(hex, key), "operator's public key (hex of 32 bytes)");
+  return key;
+}
+
+Result<net::Response> put_operator(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto key, operator_key(request.parameter("key")));
+  TRY(const auto doc, net::json_body(request));
+  TRY_OK(doc->root().only({"name"}), "request body");
+  TRY(auto name, text_member(doc->root(), "name"));
+  const auto now = deps.store.now();
+  TRY_OK(deps.registry.set_operator(tenant, {.public_key = key, .name = name, .since = now}, now, request.deadline));
+  return net::json_response(
+      200, JsonOut{JsonOutObject{{"public_key", base::hex(key)}, {"name", name}, {"since", base::to_rfc3339(now)}}});
+}
+
+Result<net::Response> delete_operator(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto key, operator_key(request.parameter("key")));
+  TRY_OK(deps.registry.remove_operator(tenant, key, deps.store.now(), request.deadline));
+  return net::empty_response();
+}
+
+Result<net::Response> list_operators(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto operators, deps.registry.operators(tenant));
+  JsonOutArray list;
+  for (const auto& who : operators) {
+    list.emplace_back(JsonOutObject{
+        {"public_key", base::hex(who.public_key)}, {"name", who.name}, {"since", base::to_rfc3339(who.since)}});
+  }
+  return net::json_response(200, JsonOut{JsonOutObject{{"operators", std::move(list)}}});
+}
+
+Result<net::Response> put_blob(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto id, deps.registry.put_blob(tenant, base::as_bytes(request.body), request.deadline));
+  return net::json_response(201, JsonOut{JsonOutObject{{"id", base::hex(id)}, {"size", request.body.size()}}});
+}
+
+Result<net::Response> get_blob(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto id, digest_of(request.parameter("id"), "blob id"));
+  TRY(const auto bytes, deps.registry.blob(tenant, id));
+  net::Response response{.status = 200,
+                         .content_type = "application/octet-stream",
+                         .body = std::string{base::as_text(bytes)},
+                         .headers = {}};
+  return response;
+}
+
+/// An approval of a secret that nobody stored would release nothing and tell nobody: refused while the operator
+/// watches.
+Status check_secret_subject(const Deps& deps, const governance::Envelope& envelope) {
+  const auto approval = governance::Approval::parse(envelope.payload);
+  if (!approval || approval->action != governance::Action::secret_approve) return base::done();
+  TRY(const auto id, digest_of(approval->subject, "subject"));
+  TRY(const auto known, deps.secrets.list(approval->tenant, approval->app));
+  if (std::ranges::any_of(known, [&](const auto& secret) { return secret.id == id; })) return base::done();
+  return Error{Code::not_found,
+               "the app has no stored secret of that id",
+               {},
+               approval->subject,
+               "Store it first: attestry secret put"};
+}
+
+Result<net::Response> submit_approval(const Deps& deps, net::Request& request) {
+  TRY(const auto envelope, governance::Envelope::parse(request.body));
+  TRY_OK(check_secret_subject(deps, envelope));
+  TRY(const auto accepted, deps.registry.submit(envelope, deps.store.now(), request.deadline));
+  return net::json_response(201, JsonOut{JsonOutObject{{"payload_sha256", accepted.payload_sha256},
+                                                       {"leaf_index", accepted.leaf_index},
+                                                       {"app", app_json(accepted.state)}}});
+}
+
+Result<net::Response> list_apps(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto apps, deps.registry.apps(tenant));
+  JsonOutArray list;
+  for (const auto& state : apps) list.emplace_back(app_json(state));
+  return net::json_response(200, JsonOut{JsonOutObject{{"apps", std::move(list)}}});
+}
+
+Result<net::Response> show_app(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto state, deps.registry.app(tenant, app));
+  return net::json_response(200, JsonOut{app_json(state)});
+}
+
+Result<net::Response> effective_policy(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto state, deps.registry.app(tenant, app));
+  TRY(const auto policy, deps.registry.effective_policy(state));
+  return net::json_response(
+      200, JsonOut{JsonOutObject{{"sha256", base::hex(policy.sha256())}, {"policy", JsonOut::Raw{policy.document()}}}});
+}
+
+Result<net::Response> list_approvals(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto state, deps.registry.app(tenant, app));
+  TRY(const auto envelopes, deps.registry.approvals(tenant, app));
+  JsonOutArray list;
+  for (const auto& envelope : envelopes) list.emplace_back(JsonOut::Raw{envelope});
+  return net::json_response(200, JsonOut{JsonOutObject{{"approvals", std::move(list)}}});
+}
+
+JsonOutObject secret_json(const secrets::SecretInfo& info) {
+  return {
+      {"id", base::hex(info.id)}, {"name", info.name}, {"size", info.size}, {"stored", base::to_rfc3339(info.stored)}};
+}
+
+Result<net::Response> put_secret(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto doc, net::json_body(request));
+  TRY_OK(doc->root().only({"value"}), "request body");
+  TRY(const auto text, text_member(doc->root(), "value"));
+  TRY(auto bytes, base::base64url_decode(text), "value");
+  const auto value = crypto::Secret::absorb(bytes);
+  TRY(const auto info,
+      deps.secrets.put(tenant, app, request.parameter("name"), value, deps.store.now(), request.deadline));
+  return no_store(net::json_response(201, JsonOut{secret_json(info)}));
+}
+
+Result<net::Response> list_secrets(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto infos, deps.secrets.list(tenant, app));
+  JsonOutArray list;
+  for (const auto& info : infos) list.emplace_back(secret_json(info));
+  return net::json_response(200, JsonOut{JsonOutObject{{"secrets", std::move(list)}}});
+}
+
+using Function = Result<net::Response> (*)(const Deps&, net::Request&);
+
+net::Route admin(const Deps& deps, net::Method method, std::string path, std::string id, std::string summary,
+                 std::string response, Function function) {
+  return {.method = method,
+          .path = std::move(path),
+          .role = net::Role::admin,
+          .auth = net::Auth::admin,
+          .operation_id = std::move(id),
+          .summary = std::move(summary),
+          .response_schema = std::move(response),
+          .tag = "governance",
+          .handler = sync([&deps, function](net::Request& request) { return function(deps, request); })};
+}
+
+Status add_operator_routes(net::Router& router, const Deps& deps) {
+  auto put = admin(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
+                   "Let a key sign approvals of a tenant", "Operator", put_operator);
+  put.request_schema = "OperatorRequest";
+  TRY_OK(router.add(std::move(put)));
+  auto remove = admin(deps, net::Method::delete_, "/v1/tenants/{tenant}/operators/{key}", "remove_operator",
+                      "Take a key's right to sign approvals away", "", delete_operator);
+  remove.success_status = 204;
+  TRY_OK(router.add(std::move(remove)));
+  return router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/operators", "list_operators",
+                          "Keys that may sign approvals", "OperatorList", list_operators));
+}
+
+Status add_blob_routes(net::Router& router, const Deps& deps) {
+  auto put = admin(deps, net::Method::post, "/v1/tenants/{tenant}/blobs", "put_blob",
+                   "Store a policy, identity or configuration template by its SHA-256", "Blob", put_blob);
+  put.request_schema = "BlobBytes";
+  put.success_status = 201;
+  put.consumes = {"application/octet-stream", "application/json", "text/plain"};
+  TRY_OK(router.add(std::move(put)));
+  auto get = admin(deps, net::Method::get, "/v1/tenants/{tenant}/blobs/{id}", "get_blob", "A stored blob", "BlobBytes",
+                   get_blob);
+  get.produces = "application/octet-stream";
+  return router.add(std::move(get));
+}
+
+Status add_app_routes(net::Router& router, const Deps& deps) {
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps", "list_apps", "Apps of a tenant",
+                          "AppList", list_apps)));
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}", "show_app",
+                          "What all approvals of an app add up to", "App", show_app)));
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/policy", "show_policy",
+                          "The policy that evidence is appraised by: approved policy and identities together",
+                          "EffectivePolicy", effective_policy)));
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/approvals", "list_approvals",
+                          "Accepted approvals, oldest first", "ApprovalList", list_approvals)));
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/secrets", "list_secrets",
+                          "Stored secrets, without their values", "SecretList", list_secrets)));
+  auto put = admin(deps, net::Method::put, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}", "put_secret",
+                   "Deposit a secret for an app; released only after its id is approved", "Secret", put_secret);
+  put.request_schema = "SecretRequest";
+  put.success_status = 201;
+  return router.add(std::move(put));
+}
+
+}  // namespace
+
+Status add_governance_routes(net::Router& router, const Deps& deps) {
+  TRY_OK(add_operator_routes(router, deps));
+  TRY_OK(add_blob_routes(router, deps));
+  TRY_OK(add_app_routes(router, deps));
+  auto submit = admin(deps, net::Method::post, "/v1/approvals", "submit_approval",
+                      "A DSSE envelope signed by operators", "AcceptedApproval", submit_approval);
+  submit.auth = net::Auth::signature;
+  submit.request_schema = "Envelope";
+  submit.success_status = 201;
+  return router.add(std::move(submit));
+}
+
+}  // namespace attestry::api

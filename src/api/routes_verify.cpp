@@ -1,0 +1,135 @@
+// POST /v1/verify and the catalogue of checks.
+#include <optional>
+
+#include "api/handlers.h"
+#include "attestation/catalogue.h"
+#include "attestation/policy.h"
+#include "base/encoding.h"
+#include "collateral/bundle.h"
+
+namespace attestry::api {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kVerifyBody = 8u << 20;
+
+struct VerifyRequest {
+  attestation::Evidence evidence;
+  std::shared_ptr<const attestation::Collateral> collateral;  ///< null: the server gets it
+  std::optional<base::UtcTime> at;
+  std::optional<attestation::Policy> own_policy;
+  const attestation::Policy* policy = &attestation::Policy::standard();
+  std::optional<base::Bytes> report_data;
+};
+
+Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
+  if (value.is_object()) {
+    TRY(out.own_policy, attestation::Policy::parse(value.source()), "policy");
+    out.policy = &*out.own_policy;
+    return base::done();
+  }
+  TRY(const auto name, value.string("policy"));
+  out.policy = attestation::Policy::builtin(name);
+  if (out.policy == nullptr) return Error{Code::malformed, "policy", "genuine, default or a policy document", name};
+  return base::done();
+}
+
+Status read_options(const base::JsonValue& root, VerifyRequest& out) {
+  if (const auto collateral = root.find("collateral")) {
+    if (!collateral->is_object()) return Error{Code::malformed, "collateral", "an object (QuoteCollateralV3)", {}};
+    out.collateral = collateral::read_bundle(base::as_bytes(collateral->source()), "collateral").collateral();
+  }
+  if (const auto at = root.find("at")) {
+    TRY(const auto text, at->string("at"));
+    TRY(out.at, base::parse_rfc3339(text), "at");
+  }
+  if (const auto data = root.find("report_data")) {
+    TRY(const auto text, data->string("report_data"));
+    TRY(out.report_data, base::hex_decode(text), "report_data");
+  }
+  if (const auto policy = root.find("policy")) TRY_OK(read_policy(*policy, out));
+  return base::done();
+}
+
+Result<net::Response> verify(const Deps& deps, net::Request& request) {
+  TRY(const auto doc, net::json_body(request, {.max_bytes = kVerifyBody}));
+  const auto root = doc->root();
+  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data"}), "request body");
+  VerifyRequest input;
+  TRY(const auto evidence, root.get("evidence"));
+  if (const auto plain = evidence.plain_string()) {
+    TRY(input.evidence.bytes, base::base64url_decode(*plain), "evidence");
+  } else {
+    return Error{Code::malformed, "evidence", "base64url without padding", {}};
+  }
+  input.evidence.format = attestation::detect_format(input.evidence.bytes);
+  TRY_OK(read_options(root, input));
+  const auto at = input.at.value_or(deps.store.now());
+  auto verdict = input.collateral ? deps.appraiser.verifier().verify(input.evidence, *input.collateral, at)
+                                  : deps.appraiser.verify(input.evidence, at, request.deadline);
+  if (!verdict) return verdict.error();
+  std::optional<base::ByteView> expected;
+  if (input.report_data) expected = *input.report_data;
+  attestation::evaluate(*input.policy, *verdict, expected);
+  return net::json_response(200, attestation::to_json(*verdict));
+}
+
+base::JsonOut check_json(const attestation::CheckInfo& check) {
+  base::JsonOutArray needs;
+  for (const auto need : check.needs) needs.emplace_back(attestation::info(need).id);
+  return base::JsonOutObject{{"id", check.id},           {"title", check.title},   {"specification", check.spec},
+                             {"meaning", check.meaning}, {"remedy", check.remedy}, {"needs", std::move(needs)}};
+}
+
+Result<net::Response> list_checks() {
+  base::JsonOutArray checks;
+  for (const auto& check : attestation::catalogue()) checks.push_back(check_json(check));
+  return net::json_response(200, base::JsonOut{base::JsonOutObject{{"catalogue", attestation::kCatalogueVersion},
+                                                                   {"checks", std::move(checks)}}});
+}
+
+Result<net::Response> show_check(const net::Request& request) {
+  const auto check = attestation::find_check(request.parameter("id"));
+  if (!check)
+    return Error{
+        Code::not_found, "no check of that id", {}, std::string{request.parameter("id")}, "GET /v1/checks lists them."};
+  return net::json_response(200, check_json(attestation::info(*check)));
+}
+
+}  // namespace
+
+Status add_verify_routes(net::Router& router, const Deps& deps) {
+  TRY_OK(router.add(
+      {.method = net::Method::post,
+       .path = "/v1/verify",
+       .auth = net::Auth::none,
+       .operation_id = "verify_evidence",
+       .summary = "Verify evidence and explain the verdict check by check",
+       .description = "Refused evidence is a verdict with status 200; only a request that cannot be read is a problem.",
+       .request_schema = "VerifyRequest",
+       .response_schema = "Verdict",
+       .tag = "verify",
+       .body_limit = kVerifyBody,
+       .handler = sync([&deps](net::Request& request) { return verify(deps, request); })}));
+  TRY_OK(router.add({.path = "/v1/checks",
+                     .auth = net::Auth::none,
+                     .operation_id = "list_checks",
+                     .summary = "The catalogue of checks",
+                     .response_schema = "CheckCatalogue",
+                     .tag = "verify",
+                     .handler = sync([](net::Request&) { return list_checks(); })}));
+  return router.add({.path = "/v1/checks/{id}",
+                     .auth = net::Auth::none,
+                     .operation_id = "show_check",
+                     .summary = "One check: what it means when it fails, and what to do",
+                     .response_schema = "Check",
+                     .tag = "verify",
+                     .handler = sync([](net::Request& request) { return show_check(request); })});
+}
+
+}  // namespace attestry::api
