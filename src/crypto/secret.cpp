@@ -41,7 +41,9 @@ Secret::~Secret() {
 Secret Secret::clone() const { return copy_of(reveal()); }
 
 bool equal_constant_time(base::ByteView a, base::ByteView b) noexcept {
-  return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+  if (a.size() != b.size()) return false;
+  if (a.empty()) return true;
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 void wipe(std::span<std::uint8_t> bytes) noexcept {

@@ -1,0 +1,75 @@
+// Constant time, checked and not only claimed: secret bytes are marked undefined, so that valgrind's memcheck reports
+// every branch and every address that depends on them. Run as  valgrind --error-exitcode=1 -q ctime_equal ; without
+// valgrind the marks do nothing and the program only checks the answers. With the argument "leaky" it does what it must
+// never do, so that a test can prove that the check bites.
+#include <valgrind/memcheck.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "crypto/scalar.h"
+#include "crypto/secret.h"
+
+using namespace attestry;
+
+namespace {
+
+void hide(base::ByteView bytes) { VALGRIND_MAKE_MEM_UNDEFINED(bytes.data(), bytes.size()); }
+void show(base::ByteView bytes) { VALGRIND_MAKE_MEM_DEFINED(bytes.data(), bytes.size()); }
+
+/// The answer of a comparison is public: only then may the program branch on it.
+bool revealed(bool answer) {
+  VALGRIND_MAKE_MEM_DEFINED(&answer, sizeof answer);
+  return answer;
+}
+
+void expect(bool good, const char* what) {
+  if (good) return;
+  std::fprintf(stderr, "ctime_equal: %s\n", what);
+  std::exit(2);
+}
+
+void equal_is_constant_time() {
+  for (const std::size_t size : {std::size_t{1}, std::size_t{16}, std::size_t{32}, std::size_t{33}, std::size_t{200}}) {
+    base::Bytes a(size, 0x5a);
+    base::Bytes b(size, 0x5a);
+    hide(a);
+    hide(b);
+    expect(revealed(crypto::equal_constant_time(a, b)), "equal bytes differ");
+    show(b);
+    b.back() = 0x5b;
+    hide(b);
+    expect(!revealed(crypto::equal_constant_time(a, b)), "different bytes are equal");
+  }
+}
+
+void scalar_reduction_is_constant_time() {
+  base::Bytes order(32, 0xff);  // any odd number with its highest bits set does
+  order[7] = 0x01;
+  base::Bytes wide(48, 0xc3);
+  hide(wide);
+  const crypto::Secret scalar = crypto::scalar_from_wide(wide, order);
+  show(scalar.reveal());
+  expect(scalar.size() == 32, "scalar of a wrong size");
+}
+
+void leak() {
+  base::Bytes a(32, 0x5a);
+  base::Bytes b(32, 0x5b);
+  hide(a);
+  expect(!revealed(base::equal(a, b)), "different bytes are equal");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "leaky") {
+    leak();
+    return 0;
+  }
+  equal_is_constant_time();
+  scalar_reduction_is_constant_time();
+  return 0;
+}
