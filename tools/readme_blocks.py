@@ -40,10 +40,10 @@ def blocks(text):
 
 
 def missing_lines(expected, printed):
-    """Lines of `expected` that `printed` does not have; '...' in them stands for any text."""
+    """Lines of `expected` that `printed` does not have; "..." in them stands for any text."""
     missing = []
     for line in filter(None, map(str.strip, expected.splitlines())):
-        pattern = ".*".join(map(re.escape, line.split("...")))
+        pattern = ".*".join(re.escape(part.strip()) for part in line.split("..."))
         if line != "..." and not re.search(pattern, printed):
             missing.append(line)
     return missing

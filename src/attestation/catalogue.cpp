@@ -41,7 +41,7 @@ std::span<const CheckInfo> catalogue() noexcept { return kCatalogue; }
 const CheckInfo& info(CheckId check) noexcept { return kCatalogue[static_cast<std::size_t>(check)]; }
 
 std::optional<CheckId> find_check(std::string_view id) noexcept {
-  const auto* found = std::ranges::find(kCatalogue, id, &CheckInfo::id);
+  const auto found = std::ranges::find(kCatalogue, id, &CheckInfo::id);
   if (found == kCatalogue.end()) return std::nullopt;
   return found->check;
 }

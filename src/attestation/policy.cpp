@@ -112,8 +112,8 @@ Result<bool> flag(const JsonValue& object, std::string_view key, bool otherwise)
 }
 
 const ClaimRule* claim_rule(std::string_view name) {
-  const auto* found = std::ranges::find(kClaims, name, &ClaimRule::name);
-  return found == kClaims.end() ? nullptr : found;
+  const auto found = std::ranges::find(kClaims, name, &ClaimRule::name);
+  return found == kClaims.end() ? nullptr : &*found;
 }
 
 Error unknown_claim(const std::string& name) {

@@ -1,0 +1,69 @@
+// Runs build/wasm/verify.wasm over every DCAP case below the given folders and compares with case.json.
+//   node run.mjs FOLDER...       exit 1 when a case disagrees or when there is no case at all
+import { WASI } from 'node:wasi';
+import { openSync, closeSync, mkdtempSync, readFileSync, readdirSync, existsSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const program = await WebAssembly.compile(readFileSync(join(root, 'build', 'wasm', 'verify.wasm')));
+const work = mkdtempSync(join(tmpdir(), 'attestry-wasm-'));
+
+function* cases(folder) {
+  if (existsSync(join(folder, 'case.json')) && existsSync(join(folder, 'quote.bin'))) yield folder;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) yield* cases(join(folder, entry.name));
+  }
+}
+
+async function verify(folder, about) {
+  const out = join(work, 'verdict.json');
+  const stdout = openSync(out, 'w');
+  // Cases that fail at any time carry none.
+  const args = ['verify', '/case/quote.bin', existsSync(join(folder, 'collateral.json')) ? '/case/collateral.json' : '-',
+    about.verify_at ?? '2026-11-18T00:00:00Z'];
+  const preopens = { '/case': folder };
+  if (about.trust_anchor) {
+    preopens['/trust'] = dirname(join(folder, about.trust_anchor));
+    args.push('/trust/' + about.trust_anchor.split('/').pop());
+  }
+  const wasi = new WASI({ version: 'preview1', args, preopens, stdout, returnOnExit: true });
+  let code;
+  try {
+    code = wasi.start(await WebAssembly.instantiate(program, wasi.getImportObject()));
+  } finally {
+    closeSync(stdout);
+  }
+  const text = readFileSync(out, 'utf8');
+  return { code, verdict: text ? JSON.parse(text) : null };
+}
+
+const sorted = (list) => JSON.stringify([...list].sort());
+
+// '' when the verdict is what the case states, else what disagrees.
+function disagreement({ code, verdict }, expect) {
+  if (!verdict) return `no verdict, exit ${code}`;
+  if (expect.result === 'fail') return verdict.verdict !== 'accepted' && verdict.root_cause ? '' : 'accepted what must be refused';
+  if (expect.result !== 'ok') return '';
+  if (verdict.verdict !== 'accepted') return `refused a good one: ${verdict.root_cause?.id}`;
+  if (expect.tcb_status && verdict.tcb?.status !== expect.tcb_status) return `TCB status ${verdict.tcb?.status}`;
+  if (expect.tcb_status && expect.advisory_ids && sorted(verdict.tcb.advisory_ids) !== sorted(expect.advisory_ids)) return 'advisory ids';
+  for (const [name, value] of Object.entries(expect.measurements ?? {})) {
+    if (value === null || typeof value === 'object') continue;
+    if (String(verdict.claims[name]).toLowerCase() !== String(value).toLowerCase()) return `claim ${name}`;
+  }
+  return '';
+}
+
+let passed = 0, failed = 0;
+for (const folder of process.argv.slice(2).flatMap((f) => [...cases(f)])) {
+  const about = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8'));
+  if (!about.expect) continue;
+  const problem = disagreement(await verify(folder, about), about.expect);
+  if (problem) console.log(`  ${folder}: ${problem}`);
+  problem ? failed++ : passed++;
+}
+rmSync(work, { recursive: true });
+console.log(`WebAssembly: ${passed} passed, ${failed} failed`);
+process.exitCode = failed || !passed ? 1 : 0;
