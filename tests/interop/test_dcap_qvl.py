@@ -23,7 +23,7 @@ def judge(case, quote=None):
     pem = case.read("root.pem").decode()
     root = base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line))
     collateral = dcap_qvl.QuoteCollateralV3.from_json(case.read("collateral.json").decode())
-    at = datetime.datetime.fromisoformat(case.about["verify_at"].replace("Z", "+00:00"))
+    at = datetime.datetime.fromisoformat(case.about["verify_at"])
     return dcap_qvl.verify_with_root_ca(quote or case.read("quote.bin"), collateral, root, int(at.timestamp()))
 
 

@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -155,12 +156,14 @@ func writeSample(folder string) error {
 	if err != nil {
 		return err
 	}
-	chain := []byte(out.TcbInfoIssuerChain)
-	_, rest := pem.Decode(chain)
+	_, rest := pem.Decode([]byte(out.TcbInfoIssuerChain))
+	quote := testdata.RawQuote
+	// The file carries padding behind the quote: header and body of version 4 are 632 bytes, then a length.
+	quote = quote[:636+int(binary.LittleEndian.Uint32(quote[632:]))]
 	return errors.Join(os.MkdirAll(folder, 0o755),
 		os.WriteFile(filepath.Join(folder, "collateral.json"), append(text, '\n'), 0o644),
 		os.WriteFile(filepath.Join(folder, "root.pem"), bytes.TrimSpace(rest), 0o644),
-		os.WriteFile(filepath.Join(folder, "quote.bin"), testdata.RawQuote, 0o644))
+		os.WriteFile(filepath.Join(folder, "quote.bin"), quote, 0o644))
 }
 
 func run(arguments []string) error {

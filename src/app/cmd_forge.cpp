@@ -1,0 +1,210 @@
+// `attestry forge`: evidence of simulated TEEs with its collateral and its root, one folder per case.
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <sstream>
+
+#include "app/cli.h"
+#include "base/encoding.h"
+#include "forge/scenario.h"
+
+namespace attestry::app {
+namespace {
+
+struct ForgeOptions {
+  std::string out;
+  std::string seed = "attestry";
+  std::string kind = "tdx-v4";
+  std::string fault = "none";
+  std::string at;
+  std::string ca = "platform";
+  std::string report_data;
+  std::string mrtd;
+  std::vector<std::string> rtmr;
+  std::string mrenclave;
+  std::string mrsigner;
+  std::string mrconfigid;
+  std::uint32_t platform = 0;
+  std::uint32_t count = 0;
+  bool list_faults = false;
+};
+
+/// Shorter values are padded with zeros at the end, as `attestry verify --report-data` does; empty ones change nothing.
+base::Status set_field(const std::string& hex, std::span<std::uint8_t> field, const std::string& flag) {
+  if (hex.empty()) return base::done();
+  TRY(const base::Bytes bytes, base::hex_decode(hex), flag);
+  if (bytes.size() > field.size()) {
+    return base::Error{base::Code::usage, flag + " is too long", "at most " + std::to_string(field.size()) + " bytes",
+                       std::to_string(bytes.size())};
+  }
+  std::ranges::fill(field, std::uint8_t{0});
+  std::ranges::copy(bytes, field.begin());
+  return base::done();
+}
+
+base::Result<forge::QuoteSpec> quote_of(const forge::ForgePki& pki, const ForgeOptions& options) {
+  const auto kind = forge::parse_quote_kind(options.kind);
+  if (!kind) return base::Error{base::Code::usage, "--kind is unknown", "a kind of --help", options.kind};
+  auto quote = forge::default_quote(pki, *kind);
+  TRY_OK(set_field(options.report_data, quote.td.report_data, "--report-data"));
+  quote.enclave.report_data = quote.td.report_data;
+  TRY_OK(set_field(options.mrtd, quote.td.mr_td, "--mrtd"));
+  TRY_OK(set_field(options.mrconfigid, quote.td.mr_config_id, "--mrconfigid"));
+  TRY_OK(set_field(options.mrenclave, quote.enclave.mr_enclave, "--mrenclave"));
+  TRY_OK(set_field(options.mrsigner, quote.enclave.mr_signer, "--mrsigner"));
+  for (std::size_t i = 0; i < options.rtmr.size(); ++i) {
+    TRY_OK(set_field(options.rtmr[i], quote.td.rtmr.at(i), "--rtmr"));
+  }
+  return quote;
+}
+
+base::Status write_file(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (!file) return base::Error{base::Code::io, "cannot write " + path.string()};
+  return base::done();
+}
+
+base::Status write_case(const std::filesystem::path& folder, const std::string& name, const forge::Case& made) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) return base::Error{base::Code::io, "cannot create " + folder.string() + ": " + failed.message()};
+  TRY_OK(write_file(folder / "quote.bin", base::as_text(made.quote)));
+  TRY_OK(write_file(folder / "collateral.json", made.collateral.json()));
+  TRY_OK(write_file(folder / "root.pem", made.root_pem));
+  return write_file(folder / "case.json", made.case_json(name));
+}
+
+/// One planned folder: below --out, or --out itself.
+struct Item {
+  std::string name;  ///< empty: --out itself
+  forge::Fault fault = forge::Fault::none;
+  std::uint32_t platform = 0;
+};
+
+base::Result<std::vector<Item>> plan(const ForgeOptions& options, forge::QuoteKind kind) {
+  std::vector<Item> items;
+  if (options.fault == "all") {
+    for (const auto& fault : forge::faults()) {
+      if (forge::applies(fault.fault, kind)) items.push_back({std::string{fault.name}, fault.fault, options.platform});
+    }
+    return items;
+  }
+  const auto fault = forge::parse_fault(options.fault);
+  if (!fault) {
+    std::vector<std::string> known{"all"};
+    for (const auto& one : forge::faults()) known.emplace_back(one.name);
+    const std::string near = nearest(options.fault, known);
+    return base::Error{.code = base::Code::usage,
+                       .what = "--fault is unknown",
+                       .expected = near.empty() ? "a name of `attestry forge --list-faults`" : near,
+                       .found = options.fault,
+                       .remedy = "`attestry forge --list-faults` shows all."};
+  }
+  if (options.count == 0) return std::vector<Item>{{{}, *fault, options.platform}};
+  for (std::uint32_t i = 0; i < options.count; ++i) {
+    std::ostringstream name;
+    name << std::setw(5) << std::setfill('0') << i;
+    items.push_back({name.str(), *fault, options.platform + i});
+  }
+  return items;
+}
+
+int list_faults(Context& context) {
+  for (const auto& fault : forge::faults()) {
+    context.out << std::left << std::setw(24) << fault.name << (fault.genuine ? "genuine  " : "refused  ") << fault.what
+                << "\n";
+  }
+  return kExitOk;
+}
+
+base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
+  if (options.list_faults) return list_faults(context);
+  if (options.out.empty()) return base::Error{base::Code::usage, "--out is missing", "a folder to write to", "none"};
+  base::UtcTime at = context.clock.now();
+  if (!options.at.empty()) {
+    TRY(at, base::parse_rfc3339(options.at), "--at");
+  }
+  TRY(const auto pki, forge::ForgePki::make(base::as_bytes(options.seed)), "--seed");
+  TRY(const auto quote, quote_of(pki, options));
+  TRY(const auto items, plan(options, quote.kind));
+  forge::PlatformSpec platform;
+  platform.ca = options.ca == "processor" ? forge::CaKind::processor : forge::CaKind::platform;
+  const std::filesystem::path out = options.out;
+  for (const auto& item : items) {
+    platform.index = item.platform;
+    TRY(const auto made, forge::make_case(pki, {quote, platform, at, item.fault}));
+    const auto folder = item.name.empty() ? out : out / item.name;
+    const auto absolute = std::filesystem::absolute(folder).lexically_normal();
+    const std::string name =
+        absolute.has_filename() ? absolute.filename().string() : absolute.parent_path().filename().string();
+    TRY_OK(write_case(folder, name, made));
+  }
+  const auto first = items.front().name.empty() ? out : out / items.front().name;
+  context.out << "Wrote " << items.size() << (items.size() == 1 ? " case" : " cases") << " of a simulated TEE ("
+              << options.kind << ") to " << options.out << ".\n"
+              << "Judge it:  attestry verify " << first.string() << " --trust " << (first / "root.pem").string()
+              << " --at " << base::to_rfc3339(at) << "\n";
+  return kExitOk;
+}
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  attestry forge --out case                        a simulated TD that everybody accepts under case/root.pem\n"
+    "  attestry forge --out case --fault pck-revoked    the same with one thing wrong\n"
+    "  attestry forge --out cases --kind sgx-v3 --fault all\n"
+    "  attestry forge --out fleet --count 100           a hundred machines\n"
+    "The same seed, options and time give the same bytes. Nothing of it is accepted under Intel's root.";
+
+std::string kinds() {
+  std::string all;
+  for (const auto kind : forge::all_quote_kinds()) {
+    all += all.empty() ? "" : ", ";
+    all += forge::to_text(kind);
+  }
+  return all;
+}
+
+void add_measurements(CLI::App& command, ForgeOptions& options) {
+  command.add_option("--report-data", options.report_data, "64 bytes as hex; shorter is padded with zeros at the end");
+  command.add_option("--mrtd", options.mrtd, "TDX: hash of the TD at creation (48 bytes)");
+  command.add_option("--rtmr", options.rtmr, "TDX: run-time registers 0 to 3, in order (48 bytes each)")
+      ->expected(1, 4);
+  command.add_option("--mrconfigid", options.mrconfigid, "TDX: configuration id (48 bytes)");
+  command.add_option("--mrenclave", options.mrenclave, "SGX: hash of the enclave (32 bytes)");
+  command.add_option("--mrsigner", options.mrsigner, "SGX: hash of the signer's key (32 bytes)");
+}
+
+}  // namespace
+
+void add_forge(CLI::App& app, Context& context) {
+  auto options = std::make_shared<ForgeOptions>();
+  auto* command =
+      app.add_subcommand("forge", "Make evidence of a simulated TEE with its own root, good or wrong on purpose");
+  command->footer(kFooter);
+  command->add_option("--out", options->out,
+                      "folder for quote.bin, collateral.json, root.pem and case.json; with --count or --fault all a "
+                      "folder each below it");
+  command->add_option("--kind", options->kind, kinds())->capture_default_str();
+  command->add_option("--fault", options->fault, "what is wrong; `all` makes one case each")->capture_default_str();
+  command->add_flag("--list-faults", options->list_faults, "show all faults and what they are");
+  command->add_option("--seed", options->seed, "text from which all keys follow")->capture_default_str();
+  command->add_option("--at", options->at, "time at which all of it is valid (default: now)");
+  command->add_option("--count", options->count, "so many machines, each with its own keys")
+      ->check(CLI::Range(1, 100000));
+  command->add_option("--platform", options->platform, "number of the (first) machine")->capture_default_str();
+  command->add_option("--ca", options->ca, "intermediate CA of the PCK certificate")
+      ->check(CLI::IsMember({"platform", "processor"}))
+      ->capture_default_str();
+  add_measurements(*command, *options);
+  command->callback([&context, options] { finish(context, [&] { return forge_cases(context, *options); }); });
+}
+
+}  // namespace attestry::app
