@@ -100,6 +100,7 @@ void write_headline(Report& r, const Verdict& verdict) {
       break;
   }
   r.text("  ").text(platform_name(verdict.platform)).text(": ").text(evidence_sentence(verdict.evidence));
+  if (verdict.tcb && !verdict.tcb->status.empty()) r.text(", TCB ").value(verdict.tcb->status);
   r.text(", judged at ").text(base::to_rfc3339(verdict.at)).text("\n");
   if (verdict.simulated) {
     r.paint(kYellow, "SIMULATED").text(" Made under a test root: this proves nothing about any hardware.\n");

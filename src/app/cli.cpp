@@ -1,0 +1,111 @@
+#include "app/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <numeric>
+
+#include "app/version.h"
+
+namespace attestry::app {
+namespace {
+
+constexpr const char* kDescription =
+    "attestry: the trust plane for confidential computing.\n"
+    "Verifies what a TEE says about itself, explains the verdict check by check, and releases keys, certificates,\n"
+    "configuration and secrets only to workloads that were approved.";
+
+constexpr const char* kFooter =
+    "Start here:\n"
+    "  attestry verify quote.bin --collateral collateral.json   is this machine what it says?\n"
+    "  attestry checks show dcap.tcb.level                      what does this check mean, and what to do?\n"
+    "  attestry COMMAND --help                                  everything about one command\n"
+    "Exit codes: 0 done or accepted, 1 refused, 2 wrong use, 3 undecided or unavailable, 4 defect.";
+
+void print_error(std::ostream& err, const base::Error& error) {
+  err << "attestry: " << error.what << "\n";
+  if (!error.expected.empty()) err << "  expected    " << error.expected << "\n";
+  if (!error.found.empty()) err << "  found       " << error.found << "\n";
+  err << "  what to do  " << (error.remedy.empty() ? base::default_remedy(error.code) : error.remedy) << "\n";
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& arguments, Context& context) {
+  CLI::App app{kDescription, "attestry"};
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "attestry " + std::string{kVersion});
+  add_verify(app, context);
+  add_checks(app, context);
+  add_forge(app, context);
+  add_version(app, context);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, context.out, context.err);
+    return code == 0 ? kExitOk : kExitUsage;
+  }
+  return context.exit_code;
+}
+
+void finish(Context& context, const std::function<base::Result<int>()>& command) {
+  const auto code = command();
+  if (code.ok()) {
+    context.exit_code = *code;
+    return;
+  }
+  print_error(context.err, code.error());
+  context.exit_code = base::exit_code(code.error().code);
+}
+
+base::Result<base::Bytes> read_input(Context& context, const std::string& path, std::size_t limit) {
+  std::ifstream file;
+  const bool standard_input = path == "-";
+  if (!standard_input) file.open(path, std::ios::binary);
+  std::istream& in = standard_input ? context.in : file;
+  base::Bytes out;
+  std::array<char, 16384> chunk{};
+  while (in && out.size() <= limit) {
+    const std::size_t want = std::min(chunk.size(), limit + 1 - out.size());
+    in.read(chunk.data(), static_cast<std::streamsize>(want));
+    const auto* begin = reinterpret_cast<const std::uint8_t*>(chunk.data());
+    out.insert(out.end(), begin, begin + in.gcount());
+  }
+  const bool unreadable = in.bad() || (!standard_input && !file.is_open());
+  if (unreadable) {
+    return base::Error{.code = base::Code::usage,
+                       .what = "cannot read " + path,
+                       .remedy = "Check the name and who may read it; - means standard input."};
+  }
+  return out;
+}
+
+std::string nearest(std::string_view given, const std::vector<std::string>& known) {
+  const std::size_t limit = std::max<std::size_t>(2, given.size() / 3);
+  std::string best;
+  std::size_t best_distance = limit + 1;
+  for (const std::string& candidate : known) {
+    std::vector<std::size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i + 1;
+      for (std::size_t j = 0; j < candidate.size(); ++j) {
+        const std::size_t substituted = diagonal + (given[i] == candidate[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace attestry::app

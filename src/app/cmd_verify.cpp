@@ -1,0 +1,161 @@
+// `attestry verify`: evidence and collateral in, a verdict out. Whatever is wrong with the input is a failed check; an
+// error is only what keeps the question from being asked.
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <ostream>
+
+#include "app/cli.h"
+#include "attestation/policy.h"
+#include "attestation/verifier.h"
+#include "base/encoding.h"
+#include "collateral/bundle.h"
+
+namespace attestry::app {
+namespace {
+
+constexpr std::size_t kMaxPolicyBytes = 1u << 20;
+constexpr std::size_t kMaxTrustBytes = 1u << 20;
+
+struct VerifyOptions {
+  std::string evidence;
+  std::vector<std::string> collateral;
+  std::string at;
+  std::vector<std::string> trust;
+  std::optional<std::string> report_data;
+  std::string policy = "default";
+  bool offline = false;
+  bool brief = false;
+  std::string format = "text";
+};
+
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return path != "-" && std::filesystem::is_directory(path, ignored);
+}
+
+base::Result<attestation::Evidence> read_evidence(Context& context, const std::string& path) {
+  const std::string file = is_folder(path) ? (std::filesystem::path(path) / "quote.bin").string() : path;
+  TRY(base::Bytes bytes, read_input(context, file, attestation::VerifierLimits{}.max_evidence_bytes), "evidence");
+  const auto format = attestation::detect_format(bytes);
+  return attestation::Evidence{.format = format, .bytes = std::move(bytes)};
+}
+
+/// The folder's own collateral first, then what the flags name, later ones replacing earlier ones.
+std::shared_ptr<const attestation::Collateral> read_collateral(const VerifyOptions& options) {
+  collateral::Bundle bundle;
+  if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
+  for (const std::string& path : options.collateral) bundle.merge(collateral::read_bundle_path(path));
+  return bundle.collateral();
+}
+
+base::Result<attestation::TrustAnchors> read_anchors(Context& context, const VerifyOptions& options) {
+  if (options.trust.empty()) return attestation::TrustAnchors::production();
+  std::vector<attestation::TestRoot> roots;
+  for (const std::string& path : options.trust) {
+    TRY(const base::Bytes bytes, read_input(context, path, kMaxTrustBytes), "--trust");
+    TRY(attestation::TestRoot root, attestation::TestRoot::from_certificate(bytes), "--trust " + path);
+    roots.push_back(std::move(root));
+  }
+  return attestation::TrustAnchors::simulated(std::move(roots));
+}
+
+base::Result<attestation::Policy> read_policy(Context& context, const std::string& name) {
+  if (const attestation::Policy* builtin = attestation::Policy::builtin(name)) return *builtin;
+  TRY(const base::Bytes bytes, read_input(context, name, kMaxPolicyBytes), "--policy takes genuine, default or a file");
+  TRY(attestation::Policy policy, attestation::Policy::parse(base::as_text(bytes)), name);
+  return policy;
+}
+
+base::Result<base::UtcTime> time_of(Context& context, const std::string& at) {
+  if (at.empty()) return context.clock.now();
+  TRY(const base::UtcTime time, base::parse_rfc3339(at), "--at");
+  return time;
+}
+
+base::Result<std::optional<base::Bytes>> expected_report_data(const std::optional<std::string>& hex) {
+  if (!hex) return std::optional<base::Bytes>{};
+  // An empty value would compare equal to nothing but zeros: more likely a script lost its variable.
+  if (hex->empty()) return base::Error{.code = base::Code::usage, .what = "--report-data is empty", .expected = "hex"};
+  TRY(base::Bytes bytes, base::hex_decode(*hex), "--report-data");
+  return std::optional<base::Bytes>{std::move(bytes)};
+}
+
+void print(Context& context, const attestation::Verdict& verdict, const VerifyOptions& options) {
+  if (options.format == "json") {
+    context.out << attestation::to_json(verdict, context.out_is_terminal) << "\n";
+    return;
+  }
+  context.out << attestation::to_text_report(verdict, context.colour, !options.brief);
+}
+
+int exit_code_of(attestation::Outcome outcome) {
+  switch (outcome) {
+    case attestation::Outcome::accepted:
+      return kExitOk;
+    case attestation::Outcome::refused:
+      return kExitRefused;
+    case attestation::Outcome::undecided:
+      return kExitUndecided;
+  }
+  return kExitUndecided;
+}
+
+base::Result<int> verify(Context& context, const VerifyOptions& options) {
+  TRY(const base::UtcTime at, time_of(context, options.at));
+  TRY(const auto report_data, expected_report_data(options.report_data));
+  TRY(const attestation::Policy policy, read_policy(context, options.policy));
+  TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
+  TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
+  const auto collateral = read_collateral(options);
+  const attestation::Verifier verifier(std::move(anchors));
+  TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
+  std::optional<base::ByteView> expected;
+  if (report_data) expected = base::ByteView{*report_data};
+  attestation::evaluate(policy, verdict, expected);
+  print(context, verdict, options);
+  return exit_code_of(verdict.outcome);
+}
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  attestry verify quote.bin --collateral collateral.json\n"
+    "  attestry verify case-folder --at 2026-06-15T00:00:00Z --format json\n"
+    "  attestry verify - --policy policy.json --report-data 9a9d48e7 < quote.bin\n"
+    "Exit codes: 0 accepted, 1 refused, 2 wrong use, 3 undecided (collateral is missing or cannot be reached).\n"
+    "The verdict names one root cause; `attestry checks show ID` explains any check of it.";
+
+}  // namespace
+
+void add_verify(CLI::App& app, Context& context) {
+  auto options = std::make_shared<VerifyOptions>();
+  auto* command = app.add_subcommand("verify", "Judge evidence of a TEE: is it genuine, and does a policy accept it?");
+  command->footer(kFooter);
+  command
+      ->add_option("EVIDENCE", options->evidence,
+                   "an SGX or TDX quote as raw bytes: a file, - for standard input, or a folder with quote.bin and "
+                   "collateral.json")
+      ->required();
+  command
+      ->add_option("--collateral", options->collateral,
+                   "file (bundle or a reply of Intel's service) or folder; may be given again, later ones win")
+      ->allow_extra_args(false);
+  command->add_option("--at", options->at, "judge as of this time, for example 2026-06-15T00:00:00Z (default: now)");
+  command
+      ->add_option("--trust", options->trust,
+                   "certificate of a test root that replaces Intel's root; the verdict then is simulated")
+      ->allow_extra_args(false);
+  command->add_option("--report-data", options->report_data,
+                      "hex that the evidence must carry; shorter than 64 bytes is padded with zeros at the end");
+  command->add_option("--policy", options->policy, "genuine, default or a policy file")->capture_default_str();
+  command->add_flag("--offline", options->offline,
+                    "never ask the network; what is missing leaves the verdict undecided");
+  command->add_flag("--brief", options->brief, "do not list passed and skipped checks (text)");
+  command->add_option("--format", options->format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command->callback([&context, options] { finish(context, [&] { return verify(context, *options); }); });
+}
+
+}  // namespace attestry::app
