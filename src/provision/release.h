@@ -23,14 +23,7 @@ struct Release {
 
 /// JSON of docs/formats/release.md, as secret bytes.
 crypto::Secret to_json(const Release& release, const governance::Grant& grant);
-/// What a workload opens.
-base::Result<Release> release_from_json(base::ByteView json);
-
-/// suite ids 3 × u16 ‖ LP(enc) ‖ ciphertext; info = LP("attestry/release/1") ‖ B; consumes the grant and takes the
+/// attestation::seal_reply of the release; consumes the grant and takes the
 /// recipient from it. A release without a grant does not compile.
 base::Result<base::Bytes> seal(governance::Grant&& grant, const Release& release);
-/// The workload's side; `binding` is B.
-base::Result<crypto::Secret> open_sealed(base::ByteView sealed, const crypto::Secret& recipient_private,
-                                         const base::FixedBytes<64>& binding);
-
 }  // namespace attestry::provision

@@ -1,0 +1,162 @@
+#include "client/registration.h"
+
+#include "attestation/sealed_reply.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "crypto/hash.h"
+#include "crypto/hpke.h"
+#include "crypto/x509.h"
+#include "net/problem.h"
+
+namespace attestry::client {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr std::size_t kMaxRelease = 8u << 20;
+
+Result<std::string> text_member(const base::JsonValue& object, std::string_view key) {
+  TRY(const auto value, object.get(key));
+  return value.string(key);
+}
+
+Result<base::Bytes> bytes_member(const base::JsonValue& object, std::string_view key) {
+  TRY(const auto text, text_member(object, key));
+  auto bytes = base::base64url_decode(text);
+  if (!bytes) bytes.error().at(key);
+  return bytes;
+}
+
+Result<crypto::Secret> secret_of(const base::JsonValue& value, std::string_view what) {
+  TRY(auto text, value.string(what));
+  auto bytes = base::base64url_decode(text);
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (!bytes) return std::move(bytes).error().at(what);
+  return crypto::Secret::absorb(*bytes);
+}
+
+Result<ReceivedKey> key_of(const base::JsonValue& value) {
+  ReceivedKey key;
+  TRY(key.purpose, text_member(value, "purpose"));
+  TRY(key.algorithm, text_member(value, "algorithm"));
+  TRY(key.path, text_member(value, "path"));
+  TRY(const auto private_value, value.get("private"));
+  TRY(key.private_key, secret_of(private_value, "private"));
+  TRY(key.public_key, bytes_member(value, "public"));
+  return key;
+}
+
+/// The answer's JSON, or the server's problem document as an error with every failed check in its text.
+Result<std::shared_ptr<const base::JsonDocument>> read_answer(const net::Response& response, std::string_view what) {
+  if (response.status >= 200 && response.status < 300) {
+    auto doc = base::JsonDocument::parse(response.body, {.max_bytes = kMaxRelease * 2});
+    if (!doc) return std::move(doc).error().at(what);
+    return doc;
+  }
+  if (auto error = net::error_from_problem(response)) return std::move(error->at(what));
+  return Error{Code::unavailable, std::string{what} + ": the server answered " + std::to_string(response.status)};
+}
+
+Result<base::Bytes> challenge(net::HttpTransport& http, const RegistrationRequest& request) {
+  TRY(const auto response,
+      http.post(request.url + "/v1/challenges", "{\"purpose\":1}", "application/json", request.deadline));
+  TRY(const auto doc, read_answer(response, "challenge"));
+  return bytes_member(doc->root(), "nonce");
+}
+
+}  // namespace
+
+Result<ReceivedRelease> ReceivedRelease::parse(base::ByteView json) {
+  // Clients ignore members they do not know (FORMATS 12).
+  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(json)}, {.max_bytes = kMaxRelease}),
+      "release");
+  const auto root = doc->root();
+  ReceivedRelease release;
+  TRY(release.tenant, text_member(root, "tenant"));
+  TRY(release.app, text_member(root, "app"));
+  TRY(release.instance, text_member(root, "instance"));
+  TRY(release.certificate_chain_pem, text_member(root, "certificate_chain"));
+  TRY(release.configuration_id, text_member(root, "configuration_id"));
+  TRY(const auto expires, text_member(root, "expires"));
+  TRY(release.expires, base::parse_rfc3339(expires), "expires");
+  TRY(const auto list, root.get("keys"));
+  for (auto item = list.first(); item; item = item->next()) {
+    TRY(auto key, key_of(*item), "key");
+    release.keys.push_back(std::move(key));
+  }
+  TRY(const auto configuration, root.get("configuration"));
+  TRY(release.configuration, secret_of(configuration, "configuration"));
+  TRY(const auto secrets, root.get("secrets"));
+  for (auto item = secrets.first(); item; item = item->next()) {
+    TRY(auto value, secret_of(*item, "secret"));
+    release.secrets.emplace_back(item->key(), std::move(value));
+  }
+  return release;
+}
+
+Result<audit::VerifiedReceipt> check_reply(std::string_view receipt, base::ByteView sealed, const Trust& trust,
+                                           const attestation::BindingStatement& statement) {
+  constexpr const char* kDoNotOpen =
+      "Do not use this server: somebody else may be answering. The reply was not opened.";
+  TRY(auto verified, audit::verify_receipt(receipt, trust.log), "receipt");
+  const audit::Leaf& leaf = verified.leaf;
+  const auto differs = [&](std::string_view what, std::string expected, std::string found) {
+    return Error{Code::denied, "the receipt is for something else: " + std::string{what}, std::move(expected),
+                 std::move(found), kDoNotOpen};
+  };
+  if (leaf.type != "release") return differs("type", "release", leaf.type);
+  const std::string binding = base::hex(statement.binding());
+  if (leaf.binding != binding) return differs("binding", binding, leaf.binding);
+  if (leaf.tenant != statement.tenant) return differs("tenant", statement.tenant.text(), leaf.tenant.text());
+  if (leaf.app != statement.app.text()) return differs("app", statement.app.text(), leaf.app);
+  const std::string reply = base::hex(crypto::sha256(sealed));
+  if (leaf.reply != reply) return differs("sealed reply", leaf.reply, reply);
+  if (leaf.realm == base::Realm::simulated && !trust.allow_simulated) {
+    return Error{Code::realm_mismatch, "the server is simulated", "production", "simulated",
+                 "Only for trying out: set \"simulated\": true in the trust settings."};
+  }
+  return verified;
+}
+
+Result<Registered> register_instance(net::HttpTransport& http, attestation::Attester& attester, const Trust& trust,
+                                     const RegistrationRequest& request, crypto::Random& random) {
+  const auto signing_key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+  TRY(const auto csr, crypto::make_csr(signing_key, request.app.text()), "CSR");
+  const auto recipient_key = crypto::hpke_generate(random);
+  base::LpWriter recipient;
+  recipient.u16(crypto::kHpkeKemX25519).raw(recipient_key.public_key);
+
+  TRY(auto nonce, challenge(http, request));
+  const attestation::BindingStatement statement{.purpose = base::Purpose::instance_release,
+                                                .audience = trust.log.origin,
+                                                .nonce = std::move(nonce),
+                                                .tenant = request.tenant,
+                                                .app = request.app,
+                                                .csr_spki = signing_key.public_key().spki(),
+                                                .recipient = recipient.bytes()};
+  TRY(const auto evidence, attester.attest(statement.binding()), "evidence");
+  const std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
+                                                             {"csr", base::base64url(csr)},
+                                                             {"recipient", base::base64url(statement.recipient)},
+                                                             {"nonce", base::base64url(statement.nonce)},
+                                                             {"tenant", request.tenant.text()},
+                                                             {"app", request.app.text()}}}
+                               .compact();
+  TRY(const auto response, http.post(request.url + "/v1/instances", body, "application/json", request.deadline));
+  TRY(const auto doc, read_answer(response, "registration"));
+  TRY(const auto sealed, bytes_member(doc->root(), "sealed"));
+  Registered done;
+  TRY(done.receipt_text, text_member(doc->root(), "receipt"));
+  TRY(done.receipt, check_reply(done.receipt_text, sealed, trust, statement));
+  TRY(const auto plain, attestation::open_reply(sealed, recipient_key.private_key, statement.binding()),
+      "sealed reply");
+  TRY(done.release, ReceivedRelease::parse(plain.reveal()));
+  done.signing_key_pkcs8 = signing_key.pkcs8();
+  return done;
+}
+
+}  // namespace attestry::client

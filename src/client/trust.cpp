@@ -1,0 +1,68 @@
+#include "client/trust.h"
+
+#include "base/json.h"
+#include "base/json_writer.h"
+
+namespace attestry::client {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+namespace {
+
+Result<std::vector<audit::NoteKey>> keys_of(const base::JsonValue& list, std::string_view what) {
+  if (!list.is_array()) return Error{Code::malformed, std::string{what}, "an array of verification keys", {}};
+  std::vector<audit::NoteKey> keys;
+  for (auto item = list.first(); item; item = item->next()) {
+    TRY(const auto text, item->string(what));
+    TRY(auto key, audit::NoteKey::parse(text), what);
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+base::JsonOutArray texts_of(const std::vector<audit::NoteKey>& keys) {
+  base::JsonOutArray out;
+  for (const auto& key : keys) out.emplace_back(key.vkey());
+  return out;
+}
+
+}  // namespace
+
+Result<Trust> Trust::parse(std::string_view json) {
+  TRY(const auto doc, base::JsonDocument::parse(std::string{json}), "trust settings");
+  const auto root = doc->root();
+  TRY_OK(root.only({"origin", "log_keys", "witnesses", "witness_threshold", "simulated"}), "trust settings");
+  Trust trust;
+  TRY(const auto origin, root.get("origin"), "trust settings");
+  TRY(trust.log.origin, origin.string("origin"), "trust settings");
+  TRY(const auto log_keys, root.get("log_keys"), "trust settings");
+  TRY(trust.log.log_keys, keys_of(log_keys, "log_keys"), "trust settings");
+  if (trust.log.log_keys.empty()) return Error{Code::malformed, "trust settings: log_keys", "at least one key", "none"};
+  if (const auto witnesses = root.find("witnesses")) {
+    TRY(trust.log.witnesses.witnesses, keys_of(*witnesses, "witnesses"), "trust settings");
+    const auto most = static_cast<std::int64_t>(trust.log.witnesses.witnesses.size());
+    std::int64_t threshold = most;
+    if (const auto value = root.find("witness_threshold")) {
+      TRY(threshold, value->integer("witness_threshold", 0, most), "trust settings");
+    }
+    trust.log.witnesses.threshold = static_cast<std::size_t>(threshold);
+  }
+  if (const auto simulated = root.find("simulated")) {
+    TRY(trust.allow_simulated, simulated->boolean("simulated"), "trust settings");
+  }
+  return trust;
+}
+
+std::string Trust::to_json() const {
+  base::JsonOutObject out{{"origin", log.origin}, {"log_keys", texts_of(log.log_keys)}};
+  if (!log.witnesses.witnesses.empty()) {
+    out.emplace_back("witnesses", texts_of(log.witnesses.witnesses));
+    out.emplace_back("witness_threshold", static_cast<std::int64_t>(log.witnesses.threshold));
+  }
+  out.emplace_back("simulated", allow_simulated);
+  return base::JsonOut{std::move(out)}.pretty() + "\n";
+}
+
+}  // namespace attestry::client
