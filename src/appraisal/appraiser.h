@@ -5,18 +5,11 @@
 #include "attestation/verifier.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "collateral/source.h"
 
 namespace attestry::appraisal {
 
-/// Where collateral comes from; the collateral room implements it. Thread-safe.
-class CollateralSource {
- public:
-  virtual ~CollateralSource() = default;
-  /// Everything this evidence needs, or `collateral_missing`, `unavailable`, `deadline_exceeded`. Evidence that is too
-  /// broken to say what it needs gives Collateral::none().
-  virtual base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(
-      const attestation::Evidence& evidence, base::UtcTime now, base::Deadline deadline) = 0;
-};
+using CollateralSource = collateral::CollateralSource;
 
 /// Thread-safe.
 class Appraiser {

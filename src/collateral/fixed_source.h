@@ -1,0 +1,42 @@
+// Collateral that an operator gave as files: no network, no cache, no refresh.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collateral/bundle.h"
+#include "collateral/source.h"
+
+namespace attestry::collateral {
+
+/// Immutable after construction, thread-safe.
+class FixedSource final : public CollateralSource {
+ public:
+  /// The same collateral for whatever evidence comes.
+  explicit FixedSource(std::shared_ptr<const attestation::Collateral> collateral);
+
+  /// Reads bundles for several platforms. Each path is a file or folder as read_bundle_path takes it, or a folder of
+  /// such files (*.json) and folders, in any depth up to 4. A quote gets the bundle whose TCB info names its FMSPC and
+  /// TEE, and among these the one whose PCK CRL comes from the quote's CA; nothing fitting is `collateral_missing`, or
+  /// the business of `otherwise` (may be null, must outlive this). Error `configuration`: a path that cannot be read, a
+  /// bundle with a problem, or no bundle at all.
+  static base::Result<std::unique_ptr<FixedSource>> by_platform(const std::vector<std::string>& paths,
+                                                                CollateralSource* otherwise = nullptr);
+
+  base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(const attestation::Evidence& evidence,
+                                                                              base::UtcTime now,
+                                                                              base::Deadline deadline) override;
+
+ private:
+  struct Entry {
+    attestation::DcapNeeds answers;
+    std::shared_ptr<const attestation::Collateral> collateral;
+  };
+  FixedSource(std::vector<Entry> entries, CollateralSource* otherwise);
+
+  std::shared_ptr<const attestation::Collateral> any_;  ///< set: for everything
+  std::vector<Entry> entries_;
+  CollateralSource* otherwise_ = nullptr;
+};
+
+}  // namespace attestry::collateral
