@@ -17,7 +17,7 @@ class FixedSource final : public CollateralSource {
 
   /// Reads bundles for several platforms. Each path is a file or folder as read_bundle_path takes it, or a folder of
   /// such files (*.json) and folders, in any depth up to 4. A quote gets the bundle whose TCB info names its FMSPC and
-  /// TEE, and among these the one whose PCK CRL comes from the quote's CA; nothing fitting is `collateral_missing`, or
+  /// TEE and whose PCK CRL comes from the CA of its PCK certificate; nothing fitting is `collateral_missing`, or
   /// the business of `otherwise` (may be null, must outlive this). Error `configuration`: a path that cannot be read, a
   /// bundle with a problem, or no bundle at all.
   static base::Result<std::unique_ptr<FixedSource>> by_platform(const std::vector<std::string>& paths,
