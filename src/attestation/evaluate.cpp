@@ -83,7 +83,7 @@ class Evaluation {
   }
 
   void finish(const base::Digest32& policy_sha256) {
-    std::ranges::stable_sort(v_.checks, {}, kByCheck);
+    std::ranges::sort(v_.checks, {}, kByCheck);
     v_.policy_sha256 = policy_sha256;
     v_.outcome = outcome();
   }
