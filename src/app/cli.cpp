@@ -31,6 +31,31 @@ void print_error(std::ostream& err, const base::Error& error) {
   err << "  what to do  " << (error.remedy.empty() ? base::default_remedy(error.code) : error.remedy) << "\n";
 }
 
+/// Help and version are no errors. A first word that is no command gets a guess instead of "a subcommand is required".
+int explain(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
+            Context& context) {
+  if (error.get_exit_code() == 0) {
+    app.exit(error, context.out, context.err);
+    return kExitOk;
+  }
+  if (arguments.empty()) {
+    context.err << app.help();
+    return kExitUsage;
+  }
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  const std::string& first = arguments.front();
+  if (first.starts_with('-') || std::ranges::find(commands, first) != commands.end()) {
+    app.exit(error, context.out, context.err);
+    return kExitUsage;
+  }
+  const std::string guess = nearest(first, commands);
+  print_error(context.err, {.code = base::Code::usage,
+                            .what = "there is no command " + first,
+                            .remedy = guess.empty() ? "`attestry --help` lists them." : "Did you mean " + guess + "?"});
+  return kExitUsage;
+}
+
 }  // namespace
 
 int run(const std::vector<std::string>& arguments, Context& context) {
@@ -46,8 +71,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error, context.out, context.err);
-    return code == 0 ? kExitOk : kExitUsage;
+    return explain(app, error, arguments, context);
   }
   return context.exit_code;
 }

@@ -136,19 +136,27 @@ void add_verify(CLI::App& app, Context& context) {
       ->add_option("EVIDENCE", options->evidence,
                    "an SGX or TDX quote as raw bytes: a file, - for standard input, or a folder with quote.bin and "
                    "collateral.json")
+      ->type_name("FILE|FOLDER|-")
       ->required();
   command
       ->add_option("--collateral", options->collateral,
                    "file (bundle or a reply of Intel's service) or folder; may be given again, later ones win")
+      ->type_name("FILE|FOLDER")
       ->allow_extra_args(false);
-  command->add_option("--at", options->at, "judge as of this time, for example 2026-06-15T00:00:00Z (default: now)");
+  command->add_option("--at", options->at, "judge as of this time, for example 2026-06-15T00:00:00Z (default: now)")
+      ->type_name("TIME");
   command
       ->add_option("--trust", options->trust,
                    "certificate of a test root that replaces Intel's root; the verdict then is simulated")
+      ->type_name("FILE")
       ->allow_extra_args(false);
-  command->add_option("--report-data", options->report_data,
-                      "hex that the evidence must carry; shorter than 64 bytes is padded with zeros at the end");
-  command->add_option("--policy", options->policy, "genuine, default or a policy file")->capture_default_str();
+  command
+      ->add_option("--report-data", options->report_data,
+                   "hex that the evidence must carry; shorter than 64 bytes is padded with zeros at the end")
+      ->type_name("HEX");
+  command->add_option("--policy", options->policy, "genuine, default or a policy file")
+      ->type_name("NAME|FILE")
+      ->capture_default_str();
   command->add_flag("--offline", options->offline,
                     "never ask the network; what is missing leaves the verdict undecided");
   command->add_flag("--brief", options->brief, "do not list passed and skipped checks (text)");

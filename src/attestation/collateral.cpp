@@ -65,7 +65,8 @@ std::shared_ptr<const Collateral> Collateral::make(std::vector<CollateralItem> i
   }
   // A verdict tells the problems, too, so sets that differ in them are different sets.
   for (const CollateralProblem& problem : out->problems_) {
-    digest_input.u8(static_cast<std::uint8_t>(0x80u | static_cast<unsigned>(problem.kind))).lp(problem.what);
+    digest_input.u8(static_cast<std::uint8_t>(0x80u | static_cast<unsigned>(problem.kind)));
+    digest_input.u8(problem.missing ? 1 : 0).lp(problem.what);
   }
   out->digest_ = crypto::sha256(digest_input.bytes());
   return out;

@@ -37,6 +37,8 @@ struct CollateralItem {
 struct CollateralProblem {
   CollateralKind kind;
   std::string what;
+  /// Nothing was there to read (no such file, source away): the question stays open instead of being answered with no.
+  bool missing = false;
 };
 
 /// At most one item of a kind. Shared, immutable, thread-safe.

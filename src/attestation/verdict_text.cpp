@@ -52,7 +52,7 @@ class Report {
   }
   void heading(std::string_view s) { text("\n").paint(kBold, s).text("\n"); }
   /// "  name      value", with nothing printed for an empty value.
-  void field(std::string_view name, std::string_view shown, std::string_view indent = "  ", std::size_t width = 10) {
+  void field(std::string_view name, std::string_view shown, std::string_view indent = "  ", std::size_t width = 11) {
     if (shown.empty()) return;
     text(indent).padded(name, width).text(" ").value(shown).text("\n");
   }
@@ -176,11 +176,11 @@ void write_tcb(Report& r, const TcbSummary& tcb) {
   if (tcb.evaluation_number) r.field("evaluation", std::to_string(*tcb.evaluation_number));
 }
 
-void write_claims(Report& r, const std::vector<Claim>& claims) {
+void write_claims(Report& r, const Verdict& verdict) {
   std::size_t width = 0;
-  for (const Claim& claim : claims) width = std::max(width, claim.name.size());
-  r.heading("Claims");
-  for (const Claim& claim : claims) r.field(claim.name, claim.value, "  ", width);
+  for (const Claim& claim : verdict.claims) width = std::max(width, claim.name.size());
+  r.heading(verdict.evidence == Genuineness::genuine ? "Claims" : "Claims, not proved to be true");
+  for (const Claim& claim : verdict.claims) r.field(claim.name, claim.value, "  ", width);
 }
 
 void write_collateral(Report& r, const Verdict& verdict) {
@@ -204,7 +204,7 @@ std::string to_text_report(const Verdict& verdict, bool colour, bool all_checks)
   write_failed(r, verdict, width);
   if (all_checks) write_others(r, verdict, width);
   if (verdict.tcb) write_tcb(r, *verdict.tcb);
-  if (!verdict.claims.empty()) write_claims(r, verdict.claims);
+  if (!verdict.claims.empty()) write_claims(r, verdict);
   if (!verdict.collateral.empty()) write_collateral(r, verdict);
   if (verdict.valid_until) {
     r.text("\nValid until ").text(base::to_rfc3339(*verdict.valid_until));

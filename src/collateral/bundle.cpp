@@ -42,10 +42,10 @@ constexpr std::array<Field, 10> kFields{{
     {"pck_certificate_chain", CollateralKind::pck_chain, false, false},
 }};
 
-Bundle unreadable(const std::string& what) {
+Bundle unreadable(const std::string& what, bool missing = false) {
   Bundle out;
   for (const Field& field : kFields) {
-    if (field.required) out.set_problem(field.kind, what);
+    if (field.required) out.set_problem(field.kind, what, missing);
   }
   return out;
 }
@@ -201,15 +201,19 @@ void Bundle::set(CollateralKind kind, base::Bytes bytes) {
   items.push_back({.kind = kind, .bytes = std::move(bytes)});
 }
 
-void Bundle::set_problem(CollateralKind kind, std::string what) {
+void Bundle::set_problem(CollateralKind kind, std::string what, bool missing) {
   std::erase_if(items, [&](const CollateralItem& item) { return item.kind == kind; });
   std::erase_if(problems, [&](const CollateralProblem& problem) { return problem.kind == kind; });
-  problems.push_back({.kind = kind, .what = std::move(what)});
+  problems.push_back({.kind = kind, .what = std::move(what), .missing = missing});
 }
 
 void Bundle::merge(Bundle later) {
   for (CollateralItem& item : later.items) set(item.kind, std::move(item.bytes));
-  for (CollateralProblem& problem : later.problems) set_problem(problem.kind, std::move(problem.what));
+  for (CollateralProblem& problem : later.problems) {
+    const bool have = std::ranges::find(items, problem.kind, &CollateralItem::kind) != items.end();
+    if (problem.missing && have) continue;
+    set_problem(problem.kind, std::move(problem.what), problem.missing);
+  }
 }
 
 std::shared_ptr<const attestation::Collateral> Bundle::collateral() const {
@@ -230,14 +234,14 @@ Bundle read_bundle(base::ByteView json, std::string_view source) {
 Bundle read_bundle_path(const std::string& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) return unreadable(path + ": no such file or folder");
+  if (!std::filesystem::exists(status)) return unreadable(path + ": no such file or folder", true);
   std::filesystem::path file = path;
   if (std::filesystem::is_directory(status)) {
     file /= "collateral.json";
     if (!std::filesystem::exists(file, error)) return SampleFolder(path).read();
   }
   const auto bytes = read_file(file, kMaxDocumentBytes);
-  if (!bytes) return unreadable(file.string() + ": cannot be read");
+  if (!bytes) return unreadable(file.string() + ": cannot be read", true);
   return read_bundle(*bytes, file.string());
 }
 

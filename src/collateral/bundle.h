@@ -18,7 +18,7 @@ struct Bundle {
 
   /// Replaces what an earlier source said about the same kind.
   void set(attestation::CollateralKind kind, base::Bytes bytes);
-  void set_problem(attestation::CollateralKind kind, std::string what);
+  void set_problem(attestation::CollateralKind kind, std::string what, bool missing = false);
   /// Everything in `later` replaces what is here of the same kind.
   void merge(Bundle later);
 

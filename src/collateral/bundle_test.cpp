@@ -109,6 +109,10 @@ TEST_F(BundlePath, AMissingPathIsAProblemThatNamesIt) {
   const Bundle bundle = read_bundle_path((folder_ / "nowhere.json").string());
   EXPECT_EQ(bundle.problems.size(), 9u);
   EXPECT_THAT(bundle.problems.front().what, HasSubstr("nowhere.json"));
+  EXPECT_TRUE(bundle.problems.front().missing);
+  Bundle both = read(R"({"pck_crl":"3000"})");
+  both.merge(bundle);
+  EXPECT_EQ(both.items.size(), 1u) << "a source that is away takes nothing from what is there";
 }
 
 TEST_F(BundlePath, AFolderWithoutCollateralIsAnEmptyBundle) {

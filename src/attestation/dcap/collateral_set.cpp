@@ -61,7 +61,10 @@ class Examination {
     const auto found = std::ranges::find(collateral_.problems(), kind, &CollateralProblem::kind);
     return found == collateral_.problems().end() ? nullptr : &*found;
   }
-  bool given(CollateralKind kind) const { return collateral_.find(kind) != nullptr || problem(kind) != nullptr; }
+  bool given(CollateralKind kind) const {
+    const CollateralProblem* trouble = problem(kind);
+    return collateral_.find(kind) != nullptr || (trouble != nullptr && !trouble->missing);
+  }
 
   void pass(CheckId check) { set_.checks.push_back({.check = check, .status = CheckStatus::pass}); }
   void fail(CheckId check, std::string expected, std::string actual, std::string detail) {
@@ -76,17 +79,19 @@ class Examination {
          error.found.empty() ? std::string{"unreadable"} : error.found, error.what);
   }
   /// Something that was not given leaves the question open; something that was given and is wrong does not.
-  void missing(CheckId check, std::string_view kind) {
+  void missing(CheckId check, CollateralKind kind) {
+    const CollateralProblem* trouble = problem(kind);
     set_.checks.push_back({.check = check,
                            .status = CheckStatus::fail,
                            .undecided = true,
-                           .expected = std::string{kind},
-                           .actual = "not given"});
+                           .expected = std::string{to_text(kind)},
+                           .actual = "not given",
+                           .detail = trouble == nullptr ? std::string{} : trouble->what});
   }
 
   std::optional<crypto::Crl> crl(CollateralKind kind, CheckId present, CheckId format) {
     if (!given(kind)) {
-      missing(present, to_text(kind));
+      missing(present, kind);
       return std::nullopt;
     }
     pass(present);
@@ -112,7 +117,7 @@ class Examination {
   bool present(const DocumentKind& kind) {
     for (const CollateralKind part : {kind.text, kind.signature, kind.chain}) {
       if (given(part)) continue;
-      missing(kind.present, to_text(part));
+      missing(kind.present, part);
       return false;
     }
     pass(kind.present);
