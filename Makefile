@@ -32,7 +32,7 @@ test: unit functional ## all tests: unit tests, then the real program from outsi
 unit: packages
 	@tools/deps/install.sh test
 	@cmake --preset dev --log-level=WARNING >/dev/null
-	@cmake --build build $(JOBS)
+	@cmake --build build $(JOBS) $(if $(ROOM),--target $(ROOM)_test)
 	@tools/deps/samples.py >/dev/null
 	@echo "==> unit tests"
 	@ctest --test-dir build --output-on-failure --progress -j $$(nproc) $(if $(ROOM),-L '^$(ROOM)$$')
