@@ -238,9 +238,18 @@ Status add_app_routes(net::Router& router, const Deps& deps) {
   return router.add(std::move(put));
 }
 
+/// On the admin listener, so that an operator's tool needs one address only.
+Result<net::Response> approval_context(const Deps& deps, net::Request&) {
+  return net::json_response(200, JsonOut{JsonOutObject{{"origin", deps.registry.audience()},
+                                                       {"realm", base::to_text(deps.registry.realm())},
+                                                       {"time", base::to_rfc3339(deps.store.now())}}});
+}
+
 }  // namespace
 
 Status add_governance_routes(net::Router& router, const Deps& deps) {
+  TRY_OK(router.add(admin(deps, net::Method::get, "/v1/admin/server", "approval_context",
+                          "What an approval must name: origin and realm", "ApprovalContext", approval_context)));
   TRY_OK(add_operator_routes(router, deps));
   TRY_OK(add_blob_routes(router, deps));
   TRY_OK(add_app_routes(router, deps));

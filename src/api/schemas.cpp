@@ -78,6 +78,7 @@ std::string_view schemas_json() noexcept {
  "type":"object","required":["index","leaf"],"properties":{"index":{"type":"integer"},"leaf":{"type":"object"}}}}}},
 "Consistency":{"type":"object","required":["first","second","proof"],"properties":{"first":{"type":"integer"},"second":{"type":"integer"},
  "proof":{"type":"array","items":{"type":"string"}}}},
+"ApprovalContext":{"type":"object","required":["origin","realm","time"],"properties":{"origin":{"type":"string"},"realm":{"enum":["production","simulated"]},"time":{"$ref":"#/components/schemas/Time"}}},
 "ServerInfo":{"type":"object","required":["name","version","origin","realm","simulated","log_key"],"properties":{"name":{"const":"attestry"},
  "version":{"type":"string"},"origin":{"type":"string"},"realm":{"enum":["production","simulated"]},"simulated":{"type":"boolean"},
  "log_key":{"type":"string"},"note":{"type":"string"}}},

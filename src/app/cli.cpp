@@ -63,8 +63,12 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   app.footer(kFooter);
   app.require_subcommand(1);
   app.set_version_flag("--version", "attestry " + std::string{kVersion});
+  add_dev(app, context);
+  add_serve(app, context);
+  add_instance(app, context);
   add_verify(app, context);
   add_checks(app, context);
+  add_config(app, context);
   add_forge(app, context);
   add_version(app, context);
   try {

@@ -48,7 +48,11 @@ base::Result<base::Bytes> read_input(Context& context, const std::string& path, 
 std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
 void add_checks(CLI::App& app, Context& context);
+void add_config(CLI::App& app, Context& context);
+void add_dev(CLI::App& app, Context& context);
 void add_forge(CLI::App& app, Context& context);
+void add_instance(CLI::App& app, Context& context);
+void add_serve(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 

@@ -1,0 +1,268 @@
+// `attestry dev`: everything on one machine, simulated. A PCS, a server, an app with its approvals and a TD that proves
+// itself; then a real quote with real collateral. What a newcomer sees first.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <ostream>
+
+#include "app/cli.h"
+#include "app/dev_bootstrap.h"
+#include "app/signals.h"
+#include "app/simulated_tee.h"
+#include "app/wire.h"
+#include "attestation/policy.h"
+#include "attestation/verifier.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "collateral/bundle.h"
+#include "collateral/pcs.h"
+#include "forge/pcs.h"
+#include "net/server.h"
+#include "state/file.h"
+
+namespace attestry::app {
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+
+struct DevOptions {
+  std::string data;
+  std::string real;
+  std::string listen = "127.0.0.1:8443";
+  std::string admin_listen = "127.0.0.1:8444";
+  std::string metrics_listen = "127.0.0.1:8445";
+  bool once = false;
+  bool any_port = false;
+};
+
+base::Deadline soon() { return std::chrono::steady_clock::now() + kPatience; }
+
+/// Removes the folder of a `--once` run without --data.
+class Workspace {
+ public:
+  static base::Result<std::unique_ptr<Workspace>> make(const DevOptions& options) {
+    const bool temporary = options.once && options.data.empty();
+    std::string path = options.data.empty() ? "attestry-dev" : options.data;
+    if (temporary) {
+      path =
+          (std::filesystem::temp_directory_path() / ("attestry-dev-" + base::hex(crypto::system_random().bytes<8>())))
+              .string();
+    }
+    std::error_code failed;
+    std::filesystem::create_directories(path, failed);
+    if (failed) return base::Error{base::Code::io, "cannot create " + path, {}, failed.message()};
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all, failed);
+    return std::unique_ptr<Workspace>{new Workspace(std::move(path), temporary)};
+  }
+  ~Workspace() {
+    std::error_code ignored;
+    if (temporary_) std::filesystem::remove_all(path_, ignored);
+  }
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  const std::string& path() const noexcept { return path_; }
+  bool temporary() const noexcept { return temporary_; }
+
+ private:
+  Workspace(std::string path, bool temporary) : path_(std::move(path)), temporary_(temporary) {}
+  std::string path_;
+  bool temporary_;
+};
+
+base::Status make_seed(const std::string& path) {
+  if (std::filesystem::exists(path)) return base::done();
+  const std::string seed = base::hex(crypto::system_random().bytes<16>()) + "\n";
+  return state::replace_file(state::system_files(), path, base::as_bytes(seed));
+}
+
+/// The forge's PCS over HTTP, so that the real collateral client runs.
+base::Result<std::unique_ptr<net::Server>> serve_pcs(const forge::ForgePki& pki, const base::Clock& clock) {
+  auto router = std::make_shared<net::Router>();
+  TRY_OK(router->add({.path = "/{rest*}",
+                      .auth = net::Auth::none,
+                      .operation_id = "forge_pcs",
+                      .summary = "Simulated Provisioning Certification Service",
+                      .any_query = true,
+                      .handler = [&pki, &clock](net::Request request, net::Responder responder) {
+                        const auto reply = forge::ForgePcs{pki}.get(request.target, clock.now());
+                        net::Response response{.status = reply.status,
+                                               .content_type = {},
+                                               .body = std::string{base::as_text(reply.body)},
+                                               .headers = {}};
+                        for (const auto& [name, value] : reply.headers) {
+                          if (name == "Content-Type") {
+                            response.content_type = value;
+                          } else {
+                            response.headers.add(name, value);
+                          }
+                        }
+                        responder.send(std::move(response));
+                      }}));
+  net::ServerOptions options{
+      .listeners = {{"127.0.0.1:0", {net::Role::public_}}}, .limits = {}, .workers = 2, .clock = &clock};
+  return net::Server::start(std::move(options), router);
+}
+
+base::Result<Settings> dev_settings(const DevOptions& options, const std::string& data, const std::string& pcs) {
+  const auto address = [&](const std::string& wanted) {
+    return options.any_port ? std::string{"127.0.0.1:0"} : wanted;
+  };
+  return Settings::load("",
+                        {{"server.data", data},
+                         {"server.realm", "simulated"},
+                         {"server.listen", address(options.listen)},
+                         {"server.admin_listen", address(options.admin_listen)},
+                         {"server.metrics_listen", address(options.metrics_listen)},
+                         {"tls.mode", "off"},
+                         {"collateral.pcs", pcs},
+                         {"log.level", "warning"}},
+                        [](const std::string&) { return std::nullopt; });
+}
+
+/// Remembers the evidence that the registration made, to show its verdict.
+class RecordingAttester final : public attestation::Attester {
+ public:
+  explicit RecordingAttester(attestation::Attester& inner) : inner_(inner) {}
+  base::Result<attestation::Evidence> attest(const base::FixedBytes<64>& report_data) override {
+    TRY(last, inner_.attest(report_data));
+    return last;
+  }
+  attestation::Evidence last;
+
+ private:
+  attestation::Attester& inner_;
+};
+
+base::Status show_simulated_verdict(Context& context, const attestation::Verifier& verifier,
+                                    const attestation::Evidence& evidence, const std::string& pcs_url) {
+  TRY(const auto http, net::HttpClient::make());
+  const collateral::PcsClient pcs{*http, {.base_url = pcs_url}};
+  TRY(const auto needs, attestation::dcap_needs(evidence.bytes));
+  TRY(const auto bundle, pcs.fetch(needs, soon()));
+  TRY(auto verdict, verifier.verify(evidence, *bundle.collateral(), context.clock.now()));
+  attestation::evaluate(attestation::Policy::standard(), verdict);
+  context.out << attestation::to_text_report(verdict, context.colour) << "\n";
+  return base::done();
+}
+
+/// A case folder (quote.bin, collateral.json, case.json with verify_at).
+base::Result<bool> show_real_verdict(Context& context, const std::string& folder) {
+  if (folder.empty() || !std::filesystem::exists(folder + "/quote.bin")) return false;
+  TRY(auto quote, read_input(context, folder + "/quote.bin", 1u << 20));
+  base::UtcTime at = context.clock.now();
+  if (std::filesystem::exists(folder + "/case.json")) {
+    TRY(const auto text, read_input(context, folder + "/case.json", 1u << 20));
+    TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(text)}));
+    if (const auto value = doc->root().find("verify_at"); value && value->is_string()) {
+      TRY(const auto time, value->string("verify_at"));
+      TRY(at, base::parse_rfc3339(time));
+    }
+  }
+  const attestation::Verifier verifier{attestation::TrustAnchors::production()};
+  const attestation::Evidence evidence{attestation::detect_format(quote), std::move(quote)};
+  TRY(auto verdict, verifier.verify(evidence, *collateral::read_bundle_path(folder).collateral(), at));
+  attestation::evaluate(attestation::Policy::standard(), verdict);
+  context.out << "A real Intel TDX quote with Intel's collateral, judged at " << base::to_rfc3339(at) << ":\n\n"
+              << attestation::to_text_report(verdict, context.colour) << "\n";
+  if (verdict.outcome != attestation::Outcome::accepted) {
+    return base::Error{base::Code::evidence_false, "the real quote in " + folder + " was not accepted"};
+  }
+  return true;
+}
+
+void print_next_steps(Context& context, const DevOptions& options, const Workspace& workspace,
+                      const RunningServer& server) {
+  const std::string& data = workspace.path();
+  context.out << "Three commands to try next:\n";
+  if (workspace.temporary()) {
+    context.out << "  attestry dev                                   the same, and it stays\n"
+                << "  attestry forge --out case && attestry verify case --trust case/root.pem\n"
+                << "  attestry checks show dcap.tcb.level\n";
+    return;
+  }
+  context.out << "  attestry instance --server " << server.url() << " --trust " << data
+              << "/trust.json --simulated-tee " << data << "/forge.seed --app " << kDevApp << " --out received\n"
+              << "  attestry app show " << kDevApp << " --server " << server.admin_url() << " --token-file "
+              << server.admin_token_file() << "\n"
+              << "  attestry audit verify --store " << data << "/store.db --checkpoint " << data
+              << "/checkpoint --trust " << data << "/trust.json\n";
+  if (!options.once) context.out << "\nServing until Ctrl-C.\n";
+}
+
+base::Result<int> dev(Context& context, const DevOptions& options) {
+  block_signals();
+  base::log_configure(base::LogLevel::warning, base::LogFormat::text);
+  TRY(const auto workspace, Workspace::make(options));
+  const std::string& data = workspace->path();
+  context.out << "attestry dev: everything here is SIMULATED and can never open a production store.\n"
+              << "  data folder     " << data << (workspace->temporary() ? " (removed at the end)" : "") << "\n"
+              << "  root of keys    " << data << "/root.json, opened by the key file " << data
+              << "/root.key (made by dev)\n";
+  TRY_OK(make_seed(data + "/forge.seed"));
+  TRY(const auto tee, SimulatedTee::open(data + "/forge.seed", "tdx-v4"));
+  TRY(const auto pcs, serve_pcs(tee->pki(), context.clock), "simulated PCS");
+  TRY(auto root, attestation::TestRoot::from_certificate(tee->pki().root().der));
+  Seams seams;
+  std::vector<attestation::TestRoot> roots{std::move(root)};
+  seams.anchors = attestation::TrustAnchors::simulated(std::move(roots));
+  seams.clock = &context.clock;
+  const attestation::Verifier verifier{seams.anchors};
+  TRY(const auto settings, dev_settings(options, data, pcs->url()));
+  TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");
+  context.out << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
+              << server->metrics_url() << "/metrics\n"
+              << "  log             " << server->log_vkey() << "\n\n";
+
+  TRY(const auto probe, tee->attester().attest({}));
+  TRY(const auto probe_verdict, verifier.verify(probe, *attestation::Collateral::none(), context.clock.now()));
+  const auto* mrtd = probe_verdict.claim("mrtd");
+  if (mrtd == nullptr) return base::Error{base::Code::internal, "the simulated TD has no MRTD"};
+  TRY_OK(bootstrap_dev(*server, data, mrtd->value, context.clock.now()), "bootstrap");
+
+  TRY(const auto trust_text, read_input(context, data + "/trust.json", 1u << 20));
+  TRY(const auto trust, client::Trust::parse(base::as_text(trust_text)));
+  TRY(const auto http, net::HttpClient::make());
+  RecordingAttester attester{tee->attester()};
+  TRY(const auto app, base::AppRef::parse(kDevApp));
+  TRY(const auto registered,
+      client::register_instance(*http, attester, trust, {.url = server->url(), .app = app, .deadline = soon()},
+                                crypto::system_random()),
+      "registration");
+  context.out << "A simulated TD proved itself to the server:\n\n";
+  TRY_OK(show_simulated_verdict(context, verifier, attester.last, pcs->url()), "verdict");
+  print_registered(context.out, registered);
+  context.out << "\n";
+  TRY(const bool shown, show_real_verdict(context, options.real), "real quote");
+  if (!shown) {
+    context.out << "No real quote is at hand: give a folder with quote.bin and collateral.json (--real DIR; make run "
+                   "fetches one).\n\n";
+  }
+  print_next_steps(context, options, *workspace, *server);
+  context.out.flush();
+  if (!options.once) wait_for_stop_signal();
+  return server->stop(soon()) ? kExitOk : kExitUndecided;
+}
+
+}  // namespace
+
+void add_dev(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand(
+      "dev", "Try everything on this machine: a simulated TEE, a server, a registration, a real quote");
+  auto options = std::make_shared<DevOptions>();
+  command->add_flag("--once", options->once, "end after the demonstration");
+  command->add_option("--data", options->data, "data folder [attestry-dev; with --once a temporary one]");
+  command->add_option("--real", options->real, "folder with a real quote and its collateral")
+      ->envname("ATTESTRY_REAL_CASE");
+  command->add_option("--listen", options->listen, "public listener")->capture_default_str();
+  command->add_option("--admin-listen", options->admin_listen, "operators' listener")->capture_default_str();
+  command->add_option("--metrics-listen", options->metrics_listen, "metrics listener")->capture_default_str();
+  command->add_flag("--any-port", options->any_port, "listen on free ports, whichever they are");
+  command->callback([options, &context] {
+    if (options->once && options->data.empty()) options->any_port = true;
+    finish(context, [&] { return dev(context, *options); });
+  });
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,128 @@
+// `attestry serve` and `attestry config`: a server from its settings, and the settings themselves.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <map>
+#include <ostream>
+
+#include "app/cli.h"
+#include "app/signals.h"
+#include "app/wire.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+
+namespace attestry::app {
+namespace {
+
+constexpr std::chrono::seconds kDrain{30};
+
+struct ServeOptions {
+  std::string config;
+  std::map<std::string, std::string> flags;
+  std::vector<std::string> sets;
+  std::string format = "text";
+  bool with_origin = false;
+};
+
+/// Every setting is a flag too: --set server.listen=127.0.0.1:9000; the usual ones have names of their own.
+void add_settings_options(CLI::App& command, ServeOptions& options) {
+  command.add_option("--config", options.config, "TOML file")->envname("ATTESTRY_CONFIG");
+  command.add_option("--set", options.sets, "SECTION.KEY=VALUE, any setting of `attestry config show`");
+  const std::pair<const char*, const char*> named[] = {{"--data", "server.data"},
+                                                       {"--listen", "server.listen"},
+                                                       {"--admin-listen", "server.admin_listen"},
+                                                       {"--metrics-listen", "server.metrics_listen"},
+                                                       {"--service", "server.services"},
+                                                       {"--origin", "server.origin"},
+                                                       {"--tls", "tls.mode"},
+                                                       {"--pcs", "collateral.pcs"},
+                                                       {"--log-level", "log.level"}};
+  for (const auto& [flag, setting] : named) {
+    std::string help;
+    for (const auto& info : setting_infos()) {
+      if (info.name == setting) help = std::string{info.help} + " [" + std::string{info.default_value} + "]";
+    }
+    command.add_option_function<std::string>(
+        flag, [&options, name = std::string{setting}](const std::string& value) { options.flags[name] = value; }, help);
+  }
+}
+
+base::Result<Settings> load(const ServeOptions& options) {
+  auto flags = options.flags;
+  for (const auto& set : options.sets) {
+    const auto equals = set.find('=');
+    if (equals == std::string::npos) return base::Error{base::Code::usage, "--set", "SECTION.KEY=VALUE", set};
+    flags[set.substr(0, equals)] = set.substr(equals + 1);
+  }
+  return Settings::load(options.config, flags, process_environment);
+}
+
+base::Result<int> serve(Context& context, const ServeOptions& options) {
+  block_signals();
+  TRY(const auto settings, load(options));
+  Seams seams;
+  seams.clock = &context.clock;
+  TRY(const auto server, RunningServer::start(settings, std::move(seams)));
+  context.out << "attestry is ready\n"
+              << "  workloads and verifiers  " << server->url() << "\n"
+              << "  operators                " << server->admin_url() << "  (token in " << server->admin_token_file()
+              << ")\n";
+  if (!server->metrics_url().empty())
+    context.out << "  metrics                  " << server->metrics_url() << "/metrics\n";
+  context.out << "  log                      " << server->log_vkey() << "\n";
+  context.out.flush();
+  wait_for_stop_signal();
+  base::log(base::LogLevel::info, "stopping", {{"drain_seconds", std::to_string(kDrain.count())}});
+  return server->stop(std::chrono::steady_clock::now() + kDrain) ? kExitOk : kExitUndecided;
+}
+
+base::Result<int> config_show(Context& context, const ServeOptions& options) {
+  TRY(const auto settings, load(options));
+  if (options.format == "json") {
+    base::JsonOutObject out;
+    for (const auto& [name, setting] : settings.all()) {
+      out.emplace_back(name, base::JsonOutObject{{"value", setting.value}, {"origin", setting.origin}});
+    }
+    context.out << base::JsonOut{std::move(out)}.pretty() << "\n";
+    return kExitOk;
+  }
+  for (const auto& info : setting_infos()) {
+    context.out << info.name << " = \"" << settings.text(info.name) << "\"";
+    if (options.with_origin) context.out << "  # " << settings.origin(info.name);
+    context.out << "\n    " << info.help << "\n";
+  }
+  return kExitOk;
+}
+
+/// Everything that can be told without starting: types and ranges of every setting.
+base::Result<int> config_check(Context& context, const ServeOptions& options) {
+  TRY(const auto settings, load(options));
+  TRY_OK(check_settings(settings));
+  context.out << "the configuration is good\n";
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Context& context) {
+  auto* command =
+      app.add_subcommand("serve", "Run the server: challenges, registrations, verification, governance, log");
+  auto options = std::make_shared<ServeOptions>();
+  add_settings_options(*command, *options);
+  command->callback([options, &context] { finish(context, [&] { return serve(context, *options); }); });
+}
+
+void add_config(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("config", "Look at the settings of a server");
+  command->require_subcommand(1);
+  auto options = std::make_shared<ServeOptions>();
+  auto* show = command->add_subcommand("show", "Every setting, its value and what it means");
+  add_settings_options(*show, *options);
+  show->add_flag("--origins", options->with_origin, "where each value comes from");
+  show->add_option("--format", options->format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  show->callback([options, &context] { finish(context, [&] { return config_show(context, *options); }); });
+  auto* check = command->add_subcommand("check", "Read the settings and name every mistake");
+  add_settings_options(*check, *options);
+  check->callback([options, &context] { finish(context, [&] { return config_check(context, *options); }); });
+}
+
+}  // namespace attestry::app

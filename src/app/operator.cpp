@@ -1,0 +1,131 @@
+#include "app/operator.h"
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "base/encoding.h"
+#include "state/file.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr std::string_view kKeyHeader = "attestry-operator-key-1 ";
+constexpr std::int64_t kApprovalSeconds = 3600;
+
+Result<std::string> read_line(const std::string& path, std::string_view what) {
+  TRY(const auto bytes, state::system_files().read(path, 64 * 1024), what);
+  if (!bytes) return Error{Code::not_found, std::string{what} + ": there is no file " + path};
+  std::string text{base::as_text(*bytes)};
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs) {
+  command.add_option("--server", options.server, "admin listener: https://HOST:PORT, http://HOST:PORT or unix:PATH")
+      ->envname("ATTESTRY_SERVER")
+      ->capture_default_str();
+  command
+      .add_option("--token-file", options.token_file,
+                  "file with the administrator's token (admin.token of the data folder)")
+      ->envname("ATTESTRY_TOKEN_FILE");
+  command.add_option("--ca", options.ca, "PEM certificate to trust for the server (tls.pem of the data folder)")
+      ->envname("ATTESTRY_CA");
+  command.add_option("--tenant", options.tenant, "tenant")->envname("ATTESTRY_TENANT")->capture_default_str();
+  command.add_option("--format", options.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  if (signs)
+    command.add_option("--key", options.key, "operator's key file (attestry operator keygen)")
+        ->envname("ATTESTRY_OPERATOR_KEY")
+        ->required();
+}
+
+Result<std::unique_ptr<OperatorSession>> OperatorSession::open(const OperatorOptions& options) {
+  std::string token;
+  if (!options.token_file.empty()) {
+    TRY(token, read_line(options.token_file, "--token-file"));
+  }
+  std::unique_ptr<OperatorSession> session{new OperatorSession};
+  TRY(session->tenant_, base::Tenant::parse(options.tenant), "--tenant");
+  TRY(session->http_, net::HttpClient::make({.ca_file = options.ca}), "--ca");
+  session->api_ = std::make_unique<client::ApiClient>(*session->http_, options.server, std::move(token));
+  return session;
+}
+
+std::string OperatorSession::path(std::string_view rest) const {
+  return "/v1/tenants/" + tenant_.text() + std::string{rest};
+}
+
+Result<std::string> OperatorSession::approve(const base::AppRef& app, governance::Action action,
+                                             std::string_view subject, const crypto::Ed25519PrivateKey& key,
+                                             base::UtcTime now) const {
+  TRY(const auto server, api_->json(net::Method::get, "/v1/admin/server"), "server");
+  governance::Approval approval{.audience = {},
+                                .tenant = tenant_,
+                                .app = app,
+                                .action = action,
+                                .subject = std::string{subject},
+                                .policy_sha256 = {},
+                                .prev = {},
+                                .expires = now + kApprovalSeconds};
+  TRY(const auto origin, server->root().get("origin"));
+  TRY(approval.audience, origin.string("origin"));
+  TRY(const auto realm, server->root().get("realm"));
+  TRY(const auto realm_text, realm.string("realm"));
+  TRY(approval.realm, base::realm_from(realm_text));
+  if (action != governance::Action::app_create) {
+    TRY(const auto state, api_->json(net::Method::get, path("/apps/" + net::percent_encode(app.text()))), "app");
+    TRY(const auto seq, state->root().get("seq"));
+    TRY(const auto last, seq.integer("seq", 0, std::int64_t{1} << 52));
+    approval.seq = static_cast<std::uint64_t>(last) + 1;
+    TRY(const auto prev, state->root().get("prev"));
+    TRY(approval.prev, prev.string("prev"));
+    TRY(const auto policy, state->root().get("policy"));
+    if (!policy.is_null()) {
+      TRY(approval.policy_sha256, policy.string("policy"));
+    }
+  }
+  governance::Envelope envelope{
+      .payload_type = std::string{governance::kApprovalPayloadType}, .payload = approval.payload(), .signatures = {}};
+  envelope.sign(key);
+  return api_->call(net::Method::post, "/v1/approvals", envelope.to_json());
+}
+
+Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+    return Error{Code::configuration,
+                 "the operator's key can be read by others: " + path,
+                 "mode 0600",
+                 {},
+                 "Run chmod 600 " + path};
+  }
+  TRY(auto line, read_line(path, "operator's key"));
+  if (!line.starts_with(kKeyHeader))
+    return Error{Code::malformed, path + " is no operator's key", {}, {}, "Make one: attestry operator keygen FILE"};
+  TRY(auto seed, base::base64url_decode(std::string_view{line}.substr(kKeyHeader.size())), "operator's key");
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(line.data()), line.size()});
+  auto key = crypto::Ed25519PrivateKey::from_seed(seed);
+  crypto::wipe(seed);
+  return key;
+}
+
+Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random) {
+  if (std::filesystem::exists(path))
+    return Error{Code::conflict, path + " exists already", {}, {}, "Choose another name; nothing was overwritten."};
+  auto key = crypto::Ed25519PrivateKey::generate(random);
+  const std::string line = std::string{kKeyHeader} + base::base64url(key.seed().reveal()) + "\n";
+  TRY_OK(state::replace_file(state::system_files(), path, base::as_bytes(line)), "operator's key");
+  return key;
+}
+
+}  // namespace attestry::app

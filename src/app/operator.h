@@ -1,0 +1,52 @@
+// What an operator's commands share: where the server is, who signs, and signed approvals that follow the last one.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "app/cli.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "client/api_client.h"
+#include "crypto/ec.h"
+#include "governance/approval.h"
+#include "net/client.h"
+
+namespace attestry::app {
+
+/// Flags --server, --token-file, --ca, --tenant, --key of every operator command.
+struct OperatorOptions {
+  std::string server = "https://127.0.0.1:8444";
+  std::string token_file;
+  std::string ca;
+  std::string tenant = "default";
+  std::string key;
+  std::string format = "text";
+};
+void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs);
+
+/// A connection of one command.
+class OperatorSession {
+ public:
+  static base::Result<std::unique_ptr<OperatorSession>> open(const OperatorOptions& options);
+  const client::ApiClient& api() const noexcept { return *api_; }
+  const base::Tenant& tenant() const noexcept { return tenant_; }
+  /// "/v1/tenants/<tenant>" + rest
+  std::string path(std::string_view rest) const;
+
+  /// Reads the app's state, builds the approval that follows it, signs it and submits it; the server's answer.
+  base::Result<std::string> approve(const base::AppRef& app, governance::Action action, std::string_view subject,
+                                    const crypto::Ed25519PrivateKey& key, base::UtcTime now) const;
+
+ private:
+  OperatorSession() = default;
+  std::unique_ptr<net::HttpClient> http_;
+  std::unique_ptr<client::ApiClient> api_;
+  base::Tenant tenant_ = base::Tenant::standard();
+};
+
+/// Operator keys are files of their own: one line "attestry-operator-key-1 <base64url seed>", mode 0600.
+base::Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path);
+base::Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random);
+
+}  // namespace attestry::app

@@ -1,0 +1,174 @@
+#include "app/settings.h"
+
+#include <toml++/toml.h>
+#include <charconv>
+#include <cstdlib>
+
+#include "app/cli.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr SettingInfo kSettings[] = {
+    {"server.data", "attestry-data", "folder of store, root file, tokens and checkpoint"},
+    {"server.origin", "",
+     "name of the log and audience of evidence, fixed at creation; default attestry.local/<random>"},
+    {"server.realm", "production", "production or simulated, fixed at creation"},
+    {"server.listen", "127.0.0.1:8443", "public listener: workloads, verification, log"},
+    {"server.admin_listen", "127.0.0.1:8444", "admin listener: operators, approvals, secrets; or unix:PATH"},
+    {"server.metrics_listen", "127.0.0.1:8445", "metrics and health; empty: none"},
+    {"server.services", "verify,provision,governance,log", "which groups of routes this process offers"},
+    {"server.workers", "0", "worker threads; 0: as many as cores"},
+    {"tls.mode", "auto", "auto (own certificate), files, or off (loopback only)"},
+    {"tls.certificate", "", "PEM chain, leaf first (mode files)"},
+    {"tls.key", "", "PEM private key (mode files)"},
+    {"unlock.kind", "key-file", "what opens the root file: key-file or passphrase"},
+    {"unlock.source", "", "file:PATH, fd:N or credential:NAME; default file:<data>/root.key"},
+    {"collateral.pcs", "https://api.trustedservices.intel.com", "Intel's PCS or a PCCS"},
+    {"collateral.ca", "", "PEM file to trust for the PCS besides nothing else; empty: the system's roots"},
+    {"collateral.files", "", "bundle files or folders, comma-separated; used before the network"},
+    {"collateral.offline", "false", "never ask the network"},
+    {"collateral.timeout_seconds", "10", "for one registration or verification"},
+    {"audit.checkpoint", "", "where the newest checkpoint is kept, outside the store; default <data>/checkpoint"},
+    {"audit.accept_missing_checkpoint", "false", "start although the checkpoint file is gone; once, by an operator"},
+    {"limits.connections", "1024", "open connections"},
+    {"limits.in_flight", "256", "requests being answered"},
+    {"limits.body_bytes", "16777216", "largest request body of any route"},
+    {"limits.header_seconds", "10", "deadline for a request's header"},
+    {"limits.read_seconds", "30", "deadline for a request's body"},
+    {"limits.request_seconds", "30", "deadline for an answer"},
+    {"log.level", "info", "debug, info, warning or error"},
+    {"log.format", "text", "text or json"},
+};
+
+bool known(std::string_view name) {
+  for (const auto& info : kSettings) {
+    if (info.name == name) return true;
+  }
+  return false;
+}
+
+Error unknown_setting(std::string_view name, const std::string& where) {
+  std::vector<std::string> names;
+  for (const auto& info : kSettings) names.emplace_back(info.name);
+  const std::string near = nearest(name, names);
+  return Error{Code::configuration,
+               where + ": unknown setting " + std::string{name},
+               {},
+               {},
+               near.empty() ? "attestry config show lists all settings." : "Did you mean " + near + "?"};
+}
+
+std::string environment_name(std::string_view setting) {
+  std::string name = "ATTESTRY_";
+  for (const char c : setting) {
+    name += c == '.' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
+  }
+  return name;
+}
+
+Result<std::string> toml_text(const toml::node& node, const std::string& where) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* flag = node.as_boolean()) return std::string{flag->get() ? "true" : "false"};
+  if (const auto* array = node.as_array()) {
+    std::string joined;
+    for (const auto& item : *array) {
+      const auto* text = item.as_string();
+      if (text == nullptr) return Error{Code::configuration, where + ": a list may hold strings only"};
+      joined += (joined.empty() ? "" : ",") + text->get();
+    }
+    return joined;
+  }
+  return Error{Code::configuration, where + ": neither text, number, true/false nor a list of texts"};
+}
+
+Status read_file(const std::string& file, std::map<std::string, Setting, std::less<>>& values) {
+  toml::table table;
+  try {
+    table = toml::parse_file(file);
+  } catch (const toml::parse_error& error) {
+    return Error{Code::configuration,
+                 file + ":" + std::to_string(error.source().begin.line) + ": " + std::string{error.description()}};
+  }
+  for (const auto& [section, node] : table) {
+    const std::string section_name{section.str()};
+    const auto* inner = node.as_table();
+    if (inner == nullptr) return unknown_setting(section_name, file + ":" + std::to_string(node.source().begin.line));
+    for (const auto& [key, value] : *inner) {
+      const std::string name = section_name + "." + std::string{key.str()};
+      const std::string where = file + ":" + std::to_string(value.source().begin.line);
+      if (!known(name)) return unknown_setting(name, where);
+      TRY(auto text, toml_text(value, where));
+      values[name] = {std::move(text), where};
+    }
+  }
+  return base::done();
+}
+
+}  // namespace
+
+std::span<const SettingInfo> setting_infos() noexcept { return kSettings; }
+
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+}
+
+Result<Settings> Settings::load(const std::string& file, const std::map<std::string, std::string>& flags,
+                                const Environment& environment) {
+  Settings settings;
+  for (const auto& info : kSettings)
+    settings.values_[std::string{info.name}] = {std::string{info.default_value}, "default"};
+  if (!file.empty()) TRY_OK(read_file(file, settings.values_));
+  for (const auto& info : kSettings) {
+    const std::string name = environment_name(info.name);
+    if (auto value = environment(name))
+      settings.values_[std::string{info.name}] = {std::move(*value), "environment " + name};
+  }
+  for (const auto& [name, value] : flags) {
+    if (!known(name)) return unknown_setting(name, "flag");
+    settings.values_[name] = {value, "flag"};
+  }
+  return settings;
+}
+
+const std::string& Settings::text(std::string_view name) const { return values_.find(name)->second.value; }
+const std::string& Settings::origin(std::string_view name) const { return values_.find(name)->second.origin; }
+
+Result<bool> Settings::boolean(std::string_view name) const {
+  const std::string& value = text(name);
+  if (value == "true") return true;
+  if (value == "false") return false;
+  return Error{Code::configuration, std::string{name} + " (" + origin(name) + ")", "true or false", value};
+}
+
+Result<std::int64_t> Settings::integer(std::string_view name, std::int64_t min, std::int64_t max) const {
+  const std::string& value = text(name);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (value.empty() || error != std::errc{} || end != value.data() + value.size() || number < min || number > max) {
+    return Error{Code::configuration, std::string{name} + " (" + origin(name) + ")",
+                 "a number from " + std::to_string(min) + " to " + std::to_string(max), value};
+  }
+  return number;
+}
+
+std::vector<std::string> Settings::list(std::string_view name) const {
+  std::vector<std::string> items;
+  std::string_view rest = text(name);
+  while (!rest.empty()) {
+    const auto comma = rest.find(',');
+    if (comma != 0) items.emplace_back(rest.substr(0, comma));
+    rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+  }
+  return items;
+}
+
+}  // namespace attestry::app

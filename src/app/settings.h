@@ -1,0 +1,52 @@
+// Settings of a server: flag > environment ATTESTRY_SECTION_KEY > TOML file > default (ARCHITECTURE 3.15). One table
+// says which exist; unknown ones are errors with a suggestion.
+#pragma once
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace attestry::app {
+
+struct SettingInfo {
+  std::string_view name;           ///< "server.listen"
+  std::string_view default_value;  ///< lists are comma-separated
+  std::string_view help;
+};
+std::span<const SettingInfo> setting_infos() noexcept;
+
+struct Setting {
+  std::string value;
+  std::string origin;  ///< "flag", "environment ATTESTRY_SERVER_LISTEN", "file:line", "default"
+};
+
+/// All settings with where each came from. Plain data after load().
+class Settings {
+ public:
+  using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+  /// `file` may be empty. `flags` are by setting name. Error `configuration` names the place and what was meant.
+  static base::Result<Settings> load(const std::string& file, const std::map<std::string, std::string>& flags,
+                                     const Environment& environment);
+
+  /// `name` must be in the table.
+  const std::string& text(std::string_view name) const;
+  const std::string& origin(std::string_view name) const;
+  base::Result<bool> boolean(std::string_view name) const;
+  base::Result<std::int64_t> integer(std::string_view name, std::int64_t min, std::int64_t max) const;
+  std::vector<std::string> list(std::string_view name) const;
+  const std::map<std::string, Setting, std::less<>>& all() const noexcept { return values_; }
+
+ private:
+  std::map<std::string, Setting, std::less<>> values_;
+};
+
+/// The process's environment.
+std::optional<std::string> process_environment(const std::string& name);
+
+}  // namespace attestry::app

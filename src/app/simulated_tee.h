@@ -1,0 +1,30 @@
+// A simulated TEE for `instance` and `dev`: the forge's PKI from a seed file, and an attester on it.
+#pragma once
+#include <iosfwd>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "client/registration.h"
+#include "forge/attester.h"
+#include "forge/pki.h"
+
+namespace attestry::app {
+
+class SimulatedTee {
+ public:
+  /// `seed_file` holds the seed as text; `kind` as forge::parse_quote_kind.
+  static base::Result<std::unique_ptr<SimulatedTee>> open(const std::string& seed_file, const std::string& kind);
+  const forge::ForgePki& pki() const noexcept { return pki_; }
+  attestation::Attester& attester() noexcept { return *attester_; }
+
+ private:
+  explicit SimulatedTee(forge::ForgePki pki) : pki_(std::move(pki)) {}
+  forge::ForgePki pki_;
+  std::unique_ptr<forge::ForgeAttester> attester_;
+};
+
+/// What a workload received, for people; no secret is shown.
+void print_registered(std::ostream& out, const client::Registered& registered);
+
+}  // namespace attestry::app

@@ -1,0 +1,402 @@
+#include "app/wire.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "api/api.h"
+#include "app/version.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "collateral/cached_source.h"
+#include "collateral/fixed_source.h"
+#include "crypto/hash.h"
+#include "crypto/x509.h"
+#include "keys/root_file.h"
+#include "net/server.h"
+#include "state/file.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kTokenBytes = 32;
+constexpr std::int64_t kOwnCertificateSeconds = 90 * 24 * 3600;
+
+Result<std::string> read_small(const std::string& path) {
+  TRY(const auto bytes, state::system_files().read(path, 64 * 1024));
+  if (!bytes) return std::string{};
+  std::string text{base::as_text(*bytes)};
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
+
+Status write_private(const std::string& path, std::string_view text) {
+  return state::replace_file(state::system_files(), path, base::as_bytes(text));
+}
+
+/// Paths inside the data folder.
+struct Layout {
+  std::string data;
+  std::string root() const { return data + "/root.json"; }
+  std::string root_key() const { return data + "/root.key"; }
+  std::string store() const { return data + "/store.db"; }
+  std::string checkpoint() const { return data + "/checkpoint"; }
+  std::string token() const { return data + "/admin.token"; }
+  std::string tls_certificate() const { return data + "/tls.pem"; }
+  std::string tls_key() const { return data + "/tls.key"; }
+};
+
+Status make_data_folder(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::create_directories(path, failed);
+  if (failed) return Error{Code::io, "cannot create the data folder " + path, {}, failed.message()};
+  if (::chmod(path.c_str(), 0700) != 0)
+    return Error{Code::io, "cannot close the data folder " + path + " to others", {}, std::strerror(errno)};
+  return base::done();
+}
+
+Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout, bool first_start) {
+  const std::string& kind_text = settings.text("unlock.kind");
+  if (kind_text != "key-file" && kind_text != "passphrase") {
+    return Error{Code::configuration, "unlock.kind (" + settings.origin("unlock.kind") + ")", "key-file or passphrase",
+                 kind_text};
+  }
+  const auto kind = kind_text == "passphrase" ? keys::Unlock::Kind::passphrase : keys::Unlock::Kind::key_file;
+  std::string source = settings.text("unlock.source");
+  if (source.empty()) {
+    if (kind == keys::Unlock::Kind::passphrase) {
+      return Error{Code::configuration, "unlock.source is not set", "file:PATH, fd:N or credential:NAME", {}};
+    }
+    source = "file:" + layout.root_key();
+    if (first_start && !std::filesystem::exists(layout.root_key())) {
+      const auto key = crypto::system_random().secret(32);
+      TRY_OK(write_private(layout.root_key(), base::hex(key.reveal())), "key file");
+      base::log(base::LogLevel::warning, "made a key file beside the root file; keep it elsewhere in production",
+                {{"path", layout.root_key()}});
+    }
+  }
+  return keys::read_unlock(kind, source);
+}
+
+Result<keys::RootFile> open_root(const Settings& settings, const Layout& layout, base::Realm realm) {
+  const bool first_start = !std::filesystem::exists(layout.root());
+  // A store without its root file is a lost root, not a first start: making a new one would orphan every app key.
+  if (first_start && std::filesystem::exists(layout.store())) {
+    return Error{Code::configuration,
+                 "the store is here but the root file is not: " + layout.root(),
+                 {},
+                 {},
+                 "Restore the root file from your backup, or start with an empty data folder."};
+  }
+  TRY(const auto unlock, read_unlock(settings, layout, first_start), "unlock");
+  if (!first_start) return keys::open_root_file(layout.root(), realm, unlock);
+  std::string origin = settings.text("server.origin");
+  if (origin.empty()) origin = "attestry.local/" + base::hex(crypto::system_random().bytes<8>());
+  base::log(base::LogLevel::info, "first start: made a root of keys", {{"path", layout.root()}, {"origin", origin}});
+  return keys::create_root_file(layout.root(), realm, std::move(origin), unlock, crypto::system_random());
+}
+
+Result<std::string> admin_token(const Layout& layout) {
+  TRY(auto token, read_small(layout.token()), "admin token");
+  if (!token.empty()) return token;
+  token = base::base64url(crypto::system_random().bytes<kTokenBytes>());
+  TRY_OK(write_private(layout.token(), token + "\n"), "admin token");
+  return token;
+}
+
+/// A self-signed certificate for loopback and the listener's name, renewed at every start.
+Result<std::pair<std::string, std::string>> own_certificate(base::UtcTime now) {
+  auto& random = crypto::system_random();
+  const auto key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+  const auto spki = key.public_key().spki();
+  auto serial = base::to_bytes(random.bytes<16>());
+  serial[0] = static_cast<std::uint8_t>((serial[0] & 0x7f) | 0x40);
+  const std::vector<crypto::NameField> name{{"2.5.4.3", "attestry", false}};
+  const crypto::CertificateSpec spec{
+      .serial = serial,
+      .subject = name,
+      .issuer = name,
+      .issuer_der = {},
+      .not_before = now - 300,
+      .not_after = now + kOwnCertificateSeconds,
+      .spki = spki,
+      .extensions = {
+          {"2.5.29.19", true, crypto::der::basic_constraints(true, 0u)},
+          {"2.5.29.15", true, crypto::der::key_usage(crypto::der::digital_signature | crypto::der::key_cert_sign)},
+          {"2.5.29.37", false, crypto::der::extended_key_usage({"1.3.6.1.5.5.7.3.1"})},
+          {"2.5.29.14", false, crypto::der::subject_key_id(spki)},
+          {"2.5.29.17", false, crypto::der::subject_alt_name({"localhost"}, {}, {{127, 0, 0, 1}})}}};
+  TRY(const auto der, crypto::issue_certificate(spec, key), "own certificate");
+  const auto pkcs8 = key.pkcs8();
+  return std::pair{base::pem_encode("CERTIFICATE", der), base::pem_encode("PRIVATE KEY", pkcs8.reveal())};
+}
+
+bool is_loopback(const std::string& address) {
+  return address.starts_with("127.") || address.starts_with("[::1]") || address.starts_with("localhost") ||
+         address.starts_with("unix:");
+}
+
+struct Tls {
+  std::shared_ptr<net::TlsServerContext> context;
+  std::string own_certificate;
+};
+
+Result<Tls> make_tls(const Settings& settings, const Layout& layout, base::UtcTime now) {
+  const std::string& mode = settings.text("tls.mode");
+  Tls tls;
+  if (mode == "off") {
+    for (const char* listener : {"server.listen", "server.admin_listen", "server.metrics_listen"}) {
+      if (!is_loopback(settings.text(listener)) && !settings.text(listener).empty()) {
+        return Error{Code::configuration, "tls.mode off is for loopback only",
+                     "a loopback address in " + std::string{listener}, settings.text(listener),
+                     "Set tls.mode to auto or files."};
+      }
+    }
+    return tls;
+  }
+  if (mode == "files") {
+    TRY(tls.context, net::TlsServerContext::from_files(settings.text("tls.certificate"), settings.text("tls.key")),
+        "tls");
+    return tls;
+  }
+  if (mode != "auto")
+    return Error{Code::configuration, "tls.mode (" + settings.origin("tls.mode") + ")", "auto, files or off", mode};
+  TRY(auto made, own_certificate(now));
+  TRY(tls.context, net::TlsServerContext::from_pem(made.first, made.second), "tls");
+  TRY_OK(write_private(layout.tls_certificate(), made.first), "own certificate");
+  tls.own_certificate = std::move(made.first);
+  return tls;
+}
+
+Result<net::ServerLimits> limits_of(const Settings& settings) {
+  net::ServerLimits limits;
+  TRY(const auto connections, settings.integer("limits.connections", 1, 1'000'000));
+  TRY(const auto in_flight, settings.integer("limits.in_flight", 1, 1'000'000));
+  TRY(const auto body, settings.integer("limits.body_bytes", 1024, 1 << 30));
+  TRY(const auto header_seconds, settings.integer("limits.header_seconds", 1, 3600));
+  TRY(const auto read_seconds, settings.integer("limits.read_seconds", 1, 3600));
+  TRY(const auto request_seconds, settings.integer("limits.request_seconds", 1, 3600));
+  limits.max_connections = static_cast<std::size_t>(connections);
+  limits.max_in_flight = static_cast<std::size_t>(in_flight);
+  limits.body_bytes = static_cast<std::size_t>(body);
+  limits.header_deadline = std::chrono::seconds{header_seconds};
+  limits.read_deadline = std::chrono::seconds{read_seconds};
+  limits.request_deadline = std::chrono::seconds{request_seconds};
+  return limits;
+}
+
+Status configure_log(const Settings& settings) {
+  const std::string& level = settings.text("log.level");
+  const std::string& format = settings.text("log.format");
+  const std::pair<std::string_view, base::LogLevel> levels[] = {{"debug", base::LogLevel::debug},
+                                                                {"info", base::LogLevel::info},
+                                                                {"warning", base::LogLevel::warning},
+                                                                {"error", base::LogLevel::error}};
+  if (format != "text" && format != "json") return Error{Code::configuration, "log.format", "text or json", format};
+  for (const auto& [name, value] : levels) {
+    if (name != level) continue;
+    base::log_configure(value, format == "json" ? base::LogFormat::json : base::LogFormat::text);
+    return base::done();
+  }
+  return Error{Code::configuration, "log.level", "debug, info, warning or error", level};
+}
+
+}  // namespace
+
+/// Members in the order of their making: each may use those above it, and all are gone in reverse.
+struct RunningServer::Impl {
+  Layout layout;
+  std::string own_certificate;
+  bool has_metrics = false;
+  std::unique_ptr<attestation::Verifier> verifier;
+  std::unique_ptr<state::Store> store;
+  std::unique_ptr<audit::Log> log;
+  std::unique_ptr<net::HttpClient> http;
+  std::unique_ptr<collateral::PcsClient> pcs;
+  std::unique_ptr<collateral::CachedSource> cached;
+  std::unique_ptr<collateral::FixedSource> fixed;
+  collateral::CollateralSource* source = nullptr;
+  std::unique_ptr<appraisal::Appraiser> appraiser;
+  std::unique_ptr<appraisal::Challenges> challenges;
+  std::unique_ptr<governance::Registry> registry;
+  std::unique_ptr<keys::AppRootSource> roots;
+  std::unique_ptr<secrets::SecretStore> secrets;
+  std::unique_ptr<provision::Registrar> registrar;
+  net::Metrics metrics;
+  net::Health health;
+  std::unique_ptr<api::Deps> deps;
+  std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
+  std::unique_ptr<net::Server> server;
+
+  Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
+  Status open_source(const Settings& settings, const Seams& seams);
+  Status listen(const Settings& settings, const Seams& seams);
+};
+
+Status RunningServer::Impl::open_source(const Settings& settings, const Seams& seams) {
+  TRY(const bool offline, settings.boolean("collateral.offline"));
+  const auto files = settings.list("collateral.files");
+  if (!offline) {
+    TRY(http, net::HttpClient::make({.ca_file = settings.text("collateral.ca"), .clock = seams.clock}),
+        "collateral.ca");
+    pcs = std::make_unique<collateral::PcsClient>(*http,
+                                                  collateral::PcsOptions{.base_url = settings.text("collateral.pcs")});
+    cached =
+        std::make_unique<collateral::CachedSource>(*pcs, store.get(), collateral::CacheOptions{.clock = seams.clock});
+  }
+  if (!files.empty()) {
+    TRY(fixed, collateral::FixedSource::by_platform(files, cached.get()), "collateral.files");
+  } else if (offline) {
+    fixed = std::make_unique<collateral::FixedSource>(attestation::Collateral::none());
+  }
+  source = fixed ? static_cast<collateral::CollateralSource*>(fixed.get()) : cached.get();
+  return base::done();
+}
+
+Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, base::Realm realm) {
+  TRY(auto root, open_root(settings, layout, realm));
+  const std::string& origin = settings.text("server.origin");
+  if (!origin.empty() && origin != root.origin) {
+    return Error{Code::configuration, "server.origin differs from the root file's", root.origin, origin,
+                 "The origin is fixed at creation; remove the setting or use another data folder."};
+  }
+  verifier = std::make_unique<attestation::Verifier>(seams.anchors);
+  TRY(store, state::Store::open({.path = layout.store(), .realm = realm, .clock = seams.clock}), "store");
+  TRY(auto log_key, crypto::Ed25519PrivateKey::from_seed(root.keys.log_seed.reveal()), "log key");
+  TRY(const bool accept_missing, settings.boolean("audit.accept_missing_checkpoint"));
+  const std::string& checkpoint = settings.text("audit.checkpoint");
+  TRY(log,
+      audit::Log::open(*store, std::move(log_key),
+                       {.origin = root.origin,
+                        .checkpoint_path = checkpoint.empty() ? layout.checkpoint() : checkpoint,
+                        .accept_missing_checkpoint = accept_missing}),
+      "log");
+  TRY_OK(open_source(settings, seams));
+  auto& random = crypto::system_random();
+  appraiser = std::make_unique<appraisal::Appraiser>(*verifier, *source);
+  challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
+  registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
+  roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
+  secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
+  registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
+      *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock});
+  return base::done();
+}
+
+Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams) {
+  TRY(const auto token, admin_token(layout));
+  deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
+                                               metrics, health, std::string{kVersion}});
+  TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
+  TRY_OK(api::add_routes(*router, *deps, services), "routes");
+  router->set_authenticator(api::make_authenticator(crypto::sha256(base::as_bytes(token))));
+  TRY_OK(router->check(), "routes");
+  TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
+  own_certificate = std::move(tls.own_certificate);
+  TRY(const auto limits, limits_of(settings));
+  TRY(const auto workers, settings.integer("server.workers", 0, 1024));
+  net::ServerOptions options{
+      .listeners = {}, .limits = limits, .workers = static_cast<unsigned>(workers), .clock = seams.clock};
+  options.listeners.push_back({settings.text("server.listen"), {net::Role::public_, net::Role::attested}, tls.context});
+  const std::string& admin = settings.text("server.admin_listen");
+  options.listeners.push_back({admin, {net::Role::admin}, admin.starts_with("unix:") ? nullptr : tls.context});
+  if (const std::string& address = settings.text("server.metrics_listen"); !address.empty()) {
+    has_metrics = true;
+    options.listeners.push_back({address, {net::Role::metrics}, is_loopback(address) ? nullptr : tls.context});
+  }
+  options.on_finished = [this](const net::RequestRecord& record) {
+    metrics
+        .counter("attestry_requests_total", "Finished requests",
+                 {{"operation", std::string{record.operation_id}}, {"status", std::to_string(record.status)}})
+        .add();
+    metrics
+        .histogram("attestry_request_seconds", "Time from first byte to answer",
+                   {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10}, {{"operation", std::string{record.operation_id}}})
+        .observe(std::chrono::duration<double>(record.duration).count());
+  };
+  TRY(server, net::Server::start(std::move(options), router));
+  health.set("store", true);
+  health.set("log", true);
+  return base::done();
+}
+
+RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RunningServer::~RunningServer() = default;
+
+Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& settings, Seams seams) {
+  TRY_OK(configure_log(settings));
+  TRY(const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
+  if (realm != seams.anchors.realm()) {
+    return Error{Code::realm_mismatch, "trust anchors of another realm", std::string{base::to_text(realm)},
+                 std::string{base::to_text(seams.anchors.realm())}};
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->layout.data = settings.text("server.data");
+  TRY_OK(make_data_folder(impl->layout.data));
+  TRY_OK(impl->open_rooms(settings, seams, realm));
+  TRY_OK(impl->listen(settings, seams));
+  base::log(base::LogLevel::info, "listening",
+            {{"public", impl->server->url(0)},
+             {"admin", impl->server->url(1)},
+             {"origin", impl->log->origin()},
+             {"realm", std::string{base::to_text(realm)}}});
+  return std::unique_ptr<RunningServer>{new RunningServer(std::move(impl))};
+}
+
+std::string RunningServer::url() const { return impl_->server->url(0); }
+std::string RunningServer::admin_url() const { return impl_->server->url(1); }
+std::string RunningServer::metrics_url() const { return impl_->has_metrics ? impl_->server->url(2) : std::string{}; }
+const std::string& RunningServer::origin() const { return impl_->log->origin(); }
+std::string RunningServer::log_vkey() const { return impl_->log->key().vkey(); }
+const std::string& RunningServer::own_certificate() const { return impl_->own_certificate; }
+std::string RunningServer::admin_token_file() const { return impl_->layout.token(); }
+
+bool RunningServer::stop(base::Deadline deadline) {
+  impl_->health.shut_down();
+  return impl_->server->stop(deadline);
+}
+
+Status check_settings(const Settings& settings) {
+  TRY([[maybe_unused]] const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
+  TRY([[maybe_unused]] const auto services, api::services_from(settings.text("server.services")), "server.services");
+  TRY([[maybe_unused]] const auto limits, limits_of(settings));
+  TRY([[maybe_unused]] const auto workers, settings.integer("server.workers", 0, 1024));
+  TRY([[maybe_unused]] const auto offline, settings.boolean("collateral.offline"));
+  TRY([[maybe_unused]] const auto accept, settings.boolean("audit.accept_missing_checkpoint"));
+  return configure_log(settings);
+}
+
+Result<std::string> openapi_document() {
+  // The route table only keeps references to the rooms; nothing of them is touched while the document is made.
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("attestry-openapi-" + base::hex(crypto::system_random().bytes<8>()));
+  TRY(const auto settings, Settings::load("",
+                                          {{"server.data", folder.string()},
+                                           {"server.listen", "127.0.0.1:0"},
+                                           {"server.admin_listen", "127.0.0.1:0"},
+                                           {"server.metrics_listen", "127.0.0.1:0"},
+                                           {"collateral.offline", "true"},
+                                           {"tls.mode", "off"},
+                                           {"log.level", "error"}},
+                                          [](const std::string&) { return std::nullopt; }));
+  auto server = RunningServer::start(settings, {});
+  std::optional<std::string> document;
+  if (server) document = api::openapi_json(*(*server)->impl_->router, kVersion);
+  const auto error = server ? std::optional<Error>{} : server.error();
+  if (server) server->reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  if (error) return *error;
+  return *document;
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,55 @@
+// All registration in one place: builds a running server out of the rooms. A new platform, collateral source, key
+// source or dialect is one line in wire.cpp.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "app/settings.h"
+#include "attestation/anchors.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "collateral/source.h"
+
+namespace attestry::app {
+
+/// What `dev` and tests replace; `serve` leaves both as they are.
+struct Seams {
+  attestation::TrustAnchors anchors = attestation::TrustAnchors::production();
+  const base::Clock* clock = &base::system_clock();
+};
+
+/// A server from start() to stop() or destruction.
+class RunningServer {
+ public:
+  /// Creates the data folder's files on first start (and says so in the log), opens them afterwards.
+  static base::Result<std::unique_ptr<RunningServer>> start(const Settings& settings, Seams seams);
+  ~RunningServer();
+  RunningServer(const RunningServer&) = delete;
+  RunningServer& operator=(const RunningServer&) = delete;
+
+  std::string url() const;  ///< public listener
+  std::string admin_url() const;
+  std::string metrics_url() const;  ///< empty when there is none
+  const std::string& origin() const;
+  std::string log_vkey() const;
+  /// PEM of the own certificate when tls.mode is auto; empty otherwise.
+  const std::string& own_certificate() const;
+  std::string admin_token_file() const;
+
+  /// Stops accepting, finishes what has begun; true when everything finished by itself.
+  bool stop(base::Deadline deadline);
+
+ private:
+  friend base::Result<std::string> openapi_document();
+  struct Impl;
+  explicit RunningServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Values and ranges of every setting, as far as they can be judged without starting.
+base::Status check_settings(const Settings& settings);
+
+/// The OpenAPI document of a server with all services, without starting one.
+base::Result<std::string> openapi_document();
+
+}  // namespace attestry::app
