@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "state/file.h"
 
 namespace CLI {
 class App;
@@ -31,6 +32,7 @@ struct Context {
   bool out_is_terminal = false;
   bool colour = false;  ///< a terminal, and NO_COLOR is not set
   int exit_code = kExitOk;
+  state::Files* files = &state::system_files();  ///< where the checkpoint outside the store goes
 };
 
 /// Parses the arguments (without the program's name) and runs one command; its exit code.
@@ -47,11 +49,20 @@ base::Result<base::Bytes> read_input(Context& context, const std::string& path, 
 /// The id among `known` that `given` is most likely a slip of; empty when none is near.
 std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
+void add_app(CLI::App& app, Context& context);
+void add_approve(CLI::App& app, Context& context);
+void add_audit(CLI::App& app, Context& context);
+void add_blob(CLI::App& app, Context& context);
 void add_checks(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
 void add_forge(CLI::App& app, Context& context);
 void add_instance(CLI::App& app, Context& context);
+void add_operator(CLI::App& app, Context& context);
+void add_policy(CLI::App& app, Context& context);
+void add_secret(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);

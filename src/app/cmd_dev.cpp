@@ -208,6 +208,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   std::vector<attestation::TestRoot> roots{std::move(root)};
   seams.anchors = attestation::TrustAnchors::simulated(std::move(roots));
   seams.clock = &context.clock;
+  seams.files = context.files;
   const attestation::Verifier verifier{seams.anchors};
   TRY(const auto settings, dev_settings(options, data, pcs->url()));
   TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");

@@ -61,6 +61,7 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
   TRY(const auto settings, load(options));
   Seams seams;
   seams.clock = &context.clock;
+  seams.files = context.files;
   TRY(const auto server, RunningServer::start(settings, std::move(seams)));
   context.out << "attestry is ready\n"
               << "  workloads and verifiers  " << server->url() << "\n"

@@ -278,7 +278,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
       audit::Log::open(*store, std::move(log_key),
                        {.origin = root.origin,
                         .checkpoint_path = checkpoint.empty() ? layout.checkpoint() : checkpoint,
-                        .accept_missing_checkpoint = accept_missing}),
+                        .accept_missing_checkpoint = accept_missing,
+                        .files = seams.files}),
       "log");
   TRY_OK(open_source(settings, seams));
   auto& random = crypto::system_random();

@@ -9,13 +9,15 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "collateral/source.h"
+#include "state/file.h"
 
 namespace attestry::app {
 
-/// What `dev` and tests replace; `serve` leaves both as they are.
+/// What `dev` and tests replace.
 struct Seams {
   attestation::TrustAnchors anchors = attestation::TrustAnchors::production();
   const base::Clock* clock = &base::system_clock();
+  state::Files* files = &state::system_files();  ///< for the checkpoint outside the store
 };
 
 /// A server from start() to stop() or destruction.
