@@ -64,12 +64,21 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "attestry " + std::string{kVersion});
   add_dev(app, context);
-  add_serve(app, context);
-  add_instance(app, context);
   add_verify(app, context);
   add_checks(app, context);
+  add_serve(app, context);
+  add_instance(app, context);
+  add_operator(app, context);
+  add_app(app, context);
+  add_approve(app, context);
+  add_policy(app, context);
+  add_blob(app, context);
+  add_secret(app, context);
+  add_audit(app, context);
   add_config(app, context);
+  add_doctor(app, context);
   add_forge(app, context);
+  add_completion(app, context);
   add_version(app, context);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

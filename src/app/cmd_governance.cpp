@@ -1,0 +1,340 @@
+// What an operator does before a workload can register: operator, app, policy, blob, secret, approve. Every command is
+// a call or two of /v1; the rules are the server's.
+#include <CLI/CLI.hpp>
+#include <ostream>
+
+#include "app/cli.h"
+#include "app/operator.h"
+#include "attestation/policy.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+
+namespace attestry::app {
+namespace {
+
+constexpr std::size_t kMaxFile = 1u << 20;
+
+struct GovernanceOptions {
+  OperatorOptions connection;
+  std::string file;
+  std::string app;
+  std::string name;
+  std::string subject;
+  std::string public_key;
+};
+
+using Options = std::shared_ptr<GovernanceOptions>;
+using Command = base::Result<int> (*)(Context&, const GovernanceOptions&);
+
+base::Result<std::string> member(std::string_view json, std::string_view key) {
+  TRY(const auto doc, base::JsonDocument::parse(std::string{json}, {.max_bytes = 64u << 20}));
+  TRY(const auto value, doc->root().get(key));
+  return value.string(key);
+}
+
+/// JSON of the server as it is, or indented lines for people.
+void print_json(Context& context, const GovernanceOptions& options, const std::string& json) {
+  if (options.connection.format == "json") {
+    context.out << json << "\n";
+    return;
+  }
+  const auto doc = base::JsonDocument::parse(json, {.max_bytes = 64u << 20});
+  if (!doc) {
+    context.out << json << "\n";
+    return;
+  }
+  for (auto item = (*doc)->root().first(); item; item = item->next()) {
+    context.out << "  " << item->key() << std::string(item->key().size() < 16 ? 16 - item->key().size() : 1, ' ');
+    if (item->is_array()) {
+      context.out << item->size() << "\n";
+      for (auto element = item->first(); element; element = element->next())
+        context.out << "    " << element->source() << "\n";
+    } else {
+      const auto text = item->plain_string();
+      context.out << (text ? *text : item->source()) << "\n";
+    }
+  }
+}
+
+base::Result<std::string> file_text(Context& context, const std::string& path) {
+  TRY(const auto bytes, read_input(context, path, kMaxFile));
+  if (bytes.size() > kMaxFile) return base::Error{base::Code::too_large, path, "at most 1 MiB", {}};
+  return std::string{base::as_text(bytes)};
+}
+
+base::Result<std::string> put_blob(const OperatorSession& session, std::string body) {
+  TRY(const auto answer,
+      session.api().call(net::Method::post, session.path("/blobs"), std::move(body), "application/octet-stream"));
+  return member(answer, "id");
+}
+
+base::Result<int> get_and_print(Context& context, const GovernanceOptions& options, const std::string& path) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto answer, session->api().call(net::Method::get, session->path(path)));
+  print_json(context, options, answer);
+  return kExitOk;
+}
+
+std::string app_path(const GovernanceOptions& options) { return "/apps/" + net::percent_encode(options.app); }
+
+base::Result<int> operator_keygen(Context& context, const GovernanceOptions& options) {
+  TRY(const auto key, create_operator_key(options.file, crypto::system_random()));
+  context.out << base::hex(key.public_key()) << "\n";
+  context.err << "The key is in " << options.file << "; have an administrator add its public key:\n"
+              << "  attestry operator add " << base::hex(key.public_key()) << " --name NAME\n";
+  return kExitOk;
+}
+
+base::Result<int> operator_add(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  const std::string body = base::JsonOut{base::JsonOutObject{{"name", options.name}}}.compact();
+  TRY(const auto answer,
+      session->api().call(net::Method::put, session->path("/operators/" + options.public_key), body));
+  print_json(context, options, answer);
+  return kExitOk;
+}
+
+base::Result<int> operator_remove(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY([[maybe_unused]] const auto answer,
+      session->api().call(net::Method::delete_, session->path("/operators/" + options.public_key)));
+  context.out << "removed; its former approvals stay what they are\n";
+  return kExitOk;
+}
+
+base::Result<int> operator_list(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, "/operators");
+}
+base::Result<int> app_list(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, "/apps");
+}
+base::Result<int> app_show(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, app_path(options));
+}
+base::Result<int> app_approvals(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, app_path(options) + "/approvals");
+}
+base::Result<int> policy_show(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, app_path(options) + "/policy");
+}
+base::Result<int> secret_list(Context& context, const GovernanceOptions& options) {
+  return get_and_print(context, options, app_path(options) + "/secrets");
+}
+
+base::Result<int> blob_put(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(auto text, file_text(context, options.file));
+  TRY(const auto id, put_blob(*session, std::move(text)));
+  context.out << id << "\n";
+  return kExitOk;
+}
+
+base::Result<int> blob_get(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto bytes, session->api().call(net::Method::get, session->path("/blobs/" + options.subject)));
+  context.out << bytes;
+  return kExitOk;
+}
+
+base::Result<int> policy_check(Context& context, const GovernanceOptions& options) {
+  TRY(const auto text, file_text(context, options.file));
+  TRY(const auto policy, attestation::Policy::parse(text), options.file);
+  context.out << "good: " << policy.name() << ", sha256 " << base::hex(policy.sha256()) << ", "
+              << policy.identities().size() << " identities\n";
+  return kExitOk;
+}
+
+base::Result<int> policy_builtin(Context& context, const GovernanceOptions& options) {
+  const auto* policy = attestation::Policy::builtin(options.name);
+  if (policy == nullptr)
+    return base::Error{base::Code::usage, "no built-in policy of that name", "genuine or default", options.name};
+  context.out << policy->document() << "\n";
+  return kExitOk;
+}
+
+base::Result<int> secret_put(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(auto value, read_input(context, options.file, 64 * 1024 + 1));
+  std::string body = base::JsonOut{base::JsonOutObject{{"value", base::base64url(value)}}}.compact();
+  crypto::wipe(value);
+  auto answer = session->api().call(
+      net::Method::put, session->path(app_path(options) + "/secrets/" + net::percent_encode(options.name)), body);
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(body.data()), body.size()});
+  if (!answer) return answer.error();
+  print_json(context, options, *answer);
+  return kExitOk;
+}
+
+base::Result<int> submit(Context& context, const GovernanceOptions& options, governance::Action action,
+                         const std::string& subject) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto key, read_operator_key(options.connection.key));
+  TRY(const auto app, base::AppRef::parse(options.app));
+  TRY(const auto answer, session->approve(app, action, subject, key, context.clock.now()));
+  print_json(context, options, answer);
+  return kExitOk;
+}
+
+base::Result<int> app_create(Context& context, const GovernanceOptions& options) {
+  TRY(const auto app, base::AppRef::parse(options.app));
+  return submit(context, options, governance::Action::app_create, app.text());
+}
+
+/// A file is stored as a blob first; 64 hex digits are a blob that is there already.
+base::Result<int> approve_blob(Context& context, const GovernanceOptions& options, governance::Action action) {
+  std::string id = options.subject;
+  if (id.size() != 64 || id.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    TRY(const auto session, OperatorSession::open(options.connection));
+    const auto* builtin =
+        action == governance::Action::policy_approve ? attestation::Policy::builtin(options.subject) : nullptr;
+    std::string text;
+    if (builtin != nullptr) {
+      text = builtin->document();
+    } else {
+      TRY(text, file_text(context, options.subject));
+    }
+    TRY(id, put_blob(*session, std::move(text)));
+  }
+  return submit(context, options, action, id);
+}
+
+base::Result<int> approve_policy(Context& context, const GovernanceOptions& options) {
+  return approve_blob(context, options, governance::Action::policy_approve);
+}
+base::Result<int> approve_identity(Context& context, const GovernanceOptions& options) {
+  return approve_blob(context, options, governance::Action::identity_approve);
+}
+base::Result<int> approve_configuration(Context& context, const GovernanceOptions& options) {
+  return approve_blob(context, options, governance::Action::configuration_approve);
+}
+base::Result<int> approve_secret(Context& context, const GovernanceOptions& options) {
+  return submit(context, options, governance::Action::secret_approve, options.subject);
+}
+base::Result<int> approve_threshold(Context& context, const GovernanceOptions& options) {
+  return submit(context, options, governance::Action::threshold_set, options.subject);
+}
+base::Result<int> approve_epoch(Context& context, const GovernanceOptions& options) {
+  return submit(context, options, governance::Action::epoch_advance, options.subject);
+}
+base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
+  TRY(const int code, submit(context, options, governance::Action::revoke, options.subject));
+  context.err
+      << "Instances that have keys keep them. If a revoked identity had received keys, move the app to new ones:\n"
+      << "  attestry approve epoch " << options.app << " NEXT\n";
+  return code;
+}
+
+CLI::App* add(CLI::App& parent, Context& context, const char* name, const char* help, const Options& options,
+              Command command, bool signs = false) {
+  auto* sub = parent.add_subcommand(name, help);
+  add_operator_options(*sub, options->connection, signs);
+  sub->callback([options, command, &context] { finish(context, [&] { return command(context, *options); }); });
+  return sub;
+}
+
+void add_app_argument(CLI::App& command, const Options& options) {
+  command.add_option("APP", options->app, "app: name:hello, or hello for short")->required();
+}
+
+}  // namespace
+
+void add_operator(CLI::App& app, Context& context) {
+  auto* group = app.add_subcommand("operator", "Keys that may sign approvals");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  auto* keygen = group->add_subcommand("keygen", "Make an operator's key in a new file; prints the public key");
+  keygen->add_option("FILE", options->file, "where to put it (never overwritten)")->required();
+  keygen->callback([options, &context] { finish(context, [&] { return operator_keygen(context, *options); }); });
+  auto* put =
+      add(*group, context, "add", "Let a key sign approvals of the tenant (administrator)", options, operator_add);
+  put->add_option("PUBLIC_KEY", options->public_key, "64 hex digits")->required();
+  put->add_option("--name", options->name, "whose key it is")->required();
+  auto* remove = add(*group, context, "remove", "Take that right away (administrator)", options, operator_remove);
+  remove->add_option("PUBLIC_KEY", options->public_key, "64 hex digits")->required();
+  add(*group, context, "list", "Keys that may sign now", options, operator_list);
+}
+
+void add_app(CLI::App& app, Context& context) {
+  auto* group = app.add_subcommand("app", "Applications: what their approvals add up to");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  add_app_argument(*add(*group, context, "create", "Make an app known", options, app_create, true), options);
+  add(*group, context, "list", "Apps of the tenant", options, app_list);
+  add_app_argument(*add(*group, context, "show", "One app", options, app_show), options);
+  add_app_argument(*add(*group, context, "approvals", "Who allowed what, oldest first", options, app_approvals),
+                   options);
+}
+
+void add_policy(CLI::App& app, Context& context) {
+  auto* group = app.add_subcommand("policy", "Policies: what is accepted of genuine evidence");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  auto* check = group->add_subcommand("check", "Read a policy document and name every mistake");
+  check->add_option("FILE", options->file, "policy document")->required();
+  check->callback([options, &context] { finish(context, [&] { return policy_check(context, *options); }); });
+  auto* builtin = group->add_subcommand("builtin", "Print a built-in policy, to start from");
+  builtin->add_option("NAME", options->name, "genuine or default")->required();
+  builtin->callback([options, &context] { finish(context, [&] { return policy_builtin(context, *options); }); });
+  add_app_argument(*add(*group, context, "show", "The effective policy of an app, with its approved identities",
+                        options, policy_show),
+                   options);
+}
+
+void add_blob(CLI::App& app, Context& context) {
+  auto* group =
+      app.add_subcommand("blob", "Content-addressed documents: policies, identities, configuration templates");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  add(*group, context, "put", "Store a file; prints its SHA-256", options, blob_put)
+      ->add_option("FILE", options->file, "file or -")
+      ->required();
+  add(*group, context, "get", "Print a stored blob", options, blob_get)
+      ->add_option("ID", options->subject, "64 hex digits")
+      ->required();
+}
+
+void add_secret(CLI::App& app, Context& context) {
+  auto* group =
+      app.add_subcommand("secret", "Secrets for apps: deposited here, released only after an approval names them");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  auto* put =
+      add(*group, context, "put",
+          "Deposit a secret; the value is read from a file or standard input, never from a flag", options, secret_put);
+  add_app_argument(*put, options);
+  put->add_option("NAME", options->name, "name in templates: ${secret:NAME}")->required();
+  put->add_option("FILE", options->file, "file with the value, or - for standard input")->required();
+  add_app_argument(*add(*group, context, "list", "Names, ids and sizes; no values", options, secret_list), options);
+}
+
+void add_approve(CLI::App& app, Context& context) {
+  auto* group = app.add_subcommand("approve", "Sign and submit an approval");
+  group->require_subcommand(1);
+  auto options = std::make_shared<GovernanceOptions>();
+  struct Item {
+    const char* name;
+    const char* help;
+    const char* subject;
+    Command command;
+  };
+  static constexpr Item kItems[] = {
+      {"policy", "Make a policy the app's policy", "file, 64 hex digits of a blob, or a built-in policy's name",
+       approve_policy},
+      {"identity", "Allow an identity (measurements)", "file with {\"name\",\"claims\"}, or 64 hex digits of a blob",
+       approve_identity},
+      {"configuration", "Make a template the app's configuration", "file, or 64 hex digits of a blob",
+       approve_configuration},
+      {"secret", "Let a deposited secret be released to the app", "id that attestry secret put printed",
+       approve_secret},
+      {"threshold", "From now on m operators must sign", "m", approve_threshold},
+      {"epoch", "Give new keys to all instances from now on", "next epoch", approve_epoch},
+      {"revocation", "Take an approval of a policy, identity, configuration or secret back", "64 hex digits", revoke}};
+  for (const auto& item : kItems) {
+    auto* command = add(*group, context, item.name, item.help, options, item.command, true);
+    add_app_argument(*command, options);
+    command->add_option("SUBJECT", options->subject, item.subject)->required();
+  }
+}
+
+}  // namespace attestry::app
