@@ -25,7 +25,7 @@ build: packages ## build the program: build/attestry
 	@cmake --build build $(JOBS) --target attestry
 
 run: build samples ## a server, a simulated TEE and the whole story on your screen (ARGS=--once ends by itself)
-	@build/attestry dev $(ARGS)
+	@ATTESTRY_REAL_CASE=$${ATTESTRY_REAL_CASE:-$(ATTESTRY_SAMPLES)/tdx-v4-uptodate} build/attestry dev $(ARGS)
 
 test: unit functional ## all tests: unit tests, then the real program from outside
 
