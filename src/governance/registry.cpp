@@ -119,7 +119,7 @@ Status check_addressed(const Approval& approval, base::Realm realm, const std::s
     return Error{Code::denied, "the approval is for another server", audience, approval.audience};
   }
   if (approval.realm != realm) {
-    return Error{Code::realm_mismatch, "the approval is for another realm", std::string{base::to_text(realm)},
+    return Error{Code::denied, "the approval is for another realm", std::string{base::to_text(realm)},
                  std::string{base::to_text(approval.realm)}};
   }
   if (approval.expires < now) {
@@ -158,11 +158,9 @@ std::size_t still_operators(const std::vector<base::FixedBytes<32>>& signers, co
 }
 
 std::vector<base::FixedBytes<32>> valid_signers(const Envelope& envelope, const std::vector<Operator>& operators) {
-  std::vector<base::FixedBytes<32>> signers;
-  for (const auto& who : operators) {
-    if (envelope.count_valid({who.public_key}) == 1) signers.push_back(who.public_key);
-  }
-  return signers;
+  std::vector<base::FixedBytes<32>> keys;
+  for (const auto& who : operators) keys.push_back(who.public_key);
+  return envelope.valid_signers(keys);
 }
 
 audit::Leaf leaf_of(std::string type, base::Realm realm, const std::string& audience, const base::Tenant& tenant,
@@ -188,7 +186,10 @@ Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, b
   return store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto present, read_operators(txn, tenant));
-        if (present.size() >= kMaxOperators) return Error{Code::too_large, "too many operators", "at most 256"};
+        const bool known =
+            std::ranges::any_of(present, [&](const Operator& o) { return o.public_key == who.public_key; });
+        if (!known && present.size() >= kMaxOperators)
+          return Error{Code::too_large, "too many operators", "at most 256"};
         auto record = state::value(kRecordVersion);
         record.lp(who.name).u64(static_cast<std::uint64_t>(now.seconds));
         TRY_OK(txn.put(Key(Space::operators, tenant).lp(base::ByteView{who.public_key}), record.bytes()));
@@ -406,6 +407,12 @@ Result<attestation::Policy> Registry::effective_policy(const AppState& state) co
     identities.emplace_back(base::as_text(bytes));
   }
   return attestation::Policy::parse(compose(doc->root(), identities));
+}
+
+Result<AppPolicy> Registry::policy_of(const base::Tenant& tenant, const base::AppRef& app_ref) const {
+  TRY(auto state, app(tenant, app_ref));
+  TRY(auto policy, effective_policy(state));
+  return AppPolicy{std::move(state), std::move(policy)};
 }
 
 Status Registry::require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,
