@@ -47,6 +47,7 @@ TEST(Catalogue, StructureStandsBeforeBindingAndBindingBeforePolicy) {
   EXPECT_LT(position("dcap.quote.structure"), position("dcap.quote.signature"));
   EXPECT_LT(position("dcap.quote.signature"), position("binding.report_data"));
   for (const CheckInfo& check : catalogue()) {
+    EXPECT_EQ(check.id.starts_with("policy."), check.check >= CheckId::policy_platform) << check.id;
     if (check.id.starts_with("policy.")) {
       EXPECT_LT(position("binding.report_data"), position(check.id));
       EXPECT_TRUE(check.needs.empty()) << check.id << " must be judged on every platform";

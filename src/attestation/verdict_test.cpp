@@ -144,6 +144,20 @@ TEST(VerdictJson, NamesTheRootCauseWithItsRemedyAndEscapesWhatTheEvidenceSays) {
   EXPECT_EQ(*check->find("remedy")->string("remedy"), "");
 }
 
+TEST(VerdictJson, EscapesEveryCharacterWhereverItStands) {
+  for (int c = 0; c < 0x80; ++c) {
+    for (std::size_t place = 0; place < 18; ++place) {
+      std::string text(18, 'a');
+      text[place] = static_cast<char>(c);
+      Verdict verdict;
+      verdict.checks = {{.check = CheckId::evidence_size, .status = CheckStatus::pass, .actual = text}};
+      const auto document = base::JsonDocument::parse(to_json(verdict));
+      ASSERT_TRUE(document.ok()) << c << " at " << place;
+      EXPECT_EQ(*(*document)->root().find("checks")->first()->find("actual")->string("actual"), text);
+    }
+  }
+}
+
 TEST(VerdictJson, AnAcceptedVerdictHasNoRootCause) {
   Verdict verdict = refused_verdict();
   verdict.outcome = Outcome::accepted;

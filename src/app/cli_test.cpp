@@ -1,0 +1,187 @@
+#include "app/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "attestation/catalogue.h"
+#include "base/encoding.h"
+#include "base/json.h"
+
+namespace attestry::app {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct Ran {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+Ran run_with(const std::vector<std::string>& arguments, const std::string& input = {}) {
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
+  Context context{.clock = base::system_clock(), .in = in, .out = out, .err = err};
+  const int code = run(arguments, context);
+  return {code, out.str(), err.str()};
+}
+
+std::string member(const std::string& json, std::string_view key) {
+  const auto document = base::JsonDocument::parse(json);
+  if (!document.ok()) return "no JSON: " + document.error().text();
+  const auto value = (*document)->root().find(key);
+  return value ? std::string{value->source()} : "absent";
+}
+
+std::string root_cause(const std::string& json) {
+  const auto document = base::JsonDocument::parse(json);
+  if (!document.ok()) return "no JSON: " + document.error().text();
+  const auto id = (*document)->root().find("root_cause")->find("id");
+  return id ? *id->string("id") : "none";
+}
+
+/// A file that is gone after the test.
+class TestFile {
+ public:
+  TestFile(const std::string& name, std::string_view text)
+      : path_(std::filesystem::path(::testing::TempDir()) / ("attestry_cli_" + name)) {
+    std::ofstream(path_, std::ios::binary) << text;
+  }
+  ~TestFile() { std::filesystem::remove(path_); }
+  TestFile(const TestFile&) = delete;
+  TestFile& operator=(const TestFile&) = delete;
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// The header of a TDX v4 quote and nothing behind it.
+std::string cut_quote() {
+  std::string bytes("\x04\x00\x02\x00\x81\x00\x00\x00", 8);
+  bytes.resize(12, '\0');
+  const auto vendor = base::hex_decode("939a7233f79c4ca9940a0db3957f0607");
+  bytes += base::as_text(*vendor);
+  bytes.resize(48, '\0');
+  return bytes;
+}
+
+TEST(CommandLine, WithoutACommandShowsTheHelpAndIsWrongUse) {
+  const Ran ran = run_with({});
+  EXPECT_EQ(ran.code, kExitUsage);
+  EXPECT_THAT(ran.err, HasSubstr("verify"));
+  EXPECT_THAT(ran.err, HasSubstr("Exit codes"));
+}
+
+TEST(CommandLine, GuessesAMistypedCommand) {
+  const Ran ran = run_with({"verfy", "quote.bin"});
+  EXPECT_EQ(ran.code, kExitUsage);
+  EXPECT_THAT(ran.err, HasSubstr("Did you mean verify?"));
+}
+
+TEST(CommandLine, HelpIsNoError) {
+  EXPECT_EQ(run_with({"--help"}).code, kExitOk);
+  const Ran ran = run_with({"verify", "--help"});
+  EXPECT_EQ(ran.code, kExitOk);
+  EXPECT_THAT(ran.out, HasSubstr("--collateral"));
+}
+
+TEST(CommandLine, VersionNamesTheCatalogueToo) {
+  EXPECT_THAT(run_with({"version"}).out, HasSubstr(std::string{attestation::kCatalogueVersion}));
+  EXPECT_EQ(member(run_with({"version", "--format", "json"}).out, "catalogue"),
+            "\"" + std::string{attestation::kCatalogueVersion} + "\"");
+}
+
+TEST(ChecksCommand, ListsEveryCheckAndExplainsOne) {
+  const std::string list = run_with({"checks"}).out;
+  for (const attestation::CheckInfo& check : attestation::catalogue()) {
+    EXPECT_THAT(list, HasSubstr(std::string{check.id}));
+    const Ran shown = run_with({"checks", "show", std::string{check.id}});
+    EXPECT_EQ(shown.code, kExitOk) << check.id;
+    EXPECT_THAT(shown.out, HasSubstr(std::string{check.remedy}));
+  }
+  const Ran json = run_with({"checks", "--format", "json"});
+  const auto document = base::JsonDocument::parse(json.out);
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ((*document)->root().find("checks")->size(), attestation::catalogue().size());
+}
+
+TEST(ChecksCommand, GuessesAMistypedId) {
+  const Ran ran = run_with({"checks", "show", "dcap.tcb.levl"});
+  EXPECT_EQ(ran.code, kExitUsage);
+  EXPECT_THAT(ran.err, HasSubstr("dcap.tcb.level"));
+  EXPECT_EQ(ran.out, "");
+}
+
+TEST(VerifyCommand, MalformedEvidenceIsARefusalWithARootCauseNotAnError) {
+  const std::vector<std::pair<std::string, std::string>> cases{{"", "evidence.size"},
+                                                               {"hello, this is no quote at all", "evidence.format"},
+                                                               {cut_quote(), "dcap.quote.structure"}};
+  for (const auto& [bytes, id] : cases) {
+    const Ran ran = run_with({"verify", "-", "--offline", "--format", "json"}, bytes);
+    EXPECT_EQ(ran.code, kExitRefused) << id;
+    EXPECT_EQ(root_cause(ran.out), id);
+    EXPECT_EQ(member(ran.out, "verdict"), "\"refused\"");
+    EXPECT_EQ(ran.err, "");
+  }
+}
+
+TEST(VerifyCommand, TooMuchEvidenceIsCutAndRefused) {
+  const Ran ran = run_with({"verify", "-", "--format", "json"}, std::string((1u << 20) + 5000, 'x'));
+  EXPECT_EQ(ran.code, kExitRefused);
+  EXPECT_EQ(root_cause(ran.out), "evidence.size");
+}
+
+TEST(VerifyCommand, ReadsAFileAndJudgesAsOfTheGivenTime) {
+  const TestFile quote("quote.bin", cut_quote());
+  const Ran ran = run_with({"verify", quote.path(), "--at", "2025-06-20T00:00:00Z", "--format", "json"});
+  EXPECT_EQ(member(ran.out, "at"), "\"2025-06-20T00:00:00Z\"");
+  EXPECT_EQ(ran.code, kExitRefused);
+}
+
+TEST(VerifyCommand, TakesOneValuePerFlagSoThatEvidenceMayStandLast) {
+  const TestFile quote("last.bin", cut_quote());
+  const Ran ran =
+      run_with({"verify", "--collateral", "/nowhere/a.json", "--collateral", "/nowhere/b.json", quote.path()});
+  EXPECT_EQ(ran.code, kExitRefused);
+  EXPECT_THAT(ran.out, StartsWith("REFUSED"));
+}
+
+TEST(VerifyCommand, WrongUseIsAnErrorBeforeAnyVerdict) {
+  const TestFile quote("usage.bin", cut_quote());
+  const TestFile policy("policy.json", R"({"format":1,"migrateable":true})");
+  const TestFile trust("trust.pem", "no certificate");
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"verify"},
+                                             {"verify", "/nowhere/quote.bin"},
+                                             {"verify", quote.path(), "--at", "yesterday"},
+                                             {"verify", quote.path(), "--report-data", "zz"},
+                                             {"verify", quote.path(), "--report-data", ""},
+                                             {"verify", quote.path(), "--policy", "/nowhere/policy.json"},
+                                             {"verify", quote.path(), "--policy", policy.path()},
+                                             {"verify", quote.path(), "--trust", trust.path()},
+                                             {"verify", quote.path(), "--format", "yaml"},
+                                             {"verify", quote.path(), "--frobnicate"}}) {
+    const Ran ran = run_with(arguments);
+    EXPECT_EQ(ran.code, kExitUsage) << arguments.back();
+    EXPECT_EQ(ran.out, "") << arguments.back();
+    EXPECT_NE(ran.err, "") << arguments.back();
+  }
+}
+
+TEST(VerifyCommand, ColoursOnlyATerminal) { EXPECT_THAT(run_with({"verify", "-"}).out, Not(HasSubstr("\x1b"))); }
+
+TEST(Nearest, FindsASlipAndNothingElse) {
+  EXPECT_EQ(nearest("verfy", {"version", "verify"}), "verify");
+  EXPECT_EQ(nearest("zzzzzzzz", {"version", "verify"}), "");
+}
+
+}  // namespace
+}  // namespace attestry::app
