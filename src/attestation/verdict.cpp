@@ -115,7 +115,11 @@ void CheckRecorder::pass(CheckId check, std::string actual) {
     record({.check = check, .status = CheckStatus::skipped, .detail = "needs " + std::string{info(*unmet).id}});
     return;
   }
-  record({.check = check, .status = CheckStatus::pass, .actual = std::move(actual)});
+  std::uint8_t& state = state_[index_of(check)];
+  if (state != 0) return;  // an earlier result stands: a pass is never worse
+  state = state_of(CheckStatus::pass);
+  CheckResult& result = results_.emplace_back(CheckResult{.check = check, .status = CheckStatus::pass});
+  if (!actual.empty()) result.actual = std::move(actual);
 }
 
 void CheckRecorder::fail(CheckId check, std::string expected, std::string actual, std::string detail) {
@@ -136,7 +140,10 @@ void CheckRecorder::fail_undecided(CheckId check, std::string expected, std::str
 }
 
 std::vector<CheckResult> CheckRecorder::take() {
-  std::ranges::sort(results_, {}, &CheckResult::check);
+  // A verifier that runs its checks in catalogue order, as they depend on one another, leaves nothing to sort.
+  if (!std::ranges::is_sorted(results_, {}, &CheckResult::check)) {
+    std::ranges::sort(results_, {}, &CheckResult::check);
+  }
   std::ranges::fill(state_, std::uint8_t{0});
   return std::move(results_);
 }

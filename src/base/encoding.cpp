@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace attestry::base {
 namespace {
@@ -107,6 +108,28 @@ void skip_space(std::string_view& text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
 }
 
+// Certificate chains are read on the path of every first-seen platform, so lines are copied whole; only text with other
+// space than line ends is copied character by character.
+std::string without_space(std::string_view text) {
+  std::string out(text.size(), '\0');
+  char* to = out.data();
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t eol = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, eol - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (std::memchr(line.data(), ' ', line.size()) == nullptr &&
+        std::memchr(line.data(), '\t', line.size()) == nullptr &&
+        std::memchr(line.data(), '\r', line.size()) == nullptr) {
+      to = std::ranges::copy(line, to).out;
+    } else {
+      to = std::ranges::copy_if(line, to, [](char c) { return !is_space(c); }).out;
+    }
+    at = eol + 1;
+  }
+  out.resize(static_cast<std::size_t>(to - out.data()));
+  return out;
+}
+
 Error bad_pem(std::size_t block, const char* problem, const char* expected) {
   return {Code::malformed, "pem: block " + std::to_string(block + 1) + ": " + problem, expected};
 }
@@ -146,9 +169,7 @@ Result<PemBlock> take_block(std::string_view& text, std::size_t index) {
 
   const std::size_t dash = text.find('-');
   if (dash == std::string_view::npos) return bad_pem(index, "no END line", "\"-----END \"");
-  std::string body;
-  body.reserve(dash);
-  std::ranges::copy_if(text.substr(0, dash), std::back_inserter(body), [](char c) { return !is_space(c); });
+  const std::string body = without_space(text.substr(0, dash));
   const bool own_line = dash > 0 && text[dash - 1] == '\n';
   text.remove_prefix(dash);
   if (!own_line || !text.starts_with(kEnd)) return bad_pem(index, "no END line", "\"-----END \" on its own line");

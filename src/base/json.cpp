@@ -510,8 +510,6 @@ Result<std::shared_ptr<const JsonDocument>> JsonDocument::parse(std::string text
   return document;
 }
 
-JsonKind JsonValue::kind() const noexcept { return document_->nodes_[index_].kind; }
-
 std::string_view JsonValue::source() const noexcept {
   const auto& node = document_->nodes_[index_];
   return {document_->text_.data() + node.begin, node.end - node.begin};
@@ -573,11 +571,14 @@ std::string JsonValue::key() const {
 }
 
 std::optional<JsonValue> JsonValue::find(std::string_view key) const noexcept {
-  if (!is_object()) return std::nullopt;
-  for (auto member = first(); member; member = member->next()) {
-    const auto& node = document_->nodes_[member->index_];
+  // Signed documents have some hundred members and are read on the path of a verification: no handle per member here.
+  const auto& nodes = document_->nodes_;
+  const auto& object = nodes[index_];
+  if (object.kind != JsonKind::object || object.count == 0) return std::nullopt;
+  for (std::uint32_t at = index_ + 1; at != 0; at = nodes[at].next) {
+    const auto& node = nodes[at];
     const std::string_view raw{document_->text_.data() + node.key_begin, node.key_end - node.key_begin};
-    if (node.key_escaped ? unescape(raw) == key : raw == key) return member;
+    if (node.key_escaped ? unescape(raw) == key : raw == key) return JsonValue{document_, at};
   }
   return std::nullopt;
 }

@@ -93,4 +93,6 @@ class JsonDocument {
   std::vector<Node> nodes_;
 };
 
+inline JsonKind JsonValue::kind() const noexcept { return document_->nodes_[index_].kind; }
+
 }  // namespace attestry::base

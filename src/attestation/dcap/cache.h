@@ -5,6 +5,8 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -42,7 +44,11 @@ class LruCache {
   void put(const base::Digest32& key, std::shared_ptr<const T> value) {
     if (capacity_ == 0) return;
     const base::MutexLock lock(mutex_);
-    if (index_.contains(key)) return;  // somebody else verified the same meanwhile: the values are equal
+    if (const auto at = index_.find(key); at != index_.end()) {
+      at->second->second = std::move(value);
+      entries_.splice(entries_.begin(), entries_, at->second);
+      return;
+    }
     entries_.emplace_front(key, std::move(value));
     index_.emplace(key, entries_.begin());
     if (entries_.size() <= capacity_) return;
@@ -71,24 +77,45 @@ struct KnownKey {
 };
 std::optional<KnownKey> known_key(const crypto::Certificate& certificate);
 
+/// What stands behind the leaf in certification data: intermediate and root, the same text for millions of platforms.
+struct IssuerChain {
+  std::string text;  ///< everything after the leaf's END line, exactly
+  std::vector<crypto::Certificate> certificates;
+  std::optional<KnownKey> intermediate_key;
+};
+
+/// Issuer chains that were read from exactly this text; a handful exists. Holds nothing that was not trusted.
+class IssuerTexts {
+ public:
+  explicit IssuerTexts(std::size_t capacity) : capacity_(capacity) {}
+  std::shared_ptr<const IssuerChain> find(std::string_view text);
+  void put(std::shared_ptr<const IssuerChain> chain);
+
+ private:
+  const std::size_t capacity_;
+  base::Mutex mutex_;
+  std::list<std::shared_ptr<const IssuerChain>> chains_ ATTESTRY_GUARDED_BY(mutex_);
+};
+
 /// Which certificates and CRLs were found to be signed by which key. Only good signatures are kept, so that nobody can
 /// fill it with garbage.
 using SignatureCache = LruCache<bool>;
 
-/// Signature checks of one call: what was verified in this call or is in the shared cache is not computed again. Not
-/// thread-safe; lives as long as the call.
+/// Signature checks of one call: what was verified in this call or is in the shared cache is not computed again, and
+/// certificates that occur twice (the root does) are read once. Not thread-safe; lives as long as the call.
 class Signatures {
  public:
   explicit Signatures(SignatureCache& shared) noexcept : shared_(shared) {}
-  /// `keep`: for CA certificates, which are few; a platform's own certificate is kept with its platform instead.
-  bool good(const crypto::Certificate& certificate, const KnownKey& signer, bool keep);
+  base::Result<crypto::Certificate> read(base::ByteView der);
+  bool good(const crypto::Certificate& certificate, const KnownKey& signer);
   bool good(const crypto::Crl& crl, const KnownKey& signer);
 
  private:
   template <class Object>
-  bool check(const Object& object, const KnownKey& signer, bool keep);
+  bool check(const Object& object, const KnownKey& signer);
   SignatureCache& shared_;
   std::vector<std::pair<base::Digest32, bool>> done_;
+  std::vector<crypto::Certificate> read_;
 };
 
 }  // namespace attestry::attestation::dcap

@@ -49,10 +49,15 @@ ChainVerdict judge_end_entity(const Certificate& c) {
   return judge_critical(c);
 }
 
-ChainVerdict judge_signature(const Certificate& c, const Certificate& issuer, Signatures& signatures, bool keep) {
-  const auto key = known_key(issuer);
-  if (key && key->key.curve() == crypto::Curve::p256 && signatures.good(c, *key, keep)) return std::nullopt;
+ChainVerdict not_signed(const Certificate& c, const Certificate& issuer) {
   return ChainFault{"signed by \"" + issuer.subject_cn() + "\"", "not signed by it", c.subject_cn()};
+}
+
+/// CA and signing certificates are few and come with every platform: their signatures are remembered.
+ChainVerdict judge_signature(const Certificate& c, const Certificate& issuer, Signatures& signatures) {
+  const auto key = known_key(issuer);
+  if (key && key->key.curve() == crypto::Curve::p256 && signatures.good(c, *key)) return std::nullopt;
+  return not_signed(c, issuer);
 }
 
 /// The first fault of several rules.
@@ -68,13 +73,20 @@ ChainVerdict first_of(ChainVerdict first, Verdicts... rest) {
 }  // namespace
 
 base::Result<std::vector<Certificate>> read_chain(base::ByteView pem, std::size_t max) {
+  SignatureCache none{0};
+  Signatures call{none};
+  return read_chain(pem, max, call);
+}
+
+base::Result<std::vector<Certificate>> read_chain(base::ByteView pem, std::size_t max, Signatures& call) {
   TRY(const std::vector<base::PemBlock> blocks, base::pem_decode(base::as_text(pem), max));
   std::vector<Certificate> out;
+  out.reserve(3);
   for (const base::PemBlock& block : blocks) {
     if (block.label != "CERTIFICATE") {
       return base::Error{base::Code::malformed, "PEM block is no certificate", "CERTIFICATE", block.label};
     }
-    TRY(Certificate certificate, Certificate::parse(block.der), "certificate " + std::to_string(out.size() + 1));
+    TRY(Certificate certificate, call.read(block.der), "certificate " + std::to_string(out.size() + 1));
     out.push_back(std::move(certificate));
   }
   if (out.empty()) return base::Error{base::Code::malformed, "no certificate", "PEM certificates"};
@@ -119,8 +131,11 @@ ChainVerdict judge_pck_constraints(std::span<const Certificate> chain) {
 }
 
 ChainVerdict judge_pck_signatures(std::span<const Certificate> chain, Signatures& signatures) {
-  if (auto fault = judge_signature(chain[1], chain[2], signatures, true)) return fault;
-  return judge_signature(chain[0], chain[1], signatures, false);
+  if (auto fault = judge_signature(chain[1], chain[2], signatures)) return fault;
+  const auto& key = chain[1].ec_key();
+  // A platform's own certificate is remembered with its platform.
+  if (key && key->curve() == crypto::Curve::p256 && chain[0].signed_by(*key)) return std::nullopt;
+  return not_signed(chain[0], chain[1]);
 }
 
 ChainVerdict judge_signing_format(std::span<const Certificate> chain) {
@@ -137,7 +152,7 @@ ChainVerdict judge_signing_chain(std::span<const Certificate> chain, Signatures&
                             judge_name(chain[1], kRootName), judge_end_entity(chain[0]), judge_ca(chain[1], 0))) {
     return fault;
   }
-  return judge_signature(chain[0], chain[1], signatures, true);
+  return judge_signature(chain[0], chain[1], signatures);
 }
 
 }  // namespace attestry::attestation::dcap

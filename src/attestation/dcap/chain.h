@@ -19,6 +19,7 @@ namespace attestry::attestation::dcap {
 inline constexpr std::uint16_t kCertDataPckChain = 5;
 
 /// At least one certificate; more than `max` are an error `malformed`, as is anything but PEM certificates.
+base::Result<std::vector<crypto::Certificate>> read_chain(base::ByteView pem, std::size_t max, Signatures& call);
 base::Result<std::vector<crypto::Certificate>> read_chain(base::ByteView pem, std::size_t max);
 
 /// A rule that a chain breaks: texts for the check of the caller.

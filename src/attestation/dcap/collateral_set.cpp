@@ -131,7 +131,7 @@ class Examination {
       fail(kind.chain_format, "a PEM chain", "unreadable", problem(kind.chain)->what);
       return out;
     }
-    auto certificates = read_chain(item->bytes, kMaxSigningChain);
+    auto certificates = read_chain(item->bytes, kMaxSigningChain, signatures_);
     if (!certificates) {
       fail(kind.chain_format, "a PEM chain of 2 certificates", certificates.error());
       return out;

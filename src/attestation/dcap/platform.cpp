@@ -29,12 +29,38 @@ ChainFault fault_of(const base::Error& error, std::string expected) {
           error.found.empty() ? std::string{"unreadable"} : error.found, error.what};
 }
 
-ChainVerdict read(const Quote& quote, std::vector<crypto::Certificate>& chain) {
-  auto certificates = read_chain(quote.cert_data, kMaxChain);
-  if (!certificates) return fault_of(certificates.error(), "a PEM chain of 3 certificates");
-  if (auto fault = judge_pck_format(*certificates)) return fault;
-  chain = *std::move(certificates);
-  return std::nullopt;
+/// What follows the first certificate of the text.
+std::string_view behind_leaf(std::string_view text) {
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  const std::size_t at = text.find(kEnd);
+  return at == std::string_view::npos ? std::string_view{} : text.substr(at + kEnd.size());
+}
+
+/// The leaf alone is read when what follows it is known; text that reads differently as a whole does not get here,
+/// because a first part that is not exactly one certificate is read as a whole.
+bool read_with_known_issuers(std::string_view text, Signatures& call, IssuerTexts& issuers, Platform& platform) {
+  const std::string_view tail = behind_leaf(text);
+  const auto known = issuers.find(tail);
+  if (!known) return false;
+  auto leaf = read_chain(base::as_bytes(text.substr(0, text.size() - tail.size())), 1, call);
+  if (!leaf) return false;
+  platform.chain = *std::move(leaf);
+  platform.chain.insert(platform.chain.end(), known->certificates.begin(), known->certificates.end());
+  platform.intermediate_key = known->intermediate_key;
+  platform.known_issuers = true;
+  return true;
+}
+
+ChainVerdict read(const Quote& quote, Signatures& call, IssuerTexts& issuers, Platform& platform) {
+  if (!read_with_known_issuers(base::as_text(quote.cert_data), call, issuers, platform)) {
+    auto certificates = read_chain(quote.cert_data, kMaxChain, call);
+    if (!certificates) return fault_of(certificates.error(), "a PEM chain of 3 certificates");
+    platform.chain = *std::move(certificates);
+    if (platform.chain.size() > 1) platform.intermediate_key = known_key(platform.chain[1]);
+  }
+  auto fault = judge_pck_format(platform.chain);
+  if (fault) platform.chain.clear();
+  return fault;
 }
 
 ChainVerdict judge_root(const TrustAnchors& anchors, Platform& platform) {
@@ -67,18 +93,18 @@ ChainVerdict judge_qe_signature(const Quote& quote, const Platform& platform) {
 }  // namespace
 
 base::Digest32 platform_key(const Quote& quote) {
-  // Lengths are fixed but for the certification data, which comes last: the concatenation is unambiguous.
-  return crypto::sha256({quote.qe_report.bytes(), quote.qe_report_signature, quote.cert_data});
+  return crypto::sha256({quote.qe_report.bytes(), quote.qe_report_signature});
 }
 
 std::shared_ptr<const Platform> examine_platform(const Quote& quote, const TrustAnchors& anchors,
-                                                 Signatures& signatures) {
+                                                 Signatures& signatures, IssuerTexts& issuers) {
   auto platform = std::make_shared<Platform>();
+  platform->cert_data = base::to_bytes(quote.cert_data);
   std::vector<CheckResult>& out = platform->checks;
-  record(out, CheckId::dcap_pck_chain_format, read(quote, platform->chain));
+  out.reserve(8);
+  record(out, CheckId::dcap_pck_chain_format, read(quote, signatures, issuers, *platform));
   if (!platform->chain.empty()) {
     platform->validity = validity_of(platform->chain);
-    platform->intermediate_key = known_key(platform->chain[1]);
     record(out, CheckId::dcap_pck_root, judge_root(anchors, *platform));
     record(out, CheckId::dcap_pck_names, judge_pck_names(platform->chain));
     record(out, CheckId::dcap_pck_signatures, judge_pck_signatures(platform->chain, signatures));
@@ -87,20 +113,13 @@ std::shared_ptr<const Platform> examine_platform(const Quote& quote, const Trust
     record(out, CheckId::dcap_qe_signature, judge_qe_signature(quote, *platform));
   }
   platform->sound = std::ranges::all_of(out, [](const CheckResult& r) { return r.status == CheckStatus::pass; });
-  return platform;
-}
-
-void record_all(CheckRecorder& recorder, const std::vector<CheckResult>& results) {
-  for (const CheckResult& r : results) {
-    if (!recorder.may_run(r.check)) continue;
-    if (r.status == CheckStatus::pass) {
-      recorder.pass(r.check, r.actual);
-    } else if (r.undecided) {
-      recorder.fail_undecided(r.check, r.expected, r.actual, r.detail);
-    } else {
-      recorder.fail(r.check, r.expected, r.actual, r.detail);
-    }
+  if (platform->sound && !platform->known_issuers) {
+    issuers.put(
+        std::make_shared<const IssuerChain>(IssuerChain{std::string{behind_leaf(base::as_text(quote.cert_data))},
+                                                        {platform->chain[1], platform->chain[2]},
+                                                        platform->intermediate_key}));
   }
+  return platform;
 }
 
 }  // namespace attestry::attestation::dcap

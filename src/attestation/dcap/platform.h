@@ -16,23 +16,23 @@
 namespace attestry::attestation::dcap {
 
 struct Platform {
+  base::Bytes cert_data;                   ///< what this was read from; a hit must carry exactly this
   std::vector<CheckResult> checks;         ///< of signed things only: no times, no revocation, no binding
   std::vector<crypto::Certificate> chain;  ///< leaf, intermediate, root; empty when dcap.pck.chain.format failed
   Validity validity;                       ///< of the chain; meaningless when it is empty
   std::optional<KnownKey> intermediate_key;
   std::optional<KnownKey> root_key;  ///< set when the root's key is a trust anchor
   std::optional<PckExtension> extension;
-  bool sound = false;  ///< every check passed: may be cached
+  bool known_issuers = false;  ///< intermediate and root were not read anew
+  bool sound = false;          ///< every check passed: may be cached
 };
 
-/// The key under which a Platform is cached.
+/// The key under which a Platform is cached: QE report and its signature. The certification data, ten times their size,
+/// is compared byte by byte instead of being hashed.
 base::Digest32 platform_key(const Quote& quote);
 
-/// `anchors`: SPKIs that may end the chain. Pure but for `signatures`.
+/// `anchors`: SPKIs that may end the chain. Pure but for what `signatures` and `issuers` remember.
 std::shared_ptr<const Platform> examine_platform(const Quote& quote, const TrustAnchors& anchors,
-                                                 Signatures& signatures);
-
-/// Replays results into a recorder, which skips those whose needs did not pass.
-void record_all(CheckRecorder& recorder, const std::vector<CheckResult>& results);
+                                                 Signatures& signatures, IssuerTexts& issuers);
 
 }  // namespace attestry::attestation::dcap

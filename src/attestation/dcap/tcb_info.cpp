@@ -14,9 +14,17 @@ using base::JsonValue;
 using base::Result;
 using base::Status;
 
-Result<std::uint8_t> svn(const JsonValue& value) {
-  TRY(const std::int64_t number, value.integer("svn", 0, 0xff));
-  return static_cast<std::uint8_t>(number);
+/// A document has hundreds of these; their text is what it is signed as, so it is read in place.
+Status read_svn(const JsonValue& value, std::uint8_t& out) {
+  const std::string_view text = value.source();
+  unsigned number = 0;
+  const bool digits = text.size() <= 3 && std::ranges::all_of(text, [&](char c) {
+                        number = number * 10 + static_cast<unsigned>(c - '0');
+                        return c >= '0' && c <= '9';
+                      });
+  if (!digits || number > 0xff) return Error{Code::malformed, "svn", "0 to 255", std::string{text.substr(0, 16)}};
+  out = static_cast<std::uint8_t>(number);
+  return base::done();
 }
 
 /// Version 3: an array of 16 {"svn": n}. A shorter array must never compare as a match (dcap-qvl issue 164).
@@ -28,8 +36,9 @@ Result<Svns> component_array(const JsonValue& tcb, std::string_view key) {
   }
   std::size_t i = 0;
   for (auto entry = array.first(); entry; entry = entry->next()) {
-    TRY(const JsonValue member, entry->get("svn"), key);
-    TRY(out[i++], svn(member), key);
+    const auto member = entry->find("svn");
+    if (!member) return Error{Code::malformed, std::string{key} + ": member \"svn\" is missing"};
+    TRY_OK(read_svn(*member, out[i++]), key);
   }
   return out;
 }
@@ -42,7 +51,7 @@ Result<Svns> flat_components(const JsonValue& tcb) {
     key[10] = static_cast<char>('0' + (i + 1) / 10);
     key[11] = static_cast<char>('0' + (i + 1) % 10);
     TRY(const JsonValue member, tcb.get(key));
-    TRY(out[i], svn(member), key);
+    TRY_OK(read_svn(member, out[i]), key);
   }
   return out;
 }

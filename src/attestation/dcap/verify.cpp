@@ -114,8 +114,8 @@ void Judge::structure() {
 void Judge::load_platform() {
   const base::Digest32 key = platform_key(*quote_);
   platform_ = caches_.platforms.find(key);
-  if (platform_) return;
-  platform_ = examine_platform(*quote_, anchors_, signatures_);
+  if (platform_ && base::equal(platform_->cert_data, quote_->cert_data)) return;
+  platform_ = examine_platform(*quote_, anchors_, signatures_, caches_.issuers);
   if (platform_->sound) caches_.platforms.put(key, platform_);
 }
 

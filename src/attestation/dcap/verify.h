@@ -19,9 +19,11 @@ struct Caches {
       : platforms(platforms_capacity),
         collateral(collateral_capacity),
         // Per set of collateral: two CRLs and two signing certificates; and a handful of PCK CAs.
+        issuers(platforms_capacity + collateral_capacity == 0 ? 0 : 16),
         signatures(platforms_capacity + collateral_capacity == 0 ? 0 : 64 + 4 * collateral_capacity) {}
   LruCache<Platform> platforms;
   LruCache<CollateralSet> collateral;
+  IssuerTexts issuers;
   SignatureCache signatures;
 };
 
