@@ -19,6 +19,7 @@ constexpr Action kActions[] = {
     Action::app_create,     Action::policy_approve, Action::identity_approve, Action::configuration_approve,
     Action::secret_approve, Action::threshold_set,  Action::epoch_advance,    Action::revoke};
 constexpr std::size_t kMaxSignatures = 64;
+constexpr std::size_t kSignatureBytes = 64;  // RFC 8032 section 5.1.6
 
 Result<std::string> text_member(const base::JsonValue& object, std::string_view key) {
   TRY(const auto value, object.get(key));
@@ -137,6 +138,10 @@ Result<Envelope> Envelope::parse(std::string_view json) {
     }
     TRY(const auto sig, text_member(*item, "sig"), "envelope signature");
     TRY(signature.signature, base::base64_decode(sig), "envelope signature");
+    if (signature.signature.size() != kSignatureBytes) {
+      return Error{Code::malformed, "envelope signature", "64 bytes of Ed25519",
+                   std::to_string(signature.signature.size()) + " bytes"};
+    }
     envelope.signatures.push_back(std::move(signature));
   }
   return envelope;
@@ -166,17 +171,22 @@ void Envelope::sign(const crypto::Ed25519PrivateKey& key) {
   signatures.push_back({base::hex(crypto::sha256(key.public_key())).substr(0, 16), base::to_bytes(signature)});
 }
 
-std::size_t Envelope::count_valid(const std::vector<base::FixedBytes<32>>& keys) const {
+std::vector<base::FixedBytes<32>> Envelope::valid_signers(const std::vector<base::FixedBytes<32>>& keys) const {
   const auto message = pre_authentication();
   auto distinct = keys;
   std::ranges::sort(distinct);
   const auto duplicates = std::ranges::unique(distinct);
   distinct.erase(duplicates.begin(), duplicates.end());
   // Counts keys, not signatures: two signatures of one key are one voice (FORMATS 2).
-  return static_cast<std::size_t>(std::ranges::count_if(distinct, [&](const auto& key) {
-    return std::ranges::any_of(signatures,
-                               [&](const auto& s) { return crypto::ed25519_verify(key, message, s.signature); });
-  }));
+  std::erase_if(distinct, [&](const auto& key) {
+    return std::ranges::none_of(signatures,
+                                [&](const auto& s) { return crypto::ed25519_verify(key, message, s.signature); });
+  });
+  return distinct;
+}
+
+std::size_t Envelope::count_valid(const std::vector<base::FixedBytes<32>>& keys) const {
+  return valid_signers(keys).size();
 }
 
 }  // namespace attestry::governance

@@ -62,6 +62,8 @@ struct Envelope {
   /// PAE(type, payload) = "DSSEv1" SP len SP type SP len SP payload.
   base::Bytes pre_authentication() const;
   void sign(const crypto::Ed25519PrivateKey& key);
+  /// Those of `keys` (32 bytes each), without duplicates, that have a signature here which verifies.
+  std::vector<base::FixedBytes<32>> valid_signers(const std::vector<base::FixedBytes<32>>& keys) const;
   /// How many of `keys` (distinct, 32 bytes each) have a signature here that verifies.
   std::size_t count_valid(const std::vector<base::FixedBytes<32>>& keys) const;
 };

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
+
 namespace attestry::governance {
 
 using base::Code;
 using base::Error;
 using base::Result;
 
-Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh, const AppState& state,
+Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh, const AppPolicy& app,
                         base::Realm realm, base::UtcTime now) {
+  const AppState& state = app.state();
   const auto& statement = verified.statement();
   const auto& verdict = verified.verdict();
   if (statement.tenant != state.tenant || statement.app != state.app) {
@@ -18,6 +21,10 @@ Result<Grant> authorize(const attestation::Verified& verified, const appraisal::
   }
   if (statement.nonce != fresh.nonce() || statement.purpose != fresh.purpose()) {
     return Error{Code::denied, "the evidence was made for another challenge"};
+  }
+  if (verified.policy_sha256() != app.policy().sha256()) {
+    return Error{Code::denied, "the evidence was appraised by another policy", base::hex(app.policy().sha256()),
+                 base::hex(verified.policy_sha256())};
   }
   // ARCHITECTURE 3.6: forged evidence never reaches production keys, and the reverse keeps simulated stores simulated.
   const base::Realm evidence_realm = verdict.simulated ? base::Realm::simulated : base::Realm::production;

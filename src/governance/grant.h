@@ -33,7 +33,7 @@ class Grant {
   base::Realm realm() const noexcept { return realm_; }
 
  private:
-  friend base::Result<Grant> authorize(const attestation::Verified&, const appraisal::Fresh&, const AppState&,
+  friend base::Result<Grant> authorize(const attestation::Verified&, const appraisal::Fresh&, const AppPolicy&,
                                        base::Realm, base::UtcTime);
   Grant(AppState state, base::Purpose purpose, base::Realm realm)
       : state_(std::move(state)), purpose_(purpose), realm_(realm) {}
@@ -47,10 +47,10 @@ class Grant {
   base::Bytes spki_;
 };
 
-/// Requires that the verified statement's tenant, app, purpose and nonce are those of `state` and `fresh`, that the
+/// Requires that the verified statement's tenant, app, purpose and nonce are those of `app` and `fresh`, that the
 /// policy that verified it is the app's, and that a simulated verdict stays in the simulated realm (`realm_mismatch`
 /// otherwise).
 base::Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh,
-                              const AppState& state, base::Realm realm, base::UtcTime now);
+                              const AppPolicy& app, base::Realm realm, base::UtcTime now);
 
 }  // namespace attestry::governance

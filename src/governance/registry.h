@@ -35,6 +35,20 @@ struct AppState {
   std::vector<base::Digest32> secrets;          ///< content ids, approved and not revoked
 };
 
+/// The state of an app and the one policy that its approvals add up to, read together. Only the registry makes one, so
+/// that whoever holds it appraises by what operators approved and not by a policy of his own.
+class AppPolicy {
+ public:
+  const AppState& state() const noexcept { return state_; }
+  const attestation::Policy& policy() const noexcept { return policy_; }
+
+ private:
+  friend class Registry;
+  AppPolicy(AppState state, attestation::Policy policy) : state_(std::move(state)), policy_(std::move(policy)) {}
+  AppState state_;
+  attestation::Policy policy_;
+};
+
 struct AcceptedApproval {
   AppState state;
   std::uint64_t leaf_index = 0;
@@ -69,6 +83,8 @@ class Registry {
   /// The app's approved policy together with its approved identities, as one Policy whose document and SHA-256 cover
   /// both.
   base::Result<attestation::Policy> effective_policy(const AppState& state) const;
+  /// app() and its effective_policy(): what authorize() asks for. `denied` while no policy is approved.
+  base::Result<AppPolicy> policy_of(const base::Tenant& tenant, const base::AppRef& app) const;
 
   /// Inside the releasing transaction: `conflict` unless the app's version is still `version`.
   static base::Status require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,

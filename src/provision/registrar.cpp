@@ -240,20 +240,18 @@ class Registration {
   Step appraise(appraisal::Fresh fresh) {
     auto bound_to = statement(fresh);
     if (!bound_to) return refuse(std::move(bound_to).error());
-    auto state = deps_.registry.app(request_.tenant, request_.app);
-    if (!state) return refuse(std::move(state).error());
-    auto policy = deps_.registry.effective_policy(*state);
-    if (!policy) return refuse(std::move(policy).error());
+    auto app = deps_.registry.policy_of(request_.tenant, request_.app);
+    if (!app) return refuse(std::move(app).error());
     auto verdict = deps_.appraiser.verify(request_.evidence, now_, deadline_);
     if (!verdict) return refuse(std::move(verdict).error());
     auto bound = attestation::bind(*verdict, std::move(*bound_to));
     if (!bound) return refuse(std::move(bound).error(), attestation::to_json(*verdict));
     attestation::Verdict judged = *verdict;
-    auto verified = attestation::appraise(*policy, std::move(*bound), judged);
+    auto verified = attestation::appraise(app->policy(), std::move(*bound), judged);
     std::string verdict_json = attestation::to_json(judged);
     if (!verified)
-      return denied(std::move(fresh), *state, judged, std::move(verdict_json), std::move(verified).error());
-    auto grant = governance::authorize(*verified, fresh, *state, deps_.registry.realm(), now_);
+      return denied(std::move(fresh), app->state(), judged, std::move(verdict_json), std::move(verified).error());
+    auto grant = governance::authorize(*verified, fresh, *app, deps_.registry.realm(), now_);
     if (!grant) return refuse(std::move(grant).error(), std::move(verdict_json));
     return release(std::move(fresh), std::move(*grant), std::move(verdict_json));
   }
