@@ -92,7 +92,12 @@ base::Result<DcapNeeds> dcap_needs(base::ByteView quote) {
     return base::Error{base::Code::malformed, "the quote carries no PCK certificate chain", "certification data type 5",
                        std::to_string(parsed->cert_data_type)};
   }
-  TRY(const std::vector<crypto::Certificate> chain, dcap::read_chain(parsed->cert_data, 8), "PCK chain");
+  // The leaf alone says what is needed, and this runs on every call; the verifier reads the whole chain.
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  const std::size_t end = base::as_text(parsed->cert_data).find(kEnd);
+  const base::ByteView leaf =
+      end == std::string_view::npos ? parsed->cert_data : parsed->cert_data.first(end + kEnd.size());
+  TRY(const std::vector<crypto::Certificate> chain, dcap::read_chain(leaf, 1), "PCK certificate");
   const auto content = chain.front().extension(dcap::kPckExtensionOid);
   if (!content) return base::Error{base::Code::malformed, "the PCK certificate has no SGX extension"};
   TRY(const dcap::PckExtension extension, dcap::parse_pck_extension(*content), "PCK certificate");

@@ -136,9 +136,12 @@ base::Bytes leaf_first(base::Bytes pem) {
     const auto certificate = crypto::Certificate::parse(block.der);
     return certificate.ok() && base::equal(certificate->subject_der(), certificate->issuer_der());
   };
-  std::ranges::stable_partition(*blocks, [&](const base::PemBlock& block) { return !self_issued(block); });
   std::string out;
-  for (const base::PemBlock& block : *blocks) out += base::pem_encode(block.label, block.der);
+  for (const bool roots : {false, true}) {
+    for (const base::PemBlock& block : *blocks) {
+      if (self_issued(block) == roots) out += base::pem_encode(block.label, block.der);
+    }
+  }
   return base::to_bytes(out);
 }
 
