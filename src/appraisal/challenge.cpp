@@ -29,9 +29,20 @@ bool tag_matches(const crypto::Secret& key, base::ByteView nonce) {
   return crypto::equal_constant_time(base::ByteView{tag}.first(kTagBytes), nonce.subspan(kSignedBytes));
 }
 
+Error expired(base::UtcTime expires, base::UtcTime now) {
+  return Error{Code::challenge_expired, "the challenge has expired", "an answer before " + base::to_rfc3339(expires),
+               base::to_rfc3339(now)};
+}
+
 }  // namespace
 
-base::Status Fresh::spend(state::WriteTxn& txn, bool released, std::uint64_t leaf_index, base::ByteView reply) const {
+base::Status Fresh::spend(state::WriteTxn& txn, base::UtcTime now, bool released, std::uint64_t leaf_index,
+                          base::ByteView reply) const {
+  // Judging evidence takes time: without this, a nonce that was spent and collected meanwhile could be spent again.
+  if (expires_ < now) return expired(expires_, now);
+  if (reply.size() > kMaxReply) {
+    return Error{Code::too_large, "the reply", "at most 8388608 bytes", std::to_string(reply.size()) + " bytes"};
+  }
   auto record = state::value(kRecordVersion);
   record.raw(body_sha256_).u8(released ? 1 : 0).u64(leaf_index).lp(reply);
   auto status = txn.insert(record_key(nonce_, expires_), record.bytes());
@@ -74,10 +85,7 @@ Result<Fresh> Challenges::check(base::ByteView nonce, base::Purpose purpose, bas
   base::Reader in{nonce.subspan(1)};
   TRY(const std::uint64_t expiry, in.u64be("expiry"));
   const base::UtcTime expires{static_cast<std::int64_t>(expiry)};
-  if (expires < now) {
-    return Error{Code::challenge_expired, "the challenge has expired", "an answer before " + base::to_rfc3339(expires),
-                 base::to_rfc3339(now)};
-  }
+  if (expires < now) return expired(expires, now);
   const auto made_for = nonce[kSignedBytes - 1];
   if (made_for != static_cast<std::uint8_t>(purpose)) {
     return Error{Code::denied, "the challenge was made for another purpose", std::string{base::to_text(purpose)},

@@ -44,8 +44,10 @@ class Fresh {
   base::UtcTime expires() const noexcept { return expires_; }
   const base::Digest32& body_sha256() const noexcept { return body_sha256_; }
 
-  /// Marks the nonce as used, with what was answered. Error `replayed` when it was used before.
-  base::Status spend(state::WriteTxn& txn, bool released, std::uint64_t leaf_index, base::ByteView reply) const;
+  /// Marks the nonce as used, with what was answered (at most 8 MiB). Error `replayed` when it was used before, and
+  /// `challenge_expired` when it expired while the answer was made: the row of an earlier use may be collected then.
+  base::Status spend(state::WriteTxn& txn, base::UtcTime now, bool released, std::uint64_t leaf_index,
+                     base::ByteView reply) const;
 
  private:
   friend class Challenges;

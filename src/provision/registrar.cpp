@@ -28,6 +28,7 @@ using state::Space;
 namespace {
 
 constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::size_t kCollectedPerCommit = 4;
 constexpr std::size_t kRecipientBytes = 34;  // KEM id u16 ‖ X25519 public key
 
 /// The keys that every instance gets; a template may name others.
@@ -320,13 +321,16 @@ class Registration {
 };
 
 /// Step 10, inside the committer: everything or nothing.
-Status commit(audit::Log& log, Decided& d, state::WriteTxn& txn) {
+Status commit(const RegistrarDeps& deps, Decided& d, state::WriteTxn& txn) {
+  const auto now = deps.store.now();
   TRY_OK(governance::Registry::require_version(txn, d.tenant, d.app, d.governance_version));
-  TRY(d.leaf_index, log.append(txn, d.leaf));
-  TRY_OK(d.fresh.spend(txn, d.released, d.leaf_index, d.reply));
+  TRY(d.leaf_index, deps.log.append(txn, d.leaf));
+  TRY_OK(d.fresh.spend(txn, now, d.released, d.leaf_index, d.reply));
   auto appraisal = state::value(kRecordVersion);
   appraisal.raw(base::as_bytes(d.verdict_json));
   TRY_OK(txn.put(appraisal_key(d.tenant, d.leaf.appraisal), appraisal.bytes()));
+  // Every registration adds one nonce and takes a few old ones away, so their number stays bounded without a timer.
+  TRY_OK(appraisal::Challenges::collect_expired(txn, now, kCollectedPerCommit));
   if (!d.released) return base::done();
   auto instance = state::value(kRecordVersion);
   instance.lp(d.leaf.appraisal).u64(d.leaf_index).u64(static_cast<std::uint64_t>(d.expires.seconds));
@@ -390,9 +394,8 @@ void Registrar::register_instance(const InstanceRequest& request, base::Deadline
   auto decided = Registration{deps_, request, deadline}.decide();
   if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
   auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
-  audit::Log& log = deps_.log;
   deps_.store.write(
-      [shared, &log](state::WriteTxn& txn) { return commit(log, *shared, txn); },
+      [shared, deps = deps_](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
       [shared, done = std::move(done), deps = deps_](Status status) mutable { done(answer(deps, *shared, status)); });
 }
 
