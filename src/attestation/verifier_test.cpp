@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "attestation/test_support.h"
 #include "crypto/ec.h"
 #include "crypto/hash.h"
@@ -101,6 +103,27 @@ TEST_F(OnAGoodCase, CachesThatAreOffOrFullChangeNothing) {
     EXPECT_EQ(to_json(judge(off, case_.quote)), expected);
     EXPECT_EQ(to_json(judge(tiny, case_.quote)), expected);
   }
+}
+
+// One verifier for all workers of a server; under the thread sanitizer this test is the proof.
+TEST_F(OnAGoodCase, ManyThreadsMayShareOne) {
+  const Verifier verifier{testing::anchors_of(case_), {.cached_platforms = 2, .cached_collateral = 1}};
+  const std::string good = to_json(judge(Verifier{testing::anchors_of(case_)}, case_.quote));
+  base::Bytes bad_quote = case_.quote;
+  bad_quote[200] ^= 1;
+  const std::string bad = to_json(judge(Verifier{testing::anchors_of(case_)}, bad_quote));
+  std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20; ++i) {
+        wrong[t] += to_json(judge(verifier, case_.quote)) != good;
+        wrong[t] += to_json(judge(verifier, bad_quote)) != bad;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(wrong.size(), 0));
 }
 
 // A verdict shows every fault, whatever else is broken.

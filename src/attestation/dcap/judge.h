@@ -22,6 +22,7 @@ class Judge {
   void structure();
   void load_platform();
   void load_collateral();
+  void keep_collateral();
   void pck_chain();
   void quoting_enclave();
   void qe_binding();
@@ -68,6 +69,7 @@ class Judge {
   std::optional<Quote> quote_;
   std::shared_ptr<const Platform> platform_;  ///< null when the quote carries no chain
   std::shared_ptr<const CollateralSet> set_;  ///< never null after load_collateral()
+  bool new_set_ = false;                      ///< set_ was not in the cache and may be kept
   const IsvLevel* qe_level_ = nullptr;
   TcbMatch launch_;
   std::optional<TcbMatch> current_;  ///< TD report 1.5: under TEE_TCB_SVN2

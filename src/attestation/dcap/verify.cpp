@@ -35,6 +35,7 @@ void Judge::run() {
   tdx_module();
   tcb();
   summarize();
+  keep_collateral();
 }
 
 void Judge::require(CheckId check, bool good, std::string_view expected, std::string_view actual,
@@ -123,7 +124,16 @@ void Judge::load_collateral() {
   set_ = caches_.collateral.find(collateral_.digest());
   if (set_) return;
   set_ = examine_collateral(collateral_, anchors_, signatures_);
-  if (set_->sound) caches_.collateral.put(collateral_.digest(), set_);
+  new_set_ = set_->sound;
+}
+
+/// Only a set in which every signature is good is kept, so that nobody can push good sets out with bad ones. The CRLs'
+/// signatures are judged with the platform's chain, hence not before this.
+void Judge::keep_collateral() {
+  if (new_set_ && recorder_.passed(CheckId::dcap_crl_root_signature) &&
+      recorder_.passed(CheckId::dcap_crl_pck_signature)) {
+    caches_.collateral.put(collateral_.digest(), set_);
+  }
 }
 
 void Judge::pck_chain() {
