@@ -1,20 +1,14 @@
 // kill -9 at any moment loses no acknowledged release, leaves no reply without its leaf and lets no nonce be spent
 // twice; and the same test notices when one of the syncs is missing.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <random>
 
+#include "child.h"
 #include "ledger.h"
 #include "state/testing/support.h"
-
-extern char** environ;
 
 namespace attestry::crash {
 namespace {
@@ -24,39 +18,14 @@ using ::testing::HasSubstr;
 /// One run of the worker, killed after it has acknowledged `most` releases; what it acknowledged until it was dead.
 std::vector<Acknowledged> run_and_kill(const std::string& folder, int run, std::size_t most,
                                        const std::vector<std::string>& settings) {
-  int ends[2];
-  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  std::vector<std::string> words = {ATTESTRY_CRASH_WORKER, folder, "run" + std::to_string(run)};
-  std::vector<char*> argv, environment;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  std::vector<std::string> own = settings;
-  for (auto& setting : own) environment.push_back(setting.data());
-  for (char** e = environ; *e != nullptr; ++e) environment.push_back(*e);
-  environment.push_back(nullptr);
-  pid_t pid = 0;
-  EXPECT_EQ(::posix_spawn(&pid, ATTESTRY_CRASH_WORKER, &actions, nullptr, argv.data(), environment.data()), 0);
-  posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
-
+  Child worker({ATTESTRY_CRASH_WORKER, folder, "run" + std::to_string(run)}, settings);
   std::vector<Acknowledged> out;
-  FILE* lines = ::fdopen(ends[0], "r");
-  char* line = nullptr;
-  std::size_t capacity = 0;
-  bool killed = false;
   // Lines that were already in the pipe at the kill have been sent: they count.
-  for (ssize_t n; (n = ::getline(&line, &capacity, lines)) > 0;) {
-    auto ack = Acknowledged::parse(std::string(line, static_cast<std::size_t>(n)));
+  while (const auto line = worker.line()) {
+    auto ack = Acknowledged::parse(*line);
     if (ack) out.push_back(std::move(*ack));
-    if (out.size() >= most && !killed) killed = ::kill(pid, SIGKILL) == 0;
+    if (out.size() == most) worker.kill();
   }
-  std::free(line);
-  std::fclose(lines);
-  int status = 0;
-  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
   return out;
 }
 
