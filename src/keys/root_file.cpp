@@ -70,7 +70,7 @@ Result<crypto::Secret> read_all(int fd, std::size_t limit, const std::string& na
 
 /// Opens a file that must belong to its owner alone: a secret that others can read is no secret.
 Result<int> open_private(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return system_error(errno == ENOENT ? Code::not_found : Code::io, "cannot open " + path);
   struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -121,19 +121,30 @@ Status sync_parent(const std::string& path) {
   return base::done();
 }
 
-Status write_new_file(const std::string& path, std::string_view text) {
-  const Fd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (fd.get() < 0) {
-    return system_error(errno == EEXIST ? Code::conflict : Code::io, "cannot create " + path);
-  }
+Status write_all(int fd, std::string_view text, const std::string& path) {
   std::size_t written = 0;
   while (written < text.size()) {
-    const ssize_t n = ::write(fd.get(), text.data() + written, text.size() - written);
+    const ssize_t n = ::write(fd, text.data() + written, text.size() - written);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return system_error(Code::io, "cannot write " + path);
     written += static_cast<std::size_t>(n);
   }
-  if (::fsync(fd.get()) != 0) return system_error(Code::io, "cannot sync " + path);
+  if (::fsync(fd) != 0) return system_error(Code::io, "cannot sync " + path);
+  return base::done();
+}
+
+/// The name appears only when the whole file is on the disk: half a root file after a crash would look like a lost one.
+/// link(2) refuses a name that is there, so nothing is ever overwritten.
+Status write_new_file(const std::string& path, std::string_view text, const std::string& unique) {
+  const std::string draft = path + ".new-" + unique;
+  const Fd fd{::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (fd.get() < 0) return system_error(Code::io, "cannot create " + draft);
+  Status status = write_all(fd.get(), text, draft);
+  if (status && ::link(draft.c_str(), path.c_str()) != 0) {
+    status = system_error(errno == EEXIST ? Code::conflict : Code::io, "cannot create " + path);
+  }
+  ::unlink(draft.c_str());
+  TRY_OK(status);
   return sync_parent(path);
 }
 
@@ -236,7 +247,7 @@ Result<RootFile> create_root_file(const std::string& path, base::Realm realm, st
                                                              {"sealed", base::base64url(sealed)}}}
                                .pretty() +
                            "\n";
-  TRY_OK(write_new_file(path, text), "root file");
+  TRY_OK(write_new_file(path, text, base::hex(random.bytes<8>())), "root file");
   return RootFile{realm, std::move(origin), split_keys(payload.reveal())};
 }
 
