@@ -97,7 +97,8 @@ struct Log::Impl {
                          "the checkpoint outside the store has gone",
                          options.checkpoint_path,
                          {},
-                         "Bring it back from its other copy; only an operator may accept that it is lost."};
+                         "Bring it back from its other copy; if it is lost, an operator may accept that "
+                         "once, with the setting audit.accept_missing_checkpoint=true."};
     }
     return check_extends(view, log, greatest);
   }
