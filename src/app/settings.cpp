@@ -37,6 +37,8 @@ constexpr SettingInfo kSettings[] = {
     {"collateral.timeout_seconds", "10", "for one registration or verification"},
     {"audit.checkpoint", "", "where the newest checkpoint is kept, outside the store; default <data>/checkpoint"},
     {"audit.accept_missing_checkpoint", "false", "start although the checkpoint file is gone; once, by an operator"},
+    {"state.confirm_clock", "false",
+     "an operator says that this machine's clock is right, after a day or more of standstill; once"},
     {"limits.connections", "1024", "open connections"},
     {"limits.in_flight", "256", "requests being answered"},
     {"limits.body_bytes", "16777216", "largest request body of any route"},

@@ -270,7 +270,11 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                  "The origin is fixed at creation; remove the setting or use another data folder."};
   }
   verifier = std::make_unique<attestation::Verifier>(seams.anchors);
-  TRY(store, state::Store::open({.path = layout.store(), .realm = realm, .clock = seams.clock}), "store");
+  TRY(const bool confirm_clock, settings.boolean("state.confirm_clock"));
+  TRY(store,
+      state::Store::open(
+          {.path = layout.store(), .realm = realm, .clock = seams.clock, .confirm_clock = confirm_clock}),
+      "store");
   TRY(auto log_key, crypto::Ed25519PrivateKey::from_seed(root.keys.log_seed.reveal()), "log key");
   TRY(const bool accept_missing, settings.boolean("audit.accept_missing_checkpoint"));
   const std::string& checkpoint = settings.text("audit.checkpoint");
@@ -372,6 +376,7 @@ Status check_settings(const Settings& settings) {
   TRY([[maybe_unused]] const auto limits, limits_of(settings));
   TRY([[maybe_unused]] const auto workers, settings.integer("server.workers", 0, 1024));
   TRY([[maybe_unused]] const auto offline, settings.boolean("collateral.offline"));
+  TRY([[maybe_unused]] const auto clock, settings.boolean("state.confirm_clock"));
   TRY([[maybe_unused]] const auto accept, settings.boolean("audit.accept_missing_checkpoint"));
   return configure_log(settings);
 }

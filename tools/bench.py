@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""The figures of docs/performance.md, as ratios within one run.   tools/bench.py [--quick] [--peers] [--json FILE]
+
+P is one P-256 verification of the system's OpenSSL 3 (`openssl speed ecdsap256`), taken before and after everything else.
+Builds the preset `release`, runs the benchmark programs and a server of its own, prints one table. Exits 0 whatever the
+figures are: machines are shared and noisy, so nothing here is a test.
+"""
+import argparse
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build/release"
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout
+
+
+def build():
+    say("building the release preset with benchmarks")
+    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", BUILD, "--target", "attestry", "benchmarks"], cwd=ROOT, check=True, stdout=sys.stderr)
+
+
+def p256_us(seconds):
+    """Microseconds of CPU per OpenSSL P-256 verification."""
+    text = run("openssl", "speed", "-seconds", str(seconds), "ecdsap256")
+    verify_per_second = float(text.strip().splitlines()[-1].split()[-1])
+    return 1e6 / verify_per_second
+
+
+def cpu_model():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def google_benchmark(name, *arguments):
+    text = run(str(BUILD / "bench" / name), "--benchmark_format=json", *arguments)
+    return {b["name"].split("/")[0]: b for b in json.loads(text)["benchmarks"]}
+
+
+class Dev:
+    """`attestry dev` of the release build in a folder of its own."""
+
+    def __init__(self, folder):
+        self.data = Path(folder) / "dev"
+        self.process = subprocess.Popen([BUILD / "attestry", "dev", "--any-port", "--data", self.data], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder)
+        self.url = None
+        for line in self.process.stdout:
+            if match := re.search(r"server +(http://[0-9.:]+),", line):
+                self.url = match.group(1)
+            if "Serving until" in line:
+                return
+        raise SystemExit("bench: attestry dev did not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+def http_verify(dev, folder, quick):
+    """Server CPU per POST /v1/verify, keep-alive, collateral held, 500 platforms rotating."""
+    cases = Path(folder) / "cases"
+    seed = (dev.data / "forge.seed").read_text()
+    run(str(BUILD / "attestry"), "forge", "--out", str(cases), "--count", "500", "--seed", seed, "--kind", "tdx-v4")
+    bodies = Path(folder) / "bodies"
+    bodies.mkdir()
+    for i, quote in enumerate(sorted(cases.glob("**/quote.bin"))):
+        evidence = base64.urlsafe_b64encode(quote.read_bytes()).rstrip(b"=").decode()
+        (bodies / f"{i:04}.json").write_text(json.dumps({"evidence": evidence, "policy": "genuine"}))
+    text = run(str(BUILD / "bench/http_load"), dev.url + "/v1/verify", str(bodies), "--seconds", "3" if quick else "10",
+               "--connections", "8", "--pid", str(dev.process.pid), "--json")
+    return json.loads(text)
+
+
+def registrations(dev, quick):
+    text = run(str(BUILD / "bench/register_load"), dev.url, str(dev.data / "trust.json"), str(dev.data / "forge.seed"),
+               str(dev.process.pid), "500" if quick else "3000")
+    return json.loads(text)
+
+
+def idle_server(folder):
+    """Resident memory and time from exec to ready of `attestry serve`, second start, key file."""
+    command = [BUILD / "attestry", "serve", "--data", Path(folder) / "serve", "--set", "collateral.offline=true"]
+    for name in ("server.listen", "server.admin_listen", "server.metrics_listen"):
+        command += ["--set", f"{name}=127.0.0.1:0"]
+    figures = []
+    for _ in range(4):
+        begin = time.monotonic()
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process.stdout.readline()
+        ready_ms = (time.monotonic() - begin) * 1000
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        rss_mib = int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+        figures.append((ready_ms, rss_mib))
+    later = figures[1:]
+    return min(f[0] for f in later), max(f[1] for f in later)
+
+
+def row(rows, what, goal, figure, command):
+    rows.append({"what": what, "goal": goal, "figure": figure, "command": command})
+
+
+def measure(quick):
+    rows, raw = [], {"cpu": cpu_model(), "cores": os.cpu_count()}
+    say("OpenSSL P-256, before")
+    before = p256_us(1 if quick else 3)
+    say("verification")
+    verify = google_benchmark("verify_bench", *(["--benchmark_min_time=0.2"] if quick else []))
+    raw["verify_us"] = {name: b["cpu_time"] for name, b in verify.items()}
+    with tempfile.TemporaryDirectory(prefix="attestry-bench-") as folder:
+        with Dev(folder) as dev:
+            say("POST /v1/verify over loopback")
+            raw["http_verify"] = http = http_verify(dev, folder, quick)
+        with Dev(tempfile.mkdtemp(dir=folder)) as dev:
+            say("registrations")
+            raw["registration"] = registration = registrations(dev, quick)
+        say("idle server")
+        ready_ms, rss_mib = idle_server(folder)
+    say("group commit on a disk with slow syncs")
+    store = next(iter(google_benchmark("store_bench").values()))["ratio"]
+    say("OpenSSL P-256, after")
+    after = p256_us(1 if quick else 3)
+    p = (before + after) / 2
+    raw |= {"p256_us": [before, after], "ready_ms": ready_ms, "rss_mib": rss_mib, "store": store}
+    bench = "build/release/bench/"
+    for name, what, goal in (
+        ("BM_WarmCollateralNewPlatform", "TDX v4, warm collateral, platform not seen before", "2.9 P"),
+        ("BM_WarmCollateralSeenPlatform", "TDX v4, warm collateral, platform seen before", "1.1 P"),
+        ("BM_ColdVerification", "TDX v4, cold: all parsed, all nine signatures", "8.6 P"),
+    ):
+        row(rows, what, goal, f"{raw['verify_us'][name] / p:.2f} P ({raw['verify_us'][name]:.0f} us)", bench + "verify_bench")
+    row(rows, "parse alone", "0.5 us", f"{raw['verify_us']['BM_ParseQuote']:.2f} us", bench + "verify_bench")
+    row(rows, "verdict rendered as JSON", "20 us", f"{raw['verify_us']['BM_VerdictJson']:.1f} us", bench + "verify_bench")
+    signatures = raw["verify_us"]["BM_WarmCollateralSeenPlatform"]
+    cpu = http["server_cpu_us_per_request"]
+    row(rows, "POST /v1/verify, keep-alive, platforms rotating: server CPU", "verification + 60 us",
+        f"{cpu:.0f} us = verification + {cpu - signatures:.0f} us", bench + "http_load")
+    row(rows, "full registration: server CPU", "1 ms", f"{registration['registration_cpu_ms']:.2f} ms", bench + "register_load")
+    half = registration["half_rate"]
+    row(rows, "full registration: p99 at half of saturation, open loop", "10 ms",
+        f"{half['p99_ms']:.1f} ms at {half['per_second']:.0f}/s", bench + "register_load")
+    row(rows, "group commit, sync 5 ms slower: 64 clients against one", "20 x", f"{store:.0f} x", bench + "store_bench")
+    row(rows, "idle server: resident memory", "30 MiB", f"{rss_mib:.1f} MiB", "attestry serve")
+    row(rows, "idle server: exec to ready", "100 ms", f"{ready_ms:.0f} ms", "attestry serve")
+    return p, rows, raw
+
+
+def peers():
+    script = ROOT / "bench/peers/run.sh"
+    if not script.exists():
+        return []
+    say("peers on the same files")
+    with tempfile.TemporaryDirectory(prefix="attestry-peers-") as folder:
+        run(str(BUILD / "attestry"), "forge", "--out", folder + "/case", "--kind", "tdx-v4", "--seed", "peers")
+        return [json.loads(line) for line in run(str(script), folder + "/case").splitlines() if line.startswith("{")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="short runs, to see that everything works")
+    parser.add_argument("--peers", action="store_true", help="dcap-qvl and go-tdx-guest beside it")
+    parser.add_argument("--json", metavar="FILE", help="all raw figures")
+    arguments = parser.parse_args()
+    if not shutil.which("openssl"):
+        raise SystemExit("bench: openssl is missing (tools/deps/install.sh bench)")
+    build()
+    p, rows, raw = measure(arguments.quick)
+    if arguments.peers:
+        raw["peers"] = peers()
+        for peer in raw["peers"]:
+            row(rows, f"peer {peer['peer']}, cold, the same kind of quote", "-", f"{peer['us'] / p:.2f} P ({peer['us']:.0f} us)", "make bench-peers")
+    print(f"{raw['cpu']}, {raw['cores']} cores; P = {p:.1f} us\n")
+    print("| what | at most | measured | with |\n|---|---|---|---|")
+    for r in rows:
+        print(f"| {r['what']} | {r['goal']} | {r['figure']} | `{r['command']}` |")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps({"p256_us": p, "rows": rows, "raw": raw}, indent=1))
+
+
+main()
