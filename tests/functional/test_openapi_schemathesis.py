@@ -1,0 +1,191 @@
+"""The API against its own description: every operation is reached with a 2xx, and whatever is sent, every answer is
+what /openapi.json promises."""
+
+import collections
+import copy
+import json
+import os
+
+import hypothesis
+import pytest
+import schemathesis
+from harness import request, start_dev
+from operators import Operator, envelope
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from workload import Workload, b64u, measurement, unb64u
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Requests for each operation.
+EXAMPLES = int(os.environ.get("TEST_OPENAPI_EXAMPLES", "25"))
+APP = "name:described"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """With an app, an operator, blobs and a secret, so that every operation has something to find."""
+    started = start_dev(tmp_path_factory.mktemp("openapi") / "data")
+    started.operator = Operator(started)
+    started.ids = started.operator.make_app(APP, measurement(started.seed), "x", {"password": b"y"})
+    yield started
+    assert started.request("GET", "/health/ready").status == 200
+    assert started.terminate() == 0, started.output
+
+
+@pytest.fixture(scope="module")
+def document(server):
+    reply = server.request("GET", "/openapi.json")
+    assert reply.status == 200
+    return reply.json()
+
+
+@pytest.fixture(scope="module")
+def api(document):
+    return schemathesis.openapi.from_dict(document)
+
+
+def operations(document):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def send(server, case):
+    """To the listener that serves the operation's role, with the credential that it asks for."""
+    about = case.operation.definition.raw
+    url = {"public": server.public, "admin": server.admin, "metrics": server.metrics}[about["x-attestry-role"]]
+    headers = {"Authorization": f"Bearer {server.token}"} if about["x-attestry-auth"] == "admin" else {}
+    return case.call(base_url=url, headers=headers)
+
+
+def valid_requests(server):
+    """For each operation what makes it succeed: path parameters, query, body, media type."""
+    operator, workload = server.operator, Workload(server, APP)
+    tenant = {"tenant": "default"}
+    app = {**tenant, "app": APP}
+    leaver = Operator(server)
+    approval = envelope(operator.payload(APP, "epoch.advance", str(operator.app(APP)["epoch"] + 1)), [operator.key])
+    evidence = b64u(workload.evidence())
+    return {
+        "verify_evidence": {"body": {"evidence": evidence, "policy": "default"}},
+        "list_checks": {},
+        "show_check": {"path_parameters": {"id": "dcap.tcb.level"}},
+        "create_challenge": {"body": {"purpose": 1}},
+        "register_instance": {"body": json.loads(workload.body(evidence=unb64u(evidence)))},
+        "approval_context": {},
+        "set_operator": {"path_parameters": {**tenant, "key": "07" * 32}, "body": {"name": "a name"}},
+        "remove_operator": {"path_parameters": {**tenant, "key": leaver.public}},
+        "list_operators": {"path_parameters": tenant},
+        "put_blob": {"path_parameters": tenant, "body": b"a blob", "media_type": "application/octet-stream"},
+        "get_blob": {"path_parameters": {**tenant, "id": server.ids["policy"]}},
+        "list_apps": {"path_parameters": tenant},
+        "show_app": {"path_parameters": app},
+        "show_policy": {"path_parameters": app},
+        "list_approvals": {"path_parameters": app},
+        "list_secrets": {"path_parameters": app},
+        "put_secret": {"path_parameters": {**app, "name": "token"}, "body": {"value": b64u(b"secret")}},
+        "submit_approval": {"body": approval},
+        "log_checkpoint": {},
+        "log_leaves": {"query": {"from": 0, "count": 10}},
+        "log_receipt": {"path_parameters": {"index": 0}},
+        "log_consistency": {"query": {"first": 1, "second": 2}},
+        "server_info": {},
+        "health_live": {},
+        "health_ready": {},
+        "metrics": {},
+        "openapi": {},
+    }
+
+
+def test_openapi_document_names_listener_and_credential_of_every_operation(document):
+    assert document["openapi"].startswith("3.1")
+    for path, method, operation in operations(document):
+        assert operation["x-attestry-role"] in ("public", "admin", "metrics"), (path, method)
+        assert operation["x-attestry-auth"] in ("none", "admin", "evidence", "signature"), (path, method)
+        assert operation["summary"] and operation["operationId"]
+        if operation["x-attestry-auth"] == "admin":
+            assert operation["security"] == [{"adminToken": []}]
+
+
+def test_openapi_every_operation_reaches_a_2xx_that_its_schema_describes(server, api, document):
+    valid = valid_requests(server)
+    described = {operation["operationId"] for _, _, operation in operations(document)}
+    assert described == set(valid), "an operation has no valid request here, or the other way round"
+    for path, method, about in operations(document):
+        case = api[path][method].Case(**{"media_type": "application/json", **valid[about["operationId"]]})
+        response = send(server, case)
+        assert 200 <= response.status_code < 300, (path, method, response.status_code, response.content)
+        case.validate_response(response, checks=CHECKS)
+
+
+def test_openapi_answer_that_is_not_as_described_is_noticed(server, document):
+    wrong = copy.deepcopy(document)
+    wrong["components"]["schemas"]["Challenge"]["required"].append("surprise")
+    case = schemathesis.openapi.from_dict(wrong)["/v1/challenges"]["POST"].Case(body={}, media_type="application/json")
+    with pytest.raises(FailureGroup, match='"surprise" is a required property'):
+        case.validate_response(send(server, case), checks=CHECKS)
+
+
+def test_openapi_credential_is_really_asked_for(server, document):
+    for path, method, about in operations(document):
+        if about["x-attestry-auth"] != "admin":
+            continue
+        for name in ("tenant", "app", "key", "id", "name"):
+            path = path.replace("{" + name + "}", "x")
+        assert request(server.admin, method, path).status == 401, (path, method)
+        # Nor is it on the public listener, with or without the token.
+        headers = {"Authorization": f"Bearer {server.token}"}
+        assert request(server.public, method, path, headers=headers).status in (404, 405), (path, method)
+
+
+def is_answer_of_an_absent_backend(response):
+    """503 with Retry-After is a described answer, not a defect."""
+    return response.status_code == 503 and "retry-after" in {name.lower() for name in response.headers}
+
+
+def examples_of(operation):
+    """Good and bad requests of one operation."""
+    kinds = [operation.as_strategy(generation_mode=mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)]
+    return hypothesis.strategies.one_of(kinds)
+
+
+def test_openapi_whatever_is_sent_the_answer_is_as_described(server, api):
+    answers = collections.Counter()
+    for result in api.get_all_operations():
+        operation = result.ok()
+
+        @hypothesis.given(examples_of(operation))
+        @hypothesis.settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[hypothesis.Phase.generate],
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        def check(case):
+            response = send(server, case)
+            answers[response.status_code // 100] += 1
+            if is_answer_of_an_absent_backend(response):
+                return
+            case.validate_response(response, checks=CHECKS)
+            if response.status_code >= 400:
+                said = response.json()
+                assert said["status"] == response.status_code
+                assert said["trace_id"]
+
+        check()
+    assert answers[2] > 0 and answers[4] > 0
