@@ -134,8 +134,15 @@ class Collector {
     if (!id) return base::done();
     TRY(const auto text, deps_.registry.blob(grant_.tenant(), *id));
     release.configuration_id = base::hex(*id);
-    TRY(release.configuration,
-        expand_template(base::as_text(text), [&](std::string_view reference) { return resolve(release, reference); }));
+    auto expanded =
+        expand_template(base::as_text(text), [&](std::string_view reference) { return resolve(release, reference); });
+    if (!expanded) {
+      // The template is the operators': what is wrong with it is neither a malformed request nor a refusal by policy.
+      auto error = std::move(expanded).error();
+      error.code = Code::configuration;
+      return error;
+    }
+    release.configuration = std::move(*expanded);
     return base::done();
   }
 

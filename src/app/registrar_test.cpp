@@ -1,0 +1,356 @@
+// The main job end to end in one process, with forged evidence: provision itself may not use the forge.
+#include "provision/registrar.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <barrier>
+#include <future>
+#include <thread>
+
+#include "attestation/sealed_reply.h"
+#include "attestation/verifier.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "client/registration.h"
+#include "collateral/bundle.h"
+#include "collateral/fixed_source.h"
+#include "crypto/hpke.h"
+#include "crypto/x509.h"
+#include "forge/attester.h"
+#include "forge/scenario.h"
+#include "governance/testing/support.h"
+
+namespace attestry::provision {
+namespace {
+
+using base::Code;
+using governance::Action;
+using governance::testing::kOrigin;
+using governance::testing::kTime;
+using governance::testing::patient;
+using ::testing::HasSubstr;
+
+const base::AppRef kWeb = governance::testing::app_named("name:web");
+
+/// The workload's side of one registration.
+struct Workload {
+  crypto::EcPrivateKey signing_key;
+  crypto::HpkeKeyPair recipient_key;
+  attestation::BindingStatement statement;
+};
+
+/// Runs `before` between the decision's reading of the state and the transaction.
+class HookedRoots final : public keys::AppRootSource {
+ public:
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant) const override {
+    if (before) before();
+    return local.app_root(grant);
+  }
+  std::function<void()> before;
+  keys::LocalRoot local{crypto::Secret::copy_of(base::Bytes(32, 7))};
+};
+
+/// Collateral that can be away.
+class Source final : public collateral::CollateralSource {
+ public:
+  base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(const attestation::Evidence&,
+                                                                              base::UtcTime, base::Deadline) override {
+    if (away) return base::Error{Code::unavailable, "the PCS is away"};
+    return collateral;
+  }
+  bool away = false;
+  std::shared_ptr<const attestation::Collateral> collateral;
+};
+
+class RegistrarTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto forged = forge::make_collateral(pki, forge::default_collateral(true, kTime));
+    ASSERT_TRUE(forged.ok()) << forged.error().text();
+    source.collateral = collateral::read_bundle(base::as_bytes(forged->json()), "forge").collateral();
+    house.add_operator("alice");
+    house.approve(kWeb, Action::app_create, kWeb.text());
+    house.approve(kWeb, Action::policy_approve, house.blob(attestation::Policy::standard().document()));
+    identity = house.blob(R"({"name":"web","claims":{"mrtd":")" + base::hex(quote.td.mr_td) + R"("}})");
+    house.approve(kWeb, Action::identity_approve, identity);
+  }
+
+  Workload workload(const base::AppRef& app = kWeb) {
+    auto signing_key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+    auto recipient_key = crypto::hpke_generate(random);
+    base::LpWriter recipient;
+    recipient.u16(crypto::kHpkeKemX25519).raw(recipient_key.public_key);
+    const auto nonce = challenges.issue(base::Purpose::instance_release, house.store->now()).nonce;
+    attestation::BindingStatement statement{.purpose = base::Purpose::instance_release,
+                                            .audience = kOrigin,
+                                            .nonce = base::to_bytes(base::ByteView{nonce}),
+                                            .tenant = base::Tenant::standard(),
+                                            .app = app,
+                                            .csr_spki = signing_key.public_key().spki(),
+                                            .recipient = std::move(recipient).take()};
+    return {std::move(signing_key), std::move(recipient_key), std::move(statement)};
+  }
+
+  /// `body_more` makes another body of the same request.
+  InstanceRequest request(const Workload& from, const std::string& body_more = {}) {
+    auto attester = *forge::ForgeAttester::make(pki, quote);
+    const auto& s = from.statement;
+    const auto evidence = attester.attest(s.binding()).value();
+    const auto csr = crypto::make_csr(from.signing_key, "web").value();
+    const std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
+                                                               {"csr", base::base64url(csr)},
+                                                               {"recipient", base::base64url(s.recipient)},
+                                                               {"nonce", base::base64url(s.nonce)},
+                                                               {"app", s.app.text()}}}
+                                 .compact();
+    auto parsed = InstanceRequest::parse(base::to_bytes(body + body_more));
+    EXPECT_TRUE(parsed.ok()) << parsed.error().text();
+    return std::move(*parsed);
+  }
+
+  InstanceOutcome go(const InstanceRequest& what) {
+    std::promise<InstanceOutcome> promise;
+    auto outcome = promise.get_future();
+    registrar.register_instance(what, patient(),
+                                [&promise](InstanceOutcome made) { promise.set_value(std::move(made)); });
+    return outcome.get();
+  }
+
+  bool consumed(const InstanceRequest& what) {
+    const auto fresh = challenges.check(what.nonce, base::Purpose::instance_release, what.body, house.store->now());
+    const auto answered = appraisal::Challenges::answered(*house.store, fresh.value());
+    return !answered.ok() || answered->has_value();
+  }
+
+  std::size_t leaves(std::string_view type) const {
+    std::size_t found = 0;
+    for (std::uint64_t i = 0; i < house.log->head().size; ++i) {
+      if (audit::Leaf::parse(house.log->leaf(i).value())->type == type) ++found;
+    }
+    return found;
+  }
+
+  client::Trust trust() const {
+    return {.log = audit::testing::trust_in(audit::testing::log_key()), .allow_simulated = true};
+  }
+
+  forge::ForgePki pki = *forge::ForgePki::make(base::as_bytes("registrar test"));
+  forge::QuoteSpec quote = forge::default_quote(pki, forge::QuoteKind::tdx_v4);
+  crypto::SeededRandom random{base::as_bytes("registrar")};
+  governance::testing::House house;
+  std::string identity;
+  attestation::Verifier verifier{
+      attestation::TrustAnchors::simulated({*attestation::TestRoot::from_certificate(pki.root().der)})};
+  Source source;
+  appraisal::Appraiser appraiser{verifier, source};
+  appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
+  HookedRoots roots;
+  secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
+  Registrar registrar{
+      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
+};
+
+void refused(const InstanceOutcome& outcome, Code code, std::string_view reason) {
+  ASSERT_FALSE(outcome.has_value()) << "expected: " << reason;
+  EXPECT_EQ(outcome.error().error.code, code) << outcome.error().error.text();
+  EXPECT_THAT(outcome.error().error.text(), HasSubstr(std::string{reason}));
+}
+
+TEST_F(RegistrarTest, AnApprovedWorkloadGetsEverythingThatIsItsOwn) {
+  const auto password = secrets.put(base::Tenant::standard(), kWeb, "password",
+                                    crypto::Secret::copy_of(base::as_bytes("hunter2")), kTime, patient());
+  ASSERT_TRUE(password.ok());
+  house.approve(kWeb, Action::secret_approve, base::hex(password->id));
+  const auto configuration = house.blob("app=${app} password=${secret:password} key=${key:session:aes256:v1} $${x}");
+  house.approve(kWeb, Action::configuration_approve, configuration);
+
+  const auto from = workload();
+  const auto outcome = go(request(from));
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().error.text();
+  const auto receipt = client::check_reply(outcome->receipt, outcome->sealed, trust(), from.statement);
+  ASSERT_TRUE(receipt.ok()) << receipt.error().text();
+  EXPECT_EQ(receipt->leaf.type, "release");
+  EXPECT_EQ(receipt->leaf.realm, base::Realm::simulated);
+  EXPECT_EQ(receipt->leaf.policy,
+            base::hex(house.registry->policy_of(base::Tenant::standard(), kWeb)->policy().sha256()));
+  const auto plain = attestation::open_reply(outcome->sealed, from.recipient_key.private_key, from.statement.binding());
+  ASSERT_TRUE(plain.ok()) << plain.error().text();
+  const auto release = client::ReceivedRelease::parse(plain->reveal());
+  ASSERT_TRUE(release.ok()) << release.error().text();
+
+  const auto root = keys::derive_app_root(crypto::Secret::copy_of(base::Bytes(32, 7)), base::Realm::simulated,
+                                          base::Tenant::standard(), kWeb, 0);
+  const auto session = keys::derive_key(root, "session", keys::Algorithm::aes256, "v1");
+  EXPECT_EQ(base::as_text(release->configuration.reveal()),
+            "app=name:web password=hunter2 key=" + base::hex(session->private_key.reveal()) + " ${x}");
+  EXPECT_EQ(release->configuration_id, configuration);
+  ASSERT_EQ(release->keys.size(), 5u);
+  for (const auto& key : release->keys) {
+    const auto expected = keys::derive_key(root, "app", *keys::algorithm_from(key.algorithm), "");
+    EXPECT_EQ(base::hex(key.private_key.reveal()), base::hex(expected->private_key.reveal())) << key.algorithm;
+  }
+  ASSERT_EQ(release->secrets.size(), 1u);
+  EXPECT_EQ(base::as_text(release->secrets[0].second.reveal()), "hunter2");
+
+  // The certificate is for the key that the evidence binds, and the leaf commits to what was handed out.
+  const auto chain = base::pem_decode(release->certificate_chain_pem);
+  ASSERT_EQ(chain->size(), 2u);
+  const auto leaf = crypto::Certificate::parse((*chain)[0].der);
+  const auto ca = crypto::Certificate::parse((*chain)[1].der);
+  EXPECT_EQ(base::to_bytes(leaf->spki()), from.statement.csr_spki);
+  EXPECT_TRUE(leaf->signed_by(*ca->ec_key()));
+  EXPECT_EQ(leaf->not_after(), release->expires);
+  const auto doc = base::JsonDocument::parse(std::string{base::as_text(plain->reveal())});
+  const auto k = crypto::Secret::copy_of(
+      base::base64url_decode((*doc)->root().get("leaf_key")->string("leaf_key").value()).value());
+  EXPECT_EQ(receipt->leaf.outputs.at("secret/password"),
+            audit::commitment(k, "secret/password", base::as_bytes("hunter2")));
+}
+
+TEST_F(RegistrarTest, AnUnapprovedIdentityIsRefusedLoggedAndCostsTheNonce) {
+  quote.td.mr_td[0] ^= 1;
+  const auto asked = request(workload());
+  const auto outcome = go(asked);
+  refused(outcome, Code::denied, "policy");
+  EXPECT_THAT(outcome.error().verdict_json, HasSubstr("policy."));
+  EXPECT_EQ(leaves("refusal"), 1u);
+  EXPECT_EQ(leaves("release"), 0u);
+  EXPECT_TRUE(consumed(asked));
+  // Asked again, the same answer and no second leaf; not even an approval that came meanwhile changes it.
+  house.approve(kWeb, Action::identity_approve,
+                house.blob(R"({"claims":{"mrtd":")" + base::hex(quote.td.mr_td) + R"("}})"));
+  const auto again = go(asked);
+  refused(again, Code::denied, "policy");
+  EXPECT_EQ(again.error().error.text(), outcome.error().error.text());
+  EXPECT_EQ(again.error().verdict_json, outcome.error().verdict_json);
+  EXPECT_EQ(leaves("refusal"), 1u);
+  EXPECT_TRUE(go(request(workload())).has_value());
+}
+
+TEST_F(RegistrarTest, FalseEvidenceCostsNothing) {
+  quote.break_quote_signature = true;
+  const auto from = workload();
+  const auto forged = request(from);
+  refused(go(forged), Code::evidence_false, "not genuine");
+  EXPECT_FALSE(consumed(forged));
+  quote.break_quote_signature = false;
+  EXPECT_TRUE(go(request(from)).has_value()) << "the nonce is still good";
+}
+
+TEST_F(RegistrarTest, EvidenceForAnotherRequestCostsNothing) {
+  const auto victim = workload();
+  auto stolen = request(victim);
+  // Whoever copies the evidence cannot exchange the key that the reply is sealed to.
+  stolen.recipient[2] ^= 1;
+  refused(go(stolen), Code::evidence_false, "not made for this request");
+  auto other_key = request(victim);
+  other_key.csr = crypto::make_csr(crypto::EcPrivateKey::generate(crypto::Curve::p256, random), "web").value();
+  refused(go(other_key), Code::evidence_false, "not made for this request");
+  EXPECT_FALSE(consumed(request(victim)));
+  EXPECT_EQ(leaves("release") + leaves("refusal"), 0u);
+  EXPECT_TRUE(go(request(victim)).has_value());
+}
+
+TEST_F(RegistrarTest, AnOutageIsNoRefusalAndCostsNothing) {
+  const auto asked = request(workload());
+  source.away = true;
+  refused(go(asked), Code::unavailable, "the PCS is away");
+  source.away = false;
+  const auto held = std::exchange(source.collateral, attestation::Collateral::none());
+  refused(go(asked), Code::collateral_missing, "cannot be decided");
+  source.collateral = held;
+  EXPECT_FALSE(consumed(asked));
+  EXPECT_EQ(leaves("release") + leaves("refusal"), 0u);
+  EXPECT_TRUE(go(asked).has_value());
+}
+
+TEST_F(RegistrarTest, AChangeOfGovernanceBeforeTheCommitIsAConflict) {
+  const auto asked = request(workload());
+  roots.before = [&] { house.approve(kWeb, Action::revoke, identity); };
+  refused(go(asked), Code::conflict, "approvals changed while this was decided");
+  roots.before = nullptr;
+  EXPECT_EQ(leaves("release"), 0u);
+  EXPECT_FALSE(consumed(asked));
+  refused(go(asked), Code::denied, "policy");
+}
+
+TEST_F(RegistrarTest, ANonceThatExpiresBeforeTheCommitIsRefused) {
+  const auto asked = request(workload());
+  roots.before = [&] { house.clock.pass(301); };
+  refused(go(asked), Code::challenge_expired, "has expired");
+  EXPECT_EQ(leaves("release"), 0u);
+}
+
+TEST_F(RegistrarTest, TheSameRequestTwiceAtOnceIsOneRelease) {
+  const auto asked = request(workload());
+  std::barrier both{2};
+  roots.before = [&] { both.arrive_and_wait(); };  // neither is committed before both are decided
+  auto first = std::async(std::launch::async, [&] { return go(asked); });
+  const auto second = go(asked);
+  const auto one = first.get();
+  ASSERT_TRUE(one.has_value()) << one.error().error.text();
+  ASSERT_TRUE(second.has_value()) << second.error().error.text();
+  EXPECT_EQ(one->sealed, second->sealed);
+  EXPECT_EQ(leaves("release"), 1u);
+}
+
+TEST_F(RegistrarTest, TheSameNonceWithAnotherBodyIsReplayed) {
+  const auto from = workload();
+  const auto one = request(from);
+  const auto other = request(from, "\n");
+  std::barrier both{2};
+  roots.before = [&] { both.arrive_and_wait(); };
+  auto first = std::async(std::launch::async, [&] { return go(one); });
+  const auto second = go(other);
+  const auto outcome = first.get();
+  EXPECT_NE(outcome.has_value(), second.has_value());
+  refused(outcome.has_value() ? second : outcome, Code::replayed, "another request body");
+  EXPECT_EQ(leaves("release"), 1u);
+  // And so it stays, for as long as the nonce lasts.
+  refused(go(outcome.has_value() ? other : one), Code::replayed, "another request body");
+  const auto repeated = go(outcome.has_value() ? one : other);
+  ASSERT_TRUE(repeated.has_value());
+  EXPECT_EQ(repeated->sealed, outcome.has_value() ? outcome->sealed : second->sealed);
+}
+
+TEST_F(RegistrarTest, NoncesAndAppsMustBeKnown) {
+  auto unknown = request(workload());
+  unknown.nonce[30] ^= 1;
+  refused(go(unknown), Code::denied, "not one of this server's challenges");
+  auto late = request(workload());
+  house.clock.pass(301);
+  refused(go(late), Code::challenge_expired, "has expired");
+  refused(go(request(workload(governance::testing::app_named("name:nobody")))), Code::not_found, "no app");
+  auto no_csr = request(workload());
+  no_csr.csr = base::to_bytes("nonsense");
+  refused(go(no_csr), Code::malformed, "csr");
+  auto kem = request(workload());
+  kem.recipient[1] = 0x10;
+  refused(go(kem), Code::malformed, "recipient");
+}
+
+TEST_F(RegistrarTest, NobodyStartsOnHalfAConfiguration) {
+  house.approve(kWeb, Action::configuration_approve, house.blob("password=${secret:password}"));
+  const auto asked = request(workload());
+  refused(go(asked), Code::configuration, "no approved secret");
+  EXPECT_FALSE(consumed(asked));
+  house.approve(kWeb, Action::configuration_approve, house.blob("x=${hostname}"));
+  refused(go(asked), Code::configuration, "unknown reference");
+  house.approve(kWeb, Action::configuration_approve, house.blob("x=${key:a:rsa:}"));
+  refused(go(asked), Code::configuration, "unknown key algorithm");
+  EXPECT_EQ(leaves("release"), 0u);
+}
+
+TEST_F(RegistrarTest, OldNoncesAreCollectedByTheWay) {
+  const auto asked = request(workload());
+  ASSERT_TRUE(go(asked).has_value());
+  house.clock.pass(301);
+  ASSERT_TRUE(go(request(workload())).has_value());
+  const auto fresh = challenges.check(asked.nonce, base::Purpose::instance_release, asked.body, kTime);
+  EXPECT_FALSE(appraisal::Challenges::answered(*house.store, *fresh)->has_value());
+}
+
+}  // namespace
+}  // namespace attestry::provision
