@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures of docs/performance.md, as ratios within one run.   tools/bench.py [--quick] [--peers] [--json FILE]
 
-P is one P-256 verification of the system's OpenSSL 3 (`openssl speed ecdsap256`), taken before and after everything else.
+P is one P-256 verification of the system's OpenSSL 3 (`openssl speed ecdsap256`), taken before and after the rest.
 Builds the preset `release`, runs the benchmark programs and a server of its own, prints one table. Exits 0 whatever the
 figures are: machines are shared and noisy, so nothing here is a test.
 """
@@ -32,8 +32,10 @@ def run(*command, **options):
 
 def build():
     say("building the release preset with benchmarks")
-    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", BUILD, "--target", "attestry", "benchmarks"], cwd=ROOT, check=True, stdout=sys.stderr)
+    configure = ["cmake", "--preset", "release", "--log-level=WARNING"]
+    subprocess.run(configure, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    targets = ["cmake", "--build", BUILD, "--target", "attestry", "benchmarks"]
+    subprocess.run(targets, cwd=ROOT, check=True, stdout=sys.stderr)
 
 
 def p256_us(seconds):
@@ -151,9 +153,11 @@ def measure(quick):
         ("BM_WarmCollateralSeenPlatform", "TDX v4, warm collateral, platform seen before", "1.1 P"),
         ("BM_ColdVerification", "TDX v4, cold: all parsed, all nine signatures", "8.6 P"),
     ):
-        row(rows, what, goal, f"{raw['verify_us'][name] / p:.2f} P ({raw['verify_us'][name]:.0f} us)", bench + "verify_bench")
-    row(rows, "parse alone", "0.5 us", f"{raw['verify_us']['BM_ParseQuote']:.2f} us", bench + "verify_bench")
-    row(rows, "verdict rendered as JSON", "20 us", f"{raw['verify_us']['BM_VerdictJson']:.1f} us", bench + "verify_bench")
+        us = raw["verify_us"][name]
+        row(rows, what, goal, f"{us / p:.2f} P ({us:.0f} us)", bench + "verify_bench")
+    parse_us, json_us = raw["verify_us"]["BM_ParseQuote"], raw["verify_us"]["BM_VerdictJson"]
+    row(rows, "parse alone", "0.5 us", f"{parse_us:.2f} us", bench + "verify_bench")
+    row(rows, "verdict rendered as JSON", "20 us", f"{json_us:.1f} us", bench + "verify_bench")
     signatures = raw["verify_us"]["BM_WarmCollateralSeenPlatform"]
     cpu = http["server_cpu_us_per_request"]
     row(rows, "POST /v1/verify, keep-alive, platforms rotating: server CPU", "verification + 60 us",
@@ -162,7 +166,8 @@ def measure(quick):
     half = registration["half_rate"]
     row(rows, "full registration: p99 at half of saturation, open loop", "10 ms",
         f"{half['p99_ms']:.1f} ms at {half['per_second']:.0f}/s", bench + "register_load")
-    row(rows, "group commit, sync 5 ms slower: 64 clients against one", "20 x", f"{store:.0f} x", bench + "store_bench")
+    what = "group commit, sync 5 ms slower: 64 clients against one"
+    row(rows, what, "20 x", f"{store:.0f} x", bench + "store_bench")
     row(rows, "idle server: resident memory", "30 MiB", f"{rss_mib:.1f} MiB", "attestry serve")
     row(rows, "idle server: exec to ready", "100 ms", f"{ready_ms:.0f} ms", "attestry serve")
     return p, rows, raw
@@ -191,7 +196,8 @@ def main():
     if arguments.peers:
         raw["peers"] = peers()
         for peer in raw["peers"]:
-            row(rows, f"peer {peer['peer']}, cold, the same kind of quote", "-", f"{peer['us'] / p:.2f} P ({peer['us']:.0f} us)", "make bench-peers")
+            figure = f"{peer['us'] / p:.2f} P ({peer['us']:.0f} us)"
+            row(rows, f"peer {peer['peer']}, cold, the same kind of quote", "-", figure, "make bench-peers")
     print(f"{raw['cpu']}, {raw['cores']} cores; P = {p:.1f} us\n")
     print("| what | at most | measured | with |\n|---|---|---|---|")
     for r in rows:

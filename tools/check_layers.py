@@ -70,7 +70,7 @@ def check_file(name, text, layers):
     """name is the path below src/, such as 'net/internal/tls.cpp'. -> list of 'line: what is wrong'."""
     room = name.split("/")[0]
     hidden = "/internal/" in name or name.endswith(".cpp")
-    test = name.endswith("_test.cpp")
+    test = name.endswith("_test.cpp") or "/testing/" in name
     problems = []
     for number, line in enumerate(text.splitlines(), 1):
         match = INCLUDE.match(line)

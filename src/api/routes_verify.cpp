@@ -71,7 +71,7 @@ Result<net::Response> verify(const Deps& deps, net::Request& request) {
   TRY_OK(read_options(root, input));
   const auto at = input.at.value_or(deps.store.now());
   auto verdict = input.collateral ? deps.appraiser.verifier().verify(input.evidence, *input.collateral, at)
-                                  : deps.appraiser.verify(input.evidence, at, request.deadline);
+                                  : deps.appraiser.verify(input.evidence, at, deps.store.now(), request.deadline);
   if (!verdict) return verdict.error();
   std::optional<base::ByteView> expected;
   if (input.report_data) expected = *input.report_data;

@@ -39,6 +39,7 @@ base::Status write_release(const std::string& folder, const client::Registered& 
   std::filesystem::create_directories(folder, failed);
   if (failed) return base::Error{base::Code::io, "cannot create " + folder, {}, failed.message()};
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
+  if (failed) return base::Error{base::Code::io, "cannot close " + folder + " to others", {}, failed.message()};
   const std::filesystem::path out{folder};
   const auto& release = registered.release;
   TRY_OK(write_private(out / "certificate.pem", base::as_bytes(release.certificate_chain_pem)));

@@ -2,6 +2,8 @@
 // error is only what keeps the question from being asked.
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <ostream>
@@ -11,12 +13,15 @@
 #include "attestation/verifier.h"
 #include "base/encoding.h"
 #include "collateral/bundle.h"
+#include "collateral/pcs.h"
+#include "net/client.h"
 
 namespace attestry::app {
 namespace {
 
 constexpr std::size_t kMaxPolicyBytes = 1u << 20;
 constexpr std::size_t kMaxTrustBytes = 1u << 20;
+constexpr std::chrono::seconds kFetchTime{30};
 
 struct VerifyOptions {
   std::string evidence;
@@ -25,6 +30,8 @@ struct VerifyOptions {
   std::vector<std::string> trust;
   std::optional<std::string> report_data;
   std::string policy = "default";
+  std::optional<std::string> pcs;
+  std::string pcs_ca;
   bool offline = false;
   bool brief = false;
   std::string format = "text";
@@ -43,11 +50,57 @@ base::Result<attestation::Evidence> read_evidence(Context& context, const std::s
 }
 
 /// The folder's own collateral first, then what the flags name, later ones replacing earlier ones.
-std::shared_ptr<const attestation::Collateral> read_collateral(const VerifyOptions& options) {
+collateral::Bundle read_local(const VerifyOptions& options) {
   collateral::Bundle bundle;
   if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
   for (const std::string& path : options.collateral) bundle.merge(collateral::read_bundle_path(path));
-  return bundle.collateral();
+  return bundle;
+}
+
+/// What a verifier cannot do without and the bundle says nothing about.
+std::vector<attestation::CollateralKind> lacking(const collateral::Bundle& bundle) {
+  using enum attestation::CollateralKind;
+  std::vector<attestation::CollateralKind> out;
+  for (const auto kind : {tcb_info, tcb_info_signature, tcb_info_chain, qe_identity, qe_identity_signature,
+                          qe_identity_chain, pck_crl, root_ca_crl}) {
+    const bool have = std::ranges::any_of(bundle.items, [&](const auto& item) { return item.kind == kind; });
+    const bool wrong =
+        std::ranges::any_of(bundle.problems, [&](const auto& p) { return p.kind == kind && !p.missing; });
+    if (!have && !wrong) out.push_back(kind);
+  }
+  return out;
+}
+
+/// Today's collateral of Intel says nothing about test roots and little about another time: then the network is asked
+/// only when a service is named.
+bool may_ask_network(const VerifyOptions& options) {
+  if (options.offline) return false;
+  return options.pcs.has_value() || (options.at.empty() && options.trust.empty());
+}
+
+base::Result<collateral::Bundle> fetch(Context& context, const VerifyOptions& options,
+                                       const attestation::DcapNeeds& needs) {
+  TRY(const auto http, net::HttpClient::make({.ca_file = options.pcs_ca}), "--pcs-ca");
+  collateral::PcsOptions service;
+  if (options.pcs) service.base_url = *options.pcs;
+  const collateral::PcsClient client(*http, service);
+  return client.fetch(needs, context.clock.steady() + kFetchTime);
+}
+
+std::shared_ptr<const attestation::Collateral> collect(Context& context, const VerifyOptions& options,
+                                                       const attestation::Evidence& evidence) {
+  collateral::Bundle local = read_local(options);
+  const auto missing = lacking(local);
+  if (missing.empty() || !may_ask_network(options)) return local.collateral();
+  const auto needs = attestation::dcap_needs(evidence.bytes);
+  if (!needs.ok()) return local.collateral();  // the verifier says what is wrong with the evidence
+  auto fetched = fetch(context, options, *needs);
+  if (!fetched.ok()) {
+    for (const auto kind : missing) local.set_problem(kind, fetched.error().text(), true);
+    return local.collateral();
+  }
+  fetched->merge(std::move(local));
+  return fetched->collateral();
 }
 
 base::Result<attestation::TrustAnchors> read_anchors(Context& context, const VerifyOptions& options) {
@@ -108,7 +161,7 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
   TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
-  const auto collateral = read_collateral(options);
+  const auto collateral = collect(context, options, evidence);
   const attestation::Verifier verifier(std::move(anchors));
   TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
   std::optional<base::ByteView> expected;
@@ -157,6 +210,13 @@ void add_verify(CLI::App& app, Context& context) {
   command->add_option("--policy", options->policy, "genuine, default or a policy file")
       ->type_name("NAME|FILE")
       ->capture_default_str();
+  command
+      ->add_option("--pcs", options->pcs,
+                   "Intel's service or a PCCS for collateral that is not given (default: Intel's, but with --at or "
+                   "--trust none)")
+      ->type_name("URL");
+  command->add_option("--pcs-ca", options->pcs_ca, "CA certificate of that service, when the system does not know it")
+      ->type_name("FILE");
   command->add_flag("--offline", options->offline,
                     "never ask the network; what is missing leaves the verdict undecided");
   command->add_flag("--brief", options->brief, "do not list passed and skipped checks (text)");

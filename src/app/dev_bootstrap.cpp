@@ -58,7 +58,8 @@ Status approve_everything(const OperatorSession& session, const std::string& dat
   TRY_OK(approve(session, app, governance::Action::app_create, app.text(), key, now));
   TRY(const auto policy, put_blob(session, attestation::Policy::standard().document()), "policy");
   TRY_OK(approve(session, app, governance::Action::policy_approve, policy, key, now));
-  TRY(const auto identity, put_blob(session, R"j({"name":"hello 1.0 (simulated)","claims":{"mrtd":[")j" + mrtd + R"("]}})"), "identity");
+  TRY(const auto identity,
+      put_blob(session, R"j({"name":"hello 1.0 (simulated)","claims":{"mrtd":[")j" + mrtd + R"("]}})"), "identity");
   TRY_OK(approve(session, app, governance::Action::identity_approve, identity, key, now));
   TRY(const auto configuration, put_blob(session, std::string{kConfiguration}), "configuration");
   TRY_OK(approve(session, app, governance::Action::configuration_approve, configuration, key, now));

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -335,7 +336,14 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
 }
 
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-RunningServer::~RunningServer() = default;
+RunningServer::~RunningServer() {
+  impl_->server.reset();
+  // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
+  constexpr std::chrono::seconds kFlush{60};
+  const auto flushed = impl_->store->write_and_wait([](state::WriteTxn&) { return base::done(); },
+                                                    std::chrono::steady_clock::now() + kFlush);
+  if (!flushed) base::log(base::LogLevel::error, "the store did not settle", {{"reason", flushed.error().what}});
+}
 
 Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& settings, Seams seams) {
   TRY_OK(configure_log(settings));

@@ -2,10 +2,10 @@
 
 namespace attestry::appraisal {
 
-base::Result<attestation::Verdict> Appraiser::verify(const attestation::Evidence& evidence, base::UtcTime now,
-                                                     base::Deadline deadline) const {
+base::Result<attestation::Verdict> Appraiser::verify(const attestation::Evidence& evidence, base::UtcTime at,
+                                                     base::UtcTime now, base::Deadline deadline) const {
   TRY(const auto collateral, source_.collateral_for(evidence, now, deadline), "collateral");
-  return verifier_.verify(evidence, *collateral, now);
+  return verifier_.verify(evidence, *collateral, at);
 }
 
 }  // namespace attestry::appraisal

@@ -17,7 +17,9 @@ class Appraiser {
   Appraiser(const attestation::Verifier& verifier, CollateralSource& source) : verifier_(verifier), source_(source) {}
   /// The verdict of the verifier, before any policy. An outage of the source is an error, never a refusal; evidence
   /// that is malformed is a verdict even when the source is away.
-  base::Result<attestation::Verdict> verify(const attestation::Evidence& evidence, base::UtcTime now,
+  /// `now` decides which collateral is current, `at` as of when it is judged: only somebody who asks a question about
+  /// another time gives two different ones, and such a question must not touch what the caches hold for now.
+  base::Result<attestation::Verdict> verify(const attestation::Evidence& evidence, base::UtcTime at, base::UtcTime now,
                                             base::Deadline deadline) const;
   const attestation::Verifier& verifier() const noexcept { return verifier_; }
 

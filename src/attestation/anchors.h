@@ -1,4 +1,5 @@
-// Trust anchors, pinned by public key. A test root is another type than a production root and makes verdicts `simulated`.
+// Trust anchors, pinned by public key. A test root is another type than a production root and makes verdicts
+// `simulated`.
 #pragma once
 #include <memory>
 #include <string>

@@ -1,5 +1,6 @@
-// The one catalogue of checks (checks.def): id, title, specification section, meaning of a failure, remedy, requirements.
-// Ids are public: they appear in verdicts, problem documents, log, metrics and docs, and are never reused or renamed.
+// The one catalogue of checks (checks.def): id, title, specification section, meaning of a failure, remedy,
+// requirements. Ids are public: they appear in verdicts, problem documents, log, metrics and docs, and are never reused
+// or renamed.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -16,10 +17,10 @@ enum class CheckId : std::uint16_t {
 
 struct CheckInfo {
   CheckId check;
-  std::string_view id;        ///< "dcap.tcb.fmspc"
+  std::string_view id;  ///< "dcap.tcb.fmspc"
   std::string_view title;
-  std::string_view spec;      ///< specification and section that the check implements
-  std::string_view meaning;   ///< what it means when it fails
+  std::string_view spec;     ///< specification and section that the check implements
+  std::string_view meaning;  ///< what it means when it fails
   std::string_view remedy;
   std::span<const CheckId> needs;  ///< skipped when one of these did not pass
 };

@@ -13,16 +13,16 @@
 namespace attestry::attestation {
 
 enum class CollateralKind : std::uint8_t {
-  tcb_info,              ///< Intel: exact signed text of the tcbInfo member
-  tcb_info_signature,    ///< Intel: 64 bytes r ‖ s
-  tcb_info_chain,        ///< PEM, TCB signing certificate and root
-  qe_identity,           ///< Intel: exact signed text of the enclaveIdentity member
+  tcb_info,            ///< Intel: exact signed text of the tcbInfo member
+  tcb_info_signature,  ///< Intel: 64 bytes r ‖ s
+  tcb_info_chain,      ///< PEM, TCB signing certificate and root
+  qe_identity,         ///< Intel: exact signed text of the enclaveIdentity member
   qe_identity_signature,
   qe_identity_chain,
-  pck_crl,               ///< DER
-  pck_crl_chain,         ///< PEM
-  root_ca_crl,           ///< DER
-  pck_chain,             ///< PEM, leaf first: only for quotes that carry no chain of their own
+  pck_crl,        ///< DER
+  pck_crl_chain,  ///< PEM
+  root_ca_crl,    ///< DER
+  pck_chain,      ///< PEM, leaf first: only for quotes that carry no chain of their own
 };
 /// "tcb_info", as in bundles and in the verdict.
 std::string_view to_text(CollateralKind kind) noexcept;
@@ -55,7 +55,8 @@ class Collateral {
   const std::vector<CollateralProblem>& problems() const noexcept { return problems_; }
   /// SHA-256 over kinds and digests of all items: the key of every cache.
   const base::Digest32& digest() const noexcept { return digest_; }
-  /// Set when the vendor was away and an older copy is used within its bound (ARCHITECTURE: collateral): its age past refresh.
+  /// Set when the vendor was away and an older copy is used within its bound (ARCHITECTURE: collateral): its age past
+  /// refresh.
   std::optional<std::int64_t> stale_seconds() const noexcept { return stale_seconds_; }
 
  private:
@@ -68,9 +69,9 @@ class Collateral {
 
 /// What a verifier needs for a piece of evidence, for a source to fetch: the parameters of Intel's PCS v4 API.
 struct DcapNeeds {
-  bool tdx = false;                 ///< /tdx/ or /sgx/ paths
+  bool tdx = false;  ///< /tdx/ or /sgx/ paths
   base::FixedBytes<6> fmspc{};
-  bool platform_ca = false;         ///< pckcrl?ca=platform or processor
+  bool platform_ca = false;  ///< pckcrl?ca=platform or processor
 };
 /// From the unverified PCK certificate of a quote; an error when the quote carries none.
 base::Result<DcapNeeds> dcap_needs(base::ByteView quote);

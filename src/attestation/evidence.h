@@ -8,7 +8,8 @@
 
 namespace attestry::attestation {
 
-/// The hardware that a verdict is about. A new platform adds a value here, and the compiler lists the switches to extend.
+/// The hardware that a verdict is about. A new platform adds a value here, and the compiler lists the switches to
+/// extend.
 enum class Platform : std::uint8_t { unknown, sgx, tdx };
 std::string_view to_text(Platform platform) noexcept;
 

@@ -4,7 +4,7 @@
 
 #include <iostream>
 
-#include "attestation/test_support.h"
+#include "attestation/testing/support.h"
 
 namespace attestry::attestation {
 namespace {

@@ -14,12 +14,12 @@ namespace attestry::attestation {
 struct VerifierLimits {
   std::size_t max_evidence_bytes = 1u << 20;
   /// Bounds of the caches of *verified signed things* (ARCHITECTURE 3.12); 0 turns a cache off.
-  std::size_t cached_platforms = 4096;   ///< PCK chain + QE report + its signature, by hash
-  std::size_t cached_collateral = 256;   ///< parsed and signature-checked collateral sets, by digest
+  std::size_t cached_platforms = 4096;  ///< PCK chain + QE report + its signature, by hash
+  std::size_t cached_collateral = 256;  ///< parsed and signature-checked collateral sets, by digest
 };
 
-/// Thread-safe. A hit and a miss give the same verdict byte for byte; times, revocation, TCB status and the QE binding are
-/// judged on every call.
+/// Thread-safe. A hit and a miss give the same verdict byte for byte; times, revocation, TCB status and the QE binding
+/// are judged on every call.
 class Verifier {
  public:
   explicit Verifier(TrustAnchors anchors, VerifierLimits limits = {});

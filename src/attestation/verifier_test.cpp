@@ -6,7 +6,7 @@
 
 #include <thread>
 
-#include "attestation/test_support.h"
+#include "attestation/testing/support.h"
 #include "crypto/ec.h"
 #include "crypto/hash.h"
 

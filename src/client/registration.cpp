@@ -39,10 +39,23 @@ Result<crypto::Secret> secret_of(const base::JsonValue& value, std::string_view 
   return crypto::Secret::absorb(*bytes);
 }
 
+/// Names become file names on the workload's side, so nothing but plain words may come in.
+base::Status check_name(std::string_view name, std::string_view what) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+  if (name.empty() || name.size() > 64 || name.front() == '.' ||
+      name.find_first_not_of(kPlain) != std::string_view::npos) {
+    return Error{Code::malformed, std::string{what}, "1 to 64 letters, digits, _ . - and no leading dot",
+                 std::string{name}};
+  }
+  return base::done();
+}
+
 Result<ReceivedKey> key_of(const base::JsonValue& value) {
   ReceivedKey key;
   TRY(key.purpose, text_member(value, "purpose"));
+  TRY_OK(check_name(key.purpose, "purpose of a key"));
   TRY(key.algorithm, text_member(value, "algorithm"));
+  TRY_OK(check_name(key.algorithm, "algorithm of a key"));
   TRY(key.path, text_member(value, "path"));
   TRY(const auto private_value, value.get("private"));
   TRY(key.private_key, secret_of(private_value, "private"));
@@ -92,6 +105,7 @@ Result<ReceivedRelease> ReceivedRelease::parse(base::ByteView json) {
   TRY(release.configuration, secret_of(configuration, "configuration"));
   TRY(const auto secrets, root.get("secrets"));
   for (auto item = secrets.first(); item; item = item->next()) {
+    TRY_OK(check_name(item->key(), "name of a secret"));
     TRY(auto value, secret_of(*item, "secret"));
     release.secrets.emplace_back(item->key(), std::move(value));
   }

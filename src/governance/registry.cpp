@@ -303,6 +303,11 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
           }
         }
         TRY_OK(apply_approval(state, approval));
+        // Each document was good by itself; together they must still be one policy, or every registration would fail.
+        if (state.policy &&
+            (approval.action == Action::policy_approve || approval.action == Action::identity_approve)) {
+          TRY([[maybe_unused]] const auto policy, effective_policy(state), "together with what is approved already");
+        }
         if (approval.action == Action::threshold_set && state.threshold > operators_now.size()) {
           return Error{Code::malformed, "the threshold is above the number of operators",
                        std::to_string(operators_now.size()), approval.subject,

@@ -69,7 +69,8 @@ Result<crypto::Secret> read_all(int fd, std::size_t limit, const std::string& na
 }
 
 /// Opens a file that must belong to its owner alone: a secret that others can read is no secret.
-Result<int> open_private(const std::string& path) {
+/// `allowed` are mode bits of others that are harmless here.
+Result<int> open_private(const std::string& path, ::mode_t allowed = 0) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return system_error(errno == ENOENT ? Code::not_found : Code::io, "cannot open " + path);
   struct stat info{};
@@ -77,7 +78,7 @@ Result<int> open_private(const std::string& path) {
     ::close(fd);
     return Error{Code::io, path + " is not a regular file"};
   }
-  if ((info.st_mode & 077) != 0) {
+  if ((info.st_mode & 077 & ~allowed) != 0) {
     ::close(fd);
     std::array<char, 8> octal{};
     std::to_chars(octal.data(), octal.data() + octal.size(), static_cast<unsigned>(info.st_mode & 0777), 8);
@@ -216,7 +217,9 @@ Result<Unlock> read_unlock(Unlock::Kind kind, std::string_view source) {
       }
       path = std::string{folder} + "/" + rest;
     }
-    TRY(fd, open_private(path));
+    // systemd gives credentials mode 0400 and lets the unit's user in by an access control list, whose mask shows as
+    // the group's read bit.
+    TRY(fd, open_private(path, scheme == "credential" ? S_IRGRP : 0));
   }
   const Fd owner{fd};
   TRY(crypto::Secret secret, read_all(fd, kMaxUnlockBytes, std::string{source}));

@@ -42,7 +42,7 @@ base::Bytes serial_from(base::ByteView digest) {
 }
 
 Result<Authority> authority(const governance::Grant& grant, const crypto::Secret& app_root, std::string_view audience) {
-  TRY(const auto derived, keys::derive_key(app_root, "app-ca", keys::Algorithm::p256, ""), "app CA key");
+  TRY(const auto derived, keys::derive_key(app_root, kAppCaLabel, keys::Algorithm::p256, ""), "app CA key");
   TRY(auto key, crypto::EcPrivateKey::from_scalar(crypto::Curve::p256, derived.private_key.reveal()), "app CA key");
   const auto spki = key.public_key().spki();
   const auto name = ca_name(grant, audience);

@@ -10,6 +10,9 @@
 
 namespace attestry::provision {
 
+/// Label of the app CA's derived key: never released, whatever a template asks for.
+inline constexpr std::string_view kAppCaLabel = "app-ca";
+
 struct InstanceCertificate {
   std::string chain_pem;  ///< instance certificate, then the app's CA certificate
   base::Bytes leaf_der;

@@ -173,6 +173,10 @@ class Collector {
     const auto second = first == std::string_view::npos ? first : rest.find(':', first + 1);
     if (second == std::string_view::npos)
       return Error{Code::malformed, "key reference", "key:LABEL:ALG:PATH", std::string{rest}};
+    // The CA's key in a configuration would let every instance issue certificates for every other.
+    if (rest.substr(0, first) == kAppCaLabel) {
+      return Error{Code::denied, "this label is the service's own", "another label than app-ca", std::string{rest}};
+    }
     TRY(const auto algorithm, keys::algorithm_from(rest.substr(first + 1, second - first - 1)));
     TRY(const auto derived, keys::derive_key(root_, rest.substr(0, first), algorithm, rest.substr(second + 1)));
     return base::hex(derived.private_key.reveal());
@@ -250,7 +254,7 @@ class Registration {
     if (!bound_to) return refuse(std::move(bound_to).error());
     auto app = deps_.registry.policy_of(request_.tenant, request_.app);
     if (!app) return refuse(std::move(app).error());
-    auto verdict = deps_.appraiser.verify(request_.evidence, now_, deadline_);
+    auto verdict = deps_.appraiser.verify(request_.evidence, now_, now_, deadline_);
     if (!verdict) return refuse(std::move(verdict).error());
     auto bound = attestation::bind(*verdict, std::move(*bound_to));
     if (!bound) return refuse(std::move(bound).error(), attestation::to_json(*verdict));
@@ -260,6 +264,9 @@ class Registration {
     if (!verified)
       return denied(std::move(fresh), app->state(), judged, std::move(verdict_json), std::move(verified).error());
     auto grant = governance::authorize(*verified, fresh, *app, deps_.registry.realm(), now_);
+    if (!grant && grant.error().code == Code::denied) {
+      return denied(std::move(fresh), app->state(), judged, std::move(verdict_json), std::move(grant).error());
+    }
     if (!grant) return refuse(std::move(grant).error(), std::move(verdict_json));
     return release(std::move(fresh), std::move(*grant), std::move(verdict_json));
   }

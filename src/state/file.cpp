@@ -77,7 +77,9 @@ class SystemFiles final : public Files {
   }
 
   base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) override {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    // A file or link that somebody else put there would keep its own owner and mode: never write through it.
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return io_error("replace", path);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0) return io_error("create", path);
     return std::unique_ptr<OutputFile>(std::make_unique<SystemOutputFile>(fd, path));
   }
