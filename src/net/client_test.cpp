@@ -83,7 +83,7 @@ std::unique_ptr<Server> serve_tls(const std::shared_ptr<TlsServerContext>& tls, 
 
 TEST(HttpClient, PostsAndGetsWithHeaders) {
   const auto server =
-      serve(router_with({echo(), route(Method::get, "/chain", "chain", [](Request request, Responder responder) {
+      serve(router_with({echo(), route(Method::get, "/chain", "chain", [](const Request& request, Responder responder) {
                            auto response = text_response(203, std::string{request.headers.get("x-in")});
                            response.headers.add("TCB-Info-Issuer-Chain", "-----BEGIN%20");
                            responder.send(std::move(response));
@@ -104,9 +104,10 @@ TEST(HttpClient, PostsAndGetsWithHeaders) {
 
 TEST(HttpClient, SendsOtherMethods) {
   std::vector<Route> routes;
+  routes.reserve(3);
   for (const auto& [method, id] :
        {std::pair{Method::put, "put"}, std::pair{Method::patch, "patch"}, std::pair{Method::delete_, "del"}}) {
-    routes.push_back(route(method, "/x", id, [](Request request, Responder responder) {
+    routes.push_back(route(method, "/x", id, [](const Request& request, Responder responder) {
       responder.send(text_response(200, std::string{to_text(request.method)} + request.body));
     }));
   }
@@ -132,7 +133,7 @@ TEST(HttpClient, AProblemIsAnAnswerAndNoError) {
 }
 
 TEST(HttpClient, StopsAtTheSizeCap) {
-  const auto server = serve(router_with({route(Method::get, "/big", "big", [](Request, Responder responder) {
+  const auto server = serve(router_with({route(Method::get, "/big", "big", [](const Request&, Responder responder) {
     responder.send(text_response(200, std::string(100'000, 'x')));
   })}));
   HttpRequest request{.url = server->url() + "/big", .deadline = patience(), .max_bytes = 99'999};
@@ -146,8 +147,9 @@ TEST(HttpClient, StopsAtTheSizeCap) {
 
 TEST(HttpClient, StopsAtTheDeadline) {
   std::promise<Responder> handed;
-  const auto server = serve(router_with({route(
-      Method::get, "/later", "later", [&](Request, Responder responder) { handed.set_value(std::move(responder)); })}));
+  const auto server =
+      serve(router_with({route(Method::get, "/later", "later",
+                               [&](const Request&, Responder responder) { handed.set_value(std::move(responder)); })}));
   const auto reply =
       client()->get(server->url() + "/later", std::chrono::steady_clock::now() + std::chrono::milliseconds{50});
   ASSERT_FALSE(reply.ok());
@@ -172,7 +174,7 @@ TEST(HttpClient, ARefusedConnectionIsUnavailable) {
 }
 
 TEST(HttpClient, FollowsNoRedirect) {
-  const auto server = serve(router_with({route(Method::get, "/from", "from", [](Request, Responder responder) {
+  const auto server = serve(router_with({route(Method::get, "/from", "from", [](const Request&, Responder responder) {
     Response response{302, {}, {}, {}};
     response.headers.add("Location", "/to");
     responder.send(std::move(response));
@@ -219,6 +221,7 @@ TEST(HttpClient, IsSharedByThreads) {
   const auto server = serve(router_with({echo()}));
   const auto http = client();
   std::vector<std::future<bool>> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.push_back(std::async(std::launch::async, [&, t] {
       for (int i = 0; i < 20; ++i) {

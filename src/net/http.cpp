@@ -219,7 +219,7 @@ base::Result<TraceContext> parse_traceparent(std::string_view value) {
   if (version == "ff" || all_zero(trace) || all_zero(parent)) return bad;
   if (value.size() > 55 && (version == "00" || value[55] != '-')) return bad;
   TraceContext context{std::string{trace}, std::string{parent}, 0};
-  std::from_chars(flags.data(), flags.data() + 2, context.flags, 16);
+  std::from_chars(flags.data(), flags.data() + flags.size(), context.flags, 16);
   return context;
 }
 

@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::route;
 
-void ok(Request, Responder responder) { responder.send(text_response(200, "ok")); }
+void ok(const Request&, Responder responder) { responder.send(text_response(200, "ok")); }
 
 /// Keeps what a dispatched request was answered.
 class Answer final : public ResponseSink {
@@ -119,7 +119,7 @@ TEST(Router, AnswersWithTheRightStatus) {
 }
 
 TEST(Router, AsksTheAuthenticatorBeforeTheHandler) {
-  auto guarded = route(Method::get, "/x", "x", [](Request request, Responder responder) {
+  auto guarded = route(Method::get, "/x", "x", [](const Request& request, Responder responder) {
     responder.send(text_response(200, request.principal));
   });
   guarded.auth = Auth::operator_;
@@ -137,7 +137,7 @@ TEST(Router, AsksTheAuthenticatorBeforeTheHandler) {
 
 TEST(Router, AnEscapingExceptionBecomes500) {
   const auto router = testing::router_with(
-      {route(Method::get, "/x", "x", [](Request, Responder) { throw std::runtime_error{"boom"}; })});
+      {route(Method::get, "/x", "x", [](const Request&, Responder) { throw std::runtime_error{"boom"}; })});
   const auto response = dispatch(*router, Method::get, "/x");
   EXPECT_EQ(response.status, 500);
   EXPECT_THAT(response.body, Not(HasSubstr("boom")));

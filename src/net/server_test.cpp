@@ -30,7 +30,7 @@ struct Gate {
   std::promise<void> entered;
   std::promise<void> open;
   Route at(std::string path) {
-    return route(Method::get, std::move(path), "gate", [this](Request, Responder responder) {
+    return route(Method::get, std::move(path), "gate", [this](const Request&, Responder responder) {
       entered.set_value();
       open.get_future().wait();
       responder.send(text_response(200, "through"));
@@ -56,7 +56,7 @@ TEST(Server, EchoesOverOneKeptConnection) {
 }
 
 TEST(Server, AnswersPipelinedRequestsInOrder) {
-  auto quick = route(Method::get, "/quick", "quick", [](Request request, Responder responder) {
+  auto quick = route(Method::get, "/quick", "quick", [](const Request& request, Responder responder) {
     responder.send(text_response(200, std::string{*request.query_value("n")}));
   });
   quick.query = {{"n", "", "{}", true}};
@@ -123,8 +123,9 @@ TEST(Server, RefusesWithTheRightStatusAndKeepsTheConnection) {
 }
 
 TEST(Server, HeadHasTheLengthAndNoBody) {
-  const auto server = serve(router_with({route(
-      Method::get, "/x", "x", [](Request, Responder responder) { responder.send(text_response(200, "12345")); })}));
+  const auto server = serve(router_with({route(Method::get, "/x", "x", [](const Request&, Responder responder) {
+    responder.send(text_response(200, "12345"));
+  })}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send("HEAD /x HTTP/1.1\r\nHost: t\r\n\r\n" + get("/x")));
   EXPECT_TRUE(client.read_reply(true).has("Content-Length: 5\r\n"));
@@ -275,7 +276,7 @@ TEST(Server, CutsOffAClientThatDoesNotRead) {
   options.listeners = {{"127.0.0.1:0", {Role::public_}}};
   options.limits = limits;
   auto server = Server::start(std::move(options),
-                              router_with({route(Method::get, "/big", "big", [](Request, Responder responder) {
+                              router_with({route(Method::get, "/big", "big", [](const Request&, Responder responder) {
                                 responder.send(text_response(200, std::string(64u << 20, 'x')));
                               })}));
   ASSERT_TRUE(server.ok());
@@ -322,7 +323,7 @@ TEST(Server, RefusesRequestsOverTheLimitAtOnce) {
   limits.max_in_flight = 1;
   Gate gate;
   auto live = route(Method::get, "/live", "live",
-                    [](Request, Responder responder) { responder.send(text_response(200, "alive")); });
+                    [](const Request&, Responder responder) { responder.send(text_response(200, "alive")); });
   live.immediate = true;
   const auto server = serve(router_with({gate.at("/gate"), echo(), live}), limits);
   RawClient first{server->port()};
@@ -375,7 +376,7 @@ TEST(Server, AnswersInPlaceOfAHandlerThatIsLate) {
 }
 
 TEST(Server, ADroppedResponderIs500) {
-  const auto server = serve(router_with({route(Method::get, "/drop", "drop", [](Request, Responder) {})}));
+  const auto server = serve(router_with({route(Method::get, "/drop", "drop", [](const Request&, Responder) {})}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send(get("/drop")));
   EXPECT_EQ(client.read_reply().status, 500);
@@ -383,8 +384,9 @@ TEST(Server, ADroppedResponderIs500) {
 
 TEST(Server, TheAnswerMayComeFromAnotherThreadLater) {
   std::promise<Responder> handed;
-  const auto server = serve(router_with({route(
-      Method::get, "/later", "later", [&](Request, Responder responder) { handed.set_value(std::move(responder)); })}));
+  const auto server =
+      serve(router_with({route(Method::get, "/later", "later",
+                               [&](const Request&, Responder responder) { handed.set_value(std::move(responder)); })}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send(get("/later")));
   std::thread committer{[&] { handed.get_future().get().send(text_response(200, "durable")); }};
@@ -394,8 +396,9 @@ TEST(Server, TheAnswerMayComeFromAnotherThreadLater) {
 
 TEST(Server, AnAnswerAfterTheServerIsGoneDoesNoHarm) {
   std::promise<Responder> handed;
-  auto server = serve(router_with({route(
-      Method::get, "/later", "later", [&](Request, Responder responder) { handed.set_value(std::move(responder)); })}));
+  auto server = serve(router_with({route(Method::get, "/later", "later", [&](const Request&, Responder responder) {
+    handed.set_value(std::move(responder));
+  })}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send(get("/later")));
   auto responder = handed.get_future().get();
@@ -426,8 +429,9 @@ TEST(Server, DrainWaitsForRequestsInFlight) {
 
 TEST(Server, StopWithoutPatienceDropsClients) {
   std::promise<Responder> handed;
-  const auto server = serve(router_with({route(
-      Method::get, "/later", "later", [&](Request, Responder responder) { handed.set_value(std::move(responder)); })}));
+  const auto server =
+      serve(router_with({route(Method::get, "/later", "later",
+                               [&](const Request&, Responder responder) { handed.set_value(std::move(responder)); })}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send(get("/later")));
   const auto responder = handed.get_future().get();
@@ -437,10 +441,11 @@ TEST(Server, StopWithoutPatienceDropsClients) {
 
 TEST(Server, CarriesTheTraceOn) {
   std::promise<TraceContext> seen;
-  const auto server = serve(router_with({route(Method::get, "/x", "x", [&](Request request, Responder responder) {
-    seen.set_value(request.trace);
-    responder.send(empty_response());
-  })}));
+  const auto server =
+      serve(router_with({route(Method::get, "/x", "x", [&](const Request& request, Responder responder) {
+        seen.set_value(request.trace);
+        responder.send(empty_response());
+      })}));
   RawClient client{server->port()};
   ASSERT_TRUE(client.send(
       "GET /x HTTP/1.1\r\nHost: t\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"));
@@ -454,7 +459,7 @@ TEST(Server, CarriesTheTraceOn) {
 }
 
 TEST(Server, AHandlerCannotSplitTheResponse) {
-  const auto server = serve(router_with({route(Method::get, "/x", "x", [](Request, Responder responder) {
+  const auto server = serve(router_with({route(Method::get, "/x", "x", [](const Request&, Responder responder) {
     auto response = text_response(200, "ok");
     response.headers.add("X-Good", "yes");
     response.headers.add("X-Bad", "a\r\nSet-Cookie: stolen=1");
@@ -474,7 +479,7 @@ TEST(Server, ListenersHaveRolesOfTheirOwn) {
   const auto folder = std::filesystem::temp_directory_path() / ("attestry-net-" + std::to_string(::getpid()));
   std::filesystem::create_directory(folder);
   const auto path = (folder / "admin.sock").string();
-  auto admin = route(Method::get, "/admin", "admin", [](Request request, Responder responder) {
+  auto admin = route(Method::get, "/admin", "admin", [](const Request& request, Responder responder) {
     responder.send(text_response(200, std::to_string(request.peer.uid.value_or(99'999))));
   });
   admin.role = Role::admin;
@@ -534,6 +539,7 @@ TEST(Server, ReportsEveryFinishedRequest) {
 TEST(Server, ManyClientsAtOnceGetTheirOwnAnswers) {
   const auto server = serve(router_with({echo()}));
   std::vector<std::future<int>> clients;
+  clients.reserve(8);
   for (int c = 0; c < 8; ++c) {
     clients.push_back(std::async(std::launch::async, [&, c] {
       RawClient client{server->port()};

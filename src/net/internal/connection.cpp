@@ -425,7 +425,10 @@ void Connection::after_write() {
   body_size_ = 0;
   if (!keep_ || core_->draining.load()) return linger();
   enter(State::idle, core_->limits.idle_deadline);
-  if (begin_ == end_) return read();
+  if (begin_ == end_) {
+    if (!reading_ && buffer_.size() > 2 * kFirstBuffer) std::string{}.swap(buffer_);  // idle connections stay small
+    return read();
+  }
   // Pipelined: through the queue and not by recursion, which a client could make as deep as it likes.
   asio::post(io_.context, [self = shared_from_this()] { self->resume(); });
 }
