@@ -8,6 +8,20 @@
 namespace attestry::attestation {
 namespace {
 
+/// What genuine evidence of a format has passed at the least: the signatures from the body up to the root, and a
+/// status. A verifier that records nothing, or only skips, can therefore never conclude that evidence is genuine.
+constexpr CheckId kDcapProof[] = {CheckId::dcap_quote_signature, CheckId::dcap_qe_binding,
+                                  CheckId::dcap_qe_signature,    CheckId::dcap_pck_root,
+                                  CheckId::dcap_pck_signatures,  CheckId::dcap_tcb_status};
+
+bool proved(const std::vector<CheckResult>& checks) {
+  return std::ranges::all_of(kDcapProof, [&](CheckId needed) {
+    return std::ranges::any_of(checks, [&](const CheckResult& result) {
+      return result.check == needed && result.status == CheckStatus::pass;
+    });
+  });
+}
+
 Genuineness conclude(const std::vector<CheckResult>& checks) {
   bool undecided = false;
   for (const CheckResult& result : checks) {
@@ -15,7 +29,7 @@ Genuineness conclude(const std::vector<CheckResult>& checks) {
     if (!result.undecided) return Genuineness::not_genuine;
     undecided = true;
   }
-  return undecided ? Genuineness::undecided : Genuineness::genuine;
+  return undecided || !proved(checks) ? Genuineness::undecided : Genuineness::genuine;
 }
 
 /// Returns whether a format's verifier may look at the bytes.
