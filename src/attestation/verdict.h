@@ -77,7 +77,7 @@ std::string_view to_text(CheckStatus) noexcept;
 std::string_view to_text(Outcome) noexcept;
 std::string_view to_text(Genuineness) noexcept;
 
-/// The JSON of the command line and of /v1/verify: FORMATS 8 plus the fields that docs/reference/verdict.md lists.
+/// The JSON of the command line and of /v1/verify: FORMATS 8 plus the fields that docs/formats/verdict.md lists.
 std::string to_json(const Verdict& verdict, bool pretty = false);
 /// For people: verdict first, failed checks before passed ones. `colour`: ANSI colours.
 std::string to_text_report(const Verdict& verdict, bool colour, bool all_checks = true);

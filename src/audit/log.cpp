@@ -70,7 +70,8 @@ struct Log::Impl {
   base::Result<std::optional<Checkpoint>> read_outside() ATTESTRY_REQUIRES(mutex) {
     TRY(const auto bytes, options.files->read(options.checkpoint_path, kMaxCheckpoint), "checkpoint outside the store");
     if (!bytes) return std::optional<Checkpoint>{};
-    if (base::as_text(*bytes) == published)
+    // An empty file is no checkpoint, also before this process has published its first.
+    if (!published.empty() && base::as_text(*bytes) == published)
       return std::optional<Checkpoint>(Checkpoint{options.origin, published_head});
     LogTrust trust{options.origin, options.former_keys};
     trust.log_keys.push_back(identity);

@@ -317,6 +317,13 @@ TEST_F(LogTest, ACheckpointThatIsNotOursStopsTheLog) {
   EXPECT_EQ(try_open(options()).error().code, Code::unavailable);
 }
 
+// Whoever can cut the file to nothing could otherwise bring a restored backup in.
+TEST_F(LogTest, AnEmptiedCheckpointIsNoCheckpoint) {
+  append_until(4);
+  write_outside("");
+  EXPECT_EQ(try_open(options()).error().code, Code::unavailable);
+}
+
 TEST_F(LogTest, TheKeyCanChangeWhenTheFormerOneIsNamed) {
   append_until(4);
   EXPECT_FALSE(try_open(options(), key_named("new")).ok());

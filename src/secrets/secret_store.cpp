@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::size_t kMaxValue = 64 * 1024;
-constexpr std::size_t kMaxSecrets = 4096;
+// All of them, opened, fit into one reply of 8 MiB (appraisal/challenge.h) beside a configuration of 1 MiB.
+constexpr std::size_t kMaxSecrets = 64;
 constexpr std::size_t kKeyBytes = 32;
 
 bool is_name(std::string_view name) {
@@ -77,6 +78,20 @@ Result<std::vector<Record>> read_all(const state::ReadView& view, const base::Te
   return found;
 }
 
+/// A listing stops at kMaxSecrets, so a secret beyond would be stored and never released.
+Status check_room(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app,
+                  std::string_view name) {
+  TRY(const auto present, view.get(record_of(tenant, app, name)));
+  if (present) return base::done();
+  std::size_t count = 0;
+  TRY_OK(view.scan(prefix_of(tenant, app), {}, kMaxSecrets, [&](base::ByteView, base::ByteView) {
+    ++count;
+    return true;
+  }));
+  if (count < kMaxSecrets) return base::done();
+  return Error{Code::too_large, "the app has too many secrets", "at most 64", std::to_string(count)};
+}
+
 }  // namespace
 
 SecretStore::SecretStore(state::Store& store, crypto::Secret sealing, crypto::Random& random)
@@ -110,6 +125,7 @@ Result<SecretInfo> SecretStore::put(const base::Tenant& tenant, const base::AppR
           TRY(stored, wrapper.seal(key_record, fresh.reveal()));
           TRY_OK(txn.put(key_record, *stored));
         }
+        TRY_OK(check_room(txn, tenant, app, name));
         TRY(const auto values, tenant_values(sealing_, random_, tenant, *stored));
         TRY(const auto sealed, values.seal(binding_of(tenant, app, name), value.reveal()));
         info.id = crypto::sha256(sealed);

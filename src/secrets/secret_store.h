@@ -29,7 +29,7 @@ class SecretStore {
  public:
   /// `sealing` wraps one random key per tenant, made on first use.
   SecretStore(state::Store& store, crypto::Secret sealing, crypto::Random& random);
-  /// At most 64 KiB.
+  /// At most 64 KiB, and 64 secrets per app. Replacing a value gives it a new id, which needs a new approval.
   base::Result<SecretInfo> put(const base::Tenant& tenant, const base::AppRef& app, std::string_view name,
                                const crypto::Secret& value, base::UtcTime now, base::Deadline deadline);
   base::Result<std::vector<SecretInfo>> list(const base::Tenant& tenant, const base::AppRef& app) const;

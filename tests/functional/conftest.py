@@ -14,8 +14,8 @@ def servers(tmp_path):
     started = []
 
     class Starter:
-        def dev(self, data=None, *arguments):
-            started.append(start_dev(data or tmp_path / f"dev{len(started)}", *arguments))
+        def dev(self, data=None, *arguments, env=None):
+            started.append(start_dev(data or tmp_path / f"dev{len(started)}", *arguments, env=env))
             return started[-1]
 
         def serve(self, data=None, **settings):

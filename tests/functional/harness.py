@@ -199,9 +199,9 @@ class Server(Program):
                 return found
 
 
-def start_dev(data, *arguments):
+def start_dev(data, *arguments, env=None):
     """attestry dev on free ports, ready to answer."""
-    server = Server(["dev", "--data", data, "--any-port", *arguments], data)
+    server = Server(["dev", "--data", data, "--any-port", *arguments], data, env)
     found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
     server.public, server.admin, server.metrics = found.groups()
     server.log_key = server.wait_for(r"^  log +(\S+)")[1]

@@ -2,7 +2,7 @@
 every receipt still fits the log, and no nonce can be used for a second release.
 
 Where the program of tests/crash is built (the same server on a disk that forgets unsynced writes when it is killed),
-it is killed too. That leaving out a sync is noticed is proved beside it, in tests/crash/server_kill_test.cpp."""
+it is killed too, and must fail here when one of its syncs is left out."""
 
 import concurrent.futures
 import contextlib
@@ -16,7 +16,7 @@ import harness
 import pytest
 from operators import Operator
 from transparency import Receipt, verify_log
-from workload import Workload, forge, measurement, new_nonce
+from workload import Workload, forge, measurement
 
 APP = "name:crash"
 CLIENTS = 4
@@ -26,7 +26,7 @@ PROGRAMS = [harness.ATTESTRY, *([str(CRASHTEST)] if CRASHTEST.exists() else [])]
 
 
 class Load:
-    """Clients that register as fast as they can and remember every reply."""
+    """Clients that register as fast as they can, with evidence made before, and remember every reply."""
 
     def __init__(self, server, kill_after):
         self.server, self.kill_after = server, kill_after
@@ -34,24 +34,24 @@ class Load:
         self.acknowledged = []  # (workload, body, reply)
         self.sent = []  # (workload, body): maybe done, maybe not
 
-    def client(self, seed):
-        """One registration after the other until the server is gone."""
+    def prepare(self, seed):
+        workload = Workload(self.server, APP)
+        return workload, workload.body(evidence=forge(seed, workload.binding))
+
+    def register(self, workload, body):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            while True:
-                workload = Workload(self.server, APP, nonce=new_nonce(self.server))
-                body = workload.body(evidence=forge(seed, workload.binding))
-                with self.lock:
-                    self.sent.append((workload, body))
-                reply = workload.send(body)
-                assert reply.status == 201, reply
-                with self.lock:
-                    self.acknowledged.append((workload, body, reply))
-                    if len(self.acknowledged) == self.kill_after:
-                        self.server.process.kill()
+            self.sent.append((workload, body))
+            reply = workload.send(body)
+            assert reply.status == 201, reply
+            with self.lock:
+                self.acknowledged.append((workload, body, reply))
+                if len(self.acknowledged) == self.kill_after:
+                    self.server.process.kill()
 
     def run(self, seed):
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-            for done in [pool.submit(self.client, seed) for _ in range(CLIENTS)]:
+            ready = list(pool.map(lambda _: self.prepare(seed), range(self.kill_after + CLIENTS)))
+            for done in [pool.submit(self.register, *one) for one in ready]:
                 done.result()
         assert self.server.end() < 0
 
@@ -60,12 +60,9 @@ def releases(leaves):
     return [leaf for leaf in leaves if leaf["type"] == "release"]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: pathlib.Path(program).name)
-def test_crash_kill_loses_nothing_and_repeats_nothing(servers, tmp_path, monkeypatch, program):
-    monkeypatch.setattr(harness, "ATTESTRY", program)
+def kill_again_and_again(servers, data, env=None):
     moments = random.Random(7)
-    data = tmp_path / "data"
-    server = servers.dev(data)
+    server = servers.dev(data, env=env)
     log_key, seed = server.log_key, server.seed
     Operator(server).make_app(APP, measurement(seed))
     acknowledged, sent = [], []
@@ -75,7 +72,8 @@ def test_crash_kill_loses_nothing_and_repeats_nothing(servers, tmp_path, monkeyp
         acknowledged += load.acknowledged
         sent += load.sent
 
-        server = servers.dev(data)  # dev registers once itself, so it also proves that the server still releases
+        # dev registers once itself, so a start also proves that the server still releases.
+        server = servers.dev(data, env=env)
         leaves = verify_log(server)
         bindings = [leaf["binding"] for leaf in releases(leaves)]
         assert len(bindings) == len(set(bindings)), "a nonce released twice"
@@ -96,3 +94,18 @@ def test_crash_kill_loses_nothing_and_repeats_nothing(servers, tmp_path, monkeyp
     assert len(bindings) == len(set(bindings))
     assert set(bindings) >= {workload.binding.hex() for workload, _ in sent}
     assert len(sent) >= ROUNDS
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: pathlib.Path(program).name)
+def test_crash_kill_loses_nothing_and_repeats_nothing(servers, tmp_path, monkeypatch, program):
+    monkeypatch.setattr(harness, "ATTESTRY", program)
+    kill_again_and_again(servers, tmp_path / "data")
+
+
+if CRASHTEST.exists():
+
+    @pytest.mark.parametrize("sync", ["database", "file", "folder"])
+    def test_crash_kill_notices_that_a_sync_is_missing(servers, tmp_path, monkeypatch, sync):
+        monkeypatch.setattr(harness, "ATTESTRY", str(CRASHTEST))
+        with pytest.raises(AssertionError):
+            kill_again_and_again(servers, tmp_path / "data", {"ATTESTRY_CRASH_OMIT": sync})

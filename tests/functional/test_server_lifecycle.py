@@ -204,10 +204,27 @@ def test_lifecycle_lost_checkpoint_is_refused_until_an_operator_says_so_once(ser
 
 def test_lifecycle_altered_checkpoint_is_refused(stopped):
     checkpoint = stopped / "checkpoint"
-    lines = checkpoint.read_text().split("\n")
-    lines[1] = str(int(lines[1]) + 5)
-    checkpoint.write_text("\n".join(lines))
-    refuses_to_start(stopped)
+    good = checkpoint.read_text()
+    lines = good.split("\n")
+    larger = "\n".join([lines[0], str(int(lines[1]) + 5), *lines[2:]])
+    unsigned = "\n".join(lines[:4]) + "\n"
+    for text in (larger, unsigned, "", "\n", good[: len(good) // 2]):
+        checkpoint.write_text(text)
+        refuses_to_start(stopped)
+
+
+def test_lifecycle_emptied_checkpoint_does_not_let_a_restored_backup_in(servers, tmp_path):
+    data = tmp_path / "data"
+    assert servers.serve(data).terminate() == 0
+    backup(data, tmp_path / "backup")
+    server = servers.serve(data)
+    Operator(server)
+    assert server.terminate() == 0
+    for name in ("store.db", "store.db-wal", "store.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    shutil.copy2(tmp_path / "backup" / "store.db", data / "store.db")
+    (data / "checkpoint").write_bytes(b"")
+    refuses_to_start(data)
 
 
 def test_lifecycle_missing_root_file_beside_a_store_is_refused(stopped):
