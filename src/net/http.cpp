@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "base/encoding.h"
 
@@ -218,9 +217,9 @@ base::Result<TraceContext> parse_traceparent(std::string_view value) {
   if (!is_lower_hex(version) || !is_lower_hex(trace) || !is_lower_hex(parent) || !is_lower_hex(flags)) return bad;
   if (version == "ff" || all_zero(trace) || all_zero(parent)) return bad;
   if (value.size() > 55 && (version == "00" || value[55] != '-')) return bad;
-  TraceContext context{std::string{trace}, std::string{parent}, 0};
-  std::from_chars(flags.data(), flags.data() + flags.size(), context.flags, 16);
-  return context;
+  base::FixedBytes<1> bits{};
+  TRY_OK(base::hex_decode_into(flags, bits));
+  return TraceContext{std::string{trace}, std::string{parent}, bits[0]};
 }
 
 TraceContext new_trace(crypto::Random& random) {
