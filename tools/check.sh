@@ -62,7 +62,7 @@ base() {
   local left
   left=$(git merge-base HEAD origin/main 2>/dev/null || true)
   if [ -n "$left" ] && [ "$left" != "$(git rev-parse HEAD)" ]; then echo "$left"; else
-    git rev-parse -q --verify HEAD~1 || git hash-object -t tree /dev/null
+    git rev-parse -q --verify HEAD~1 || git rev-parse HEAD # a shallow clone has nothing to compare with
   fi
 }
 # Source files to look at: for a changed header, the source file of the same name stands for it.

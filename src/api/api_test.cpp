@@ -13,7 +13,6 @@ namespace {
 
 using base::Code;
 using governance::testing::House;
-using governance::testing::kOrigin;
 using ::testing::HasSubstr;
 
 /// Keeps the answer of one request.

@@ -158,6 +158,7 @@ TEST_F(LogTest, GoesOnAfterReopening) {
 TEST_F(LogTest, ManyAppendersShareBatchesAndEachGetsItsOwnLeaf) {
   constexpr std::uint64_t kEach = 25, kThreads = 8;
   std::vector<std::jthread> threads;
+  threads.reserve(kThreads);
   for (std::uint64_t t = 0; t < kThreads; ++t) {
     threads.emplace_back([this, t] {
       for (std::uint64_t i = 0; i < kEach; ++i) {

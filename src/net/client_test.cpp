@@ -158,6 +158,7 @@ TEST(HttpClient, StopsAtTheDeadline) {
   const auto late = client()->get(server->url() + "/later", std::chrono::steady_clock::now());
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().code, base::Code::deadline_exceeded);
+  handed.get_future().get().send(text_response(200, "late"));  // while there is a server to take it
 }
 
 TEST(HttpClient, ARefusedConnectionIsUnavailable) {

@@ -141,6 +141,7 @@ Result<std::vector<SecretInfo>> SecretStore::list(const base::Tenant& tenant, co
   TRY(const auto view, store_.read());
   TRY(auto records, read_all(*view, tenant, app));
   std::vector<SecretInfo> infos;
+  infos.reserve(records.size());
   for (auto& record : records) infos.push_back(std::move(record.info));
   return infos;
 }
