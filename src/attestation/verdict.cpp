@@ -71,6 +71,34 @@ namespace {
 constexpr std::uint8_t state_of(CheckStatus status) { return static_cast<std::uint8_t>(1 + static_cast<int>(status)); }
 constexpr std::size_t index_of(CheckId check) { return static_cast<std::size_t>(check); }
 
+constexpr std::size_t kWordBits = 64;
+constexpr std::size_t word_of(CheckId check) { return index_of(check) / kWordBits; }
+constexpr std::uint64_t bit_of(CheckId check) { return std::uint64_t{1} << (index_of(check) % kWordBits); }
+
+using CheckMask = std::array<std::uint64_t, 2>;
+constexpr std::size_t kChecks = 0
+#define ATTESTRY_CHECK(...) +1
+#include "attestation/checks.def"
+#undef ATTESTRY_CHECK
+    ;
+static_assert(kChecks <= 2 * kWordBits, "CheckMask needs another word");
+
+/// The needs of every check as a mask. A verdict asks twice per check, and its time is counted in microseconds.
+const std::array<CheckMask, kChecks>& need_masks() {
+  static const std::array<CheckMask, kChecks> masks = [] {
+    std::array<CheckMask, kChecks> out{};
+    for (const CheckInfo& check : catalogue()) {
+      for (const CheckId need : check.needs) out[index_of(check.check)][word_of(need)] |= bit_of(need);
+    }
+    return out;
+  }();
+  return masks;
+}
+
+bool covers(const CheckMask& have, const CheckMask& wanted) {
+  return (wanted[0] & ~have[0]) == 0 && (wanted[1] & ~have[1]) == 0;
+}
+
 }  // namespace
 
 CheckRecorder::CheckRecorder() : state_(catalogue().size(), 0) { results_.reserve(catalogue().size()); }
@@ -80,6 +108,7 @@ bool CheckRecorder::passed(CheckId check) const noexcept {
 }
 
 std::optional<CheckId> CheckRecorder::unmet_need(CheckId check) const noexcept {
+  if (covers(passed_, need_masks()[index_of(check)])) return std::nullopt;
   for (const CheckId need : info(check).needs) {
     if (!passed(need)) return need;
   }
@@ -98,6 +127,7 @@ void CheckRecorder::record(CheckResult result) {
   std::uint8_t& state = state_[index_of(result.check)];
   if (state == 0) {
     state = state_of(result.status);
+    if (result.status == CheckStatus::pass) passed_[word_of(result.check)] |= bit_of(result.check);
     results_.push_back(std::move(result));
     return;
   }
@@ -107,6 +137,7 @@ void CheckRecorder::record(CheckResult result) {
                      (earlier->status != CheckStatus::fail || (earlier->undecided && !result.undecided));
   if (!worse) return;
   state = state_of(CheckStatus::fail);
+  passed_[word_of(result.check)] &= ~bit_of(result.check);
   *earlier = std::move(result);
 }
 
@@ -118,7 +149,8 @@ void CheckRecorder::pass(CheckId check, std::string actual) {
   std::uint8_t& state = state_[index_of(check)];
   if (state != 0) return;  // an earlier result stands: a pass is never worse
   state = state_of(CheckStatus::pass);
-  CheckResult& result = results_.emplace_back(CheckResult{.check = check, .status = CheckStatus::pass});
+  passed_[word_of(check)] |= bit_of(check);
+  CheckResult& result = results_.emplace_back(check, CheckStatus::pass);
   if (!actual.empty()) result.actual = std::move(actual);
 }
 
@@ -145,6 +177,7 @@ std::vector<CheckResult> CheckRecorder::take() {
     std::ranges::sort(results_, {}, &CheckResult::check);
   }
   std::ranges::fill(state_, std::uint8_t{0});
+  passed_.fill(0);
   return std::move(results_);
 }
 

@@ -1,5 +1,6 @@
 // A verdict: every check with its result, one root cause, the claims, the TCB, the collateral used (FORMATS 8).
 #pragma once
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -103,7 +104,8 @@ class CheckRecorder {
   void record(CheckResult result);
 
   std::vector<CheckResult> results_;
-  std::vector<std::uint8_t> state_;  ///< by CheckId: 0 none, else 1 + CheckStatus
+  std::vector<std::uint8_t> state_;        ///< by CheckId: 0 none, else 1 + CheckStatus
+  std::array<std::uint64_t, 2> passed_{};  ///< by CheckId, a bit each: the needs of a check are a mask over it
 };
 
 }  // namespace attestry::attestation

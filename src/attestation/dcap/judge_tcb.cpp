@@ -46,8 +46,12 @@ void Judge::tdx_module() {
   // Intel's library wants them zero and equal, whatever the mask says.
   const base::ByteView attributes = quote_->td.seam_attributes();
   const bool zero = std::ranges::all_of(attributes, [](std::uint8_t b) { return b == 0; });
-  require(CheckId::tdx_module_attributes, zero && base::equal(attributes, module->attributes), "all zero",
-          zero ? "TCB info: " + base::hex(module->attributes) : base::hex(attributes));
+  if (zero && base::equal(attributes, module->attributes)) {
+    recorder_.pass(CheckId::tdx_module_attributes);
+  } else {
+    recorder_.fail(CheckId::tdx_module_attributes, "all zero",
+                   zero ? "TCB info: " + base::hex(module->attributes) : base::hex(attributes));
+  }
   if (identity == nullptr) return;
   const std::uint8_t minor = module_minor(svn);
   require(CheckId::tdx_module_level, find_isv_level(identity->levels, minor) != nullptr,
