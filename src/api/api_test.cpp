@@ -46,7 +46,8 @@ class ApiTest : public ::testing::Test {
   }
   std::string code_of(const net::Response& response) const {
     const auto doc = base::JsonDocument::parse(response.body);
-    return doc ? (*doc)->root().get("code")->string("code").value() : response.body;
+    const auto code = doc ? (*doc)->root().find("code") : std::nullopt;
+    return code ? code->string("code").value() : response.body;
   }
 
   House house;

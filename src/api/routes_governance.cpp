@@ -161,9 +161,11 @@ Result<net::Response> put_secret(const Deps& deps, net::Request& request) {
   TRY(const auto app, app_of(request));
   TRY(const auto doc, net::json_body(request));
   TRY_OK(doc->root().only({"value"}), "request body");
-  TRY(const auto text, text_member(doc->root(), "value"));
-  TRY(auto bytes, base::base64url_decode(text), "value");
-  const auto value = crypto::Secret::absorb(bytes);
+  TRY(auto text, text_member(doc->root(), "value"));
+  auto bytes = base::base64url_decode(text);
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (!bytes) return std::move(bytes).error().at("value");
+  const auto value = crypto::Secret::absorb(*bytes);
   TRY(const auto info,
       deps.secrets.put(tenant, app, request.parameter("name"), value, deps.store.now(), request.deadline));
   return no_store(net::json_response(201, JsonOut{secret_json(info)}));

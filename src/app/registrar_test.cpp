@@ -340,6 +340,11 @@ TEST_F(RegistrarTest, NobodyStartsOnHalfAConfiguration) {
   refused(go(asked), Code::configuration, "unknown reference");
   house.approve(kWeb, Action::configuration_approve, house.blob("x=${key:a:rsa:}"));
   refused(go(asked), Code::configuration, "unknown key algorithm");
+  const auto bytes = secrets.put(base::Tenant::standard(), kWeb, "bytes",
+                                 crypto::Secret::copy_of(base::Bytes{0xff, 0x00}), kTime, patient());
+  house.approve(kWeb, Action::secret_approve, base::hex(bytes->id));
+  house.approve(kWeb, Action::configuration_approve, house.blob("x=${secret:bytes}"));
+  refused(go(asked), Code::configuration, "the secret is no text");
   EXPECT_EQ(leaves("release"), 0u);
 }
 

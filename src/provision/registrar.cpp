@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/utf8.h"
 #include "crypto/hash.h"
 #include "crypto/hpke.h"
 #include "crypto/x509.h"
@@ -159,7 +160,11 @@ class Collector {
 
   Result<std::string> secret(const Release& release, std::string_view name) const {
     for (const auto& [have, value] : release.secrets) {
-      if (have == name) return std::string{base::as_text(value.reveal())};
+      if (have != name) continue;
+      const auto text = base::as_text(value.reveal());
+      if (base::is_utf8(text)) return std::string{text};
+      return Error{Code::configuration, "the secret is no text", "UTF-8", std::string{name},
+                   "Let the workload read it from `secrets` of its release."};
     }
     return Error{Code::denied,
                  "the app has no approved secret of that name",
