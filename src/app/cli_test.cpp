@@ -176,6 +176,25 @@ TEST(VerifyCommand, WrongUseIsAnErrorBeforeAnyVerdict) {
   }
 }
 
+TEST(VerifyCommand, WithoutCollateralTheAnswerIsUndecidedAndAServiceThatIsAwayIsNamed) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "attestry_cli_forged";
+  std::filesystem::remove_all(folder);
+  ASSERT_EQ(run_with({"forge", "--out", folder.string()}).code, kExitOk);
+  const std::string quote = (folder / "quote.bin").string();
+  const std::string root = (folder / "root.pem").string();
+  EXPECT_EQ(run_with({"verify", folder.string(), "--trust", root}).code, kExitOk);
+  EXPECT_EQ(run_with({"verify", quote, "--trust", root}).code, kExitUndecided);
+  EXPECT_EQ(run_with({"verify", quote, "--trust", root, "--collateral", "/nowhere"}).code, kExitUndecided);
+  const Ran away = run_with({"verify", quote, "--trust", root, "--pcs", "http://127.0.0.1:1", "--format", "json"});
+  EXPECT_EQ(away.code, kExitUndecided);
+  EXPECT_EQ(member(away.out, "evidence"), "\"undecided\"");
+  EXPECT_THAT(away.out, HasSubstr("http://127.0.0.1:1"));
+  const Ran offline = run_with({"verify", quote, "--trust", root, "--pcs", "http://127.0.0.1:1", "--offline"});
+  EXPECT_EQ(offline.code, kExitUndecided);
+  EXPECT_THAT(offline.out, Not(HasSubstr("127.0.0.1")));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(VerifyCommand, ColoursOnlyATerminal) { EXPECT_THAT(run_with({"verify", "-"}).out, Not(HasSubstr("\x1b"))); }
 
 TEST(Nearest, FindsASlipAndNothingElse) {
