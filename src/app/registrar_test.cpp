@@ -295,6 +295,13 @@ TEST_F(RegistrarTest, TheSameRequestTwiceAtOnceIsOneRelease) {
   ASSERT_TRUE(second.has_value()) << second.error().error.text();
   EXPECT_EQ(one->sealed, second->sealed);
   EXPECT_EQ(leaves("release"), 1u);
+  // The stored answer is given again whatever happened since: nothing is judged anew.
+  roots.before = nullptr;
+  source.away = true;
+  house.approve(kWeb, Action::revoke, identity);
+  const auto later = go(asked);
+  ASSERT_TRUE(later.has_value()) << later.error().error.text();
+  EXPECT_EQ(later->sealed, one->sealed);
 }
 
 TEST_F(RegistrarTest, TheSameNonceWithAnotherBodyIsReplayed) {
