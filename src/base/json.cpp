@@ -141,6 +141,12 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+/// Overwrites in a way that the compiler keeps although nobody reads the text again (crypto::wipe is a room above).
+void overwrite(std::string& text) {
+  std::memset(text.data(), 0, text.size());
+  asm volatile("" : : "r"(text.data()) : "memory");
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
@@ -501,13 +507,19 @@ Result<std::shared_ptr<const JsonDocument>> JsonDocument::parse(std::string text
   constexpr std::size_t kOffsets = std::numeric_limits<std::uint32_t>::max() - 1;
   const std::size_t max_bytes = std::min(limits.max_bytes, kOffsets);
   if (text.size() > max_bytes) {
+    if (limits.wipe) overwrite(text);
     return Error{Code::too_large, "json: document too large", "at most " + std::to_string(max_bytes) + " bytes",
                  std::to_string(text.size()) + " bytes"};
   }
   const std::shared_ptr<JsonDocument> document{new JsonDocument};
+  document->wipe_ = limits.wipe;
   document->text_ = std::move(text);
   TRY_OK(JsonParser(*document, limits).run());
   return document;
+}
+
+JsonDocument::~JsonDocument() {
+  if (wipe_) overwrite(text_);
 }
 
 std::string_view JsonValue::source() const noexcept {

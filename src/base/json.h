@@ -18,6 +18,7 @@ struct JsonLimits {
   std::size_t max_bytes = 1u << 20;
   std::size_t max_depth = 32;
   std::size_t max_nodes = 200'000;
+  bool wipe = false;  ///< the text holds secrets: it is overwritten when the document ends, or when it is refused
 };
 
 enum class JsonKind : std::uint8_t { null, boolean, number, string, array, object };
@@ -73,6 +74,9 @@ class JsonValue {
 class JsonDocument {
  public:
   static Result<std::shared_ptr<const JsonDocument>> parse(std::string text, const JsonLimits& limits = {});
+  JsonDocument(const JsonDocument&) = delete;
+  JsonDocument& operator=(const JsonDocument&) = delete;
+  ~JsonDocument();
   JsonValue root() const noexcept { return {this, 0}; }
   const std::string& text() const noexcept { return text_; }
 
@@ -90,6 +94,7 @@ class JsonDocument {
   };
   JsonDocument() = default;
   std::string text_;
+  bool wipe_ = false;
   std::vector<Node> nodes_;
 };
 

@@ -119,6 +119,8 @@ Status apply_approval(AppState& state, const Approval& approval) {
     }
     case Action::secret_approve: {
       TRY(const auto digest, digest_subject(approval));
+      // In the order of their last approval: of several values of one name that decides which is released.
+      std::erase(state.secrets, digest);
       return add_once(state.secrets, digest);
     }
     case Action::threshold_set: {

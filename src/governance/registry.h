@@ -32,7 +32,7 @@ struct AppState {
   std::optional<base::Digest32> policy;         ///< blob
   std::vector<base::Digest32> identities;       ///< blobs, approved and not revoked
   std::optional<base::Digest32> configuration;  ///< blob
-  std::vector<base::Digest32> secrets;          ///< content ids, approved and not revoked
+  std::vector<base::Digest32> secrets;          ///< content ids, approved and not revoked; last approved last
 };
 
 /// The state of an app and the one policy that its approvals add up to, read together. Only the registry makes one, so

@@ -1,7 +1,10 @@
 #include "secrets/secret_store.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
+#include "base/encoding.h"
 #include "crypto/hash.h"
 #include "state/keys.h"
 #include "state/sealed.h"
@@ -17,10 +20,16 @@ using state::Space;
 
 namespace {
 
-constexpr std::uint8_t kRecordVersion = 1;
-constexpr std::size_t kMaxValue = 64 * 1024;
-// All of them, opened, fit into one reply of 8 MiB (appraisal/challenge.h) beside a configuration of 1 MiB.
-constexpr std::size_t kMaxSecrets = 64;
+constexpr std::uint8_t kRecordVersion = 2;
+constexpr std::size_t kSealedExtra = 1024;  // what sealing adds, with room
+
+constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
+constexpr std::size_t kMaxReply = 8u << 20;          // appraisal/challenge.h
+constexpr std::size_t kMaxConfiguration = 1u << 20;  // provision/template.cpp
+constexpr std::size_t kRestOfRelease = 64 * 1024;    // names, keys, certificates
+static_assert(kMaxValues * base64_size(kMaxValueBytes) + base64_size(kMaxConfiguration) + kRestOfRelease <= kMaxReply,
+              "all values of an app fit into one sealed reply, whichever of them are approved");
+
 constexpr std::size_t kKeyBytes = 32;
 
 bool is_name(std::string_view name) {
@@ -32,12 +41,13 @@ Key tenant_key_record(const base::Tenant& tenant) { return Key(Space::keys, tena
 Key prefix_of(const base::Tenant& tenant, const base::AppRef& app) {
   return Key(Space::secrets, tenant).lp(app.bytes());
 }
-Key record_of(const base::Tenant& tenant, const base::AppRef& app, std::string_view name) {
-  return prefix_of(tenant, app).lp(name);
+Key record_of(const base::Tenant& tenant, const base::AppRef& app, const base::Digest32& id) {
+  return prefix_of(tenant, app).raw(id);
 }
-/// What a sealed value is bound to: its tenant, app and name, so that it opens nowhere else.
+/// What a sealed value is bound to: its tenant, app and name, so that it opens
+/// nowhere else. The id is the digest of what comes out, so it binds by itself.
 base::Bytes binding_of(const base::Tenant& tenant, const base::AppRef& app, std::string_view name) {
-  return base::to_bytes(base::ByteView{record_of(tenant, app, name)});
+  return base::to_bytes(base::ByteView{prefix_of(tenant, app).lp(name)});
 }
 
 struct Record {
@@ -45,15 +55,21 @@ struct Record {
   base::Bytes sealed;
 };
 
-Result<Record> decode(base::ByteView key, base::ByteView value, std::size_t prefix_size, const base::AppRef& app) {
-  base::Reader name_reader{key.subspan(prefix_size)};
-  TRY(const auto name, name_reader.lp("name", 63));
+Result<Record> decode(base::ByteView value, const base::AppRef& app, base::ByteView id) {
   TRY(auto in, state::open_value(value, kRecordVersion, "secret"));
+  TRY(const auto name, in.lp("name", 63));
   TRY(const auto stored, in.u64be("stored"));
   TRY(const auto size, in.u32be("size"));
-  TRY(const auto sealed, in.lp("sealed", kMaxValue + 1024));
+  TRY(const auto sealed, in.lp("sealed", kMaxValueBytes + kSealedExtra));
   TRY_OK(in.finish("secret"));
-  return Record{SecretInfo{.id = crypto::sha256(sealed),
+  // Operators approved the digest of these bytes and of no others.
+  const auto found = crypto::sha256(sealed);
+  if (!std::ranges::equal(found, id)) {
+    return Error{Code::corrupt, "a stored secret has another content than its id", base::hex(id), base::hex(found),
+                 "Restore the store from a backup, or deposit the value again "
+                 "and approve its new id."};
+  }
+  return Record{SecretInfo{.id = found,
                            .name = std::string{base::as_text(name)},
                            .app = app,
                            .size = size,
@@ -61,35 +77,51 @@ Result<Record> decode(base::ByteView key, base::ByteView value, std::size_t pref
                 base::to_bytes(sealed)};
 }
 
-Result<std::vector<Record>> read_all(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app) {
+Result<std::vector<SecretInfo>> read_infos(const state::ReadView& view, const base::Tenant& tenant,
+                                           const base::AppRef& app) {
   const Key prefix = prefix_of(tenant, app);
-  std::vector<Record> found;
+  std::vector<SecretInfo> found;
   std::optional<Error> broken;
-  TRY_OK(view.scan(prefix, {}, kMaxSecrets, [&](base::ByteView key, base::ByteView value) {
-    auto record = decode(key, value, prefix.bytes().size(), app);
+  TRY_OK(view.scan(prefix, {}, kMaxValues, [&](base::ByteView key, base::ByteView value) {
+    auto record = decode(value, app, key.subspan(prefix.bytes().size()));
     if (!record) {
       broken = record.error();
       return false;
     }
-    found.push_back(std::move(*record));
+    found.push_back(std::move(record->info));
     return true;
   }));
   if (broken) return *broken;
+  // For people: the values of a name together, oldest first.
+  std::ranges::sort(found, {}, [](const SecretInfo& info) { return std::tie(info.name, info.stored, info.id); });
   return found;
 }
 
-/// A listing stops at kMaxSecrets, so a secret beyond would be stored and never released.
-Status check_room(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app,
-                  std::string_view name) {
-  TRY(const auto present, view.get(record_of(tenant, app, name)));
-  if (present) return base::done();
+Status check_room(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app) {
   std::size_t count = 0;
-  TRY_OK(view.scan(prefix_of(tenant, app), {}, kMaxSecrets, [&](base::ByteView, base::ByteView) {
+  TRY_OK(view.scan(prefix_of(tenant, app), {}, kMaxValues, [&](base::ByteView, base::ByteView) {
     ++count;
     return true;
   }));
-  if (count < kMaxSecrets) return base::done();
-  return Error{Code::too_large, "the app has too many secrets", "at most 64", std::to_string(count)};
+  if (count < kMaxValues) return base::done();
+  return Error{Code::too_large, "the app has too many stored secrets", "at most " + std::to_string(kMaxValues),
+               std::to_string(count),
+               "Remove values that are no longer used: attestry secret list, "
+               "attestry secret remove"};
+}
+
+/// One approved value. Less than what was approved is never released, so that
+/// no workload starts without a secret that its operators believe it has.
+Result<Record> approved_record(const state::ReadView& view, const governance::Grant& grant, const base::Digest32& id) {
+  TRY(const auto stored, view.get(record_of(grant.tenant(), grant.app(), id)));
+  if (stored) return decode(*stored, grant.app(), id);
+  return Error{Code::corrupt,
+               "an approved secret is not stored",
+               {},
+               base::hex(id),
+               "Restore the store from a backup, or take the approval back "
+               "(attestry approve revocation APP ID) and "
+               "deposit and approve the value again."};
 }
 
 }  // namespace
@@ -111,8 +143,9 @@ Result<SecretInfo> SecretStore::put(const base::Tenant& tenant, const base::AppR
   if (!is_name(name)) {
     return Error{Code::malformed, "secret name", "1 to 63 of a-z 0-9 _ . -", std::string{name}};
   }
-  if (value.size() > kMaxValue) {
-    return Error{Code::too_large, "secret value", "at most 65536 bytes", std::to_string(value.size()) + " bytes"};
+  if (value.size() > kMaxValueBytes) {
+    return Error{Code::too_large, "secret value", "at most " + std::to_string(kMaxValueBytes) + " bytes",
+                 std::to_string(value.size()) + " bytes"};
   }
   SecretInfo info{.id = {}, .name = std::string{name}, .app = app, .size = value.size(), .stored = now};
   TRY_OK(store_.write_and_wait(
@@ -125,25 +158,53 @@ Result<SecretInfo> SecretStore::put(const base::Tenant& tenant, const base::AppR
           TRY(stored, wrapper.seal(key_record, fresh.reveal()));
           TRY_OK(txn.put(key_record, *stored));
         }
-        TRY_OK(check_room(txn, tenant, app, name));
+        TRY_OK(check_room(txn, tenant, app));
         TRY(const auto values, tenant_values(sealing_, random_, tenant, *stored));
         TRY(const auto sealed, values.seal(binding_of(tenant, app, name), value.reveal()));
         info.id = crypto::sha256(sealed);
         auto record = state::value(kRecordVersion);
-        record.u64(static_cast<std::uint64_t>(now.seconds)).u32(static_cast<std::uint32_t>(value.size())).lp(sealed);
-        return txn.put(record_of(tenant, app, name), record.bytes());
+        record.lp(name)
+            .u64(static_cast<std::uint64_t>(now.seconds))
+            .u32(static_cast<std::uint32_t>(value.size()))
+            .lp(sealed);
+        return txn.insert(record_of(tenant, app, info.id), record.bytes());
       },
       deadline));
   return info;
 }
 
+Status SecretStore::remove(const governance::AppState& governed, std::string_view name, const base::Digest32& id,
+                           base::Deadline deadline) {
+  if (std::ranges::find(governed.secrets, id) != governed.secrets.end()) {
+    return Error{Code::conflict,
+                 "the value is approved",
+                 {},
+                 base::hex(id),
+                 "Take its approval back first: attestry approve revocation APP ID"};
+  }
+  return store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        if (auto same = governance::Registry::require_version(txn, governed.tenant, governed.app, governed.version);
+            !same) {
+          same.error().remedy = "Try again: what is approved now decides.";
+          return same;
+        }
+        const Key key = record_of(governed.tenant, governed.app, id);
+        TRY(const auto stored, txn.get(key));
+        if (!stored) return Error{Code::not_found, "the app has no stored secret of that id", {}, base::hex(id)};
+        // A damaged value has no name that could be compared, and must not be there for ever.
+        const auto record = decode(*stored, governed.app, id);
+        if (record && record->info.name != name) {
+          return Error{Code::not_found, "the value of that id has another name", record->info.name, std::string{name}};
+        }
+        return txn.erase(key);
+      },
+      deadline);
+}
+
 Result<std::vector<SecretInfo>> SecretStore::list(const base::Tenant& tenant, const base::AppRef& app) const {
   TRY(const auto view, store_.read());
-  TRY(auto records, read_all(*view, tenant, app));
-  std::vector<SecretInfo> infos;
-  infos.reserve(records.size());
-  for (auto& record : records) infos.push_back(std::move(record.info));
-  return infos;
+  return read_infos(*view, tenant, app);
 }
 
 Result<std::vector<OpenSecret>> SecretStore::release(const governance::Grant& grant) const {
@@ -151,15 +212,18 @@ Result<std::vector<OpenSecret>> SecretStore::release(const governance::Grant& gr
   std::vector<OpenSecret> released;
   if (approved.empty()) return released;
   TRY(const auto view, store_.read());
-  TRY(auto records, read_all(*view, grant.tenant(), grant.app()));
+  // In the order of their approvals, so that of each name the last approved
+  // value remains.
+  std::map<std::string, Record> chosen;
+  for (const auto& id : approved) {
+    TRY(auto record, approved_record(*view, grant, id));
+    chosen.insert_or_assign(record.info.name, std::move(record));
+  }
   TRY(const auto stored_key, view->get(tenant_key_record(grant.tenant())));
-  if (!stored_key) return released;
+  if (!stored_key) return Error{Code::corrupt, "the tenant's sealing key is not stored"};
   TRY(const auto values, tenant_values(sealing_, random_, grant.tenant(), *stored_key));
-  for (auto& record : records) {
-    // A value that was replaced after its approval has another id, so it needs another approval.
-    if (std::ranges::find(approved, record.info.id) == approved.end()) continue;
-    TRY(auto value, values.open(binding_of(grant.tenant(), grant.app(), record.info.name), record.sealed),
-        record.info.name);
+  for (auto& [name, record] : chosen) {
+    TRY(auto value, values.open(binding_of(grant.tenant(), grant.app(), name), record.sealed), name);
     released.push_back({std::move(record.info), std::move(value)});
   }
   return released;

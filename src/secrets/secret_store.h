@@ -1,5 +1,6 @@
 // Secrets that operators deposit for apps: sealed at rest per tenant, released only under a Grant of an app whose
-// approvals name them. Grows into the keystore with versions and access rules.
+// approvals name them. A deposited value never takes the place of another: it lies beside it, under an id of its own,
+// until operators approve that id.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,9 +13,13 @@
 
 namespace attestry::secrets {
 
+/// What one app may have stored, values of every name, approved or not. All of them fit into one release.
+inline constexpr std::size_t kMaxValueBytes = 64 * 1024;
+inline constexpr std::size_t kMaxValues = 64;
+
 struct SecretInfo {
   base::Digest32 id{};  ///< content id: SHA-256 of the sealed bytes, so that a short value cannot be guessed from it
-  std::string name;     ///< [a-z0-9_.-]{1,63}; what templates refer to
+  std::string name;     ///< [a-z0-9_.-]{1,63}; what templates refer to; several values may have it
   base::AppRef app;
   std::size_t size = 0;
   base::UtcTime stored;
@@ -29,11 +34,18 @@ class SecretStore {
  public:
   /// `sealing` wraps one random key per tenant, made on first use.
   SecretStore(state::Store& store, crypto::Secret sealing, crypto::Random& random);
-  /// At most 64 KiB, and 64 secrets per app. Replacing a value gives it a new id, which needs a new approval.
+  /// Stores a value beside all others, with an id that needs an approval of its own. `too_large` beyond kMaxValueBytes,
+  /// or when the app has kMaxValues already.
   base::Result<SecretInfo> put(const base::Tenant& tenant, const base::AppRef& app, std::string_view name,
                                const crypto::Secret& value, base::UtcTime now, base::Deadline deadline);
+  /// Takes a value out for good. `conflict` while `governed` has its id approved, or when the app's approvals are not
+  /// `governed` any more; `not_found` when the app has no value of that name and id.
+  base::Status remove(const governance::AppState& governed, std::string_view name, const base::Digest32& id,
+                      base::Deadline deadline);
   base::Result<std::vector<SecretInfo>> list(const base::Tenant& tenant, const base::AppRef& app) const;
-  /// All secrets that the grant's app may have now: approved, not revoked, stored for that app.
+  /// What the grant's app has approved, one value of each name, by name: of several approved values that of the last
+  /// approval. `corrupt` when an approved id is not stored for that app: less than what operators approved is never
+  /// released.
   base::Result<std::vector<OpenSecret>> release(const governance::Grant& grant) const;
 
  private:

@@ -88,6 +88,15 @@ class SecretStoreTest : public ::testing::Test {
     return out;
   }
 
+  void write(const std::function<base::Status(state::WriteTxn&)>& change) {
+    const auto written = house.store->write_and_wait([&](state::WriteTxn& txn) { return change(txn); }, patient());
+    ASSERT_TRUE(written.ok()) << written.error().text();
+  }
+  static state::Key record(const base::AppRef& app, const base::Digest32& id) {
+    return state::Key(state::Space::secrets, kDefault).lp(app.bytes()).raw(id);
+  }
+  governance::AppState governed(const base::AppRef& app = kWeb) const { return *house.registry->app(kDefault, app); }
+
   House house;
   crypto::SeededRandom random{base::as_bytes("secrets")};
   appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
@@ -102,21 +111,45 @@ TEST_F(SecretStoreTest, OnlyApprovedSecretsAreReleased) {
   approve(*password);
   EXPECT_EQ(released(grant()), "password=hunter2;");
   approve(*token);
-  EXPECT_EQ(released(grant()), "token=abc;password=hunter2;");  // in the order of the store: shorter names first
+  EXPECT_EQ(released(grant()), "password=hunter2;token=abc;");
   house.approve(kWeb, Action::revoke, base::hex(password->id));
   EXPECT_EQ(released(grant()), "token=abc;");
 }
 
-TEST_F(SecretStoreTest, AReplacedValueNeedsAnotherApproval) {
+TEST_F(SecretStoreTest, ANewValueLiesBesideTheApprovedOneUntilItIsApproved) {
   const auto first = put("password", "hunter2");
   approve(*first);
   const auto second = put("password", "hunter3");
   EXPECT_NE(first->id, second->id);
-  EXPECT_EQ(released(grant()), "");
+  EXPECT_EQ(released(grant()), "password=hunter2;");
   approve(*second);
   EXPECT_EQ(released(grant()), "password=hunter3;");
   // The same value stored again has another id too: ids tell nothing about values.
   EXPECT_NE(put("password", "hunter3")->id, second->id);
+}
+
+TEST_F(SecretStoreTest, OfSeveralApprovedValuesTheLastApprovedIsReleased) {
+  const auto first = put("password", "one");
+  const auto second = put("password", "two");
+  const auto token = put("token", "abc");
+  approve(*second);
+  approve(*token);
+  approve(*first);  // stored before, approved after: what operators signed last counts
+  EXPECT_EQ(released(grant()), "password=one;token=abc;");
+  approve(*second);
+  EXPECT_EQ(released(grant()), "password=two;token=abc;");
+  house.approve(kWeb, Action::revoke, base::hex(second->id));
+  EXPECT_EQ(released(grant()), "password=one;token=abc;");
+}
+
+TEST_F(SecretStoreTest, AnApprovedIdThatIsNotStoredRefusesTheRelease) {
+  approve(*put("password", "hunter2"));
+  house.approve(kWeb, Action::secret_approve, std::string(64, 'e'));
+  const auto all = secrets.release(grant());
+  refused(all, Code::corrupt, std::string(64, 'e'));
+  EXPECT_THAT(all.error().remedy, HasSubstr("approve revocation"));
+  house.approve(kWeb, Action::revoke, std::string(64, 'e'));
+  EXPECT_EQ(released(grant()), "password=hunter2;");
 }
 
 TEST_F(SecretStoreTest, OtherAppsAndTenantsGetNothing) {
@@ -126,11 +159,13 @@ TEST_F(SecretStoreTest, OtherAppsAndTenantsGetNothing) {
   make_app(kWeb, tenant);
   const auto password = put("password", "hunter2");
   approve(*password);
+  EXPECT_EQ(released(grant(kOther)), "");
+  EXPECT_EQ(released(grant(kWeb, tenant)), "");
   // Even where somebody approved the id for an app that does not own the secret.
   approve(*password, kOther);
   approve(*password, kWeb, tenant);
-  EXPECT_EQ(released(grant(kOther)), "");
-  EXPECT_EQ(released(grant(kWeb, tenant)), "");
+  refused(secrets.release(grant(kOther)), Code::corrupt, "not stored");
+  refused(secrets.release(grant(kWeb, tenant)), Code::corrupt, "not stored");
   EXPECT_EQ(released(grant()), "password=hunter2;");
 }
 
@@ -139,18 +174,50 @@ TEST_F(SecretStoreTest, ASealedValueOpensInItsOwnRecordOnly) {
   const auto password = put("password", "hunter2");
   approve(*password, kOther);
   // Somebody with write access to the database moves the record to his own app.
-  const auto record = [&](const base::AppRef& app) {
-    return state::Key(state::Space::secrets, kDefault).lp(app.bytes()).lp("password");
-  };
-  ASSERT_TRUE(house.store
-                  ->write_and_wait(
-                      [&](state::WriteTxn& txn) -> base::Status {
-                        TRY(const auto stored, txn.get(record(kWeb)));
-                        return txn.put(record(kOther), *stored);
-                      },
-                      patient())
-                  .ok());
+  write([&](state::WriteTxn& txn) -> base::Status {
+    TRY(const auto stored, txn.get(record(kWeb, password->id)));
+    return txn.put(record(kOther, password->id), *stored);
+  });
   refused(secrets.release(grant(kOther)), Code::corrupt, "password");
+}
+
+TEST_F(SecretStoreTest, AnAlteredRecordIsNotReleased) {
+  const auto password = put("password", "hunter2");
+  const auto token = put("token", "abc");
+  approve(*password);
+  const auto alter = [&](auto change) {
+    write([&](state::WriteTxn& txn) -> base::Status {
+      TRY(const auto stored, txn.get(record(kWeb, password->id)));
+      base::Bytes bytes = *stored;
+      change(bytes);
+      return txn.put(record(kWeb, password->id), bytes);
+    });
+  };
+  alter([](base::Bytes& bytes) { bytes.back() ^= 1; });
+  refused(secrets.release(grant()), Code::corrupt, "another content than its id");
+  alter([](base::Bytes& bytes) { bytes.back() ^= 1; });
+  EXPECT_EQ(released(grant()), "password=hunter2;");
+  // Another value of the app in the place of the approved one.
+  write([&](state::WriteTxn& txn) -> base::Status {
+    TRY(const auto other, txn.get(record(kWeb, token->id)));
+    return txn.put(record(kWeb, password->id), *other);
+  });
+  refused(secrets.release(grant()), Code::corrupt, "another content than its id");
+  house.approve(kWeb, Action::revoke, base::hex(password->id));
+  EXPECT_TRUE(secrets.remove(governed(), "password", password->id, patient()).ok());
+}
+
+TEST_F(SecretStoreTest, ARecordOfAnotherVersionIsRefusedAsSuch) {
+  const auto password = put("password", "hunter2");
+  approve(*password);
+  write([&](state::WriteTxn& txn) -> base::Status {
+    TRY(const auto stored, txn.get(record(kWeb, password->id)));
+    base::Bytes bytes = *stored;
+    bytes[0] = 1;  // what a name alone was the key of
+    return txn.put(record(kWeb, password->id), bytes);
+  });
+  refused(secrets.release(grant()), Code::corrupt, "a record of another version");
+  refused(secrets.list(kDefault, kWeb), Code::corrupt, "a record of another version");
 }
 
 TEST_F(SecretStoreTest, AnotherSealingKeyOpensNothing) {
@@ -187,11 +254,52 @@ TEST_F(SecretStoreTest, NamesSizesAndNumbersAreBounded) {
        {std::string{}, std::string{"A"}, std::string{"a b"}, std::string{"a/b"}, std::string(64, 'a')})
     refused(put(name, "x"), Code::malformed, "secret name");
   refused(put("large", std::string(64 * 1024 + 1, 'x')), Code::too_large, "secret value");
-  EXPECT_TRUE(put("large", std::string(64 * 1024, 'x')).ok());
-  for (int i = 1; i < 64; ++i) ASSERT_TRUE(put("n" + std::to_string(i), "x").ok());
-  refused(put("one-more", "x"), Code::too_large, "too many secrets");
-  EXPECT_TRUE(put("n7", "replaced").ok());
+  ASSERT_TRUE(put("large", std::string(64 * 1024, 'x')).ok());
+  for (int i = 1; i < 63; ++i) ASSERT_TRUE(put("n" + std::to_string(i), "x").ok());
+  const auto last = put("large", "another value of the same name");
+  ASSERT_TRUE(last.ok());
+  for (const char* name : {"one-more", "large"}) {
+    const auto full = put(name, "x");
+    refused(full, Code::too_large, "too many");
+    EXPECT_THAT(full.error().remedy, HasSubstr("attestry secret remove"));
+  }
   EXPECT_TRUE(put("one-more", "x", kOther).ok());
+  ASSERT_TRUE(secrets.remove(governed(), "large", last->id, patient()).ok());
+  EXPECT_TRUE(put("one-more", "x").ok());
+}
+
+TEST_F(SecretStoreTest, AllThatAnAppMayHaveIsReleased) {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < kMaxValues; ++i) approve(*put("n" + std::to_string(i), std::string(kMaxValueBytes, 'x')));
+  const auto all = secrets.release(grant());
+  ASSERT_TRUE(all.ok()) << all.error().text();
+  EXPECT_EQ(all->size(), kMaxValues);
+  for (const auto& secret : *all) size += secret.value.size();
+  EXPECT_EQ(size, kMaxValues * kMaxValueBytes);
+}
+
+TEST_F(SecretStoreTest, AnApprovedValueIsNotRemoved) {
+  const auto first = put("password", "one");
+  const auto second = put("password", "two");
+  const auto before = governed();
+  approve(*first);
+  refused(secrets.remove(governed(), "password", first->id, patient()), Code::conflict, "is approved");
+  // The approval came while somebody was deciding on what had been approved before.
+  refused(secrets.remove(before, "password", first->id, patient()), Code::conflict, "");
+  EXPECT_EQ(released(grant()), "password=one;");
+  ASSERT_TRUE(secrets.remove(governed(), "password", second->id, patient()).ok());
+  house.approve(kWeb, Action::revoke, base::hex(first->id));
+  ASSERT_TRUE(secrets.remove(governed(), "password", first->id, patient()).ok());
+  EXPECT_TRUE(secrets.list(kDefault, kWeb)->empty());
+}
+
+TEST_F(SecretStoreTest, OnlyWhatIsThereIsRemoved) {
+  make_app(kOther, kDefault);
+  const auto password = put("password", "one");
+  refused(secrets.remove(governed(), "token", password->id, patient()), Code::not_found, "password");
+  refused(secrets.remove(governed(kOther), "password", password->id, patient()), Code::not_found, "secret");
+  ASSERT_TRUE(secrets.remove(governed(), "password", password->id, patient()).ok());
+  refused(secrets.remove(governed(), "password", password->id, patient()), Code::not_found, "secret");
 }
 
 }  // namespace
