@@ -52,7 +52,7 @@ TrustAnchors TrustAnchors::production() { return {base::Realm::production, {Prod
 TrustAnchors TrustAnchors::simulated(std::vector<TestRoot> roots) {
   std::vector<base::Bytes> spkis;
   spkis.reserve(roots.size());
-  for (const TestRoot& root : roots) spkis.push_back(root.spki());
+  for (TestRoot& root : roots) spkis.push_back(std::move(root).spki());
   return {base::Realm::simulated, std::move(spkis)};
 }
 

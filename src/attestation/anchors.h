@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -29,7 +30,8 @@ class TestRoot {
  public:
   /// PEM certificate(s) or a PEM/DER certificate; the first one's public key is the anchor.
   static base::Result<TestRoot> from_certificate(base::ByteView pem_or_der);
-  const base::Bytes& spki() const noexcept { return spki_; }
+  const base::Bytes& spki() const& noexcept { return spki_; }
+  base::Bytes spki() && noexcept { return std::move(spki_); }
 
  private:
   explicit TestRoot(base::Bytes spki) : spki_(std::move(spki)) {}

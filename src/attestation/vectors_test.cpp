@@ -112,7 +112,7 @@ TEST_F(Vectors, CachesNeverChangeAByteOfAVerdict) {
 }
 
 TEST_F(Vectors, MissingCollateralLeavesGoodEvidenceUndecided) {
-  for (Case c : cases_) {
+  for (const Case& c : cases_) {
     if (testing::text_of(c.expect().find("result")) != "ok") continue;
     for (const char* key : {"tcb_info", "tcb_info_signature", "qe_identity", "pck_crl", "root_ca_crl"}) {
       Case without = c;

@@ -114,6 +114,7 @@ TEST_F(OnAGoodCase, ManyThreadsMayShareOne) {
   const std::string bad = to_json(judge(Verifier{testing::anchors_of(case_)}, bad_quote));
   std::vector<int> wrong(4, 0);
   std::vector<std::thread> threads;
+  threads.reserve(wrong.size());
   for (std::size_t t = 0; t < wrong.size(); ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 20; ++i) {

@@ -1,6 +1,7 @@
 #include "attestation/dcap/chain.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "base/encoding.h"
 
@@ -61,13 +62,11 @@ ChainVerdict judge_signature(const Certificate& c, const Certificate& issuer, Si
 }
 
 /// The first fault of several rules.
-template <class... Verdicts>
-ChainVerdict first_of(ChainVerdict first, Verdicts... rest) {
-  if constexpr (sizeof...(rest) == 0) {
-    return first;
-  } else {
-    return first ? first : first_of(std::move(rest)...);
+ChainVerdict first_of(std::initializer_list<ChainVerdict> verdicts) {
+  for (const ChainVerdict& verdict : verdicts) {
+    if (verdict) return verdict;
   }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -122,12 +121,13 @@ ChainVerdict judge_pck_format(std::span<const Certificate> chain) {
 
 ChainVerdict judge_pck_names(std::span<const Certificate> chain) {
   const bool platform = contains(chain[1].subject_cn(), kPlatformCaName);
-  return first_of(judge_link(chain[0], chain[1]), judge_link(chain[1], chain[2]), judge_name(chain[0], kPckName),
-                  judge_name(chain[1], platform ? kPlatformCaName : kProcessorCaName), judge_name(chain[2], kRootName));
+  return first_of({judge_link(chain[0], chain[1]), judge_link(chain[1], chain[2]), judge_name(chain[0], kPckName),
+                   judge_name(chain[1], platform ? kPlatformCaName : kProcessorCaName),
+                   judge_name(chain[2], kRootName)});
 }
 
 ChainVerdict judge_pck_constraints(std::span<const Certificate> chain) {
-  return first_of(judge_end_entity(chain[0]), judge_ca(chain[1], 0), judge_ca(chain[2], 1));
+  return first_of({judge_end_entity(chain[0]), judge_ca(chain[1], 0), judge_ca(chain[2], 1)});
 }
 
 ChainVerdict judge_pck_signatures(std::span<const Certificate> chain, Signatures& signatures) {
@@ -148,8 +148,8 @@ ChainVerdict judge_signing_format(std::span<const Certificate> chain) {
 }
 
 ChainVerdict judge_signing_chain(std::span<const Certificate> chain, Signatures& signatures) {
-  if (auto fault = first_of(judge_link(chain[0], chain[1]), judge_name(chain[0], kTcbSigningName),
-                            judge_name(chain[1], kRootName), judge_end_entity(chain[0]), judge_ca(chain[1], 0))) {
+  if (auto fault = first_of({judge_link(chain[0], chain[1]), judge_name(chain[0], kTcbSigningName),
+                             judge_name(chain[1], kRootName), judge_end_entity(chain[0]), judge_ca(chain[1], 0)})) {
     return fault;
   }
   return judge_signature(chain[0], chain[1], signatures);

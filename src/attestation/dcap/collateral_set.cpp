@@ -74,8 +74,8 @@ class Examination {
                            .actual = std::move(actual),
                            .detail = std::move(detail)});
   }
-  void fail(CheckId check, std::string expected, const base::Error& error) {
-    fail(check, error.expected.empty() ? std::move(expected) : error.expected,
+  void fail(CheckId check, std::string_view expected, const base::Error& error) {
+    fail(check, error.expected.empty() ? std::string{expected} : error.expected,
          error.found.empty() ? std::string{"unreadable"} : error.found, error.what);
   }
   /// Something that was not given leaves the question open; something that was given and is wrong does not.

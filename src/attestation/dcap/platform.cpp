@@ -24,8 +24,8 @@ void record(std::vector<CheckResult>& out, CheckId check, const ChainVerdict& fa
 }
 
 /// The text of an Error as a check's failure.
-ChainFault fault_of(const base::Error& error, std::string expected) {
-  return {error.expected.empty() ? std::move(expected) : error.expected,
+ChainFault fault_of(const base::Error& error, std::string_view expected) {
+  return {error.expected.empty() ? std::string{expected} : error.expected,
           error.found.empty() ? std::string{"unreadable"} : error.found, error.what};
 }
 
