@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "crypto/secret.h"
 #include "net/problem.h"
 
 namespace attestry::client {
@@ -33,7 +34,10 @@ Result<std::string> ApiClient::call(net::Method method, std::string_view path, s
   }
   if (!request.body.empty()) request.headers.set("Content-Type", content_type);
   if (!token_.empty()) request.headers.set("Authorization", "Bearer " + token_);
-  TRY(auto response, http_.send(request));
+  auto sent = http_.send(request);
+  // A body may be a secret that an operator deposits.
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(request.body.data()), request.body.size()});
+  TRY(auto response, std::move(sent));
   if (response.status >= 200 && response.status < 300) return std::move(response.body);
   if (auto error = net::error_from_problem(response)) return *error;
   return Error{Code::unavailable,

@@ -15,7 +15,8 @@ class ApiClient {
  public:
   ApiClient(net::HttpTransport& http, std::string base_url, std::string token, std::int64_t timeout_seconds = 30);
 
-  /// The body of a 2xx answer. A problem document becomes the Error it was made from.
+  /// The body of a 2xx answer. A problem document becomes the Error it was made from. `body` is wiped when it was
+  /// moved in and sent.
   base::Result<std::string> call(net::Method method, std::string_view path, std::string body = {},
                                  std::string_view content_type = "application/json") const;
   /// The same, parsed.

@@ -18,6 +18,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kMaxRelease = 8u << 20;
+constexpr std::size_t kMaxAnswer = 2 * kMaxRelease;  // the sealed release as base64url, and the receipt
 
 Result<std::string> text_member(const base::JsonValue& object, std::string_view key) {
   TRY(const auto value, object.get(key));
@@ -66,7 +67,7 @@ Result<ReceivedKey> key_of(const base::JsonValue& value) {
 /// The answer's JSON, or the server's problem document as an error with every failed check in its text.
 Result<std::shared_ptr<const base::JsonDocument>> read_answer(const net::Response& response, std::string_view what) {
   if (response.status >= 200 && response.status < 300) {
-    auto doc = base::JsonDocument::parse(response.body, {.max_bytes = kMaxRelease * 2});
+    auto doc = base::JsonDocument::parse(response.body, {.max_bytes = kMaxAnswer});
     if (!doc) return std::move(doc).error().at(what);
     return doc;
   }
@@ -85,8 +86,8 @@ Result<base::Bytes> challenge(net::HttpTransport& http, const RegistrationReques
 
 Result<ReceivedRelease> ReceivedRelease::parse(base::ByteView json) {
   // Clients ignore members they do not know (FORMATS 12).
-  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(json)}, {.max_bytes = kMaxRelease}),
-      "release");
+  TRY(const auto doc,
+      base::JsonDocument::parse(std::string{base::as_text(json)}, {.max_bytes = kMaxRelease, .wipe = true}), "release");
   const auto root = doc->root();
   ReceivedRelease release;
   TRY(release.tenant, text_member(root, "tenant"));
@@ -153,14 +154,20 @@ Result<Registered> register_instance(net::HttpTransport& http, attestation::Atte
                                                 .csr_spki = signing_key.public_key().spki(),
                                                 .recipient = recipient.bytes()};
   TRY(const auto evidence, attester.attest(statement.binding()), "evidence");
-  const std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
-                                                             {"csr", base::base64url(csr)},
-                                                             {"recipient", base::base64url(statement.recipient)},
-                                                             {"nonce", base::base64url(statement.nonce)},
-                                                             {"tenant", request.tenant.text()},
-                                                             {"app", request.app.text()}}}
-                               .compact();
-  TRY(const auto response, http.post(request.url + "/v1/instances", body, "application/json", request.deadline));
+  std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
+                                                       {"csr", base::base64url(csr)},
+                                                       {"recipient", base::base64url(statement.recipient)},
+                                                       {"nonce", base::base64url(statement.nonce)},
+                                                       {"tenant", request.tenant.text()},
+                                                       {"app", request.app.text()}}}
+                         .compact();
+  net::HttpRequest post{.method = net::Method::post,
+                        .url = request.url + "/v1/instances",
+                        .body = std::move(body),
+                        .deadline = request.deadline,
+                        .max_bytes = kMaxAnswer};
+  post.headers.set("Content-Type", "application/json");
+  TRY(const auto response, http.send(post));
   TRY(const auto doc, read_answer(response, "registration"));
   TRY(const auto sealed, bytes_member(doc->root(), "sealed"));
   Registered done;

@@ -6,6 +6,8 @@
 #include "attestation/sealed_reply.h"
 #include "audit/testing/support.h"
 #include "base/json_writer.h"
+#include "base/testing/freed_memory.h"
+#include "client/api_client.h"
 #include "crypto/hpke.h"
 
 namespace attestry::client {
@@ -142,6 +144,12 @@ class Evidence final : public attestation::Attester {
 class FakeServer final : public net::HttpTransport {
  public:
   base::Result<net::Response> send(const net::HttpRequest& request) override {
+    auto response = respond(request);
+    if (response->body.size() > request.max_bytes) return base::Error{Code::unavailable, "the answer is too large"};
+    return response;
+  }
+
+  base::Result<net::Response> respond(const net::HttpRequest& request) {
     ++requests;
     if (request.url.ends_with("/v1/challenges"))
       return answer(base::JsonOutObject{{"nonce", base::base64url(base::Bytes(42, 9))}});
@@ -201,6 +209,48 @@ TEST_F(RegisterTest, OpensWhatTheTrustedLogHolds) {
   EXPECT_TRUE(crypto::EcPrivateKey::from_pkcs8(done->signing_key_pkcs8.reveal()).ok());
 }
 
+/// The JSON of a release with this secret in it, and with as many more as there may be.
+std::string release_with(const std::string& value, std::size_t more = 0) {
+  std::string members = "\"secrets\":{\"long\":\"" + value + "\"";
+  for (std::size_t i = 0; i < more; ++i)
+    members += ",\"n" + std::to_string(i) + "\":\"" + base::base64url(base::Bytes(64 * 1024, 7)) + "\"";
+  std::string json = FakeServer{}.release;
+  const std::string_view empty = R"("secrets":{"password":"aHVudGVyMg")";
+  return json.replace(json.find(empty), empty.size(), members);
+}
+
+TEST_F(RegisterTest, TheLargestReleaseIsReceived) {
+  server.release = release_with("AQI", 63);
+  const auto done = go();
+  ASSERT_TRUE(done.ok()) << done.error().text();
+  EXPECT_EQ(done->release.secrets.size(), 64u);
+}
+
+TEST_F(RegisterTest, NothingOfTheReleaseIsLeftOnTheHeap) {
+  const std::string value = "a secret that is longer than what strings keep in themselves";
+  const std::string encoded = base::base64url(base::as_bytes(value));
+  server.release = release_with(encoded);
+  for (const std::string_view needle : {std::string_view{value}, std::string_view{encoded}.substr(4, 40)}) {
+    const base::testing::FreedMemory freed{needle};
+    {
+      const auto done = go();
+      ASSERT_TRUE(done.ok()) << done.error().text();
+      EXPECT_EQ(base::as_text(done->release.secrets[0].second.reveal()), value);
+    }
+    EXPECT_EQ(freed.found(), 0) << needle;
+  }
+}
+
+TEST(ReceivedRelease, WipesWhatItRefuses) {
+  const std::string value = base::base64url(base::as_bytes("a secret that is longer than what strings keep"));
+  const std::string complete = release_with(value);
+  for (const std::string& json : {complete + "}", complete.substr(0, complete.size() - 1), release_with(value + "*")}) {
+    const base::testing::FreedMemory freed{std::string_view{value}.substr(4, 40)};
+    EXPECT_FALSE(ReceivedRelease::parse(base::as_bytes(json)).ok());
+    EXPECT_EQ(freed.found(), 0) << json;
+  }
+}
+
 TEST_F(RegisterTest, AManInTheMiddleWithHisOwnLogIsRefusedBeforeOpening) {
   server.key = key_named("mallory");
   server.release = "not JSON: opening this would be another error";
@@ -230,6 +280,24 @@ TEST(ReceivedRelease, RefusesWhatIsMissingOrMalformed) {
     ASSERT_FALSE(release.ok()) << json;
     EXPECT_THAT(release.error().text(), HasSubstr(reason));
   }
+}
+
+/// Keeps nothing of what it is asked.
+class Deaf final : public net::HttpTransport {
+ public:
+  base::Result<net::Response> send(const net::HttpRequest&) override {
+    return base::Error{Code::unavailable, "no connection"};
+  }
+};
+
+TEST(ApiClient, WipesTheBodyThatItSent) {
+  const std::string_view value = "a secret that is longer than what strings keep in themselves";
+  Deaf http;
+  const ApiClient client{http, "https://server", "token"};
+  std::string body{value};
+  const base::testing::FreedMemory freed{value};
+  EXPECT_FALSE(client.call(net::Method::put, "/v1/secret", std::move(body)).ok());
+  EXPECT_EQ(freed.found(), 0);
 }
 
 }  // namespace
