@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attestation/dcap/accept.h"
 #include "attestation/dcap/verify.h"
 #include "crypto/hash.h"
 
@@ -49,6 +50,12 @@ bool judge_envelope(const Evidence& evidence, std::size_t max_bytes, CheckRecord
   return true;
 }
 
+// An empty set of anchors would make "ends in a trusted root" a question about nothing.
+base::Status have_anchors(const TrustAnchors& anchors) {
+  if (!anchors.spkis().empty()) return base::done();
+  return base::Error{base::Code::configuration, "no trust anchors", "at least one root", "none"};
+}
+
 }  // namespace
 
 struct Verifier::Impl {
@@ -66,11 +73,16 @@ Verifier::~Verifier() = default;
 
 const TrustAnchors& Verifier::anchors() const noexcept { return impl_->anchors; }
 
+VerifierStats Verifier::stats() const { return {impl_->dcap.platforms.count(), impl_->dcap.collateral.count()}; }
+
+base::Result<base::UtcTime> Verifier::accept_collateral(const Collateral& collateral, const DcapNeeds& needs,
+                                                        base::UtcTime at) const {
+  TRY_OK(have_anchors(impl_->anchors));
+  return dcap::accept_collateral(collateral, needs, at, impl_->anchors, impl_->dcap);
+}
+
 base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collateral& collateral, base::UtcTime at) const {
-  // An empty set of anchors would make "ends in a trusted root" a question about nothing.
-  if (impl_->anchors.spkis().empty()) {
-    return base::Error{base::Code::configuration, "no trust anchors", "at least one root", "none"};
-  }
+  TRY_OK(have_anchors(impl_->anchors));
   Verdict verdict;
   verdict.at = at;
   verdict.simulated = impl_->anchors.realm() == base::Realm::simulated;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "attestation/anchors.h"
+#include "attestation/cache_count.h"
 #include "attestation/collateral.h"
 #include "attestation/evidence.h"
 #include "attestation/verdict.h"
@@ -18,6 +19,11 @@ struct VerifierLimits {
   std::size_t cached_collateral = 256;  ///< parsed and signature-checked collateral sets, by digest
 };
 
+struct VerifierStats {
+  CacheCount platforms;
+  CacheCount collateral;
+};
+
 /// Thread-safe. A hit and a miss give the same verdict byte for byte; times, revocation, TCB status and the QE binding
 /// are judged on every call.
 class Verifier {
@@ -30,7 +36,17 @@ class Verifier {
   /// Malformed evidence and unreadable collateral are failed checks, not errors. An Error means that this program could
   /// not decide at all.
   base::Result<Verdict> verify(const Evidence& evidence, const Collateral& collateral, base::UtcTime at) const;
+
+  /// Whether a source should keep this set for `needs` and give it to verify(): everything is there and readable, every
+  /// signature is good up to one root of these anchors, and all of it is in force at `at`. Returns until when it is.
+  /// Error `unavailable` names the document and the check that failed. Nothing is asked about revocation: what an
+  /// authentic CRL revokes is news for the verdicts, and no reason to go on with an older CRL. Signatures that were
+  /// found good here are not computed again by verify().
+  base::Result<base::UtcTime> accept_collateral(const Collateral& collateral, const DcapNeeds& needs,
+                                                base::UtcTime at) const;
+
   const TrustAnchors& anchors() const noexcept;
+  VerifierStats stats() const;
 
  private:
   struct Impl;

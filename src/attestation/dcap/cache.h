@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "attestation/cache_count.h"
 #include "base/bytes.h"
 #include "base/mutex.h"
 #include "crypto/ec.h"
@@ -36,6 +37,7 @@ class LruCache {
   std::shared_ptr<const T> find(const base::Digest32& key) {
     const base::MutexLock lock(mutex_);
     const auto at = index_.find(key);
+    ++(at == index_.end() ? count_.misses : count_.hits);
     if (at == index_.end()) return nullptr;
     entries_.splice(entries_.begin(), entries_, at->second);
     return at->second->second;
@@ -56,15 +58,18 @@ class LruCache {
     entries_.pop_back();
   }
 
-  std::size_t size() const {
+  CacheCount count() const {
     const base::MutexLock lock(mutex_);
-    return entries_.size();
+    CacheCount out = count_;
+    out.entries = entries_.size();
+    return out;
   }
 
  private:
   using Entry = std::pair<base::Digest32, std::shared_ptr<const T>>;
   const std::size_t capacity_;
   mutable base::Mutex mutex_;
+  CacheCount count_ ATTESTRY_GUARDED_BY(mutex_);
   std::list<Entry> entries_ ATTESTRY_GUARDED_BY(mutex_);
   std::unordered_map<base::Digest32, typename std::list<Entry>::iterator, DigestHash> index_
       ATTESTRY_GUARDED_BY(mutex_);

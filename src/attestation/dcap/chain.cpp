@@ -155,4 +155,13 @@ ChainVerdict judge_signing_chain(std::span<const Certificate> chain, Signatures&
   return judge_signature(chain[0], chain[1], signatures);
 }
 
+ChainVerdict judge_pck_ca_chain(std::span<const Certificate> chain, bool platform_ca, Signatures& signatures) {
+  if (auto fault = first_of({judge_link(chain[0], chain[1]),
+                             judge_name(chain[0], platform_ca ? kPlatformCaName : kProcessorCaName),
+                             judge_name(chain[1], kRootName), judge_ca(chain[0], 0), judge_ca(chain[1], 1)})) {
+    return fault;
+  }
+  return judge_signature(chain[0], chain[1], signatures);
+}
+
 }  // namespace attestry::attestation::dcap

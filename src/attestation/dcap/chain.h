@@ -55,4 +55,8 @@ ChainVerdict judge_signing_format(std::span<const crypto::Certificate> chain);
 /// Names, constraints and signature of a signing chain; not its root's key and not its times.
 ChainVerdict judge_signing_chain(std::span<const crypto::Certificate> chain, Signatures& signatures);
 
+/// The chain of a PCK CRL, PCK CA and root, of the CA that was asked for: names, constraints and the CA's signature;
+/// not its root's key and not its times.
+ChainVerdict judge_pck_ca_chain(std::span<const crypto::Certificate> chain, bool platform_ca, Signatures& signatures);
+
 }  // namespace attestry::attestation::dcap
