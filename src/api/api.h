@@ -1,5 +1,6 @@
 // The native API, /v1: routes over the rooms below, with no rules of its own (ARCHITECTURE 3.10, FORMATS 12).
 #pragma once
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,6 +37,7 @@ struct Deps {
   net::Metrics& metrics;
   net::Health& health;
   std::string version;
+  std::function<void()> update_metrics{};  ///< called before metrics are rendered; may be empty
 };
 
 /// Adds the routes of `services` and those that every process has (/v1/server, health, metrics, /openapi.json).

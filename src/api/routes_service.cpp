@@ -51,6 +51,7 @@ Status add_service_routes(net::Router& router, const Deps& deps) {
                                "Health", sync([&deps](net::Request&) { return ready(deps); }))));
   auto metrics = open_route("/metrics", "metrics", "Prometheus metrics", "Text",
                             sync([&deps](net::Request&) -> Result<net::Response> {
+                              if (deps.update_metrics) deps.update_metrics();
                               return net::Response{.status = 200,
                                                    .content_type = std::string{net::kMetricsContentType},
                                                    .body = deps.metrics.render(),

@@ -212,7 +212,8 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   const attestation::Verifier verifier{seams.anchors};
   TRY(const auto settings, dev_settings(options, data, pcs->url()));
   TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");
-  context.out << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
+  context.out << "  collateral      " << pcs->url() << " (simulated service)\n"
+              << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
               << server->metrics_url() << "/metrics\n"
               << "  log             " << server->log_vkey() << "\n\n";
 

@@ -78,23 +78,28 @@ bool may_ask_network(const VerifyOptions& options) {
   return options.pcs.has_value() || (options.at.empty() && options.trust.empty());
 }
 
+/// Only a set that the verifier accepts at `at`: what a broken service says is no answer, and least of all a refusal.
 base::Result<collateral::Bundle> fetch(Context& context, const VerifyOptions& options,
-                                       const attestation::DcapNeeds& needs) {
+                                       const attestation::Verifier& verifier, const attestation::DcapNeeds& needs,
+                                       base::UtcTime at) {
   TRY(const auto http, net::HttpClient::make({.ca_file = options.pcs_ca}), "--pcs-ca");
   collateral::PcsOptions service;
   if (options.pcs) service.base_url = *options.pcs;
   const collateral::PcsClient client(*http, service);
-  return client.fetch(needs, context.clock.steady() + kFetchTime);
+  TRY(collateral::Bundle bundle, client.fetch(needs, context.clock.steady() + kFetchTime));
+  TRY_OK(verifier.accept_collateral(*bundle.collateral(), needs, at), client.base_url());
+  return bundle;
 }
 
 std::shared_ptr<const attestation::Collateral> collect(Context& context, const VerifyOptions& options,
-                                                       const attestation::Evidence& evidence) {
+                                                       const attestation::Verifier& verifier,
+                                                       const attestation::Evidence& evidence, base::UtcTime at) {
   collateral::Bundle local = read_local(options);
   const auto missing = lacking(local);
   if (missing.empty() || !may_ask_network(options)) return local.collateral();
   const auto needs = attestation::dcap_needs(evidence.bytes);
   if (!needs.ok()) return local.collateral();  // the verifier says what is wrong with the evidence
-  auto fetched = fetch(context, options, *needs);
+  auto fetched = fetch(context, options, verifier, *needs, at);
   if (!fetched.ok()) {
     for (const auto kind : missing) local.set_problem(kind, fetched.error().text(), true);
     return local.collateral();
@@ -161,8 +166,8 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
   TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
-  const auto collateral = collect(context, options, evidence);
   const attestation::Verifier verifier(std::move(anchors));
+  const auto collateral = collect(context, options, verifier, evidence, at);
   TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
   std::optional<base::ByteView> expected;
   if (report_data) expected = base::ByteView{*report_data};

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "collateral/cached_source.h"
 #include "collateral/fixed_source.h"
+#include "collateral/metrics.h"
 #include "crypto/hash.h"
 #include "crypto/x509.h"
 #include "keys/root_file.h"
@@ -233,6 +234,7 @@ struct RunningServer::Impl {
   std::unique_ptr<secrets::SecretStore> secrets;
   std::unique_ptr<provision::Registrar> registrar;
   net::Metrics metrics;
+  std::unique_ptr<collateral::CacheMetrics> cache_metrics;
   net::Health health;
   std::unique_ptr<api::Deps> deps;
   std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
@@ -251,8 +253,8 @@ Status RunningServer::Impl::open_source(const Settings& settings, const Seams& s
         "collateral.ca");
     pcs = std::make_unique<collateral::PcsClient>(*http,
                                                   collateral::PcsOptions{.base_url = settings.text("collateral.pcs")});
-    cached =
-        std::make_unique<collateral::CachedSource>(*pcs, store.get(), collateral::CacheOptions{.clock = seams.clock});
+    cached = std::make_unique<collateral::CachedSource>(*pcs, *verifier, store.get(),
+                                                        collateral::CacheOptions{.clock = seams.clock});
   }
   if (!files.empty()) {
     TRY(fixed, collateral::FixedSource::by_platform(files, cached.get()), "collateral.files");
@@ -260,6 +262,7 @@ Status RunningServer::Impl::open_source(const Settings& settings, const Seams& s
     fixed = std::make_unique<collateral::FixedSource>(attestation::Collateral::none());
   }
   source = fixed ? static_cast<collateral::CollateralSource*>(fixed.get()) : cached.get();
+  cache_metrics = std::make_unique<collateral::CacheMetrics>(metrics, *verifier, cached.get());
   return base::done();
 }
 
@@ -302,6 +305,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   TRY(const auto token, admin_token(layout));
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
                                                metrics, health, std::string{kVersion}});
+  deps->update_metrics = [this] { cache_metrics->update(); };
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
   router->set_authenticator(api::make_authenticator(crypto::sha256(base::as_bytes(token))));

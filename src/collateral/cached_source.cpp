@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "collateral/internal/dates.h"
+#include "base/log.h"
 #include "collateral/internal/stored_set.h"
 #include "state/keys.h"
 
@@ -61,22 +61,11 @@ struct Entry {
   std::condition_variable done{};
 };
 
-/// A TCB info of another platform would refuse every quote of this one.
-base::Status check_subject(const Bundle& bundle, const DcapNeeds& needs) {
-  const auto* tcb_info = internal::find(bundle, CollateralKind::tcb_info);
-  if (tcb_info == nullptr) return Error{Code::unavailable, "tcb_info: missing"};
-  const auto subject = internal::tcb_info_subject(tcb_info->bytes);
-  if (!subject.ok()) return Error{Code::unavailable, subject.error().text()};
-  if (subject->fmspc != needs.fmspc || subject->tdx != needs.tdx) {
-    return Error{Code::unavailable, "tcb_info: of another platform than was asked for"};
-  }
-  return base::done();
-}
-
 }  // namespace
 
 struct CachedSource::Impl {
   const PcsClient& client;
+  const attestation::Verifier& verifier;
   state::Store* const store;
   const CacheOptions options;
 
@@ -85,6 +74,8 @@ struct CachedSource::Impl {
   CacheStats counters{};
   std::size_t in_flight = 0;
   std::uint64_t uses = 0;
+  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> store_refused{0};
   /// Shared with completions, which the store may run after this object is gone.
   std::shared_ptr<std::atomic<std::uint64_t>> store_errors = std::make_shared<std::atomic<std::uint64_t>>(0);
 
@@ -96,9 +87,9 @@ struct CachedSource::Impl {
                       base::Deadline deadline);
   void publish(Entry& entry, Copy copy) const;
   void note_failure(Entry& entry, const Error& error, bool callers_own, UtcTime now);
-  Copy timed(const Bundle& bundle, UtcTime fetched_at, UtcTime expires) const;
-  Result<Copy> fetch(const DcapNeeds& needs, UtcTime now, base::Deadline deadline) const;
-  Copy load(const SetName& name, UtcTime now);
+  Copy timed(Shared set, UtcTime fetched_at, UtcTime expires) const;
+  Result<Copy> fetch(const DcapNeeds& needs, UtcTime now, base::Deadline deadline);
+  Copy load(const DcapNeeds& needs, UtcTime now);
   void save(const SetName& name, const Bundle& bundle, UtcTime fetched_at) const;
 };
 
@@ -180,7 +171,7 @@ Result<Shared> CachedSource::Impl::lead(Lock& lock, const std::shared_ptr<Entry>
 
   if (std::exchange(entry->in_store, false) && store != nullptr) {
     lock.unlock();
-    Copy stored = load(name_of(needs), now);
+    Copy stored = load(needs, now);
     lock.lock();
     if (stored.set) {
       ++counters.store_hits;
@@ -240,29 +231,32 @@ void CachedSource::Impl::note_failure(Entry& entry, const Error& error, bool cal
   entry.retry_at = options.clock->steady() + std::chrono::seconds(options.failure_seconds);
 }
 
-Copy CachedSource::Impl::timed(const Bundle& bundle, UtcTime fetched_at, UtcTime expires) const {
+Copy CachedSource::Impl::timed(Shared set, UtcTime fetched_at, UtcTime expires) const {
   const std::int64_t half = (expires.seconds - fetched_at.seconds) / 2;
-  return {bundle.collateral(), expires, fetched_at + std::max(half, options.min_refresh)};
+  return {std::move(set), expires, fetched_at + std::max(half, options.min_refresh)};
 }
 
-Result<Copy> CachedSource::Impl::fetch(const DcapNeeds& needs, UtcTime now, base::Deadline deadline) const {
+Result<Copy> CachedSource::Impl::fetch(const DcapNeeds& needs, UtcTime now, base::Deadline deadline) {
   TRY(const Bundle bundle, client.fetch(needs, deadline));
-  TRY_OK(check_subject(bundle, needs), client.base_url());
-  TRY(const UtcTime expires, internal::expires(bundle), client.base_url());
-  if (expires < now) {
-    return Error{Code::unavailable, client.base_url() + ": its documents have run out", "a later nextUpdate",
-                 base::to_rfc3339(expires)};
+  Shared set = bundle.collateral();
+  auto expires = verifier.accept_collateral(*set, needs, now);
+  if (!expires.ok()) {
+    refused.fetch_add(1, std::memory_order_relaxed);
+    Error error = std::move(expires).error().at(client.base_url());
+    base::log(base::LogLevel::warning, "collateral refused",
+              {{"reason", error.what}, {"expected", error.expected}, {"found", error.found}});
+    return error;
   }
   const UtcTime fetched_at = options.clock->now();
   save(name_of(needs), bundle, fetched_at);
-  return timed(bundle, fetched_at, expires);
+  return timed(std::move(set), fetched_at, *expires);
 }
 
 /// Without a set when the store has none that is usable.
-Copy CachedSource::Impl::load(const SetName& name, UtcTime now) {
+Copy CachedSource::Impl::load(const DcapNeeds& needs, UtcTime now) {
   const auto read = [&]() -> Result<std::optional<internal::StoredSet>> {
     TRY(const auto view, store->read());
-    TRY(const auto value, view->get(store_key(name)));
+    TRY(const auto value, view->get(store_key(name_of(needs))));
     if (!value) return std::optional<internal::StoredSet>{};
     TRY(internal::StoredSet set, internal::decode_set(*value));
     return std::optional{std::move(set)};
@@ -270,9 +264,13 @@ Copy CachedSource::Impl::load(const SetName& name, UtcTime now) {
   const auto stored = read();
   if (!stored.ok()) store_errors->fetch_add(1, std::memory_order_relaxed);
   if (!stored.ok() || !*stored) return {};
-  const auto expires = internal::expires((*stored)->bundle);
-  if (!expires.ok() || *expires < now) return {};
-  return timed((*stored)->bundle, (*stored)->fetched_at, *expires);
+  Shared set = (*stored)->bundle.collateral();
+  const auto expires = verifier.accept_collateral(*set, needs, now);
+  if (!expires.ok()) {
+    store_refused.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+  return timed(std::move(set), (*stored)->fetched_at, *expires);
 }
 
 /// Nobody waits for this: a set that is lost is fetched again.
@@ -285,8 +283,9 @@ void CachedSource::Impl::save(const SetName& name, const Bundle& bundle, UtcTime
                });
 }
 
-CachedSource::CachedSource(const PcsClient& client, state::Store* store, CacheOptions options)
-    : impl_(new Impl{client, store, options}) {}
+CachedSource::CachedSource(const PcsClient& client, const attestation::Verifier& verifier, state::Store* store,
+                           CacheOptions options)
+    : impl_(new Impl{client, verifier, store, options}) {}
 CachedSource::~CachedSource() = default;
 
 Result<Shared> CachedSource::collateral_for(const attestation::Evidence& evidence, UtcTime now,
@@ -301,6 +300,14 @@ CacheStats CachedSource::stats() const {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   CacheStats out = impl_->counters;
   out.sets = impl_->entries.size();
+  const UtcTime now = impl_->options.clock->now();
+  for (const auto& [name, entry] : impl_->entries) {
+    if (!entry->stale) continue;
+    ++out.stale_sets;
+    out.oldest_stale_seconds = std::max(out.oldest_stale_seconds, now.seconds - entry->copy.refresh_at.seconds);
+  }
+  out.refused = impl_->refused.load(std::memory_order_relaxed);
+  out.store_refused = impl_->store_refused.load(std::memory_order_relaxed);
   out.store_errors = impl_->store_errors->load(std::memory_order_relaxed);
   return out;
 }

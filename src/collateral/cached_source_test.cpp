@@ -6,6 +6,7 @@
 #include <latch>
 #include <thread>
 
+#include "collateral/internal/stored_set.h"
 #include "collateral/testing/stand_in.h"
 #include "state/keys.h"
 #include "state/testing/support.h"
@@ -37,7 +38,7 @@ class Cached : public ::testing::Test {
   void start(CacheOptions options = {}) {
     options.clock = &clock_;
     source_.reset();
-    source_ = std::make_unique<CachedSource>(client_, store_.get(), options);
+    source_ = std::make_unique<CachedSource>(client_, verifier_, store_.get(), options);
   }
   void open_store() {
     store_.reset();
@@ -58,6 +59,19 @@ class Cached : public ::testing::Test {
     const std::lock_guard<std::mutex> lock(service_.mutex);
     service_.error.reset();
   }
+  std::string failure_text() {
+    const auto given = get();
+    return given.ok() ? "none" : given.error().text();
+  }
+  net::Response& reply(const std::string& path) { return service_.replies.at(std::string{kStandInHost} + path); }
+  /// What the store would keep of a set.
+  void put_into_store(const Bundle& bundle) {
+    const base::FixedBytes<6> fmspc{0x50, 0x90, 0x60, 0x20, 0, 0};
+    const base::Bytes key = state::Key(state::Space::collateral).u8(1).u8(1).raw(fmspc).u8(1).bytes();
+    const base::Bytes value = internal::encode_set(bundle, clock_.now());
+    const auto put = [&](state::WriteTxn& txn) { return txn.put(key, value); };
+    ASSERT_TRUE(store_->write_and_wait(put, patient()).ok());
+  }
   /// Queued writes are on the disk afterwards.
   void settle() {
     ASSERT_TRUE(store_->write_and_wait([](state::WriteTxn&) { return base::done(); }, patient()).ok());
@@ -67,6 +81,7 @@ class Cached : public ::testing::Test {
   state::testing::TempFolder folder_;
   PcsStandIn service_;
   PcsClient client_{service_, {.base_url = std::string{kStandInHost}}};
+  attestation::Verifier verifier_{testing::forged_anchors()};
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<CachedSource> source_;
   attestation::Evidence evidence_ = evidence_of("tdx/forged-v4");
@@ -247,11 +262,205 @@ TEST_F(Cached, DocumentsThatHaveRunOutAreNoCollateral) {
   EXPECT_THAT(given.error().text(), HasSubstr("2026-07-14"));
 }
 
-TEST_F(Cached, ATcbInfoOfAnotherPlatformIsNoCollateral) {
+constexpr const char* kTcbPath = "/tdx/certification/v4/tcb?fmspc=509060200000";
+constexpr const char* kQePath = "/tdx/certification/v4/qe/identity";
+constexpr const char* kPckCrlPath = "/sgx/certification/v4/pckcrl?ca=platform&encoding=der";
+constexpr const char* kRootCrlPath = "/sgx/certification/v4/rootcacrl";
+
+/// The last byte of a signature in hex before the end of a reply.
+void damage_signature(net::Response& reply) {
+  char& digit = reply.body.at(reply.body.size() - 3);
+  digit = digit == '0' ? '1' : '0';
+}
+
+/// A way for a service to lie, and what the error names: document and check.
+struct Lie {
+  const char* name;
+  void (*tell)(std::map<std::string, net::Response>& replies);
+  const char* document;
+  const char* check;
+};
+net::Response& at(std::map<std::string, net::Response>& replies, const std::string& path) {
+  return replies.at(std::string{kStandInHost} + path);
+}
+/// Replies with the documents of another forged case, all signed by the same root.
+net::Response& other_reply(PcsStandIn& other, const std::string& path) { return at(other.replies, path); }
+
+const Lie kLies[] = {
+    {"TcbInfoSignature", [](auto& replies) { damage_signature(at(replies, kTcbPath)); }, "tcb_info",
+     "dcap.tcb_info.signature"},
+    {"TcbInfoText",
+     [](auto& replies) {
+       std::string& body = at(replies, kTcbPath).body;
+       body.replace(body.find("UpToDate"), 8, "upToDate");
+     },
+     "tcb_info", "dcap.tcb_info.signature"},
+    {"TcbInfoOfAnotherPlatform",
+     [](auto& replies) {
+       std::string& body = at(replies, kTcbPath).body;
+       body.replace(body.find("509060200000"), 12, "509060200001");
+     },
+     "tcb_info", "dcap.tcb_info.signature"},
+    {"TcbInfoChain",
+     [](auto& replies) {
+       const std::string ca{at(replies, kPckCrlPath).headers.find("SGX-PCK-CRL-Issuer-Chain").value_or("")};
+       at(replies, kTcbPath).headers.set("TCB-Info-Issuer-Chain", ca);
+     },
+     "tcb_info", "dcap.tcb_info"},
+    {"QeIdentitySignature", [](auto& replies) { damage_signature(at(replies, kQePath)); }, "qe_identity",
+     "dcap.qe_identity.signature"},
+    {"PckCrlSignature", [](auto& replies) { at(replies, kPckCrlPath).body.back() ^= 1; }, "pck_crl",
+     "dcap.crl.pck.signature"},
+    {"PckCrlOfTheOtherCa",
+     [](auto& replies) {
+       PcsStandIn other{"tdx/forged-v4-processor-ca", "processor"};
+       at(replies, kPckCrlPath) = other_reply(other, "/sgx/certification/v4/pckcrl?ca=processor&encoding=der");
+     },
+     "pck_crl_chain", "dcap.crl.pck.signature"},
+    {"PckCrlUnderAnotherChain",
+     [](auto& replies) {
+       PcsStandIn other{"tdx/forged-v4-processor-ca", "processor"};
+       at(replies, kPckCrlPath).body =
+           other_reply(other, "/sgx/certification/v4/pckcrl?ca=processor&encoding=der").body;
+     },
+     "pck_crl", "dcap.crl.pck.issuer"},
+    {"RootCrlSignature",
+     [](auto& replies) {
+       char& digit = at(replies, kRootCrlPath).body.back();
+       digit = digit == '0' ? '1' : '0';
+     },
+     "root_ca_crl", "dcap.crl.root.signature"},
+    {"RootCrlIsAnotherCrl",
+     [](auto& replies) { at(replies, kRootCrlPath).body = base::hex(base::as_bytes(at(replies, kPckCrlPath).body)); },
+     "root_ca_crl", "dcap.crl.root.signature"},
+};
+
+class CachedLies : public Cached, public ::testing::WithParamInterface<Lie> {};
+
+TEST_P(CachedLies, AreUnavailableAndNameServiceDocumentAndCheck) {
+  open_store();
+  GetParam().tell(service_.replies);
   start();
-  std::string& body = service_.replies[std::string{kStandInHost} + "/tdx/certification/v4/tcb?fmspc=509060200000"].body;
-  body.replace(body.find("509060200000"), 12, "509060200001");
+  const auto given = get();
+  ASSERT_FALSE(given.ok());
+  EXPECT_EQ(given.error().code, Code::unavailable);
+  EXPECT_THAT(given.error().text(), HasSubstr("http://pccs.test:8081: " + std::string{GetParam().document} + ": "));
+  EXPECT_THAT(given.error().text(), HasSubstr(GetParam().check));
+  EXPECT_EQ(source_->stats().refused, 1u);
+  EXPECT_EQ(verifier_.stats().collateral.entries, 0u);
+  // Nor did it get into the store.
+  settle();
+  outage();
+  start();
   EXPECT_EQ(failure(), Code::unavailable);
+  EXPECT_EQ(source_->stats().store_hits + source_->stats().store_refused, 0u);
+}
+
+TEST_P(CachedLies, LeaveTheGoodCopyInUse) {
+  start();
+  const auto good = get();
+  ASSERT_TRUE(good.ok()) << good.error().text();
+  clock_.pass(20 * kDay);
+  GetParam().tell(service_.replies);
+  const auto after = get();
+  ASSERT_TRUE(after.ok()) << after.error().text();
+  EXPECT_EQ((*after)->digest(), (*good)->digest());
+  EXPECT_NE((*after)->stale_seconds(), std::nullopt);
+  const CacheStats stats = source_->stats();
+  EXPECT_EQ(stats.refused, 1u);
+  EXPECT_EQ(stats.stale_sets, 1u);
+  EXPECT_EQ(stats.oldest_stale_seconds, *(*after)->stale_seconds());
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, CachedLies, ::testing::ValuesIn(kLies),
+                         [](const auto& suite) { return std::string{suite.param.name}; });
+
+TEST_F(Cached, AuthenticDocumentsOfAnotherKindOfTeeAreNoCollateral) {
+  start();
+  const PcsStandIn sgx{"sgx/forged-v4"};  // serves what it has under the paths of TDX
+  service_.replies = sgx.replies;
+  EXPECT_THAT(failure_text(), HasSubstr("dcap.tcb_info.id"));
+  PcsStandIn tdx;
+  at(service_.replies, kTcbPath) = at(tdx.replies, kTcbPath);
+  clock_.pass(5);
+  EXPECT_THAT(failure_text(), HasSubstr("dcap.qe_identity.id"));
+}
+
+TEST_F(Cached, DocumentsOfTheFutureAreNoCollateral) {
+  clock_.set_wall(kNoon + -3 * kDay);
+  start();
+  const auto given = get();
+  ASSERT_FALSE(given.ok());
+  EXPECT_EQ(given.error().code, Code::unavailable);
+  EXPECT_THAT(given.error().text(), HasSubstr("issued in the future"));
+}
+
+TEST_F(Cached, CollateralOfAnotherRootIsNoCollateral) {
+  const attestation::Verifier intel{attestation::TrustAnchors::production()};
+  CachedSource source{client_, intel, nullptr, {.clock = &clock_}};
+  const auto given = source.collateral_for(evidence_, clock_.now(), kSomeDay);
+  ASSERT_FALSE(given.ok());
+  EXPECT_THAT(given.error().text(), HasSubstr("a trusted root"));
+}
+
+TEST_F(Cached, AcceptingASetWarmsTheVerifier) {
+  start();
+  const auto given = get();
+  ASSERT_TRUE(given.ok());
+  EXPECT_EQ(verifier_.stats().collateral.entries, 1u);
+  const std::uint64_t hits = verifier_.stats().collateral.hits;
+  const auto warm = verifier_.verify(evidence_, **given, clock_.now());
+  EXPECT_EQ(verifier_.stats().collateral.hits, hits + 1);
+  const attestation::Verifier cold{testing::forged_anchors()};
+  const auto expected = cold.verify(evidence_, **given, clock_.now());
+  ASSERT_TRUE(warm.ok() && expected.ok());
+  EXPECT_EQ(attestation::to_json(*warm), attestation::to_json(*expected));
+}
+
+// To go on with the CRL from before the revocation would be to accept what Intel has just taken back.
+TEST_F(Cached, AnAuthenticRevocationIsNewsAndNoLie) {
+  start();
+  ASSERT_TRUE(get().ok());
+  clock_.pass(20 * kDay);
+  PcsStandIn revoking{"tdx/forged-v4-tcb-signing-revoked"};
+  service_.replies = revoking.replies;
+  const auto given = get();
+  ASSERT_TRUE(given.ok()) << given.error().text();
+  EXPECT_EQ((*given)->stale_seconds(), std::nullopt);
+  const auto verdict = verifier_.verify(evidence_, **given, clock_.now());
+  ASSERT_TRUE(verdict.ok());
+  ASSERT_NE(verdict->root_cause(), nullptr);
+  EXPECT_EQ(verdict->root_cause()->check, attestation::CheckId::dcap_crl_tcb_signing_revoked);
+}
+
+TEST_F(Cached, ASetOfTheStoreIsAcceptedLikeOneOfTheService) {
+  open_store();
+  Bundle bundle = read_bundle_path(testing::test_data_path("tdx/forged-v4"));
+  for (auto& item : bundle.items) {
+    if (item.kind == attestation::CollateralKind::tcb_info_signature) item.bytes.back() ^= 1;
+  }
+  put_into_store(bundle);
+  start();
+  const auto given = get();
+  ASSERT_TRUE(given.ok()) << given.error().text();
+  EXPECT_NE((*given)->digest(), bundle.collateral()->digest());
+  EXPECT_EQ(service_.calls(), kCallsPerFetch);
+  EXPECT_EQ(source_->stats().store_refused, 1u);
+  EXPECT_EQ(source_->stats().store_hits, 0u);
+}
+
+TEST_F(Cached, AStoreOfOtherRootsPoisonsNothing) {
+  open_store();
+  start();
+  ASSERT_TRUE(get().ok());
+  settle();
+  outage();
+  const attestation::Verifier intel{attestation::TrustAnchors::production()};
+  CachedSource source{client_, intel, store_.get(), {.clock = &clock_}};
+  const auto given = source.collateral_for(evidence_, clock_.now(), kSomeDay);
+  ASSERT_FALSE(given.ok());
+  EXPECT_EQ(given.error().code, Code::unavailable);
+  EXPECT_EQ(source.stats().store_refused, 1u);
 }
 
 TEST_F(Cached, ARestartReadsFromTheStoreWithoutTheNetwork) {

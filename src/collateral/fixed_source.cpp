@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/encoding.h"
-#include "collateral/internal/dates.h"
+#include "collateral/internal/subject.h"
 #include "crypto/x509.h"
 
 namespace attestry::collateral {

@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "collateral/internal/dates.h"
+#include "collateral/internal/subject.h"
 #include "state/keys.h"
 
 namespace attestry::collateral::internal {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "attestation/anchors.h"
 #include "attestation/evidence.h"
 #include "base/encoding.h"
 #include "collateral/bundle.h"
@@ -29,6 +30,15 @@ inline std::string test_data_path(const std::string& name) {
 }
 inline attestation::Evidence evidence_of(const std::string& name) {
   return {attestation::EvidenceFormat::dcap_quote, base::to_bytes(test_data(name + "/quote.bin"))};
+}
+/// The root of all forged cases.
+inline attestation::TrustAnchors forged_anchors() {
+  const std::string pem = test_data("tdx/forged-v4/root.pem");
+  std::vector<attestation::TestRoot> roots;
+  if (auto root = attestation::TestRoot::from_certificate(base::as_bytes(pem)); root.ok()) {
+    roots.push_back(*std::move(root));
+  }
+  return attestation::TrustAnchors::simulated(std::move(roots));
 }
 inline std::string text_of(const Bundle& bundle, attestation::CollateralKind kind) {
   for (const auto& item : bundle.items) {
