@@ -159,7 +159,7 @@ JsonOutObject secret_json(const secrets::SecretInfo& info) {
 Result<net::Response> put_secret(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
   TRY(const auto app, app_of(request));
-  TRY(const auto doc, net::json_body(request));
+  TRY(const auto doc, net::json_body(request, {.wipe = true}));
   TRY_OK(doc->root().only({"value"}), "request body");
   TRY(auto text, text_member(doc->root(), "value"));
   auto bytes = base::base64url_decode(text);
@@ -178,6 +178,16 @@ Result<net::Response> list_secrets(const Deps& deps, net::Request& request) {
   JsonOutArray list;
   for (const auto& info : infos) list.emplace_back(secret_json(info));
   return net::json_response(200, JsonOut{JsonOutObject{{"secrets", std::move(list)}}});
+}
+
+/// For values that are no longer used; what is approved stays until its approval is taken back.
+Result<net::Response> delete_secret(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto id, digest_of(request.parameter("id"), "secret id"));
+  TRY(const auto governed, deps.registry.app(tenant, app));
+  TRY_OK(deps.secrets.remove(governed, request.parameter("name"), id, request.deadline));
+  return net::empty_response();
 }
 
 using Function = Result<net::Response> (*)(const Deps&, net::Request&);
@@ -237,7 +247,11 @@ Status add_app_routes(net::Router& router, const Deps& deps) {
                    "Deposit a secret for an app; released only after its id is approved", "Secret", put_secret);
   put.request_schema = "SecretRequest";
   put.success_status = 201;
-  return router.add(std::move(put));
+  TRY_OK(router.add(std::move(put)));
+  auto remove = admin(deps, net::Method::delete_, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}/{id}",
+                      "remove_secret", "Remove a stored value that is not approved", "", delete_secret);
+  remove.success_status = 204;
+  return router.add(std::move(remove));
 }
 
 /// On the admin listener, so that an operator's tool needs one address only.
