@@ -105,8 +105,9 @@ struct Route {
   std::string response_schema{};
   int success_status = 200;
   std::string tag{};
-  std::vector<QueryParameter> query{};  ///< a parameter that is not listed is refused with 400 …
-  bool any_query = false;               ///< … unless this is set (dialects)
+  std::vector<QueryParameter> query{};    ///< a parameter that is not listed is refused with 400 …
+  bool any_query = false;                 ///< … unless this is set (dialects)
+  std::vector<QueryParameter> headers{};  ///< for the document only: what the handler looks at besides
   /// Bytes of body; 0: none allowed. Unset: 1 MiB for POST, PUT and PATCH, else 0.
   std::optional<std::size_t> body_limit{};
   /// Media types that a body may have; empty: any. A request without a body is not asked for its type.

@@ -219,7 +219,12 @@ void Server::Impl::adopt(const Listener& listener, IoThread& io, Socket socket) 
   peer.tls = listener.tls != nullptr;
   boost::system::error_code ec;
   if constexpr (std::is_same_v<Socket, Tcp::socket>) socket.set_option(Tcp::no_delay{true}, ec);
-  Connection::Place place{listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse};
+  Connection::Place place{listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse, {}};
+  if constexpr (std::is_same_v<Socket, Tcp::socket>) {
+    const bool for_anybody = listener.roles.has(Role::public_) || listener.roles.has(Role::attested);
+    const auto remote = socket.remote_endpoint(ec);
+    if (for_anybody && !ec) place.counted_as = core->rate.network_of(remote.address().to_string());
+  }
   const auto protocol = socket.local_endpoint(ec).protocol();
   const auto handle = socket.release(ec);
   if (ec) return;
@@ -267,7 +272,8 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options, std::
   TRY_OK(router->check());
   if (options.listeners.empty()) return base::Error{base::Code::configuration, "the server has no listener"};
   const auto workers = options.workers != 0 ? options.workers : std::max(2u, std::thread::hardware_concurrency());
-  auto impl = std::make_unique<Impl>(std::make_shared<Core>(std::move(options), std::move(router)));
+  TRY(auto limiter, RateLimiter::make(options.limits.rate), "exempt from the rate limit");
+  auto impl = std::make_unique<Impl>(std::make_shared<Core>(std::move(options), std::move(router), std::move(limiter)));
   for (const auto& listener : impl->core->options.listeners) TRY_OK(impl->bind(listener));
   for (const auto& entry : impl->bound) entry->acceptor->begin();
   impl->core->workers.start(workers);
@@ -285,9 +291,13 @@ std::string Server::url(std::size_t listener) const {
 
 ServerStats Server::stats() const {
   const auto& c = *impl_->core;
-  return {c.accepted.load(), c.refused_connections.load(),
-          c.requests.load(), c.refused_requests.load(),
-          c.cut_off.load(),  c.connections.load() + c.refusing.load(),
+  return {c.accepted.load(),
+          c.refused_connections.load(),
+          c.requests.load(),
+          c.refused_requests.load(),
+          c.rate_limited.load(),
+          c.cut_off.load(),
+          c.connections.load() + c.refusing.load(),
           c.in_flight.load()};
 }
 

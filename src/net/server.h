@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/random.h"
+#include "net/rate_limit.h"
 #include "net/router.h"
 #include "net/tls.h"
 
@@ -30,6 +31,7 @@ struct ServerLimits {
   std::chrono::milliseconds write_deadline{30'000};    ///< one whole response
   std::chrono::milliseconds request_deadline{30'000};  ///< handler; then 503 in its place
   unsigned retry_after_seconds = 1;
+  RateLimit rate{};  ///< on listeners with public or attested routes; beyond: 429 with Retry-After
 };
 
 struct Listener {
@@ -67,6 +69,7 @@ struct ServerStats {
   std::uint64_t refused_connections = 0;  ///< over max_connections
   std::uint64_t requests = 0;             ///< handed to a handler
   std::uint64_t refused_requests = 0;     ///< 503 by max_in_flight or buffered_bytes
+  std::uint64_t rate_limited = 0;         ///< 429 by the client's rate
   std::uint64_t cut_off = 0;              ///< connections ended by a deadline
   std::size_t connections = 0;            ///< now
   std::size_t in_flight = 0;              ///< now

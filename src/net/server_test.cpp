@@ -343,6 +343,69 @@ TEST(Server, RefusesRequestsOverTheLimitAtOnce) {
   EXPECT_EQ(server->stats().refused_requests, 1u);
 }
 
+/// Clocks that stand still: nothing that a client has taken comes back.
+class StandingClock final : public base::Clock {
+ public:
+  base::UtcTime now() const override { return base::system_clock().now(); }
+  std::chrono::steady_clock::time_point steady() const override { return at_; }
+
+ private:
+  const std::chrono::steady_clock::time_point at_ = std::chrono::steady_clock::now();
+};
+
+TEST(Server, LimitsTheRateOfAnAddressOnPublicListenersOnly) {
+  const StandingClock clock;
+  auto guarded = route(Method::get, "/admin", "guarded",
+                       [](Request, Responder responder) { responder.send(text_response(200, "done")); });
+  guarded.role = Role::admin;
+  ServerOptions options;
+  options.listeners = {{"127.0.0.1:0", {Role::public_}}, {"127.0.0.1:0", {Role::admin}}};
+  options.limits.rate = {.requests_per_second = 1, .burst = 3};
+  options.clock = &clock;
+  std::vector<std::string> operations;
+  std::mutex mutex;
+  options.on_finished = [&](const RequestRecord& record) {
+    const std::scoped_lock lock{mutex};
+    if (record.status == 429) operations.emplace_back(record.operation_id);
+  };
+  auto server = *Server::start(std::move(options), router_with({echo(), std::move(guarded)}));
+  const auto ask = [&](RawClient& client, const std::string& text) {
+    EXPECT_TRUE(client.send(text));
+    return client.read_reply();
+  };
+  RawClient first{server->port()};
+  RawClient second{server->port()};
+  EXPECT_EQ(ask(first, post("/echo", "{}")).status, 200);
+  EXPECT_EQ(ask(second, post("/echo", "{}")).status, 200);  // connections of one address share what it has
+  EXPECT_EQ(ask(first, get("/nothing")).status, 404);       // who looks around is counted too
+  for (RawClient* client : {&first, &second, &first}) {
+    const auto refused = ask(*client, post("/echo", "{}"));
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_TRUE(refused.has("Retry-After: 1\r\n"));
+    EXPECT_THAT(refused.body, HasSubstr("urn:attestry:error:rate-limited"));
+  }
+  RawClient admin{server->port(1)};
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(admin, get("/admin")).status, 200);
+  EXPECT_EQ(server->stats().rate_limited, 3u);
+  EXPECT_EQ(server->stats().refused_requests, 0u);
+  server.reset();
+  EXPECT_EQ(operations, (std::vector<std::string>{"echo", "echo", "echo"}));
+}
+
+TEST(Server, AnExemptAddressHasNoRate) {
+  const StandingClock clock;
+  ServerOptions options;
+  options.listeners = {{"127.0.0.1:0", {Role::public_}}};
+  options.limits.rate = {.requests_per_second = 1, .burst = 1, .exempt = {"127.0.0.0/8"}};
+  options.clock = &clock;
+  const auto server = *Server::start(std::move(options), router_with({echo()}));
+  RawClient client{server->port()};
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(client.send(post("/echo", "{}")));
+    EXPECT_EQ(client.read_reply().status, 200);
+  }
+}
+
 TEST(Server, RefusesBodiesThatTogetherAreTooLarge) {
   ServerLimits limits;
   limits.buffered_bytes = 10'000;

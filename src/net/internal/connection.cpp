@@ -207,11 +207,16 @@ bool Connection::admit() {
   unread_ = false;
   std::string allow;
   auto found = core_->router->admit(place_.roles, request, parser_->has_body(), allow);
+  if (found.ok()) route_ = *found;
+  if (const auto wait = place_.counted_as ? core_->rate.take(*place_.counted_as, core_->now()) : std::nullopt) {
+    core_->rate_limited.fetch_add(1, std::memory_order_relaxed);
+    reject({base::Code::rate_limited, "too many requests from this address"}, 429, {}, wait);
+    return state_ == State::header;
+  }
   if (!found.ok()) {
     reject(found.error(), base::http_status(found.error().code), allow);
     return state_ == State::header;
   }
-  route_ = *found;
   const auto limit = std::min(route_->effective_body_limit(), core_->limits.body_bytes);
   if (parser_->declared_body() > limit) {
     reject({base::Code::too_large, "the body is too large", "at most " + std::to_string(limit) + " bytes",
@@ -317,16 +322,18 @@ void Connection::answer(std::uint64_t ticket, Response response) {
   if (state_ == State::handling && ticket == ticket_) respond(std::move(response));
 }
 
-Response Connection::make_problem(const base::Error& error, std::optional<int> status) const {
+Response Connection::make_problem(const base::Error& error, std::optional<int> status,
+                                  std::optional<unsigned> retry_after) const {
   ProblemExtras extras;
   extras.status = status;
-  extras.retry_after = core_->limits.retry_after_seconds;
+  extras.retry_after = retry_after.value_or(core_->limits.retry_after_seconds);
   return problem(error, trace_, extras);
 }
 
 /// A refusal that leaves the connection usable where that is cheap.
-void Connection::reject(const base::Error& error, int status, std::string_view allow) {
-  auto response = make_problem(error, status);
+void Connection::reject(const base::Error& error, int status, std::string_view allow,
+                        std::optional<unsigned> retry_after) {
+  auto response = make_problem(error, status, retry_after);
   if (!allow.empty()) response.headers.add("Allow", allow);
   if (parser_->state() == RequestParser::State::complete) return respond(std::move(response));
   const auto declared = parser_->declared_body();

@@ -19,7 +19,8 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   struct Place {
     RoleSet roles;
     std::shared_ptr<asio::ssl::context> tls;
-    bool refuse = false;  ///< over the limit: says 503 and leaves
+    bool refuse = false;                        ///< over the limit: says 503 and leaves
+    std::optional<ClientNetwork> counted_as{};  ///< whose requests the rate limit counts; none: without limit
   };
   Connection(std::shared_ptr<Core> core, IoThread& io, StreamSocket socket, Place place, Peer peer);
   ~Connection() override;
@@ -54,7 +55,8 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   bool count_body() ATTESTRY_REQUIRES(mutex_);
   void hand_over(Task& task) ATTESTRY_REQUIRES(mutex_);
   void send_continue() ATTESTRY_REQUIRES(mutex_);
-  void reject(const base::Error& error, int status, std::string_view allow = {}) ATTESTRY_REQUIRES(mutex_);
+  void reject(const base::Error& error, int status, std::string_view allow = {},
+              std::optional<unsigned> retry_after = {}) ATTESTRY_REQUIRES(mutex_);
   void fail(const base::Error& error, int status) ATTESTRY_REQUIRES(mutex_);
   void answer(std::uint64_t ticket, Response response) ATTESTRY_REQUIRES(mutex_);
   void respond(Response response) ATTESTRY_REQUIRES(mutex_);
@@ -65,7 +67,8 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   void linger() ATTESTRY_REQUIRES(mutex_);
   void close() ATTESTRY_REQUIRES(mutex_);
   void enter(State state, std::chrono::milliseconds patience) ATTESTRY_REQUIRES(mutex_);
-  Response make_problem(const base::Error& error, std::optional<int> status) const ATTESTRY_REQUIRES(mutex_);
+  Response make_problem(const base::Error& error, std::optional<int> status,
+                        std::optional<unsigned> retry_after = {}) const ATTESTRY_REQUIRES(mutex_);
 
   const std::shared_ptr<Core> core_;
   IoThread& io_;

@@ -131,8 +131,8 @@ void IoThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Core::Core(ServerOptions server_options, std::shared_ptr<const Router> routes)
-    : options(std::move(server_options)), router(std::move(routes)), limits(options.limits) {
+Core::Core(ServerOptions server_options, std::shared_ptr<const Router> routes, RateLimiter limiter)
+    : options(std::move(server_options)), router(std::move(routes)), limits(options.limits), rate(std::move(limiter)) {
   using std::chrono::milliseconds;
   const auto shortest = std::min({limits.header_deadline, limits.read_deadline, limits.idle_deadline,
                                   limits.write_deadline, limits.request_deadline});

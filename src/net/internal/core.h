@@ -89,17 +89,19 @@ struct IoThread {
 };
 
 struct Core {
-  Core(ServerOptions server_options, std::shared_ptr<const Router> routes);
+  Core(ServerOptions server_options, std::shared_ptr<const Router> routes, RateLimiter limiter);
 
   ServerOptions options;
   std::shared_ptr<const Router> router;
   const ServerLimits& limits;
+  RateLimiter rate;
   std::atomic<bool> draining{false};
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> refusing{0};  ///< connections that only hear 503
   std::atomic<std::size_t> in_flight{0};
   std::atomic<std::size_t> buffered{0};
-  std::atomic<std::uint64_t> accepted{0}, refused_connections{0}, requests{0}, refused_requests{0}, cut_off{0};
+  std::atomic<std::uint64_t> accepted{0}, refused_connections{0}, requests{0}, refused_requests{0}, cut_off{0},
+      rate_limited{0};
   // After the counters: connections that the threads let go still count.
   std::vector<std::unique_ptr<IoThread>> io;
   WorkerPool workers;
