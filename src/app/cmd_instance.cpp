@@ -2,15 +2,14 @@
 // the receipt was checked under this side's own trust settings.
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <filesystem>
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/release_folder.h"
 #include "app/simulated_tee.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "client/registration.h"
-#include "state/file.h"
 
 namespace attestry::app {
 namespace {
@@ -30,35 +29,14 @@ struct InstanceOptions {
   std::int64_t timeout = 30;
 };
 
-base::Status write_private(const std::filesystem::path& path, base::ByteView bytes) {
-  return state::replace_file(state::system_files(), path.string(), bytes);
-}
-
-base::Status write_release(const std::string& folder, const client::Registered& registered) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed) return base::Error{base::Code::io, "cannot create " + folder, {}, failed.message()};
-  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
-  if (failed) return base::Error{base::Code::io, "cannot close " + folder + " to others", {}, failed.message()};
-  const std::filesystem::path out{folder};
-  const auto& release = registered.release;
-  TRY_OK(write_private(out / "certificate.pem", base::as_bytes(release.certificate_chain_pem)));
-  TRY_OK(write_private(out / "key.pem",
-                       base::as_bytes(base::pem_encode("PRIVATE KEY", registered.signing_key_pkcs8.reveal()))));
-  TRY_OK(write_private(out / "configuration", release.configuration.reveal()));
-  TRY_OK(write_private(out / "receipt", base::as_bytes(registered.receipt_text)));
-  for (const auto& key : release.keys) {
-    TRY_OK(write_private(out / (key.purpose + "." + key.algorithm + ".key"), key.private_key.reveal()));
-  }
-  for (const auto& [name, value] : release.secrets) TRY_OK(write_private(out / ("secret." + name), value.reveal()));
-  return base::done();
-}
-
 void print_json(Context& context, const client::Registered& registered) {
   base::JsonOutArray keys;
   for (const auto& key : registered.release.keys) {
-    keys.emplace_back(base::JsonOutObject{
-        {"purpose", key.purpose}, {"algorithm", key.algorithm}, {"public", base::base64url(key.public_key)}});
+    keys.emplace_back(base::JsonOutObject{{"purpose", key.purpose},
+                                          {"algorithm", key.algorithm},
+                                          {"path", key.path},
+                                          {"file", key_file_name(key.purpose, key.algorithm, key.path)},
+                                          {"public", base::base64url(key.public_key)}});
   }
   base::JsonOutArray secrets;
   for (const auto& [name, value] : registered.release.secrets)

@@ -1,8 +1,11 @@
 #include "app/operator.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <filesystem>
 
 #include "base/encoding.h"
@@ -20,12 +23,47 @@ constexpr std::string_view kKeyHeader = "attestry-operator-key-1 ";
 constexpr std::int64_t kApprovalSeconds = 3600;
 
 Result<std::string> read_line(const std::string& path, std::string_view what) {
-  TRY(const auto bytes, state::system_files().read(path, 64 * 1024), what);
+  TRY(auto bytes, state::system_files().read(path, 64 * 1024), what);
   if (!bytes) return Error{Code::not_found, std::string{what} + ": there is no file " + path};
   std::string text{base::as_text(*bytes)};
+  crypto::wipe(*bytes);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
 }
+
+Error cannot(const char* step, const std::string& path) {
+  return Error{
+      Code::io, std::string{"operator's key: cannot "} + step + " " + path, {}, std::generic_category().message(errno)};
+}
+
+/// Never another's file: the name is taken in one step with the making of the file, and a link that stands there is
+/// not followed. What cannot be written whole does not stay.
+base::Status write_new_file(const std::string& path, base::ByteView bytes) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd < 0 && errno == EEXIST)
+    return Error{Code::conflict, path + " exists already", {}, {}, "Choose another name; nothing was overwritten."};
+  if (fd < 0) return cannot("create", path);
+  const auto write_all = [&]() -> base::Status {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return cannot("write", path);
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    if (::fsync(fd) != 0) return cannot("sync", path);
+    return base::done();
+  };
+  auto written = write_all();
+  if (::close(fd) != 0 && written.ok()) written = cannot("close", path);
+  if (!written) {
+    ::unlink(path.c_str());
+    return written;
+  }
+  const auto folder = std::filesystem::path{path}.parent_path().string();
+  return state::system_files().sync_folder(folder.empty() ? "." : folder);
+}
+
+void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
 
 }  // namespace
 
@@ -112,19 +150,24 @@ Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
   TRY(auto line, read_line(path, "operator's key"));
   if (!line.starts_with(kKeyHeader))
     return Error{Code::malformed, path + " is no operator's key", {}, {}, "Make one: attestry operator keygen FILE"};
-  TRY(auto seed, base::base64url_decode(std::string_view{line}.substr(kKeyHeader.size())), "operator's key");
-  crypto::wipe({reinterpret_cast<std::uint8_t*>(line.data()), line.size()});
-  auto key = crypto::Ed25519PrivateKey::from_seed(seed);
-  crypto::wipe(seed);
+  auto seed = base::base64url_decode(std::string_view{line}.substr(kKeyHeader.size()));
+  wipe(line);
+  if (!seed) return std::move(seed.error().at("operator's key"));
+  auto key = crypto::Ed25519PrivateKey::from_seed(*seed);
+  crypto::wipe(*seed);
   return key;
 }
 
 Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random) {
-  if (std::filesystem::exists(path))
-    return Error{Code::conflict, path + " exists already", {}, {}, "Choose another name; nothing was overwritten."};
   auto key = crypto::Ed25519PrivateKey::generate(random);
-  const std::string line = std::string{kKeyHeader} + base::base64url(key.seed().reveal()) + "\n";
-  TRY_OK(state::replace_file(state::system_files(), path, base::as_bytes(line)), "operator's key");
+  std::string seed = base::base64url(key.seed().reveal());
+  std::string line;
+  line.reserve(kKeyHeader.size() + seed.size() + 1);  // no copy is left behind in a buffer that was outgrown
+  line.append(kKeyHeader).append(seed).push_back('\n');
+  wipe(seed);
+  const auto written = write_new_file(path, base::as_bytes(line));
+  wipe(line);
+  if (!written) return written.error();
   return key;
 }
 

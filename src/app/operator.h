@@ -47,6 +47,7 @@ class OperatorSession {
 
 /// Operator keys are files of their own: one line "attestry-operator-key-1 <base64url seed>", mode 0600.
 base::Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path);
+/// `conflict` when anything of that name is there already, be it a link to nowhere: nothing is ever overwritten.
 base::Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random);
 
 }  // namespace attestry::app
