@@ -27,6 +27,8 @@ struct GovernanceOptions {
 using Options = std::shared_ptr<GovernanceOptions>;
 using Command = base::Result<int> (*)(Context&, const GovernanceOptions&);
 
+void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
+
 base::Result<std::string> member(std::string_view json, std::string_view key) {
   TRY(const auto doc, base::JsonDocument::parse(std::string{json}, {.max_bytes = 64u << 20}));
   TRY(const auto value, doc->root().get(key));
@@ -156,13 +158,27 @@ base::Result<int> policy_builtin(Context& context, const GovernanceOptions& opti
 base::Result<int> secret_put(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
   TRY(auto value, read_input(context, options.file, 64 * 1024 + 1));
-  std::string body = base::JsonOut{base::JsonOutObject{{"value", base::base64url(value)}}}.compact();
+  std::string text = base::base64url(value);
   crypto::wipe(value);
-  auto answer = session->api().call(
-      net::Method::put, session->path(app_path(options) + "/secrets/" + net::percent_encode(options.name)), body);
-  crypto::wipe({reinterpret_cast<std::uint8_t*>(body.data()), body.size()});
+  std::string body;
+  body.reserve(text.size() + 16);  // no copy is left behind in a buffer that was outgrown
+  body.append("{\"value\":\"").append(text).append("\"}");
+  wipe(text);
+  auto answer = session->api().call(net::Method::put,
+                                    session->path(app_path(options) + "/secrets/" + net::percent_encode(options.name)),
+                                    std::move(body));
   if (!answer) return answer.error();
   print_json(context, options, *answer);
+  return kExitOk;
+}
+
+base::Result<int> secret_remove(Context& context, const GovernanceOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY([[maybe_unused]] const auto answer,
+      session->api().call(net::Method::delete_,
+                          session->path(app_path(options) + "/secrets/" + net::percent_encode(options.name) + "/" +
+                                        net::percent_encode(options.subject))));
+  context.out << "removed\n";
   return kExitOk;
 }
 
@@ -306,6 +322,11 @@ void add_secret(CLI::App& app, Context& context) {
   put->add_option("NAME", options->name, "name in templates: ${secret:NAME}")->required();
   put->add_option("FILE", options->file, "file with the value, or - for standard input")->required();
   add_app_argument(*add(*group, context, "list", "Names, ids and sizes; no values", options, secret_list), options);
+  auto* remove =
+      add(*group, context, "remove", "Remove a value that is not approved (any more)", options, secret_remove);
+  add_app_argument(*remove, options);
+  remove->add_option("NAME", options->name, "name of the secret")->required();
+  remove->add_option("ID", options->subject, "id of the value: 64 hex digits")->required();
 }
 
 void add_approve(CLI::App& app, Context& context) {
