@@ -118,7 +118,7 @@ base::Result<Settings> dev_settings(const DevOptions& options, const std::string
                          {"tls.mode", "off"},
                          {"collateral.pcs", pcs},
                          {"log.level", "warning"}},
-                        [](const std::string&) { return std::nullopt; });
+                        {});
 }
 
 /// Remembers the evidence that the registration made, to show its verdict.

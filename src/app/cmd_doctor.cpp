@@ -80,7 +80,7 @@ void look_at_service(Report& report, const std::string& name, const std::string&
 base::Result<int> doctor(Context& context, const DoctorOptions& options) {
   Report report{context.out};
   look_at_machine(report);
-  const auto settings = Settings::load(options.config, {}, process_environment);
+  const auto settings = Settings::load(options.config, {}, process_environment());
   if (!settings) {
     report.bad("settings", settings.error().what,
                settings.error().remedy.empty() ? "attestry config show lists all settings." : settings.error().remedy);

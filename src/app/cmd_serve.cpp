@@ -53,7 +53,7 @@ base::Result<Settings> load(const ServeOptions& options) {
     if (equals == std::string::npos) return base::Error{base::Code::usage, "--set", "SECTION.KEY=VALUE", set};
     flags[set.substr(0, equals)] = set.substr(equals + 1);
   }
-  return Settings::load(options.config, flags, process_environment);
+  return Settings::load(options.config, flags, process_environment());
 }
 
 base::Result<int> serve(Context& context, const ServeOptions& options) {

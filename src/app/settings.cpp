@@ -1,8 +1,10 @@
 #include "app/settings.h"
 
 #include <toml++/toml.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <charconv>
-#include <cstdlib>
 
 #include "app/cli.h"
 
@@ -67,12 +69,47 @@ Error unknown_setting(std::string_view name, const std::string& where) {
                near.empty() ? "attestry config show lists all settings." : "Did you mean " + near + "?"};
 }
 
+constexpr std::string_view kPrefix = "ATTESTRY_";
+
 std::string environment_name(std::string_view setting) {
-  std::string name = "ATTESTRY_";
+  std::string name{kPrefix};
   for (const char c : setting) {
     name += c == '.' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
   }
   return name;
+}
+
+/// Variables that begin like settings and are none: of flags, and of this project's own build and tests.
+constexpr std::string_view kOtherVariables[] = {
+    "ATTESTRY_CONFIG",       "ATTESTRY_SERVER", "ATTESTRY_TOKEN_FILE",    "ATTESTRY_CA",        "ATTESTRY_TENANT",
+    "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",  "ATTESTRY_PUBLIC_SERVER", "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",
+    "ATTESTRY_SAMPLES",      "ATTESTRY_SHARED", "ATTESTRY_TEST_DATA",     "ATTESTRY_DOWNLOADS"};
+
+/// Kubernetes and container links tell every process where a service named attestry-something is:
+/// ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://..., ..._PORT_<number>_<protocol>[_...].
+bool is_service_link(std::string_view name, std::string_view value) {
+  if (name.ends_with("_SERVICE_HOST") || name.find("_SERVICE_PORT") != std::string_view::npos) return true;
+  if (name.ends_with("_PORT")) return value.find("://") != std::string_view::npos;
+  const auto port = name.rfind("_PORT_");
+  return port != std::string_view::npos && port + 6 < name.size() && name[port + 6] >= '0' && name[port + 6] <= '9';
+}
+
+Status check_variables(const Settings::Environment& environment) {
+  std::vector<std::string> names;
+  for (const auto& info : kSettings) names.push_back(environment_name(info.name));
+  for (const auto& [name, value] : environment) {
+    if (!name.starts_with(kPrefix) || is_service_link(name, value)) continue;
+    if (std::ranges::find(kOtherVariables, name) != std::end(kOtherVariables)) continue;
+    if (std::ranges::find(names, name) != names.end()) continue;
+    const std::string near = nearest(name, names);
+    return Error{Code::configuration,
+                 "environment: unknown variable " + name,
+                 {},
+                 {},
+                 near.empty() ? "attestry config show lists all settings; server.listen is ATTESTRY_SERVER_LISTEN."
+                              : "Did you mean " + near + "? If it is for another program, unset it here."};
+  }
+  return base::done();
 }
 
 Result<std::string> toml_text(const toml::node& node, const std::string& where) {
@@ -118,9 +155,15 @@ Status read_file(const std::string& file, std::map<std::string, Setting, std::le
 
 std::span<const SettingInfo> setting_infos() noexcept { return kSettings; }
 
-std::optional<std::string> process_environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+Settings::Environment process_environment() {
+  Settings::Environment found;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text{*entry};
+    const auto equals = text.find('=');
+    if (text.starts_with(kPrefix) && equals != std::string_view::npos)
+      found.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return found;
 }
 
 Result<Settings> Settings::load(const std::string& file, const std::map<std::string, std::string>& flags,
@@ -129,10 +172,11 @@ Result<Settings> Settings::load(const std::string& file, const std::map<std::str
   for (const auto& info : kSettings)
     settings.values_[std::string{info.name}] = {std::string{info.default_value}, "default"};
   if (!file.empty()) TRY_OK(read_file(file, settings.values_));
+  TRY_OK(check_variables(environment));
   for (const auto& info : kSettings) {
     const std::string name = environment_name(info.name);
-    if (auto value = environment(name))
-      settings.values_[std::string{info.name}] = {std::move(*value), "environment " + name};
+    if (const auto found = environment.find(name); found != environment.end())
+      settings.values_[std::string{info.name}] = {found->second, "environment " + name};
   }
   for (const auto& [name, value] : flags) {
     if (!known(name)) return unknown_setting(name, "flag");

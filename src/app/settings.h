@@ -1,7 +1,6 @@
 // Settings of a server: flag > environment ATTESTRY_SECTION_KEY > TOML file > default (ARCHITECTURE 3.15). One table
 // says which exist; unknown ones are errors with a suggestion.
 #pragma once
-#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -28,9 +27,11 @@ struct Setting {
 /// All settings with where each came from. Plain data after load().
 class Settings {
  public:
-  using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+  /// Variables by name. Only those that begin with ATTESTRY_ are looked at.
+  using Environment = std::map<std::string, std::string>;
 
-  /// `file` may be empty. `flags` are by setting name. Error `configuration` names the place and what was meant.
+  /// `file` may be empty. `flags` are by setting name. Error `configuration` names the place and what was meant; an
+  /// ATTESTRY_ variable that means nothing to this program is one, as an unknown setting of the file is.
   static base::Result<Settings> load(const std::string& file, const std::map<std::string, std::string>& flags,
                                      const Environment& environment);
 
@@ -46,7 +47,7 @@ class Settings {
   std::map<std::string, Setting, std::less<>> values_;
 };
 
-/// The process's environment.
-std::optional<std::string> process_environment(const std::string& name);
+/// The ATTESTRY_ variables of the process's environment.
+Settings::Environment process_environment();
 
 }  // namespace attestry::app

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "state/testing/support.h"
@@ -23,10 +24,7 @@ class SettingsTest : public ::testing::Test {
       path = folder.file("attestry.toml");
       std::ofstream{path} << toml;
     }
-    return Settings::load(path, flags, [this](const std::string& name) -> std::optional<std::string> {
-      const auto found = environment.find(name);
-      return found == environment.end() ? std::nullopt : std::optional{found->second};
-    });
+    return Settings::load(path, flags, environment);
   }
   void refused(const base::Result<Settings>& result, std::string_view reason, std::string_view remedy = {}) const {
     ASSERT_FALSE(result.ok()) << "expected: " << reason;
@@ -37,7 +35,7 @@ class SettingsTest : public ::testing::Test {
 
   state::testing::TempFolder folder;
   std::map<std::string, std::string> flags;
-  std::map<std::string, std::string> environment;
+  Settings::Environment environment;
 };
 
 TEST_F(SettingsTest, FlagsWinOverEnvironmentOverFileOverDefault) {
@@ -72,13 +70,47 @@ TEST_F(SettingsTest, UnknownNamesAreErrorsWithASuggestion) {
   refused(load(), "flag: unknown setting server.lisen", "Did you mean server.listen?");
 }
 
+TEST_F(SettingsTest, UnknownVariablesAreErrorsWithASuggestion) {
+  for (const auto& [name, near] : {std::pair{"ATTESTRY_SERVER_LISEN", "ATTESTRY_SERVER_LISTEN"},
+                                   {"ATTESTRY_SEVER_LISTEN", "ATTESTRY_SERVER_LISTEN"},
+                                   {"ATTESTRY_COLLATERAL_OFLINE", "ATTESTRY_COLLATERAL_OFFLINE"},
+                                   {"ATTESTRY_SERVER_LISTEN_PORT", "ATTESTRY_SERVER_LISTEN"},
+                                   {"ATTESTRY_NOTHING_OF_THE_KIND_AT_ALL", "ATTESTRY_SERVER_LISTEN"},
+                                   {"ATTESTRY_", ""}}) {
+    environment = {{name, "x"}};
+    refused(load(), std::string{"environment: unknown variable "} + name, near);
+  }
+  environment = {{"ATTESTRY_SERVER_LISTEN", "a"}, {"PATH", "b"}, {"attestry_server_lisen", "c"}, {"XATTESTRY_A", "d"}};
+  EXPECT_EQ(load()->text("server.listen"), "a");
+}
+
+TEST_F(SettingsTest, VariablesOfFlagsAndOfServiceLinksAreNoSettings) {
+  environment = {{"ATTESTRY_CONFIG", "x"},
+                 {"ATTESTRY_OPERATOR_KEY", "x"},
+                 {"ATTESTRY_SHARED", "x"},
+                 {"ATTESTRY_SERVICE_HOST", "10.0.0.1"},
+                 {"ATTESTRY_ADMIN_SERVICE_PORT_HTTPS", "8444"},
+                 {"ATTESTRY_PORT", "tcp://10.0.0.1:8443"},
+                 {"ATTESTRY_PORT_8443_TCP_ADDR", "10.0.0.1"}};
+  EXPECT_TRUE(load().ok()) << load().error().text();
+  environment = {{"ATTESTRY_PORT", "8443"}};
+  refused(load(), "unknown variable ATTESTRY_PORT");
+}
+
+TEST_F(SettingsTest, TheProcessGivesItsOwnVariables) {
+  ASSERT_EQ(::setenv("ATTESTRY_SERVER_LISTEN", "a=b", 1), 0);
+  const auto found = process_environment();
+  ::unsetenv("ATTESTRY_SERVER_LISTEN");
+  EXPECT_EQ(found.at("ATTESTRY_SERVER_LISTEN"), "a=b");
+  EXPECT_FALSE(found.contains("PATH"));
+}
+
 TEST_F(SettingsTest, WhatTheFileCannotSayIsRefusedWithItsLine) {
   refused(load("[server]\nlisten = \n"), "attestry.toml:2");
   refused(load("[server]\nlisten = 1.5\n"), ":2: neither text");
   refused(load("[server]\nlisten = [1, 2]\n"), "list may hold strings only");
   refused(load("[server.listen]\nx = 1\n"), "neither text");
-  refused(Settings::load(folder.file("missing.toml"), {}, [](const std::string&) { return std::nullopt; }),
-          "missing.toml");
+  refused(Settings::load(folder.file("missing.toml"), {}, {}), "missing.toml");
 }
 
 TEST_F(SettingsTest, ValuesAreCheckedWhereTheyAreUsedAndNamePlaceAndRange) {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "api/api.h"
+#include "app/loopback.h"
 #include "app/version.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -140,11 +141,6 @@ Result<std::pair<std::string, std::string>> own_certificate(base::UtcTime now) {
   TRY(const auto der, crypto::issue_certificate(spec, key), "own certificate");
   const auto pkcs8 = key.pkcs8();
   return std::pair{base::pem_encode("CERTIFICATE", der), base::pem_encode("PRIVATE KEY", pkcs8.reveal())};
-}
-
-bool is_loopback(const std::string& address) {
-  return address.starts_with("127.") || address.starts_with("[::1]") || address.starts_with("localhost") ||
-         address.starts_with("unix:");
 }
 
 struct Tls {
@@ -405,7 +401,7 @@ Result<std::string> openapi_document() {
                                            {"collateral.offline", "true"},
                                            {"tls.mode", "off"},
                                            {"log.level", "error"}},
-                                          [](const std::string&) { return std::nullopt; }));
+                                          {}));
   auto server = RunningServer::start(settings, {});
   std::optional<std::string> document;
   if (server) document = api::openapi_json(*(*server)->impl_->router, kVersion);
