@@ -103,7 +103,11 @@ def registrations(dev, quick):
 
 def idle_server(folder):
     """Resident memory and time from exec to ready of `attestry serve`, second start, key file."""
-    command = [BUILD / "attestry", "serve", "--data", Path(folder) / "serve", "--set", "collateral.offline=true"]
+    key = Path(folder) / "root.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(32))
+    command = [BUILD / "attestry", "serve", "--data", Path(folder) / "serve", "--unlock", f"file:{key}",
+               "--set", "collateral.offline=true"]
     for name in ("server.listen", "server.admin_listen", "server.metrics_listen"):
         command += ["--set", f"{name}=127.0.0.1:0"]
     figures = []

@@ -37,6 +37,7 @@ struct Deps {
   net::Metrics& metrics;
   net::Health& health;
   std::string version;
+  crypto::Secret idempotency_key{};        ///< digests of requests with an Idempotency-Key are made under it
   std::function<void()> update_metrics{};  ///< called before metrics are rendered; may be empty
 };
 

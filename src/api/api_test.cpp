@@ -62,8 +62,17 @@ class ApiTest : public ::testing::Test {
       {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
   net::Metrics metrics;
   net::Health health;
-  Deps deps{*house.store, *house.log, *house.registry, secrets, challenges,
-            appraiser,    registrar,  metrics,         health,  "1.2.3"};
+  Deps deps{*house.store,
+            *house.log,
+            *house.registry,
+            secrets,
+            challenges,
+            appraiser,
+            registrar,
+            metrics,
+            health,
+            "1.2.3",
+            crypto::Secret::copy_of(base::Bytes(32, 3))};
   net::Router router;
 };
 

@@ -31,13 +31,17 @@ JsonOutArray parameters(const net::Route& route) {
     const std::string schema = "Path_" + name;
     list.emplace_back(JsonOutObject{{"name", name}, {"in", "path"}, {"required", true}, {"schema", reference(schema)}});
   }
-  for (const auto& query : route.query) {
-    list.emplace_back(JsonOutObject{{"name", query.name},
-                                    {"in", "query"},
-                                    {"required", query.required},
-                                    {"description", query.description},
-                                    {"schema", JsonOut::Raw{query.schema_json}}});
-  }
+  const auto named = [&list](const std::vector<net::QueryParameter>& more, std::string_view where) {
+    for (const auto& parameter : more) {
+      list.emplace_back(JsonOutObject{{"name", parameter.name},
+                                      {"in", where},
+                                      {"required", parameter.required},
+                                      {"description", parameter.description},
+                                      {"schema", JsonOut::Raw{parameter.schema_json}}});
+    }
+  };
+  named(route.query, "query");
+  named(route.headers, "header");
   return list;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "base/encoding.h"
 
 namespace attestry::api {
@@ -205,12 +206,27 @@ net::Route admin(const Deps& deps, net::Method method, std::string path, std::st
           .handler = sync([&deps, function](net::Request& request) { return function(deps, request); })};
 }
 
+/// A write: the same, and a caller who did not hear the answer can ask again.
+net::Route write(const Deps& deps, net::Method method, std::string path, std::string id, std::string summary,
+                 std::string response, Function function) {
+  auto route = admin(deps, method, std::move(path), std::move(id), std::move(summary), std::move(response), function);
+  route.headers.push_back(
+      {std::string{kIdempotencyHeader},
+       "Any text of the caller's. The same request under the same key is carried out once within 24 hours and answered "
+       "as the first time; another request under that key is a conflict.",
+       R"({"type":"string","minLength":1,"maxLength":128,"pattern":"^[!-~]+$"})"});
+  route.handler = sync([&deps, function](net::Request& request) {
+    return once(deps, request, [&](net::Request& inner) { return function(deps, inner); });
+  });
+  return route;
+}
+
 Status add_operator_routes(net::Router& router, const Deps& deps) {
-  auto put = admin(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
+  auto put = write(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
                    "Let a key sign approvals of a tenant", "Operator", put_operator);
   put.request_schema = "OperatorRequest";
   TRY_OK(router.add(std::move(put)));
-  auto remove = admin(deps, net::Method::delete_, "/v1/tenants/{tenant}/operators/{key}", "remove_operator",
+  auto remove = write(deps, net::Method::delete_, "/v1/tenants/{tenant}/operators/{key}", "remove_operator",
                       "Take a key's right to sign approvals away", "", delete_operator);
   remove.success_status = 204;
   TRY_OK(router.add(std::move(remove)));
@@ -219,7 +235,7 @@ Status add_operator_routes(net::Router& router, const Deps& deps) {
 }
 
 Status add_blob_routes(net::Router& router, const Deps& deps) {
-  auto put = admin(deps, net::Method::post, "/v1/tenants/{tenant}/blobs", "put_blob",
+  auto put = write(deps, net::Method::post, "/v1/tenants/{tenant}/blobs", "put_blob",
                    "Store a policy, identity or configuration template by its SHA-256", "Blob", put_blob);
   put.request_schema = "BlobBytes";
   put.success_status = 201;
@@ -243,12 +259,12 @@ Status add_app_routes(net::Router& router, const Deps& deps) {
                           "Accepted approvals, oldest first", "ApprovalList", list_approvals)));
   TRY_OK(router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/secrets", "list_secrets",
                           "Stored secrets, without their values", "SecretList", list_secrets)));
-  auto put = admin(deps, net::Method::put, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}", "put_secret",
+  auto put = write(deps, net::Method::put, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}", "put_secret",
                    "Deposit a secret for an app; released only after its id is approved", "Secret", put_secret);
   put.request_schema = "SecretRequest";
   put.success_status = 201;
   TRY_OK(router.add(std::move(put)));
-  auto remove = admin(deps, net::Method::delete_, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}/{id}",
+  auto remove = write(deps, net::Method::delete_, "/v1/tenants/{tenant}/apps/{app}/secrets/{name}/{id}",
                       "remove_secret", "Remove a stored value that is not approved", "", delete_secret);
   remove.success_status = 204;
   return router.add(std::move(remove));
@@ -269,7 +285,7 @@ Status add_governance_routes(net::Router& router, const Deps& deps) {
   TRY_OK(add_operator_routes(router, deps));
   TRY_OK(add_blob_routes(router, deps));
   TRY_OK(add_app_routes(router, deps));
-  auto submit = admin(deps, net::Method::post, "/v1/approvals", "submit_approval",
+  auto submit = write(deps, net::Method::post, "/v1/approvals", "submit_approval",
                       "A DSSE envelope signed by operators", "AcceptedApproval", submit_approval);
   submit.auth = net::Auth::signature;
   submit.request_schema = "Envelope";

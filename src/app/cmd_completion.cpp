@@ -1,5 +1,7 @@
 // `attestry completion` and `attestry man`: made from the commands themselves, so they cannot lag behind.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <ostream>
 
 #include "app/cli.h"
@@ -43,15 +45,39 @@ void print_completion(const CLI::App& root, std::ostream& out) {
          "attestry\n";
 }
 
+/// A character beyond ASCII by its number: what troff reads is Latin-1 otherwise. `text` begins with its lead byte.
+std::string unicode_escape(std::string_view& text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+  std::uint32_t code = lead & (0x3fu >> more);
+  text.remove_prefix(1);
+  for (std::size_t i = 0; i < more && !text.empty(); ++i) {
+    code = (code << 6) | (static_cast<unsigned char>(text[0]) & 0x3fu);
+    text.remove_prefix(1);
+  }
+  char hex[8];
+  const auto end = std::to_chars(hex, hex + sizeof(hex), code, 16).ptr;
+  std::string digits{hex, end};
+  std::ranges::transform(digits, digits.begin(),
+                         [](char c) { return c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c; });
+  return "\\[u" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits + "]";
+}
+
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  while (!text.empty()) {
+    const char c = text[0];
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      out += unicode_escape(text);
+      continue;
+    }
+    text.remove_prefix(1);
     if (c == '\\') {
       out += "\\e";
     } else if (c == '-') {
       out += "\\-";
-    } else if (c == '.' && (out.empty() || out.back() == '\n')) {
-      out += "\\&.";
+    } else if ((c == '.' || c == '\'') && (out.empty() || out.back() == '\n')) {
+      out += std::string{"\\&"} + c;
     } else {
       out += c;
     }

@@ -65,7 +65,7 @@ void look_at_machine(Report& report) {
                          : "this machine makes no evidence of its own (fine for a verifier)");
 }
 
-void look_at_service(Report& report, const std::string& name, const std::string& url) {
+void look_at_service(Report& report, const std::string& name, const std::string& url, bool must_be_there = false) {
   const auto http = net::HttpClient::make();
   if (!http) return report.bad(name, http.error().what, "Correct the setting.");
   const auto response = (*http)->get(url, std::chrono::steady_clock::now() + kReach);
@@ -74,7 +74,22 @@ void look_at_service(Report& report, const std::string& name, const std::string&
                       "Check name, network, proxy and certificate; or give bundles with collateral.files.");
   if (response->status >= 500)
     return report.bad(name, "answers " + std::to_string(response->status), "Look at that server's own health.");
+  if (must_be_there && response->status != 200)
+    return report.bad(name, url + " answers " + std::to_string(response->status),
+                      "Is this the public listener (server.listen) of an attestry server?");
   report.good(name, url + " answers");
+}
+
+/// Without a file of settings nobody has said that this machine is to run a server.
+void look_at_unlock(Report& report, const Settings& settings, bool serves) {
+  const auto checked = check_unlock(settings);
+  if (checked) {
+    report.good("root file", "something else than the data folder opens it");
+  } else if (serves) {
+    report.bad("root file", checked.error().what, checked.error().remedy);
+  } else {
+    report.note("root file", checked.error().what + "; `attestry serve` needs it");
+  }
 }
 
 base::Result<int> doctor(Context& context, const DoctorOptions& options) {
@@ -88,10 +103,11 @@ base::Result<int> doctor(Context& context, const DoctorOptions& options) {
     report.bad("settings", checked.error().what + "; expected " + checked.error().expected, "attestry config check");
   } else {
     report.good("settings", "all known, all in range");
+    look_at_unlock(report, *settings, !options.config.empty());
     if (!options.offline && settings->text("collateral.offline") != "true")
       look_at_service(report, "collateral", settings->text("collateral.pcs"));
   }
-  if (!options.server.empty()) look_at_service(report, "server", options.server + "/health/ready");
+  if (!options.server.empty()) look_at_service(report, "server", options.server + "/health/ready", true);
   context.out << (report.problems() == 0 ? "nothing is wrong\n" : std::to_string(report.problems()) + " to mend\n");
   return report.problems() == 0 ? kExitOk : kExitRefused;
 }
@@ -103,7 +119,7 @@ void add_doctor(CLI::App& app, Context& context) {
       app.add_subcommand("doctor", "Look at this machine, the settings and what they name, and say what to mend");
   auto options = std::make_shared<DoctorOptions>();
   command->add_option("--config", options->config, "TOML file")->envname("ATTESTRY_CONFIG");
-  command->add_option("--server", options->server, "a server to look at too");
+  command->add_option("--server", options->server, "a server to look at too: the address of its public listener");
   command->add_flag("--offline", options->offline, "ask nobody");
   command->callback([options, &context] { finish(context, [&] { return doctor(context, *options); }); });
 }

@@ -241,16 +241,33 @@ base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
   return code;
 }
 
-CLI::App* add(CLI::App& parent, Context& context, const char* name, const char* help, const Options& options,
-              Command command, bool signs = false) {
-  auto* sub = parent.add_subcommand(name, help);
-  add_operator_options(*sub, options->connection, signs);
-  sub->callback([options, command, &context] { finish(context, [&] { return command(context, *options); }); });
+/// A command and what its own flags fill in. CLI11 reads the environment for every command of the group, called or not:
+/// options shared by two would let a variable of the one win over a flag of the other.
+struct Sub {
+  CLI::App* command;
+  Options options;
+};
+
+Sub plain(CLI::App& parent, Context& context, const char* name, const char* help, Command command) {
+  Sub sub{parent.add_subcommand(name, help), std::make_shared<GovernanceOptions>()};
+  sub.command->callback(
+      [options = sub.options, command, &context] { finish(context, [&] { return command(context, *options); }); });
   return sub;
 }
 
-void add_app_argument(CLI::App& command, const Options& options) {
-  command.add_option("APP", options->app, "app: name:hello, or hello for short")->required();
+Sub add(CLI::App& parent, Context& context, const char* name, const char* help, Command command, bool signs = false) {
+  auto sub = plain(parent, context, name, help, command);
+  add_operator_options(*sub.command, sub.options->connection, signs);
+  return sub;
+}
+
+Sub with_app(Sub sub) {
+  sub.command->add_option("APP", sub.options->app, "app: name:hello, or hello for short")->required();
+  return sub;
+}
+
+void positional(const Sub& sub, const char* name, std::string& value, const char* help) {
+  sub.command->add_option(name, value, help)->required();
 }
 
 }  // namespace
@@ -258,81 +275,65 @@ void add_app_argument(CLI::App& command, const Options& options) {
 void add_operator(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("operator", "Keys that may sign approvals");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
-  auto* keygen = group->add_subcommand("keygen", "Make an operator's key in a new file; prints the public key");
-  keygen->add_option("FILE", options->file, "where to put it (never overwritten)")->required();
-  keygen->callback([options, &context] { finish(context, [&] { return operator_keygen(context, *options); }); });
-  auto* put =
-      add(*group, context, "add", "Let a key sign approvals of the tenant (administrator)", options, operator_add);
-  put->add_option("PUBLIC_KEY", options->public_key, "64 hex digits")->required();
-  put->add_option("--name", options->name, "whose key it is")->required();
-  auto* remove = add(*group, context, "remove", "Take that right away (administrator)", options, operator_remove);
-  remove->add_option("PUBLIC_KEY", options->public_key, "64 hex digits")->required();
-  add(*group, context, "list", "Keys that may sign now", options, operator_list);
+  const auto keygen =
+      plain(*group, context, "keygen", "Make an operator's key in a new file; prints the public key", operator_keygen);
+  positional(keygen, "FILE", keygen.options->file, "where to put it (never overwritten)");
+  const auto put = add(*group, context, "add", "Let a key sign approvals of the tenant (administrator)", operator_add);
+  positional(put, "PUBLIC_KEY", put.options->public_key, "64 hex digits");
+  put.command->add_option("--name", put.options->name, "whose key it is")->required();
+  const auto remove = add(*group, context, "remove", "Take that right away (administrator)", operator_remove);
+  positional(remove, "PUBLIC_KEY", remove.options->public_key, "64 hex digits");
+  add(*group, context, "list", "Keys that may sign now", operator_list);
 }
 
 void add_app(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("app", "Applications: what their approvals add up to");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
-  add_app_argument(*add(*group, context, "create", "Make an app known", options, app_create, true), options);
-  add(*group, context, "list", "Apps of the tenant", options, app_list);
-  add_app_argument(*add(*group, context, "show", "One app", options, app_show), options);
-  add_app_argument(*add(*group, context, "approvals", "Who allowed what, oldest first", options, app_approvals),
-                   options);
+  with_app(add(*group, context, "create", "Make an app known", app_create, true));
+  add(*group, context, "list", "Apps of the tenant", app_list);
+  with_app(add(*group, context, "show", "One app", app_show));
+  with_app(add(*group, context, "approvals", "Who allowed what, oldest first", app_approvals));
 }
 
 void add_policy(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("policy", "Policies: what is accepted of genuine evidence");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
-  auto* check = group->add_subcommand("check", "Read a policy document and name every mistake");
-  check->add_option("FILE", options->file, "policy document")->required();
-  check->callback([options, &context] { finish(context, [&] { return policy_check(context, *options); }); });
-  auto* builtin = group->add_subcommand("builtin", "Print a built-in policy, to start from");
-  builtin->add_option("NAME", options->name, "genuine or default")->required();
-  builtin->callback([options, &context] { finish(context, [&] { return policy_builtin(context, *options); }); });
-  add_app_argument(*add(*group, context, "show", "The effective policy of an app, with its approved identities",
-                        options, policy_show),
-                   options);
+  const auto check = plain(*group, context, "check", "Read a policy document and name every mistake", policy_check);
+  positional(check, "FILE", check.options->file, "policy document");
+  const auto builtin = plain(*group, context, "builtin", "Print a built-in policy, to start from", policy_builtin);
+  positional(builtin, "NAME", builtin.options->name, "genuine or default");
+  with_app(add(*group, context, "show", "The effective policy of an app, with its approved identities", policy_show));
 }
 
 void add_blob(CLI::App& app, Context& context) {
   auto* group =
       app.add_subcommand("blob", "Content-addressed documents: policies, identities, configuration templates");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
-  add(*group, context, "put", "Store a file; prints its SHA-256", options, blob_put)
-      ->add_option("FILE", options->file, "file or -")
-      ->required();
-  add(*group, context, "get", "Print a stored blob", options, blob_get)
-      ->add_option("ID", options->subject, "64 hex digits")
-      ->required();
+  const auto put = add(*group, context, "put", "Store a file; prints its SHA-256", blob_put);
+  positional(put, "FILE", put.options->file, "file or -");
+  const auto get = add(*group, context, "get", "Print a stored blob", blob_get);
+  positional(get, "ID", get.options->subject, "64 hex digits");
 }
 
 void add_secret(CLI::App& app, Context& context) {
   auto* group =
       app.add_subcommand("secret", "Secrets for apps: deposited here, released only after an approval names them");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
-  auto* put =
-      add(*group, context, "put",
-          "Deposit a secret; the value is read from a file or standard input, never from a flag", options, secret_put);
-  add_app_argument(*put, options);
-  put->add_option("NAME", options->name, "name in templates: ${secret:NAME}")->required();
-  put->add_option("FILE", options->file, "file with the value, or - for standard input")->required();
-  add_app_argument(*add(*group, context, "list", "Names, ids and sizes; no values", options, secret_list), options);
-  auto* remove =
-      add(*group, context, "remove", "Remove a value that is not approved (any more)", options, secret_remove);
-  add_app_argument(*remove, options);
-  remove->add_option("NAME", options->name, "name of the secret")->required();
-  remove->add_option("ID", options->subject, "id of the value: 64 hex digits")->required();
+  const auto put =
+      with_app(add(*group, context, "put",
+                   "Deposit a secret; the value is read from a file or standard input, never from a flag", secret_put));
+  positional(put, "NAME", put.options->name, "name in templates: ${secret:NAME}");
+  positional(put, "FILE", put.options->file, "file with the value, or - for standard input");
+  with_app(add(*group, context, "list", "Names, ids and sizes; no values", secret_list));
+  const auto remove =
+      with_app(add(*group, context, "remove", "Remove a value that is not approved (any more)", secret_remove));
+  positional(remove, "NAME", remove.options->name, "name of the secret");
+  positional(remove, "ID", remove.options->subject, "id of the value: 64 hex digits");
 }
 
 void add_approve(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("approve", "Sign and submit an approval");
   group->require_subcommand(1);
-  auto options = std::make_shared<GovernanceOptions>();
   struct Item {
     const char* name;
     const char* help;
@@ -352,9 +353,8 @@ void add_approve(CLI::App& app, Context& context) {
       {"epoch", "Give new keys to all instances from now on", "next epoch", approve_epoch},
       {"revocation", "Take an approval of a policy, identity, configuration or secret back", "64 hex digits", revoke}};
   for (const auto& item : kItems) {
-    auto* command = add(*group, context, item.name, item.help, options, item.command, true);
-    add_app_argument(*command, options);
-    command->add_option("SUBJECT", options->subject, item.subject)->required();
+    const auto sub = with_app(add(*group, context, item.name, item.help, item.command, true));
+    positional(sub, "SUBJECT", sub.options->subject, item.subject);
   }
 }
 

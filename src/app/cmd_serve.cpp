@@ -33,6 +33,7 @@ void add_settings_options(CLI::App& command, ServeOptions& options) {
                                                        {"--metrics-listen", "server.metrics_listen"},
                                                        {"--service", "server.services"},
                                                        {"--origin", "server.origin"},
+                                                       {"--unlock", "unlock.source"},
                                                        {"--tls", "tls.mode"},
                                                        {"--pcs", "collateral.pcs"},
                                                        {"--log-level", "log.level"}};
@@ -98,6 +99,7 @@ base::Result<int> config_show(Context& context, const ServeOptions& options) {
 base::Result<int> config_check(Context& context, const ServeOptions& options) {
   TRY(const auto settings, load(options));
   TRY_OK(check_settings(settings));
+  TRY_OK(check_unlock(settings));
   context.out << "the configuration is good\n";
   return kExitOk;
 }
@@ -115,6 +117,7 @@ void add_serve(CLI::App& app, Context& context) {
 void add_config(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("config", "Look at the settings of a server");
   command->require_subcommand(1);
+  // Options of their own: CLI11 reads the environment for both commands, whichever is called.
   auto options = std::make_shared<ServeOptions>();
   auto* show = command->add_subcommand("show", "Every setting, its value and what it means");
   add_settings_options(*show, *options);
@@ -122,8 +125,10 @@ void add_config(CLI::App& app, Context& context) {
   show->add_option("--format", options->format, "text or json")->check(CLI::IsMember({"text", "json"}));
   show->callback([options, &context] { finish(context, [&] { return config_show(context, *options); }); });
   auto* check = command->add_subcommand("check", "Read the settings and name every mistake");
-  add_settings_options(*check, *options);
-  check->callback([options, &context] { finish(context, [&] { return config_check(context, *options); }); });
+  auto check_options = std::make_shared<ServeOptions>();
+  add_settings_options(*check, *check_options);
+  check->callback(
+      [check_options, &context] { finish(context, [&] { return config_check(context, *check_options); }); });
 }
 
 }  // namespace attestry::app

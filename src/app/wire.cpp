@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 
 #include "api/api.h"
 #include "app/loopback.h"
@@ -33,6 +32,10 @@ namespace {
 
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::int64_t kOwnCertificateSeconds = 90 * 24 * 3600;
+constexpr std::string_view kUnlockRemedy =
+    "Make a key file outside the data folder, `(umask 077; head -c 32 /dev/urandom > /etc/attestry/root.key)`, keep a "
+    "copy apart from the backup of the data, and say `--unlock file:/etc/attestry/root.key`; or use a passphrase: "
+    "`--set unlock.kind=passphrase --unlock file:PATH`.";
 
 Result<std::string> read_small(const std::string& path) {
   TRY(const auto bytes, state::system_files().read(path, 64 * 1024));
@@ -67,25 +70,35 @@ Status make_data_folder(const std::string& path) {
   return base::done();
 }
 
-Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout, bool first_start) {
-  const std::string& kind_text = settings.text("unlock.kind");
-  if (kind_text != "key-file" && kind_text != "passphrase") {
+Status check_unlock_in(const Settings& settings, base::Realm realm) {
+  const std::string& kind = settings.text("unlock.kind");
+  if (kind != "key-file" && kind != "passphrase")
     return Error{Code::configuration, "unlock.kind (" + settings.origin("unlock.kind") + ")", "key-file or passphrase",
-                 kind_text};
-  }
-  const auto kind = kind_text == "passphrase" ? keys::Unlock::Kind::passphrase : keys::Unlock::Kind::key_file;
+                 kind};
+  if (!settings.text("unlock.source").empty()) return base::done();
+  if (kind == "key-file" && realm == base::Realm::simulated) return base::done();
+  return Error{Code::configuration, "unlock.source is not set: it names what opens the root file",
+               "file:PATH, fd:N or credential:NAME", "", std::string{kUnlockRemedy}};
+}
+
+Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout, base::Realm realm, bool first_start) {
+  TRY_OK(check_unlock_in(settings, realm));
+  const auto kind =
+      settings.text("unlock.kind") == "passphrase" ? keys::Unlock::Kind::passphrase : keys::Unlock::Kind::key_file;
   std::string source = settings.text("unlock.source");
   if (source.empty()) {
-    if (kind == keys::Unlock::Kind::passphrase) {
-      return Error{Code::configuration, "unlock.source is not set", "file:PATH, fd:N or credential:NAME", {}};
-    }
+    // The simulated realm alone comes here. There is nothing to protect in it.
     source = "file:" + layout.root_key();
     if (first_start && !std::filesystem::exists(layout.root_key())) {
       const auto key = crypto::system_random().secret(32);
       TRY_OK(write_private(layout.root_key(), base::hex(key.reveal())), "key file");
-      base::log(base::LogLevel::warning, "made a key file beside the root file; keep it elsewhere in production",
+      base::log(base::LogLevel::warning,
+                "made a key file beside the root file: it protects nothing; for simulated data only",
                 {{"path", layout.root_key()}});
     }
+  } else if (realm == base::Realm::production && source.starts_with("file:" + layout.data + "/")) {
+    base::log(base::LogLevel::warning, "what opens the root file lies beside it: whoever copies the folder has both",
+              {{"unlock.source", source}});
   }
   return keys::read_unlock(kind, source);
 }
@@ -100,7 +113,7 @@ Result<keys::RootFile> open_root(const Settings& settings, const Layout& layout,
                  {},
                  "Restore the root file from your backup, or start with an empty data folder."};
   }
-  TRY(const auto unlock, read_unlock(settings, layout, first_start), "unlock");
+  TRY(const auto unlock, read_unlock(settings, layout, realm, first_start), "unlock");
   if (!first_start) return keys::open_root_file(layout.root(), realm, unlock);
   std::string origin = settings.text("server.origin");
   if (origin.empty()) origin = "attestry.local/" + base::hex(crypto::system_random().bytes<8>());
@@ -183,6 +196,12 @@ Result<net::ServerLimits> limits_of(const Settings& settings) {
   TRY(const auto header_seconds, settings.integer("limits.header_seconds", 1, 3600));
   TRY(const auto read_seconds, settings.integer("limits.read_seconds", 1, 3600));
   TRY(const auto request_seconds, settings.integer("limits.request_seconds", 1, 3600));
+  TRY(const auto rate, settings.integer("limits.requests_per_second", 0, 1'000'000));
+  TRY(const auto burst, settings.integer("limits.burst", 1, 1'000'000));
+  limits.rate = {.requests_per_second = static_cast<unsigned>(rate),
+                 .burst = static_cast<unsigned>(burst),
+                 .exempt = settings.list("limits.rate_exempt")};
+  TRY([[maybe_unused]] const auto limiter, net::RateLimiter::make(limits.rate), "limits.rate_exempt");
   limits.max_connections = static_cast<std::size_t>(connections);
   limits.max_in_flight = static_cast<std::size_t>(in_flight);
   limits.body_bytes = static_cast<std::size_t>(body);
@@ -232,6 +251,7 @@ struct RunningServer::Impl {
   net::Metrics metrics;
   std::unique_ptr<collateral::CacheMetrics> cache_metrics;
   net::Health health;
+  crypto::Secret idempotency_key;
   std::unique_ptr<api::Deps> deps;
   std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
   std::unique_ptr<net::Server> server;
@@ -291,6 +311,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
   registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
+  idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
       *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock});
@@ -300,7 +321,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
 Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams) {
   TRY(const auto token, admin_token(layout));
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
-                                               metrics, health, std::string{kVersion}});
+                                               metrics, health, std::string{kVersion}, std::move(idempotency_key)});
   deps->update_metrics = [this] { cache_metrics->update(); };
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
@@ -354,6 +375,7 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
   }
   auto impl = std::make_unique<Impl>();
   impl->layout.data = settings.text("server.data");
+  TRY_OK(check_unlock_in(settings, realm), "unlock");  // before anything is made
   TRY_OK(make_data_folder(impl->layout.data));
   TRY_OK(impl->open_rooms(settings, seams, realm));
   TRY_OK(impl->listen(settings, seams));
@@ -378,6 +400,11 @@ bool RunningServer::stop(base::Deadline deadline) {
   return impl_->server->stop(deadline);
 }
 
+Status check_unlock(const Settings& settings) {
+  TRY(const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
+  return check_unlock_in(settings, realm);
+}
+
 Status check_settings(const Settings& settings) {
   TRY([[maybe_unused]] const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
   TRY([[maybe_unused]] const auto services, api::services_from(settings.text("server.services")), "server.services");
@@ -387,30 +414,6 @@ Status check_settings(const Settings& settings) {
   TRY([[maybe_unused]] const auto clock, settings.boolean("state.confirm_clock"));
   TRY([[maybe_unused]] const auto accept, settings.boolean("audit.accept_missing_checkpoint"));
   return configure_log(settings);
-}
-
-Result<std::string> openapi_document() {
-  // The route table only keeps references to the rooms; nothing of them is touched while the document is made.
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("attestry-openapi-" + base::hex(crypto::system_random().bytes<8>()));
-  TRY(const auto settings, Settings::load("",
-                                          {{"server.data", folder.string()},
-                                           {"server.listen", "127.0.0.1:0"},
-                                           {"server.admin_listen", "127.0.0.1:0"},
-                                           {"server.metrics_listen", "127.0.0.1:0"},
-                                           {"collateral.offline", "true"},
-                                           {"tls.mode", "off"},
-                                           {"log.level", "error"}},
-                                          {}));
-  auto server = RunningServer::start(settings, {});
-  std::optional<std::string> document;
-  if (server) document = api::openapi_json(*(*server)->impl_->router, kVersion);
-  const auto error = server ? std::optional<Error>{} : server.error();
-  if (server) server->reset();
-  std::error_code ignored;
-  std::filesystem::remove_all(folder, ignored);
-  if (error) return *error;
-  return *document;
 }
 
 }  // namespace attestry::app

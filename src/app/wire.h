@@ -42,7 +42,6 @@ class RunningServer {
   bool stop(base::Deadline deadline);
 
  private:
-  friend base::Result<std::string> openapi_document();
   struct Impl;
   explicit RunningServer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -50,8 +49,8 @@ class RunningServer {
 
 /// Values and ranges of every setting, as far as they can be judged without starting.
 base::Status check_settings(const Settings& settings);
-
-/// The OpenAPI document of a server with all services, without starting one.
-base::Result<std::string> openapi_document();
+/// That something other than the data folder opens the root file: who reads the one must not have the other. Simulated
+/// data alone may have its key file beside it.
+base::Status check_unlock(const Settings& settings);
 
 }  // namespace attestry::app

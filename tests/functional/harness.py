@@ -209,7 +209,18 @@ def start_dev(data, *arguments, env=None):
     return server
 
 
+def key_file(data):
+    """What opens the root file of that data folder: beside the folder, made when it is asked for first."""
+    path = pathlib.Path(f"{data}.key")
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(os.urandom(32))
+    return path
+
+
 def serve_arguments(data, **settings):
+    if "unlock.source" not in settings:
+        settings["unlock.source"] = f"file:{key_file(data)}"
     settings = {
         "server.data": data,
         "server.listen": "127.0.0.1:0",

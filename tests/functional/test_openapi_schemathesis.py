@@ -78,6 +78,7 @@ def valid_requests(server):
     app = {**tenant, "app": APP}
     leaver = Operator(server)
     approval = envelope(operator.payload(APP, "epoch.advance", str(operator.app(APP)["epoch"] + 1)), [operator.key])
+    unused = operator.secret(APP, "unused", b"deposited, never approved")
     evidence = b64u(workload.evidence())
     return {
         "verify_evidence": {"body": {"evidence": evidence, "policy": "default"}},
@@ -97,6 +98,7 @@ def valid_requests(server):
         "list_approvals": {"path_parameters": app},
         "list_secrets": {"path_parameters": app},
         "put_secret": {"path_parameters": {**app, "name": "token"}, "body": {"value": b64u(b"secret")}},
+        "remove_secret": {"path_parameters": {**app, "name": "unused", "id": unused}},
         "submit_approval": {"body": approval},
         "log_checkpoint": {},
         "log_leaves": {"query": {"from": 0, "count": 10}},

@@ -4,13 +4,15 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
 import ssl
+import subprocess
 
 import pytest
-from harness import Server, attestry, request, serve_arguments
+from harness import Server, attestry, key_file, request, serve_arguments
 from operators import Operator
 from transparency import Receipt, verify_log
 from workload import Workload, measurement
@@ -104,7 +106,6 @@ def passphrase(servers, tmp_path):
 
 def test_lifecycle_passphrase_opens_what_it_closed(servers, passphrase):
     data, settings, _ = passphrase
-    assert not (data / "root.key").exists()
     assert servers.serve(data, **settings).request("GET", "/health/ready").status == 200
 
 
@@ -129,6 +130,32 @@ def test_lifecycle_passphrase_by_systemd_credential(passphrase):
     assert server.terminate() == 0
 
 
+@pytest.mark.parametrize("kind", ["key-file", "passphrase"])
+def test_lifecycle_production_makes_no_key_beside_what_it_opens(tmp_path, kind):
+    data = tmp_path / "data"
+    arguments = serve_arguments(data, **{"unlock.source": "", "unlock.kind": kind})
+    for command in (arguments, ["config", "check", *arguments[1:]]):
+        done = attestry(*command)
+        assert done.code == 2, done
+        assert "unlock.source is not set" in done.err
+        assert not data.exists()
+
+
+def test_lifecycle_the_remedy_for_a_missing_key_file_works_as_it_is_written(servers, tmp_path):
+    data = tmp_path / "data"
+    said = attestry(*serve_arguments(data, **{"unlock.source": ""})).err
+    make, use = re.findall(r"`([^`]*root\.key[^`]*)`", said)
+    subprocess.run(["sh", "-c", make.replace("/etc/attestry", str(tmp_path))], check=True, timeout=60)
+    assert (tmp_path / "root.key").stat().st_mode & 0o777 == 0o600
+    flag, value = use.replace("/etc/attestry", str(tmp_path)).split()
+    arguments = [word for word in serve_arguments(data) if "unlock.source" not in word]
+    server = Server([*arguments, flag, value], data)
+    server.wait_for("^attestry is ready")
+    assert server.terminate() == 0
+    assert not (data / "root.key").exists()
+    servers.serve(data, **{"unlock.source": f"file:{tmp_path}/root.key"})
+
+
 def test_lifecycle_secrets_by_a_flag_do_not_exist():
     for flag in ("--passphrase", "--key-file", "--unlock-passphrase"):
         assert attestry("serve", flag, "x").code == 2
@@ -137,10 +164,11 @@ def test_lifecycle_secrets_by_a_flag_do_not_exist():
 def test_lifecycle_simulated_data_is_never_opened_by_a_production_server(servers, tmp_path):
     server = servers.dev(tmp_path / "data")
     assert server.terminate() == 0
-    done = refuses_to_start(tmp_path / "data")
+    unlock = {"unlock.source": f"file:{tmp_path}/data/root.key"}
+    done = refuses_to_start(tmp_path / "data", **unlock)
     assert "simulated" in done.err
     # Not even when asked for: serve has the vendors' anchors only.
-    refuses_to_start(tmp_path / "data", **{"server.realm": "simulated"})
+    refuses_to_start(tmp_path / "data", **unlock, **{"server.realm": "simulated"})
 
 
 def test_lifecycle_production_data_is_never_opened_by_dev(stopped):
@@ -236,9 +264,10 @@ def test_lifecycle_missing_root_file_beside_a_store_is_refused(stopped):
 
 
 def test_lifecycle_missing_key_file_is_refused_and_not_made_anew(stopped):
-    (stopped / "root.key").unlink()
-    refuses_to_start(stopped)
-    assert not (stopped / "root.key").exists()
+    key = key_file(stopped)
+    key.unlink()
+    refuses_to_start(stopped, **{"unlock.source": f"file:{key}"})
+    assert not key.exists()
 
 
 def test_lifecycle_altered_root_file_is_refused(stopped):
@@ -268,8 +297,8 @@ def test_lifecycle_root_and_store_of_different_servers_are_refused(servers, stop
     other = servers.serve(tmp_path / "other")
     Operator(other)
     assert other.terminate() == 0
-    for name in ("root.json", "root.key"):
-        shutil.copy2(tmp_path / "other" / name, stopped / name)
+    shutil.copy2(tmp_path / "other" / "root.json", stopped / "root.json")
+    shutil.copy2(key_file(tmp_path / "other"), key_file(stopped))
     refuses_to_start(stopped)
 
 

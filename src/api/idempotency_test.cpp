@@ -1,0 +1,205 @@
+#include "api/idempotency.h"
+
+#include <gmock/gmock.h>
+
+#include <future>
+
+#include "base/encoding.h"
+#include "collateral/fixed_source.h"
+#include "governance/testing/support.h"
+#include "state/keys.h"
+
+namespace attestry::api {
+namespace {
+
+using base::Code;
+using governance::testing::House;
+using governance::testing::patient;
+
+class IdempotencyTest : public ::testing::Test {
+ protected:
+  net::Request request(std::string_view key, std::string body = "{}", std::string target = "/v1/thing") const {
+    net::Request out;
+    out.method = net::Method::post;
+    out.target = std::move(target);
+    out.headers.set("Content-Type", "application/json");
+    if (!key.empty()) out.headers.set(kIdempotencyHeader, key);
+    out.body = std::move(body);
+    out.principal = "admin";
+    out.deadline = patient();
+    return out;
+  }
+  /// Answers with the number of its call.
+  base::Result<net::Response> ask(net::Request of) {
+    return once(deps, of, [this](net::Request&) -> base::Result<net::Response> {
+      ++calls;
+      if (failure) return *failure;
+      return net::json_response(201, R"({"call":)" + std::to_string(calls) + "}");
+    });
+  }
+  base::Result<net::Response> ask(std::string_view key, std::string body = "{}") {
+    return ask(request(key, std::move(body)));
+  }
+  static void refused(const base::Result<net::Response>& result, Code code, std::string_view why) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code, code) << result.error().text();
+    EXPECT_THAT(result.error().text(), ::testing::HasSubstr(why));
+  }
+  std::size_t records() {
+    std::size_t count = 0;
+    const auto view = house.store->read();
+    EXPECT_TRUE((*view)
+                    ->scan(state::Key(state::Space::idempotency), {}, 1'000'000,
+                           [&](base::ByteView, base::ByteView) {
+                             ++count;
+                             return true;
+                           })
+                    .ok());
+    return count;
+  }
+
+  House house;
+  crypto::SeededRandom random{base::as_bytes("api")};
+  secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
+  appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
+  attestation::Verifier verifier{attestation::TrustAnchors::production()};
+  collateral::FixedSource source{attestation::Collateral::none()};
+  appraisal::Appraiser appraiser{verifier, source};
+  keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
+  provision::Registrar registrar{
+      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
+  net::Metrics metrics;
+  net::Health health;
+  Deps deps{*house.store,
+            *house.log,
+            *house.registry,
+            secrets,
+            challenges,
+            appraiser,
+            registrar,
+            metrics,
+            health,
+            "1.2.3",
+            crypto::Secret::copy_of(base::Bytes(32, 3))};
+  int calls = 0;
+  std::optional<base::Error> failure;
+};
+
+TEST_F(IdempotencyTest, TheSameRequestUnderTheSameKeyIsAnsweredAsTheFirst) {
+  const auto first = ask("k");
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(first->headers.count(kReplayedHeader), 0u);
+  for (int i = 0; i < 3; ++i) {
+    const auto again = ask("k");
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->status, 201);
+    EXPECT_EQ(again->body, first->body);
+    EXPECT_EQ(again->content_type, first->content_type);
+    EXPECT_EQ(again->headers.get(kReplayedHeader), "true");
+  }
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(ask("another").ok());
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(IdempotencyTest, WithoutTheHeaderNothingIsRemembered) {
+  EXPECT_TRUE(ask("").ok());
+  EXPECT_TRUE(ask("").ok());
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(records(), 0u);
+}
+
+TEST_F(IdempotencyTest, AnotherRequestUnderTheSameKeyIsAConflict) {
+  ASSERT_TRUE(ask("k").ok());
+  refused(ask("k", R"({"more":1})"), Code::conflict, "another request");
+  refused(ask(request("k", "{}", "/v1/other")), Code::conflict, "another request");
+  auto put = request("k");
+  put.method = net::Method::put;
+  refused(ask(std::move(put)), Code::conflict, "another request");
+  EXPECT_EQ(calls, 1);
+  auto other = request("k");
+  other.principal = "somebody else";  // keys are each caller's own
+  EXPECT_TRUE(ask(std::move(other)).ok());
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(IdempotencyTest, AFailureIsNotRemembered) {
+  failure = base::Error{Code::unavailable, "away"};
+  refused(ask("k"), Code::unavailable, "away");
+  EXPECT_EQ(records(), 1u);  // the number of entries, which is 0
+  failure.reset();
+  ASSERT_TRUE(ask("k", R"({"corrected":true})").ok());
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(IdempotencyTest, BadKeysAreRefused) {
+  for (const std::string& bad :
+       {std::string(129, 'k'), std::string{"two words"}, std::string{"t\tab"}, std::string{"\xc3\xa4"}})
+    refused(ask(bad), Code::malformed, "visible ASCII");
+  auto twice = request("k");
+  twice.headers.add(kIdempotencyHeader, "k");
+  refused(ask(std::move(twice)), Code::malformed, "visible ASCII");
+  auto empty = request("");
+  empty.headers.set(kIdempotencyHeader, "");
+  refused(ask(std::move(empty)), Code::malformed, "visible ASCII");
+  EXPECT_EQ(calls, 0);
+  EXPECT_TRUE(ask(std::string(128, '~')).ok());
+}
+
+TEST_F(IdempotencyTest, WhileTheFirstIsBeingAnsweredTheSecondIsAConflict) {
+  auto outer = request("k");
+  const auto answered = once(deps, outer, [&](net::Request&) -> base::Result<net::Response> {
+    refused(ask("k"), Code::conflict, "has begun");
+    return net::json_response(200, "{}");
+  });
+  ASSERT_TRUE(answered.ok());
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(ask("k")->status, 200);
+}
+
+TEST_F(IdempotencyTest, AKeyExpires) {
+  ASSERT_TRUE(ask("k").ok());
+  house.clock.pass(kIdempotencySeconds - 1);
+  EXPECT_EQ(ask("k")->body, R"({"call":1})");
+  house.clock.pass(1);
+  EXPECT_EQ(ask("k", R"({"new":true})")->body, R"({"call":2})");
+  EXPECT_EQ(records(), 3u);  // entry, expiry, number
+}
+
+TEST_F(IdempotencyTest, ExpiredKeysAreCollected) {
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(ask("k" + std::to_string(i)).ok());
+  EXPECT_EQ(records(), 25u);
+  house.clock.pass(kIdempotencySeconds);
+  ASSERT_TRUE(ask("fresh").ok());
+  EXPECT_EQ(records(), 3u);
+}
+
+TEST_F(IdempotencyTest, TheNumberOfKeysIsBounded) {
+  // The number alone is what is counted by; to fill the space itself would take minutes.
+  ASSERT_TRUE(ask("oldest").ok());
+  house.clock.pass(1);
+  ASSERT_TRUE(ask("older").ok());
+  auto full = state::value(1);
+  full.u64(kIdempotencyKeys);
+  ASSERT_TRUE(
+      house.store
+          ->write_and_wait(
+              [&](state::WriteTxn& txn) { return txn.put(state::Key(state::Space::idempotency).u8(3), full.bytes()); },
+              patient())
+          .ok());
+  ASSERT_TRUE(ask("new").ok());
+  EXPECT_EQ(ask("older")->headers.get(kReplayedHeader), "true");
+  EXPECT_EQ(ask("new")->headers.get(kReplayedHeader), "true");
+  EXPECT_EQ(records(), 5u);
+  EXPECT_EQ(ask("oldest")->headers.count(kReplayedHeader), 0u);
+}
+
+TEST_F(IdempotencyTest, TheStoreDoesNotTellWhatABodyIs) {
+  const std::string body = R"({"value":"aHVudGVyMg"})";
+  ASSERT_TRUE(ask("k", body).ok());
+  deps.idempotency_key = crypto::Secret::copy_of(base::Bytes(32, 4));
+  refused(ask("k", body), Code::conflict, "another request");  // the digest is under the server's key
+}
+
+}  // namespace
+}  // namespace attestry::api
