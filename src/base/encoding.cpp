@@ -28,13 +28,53 @@ constexpr Table kNibbles = [] {
   for (std::uint8_t i = 10; i < 16; ++i) table[static_cast<std::size_t>('A' + i - 10)] = i;
   return table;
 }();
-constexpr std::array<std::array<char, 2>, 256> kHexPairs = [] {
-  std::array<std::array<char, 2>, 256> pairs{};
-  for (std::size_t i = 0; i < 256; ++i) pairs[i] = {kHexDigits[i >> 4], kHexDigits[i & 15]};
-  return pairs;
-}();
 constexpr Table kStandardValues = inverse(kStandard);
 constexpr Table kUrlValues = inverse(kUrl);
+
+// Keys and secrets are written as text too, so encoding is arithmetic on lanes of one byte: no branch and no address
+// depends on a value (tests/ctime). Lanes hold values below 64 and end below 128; what they borrow in between cancels.
+constexpr std::uint32_t kLanes = 0x01010101;
+
+/// One in each lane that is at least `bound`.
+constexpr std::uint32_t lanes_from(std::uint32_t lanes, std::uint32_t bound) {
+  return (lanes + (0x80 - bound) * kLanes) >> 7 & kLanes;
+}
+
+/// Four hex digits of four nibbles, the first in the lowest lane.
+constexpr std::uint32_t hex_digits(std::uint32_t nibbles) {
+  return nibbles + '0' * kLanes + ('a' - '0' - 10) * lanes_from(nibbles, 10);
+}
+
+// The characters of the values 62 and 63.
+struct Alphabet {
+  std::uint32_t c62, c63;
+};
+constexpr Alphabet kStandardEnd{'+', '/'};
+constexpr Alphabet kUrlEnd{'-', '_'};
+
+/// The four characters of 24 bits, the first in the lowest lane.
+constexpr std::uint32_t base64_chars(std::uint32_t bits, Alphabet end) {
+  const std::uint32_t x = bits >> 18 | (bits >> 12 & 63) << 8 | (bits >> 6 & 63) << 16 | (bits & 63) << 24;
+  return x + 'A' * kLanes + ('a' - 'A' - 26) * lanes_from(x, 26) - ('a' - '0' + 26) * lanes_from(x, 52) +
+         (end.c62 - '9' - 1) * lanes_from(x, 62) + (end.c63 - end.c62 - 1) * lanes_from(x, 63);
+}
+
+constexpr char lane(std::uint32_t lanes, unsigned at) { return static_cast<char>(lanes >> 8 * at & 0xff); }
+
+static_assert([] {
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    const std::uint32_t other = (i * 11 + 5) % 64;
+    const std::uint32_t bits = (i % 64) << 18 | other << 12 | (63 - i % 64) << 6 | (63 - other);
+    const std::uint32_t standard = base64_chars(bits, kStandardEnd), url = base64_chars(bits, kUrlEnd);
+    for (unsigned at = 0; at < 4; ++at) {
+      const std::uint32_t value = bits >> (18 - 6 * at) & 63;
+      if (lane(standard, at) != kStandard[value] || lane(url, at) != kUrl[value]) return false;
+    }
+    const std::uint32_t digits = hex_digits(i >> 4 | (i & 15) << 8);
+    if (lane(digits, 0) != kHexDigits[i >> 4] || lane(digits, 1) != kHexDigits[i & 15]) return false;
+  }
+  return true;
+}());
 
 constexpr std::uint8_t value_of(const Table& table, char c) { return table[static_cast<std::uint8_t>(c)]; }
 
@@ -45,22 +85,18 @@ Error bad_character(const char* what, const char* alphabet, const Table& table, 
           "another character at offset " + std::to_string(at - text.begin())};
 }
 
-std::string encode64(ByteView bytes, std::string_view alphabet, bool padded) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  std::size_t i = 0;
-  for (; i + 3 <= bytes.size(); i += 3) {
-    const std::uint32_t v = static_cast<std::uint32_t>(bytes[i] << 16 | bytes[i + 1] << 8 | bytes[i + 2]);
-    const char quad[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63], alphabet[v >> 6 & 63], alphabet[v & 63]};
-    out.append(quad, 4);
-  }
-  const std::size_t rest = bytes.size() - i;
-  if (rest == 0) return out;
-  const std::uint32_t v = static_cast<std::uint32_t>(bytes[i] << 16 | (rest == 2 ? bytes[i + 1] << 8 : 0));
-  out.push_back(alphabet[v >> 18]);
-  out.push_back(alphabet[v >> 12 & 63]);
-  if (rest == 2) out.push_back(alphabet[v >> 6 & 63]);
-  if (padded) out.append(3 - rest, '=');
+std::string encode64(ByteView bytes, Alphabet end, bool padded) {
+  const std::size_t rest = bytes.size() % 3;
+  const std::size_t whole = bytes.size() - rest;
+  std::string out(whole / 3 * 4 + (rest == 0 ? 0 : padded ? 4 : rest + 1), '=');
+  char* to = out.data();
+  const auto put = [&](int bits, unsigned characters) {
+    const std::uint32_t lanes = base64_chars(static_cast<std::uint32_t>(bits), end);
+    for (unsigned at = 0; at < characters; ++at) *to++ = lane(lanes, at);
+  };
+  for (std::size_t i = 0; i < whole; i += 3) put(bytes[i] << 16 | bytes[i + 1] << 8 | bytes[i + 2], 4);
+  if (rest == 1) put(bytes[whole] << 16, 2);
+  if (rest == 2) put(bytes[whole] << 16 | bytes[whole + 1] << 8, 3);
   return out;
 }
 
@@ -189,8 +225,9 @@ std::string hex(ByteView bytes) {
   std::string out(bytes.size() * 2, '\0');
   char* to = out.data();
   for (const std::uint8_t b : bytes) {
-    *to++ = kHexPairs[b][0];
-    *to++ = kHexPairs[b][1];
+    const std::uint32_t digits = hex_digits(b >> 4 | (b & 15u) << 8);
+    *to++ = lane(digits, 0);
+    *to++ = lane(digits, 1);
   }
   return out;
 }
@@ -221,8 +258,8 @@ Result<Bytes> hex_decode(std::string_view text) {
   return out;
 }
 
-std::string base64(ByteView bytes) { return encode64(bytes, kStandard, true); }
-std::string base64url(ByteView bytes) { return encode64(bytes, kUrl, false); }
+std::string base64(ByteView bytes) { return encode64(bytes, kStandardEnd, true); }
+std::string base64url(ByteView bytes) { return encode64(bytes, kUrlEnd, false); }
 
 Result<Bytes> base64_decode(std::string_view text) {
   if (text.size() % 4 != 0) {

@@ -1,35 +1,20 @@
-// Constant time, checked and not only claimed: secret bytes are marked undefined, so that valgrind's memcheck reports
-// every branch and every address that depends on them. Run as  valgrind --error-exitcode=1 -q ctime_equal ; without
-// valgrind the marks do nothing and the program only checks the answers. With the argument "leaky" it does what it must
-// never do, so that a test can prove that the check bites.
-#include <valgrind/memcheck.h>
-
-#include <cstdio>
-#include <cstdlib>
+// Constant time, checked and not only claimed: secret bytes are marked undefined (secret_marks.h). Run as
+// valgrind --error-exitcode=9 -q ctime_equal ; without valgrind the marks do nothing and the program only checks the
+// answers. With the argument "leaky" it does what it must never do, so that a test can prove that the check bites.
 #include <string_view>
 
 #include "base/bytes.h"
 #include "crypto/scalar.h"
 #include "crypto/secret.h"
+#include "secret_marks.h"
 
 using namespace attestry;
+using ctime::expect;
+using ctime::hide;
+using ctime::revealed;
+using ctime::show;
 
 namespace {
-
-void hide(base::ByteView bytes) { VALGRIND_MAKE_MEM_UNDEFINED(bytes.data(), bytes.size()); }
-void show(base::ByteView bytes) { VALGRIND_MAKE_MEM_DEFINED(bytes.data(), bytes.size()); }
-
-/// The answer of a comparison is public: only then may the program branch on it.
-bool revealed(bool answer) {
-  VALGRIND_MAKE_MEM_DEFINED(&answer, sizeof answer);
-  return answer;
-}
-
-void expect(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "ctime_equal: %s\n", what);
-  std::exit(2);
-}
 
 void equal_is_constant_time() {
   for (const std::size_t size : {std::size_t{1}, std::size_t{16}, std::size_t{32}, std::size_t{33}, std::size_t{200}}) {
