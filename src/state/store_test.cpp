@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -334,6 +335,39 @@ TEST_P(StoreTest, OnlyItsOwnerCanReadIt) {
     ASSERT_EQ(::stat((options().path + suffix).c_str(), &info), 0) << suffix;
     EXPECT_EQ(info.st_mode & 0777u, 0600u) << suffix;
   }
+}
+
+// A scan that reads on to the end of the table costs more with every record that anybody ever writes.
+TEST_P(StoreTest, AScanReadsNothingBehindItsPrefix) {
+  {
+    const auto store = open();
+    ASSERT_TRUE(put(*store, "a1", "first"));
+    ASSERT_TRUE(put(*store, "a2", "second"));
+    const std::string page(3000, 'x');
+    for (int i = 100; i < 300; ++i) ASSERT_TRUE(put(*store, "b" + std::to_string(i), page));
+  }
+  // What lies in the last pages of the file are records of "b"; from now on reading any of them is an error.
+  std::fstream file(options().path, std::ios::binary | std::ios::in | std::ios::out | std::ios::ate);
+  const auto size = file.tellp();
+  ASSERT_GT(size, 500'000);
+  file.seekp(size - std::streamoff{400'000});
+  const std::string garbage(400'000, '\xa5');
+  file.write(garbage.data(), static_cast<std::streamsize>(garbage.size()));
+  file.close();
+
+  const auto store = open();
+  ASSERT_NE(store, nullptr);
+  const auto view = store->read();
+  ASSERT_TRUE(view.ok());
+  std::vector<std::string> seen;
+  const auto visit = [&](base::ByteView key, base::ByteView) {
+    seen.emplace_back(base::as_text(key));
+    return true;
+  };
+  EXPECT_FALSE((*view)->scan(as_bytes("b"), {}, 1000, visit).ok()) << "the garbage is where it should be";
+  seen.clear();
+  EXPECT_TRUE((*view)->scan(as_bytes("a"), {}, 1000, visit).ok());
+  EXPECT_THAT(seen, ElementsAre("a1", "a2"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StoreTest, ::testing::Values(Backend{"sqlite", 512}, Backend{"sqlite_unbatched", 1}),

@@ -6,8 +6,10 @@ namespace attestry::state {
 namespace {
 
 constexpr int kBusyMilliseconds = 5000;
-constexpr const char* kScan =
-    "SELECT key, value FROM kv WHERE key >= ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key LIMIT ?3";
+// The end is a bound of the index, never a condition on rows: with "?2 IS NULL OR key < ?2" a scan of one record would
+// read everything that lies behind it in the table.
+constexpr const char* kScan = "SELECT key, value FROM kv WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+constexpr const char* kScanToTheEnd = "SELECT key, value FROM kv WHERE key >= ?1 ORDER BY key LIMIT ?3";
 
 base::Code code_of(int sqlite) {
   switch (sqlite & 0xff) {
@@ -119,14 +121,14 @@ base::Result<std::optional<base::Bytes>> Connection::get(base::ByteView key) con
 
 base::Status Connection::scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
                               const ReadView::Visitor& visit) const {
-  // A scan inside the visitor of another one gets a statement of its own.
-  Statement nested;
-  const bool busy = sqlite3_stmt_busy(scan_.raw()) != 0;
-  if (busy) TRY_OK(nested.prepare(db_, kScan));
-  const Statement::Use use(busy ? nested : scan_);
+  const auto end = after_prefix(prefix);
+  // A scan inside the visitor of another one gets a statement of its own, and so does the rare one without an end.
+  Statement own;
+  const bool shared = end && sqlite3_stmt_busy(scan_.raw()) == 0;
+  if (!shared) TRY_OK(own.prepare(db_, end ? kScan : kScanToTheEnd));
+  const Statement::Use use(shared ? scan_ : own);
   const bool from_inside = std::lexicographical_compare(prefix.begin(), prefix.end(), from.begin(), from.end());
   use.bind(1, from_inside ? from : prefix);
-  const auto end = after_prefix(prefix);
   if (end) use.bind(2, *end);
   constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max());
   use.bind(3, static_cast<std::int64_t>(std::min(limit, kMost)));
