@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <mutex>
@@ -335,6 +337,29 @@ TEST_P(StoreTest, OnlyItsOwnerCanReadIt) {
     ASSERT_EQ(::stat((options().path + suffix).c_str(), &info), 0) << suffix;
     EXPECT_EQ(info.st_mode & 0777u, 0600u) << suffix;
   }
+}
+
+TEST_P(StoreTest, TheWriteAheadLogStaysShort) {
+  const auto store = open();
+  // 60 MB, always some of it waiting: no pause in which the thread that empties the log could catch up.
+  std::atomic<int> answered{0};
+  std::uintmax_t longest = 0;
+  for (int i = 0; i < 1000; ++i) {
+    store->write(
+        [i](WriteTxn& txn) {
+          const std::string value(60'000, static_cast<char>('a' + i % 26));  // equal bytes would dirty no page
+          return txn.put(as_bytes("key" + std::to_string(i % 50)), as_bytes(value));
+        },
+        [&](const base::Status& status) {
+          EXPECT_TRUE(status.ok());
+          answered.fetch_add(1);
+          answered.notify_one();
+        });
+    for (int done = answered.load(); done + 20 < i; done = answered.load()) answered.wait(done);
+    longest = std::max(longest, std::filesystem::file_size(options().path + "-wal"));
+  }
+  for (int done = answered.load(); done < 1000; done = answered.load()) answered.wait(done);
+  EXPECT_LT(longest, 24u << 20);
 }
 
 // A scan that reads on to the end of the table costs more with every record that anybody ever writes.

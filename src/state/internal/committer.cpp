@@ -31,9 +31,10 @@ class Committer::Txn final : public WriteTxn {
   std::uint64_t batch_;
 };
 
-Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
-                     std::size_t max_queue)
+Committer::Committer(std::unique_ptr<Connection> connection, std::unique_ptr<Connection> keeper_connection,
+                     TimeGuard& times, std::size_t max_batch, std::size_t max_queue)
     : connection_(std::move(connection)),
+      keeper_(std::move(keeper_connection)),
       times_(times),
       max_batch_(std::max<std::size_t>(max_batch, 1)),
       max_queue_(max_queue),
@@ -159,6 +160,7 @@ void Committer::run_batch() {
     job.closure = nullptr;
     job.completion(std::move(job.result));
   }
+  keeper_.committed(*connection_);
 }
 
 }  // namespace attestry::state

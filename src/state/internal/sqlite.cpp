@@ -68,6 +68,14 @@ base::Result<std::unique_ptr<Connection>> Connection::open(const std::string& pa
     TRY_OK(out->execute("PRAGMA journal_mode = WAL"));
     // FULL syncs the write-ahead log at every commit: a reply must never be ahead of the disk.
     TRY_OK(out->execute("PRAGMA synchronous = FULL"));
+    // Takes the place of SQLite's own hook, which checkpoints inside the commit.
+    sqlite3_wal_hook(
+        db,
+        [](void* self, sqlite3*, const char*, int pages) {
+          static_cast<Connection*>(self)->wal_pages_ = pages;
+          return SQLITE_OK;
+        },
+        out.get());
   } else {
     TRY_OK(out->execute("PRAGMA query_only = ON"));
   }
@@ -168,6 +176,12 @@ base::Status Connection::transaction(Step step) {
   const Statement::Use use(steps_[index]);
   const int rc = use.step();
   if (rc != SQLITE_DONE) return error(rc, kNames[index]);
+  return base::done();
+}
+
+base::Status Connection::checkpoint() {
+  const int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) return error(rc, "checkpoint");
   return base::done();
 }
 

@@ -75,12 +75,19 @@ class Connection {
   /// Ends a transaction in whatever state it is.
   void rollback() noexcept;
 
+  /// A writer's: pages in the write-ahead log after its last commit. Nothing is copied to the database at a commit.
+  int wal_pages() const noexcept { return wal_pages_; }
+  /// Copies what no reader needs any more from the write-ahead log to the database and syncs it; done as well when
+  /// another connection is at it.
+  base::Status checkpoint();
+
  private:
   explicit Connection(sqlite3* db) noexcept : db_(db) {}
   base::Error error(int code, const char* step) const;
   base::Status write(const Statement& statement, base::ByteView key, const base::ByteView* value, const char* step);
 
   sqlite3* db_;
+  int wal_pages_ = 0;
   Statement get_, scan_, put_, insert_, erase_;
   std::array<Statement, 5> steps_;
 };
