@@ -28,7 +28,7 @@ Result<net::Response> challenge(const Deps& deps, net::Request& request) {
                                                                 {"expires", base::to_rfc3339(made.expires)}}}));
 }
 
-void register_instance(const Deps& deps, net::Request request, net::Responder responder) {
+void register_instance(const Deps& deps, const net::Request& request, net::Responder responder) {
   auto parsed = provision::InstanceRequest::parse(base::to_bytes(request.body));
   if (!parsed) return responder.send(parsed.error());
   auto done = [responder = std::move(responder)](provision::InstanceOutcome outcome) mutable {
@@ -69,8 +69,8 @@ Status add_instance_routes(net::Router& router, const Deps& deps) {
        .success_status = 201,
        .tag = "provision",
        .body_limit = kInstanceBody,
-       .handler = [&deps](net::Request request, net::Responder responder) {
-         register_instance(deps, std::move(request), std::move(responder));
+       .handler = [&deps](const net::Request& request, net::Responder responder) {
+         register_instance(deps, request, std::move(responder));
        }});
 }
 

@@ -86,8 +86,8 @@ base::Result<Secret> scrypt(base::ByteView passphrase, base::ByteView salt, std:
   const std::uint64_t memory = 128 * (n * r + std::uint64_t{r} * p) + 256 * std::uint64_t{r} + 4096;
   Secret out(length);
   const auto limit = static_cast<std::size_t>(memory);
-  if (EVP_PBE_scrypt(base::as_text(passphrase).data(), passphrase.size(), ptr(salt), salt.size(), n, r, p, limit,
-                     out.writable().data(), length) != 1) {
+  if (EVP_PBE_scrypt(reinterpret_cast<const char*>(ptr(passphrase)), passphrase.size(), ptr(salt), salt.size(), n, r, p,
+                     limit, out.writable().data(), length) != 1) {
     return base::Error{.code = base::Code::crypto, .what = "scrypt failed; is there enough memory?"};
   }
   return out;
