@@ -1,6 +1,6 @@
 // The places of this program that compute with a secret, run with the secret marked as undefined memory: see
-// secret_marks.h, and SECURITY.md for what is left out. Where a library reveals on purpose what is public (a tag fits, a
-// scalar is in range), declassified.supp names the function and the reason; nothing else is forgiven.
+// secret_marks.h, and SECURITY.md for what is left out. Where a library reveals on purpose what is public (a tag fits,
+// a scalar is in range), declassified.supp names the function and the reason; nothing else is forgiven.
 #include <cstdlib>
 #include <filesystem>
 #include <string>
