@@ -118,12 +118,22 @@ JsonOut to_out(const JsonValue& value) {
   return nullptr;
 }
 
+/// Stands for itself in a JSON string, alone.
+constexpr bool is_plain(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
   out += '"';
   while (!text.empty()) {
+    // Nearly everything that is ever written is printable ASCII: whole runs of it are copied at once.
+    const auto run = std::ranges::find_if_not(text, is_plain) - text.begin();
+    if (run > 0) {
+      out.append(text, 0, static_cast<std::size_t>(run));
+      text.remove_prefix(static_cast<std::size_t>(run));
+      continue;
+    }
     const char c = text.front();
     switch (c) {
       case '"':

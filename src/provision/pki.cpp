@@ -19,11 +19,6 @@ constexpr std::int64_t kBackdateSeconds = 60;  // clocks of workloads run a litt
 const base::UtcTime kCaNotBefore = base::from_civil(2020, 1, 1, 0, 0, 0);
 const base::UtcTime kCaNotAfter = base::from_civil(9999, 12, 31, 23, 59, 59);
 
-struct Authority {
-  crypto::EcPrivateKey key;
-  base::Bytes certificate;
-};
-
 std::string app_uri(const governance::Grant& grant, std::string_view audience) {
   return "attestry://" + std::string{audience} + "/" + grant.tenant().text() + "/" + grant.app().text();
 }
@@ -41,7 +36,20 @@ base::Bytes serial_from(base::ByteView digest) {
   return serial;
 }
 
-Result<Authority> authority(const governance::Grant& grant, const crypto::Secret& app_root, std::string_view audience) {
+}  // namespace
+
+struct Issuer::Authority {
+  crypto::EcPrivateKey key;
+  base::Bytes certificate;
+  base::Bytes name;  ///< DER
+  base::Bytes spki;
+
+  static Result<Authority> make(const governance::Grant& grant, const crypto::Secret& app_root,
+                                std::string_view audience);
+};
+
+Result<Issuer::Authority> Issuer::Authority::make(const governance::Grant& grant, const crypto::Secret& app_root,
+                                                  std::string_view audience) {
   TRY(const auto derived, keys::derive_key(app_root, kAppCaLabel, keys::Algorithm::p256, ""), "app CA key");
   TRY(auto key, crypto::EcPrivateKey::from_scalar(crypto::Curve::p256, derived.private_key.reveal()), "app CA key");
   const auto spki = key.public_key().spki();
@@ -59,22 +67,37 @@ Result<Authority> authority(const governance::Grant& grant, const crypto::Secret
                      {"2.5.29.14", false, crypto::der::subject_key_id(spki)},
                      {"2.5.29.17", false, crypto::der::subject_alt_name({}, {app_uri(grant, audience)})}}};
   TRY(auto certificate, crypto::issue_certificate(spec, key, /*deterministic=*/true), "app CA certificate");
-  return Authority{std::move(key), std::move(certificate)};
+  TRY(const auto read, crypto::Certificate::parse(certificate), "app CA certificate");
+  return Authority{std::move(key), std::move(certificate), base::to_bytes(read.subject_der()), spki};
 }
 
-}  // namespace
-
-Result<base::Bytes> app_ca_certificate(const governance::Grant& grant, const crypto::Secret& app_root,
-                                       std::string_view audience) {
-  TRY(auto ca, authority(grant, app_root, audience));
-  return std::move(ca.certificate);
+Result<Issuer::Shared> Issuer::authority(const governance::Grant& grant, const crypto::Secret& app_root,
+                                         std::string_view audience) const {
+  base::LpWriter of;
+  of.lp("attestry/issuer/1").lp(app_uri(grant, audience));
+  const base::Digest32 name = crypto::hmac_sha256(app_root.reveal(), of.bytes());
+  {
+    const base::MutexLock lock(mutex_);
+    if (const auto found = kept_.find(name); found != kept_.end()) return found->second;
+  }
+  TRY(auto made, Authority::make(grant, app_root, audience));
+  auto shared = std::make_shared<const Authority>(std::move(made));
+  const base::MutexLock lock(mutex_);
+  if (kept_.size() >= max_kept_) kept_.clear();
+  if (max_kept_ != 0) kept_.emplace(name, shared);
+  return shared;
 }
 
-Result<InstanceCertificate> issue_instance_certificate(const governance::Grant& grant, const crypto::Secret& app_root,
-                                                       std::string_view audience, std::string_view instance,
-                                                       base::UtcTime now, crypto::Random& random) {
+Result<base::Bytes> Issuer::app_ca_certificate(const governance::Grant& grant, const crypto::Secret& app_root,
+                                               std::string_view audience) const {
   TRY(const auto ca, authority(grant, app_root, audience));
-  TRY(const auto issuer, crypto::Certificate::parse(ca.certificate));
+  return ca->certificate;
+}
+
+Result<InstanceCertificate> Issuer::issue(const governance::Grant& grant, const crypto::Secret& app_root,
+                                          std::string_view audience, std::string_view instance, base::UtcTime now,
+                                          crypto::Random& random) const {
+  TRY(const auto ca, authority(grant, app_root, audience));
   const base::UtcTime not_after = std::min(grant.expires(), now + kMaxInstanceSeconds);
   const std::string uri = app_uri(grant, audience) + "/" + std::string{instance};
   const auto serial = random.bytes<16>();
@@ -82,7 +105,7 @@ Result<InstanceCertificate> issue_instance_certificate(const governance::Grant& 
       .serial = serial_from(serial),
       .subject = {{"2.5.4.10", "attestry instance", false}, {"2.5.4.3", std::string{instance}, false}},
       .issuer = {},
-      .issuer_der = base::to_bytes(issuer.subject_der()),
+      .issuer_der = ca->name,
       .not_before = now - kBackdateSeconds,
       .not_after = not_after,
       .spki = grant.spki(),
@@ -90,11 +113,11 @@ Result<InstanceCertificate> issue_instance_certificate(const governance::Grant& 
                      {"2.5.29.15", true, crypto::der::key_usage(crypto::der::digital_signature)},
                      {"2.5.29.37", false, crypto::der::extended_key_usage({"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"})},
                      {"2.5.29.14", false, crypto::der::subject_key_id(grant.spki())},
-                     {"2.5.29.35", false, crypto::der::authority_key_id(issuer.spki())},
+                     {"2.5.29.35", false, crypto::der::authority_key_id(ca->spki)},
                      {"2.5.29.17", false, crypto::der::subject_alt_name({}, {uri})}}};
-  TRY(auto leaf, crypto::issue_certificate(spec, ca.key), "instance certificate");
+  TRY(auto leaf, crypto::issue_certificate(spec, ca->key), "instance certificate");
   InstanceCertificate out;
-  out.chain_pem = base::pem_encode("CERTIFICATE", leaf) + base::pem_encode("CERTIFICATE", ca.certificate);
+  out.chain_pem = base::pem_encode("CERTIFICATE", leaf) + base::pem_encode("CERTIFICATE", ca->certificate);
   out.leaf_der = std::move(leaf);
   out.not_after = not_after;
   return out;

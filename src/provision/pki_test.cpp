@@ -62,16 +62,30 @@ class PkiTest : public ::testing::Test {
   appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
   crypto::EcPrivateKey workload = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
   keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
+  Issuer issuer{1};
 };
+
+TEST_F(PkiTest, AKeptCaIsTheOneThatWouldBeMadeAnew) {
+  const Issuer forgetful{0};
+  for (const char* app : {"name:web", "name:other", "name:web", "name:web"}) {
+    const auto to = grant(3600, app);
+    EXPECT_EQ(issuer.app_ca_certificate(to, root_of(to), kOrigin).value(),
+              forgetful.app_ca_certificate(to, root_of(to), kOrigin).value());
+  }
+  const auto to = grant(3600);
+  const auto other_root = crypto::Secret::copy_of(base::Bytes(32, 8));
+  EXPECT_NE(issuer.app_ca_certificate(to, other_root, kOrigin).value(),
+            issuer.app_ca_certificate(to, root_of(to), kOrigin).value());
+}
 
 TEST_F(PkiTest, TheCaIsTheSameOnEveryReplicaAndAnotherForEveryApp) {
   const auto one = grant(3600);
   const auto again = grant(60);
   const auto other = grant(3600, "name:other");
-  const auto ca = app_ca_certificate(one, root_of(one), kOrigin);
+  const auto ca = issuer.app_ca_certificate(one, root_of(one), kOrigin);
   ASSERT_TRUE(ca.ok()) << ca.error().text();
-  EXPECT_EQ(app_ca_certificate(again, root_of(again), kOrigin).value(), *ca);
-  const auto other_ca = app_ca_certificate(other, root_of(other), kOrigin);
+  EXPECT_EQ(issuer.app_ca_certificate(again, root_of(again), kOrigin).value(), *ca);
+  const auto other_ca = issuer.app_ca_certificate(other, root_of(other), kOrigin);
   EXPECT_NE(*other_ca, *ca);
   const auto parsed = crypto::Certificate::parse(*ca);
   EXPECT_TRUE(parsed->is_ca());
@@ -83,12 +97,12 @@ TEST_F(PkiTest, TheCaIsTheSameOnEveryReplicaAndAnotherForEveryApp) {
 
 TEST_F(PkiTest, TheInstanceCertificateIsForTheBoundKeyAndChainsToTheCa) {
   const auto to = grant(3600);
-  const auto issued = issue_instance_certificate(to, root_of(to), kOrigin, "0123", kTime, random);
+  const auto issued = issuer.issue(to, root_of(to), kOrigin, "0123", kTime, random);
   ASSERT_TRUE(issued.ok()) << issued.error().text();
   const auto chain = base::pem_decode(issued->chain_pem);
   ASSERT_EQ(chain->size(), 2u);
   EXPECT_EQ((*chain)[0].der, issued->leaf_der);
-  EXPECT_EQ((*chain)[1].der, app_ca_certificate(to, root_of(to), kOrigin).value());
+  EXPECT_EQ((*chain)[1].der, issuer.app_ca_certificate(to, root_of(to), kOrigin).value());
   const auto leaf = crypto::Certificate::parse((*chain)[0].der);
   const auto ca = crypto::Certificate::parse((*chain)[1].der);
   EXPECT_TRUE(leaf->signed_by(*ca->ec_key()));
@@ -102,7 +116,7 @@ TEST_F(PkiTest, TheInstanceCertificateIsForTheBoundKeyAndChainsToTheCa) {
   EXPECT_NE(base::as_text(*names).find("attestry://log.example/attestry/default/name:web/0123"), std::string::npos);
   // Another app's CA did not sign it.
   const auto other = grant(3600, "name:other");
-  const auto other_ca = crypto::Certificate::parse(app_ca_certificate(other, root_of(other), kOrigin).value());
+  const auto other_ca = crypto::Certificate::parse(issuer.app_ca_certificate(other, root_of(other), kOrigin).value());
   EXPECT_FALSE(leaf->signed_by(*other_ca->ec_key()));
 }
 
@@ -110,7 +124,7 @@ TEST_F(PkiTest, NoCertificateOutlivesItsAttestationOrADay) {
   for (const auto& [valid, expected] :
        {std::pair<std::int64_t, std::int64_t>{90, 90}, {24 * 3600, 24 * 3600}, {30 * 24 * 3600, 24 * 3600}}) {
     const auto to = grant(valid);
-    const auto issued = issue_instance_certificate(to, root_of(to), kOrigin, "0123", kTime, random);
+    const auto issued = issuer.issue(to, root_of(to), kOrigin, "0123", kTime, random);
     ASSERT_TRUE(issued.ok()) << issued.error().text();
     const auto leaf = crypto::Certificate::parse(issued->leaf_der);
     EXPECT_EQ(issued->not_after, kTime + expected);
@@ -122,7 +136,7 @@ TEST_F(PkiTest, NoCertificateOutlivesItsAttestationOrADay) {
 TEST_F(PkiTest, SerialNumbersDiffer) {
   const auto to = grant(3600);
   const auto serial = [&] {
-    const auto issued = issue_instance_certificate(to, root_of(to), kOrigin, "0123", kTime, random);
+    const auto issued = issuer.issue(to, root_of(to), kOrigin, "0123", kTime, random);
     return base::to_bytes(crypto::Certificate::parse(issued->leaf_der)->serial());
   };
   const auto one = serial();

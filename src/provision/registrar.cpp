@@ -107,8 +107,8 @@ InstanceOutcome repeat_answer(const RegistrarDeps& deps, const appraisal::SpentN
 /// Steps 7 and 8: keys, certificate, configuration and secrets of one grant.
 class Collector {
  public:
-  Collector(const RegistrarDeps& deps, const governance::Grant& grant, base::UtcTime now)
-      : deps_(deps), grant_(grant), now_(now) {}
+  Collector(const RegistrarDeps& deps, const Issuer& issuer, const governance::Grant& grant, base::UtcTime now)
+      : deps_(deps), issuer_(issuer), grant_(grant), now_(now) {}
 
   Result<Release> collect() {
     Release release;
@@ -116,7 +116,7 @@ class Collector {
     release.leaf_key = deps_.random.secret(32);
     TRY(root_, deps_.roots.app_root(grant_), "app root");
     TRY(const auto certificate,
-        issue_instance_certificate(grant_, root_, deps_.registry.audience(), release.instance, now_, deps_.random));
+        issuer_.issue(grant_, root_, deps_.registry.audience(), release.instance, now_, deps_.random));
     release.certificate_chain_pem = certificate.chain_pem;
     release.expires = certificate.not_after;
     for (const auto algorithm : kInstanceKeys) {
@@ -188,6 +188,7 @@ class Collector {
   }
 
   const RegistrarDeps& deps_;
+  const Issuer& issuer_;
   const governance::Grant& grant_;
   base::UtcTime now_;
   crypto::Secret root_;
@@ -218,8 +219,8 @@ void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::G
 
 class Registration {
  public:
-  Registration(const RegistrarDeps& deps, const InstanceRequest& request, base::Deadline deadline)
-      : deps_(deps), request_(request), deadline_(deadline) {}
+  Registration(const RegistrarDeps& deps, const Issuer& issuer, const InstanceRequest& request, base::Deadline deadline)
+      : deps_(deps), issuer_(issuer), request_(request), deadline_(deadline) {}
 
   /// Either an answer that needs no transaction, or what the transaction has to write.
   std::variant<InstanceOutcome, Decided> decide() {
@@ -311,7 +312,7 @@ class Registration {
   }
 
   Step release(appraisal::Fresh fresh, governance::Grant grant, std::string verdict_json) {
-    auto collected = Collector{deps_, grant, now_}.collect();
+    auto collected = Collector{deps_, issuer_, grant, now_}.collect();
     if (!collected) return refuse(std::move(collected).error(), std::move(verdict_json));
     const governance::AppState state = grant.governance();
     auto entry = leaf("release", state, verdict_json, grant.policy_sha256(), {});
@@ -334,6 +335,7 @@ class Registration {
   }
 
   const RegistrarDeps& deps_;
+  const Issuer& issuer_;
   const InstanceRequest& request_;
   base::Deadline deadline_;
   base::UtcTime now_{};
@@ -408,9 +410,12 @@ Result<InstanceRequest> InstanceRequest::parse(base::Bytes body) {
                          .body = std::move(body)};
 }
 
+Registrar::Registrar(RegistrarDeps deps) : deps_(deps), issuer_(std::make_unique<Issuer>()) {}
+Registrar::~Registrar() = default;
+
 void Registrar::register_instance(const InstanceRequest& request, base::Deadline deadline,
                                   std::move_only_function<void(InstanceOutcome)> done) const {
-  auto decided = Registration{deps_, request, deadline}.decide();
+  auto decided = Registration{deps_, *issuer_, request, deadline}.decide();
   if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
   auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
   deps_.store.write(

@@ -39,6 +39,8 @@ struct InstanceRefusal {
 };
 using InstanceOutcome = std::expected<InstanceReply, InstanceRefusal>;
 
+class Issuer;
+
 struct RegistrarDeps {
   state::Store& store;
   audit::Log& log;
@@ -54,7 +56,8 @@ struct RegistrarDeps {
 /// Thread-safe.
 class Registrar {
  public:
-  explicit Registrar(RegistrarDeps deps) : deps_(deps) {}
+  explicit Registrar(RegistrarDeps deps);
+  ~Registrar();
   /// Runs steps 1 to 9 on the calling thread; `done` runs on the committer's thread once the leaf is durable and
   /// covered by a stored checkpoint, or on the calling thread when it ends before a transaction.
   void register_instance(const InstanceRequest& request, base::Deadline deadline,
@@ -62,6 +65,7 @@ class Registrar {
 
  private:
   RegistrarDeps deps_;
+  std::unique_ptr<const Issuer> issuer_;
 };
 
 }  // namespace attestry::provision
