@@ -157,6 +157,7 @@ base::Bytes extended_key_usage(std::initializer_list<std::string_view> oids) {
 base::Bytes subject_alt_name(const std::vector<std::string>& dns, const std::vector<std::string>& uris,
                              const std::vector<base::Bytes>& ips) {
   std::vector<base::Bytes> names;
+  names.reserve(dns.size() + uris.size() + ips.size());
   for (const std::string& one : dns) names.push_back(tlv(0x82, base::as_bytes(one)));
   for (const std::string& one : uris) names.push_back(tlv(0x86, base::as_bytes(one)));
   for (const base::Bytes& one : ips) names.push_back(tlv(0x87, one));

@@ -183,9 +183,7 @@ bool EcPublicKey::verify_raw(base::ByteView message, base::ByteView signature) c
   bssl::UniquePtr<BIGNUM> r(BN_bin2bn(signature.data(), half, nullptr));
   bssl::UniquePtr<BIGNUM> s(BN_bin2bn(signature.data() + half, half, nullptr));
   require(parsed != nullptr && r != nullptr && s != nullptr, "no memory for a signature");
-  require(ECDSA_SIG_set0(parsed.get(), r.get(), s.get()) == 1, "signature");
-  (void)r.release();
-  (void)s.release();
+  require(ECDSA_SIG_set0(parsed.get(), r.release(), s.release()) == 1, "signature");
   return verify(*impl_, message, parsed.get());
 }
 
