@@ -18,7 +18,6 @@ namespace attestry::collateral {
 namespace {
 
 using attestation::Collateral;
-using attestation::CollateralKind;
 using attestation::DcapNeeds;
 using base::Code;
 using base::Error;

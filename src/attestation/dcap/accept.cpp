@@ -1,6 +1,10 @@
 #include "attestation/dcap/accept.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "attestation/catalogue.h"
 #include "base/encoding.h"
