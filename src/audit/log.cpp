@@ -112,7 +112,8 @@ struct Log::Impl {
     TRY_OK(check_extends(view, frontier, greatest));
     const TreeHead head = frontier.head();
     std::string text = sign_checkpoint(Checkpoint{options.origin, head}, key);
-    TRY_OK(state::replace_file(*options.files, options.checkpoint_path, base::as_bytes(text)), "publish a checkpoint");
+    TRY_OK(state::alternate_file(*options.files, options.checkpoint_path, base::as_bytes(text)),
+           "publish a checkpoint");
     published = std::move(text);
     published_head = head;
     greatest = head;

@@ -37,6 +37,9 @@ class FlakyFiles final : public state::Files {
   base::Status rename(const std::string& from, const std::string& to) override {
     return state::system_files().rename(from, to);
   }
+  base::Status put_in_place(const std::string& from, const std::string& to) override {
+    return state::system_files().put_in_place(from, to);
+  }
   base::Status sync_folder(const std::string& folder) override { return state::system_files().sync_folder(folder); }
 };
 

@@ -50,6 +50,14 @@ class SystemOutputFile final : public OutputFile {
     return base::done();
   }
 
+  /// True when this is a regular file that nobody but this user can reach or has another name for.
+  bool empty_if_private() {
+    struct stat info{};
+    return fd_.ok() && ::fstat(fd_.get(), &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1 &&
+           info.st_uid == ::geteuid() && (info.st_mode & 07777) == (S_IRUSR | S_IWUSR) &&
+           ::ftruncate(fd_.get(), 0) == 0;
+  }
+
  private:
   Descriptor fd_;
   std::string path_;
@@ -77,6 +85,7 @@ class SystemFiles final : public Files {
   }
 
   base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) override {
+    if (auto again = reuse(path)) return again;
     // A file or link that somebody else put there would keep its own owner and mode: never write through it.
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return io_error("replace", path);
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
@@ -89,11 +98,25 @@ class SystemFiles final : public Files {
     return base::done();
   }
 
+  base::Status put_in_place(const std::string& from, const std::string& to) override {
+    if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return base::done();
+    // `to` is not there yet, or this file system cannot exchange names.
+    return rename(from, to);
+  }
+
   base::Status sync_folder(const std::string& folder) override {
     const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd.ok()) return io_error("open folder", folder);
     if (::fsync(fd.get()) != 0) return io_error("sync folder", folder);
     return base::done();
+  }
+
+ private:
+  /// The file that an exchange left behind, emptied; nullptr when what lies there is none of ours.
+  static std::unique_ptr<OutputFile> reuse(const std::string& path) {
+    auto file =
+        std::make_unique<SystemOutputFile>(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), path);
+    return file->empty_if_private() ? std::move(file) : nullptr;
   }
 };
 
@@ -101,6 +124,13 @@ std::string folder_of(const std::string& path) {
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+/// The bytes reach the disk before the name does: after a power cut a new name without its content would be empty.
+base::Status write_synced(Files& files, const std::string& path, base::ByteView bytes) {
+  TRY(const auto file, files.create(path));
+  TRY_OK(file->write(bytes));
+  return file->sync();
 }
 
 }  // namespace
@@ -112,14 +142,15 @@ Files& system_files() {
 
 base::Status replace_file(Files& files, const std::string& path, base::ByteView bytes) {
   const std::string fresh = path + ".new";
-  {
-    TRY(const auto file, files.create(fresh));
-    TRY_OK(file->write(bytes));
-    // The bytes reach the disk before the name does: after a power cut a renamed file without its content would be
-    // empty.
-    TRY_OK(file->sync());
-  }
+  TRY_OK(write_synced(files, fresh, bytes));
   TRY_OK(files.rename(fresh, path));
+  return files.sync_folder(folder_of(path));
+}
+
+base::Status alternate_file(Files& files, const std::string& path, base::ByteView bytes) {
+  const std::string other = path + ".new";
+  TRY_OK(write_synced(files, other, bytes));
+  TRY_OK(files.put_in_place(other, path));
   return files.sync_folder(folder_of(path));
 }
 

@@ -28,7 +28,9 @@ class Files {
   /// Creates or empties `path`, readable by its owner only.
   virtual base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) = 0;
   virtual base::Status rename(const std::string& from, const std::string& to) = 0;
-  /// Makes renames and new names in `folder` durable.
+  /// The same for a reader of `to`; what `to` was may lie at `from` afterwards, for the next `create` to use again.
+  virtual base::Status put_in_place(const std::string& from, const std::string& to) { return rename(from, to); }
+  /// Makes new names in `folder` durable.
   virtual base::Status sync_folder(const std::string& folder) = 0;
 };
 
@@ -38,5 +40,9 @@ Files& system_files();
 /// Durable and atomic: a reader sees the old bytes or the new ones, and after success the new ones survive a power cut.
 /// Writes `path`.new, syncs it, renames it and syncs the folder. One writer per path at a time.
 base::Status replace_file(Files& files, const std::string& path, base::ByteView bytes);
+
+/// The same for a file that is replaced all the time and holds no secret: `path`.new stays, with what `path` held
+/// before, and the two take turns. Making and removing a file each time costs a file system more than its content.
+base::Status alternate_file(Files& files, const std::string& path, base::ByteView bytes);
 
 }  // namespace attestry::state

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "state/testing/support.h"
 
 namespace attestry::state {
@@ -27,6 +30,56 @@ TEST(ReplaceFile, WritesAndReplaces) {
   struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
+}
+
+/// What lies at `path`.new, by content; "" when nothing does.
+std::string content_of(const std::string& path) {
+  const auto found = system_files().read(path, 100);
+  return found.ok() && *found ? std::string{base::as_text(**found)} : std::string{};
+}
+
+TEST(ReplaceFile, LeavesNothingBeside) {
+  const testing::TempFolder folder;
+  const std::string path = folder.file("secret");
+  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("one")).ok());
+  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("two")).ok());
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST(AlternateFile, TwoFilesTakeTurns) {
+  const testing::TempFolder folder;
+  const std::string path = folder.file("checkpoint");
+  for (const char* text : {"1", "2, longer", "3", "4"}) {
+    ASSERT_TRUE(alternate_file(system_files(), path, as_bytes(text)).ok());
+    EXPECT_EQ(content_of(path), text);
+  }
+  EXPECT_EQ(content_of(path + ".new"), "3");
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
+}
+
+TEST(ReplaceFile, NeverWritesThroughWhatSomebodyElsePutThere) {
+  const testing::TempFolder folder;
+  const std::string path = folder.file("checkpoint"), draft = path + ".new", theirs = folder.file("theirs");
+  const auto put_theirs = [&] {
+    std::ofstream{theirs} << "theirs";
+    std::filesystem::permissions(theirs, std::filesystem::perms{0600});
+    std::filesystem::remove(draft);
+  };
+  put_theirs();
+  std::filesystem::create_symlink(theirs, draft);
+  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("one")).ok());
+  put_theirs();
+  std::filesystem::create_hard_link(theirs, draft);
+  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("two")).ok());
+  EXPECT_EQ(content_of(theirs), "theirs");
+  EXPECT_EQ(content_of(path), "two");
+  // Readable by others: that file would show the next content to them.
+  std::filesystem::remove(draft);
+  std::ofstream{draft} << "open";
+  std::filesystem::permissions(draft, std::filesystem::perms{0644});
+  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("three")).ok());
+  EXPECT_EQ(content_of(path), "three");
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
 }
 
 TEST(ReplaceFile, SaysWhereItFailed) {
