@@ -305,6 +305,17 @@ def test_cli_secret_refuses_bad_names_and_sizes(shell, web):
     assert shell.json("secret", "list", "web")["secrets"] == []
 
 
+def test_cli_secret_remove_takes_out_what_is_not_approved(shell, web):
+    first = shell.json("secret", "put", "web", "password", "-", stdin=b"one")["id"]
+    second = shell.json("secret", "put", "web", "password", "-", stdin=b"two")["id"]
+    shell("approve", "secret", "web", first)
+    shell.refused(1, "secret", "remove", "web", "password", first)
+    shell.refused(1, "secret", "remove", "web", "other", second)
+    shell("secret", "remove", "web", "password", second)
+    assert [secret["id"] for secret in shell.json("secret", "list", "web")["secrets"]] == [first]
+    shell.refused(1, "secret", "remove", "web", "password", second)
+
+
 @pytest.mark.parametrize(
     "command",
     [["operator"], ["operator", "ad"], ["app", "create"], ["app", "create", "web"], ["approve", "policy", "web"],
