@@ -8,6 +8,7 @@
 #include "attestation/verifier.h"
 #include "base/encoding.h"
 #include "collateral/cached_source.h"
+#include "crypto/x509.h"
 #include "forge/pcs.h"
 #include "forge/scenario.h"
 #include "net/client.h"
@@ -55,10 +56,7 @@ class CollateralService : public ::testing::Test {
     ASSERT_TRUE(pki.ok() && other.ok());
     pki_ = std::make_unique<forge::ForgePki>(*std::move(pki));
     other_ = std::make_unique<forge::ForgePki>(*std::move(other));
-    auto root = attestation::TestRoot::from_certificate(pki_->root().der);
-    ASSERT_TRUE(root.ok());
-    std::vector<attestation::TestRoot> roots{*std::move(root)};
-    verifier_ = std::make_unique<attestation::Verifier>(attestation::TrustAnchors::simulated(std::move(roots)));
+    verifier_ = std::make_unique<attestation::Verifier>(anchors({pki_.get()}));
 
     auto router = std::make_shared<net::Router>();
     ASSERT_TRUE(router
@@ -69,9 +67,11 @@ class CollateralService : public ::testing::Test {
                            .any_query = true,
                            .handler =
                                [this](net::Request request, net::Responder responder) {
-                                 const forge::ForgePki& signer = lying_ ? *other_ : *pki_;
+                                 const std::string target = std::move(request.target);
+                                 const bool meant = target.find(lie_about_) != std::string::npos;
+                                 const forge::ForgePki& signer = lying_ && meant ? *other_ : *pki_;
                                  ++calls_;
-                                 responder.send(http_reply(forge::ForgePcs{signer}.get(request.target, clock_.now())));
+                                 responder.send(http_reply(forge::ForgePcs{signer}.get(target, clock_.now())));
                                }})
                     .ok());
     auto server =
@@ -86,6 +86,16 @@ class CollateralService : public ::testing::Test {
         *client_, *verifier_, nullptr, collateral::CacheOptions{.failure_seconds = 0, .clock = &clock_});
   }
 
+  static attestation::TrustAnchors anchors(const std::vector<const forge::ForgePki*>& pkis) {
+    std::vector<attestation::TestRoot> roots;
+    for (const forge::ForgePki* pki : pkis) {
+      auto root = attestation::TestRoot::from_certificate(pki->root().der);
+      EXPECT_TRUE(root.ok());
+      if (root.ok()) roots.push_back(*std::move(root));
+    }
+    return attestation::TrustAnchors::simulated(std::move(roots));
+  }
+
   attestation::Evidence evidence(forge::QuoteKind kind) const {
     const auto made =
         forge::make_case(*pki_, {.quote = forge::default_quote(*pki_, kind), .platform = {}, .at = clock_.now()});
@@ -97,6 +107,7 @@ class CollateralService : public ::testing::Test {
   std::unique_ptr<forge::ForgePki> pki_;
   std::unique_ptr<forge::ForgePki> other_;
   std::atomic<bool> lying_ = false;
+  std::string lie_about_ = "/";  ///< part of the targets; set before the first call
   std::atomic<int> calls_ = 0;
   std::unique_ptr<attestation::Verifier> verifier_;
   std::unique_ptr<net::Server> server_;
@@ -136,6 +147,56 @@ TEST_F(CollateralService, OfAnotherRootIsRefusedAndTheGoodCopyStays) {
   const auto verdict = verifier_->verify(quote, **kept, clock_.now());
   ASSERT_TRUE(verdict.ok());
   EXPECT_EQ(verdict->evidence, attestation::Genuineness::genuine);
+}
+
+// With several test roots each document may be vouched for by one of them, and still no quote would be accepted.
+TEST_F(CollateralService, OfTwoRootsAtOnceIsRefused) {
+  const attestation::Verifier both{anchors({pki_.get(), other_.get()})};
+  lying_ = true;
+  for (const char* document : {"/qe/identity", "/pckcrl"}) {
+    lie_about_ = document;
+    collateral::CachedSource source{*client_, both, nullptr, {.clock = &clock_}};
+    const auto refused = source.collateral_for(evidence(forge::QuoteKind::tdx_v4), clock_.now(), patient());
+    ASSERT_FALSE(refused.ok()) << document;
+    EXPECT_THAT(refused.error().text(), HasSubstr("another root")) << document;
+  }
+  lying_ = false;
+  collateral::CachedSource source{*client_, both, nullptr, {.clock = &clock_}};
+  EXPECT_TRUE(source.collateral_for(evidence(forge::QuoteKind::tdx_v4), clock_.now(), patient()).ok());
+}
+
+TEST_F(CollateralService, AcceptanceLeavesARevokedCaToTheVerdict) {
+  auto spec = forge::default_collateral(true, clock_.now());
+  spec.revoked_by_root = {pki_->ca(forge::CaKind::platform).serial};
+  const auto made = forge::make_collateral(*pki_, spec);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  const auto quote = evidence(forge::QuoteKind::tdx_v4);
+  const auto needs = attestation::dcap_needs(quote.bytes);
+  ASSERT_TRUE(needs.ok());
+  EXPECT_TRUE(verifier_->accept_collateral(*made->collateral(), *needs, clock_.now()).ok());
+  const auto verdict = verifier_->verify(quote, *made->collateral(), clock_.now());
+  ASSERT_TRUE(verdict.ok());
+  ASSERT_NE(verdict->root_cause(), nullptr);
+  EXPECT_EQ(verdict->root_cause()->check, attestation::CheckId::dcap_crl_intermediate_revoked);
+}
+
+TEST_F(CollateralService, ARootCrlUnderAnotherNameIsRefused) {
+  auto made = forge::make_collateral(*pki_, forge::default_collateral(true, clock_.now()));
+  const auto ca = crypto::Certificate::parse(pki_->ca(forge::CaKind::platform).der);
+  ASSERT_TRUE(made.ok() && ca.ok());
+  const auto crl = crypto::issue_crl({.issuer_der = base::to_bytes(ca->subject_der()),
+                                      .this_update = clock_.now() + -kDay,
+                                      .next_update = clock_.now() + kDay,
+                                      .entries = {},
+                                      .extensions = {}},
+                                     pki_->root().key);
+  ASSERT_TRUE(crl.ok()) << crl.error().text();
+  made->root_ca_crl = *crl;
+  const auto needs = attestation::dcap_needs(evidence(forge::QuoteKind::tdx_v4).bytes);
+  ASSERT_TRUE(needs.ok());
+  const auto refused = verifier_->accept_collateral(*made->collateral(), *needs, clock_.now());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().text(), HasSubstr("root_ca_crl: dcap.crl.root.signature"));
 }
 
 }  // namespace
