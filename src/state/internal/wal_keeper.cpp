@@ -1,5 +1,7 @@
 #include "state/internal/wal_keeper.h"
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace attestry::state {
@@ -26,9 +28,11 @@ WalKeeper::~WalKeeper() {
 }
 
 void WalKeeper::committed(Connection& writer) {
-  const int pages = writer.wal_pages();
-  if (pages < kBegin) return;
-  if (pages >= kTooLong) return checkpoint(writer);
+  const int before = std::exchange(pages_, writer.wal_pages());
+  if (pages_ < before) next_at_ = kStep;  // the log has begun again
+  if (pages_ < next_at_) return;
+  if (pages_ >= kTooLong) return checkpoint(writer);
+  next_at_ = pages_ + kStep;
   {
     const std::lock_guard lock(mutex_);
     due_ = true;

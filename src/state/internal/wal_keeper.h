@@ -15,8 +15,8 @@ namespace attestry::state {
 /// committer does the rest itself once the log is too long. Nothing acknowledged depends on any of this.
 class WalKeeper {
  public:
-  static constexpr int kBegin = 1000;    ///< pages in the log from which a checkpoint is worth while
-  static constexpr int kTooLong = 4000;  ///< pages from which the committer may not leave it to the thread: 16 MiB
+  static constexpr int kStep = 2000;     ///< pages that the log grows from one checkpoint to the next
+  static constexpr int kTooLong = 6000;  ///< pages from which the committer does it itself: 24 MiB
 
   /// `connection` is a writer's, used by this thread alone.
   explicit WalKeeper(std::unique_ptr<Connection> connection);
@@ -35,6 +35,8 @@ class WalKeeper {
   std::condition_variable wake_;
   bool due_ = false;
   bool stopping_ = false;
+  int pages_ = 0;        ///< the committer's thread only: in the log after the last batch
+  int next_at_ = kStep;  ///< the committer's thread only
   std::thread thread_;
 };
 
