@@ -15,7 +15,9 @@ namespace attestry::state {
 /// committer does the rest itself once the log is too long. Nothing acknowledged depends on any of this.
 class WalKeeper {
  public:
-  static constexpr int kStep = 2000;     ///< pages that the log grows from one checkpoint to the next
+  /// Pages that the log grows from one checkpoint to the next. Few: while the database is synced, the commits' own
+  /// syncs wait for the same disk, and a sync of thousands of pages is what the slowest registrations would feel.
+  static constexpr int kStep = 100;
   static constexpr int kTooLong = 6000;  ///< pages from which the committer does it itself: 24 MiB
 
   /// `connection` is a writer's, used by this thread alone.
