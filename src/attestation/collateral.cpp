@@ -82,7 +82,7 @@ const CollateralItem* Collateral::find(CollateralKind kind) const noexcept {
   return found == items_.end() ? nullptr : &*found;
 }
 
-base::Result<DcapNeeds> dcap_needs(base::ByteView quote) {
+base::Result<DcapSubject> dcap_subject(base::ByteView quote) {
   const auto parsed = dcap::parse_quote(quote);
   if (!parsed) {
     const dcap::QuoteFault& fault = parsed.error();
@@ -95,17 +95,26 @@ base::Result<DcapNeeds> dcap_needs(base::ByteView quote) {
   // The leaf alone says what is needed, and this runs on every call; the verifier reads the whole chain.
   constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
   const std::size_t end = base::as_text(parsed->cert_data).find(kEnd);
-  const base::ByteView leaf =
-      end == std::string_view::npos ? parsed->cert_data : parsed->cert_data.first(end + kEnd.size());
-  TRY(const std::vector<crypto::Certificate> chain, dcap::read_chain(leaf, 1), "PCK certificate");
+  return DcapSubject{
+      .tdx = parsed->tee == dcap::Tee::tdx,
+      .leaf = end == std::string_view::npos ? parsed->cert_data : parsed->cert_data.first(end + kEnd.size())};
+}
+
+base::Result<DcapNeeds> dcap_needs(const DcapSubject& subject) {
+  TRY(const std::vector<crypto::Certificate> chain, dcap::read_chain(subject.leaf, 1), "PCK certificate");
   const auto content = chain.front().extension(dcap::kPckExtensionOid);
   if (!content) return base::Error{base::Code::malformed, "the PCK certificate has no SGX extension"};
   TRY(const dcap::PckExtension extension, dcap::parse_pck_extension(*content), "PCK certificate");
   DcapNeeds needs;
-  needs.tdx = parsed->tee == dcap::Tee::tdx;
+  needs.tdx = subject.tdx;
   needs.fmspc = extension.fmspc;
   needs.platform_ca = chain.front().issuer_cn().find("Platform") != std::string::npos;
   return needs;
+}
+
+base::Result<DcapNeeds> dcap_needs(base::ByteView quote) {
+  TRY(const DcapSubject subject, dcap_subject(quote));
+  return dcap_needs(subject);
 }
 
 }  // namespace attestry::attestation

@@ -73,7 +73,17 @@ struct DcapNeeds {
   base::FixedBytes<6> fmspc{};
   bool platform_ca = false;  ///< pckcrl?ca=platform or processor
 };
-/// From the unverified PCK certificate of a quote; an error when the quote carries none.
+/// The parts of a quote that say what it needs. `leaf` is a view into the quote: the PEM of its PCK certificate, or
+/// what stands in its place.
+struct DcapSubject {
+  bool tdx = false;
+  base::ByteView leaf{};
+};
+/// An error when the quote cannot be read or carries no PCK chain.
+base::Result<DcapSubject> dcap_subject(base::ByteView quote);
+/// From the unverified PCK certificate; a function of the subject's two members alone.
+base::Result<DcapNeeds> dcap_needs(const DcapSubject& subject);
+/// Both steps.
 base::Result<DcapNeeds> dcap_needs(base::ByteView quote);
 
 }  // namespace attestry::attestation

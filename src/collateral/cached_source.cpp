@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "collateral/internal/needs_memo.h"
 #include "collateral/internal/stored_set.h"
 #include "state/keys.h"
 
@@ -68,6 +69,7 @@ struct CachedSource::Impl {
   state::Store* const store;
   const CacheOptions options;
 
+  internal::NeedsMemo memo{};
   mutable std::mutex mutex{};
   std::map<SetName, std::shared_ptr<Entry>> entries{};
   CacheStats counters{};
@@ -290,7 +292,7 @@ CachedSource::~CachedSource() = default;
 Result<Shared> CachedSource::collateral_for(const attestation::Evidence& evidence, UtcTime now,
                                             base::Deadline deadline) {
   if (evidence.format != attestation::EvidenceFormat::dcap_quote) return Collateral::none();
-  const auto needs = attestation::dcap_needs(evidence.bytes);
+  const auto needs = impl_->memo.of(evidence.bytes);
   if (!needs.ok()) return Collateral::none();
   return impl_->get(*needs, now, deadline);
 }
