@@ -146,7 +146,7 @@ def measure(quick):
         verifications.append({name: b["cpu_time"] for name, b in result.items()})
         ps.append((before + p256_us(1)) / 2)
     p = median(ps)
-    ratios = {name: median([v[name] / q for v, q in zip(verifications, ps)]) for name in verifications[0]}
+    ratios = {name: median([v[name] / q for v, q in zip(verifications, ps, strict=True)]) for name in verifications[0]}
     raw |= {"p256_us": ps, "verify_us": verifications, "ratios": ratios}
     verify_us = {name: median([v[name] for v in verifications]) for name in verifications[0]}
     with tempfile.TemporaryDirectory(prefix="attestry-bench-") as folder:
