@@ -182,7 +182,7 @@ TEST_F(OnAGoodCase, NeedsNameWhatToFetch) {
   EXPECT_TRUE(needs->tdx);
   EXPECT_TRUE(needs->platform_ca);
   EXPECT_EQ(base::hex(needs->fmspc), testing::verdict_of(case_)->claim("fmspc")->value);
-  EXPECT_FALSE(dcap_needs({}).has_value());
+  EXPECT_FALSE(dcap_needs(base::ByteView{}).has_value());
 }
 
 TEST(Verifier, WithoutAnchorsItDecidesNothing) {

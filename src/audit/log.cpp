@@ -112,8 +112,12 @@ struct Log::Impl {
     TRY_OK(check_extends(view, frontier, greatest));
     const TreeHead head = frontier.head();
     std::string text = sign_checkpoint(Checkpoint{options.origin, head}, key);
-    TRY_OK(state::alternate_file(*options.files, options.checkpoint_path, base::as_bytes(text)),
+    // Until a publication has succeeded as a whole, the disk may know the file beside it under its name.
+    const bool take_turns = std::exchange(place_settled, false);
+    TRY_OK(take_turns ? state::alternate_file(*options.files, options.checkpoint_path, base::as_bytes(text))
+                      : state::replace_file(*options.files, options.checkpoint_path, base::as_bytes(text)),
            "publish a checkpoint");
+    place_settled = true;
     published = std::move(text);
     published_head = head;
     greatest = head;
@@ -158,7 +162,8 @@ struct Log::Impl {
   std::uint64_t checked_batch = 0;  ///< the committer's thread only; batches count from 1
 
   base::Mutex mutex;
-  std::string published ATTESTRY_GUARDED_BY(mutex);  ///< the signed note that is durably outside
+  bool place_settled ATTESTRY_GUARDED_BY(mutex) = false;  ///< the last publication succeeded
+  std::string published ATTESTRY_GUARDED_BY(mutex);       ///< the signed note that is durably outside
   TreeHead published_head ATTESTRY_GUARDED_BY(mutex);
   TreeHead greatest ATTESTRY_GUARDED_BY(mutex);  ///< of all that this process and the outside place have seen
 };

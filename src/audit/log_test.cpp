@@ -27,6 +27,8 @@ using testing::log_key;
 class FlakyFiles final : public state::Files {
  public:
   bool fail_writes = false;
+  bool fail_folder_syncs = false;
+  int recreated = 0;
   base::Result<std::optional<base::Bytes>> read(const std::string& path, std::size_t limit) override {
     return state::system_files().read(path, limit);
   }
@@ -37,10 +39,18 @@ class FlakyFiles final : public state::Files {
   base::Status rename(const std::string& from, const std::string& to) override {
     return state::system_files().rename(from, to);
   }
-  base::Status put_in_place(const std::string& from, const std::string& to) override {
-    return state::system_files().put_in_place(from, to);
+  base::Result<std::unique_ptr<state::OutputFile>> recreate(const std::string& path) override {
+    if (fail_writes) return base::Error{Code::io, "no space left"};
+    ++recreated;
+    return state::system_files().recreate(path);
   }
-  base::Status sync_folder(const std::string& folder) override { return state::system_files().sync_folder(folder); }
+  base::Status exchange(const std::string& from, const std::string& to) override {
+    return state::system_files().exchange(from, to);
+  }
+  base::Status sync_folder(const std::string& folder) override {
+    if (fail_folder_syncs) return base::Error{Code::io, "disk away"};
+    return state::system_files().sync_folder(folder);
+  }
 };
 
 class LogTest : public ::testing::Test {
@@ -118,6 +128,19 @@ TEST_F(LogTest, ANewLogPublishesItsEmptyHead) {
   const auto verified = verify_checkpoint(outside(), testing::trust_in(log_key()));
   ASSERT_TRUE(verified.ok());
   EXPECT_EQ(verified->checkpoint.head, TreeHead{});
+}
+
+TEST_F(LogTest, AfterAFailedPublicationNoFileIsWrittenThatTheDiskMayKnowAsTheCheckpoint) {
+  append_until(2);
+  files_.fail_folder_syncs = true;
+  ASSERT_FALSE(append(leaf_number(2)).ok());
+  files_.fail_folder_syncs = false;
+  const int before = files_.recreated;
+  ASSERT_TRUE(append(leaf_number(3)).ok());
+  EXPECT_EQ(files_.recreated, before);
+  ASSERT_TRUE(append(leaf_number(4)).ok());
+  EXPECT_EQ(files_.recreated, before + 1);
+  EXPECT_EQ(outside(), log_->checkpoint());
 }
 
 TEST_F(LogTest, EveryLeafHasAReceiptAsSoonAsItIsAcknowledged) {

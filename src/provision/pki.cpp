@@ -36,10 +36,16 @@ base::Bytes serial_from(base::ByteView digest) {
   return serial;
 }
 
+Result<crypto::EcPrivateKey> ca_key(const crypto::Secret& app_root) {
+  TRY(const auto derived, keys::derive_key(app_root, kAppCaLabel, keys::Algorithm::p256, ""), "app CA key");
+  TRY(auto key, crypto::EcPrivateKey::from_scalar(crypto::Curve::p256, derived.private_key.reveal()), "app CA key");
+  return key;
+}
+
 }  // namespace
 
+/// Nothing secret: the key is derived anew for every certificate and lives no longer than that.
 struct Issuer::Authority {
-  crypto::EcPrivateKey key;
   base::Bytes certificate;
   base::Bytes name;  ///< DER
   base::Bytes spki;
@@ -50,8 +56,7 @@ struct Issuer::Authority {
 
 Result<Issuer::Authority> Issuer::Authority::make(const governance::Grant& grant, const crypto::Secret& app_root,
                                                   std::string_view audience) {
-  TRY(const auto derived, keys::derive_key(app_root, kAppCaLabel, keys::Algorithm::p256, ""), "app CA key");
-  TRY(auto key, crypto::EcPrivateKey::from_scalar(crypto::Curve::p256, derived.private_key.reveal()), "app CA key");
+  TRY(const auto key, ca_key(app_root));
   const auto spki = key.public_key().spki();
   const auto name = ca_name(grant, audience);
   crypto::CertificateSpec spec{
@@ -68,7 +73,7 @@ Result<Issuer::Authority> Issuer::Authority::make(const governance::Grant& grant
                      {"2.5.29.17", false, crypto::der::subject_alt_name({}, {app_uri(grant, audience)})}}};
   TRY(auto certificate, crypto::issue_certificate(spec, key, /*deterministic=*/true), "app CA certificate");
   TRY(const auto read, crypto::Certificate::parse(certificate), "app CA certificate");
-  return Authority{std::move(key), std::move(certificate), base::to_bytes(read.subject_der()), spki};
+  return Authority{std::move(certificate), base::to_bytes(read.subject_der()), spki};
 }
 
 Result<Issuer::Shared> Issuer::authority(const governance::Grant& grant, const crypto::Secret& app_root,
@@ -115,7 +120,8 @@ Result<InstanceCertificate> Issuer::issue(const governance::Grant& grant, const 
                      {"2.5.29.14", false, crypto::der::subject_key_id(grant.spki())},
                      {"2.5.29.35", false, crypto::der::authority_key_id(ca->spki)},
                      {"2.5.29.17", false, crypto::der::subject_alt_name({}, {uri})}}};
-  TRY(auto leaf, crypto::issue_certificate(spec, ca->key), "instance certificate");
+  TRY(const auto key, ca_key(app_root));
+  TRY(auto leaf, crypto::issue_certificate(spec, key), "instance certificate");
   InstanceCertificate out;
   out.chain_pem = base::pem_encode("CERTIFICATE", leaf) + base::pem_encode("CERTIFICATE", ca->certificate);
   out.leaf_der = std::move(leaf);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <system_error>
 
@@ -50,15 +51,24 @@ class SystemOutputFile final : public OutputFile {
     return base::done();
   }
 
-  /// True when this is a regular file that nobody but this user can reach or has another name for.
-  bool empty_if_private() {
+  /// Empties the file if it is a regular one that nobody but this user can reach, has another name for, or has open.
+  bool empty_if_own() {
     struct stat info{};
     return fd_.ok() && ::fstat(fd_.get(), &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1 &&
-           info.st_uid == ::geteuid() && (info.st_mode & 07777) == (S_IRUSR | S_IWUSR) &&
+           info.st_uid == ::geteuid() && (info.st_mode & 07777) == (S_IRUSR | S_IWUSR) && nobody_else_has_it_open() &&
            ::ftruncate(fd_.get(), 0) == 0;
   }
 
  private:
+  /// Who opened the file while it was in place still reads it. A write lease is given only to the last one (fcntl(2)),
+  /// and not at all by some file systems.
+  bool nobody_else_has_it_open() const {
+    // A lease that is broken says so by a signal; this one means nothing to a program that does not ask for it.
+    if (::fcntl(fd_.get(), F_SETSIG, SIGURG) != 0 || ::fcntl(fd_.get(), F_SETLEASE, F_WRLCK) != 0) return false;
+    ::fcntl(fd_.get(), F_SETLEASE, F_UNLCK);
+    return true;
+  }
+
   Descriptor fd_;
   std::string path_;
 };
@@ -85,7 +95,6 @@ class SystemFiles final : public Files {
   }
 
   base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) override {
-    if (auto again = reuse(path)) return again;
     // A file or link that somebody else put there would keep its own owner and mode: never write through it.
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return io_error("replace", path);
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
@@ -98,7 +107,14 @@ class SystemFiles final : public Files {
     return base::done();
   }
 
-  base::Status put_in_place(const std::string& from, const std::string& to) override {
+  base::Result<std::unique_ptr<OutputFile>> recreate(const std::string& path) override {
+    auto file =
+        std::make_unique<SystemOutputFile>(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), path);
+    if (file->empty_if_own()) return std::unique_ptr<OutputFile>(std::move(file));
+    return create(path);
+  }
+
+  base::Status exchange(const std::string& from, const std::string& to) override {
     if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return base::done();
     // `to` is not there yet, or this file system cannot exchange names.
     return rename(from, to);
@@ -110,14 +126,6 @@ class SystemFiles final : public Files {
     if (::fsync(fd.get()) != 0) return io_error("sync folder", folder);
     return base::done();
   }
-
- private:
-  /// The file that an exchange left behind, emptied; nullptr when what lies there is none of ours.
-  static std::unique_ptr<OutputFile> reuse(const std::string& path) {
-    auto file =
-        std::make_unique<SystemOutputFile>(::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), path);
-    return file->empty_if_private() ? std::move(file) : nullptr;
-  }
 };
 
 std::string folder_of(const std::string& path) {
@@ -127,10 +135,9 @@ std::string folder_of(const std::string& path) {
 }
 
 /// The bytes reach the disk before the name does: after a power cut a new name without its content would be empty.
-base::Status write_synced(Files& files, const std::string& path, base::ByteView bytes) {
-  TRY(const auto file, files.create(path));
-  TRY_OK(file->write(bytes));
-  return file->sync();
+base::Status write_synced(OutputFile& file, base::ByteView bytes) {
+  TRY_OK(file.write(bytes));
+  return file.sync();
 }
 
 }  // namespace
@@ -142,15 +149,21 @@ Files& system_files() {
 
 base::Status replace_file(Files& files, const std::string& path, base::ByteView bytes) {
   const std::string fresh = path + ".new";
-  TRY_OK(write_synced(files, fresh, bytes));
+  {
+    TRY(const auto file, files.create(fresh));
+    TRY_OK(write_synced(*file, bytes));
+  }
   TRY_OK(files.rename(fresh, path));
   return files.sync_folder(folder_of(path));
 }
 
 base::Status alternate_file(Files& files, const std::string& path, base::ByteView bytes) {
   const std::string other = path + ".new";
-  TRY_OK(write_synced(files, other, bytes));
-  TRY_OK(files.put_in_place(other, path));
+  {
+    TRY(const auto file, files.recreate(other));
+    TRY_OK(write_synced(*file, bytes));
+  }
+  TRY_OK(files.exchange(other, path));
   return files.sync_folder(folder_of(path));
 }
 

@@ -28,8 +28,10 @@ class Files {
   /// Creates or empties `path`, readable by its owner only.
   virtual base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) = 0;
   virtual base::Status rename(const std::string& from, const std::string& to) = 0;
-  /// The same for a reader of `to`; what `to` was may lie at `from` afterwards, for the next `create` to use again.
-  virtual base::Status put_in_place(const std::string& from, const std::string& to) { return rename(from, to); }
+  /// As create(), but may empty and use a file that `exchange` left at `path`, unless anybody has it open.
+  virtual base::Result<std::unique_ptr<OutputFile>> recreate(const std::string& path) { return create(path); }
+  /// As rename() for a reader of `to`; what `to` was may lie at `from` afterwards.
+  virtual base::Status exchange(const std::string& from, const std::string& to) { return rename(from, to); }
   /// Makes new names in `folder` durable.
   virtual base::Status sync_folder(const std::string& folder) = 0;
 };
@@ -43,6 +45,7 @@ base::Status replace_file(Files& files, const std::string& path, base::ByteView 
 
 /// The same for a file that is replaced all the time and holds no secret: `path`.new stays, with what `path` held
 /// before, and the two take turns. Making and removing a file each time costs a file system more than its content.
+/// After an error the next call must be replace_file: the disk may still know the file at `path`.new as `path`.
 base::Status alternate_file(Files& files, const std::string& path, base::ByteView bytes);
 
 }  // namespace attestry::state

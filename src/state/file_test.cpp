@@ -57,7 +57,18 @@ TEST(AlternateFile, TwoFilesTakeTurns) {
   EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
 }
 
-TEST(ReplaceFile, NeverWritesThroughWhatSomebodyElsePutThere) {
+TEST(AlternateFile, WhoHasTheFileOpenReadsOnUndisturbed) {
+  const testing::TempFolder folder;
+  const std::string path = folder.file("checkpoint");
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("one")).ok());
+  std::ifstream reader(path);
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("two")).ok());
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("three")).ok());
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(reader), {}), "one");
+  EXPECT_EQ(content_of(path), "three");
+}
+
+TEST(AlternateFile, NeverWritesThroughWhatSomebodyElsePutThere) {
   const testing::TempFolder folder;
   const std::string path = folder.file("checkpoint"), draft = path + ".new", theirs = folder.file("theirs");
   const auto put_theirs = [&] {
@@ -67,17 +78,17 @@ TEST(ReplaceFile, NeverWritesThroughWhatSomebodyElsePutThere) {
   };
   put_theirs();
   std::filesystem::create_symlink(theirs, draft);
-  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("one")).ok());
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("one")).ok());
   put_theirs();
   std::filesystem::create_hard_link(theirs, draft);
-  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("two")).ok());
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("two")).ok());
   EXPECT_EQ(content_of(theirs), "theirs");
   EXPECT_EQ(content_of(path), "two");
   // Readable by others: that file would show the next content to them.
   std::filesystem::remove(draft);
   std::ofstream{draft} << "open";
   std::filesystem::permissions(draft, std::filesystem::perms{0644});
-  ASSERT_TRUE(replace_file(system_files(), path, as_bytes("three")).ok());
+  ASSERT_TRUE(alternate_file(system_files(), path, as_bytes("three")).ok());
   EXPECT_EQ(content_of(path), "three");
   EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
 }

@@ -99,9 +99,6 @@ def valid_requests(server):
         "list_secrets": {"path_parameters": app},
         "put_secret": {"path_parameters": {**app, "name": "token"}, "body": {"value": b64u(b"secret")}},
         "remove_secret": {"path_parameters": {**app, "name": "unused", "id": unused}},
-        "remove_secret": {
-            "path_parameters": {**app, "name": "spare", "id": operator.secret(APP, "spare", b"never approved")}
-        },
         "submit_approval": {"body": approval},
         "log_checkpoint": {},
         "log_leaves": {"query": {"from": 0, "count": 10}},

@@ -9,16 +9,14 @@
 #include "base/result.h"
 #include "state/internal/sqlite.h"
 #include "state/internal/time_guard.h"
-#include "state/internal/wal_keeper.h"
 #include "state/store.h"
 
 namespace attestry::state {
 
 class Committer {
  public:
-  /// `connection` is a prepared writer, `keeper_connection` a second one; `times` outlives this.
-  Committer(std::unique_ptr<Connection> connection, std::unique_ptr<Connection> keeper_connection, TimeGuard& times,
-            std::size_t max_batch, std::size_t max_queue);
+  /// `connection` is a prepared writer; `times` outlives this.
+  Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch, std::size_t max_queue);
   ~Committer();
   Committer(const Committer&) = delete;
   Committer& operator=(const Committer&) = delete;
@@ -41,9 +39,9 @@ class Committer {
   base::Status fill_batch(std::vector<Job>& batch);
   base::Status run(Job& job, Txn& txn);
   base::Status call_hook();
+  void empty_log();
 
   const std::unique_ptr<Connection> connection_;
-  WalKeeper keeper_;
   TimeGuard& times_;
   const std::size_t max_batch_;
   const std::size_t max_queue_;

@@ -77,8 +77,7 @@ class Connection {
 
   /// A writer's: pages in the write-ahead log after its last commit. Nothing is copied to the database at a commit.
   int wal_pages() const noexcept { return wal_pages_; }
-  /// Copies what no reader needs any more from the write-ahead log to the database and syncs it; done as well when
-  /// another connection is at it.
+  /// Copies what no reader needs any more from the write-ahead log to the database and syncs it. The writer's alone.
   base::Status checkpoint();
 
  private:

@@ -140,8 +140,7 @@ class SqliteStore final : public Store {
  public:
   struct Parts {
     std::unique_ptr<ProcessLock> lock;
-    std::unique_ptr<Connection> writer;  ///< null when read-only, as the keeper's
-    std::unique_ptr<Connection> keeper;  ///< of the write-ahead log
+    std::unique_ptr<Connection> writer;  ///< null when read-only
     std::shared_ptr<ReaderPool> readers;
     std::optional<base::UtcTime> highest;
   };
@@ -151,8 +150,7 @@ class SqliteStore final : public Store {
         times_(*options.clock, parts.highest, options.confirm_clock),
         readers_(std::move(parts.readers)) {
     if (parts.writer) {
-      committer_ = std::make_unique<Committer>(std::move(parts.writer), std::move(parts.keeper), times_,
-                                               options.max_batch, options.max_queue);
+      committer_ = std::make_unique<Committer>(std::move(parts.writer), times_, options.max_batch, options.max_queue);
     }
   }
 
@@ -228,7 +226,6 @@ base::Result<SqliteStore::Parts> open_parts(const StoreOptions& options) {
   TRY(parts.writer, Connection::open(options.path, Connection::Mode::writer));
   TRY_OK(open_schema(*parts.writer, options.realm));
   TRY(parts.highest, read_highest_time(*parts.writer));
-  TRY(parts.keeper, Connection::open(options.path, Connection::Mode::writer));
   parts.readers = std::make_shared<ReaderPool>(options.path, Connection::Mode::reader);
   return parts;
 }
