@@ -24,13 +24,6 @@ constexpr const char* kFooter =
     "  attestry COMMAND --help                                  everything about one command\n"
     "Exit codes: 0 done or accepted, 1 refused, 2 wrong use, 3 undecided or unavailable, 4 defect.";
 
-void print_error(std::ostream& err, const base::Error& error) {
-  err << "attestry: " << error.what << "\n";
-  if (!error.expected.empty()) err << "  expected    " << error.expected << "\n";
-  if (!error.found.empty()) err << "  found       " << error.found << "\n";
-  err << "  what to do  " << (error.remedy.empty() ? base::default_remedy(error.code) : error.remedy) << "\n";
-}
-
 /// Help and version are no errors. A first word that is no command gets a guess instead of "a subcommand is required".
 int explain(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
             Context& context) {
@@ -87,6 +80,13 @@ int run(const std::vector<std::string>& arguments, Context& context) {
     return explain(app, error, arguments, context);
   }
   return context.exit_code;
+}
+
+void print_error(std::ostream& err, const base::Error& error) {
+  err << "attestry: " << error.what << "\n";
+  if (!error.expected.empty()) err << "  expected    " << error.expected << "\n";
+  if (!error.found.empty()) err << "  found       " << error.found << "\n";
+  err << "  what to do  " << (error.remedy.empty() ? base::default_remedy(error.code) : error.remedy) << "\n";
 }
 
 void finish(Context& context, const std::function<base::Result<int>()>& command) {

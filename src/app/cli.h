@@ -42,6 +42,9 @@ int run(const std::vector<std::string>& arguments, Context& context);
 /// do.
 void finish(Context& context, const std::function<base::Result<int>()>& command);
 
+/// What is wrong, what was expected and found, and what to do.
+void print_error(std::ostream& err, const base::Error& error);
+
 /// A whole file, or standard input for "-", cut after `limit` + 1 bytes so that too large shows as such. Error `usage`
 /// when it cannot be read.
 base::Result<base::Bytes> read_input(Context& context, const std::string& path, std::size_t limit);

@@ -8,8 +8,10 @@
 
 #include "app/cli.h"
 #include "app/dev_bootstrap.h"
+#include "app/paths.h"
 #include "app/signals.h"
 #include "app/simulated_tee.h"
+#include "app/validate.h"
 #include "app/wire.h"
 #include "attestation/policy.h"
 #include "attestation/verifier.h"
@@ -45,15 +47,22 @@ class Workspace {
   static base::Result<std::unique_ptr<Workspace>> make(const DevOptions& options) {
     const bool temporary = options.once && options.data.empty();
     std::string path = options.data.empty() ? "attestry-dev" : options.data;
-    if (temporary) {
-      path =
-          (std::filesystem::temp_directory_path() / ("attestry-dev-" + base::hex(crypto::system_random().bytes<8>())))
-              .string();
-    }
     std::error_code failed;
+    if (temporary) {
+      const auto folder = std::filesystem::temp_directory_path(failed);
+      if (failed) return base::Error{base::Code::io, "no folder for temporary files (TMPDIR)", {}, failed.message()};
+      path = (folder / ("attestry-dev-" + base::hex(crypto::system_random().bytes<8>()))).string();
+    }
     std::filesystem::create_directories(path, failed);
     if (failed) return base::Error{base::Code::io, "cannot create " + path, {}, failed.message()};
     std::filesystem::permissions(path, std::filesystem::perms::owner_all, failed);
+    if (failed) {
+      return base::Error{base::Code::io,
+                         "cannot close the data folder " + path + " to others",
+                         {},
+                         failed.message(),
+                         "Run this as the user whose folder it is, or name another one with --data."};
+    }
     return std::unique_ptr<Workspace>{new Workspace(std::move(path), temporary)};
   }
   ~Workspace() {
@@ -72,7 +81,8 @@ class Workspace {
 };
 
 base::Status make_seed(const std::string& path) {
-  if (std::filesystem::exists(path)) return base::done();
+  TRY(const bool have, present(path));
+  if (have) return base::done();
   const std::string seed = base::hex(crypto::system_random().bytes<16>()) + "\n";
   return state::replace_file(state::system_files(), path, base::as_bytes(seed));
 }
@@ -149,10 +159,11 @@ base::Status show_simulated_verdict(Context& context, const attestation::Verifie
 
 /// A case folder (quote.bin, collateral.json, case.json with verify_at).
 base::Result<bool> show_real_verdict(Context& context, const std::string& folder) {
-  if (folder.empty() || !std::filesystem::exists(folder + "/quote.bin")) return false;
+  if (folder.empty()) return false;
   TRY(auto quote, read_input(context, folder + "/quote.bin", 1u << 20));
   base::UtcTime at = context.clock.now();
-  if (std::filesystem::exists(folder + "/case.json")) {
+  TRY(const bool says_when, present(folder + "/case.json"));
+  if (says_when) {
     TRY(const auto text, read_input(context, folder + "/case.json", 1u << 20));
     TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(text)}));
     if (const auto value = doc->root().find("verify_at"); value && value->is_string()) {
@@ -191,7 +202,23 @@ void print_next_steps(Context& context, const DevOptions& options, const Workspa
   if (!options.once) context.out << "\nServing until Ctrl-C.\n";
 }
 
+/// Before anything is made: a wrong name is no reason to show less than was asked for.
+base::Status check_real(const std::string& folder) {
+  if (folder.empty()) return base::done();
+  TRY(const bool have, present(folder + "/quote.bin"), "--real");
+  if (have) return base::done();
+  return base::Error{base::Code::usage, "--real: there is no quote.bin in " + folder,
+                     "a folder with quote.bin and collateral.json", "",
+                     "Correct the name, or leave --real away: the rest of the demonstration needs no real quote."};
+}
+
 base::Result<int> dev(Context& context, const DevOptions& options) {
+  TRY_OK(check_real(options.real));
+  if (!options.any_port) {
+    TRY_OK(addresses_free({{"--listen", options.listen},
+                           {"--admin-listen", options.admin_listen},
+                           {"--metrics-listen", options.metrics_listen}}));
+  }
   block_signals();
   base::log_configure(base::LogLevel::warning, base::LogFormat::text);
   TRY(const auto workspace, Workspace::make(options));

@@ -4,10 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <ostream>
 
 #include "app/cli.h"
 #include "app/settings.h"
+#include "app/validate.h"
 #include "app/wire.h"
 #include "net/client.h"
 
@@ -19,6 +21,9 @@ constexpr std::chrono::seconds kReach{5};
 struct DoctorOptions {
   std::string config;
   std::string server;
+  std::string ca;
+  std::string data;
+  std::vector<std::string> sets;
   bool offline = false;
 };
 
@@ -60,18 +65,23 @@ void look_at_machine(Report& report) {
   } else {
     report.good("open files", "limit is high enough");
   }
-  const bool tsm = std::filesystem::exists("/sys/kernel/config/tsm/report");
+  std::error_code ignored;
+  const bool tsm = std::filesystem::exists("/sys/kernel/config/tsm/report", ignored);
   report.note("TEE", tsm ? "configfs-tsm is here: this machine can make evidence"
                          : "this machine makes no evidence of its own (fine for a verifier)");
 }
 
-void look_at_service(Report& report, const std::string& name, const std::string& url, bool must_be_there = false) {
-  const auto http = net::HttpClient::make();
+void look_at_service(Report& report, const std::string& name, const std::string& url, const std::string& ca,
+                     bool must_be_there = false) {
+  const auto http = net::HttpClient::make({.ca_file = ca});
   if (!http) return report.bad(name, http.error().what, "Correct the setting.");
   const auto response = (*http)->get(url, std::chrono::steady_clock::now() + kReach);
   if (!response)
     return report.bad(name, response.error().what,
-                      "Check name, network, proxy and certificate; or give bundles with collateral.files.");
+                      must_be_there
+                          ? "Check name, port and network; for a certificate of its own give --ca DATA/tls.pem."
+                          : "Check name, network, proxy and certificate (collateral.ca); or give bundles "
+                            "with collateral.files.");
   if (response->status >= 500)
     return report.bad(name, "answers " + std::to_string(response->status), "Look at that server's own health.");
   if (must_be_there && response->status != 200)
@@ -92,22 +102,38 @@ void look_at_unlock(Report& report, const Settings& settings, bool serves) {
   }
 }
 
+std::string said(const base::Error& error) {
+  std::string text = error.what;
+  if (!error.expected.empty()) text += "; expected " + error.expected;
+  if (!error.found.empty()) text += "; found " + error.found;
+  return text;
+}
+
+std::string to_do(const base::Error& error) {
+  return error.remedy.empty() ? std::string{base::default_remedy(error.code)} : error.remedy;
+}
+
+/// All mistakes, then what the good settings name.
+void look_at_settings(Report& report, const DoctorOptions& options, const std::map<std::string, std::string>& flags) {
+  std::vector<base::Error> mistakes;
+  const auto settings = Settings::load(options.config, flags, process_environment(), mistakes);
+  for (auto& mistake : mistakes_in(settings, UnlockToo::no)) mistakes.push_back(std::move(mistake));
+  for (const auto& mistake : mistakes) report.bad("settings", said(mistake), to_do(mistake));
+  if (!mistakes.empty()) return;
+  report.good("settings", "all known, all in range");
+  look_at_unlock(report, settings, !options.config.empty() || !flags.empty());
+  if (!options.offline && settings.text("collateral.offline") != "true")
+    look_at_service(report, "collateral", settings.text("collateral.pcs"), settings.text("collateral.ca"));
+}
+
 base::Result<int> doctor(Context& context, const DoctorOptions& options) {
+  std::map<std::string, std::string> flags;
+  TRY_OK(read_sets(options.sets, flags));
+  if (!options.data.empty()) flags["server.data"] = options.data;
   Report report{context.out};
   look_at_machine(report);
-  const auto settings = Settings::load(options.config, {}, process_environment());
-  if (!settings) {
-    report.bad("settings", settings.error().what,
-               settings.error().remedy.empty() ? "attestry config show lists all settings." : settings.error().remedy);
-  } else if (const auto checked = check_settings(*settings); !checked) {
-    report.bad("settings", checked.error().what + "; expected " + checked.error().expected, "attestry config check");
-  } else {
-    report.good("settings", "all known, all in range");
-    look_at_unlock(report, *settings, !options.config.empty());
-    if (!options.offline && settings->text("collateral.offline") != "true")
-      look_at_service(report, "collateral", settings->text("collateral.pcs"));
-  }
-  if (!options.server.empty()) look_at_service(report, "server", options.server + "/health/ready", true);
+  look_at_settings(report, options, flags);
+  if (!options.server.empty()) look_at_service(report, "server", options.server + "/health/ready", options.ca, true);
   context.out << (report.problems() == 0 ? "nothing is wrong\n" : std::to_string(report.problems()) + " to mend\n");
   return report.problems() == 0 ? kExitOk : kExitRefused;
 }
@@ -120,6 +146,10 @@ void add_doctor(CLI::App& app, Context& context) {
   auto options = std::make_shared<DoctorOptions>();
   command->add_option("--config", options->config, "TOML file")->envname("ATTESTRY_CONFIG");
   command->add_option("--server", options->server, "a server to look at too: the address of its public listener");
+  command->add_option("--ca", options->ca, "PEM certificate to trust for that server (tls.pem of the data folder)")
+      ->envname("ATTESTRY_CA");
+  command->add_option("--data", options->data, "data folder of the server that is to run here");
+  command->add_option("--set", options->sets, "SECTION.KEY=VALUE, any setting of `attestry config show`");
   command->add_flag("--offline", options->offline, "ask nobody");
   command->callback([options, &context] { finish(context, [&] { return doctor(context, *options); }); });
 }

@@ -142,7 +142,8 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     platform.index = item.platform;
     TRY(const auto made, forge::make_case(pki, {quote, platform, at, item.fault}));
     const auto folder = item.name.empty() ? out : out / item.name;
-    const auto absolute = std::filesystem::absolute(folder).lexically_normal();
+    std::error_code unknown;  // a working folder that is gone: the name as it was given
+    const auto absolute = std::filesystem::absolute(folder, unknown).lexically_normal();
     const std::string name =
         absolute.has_filename() ? absolute.filename().string() : absolute.parent_path().filename().string();
     TRY_OK(write_case(folder, name, made));

@@ -2,10 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <ostream>
 
 #include "app/cli.h"
 #include "app/signals.h"
+#include "app/validate.h"
 #include "app/wire.h"
 #include "base/json_writer.h"
 #include "base/log.h"
@@ -47,19 +49,29 @@ void add_settings_options(CLI::App& command, ServeOptions& options) {
   }
 }
 
-base::Result<Settings> load(const ServeOptions& options) {
+base::Result<std::map<std::string, std::string>> flags_of(const ServeOptions& options) {
   auto flags = options.flags;
-  for (const auto& set : options.sets) {
-    const auto equals = set.find('=');
-    if (equals == std::string::npos) return base::Error{base::Code::usage, "--set", "SECTION.KEY=VALUE", set};
-    flags[set.substr(0, equals)] = set.substr(equals + 1);
-  }
-  return Settings::load(options.config, flags, process_environment());
+  TRY_OK(read_sets(options.sets, flags));
+  return flags;
+}
+
+/// The settings, when a server may start with them; otherwise every mistake was printed.
+base::Result<std::optional<Settings>> load_checked(Context& context, const ServeOptions& options) {
+  std::vector<base::Error> mistakes;
+  TRY(const auto flags, flags_of(options));
+  auto settings = Settings::load(options.config, flags, process_environment(), mistakes);
+  for (auto& mistake : mistakes_in(settings)) mistakes.push_back(std::move(mistake));
+  if (mistakes.empty()) return std::optional{std::move(settings)};
+  for (const auto& mistake : mistakes) print_error(context.err, mistake);
+  if (mistakes.size() > 1) context.err << mistakes.size() << " mistakes in the configuration; nothing was made\n";
+  return std::optional<Settings>{};
 }
 
 base::Result<int> serve(Context& context, const ServeOptions& options) {
   block_signals();
-  TRY(const auto settings, load(options));
+  TRY(const auto checked, load_checked(context, options));
+  if (!checked) return kExitUsage;
+  const Settings& settings = *checked;
   Seams seams;
   seams.clock = &context.clock;
   seams.files = context.files;
@@ -78,7 +90,8 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
 }
 
 base::Result<int> config_show(Context& context, const ServeOptions& options) {
-  TRY(const auto settings, load(options));
+  TRY(const auto flags, flags_of(options));
+  TRY(const auto settings, Settings::load(options.config, flags, process_environment()));
   if (options.format == "json") {
     base::JsonOutObject out;
     for (const auto& [name, setting] : settings.all()) {
@@ -95,11 +108,10 @@ base::Result<int> config_show(Context& context, const ServeOptions& options) {
   return kExitOk;
 }
 
-/// Everything that can be told without starting: types and ranges of every setting.
+/// Everything that can be told without starting: what `serve` asks before it makes anything.
 base::Result<int> config_check(Context& context, const ServeOptions& options) {
-  TRY(const auto settings, load(options));
-  TRY_OK(check_settings(settings));
-  TRY_OK(check_unlock(settings));
+  TRY(const auto checked, load_checked(context, options));
+  if (!checked) return kExitUsage;
   context.out << "the configuration is good\n";
   return kExitOk;
 }

@@ -97,7 +97,7 @@ bool is_service_link(std::string_view name, std::string_view value) {
   return port != std::string_view::npos && port + 6 < name.size() && name[port + 6] >= '0' && name[port + 6] <= '9';
 }
 
-Status check_variables(const Settings::Environment& environment) {
+void check_variables(const Settings::Environment& environment, std::vector<Error>& mistakes) {
   std::vector<std::string> names;
   for (const auto& info : kSettings) names.push_back(environment_name(info.name));
   for (const auto& [name, value] : environment) {
@@ -105,14 +105,14 @@ Status check_variables(const Settings::Environment& environment) {
     if (std::ranges::find(kOtherVariables, name) != std::end(kOtherVariables)) continue;
     if (std::ranges::find(names, name) != names.end()) continue;
     const std::string near = nearest(name, names);
-    return Error{Code::configuration,
-                 "environment: unknown variable " + name,
-                 {},
-                 {},
-                 near.empty() ? "attestry config show lists all settings; server.listen is ATTESTRY_SERVER_LISTEN."
-                              : "Did you mean " + near + "? If it is for another program, unset it here."};
+    mistakes.push_back(Error{Code::configuration,
+                             "environment: unknown variable " + name,
+                             {},
+                             {},
+                             near.empty()
+                                 ? "attestry config show lists all settings; server.listen is ATTESTRY_SERVER_LISTEN."
+                                 : "Did you mean " + near + "? If it is for another program, unset it here."});
   }
-  return base::done();
 }
 
 Result<std::string> toml_text(const toml::node& node, const std::string& where) {
@@ -131,32 +131,59 @@ Result<std::string> toml_text(const toml::node& node, const std::string& where) 
   return Error{Code::configuration, where + ": neither text, number, true/false nor a list of texts"};
 }
 
-Status read_file(const std::string& file, std::map<std::string, Setting, std::less<>>& values) {
+using Values = std::map<std::string, Setting, std::less<>>;
+
+void read_section(const std::string& file, const std::string& section, const toml::table& table, Values& values,
+                  std::vector<Error>& mistakes) {
+  for (const auto& [key, value] : table) {
+    const std::string name = section + "." + std::string{key.str()};
+    const std::string where = file + ":" + std::to_string(value.source().begin.line);
+    if (!known(name)) {
+      mistakes.push_back(unknown_setting(name, where));
+      continue;
+    }
+    auto text = toml_text(value, where);
+    if (text) {
+      values[name] = {std::move(*text), where};
+    } else {
+      mistakes.push_back(text.error());
+    }
+  }
+}
+
+/// In the order of the file's names, not of its lines: that is how the library keeps them.
+void read_file(const std::string& file, Values& values, std::vector<Error>& mistakes) {
   toml::table table;
   try {
     table = toml::parse_file(file);
   } catch (const toml::parse_error& error) {
-    return Error{Code::configuration,
-                 file + ":" + std::to_string(error.source().begin.line) + ": " + std::string{error.description()}};
+    mistakes.push_back(Error{Code::configuration, file + ":" + std::to_string(error.source().begin.line) + ": " +
+                                                      std::string{error.description()}});
+    return;
   }
   for (const auto& [section, node] : table) {
-    const std::string section_name{section.str()};
-    const auto* inner = node.as_table();
-    if (inner == nullptr) return unknown_setting(section_name, file + ":" + std::to_string(node.source().begin.line));
-    for (const auto& [key, value] : *inner) {
-      const std::string name = section_name + "." + std::string{key.str()};
-      const std::string where = file + ":" + std::to_string(value.source().begin.line);
-      if (!known(name)) return unknown_setting(name, where);
-      TRY(auto text, toml_text(value, where));
-      values[name] = {std::move(text), where};
+    const std::string name{section.str()};
+    if (const auto* inner = node.as_table()) {
+      read_section(file, name, *inner, values, mistakes);
+    } else {
+      mistakes.push_back(unknown_setting(name, file + ":" + std::to_string(node.source().begin.line)));
     }
   }
-  return base::done();
 }
 
 }  // namespace
 
 std::span<const SettingInfo> setting_infos() noexcept { return kSettings; }
+
+Status read_sets(const std::vector<std::string>& sets, std::map<std::string, std::string>& flags) {
+  for (const auto& set : sets) {
+    const auto equals = set.find('=');
+    if (equals == std::string::npos)
+      return Error{Code::usage, "--set", "SECTION.KEY=VALUE", set, "`attestry config show` lists all settings."};
+    flags[set.substr(0, equals)] = set.substr(equals + 1);
+  }
+  return base::done();
+}
 
 Settings::Environment process_environment() {
   Settings::Environment found;
@@ -171,19 +198,30 @@ Settings::Environment process_environment() {
 
 Result<Settings> Settings::load(const std::string& file, const std::map<std::string, std::string>& flags,
                                 const Environment& environment) {
+  std::vector<Error> mistakes;
+  auto settings = load(file, flags, environment, mistakes);
+  if (!mistakes.empty()) return mistakes.front();
+  return settings;
+}
+
+Settings Settings::load(const std::string& file, const std::map<std::string, std::string>& flags,
+                        const Environment& environment, std::vector<Error>& mistakes) {
   Settings settings;
   for (const auto& info : kSettings)
     settings.values_[std::string{info.name}] = {std::string{info.default_value}, "default"};
-  if (!file.empty()) TRY_OK(read_file(file, settings.values_));
-  TRY_OK(check_variables(environment));
+  if (!file.empty()) read_file(file, settings.values_, mistakes);
+  check_variables(environment, mistakes);
   for (const auto& info : kSettings) {
     const std::string name = environment_name(info.name);
     if (const auto found = environment.find(name); found != environment.end())
       settings.values_[std::string{info.name}] = {found->second, "environment " + name};
   }
   for (const auto& [name, value] : flags) {
-    if (!known(name)) return unknown_setting(name, "flag");
-    settings.values_[name] = {value, "flag"};
+    if (known(name)) {
+      settings.values_[name] = {value, "flag"};
+    } else {
+      mistakes.push_back(unknown_setting(name, "flag"));
+    }
   }
   return settings;
 }

@@ -34,6 +34,10 @@ class Settings {
   /// ATTESTRY_ variable that means nothing to this program is one, as an unknown setting of the file is.
   static base::Result<Settings> load(const std::string& file, const std::map<std::string, std::string>& flags,
                                      const Environment& environment);
+  /// The same, for those who want to hear of every mistake at once: what is wrong is added to `mistakes`, and the
+  /// settings are as if it had not been said.
+  static Settings load(const std::string& file, const std::map<std::string, std::string>& flags,
+                       const Environment& environment, std::vector<base::Error>& mistakes);
 
   /// `name` must be in the table.
   const std::string& text(std::string_view name) const;
@@ -46,6 +50,9 @@ class Settings {
  private:
   std::map<std::string, Setting, std::less<>> values_;
 };
+
+/// What --set says, SECTION.KEY=VALUE each, into `flags`.
+base::Status read_sets(const std::vector<std::string>& sets, std::map<std::string, std::string>& flags);
 
 /// The ATTESTRY_ variables of the process's environment.
 Settings::Environment process_environment();

@@ -9,6 +9,8 @@
 
 #include "api/api.h"
 #include "app/loopback.h"
+#include "app/paths.h"
+#include "app/validate.h"
 #include "app/version.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -33,7 +35,8 @@ namespace {
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::int64_t kOwnCertificateSeconds = 90 * 24 * 3600;
 constexpr std::string_view kUnlockRemedy =
-    "Make a key file outside the data folder, `(umask 077; head -c 32 /dev/urandom > /etc/attestry/root.key)`, keep a "
+    "Make a key file outside the data folder, `install -d -m 700 /etc/attestry && (umask 077; head -c 32 /dev/urandom "
+    "> /etc/attestry/root.key)`, keep a "
     "copy apart from the backup of the data, and say `--unlock file:/etc/attestry/root.key`; or use a passphrase: "
     "`--set unlock.kind=passphrase --unlock file:PATH`.";
 
@@ -89,7 +92,8 @@ Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout,
   if (source.empty()) {
     // The simulated realm alone comes here. There is nothing to protect in it.
     source = "file:" + layout.root_key();
-    if (first_start && !std::filesystem::exists(layout.root_key())) {
+    TRY(const bool have_key, present(layout.root_key()));
+    if (first_start && !have_key) {
       const auto key = crypto::system_random().secret(32);
       TRY_OK(write_private(layout.root_key(), base::hex(key.reveal())), "key file");
       base::log(base::LogLevel::warning,
@@ -100,25 +104,50 @@ Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout,
     base::log(base::LogLevel::warning, "what opens the root file lies beside it: whoever copies the folder has both",
               {{"unlock.source", source}});
   }
-  return keys::read_unlock(kind, source);
+  TRY(auto unlock, keys::read_unlock(kind, source), named(settings, "unlock.source"));
+  TRY_OK(long_enough(unlock, settings));
+  return unlock;
 }
 
+/// The two settings that a wrong key can come from.
+Error not_opened(Error error, const Settings& settings) {
+  if (error.code != Code::wrong_key) return error;
+  error.remedy = "Nothing was changed. unlock.source is " + settings.text("unlock.source") + " (" +
+                 settings.origin("unlock.source") + ") and unlock.kind is " + settings.text("unlock.kind") + " (" +
+                 settings.origin("unlock.kind") +
+                 "): set them to the key file, or with unlock.kind passphrase to the passphrase, that this data folder "
+                 "was made with.";
+  return error;
+}
+
+/// On a first start with a key of its own the key is read before the data folder is made: a descriptor can be read
+/// only once, and a start that fails leaves nothing behind.
 Result<keys::RootFile> open_root(const Settings& settings, const Layout& layout, base::Realm realm) {
-  const bool first_start = !std::filesystem::exists(layout.root());
+  TRY(const bool have_root, present(layout.root()));
+  TRY(const bool have_store, present(layout.store()));
+  const bool first_start = !have_root;
   // A store without its root file is a lost root, not a first start: making a new one would orphan every app key.
-  if (first_start && std::filesystem::exists(layout.store())) {
+  if (first_start && have_store) {
     return Error{Code::configuration,
                  "the store is here but the root file is not: " + layout.root(),
                  {},
                  {},
                  "Restore the root file from your backup, or start with an empty data folder."};
   }
-  TRY(const auto unlock, read_unlock(settings, layout, realm, first_start), "unlock");
-  if (!first_start) return keys::open_root_file(layout.root(), realm, unlock);
+  if (first_start && settings.text("unlock.source").empty()) TRY_OK(make_data_folder(layout.data));
+  TRY(const auto unlock, read_unlock(settings, layout, realm, first_start));
+  TRY_OK(make_data_folder(layout.data));
+  if (!first_start) {
+    auto opened = keys::open_root_file(layout.root(), realm, unlock);
+    if (!opened) return not_opened(opened.error(), settings);
+    return opened;
+  }
   std::string origin = settings.text("server.origin");
   if (origin.empty()) origin = "attestry.local/" + base::hex(crypto::system_random().bytes<8>());
-  base::log(base::LogLevel::info, "first start: made a root of keys", {{"path", layout.root()}, {"origin", origin}});
-  return keys::create_root_file(layout.root(), realm, std::move(origin), unlock, crypto::system_random());
+  TRY(auto made, keys::create_root_file(layout.root(), realm, std::move(origin), unlock, crypto::system_random()));
+  base::log(base::LogLevel::info, "first start: made a root of keys",
+            {{"path", layout.root()}, {"origin", made.origin}});
+  return made;
 }
 
 Result<std::string> admin_token(const Layout& layout) {
@@ -164,67 +193,17 @@ struct Tls {
 Result<Tls> make_tls(const Settings& settings, const Layout& layout, base::UtcTime now) {
   const std::string& mode = settings.text("tls.mode");
   Tls tls;
-  if (mode == "off") {
-    for (const char* listener : {"server.listen", "server.admin_listen", "server.metrics_listen"}) {
-      if (!is_loopback(settings.text(listener)) && !settings.text(listener).empty()) {
-        return Error{Code::configuration, "tls.mode off is for loopback only",
-                     "a loopback address in " + std::string{listener}, settings.text(listener),
-                     "Set tls.mode to auto or files."};
-      }
-    }
-    return tls;
-  }
+  if (mode == "off") return tls;
   if (mode == "files") {
     TRY(tls.context, net::TlsServerContext::from_files(settings.text("tls.certificate"), settings.text("tls.key")),
         "tls");
     return tls;
   }
-  if (mode != "auto")
-    return Error{Code::configuration, "tls.mode (" + settings.origin("tls.mode") + ")", "auto, files or off", mode};
   TRY(auto made, own_certificate(now));
   TRY(tls.context, net::TlsServerContext::from_pem(made.first, made.second), "tls");
   TRY_OK(write_private(layout.tls_certificate(), made.first), "own certificate");
   tls.own_certificate = std::move(made.first);
   return tls;
-}
-
-Result<net::ServerLimits> limits_of(const Settings& settings) {
-  net::ServerLimits limits;
-  TRY(const auto connections, settings.integer("limits.connections", 1, 1'000'000));
-  TRY(const auto in_flight, settings.integer("limits.in_flight", 1, 1'000'000));
-  TRY(const auto body, settings.integer("limits.body_bytes", 1024, 1 << 30));
-  TRY(const auto header_seconds, settings.integer("limits.header_seconds", 1, 3600));
-  TRY(const auto read_seconds, settings.integer("limits.read_seconds", 1, 3600));
-  TRY(const auto request_seconds, settings.integer("limits.request_seconds", 1, 3600));
-  TRY(const auto rate, settings.integer("limits.requests_per_second", 0, 1'000'000));
-  TRY(const auto burst, settings.integer("limits.burst", 1, 1'000'000));
-  limits.rate = {.requests_per_second = static_cast<unsigned>(rate),
-                 .burst = static_cast<unsigned>(burst),
-                 .exempt = settings.list("limits.rate_exempt")};
-  TRY([[maybe_unused]] const auto limiter, net::RateLimiter::make(limits.rate), "limits.rate_exempt");
-  limits.max_connections = static_cast<std::size_t>(connections);
-  limits.max_in_flight = static_cast<std::size_t>(in_flight);
-  limits.body_bytes = static_cast<std::size_t>(body);
-  limits.header_deadline = std::chrono::seconds{header_seconds};
-  limits.read_deadline = std::chrono::seconds{read_seconds};
-  limits.request_deadline = std::chrono::seconds{request_seconds};
-  return limits;
-}
-
-Status configure_log(const Settings& settings) {
-  const std::string& level = settings.text("log.level");
-  const std::string& format = settings.text("log.format");
-  const std::pair<std::string_view, base::LogLevel> levels[] = {{"debug", base::LogLevel::debug},
-                                                                {"info", base::LogLevel::info},
-                                                                {"warning", base::LogLevel::warning},
-                                                                {"error", base::LogLevel::error}};
-  if (format != "text" && format != "json") return Error{Code::configuration, "log.format", "text or json", format};
-  for (const auto& [name, value] : levels) {
-    if (name != level) continue;
-    base::log_configure(value, format == "json" ? base::LogFormat::json : base::LogFormat::text);
-    return base::done();
-  }
-  return Error{Code::configuration, "log.level", "debug, info, warning or error", level};
 }
 
 }  // namespace
@@ -330,9 +309,8 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
   own_certificate = std::move(tls.own_certificate);
   TRY(const auto limits, limits_of(settings));
-  TRY(const auto workers, settings.integer("server.workers", 0, 1024));
-  net::ServerOptions options{
-      .listeners = {}, .limits = limits, .workers = static_cast<unsigned>(workers), .clock = seams.clock};
+  TRY(const auto workers, workers_of(settings));
+  net::ServerOptions options{.listeners = {}, .limits = limits, .workers = workers, .clock = seams.clock};
   options.listeners.push_back({settings.text("server.listen"), {net::Role::public_, net::Role::attested}, tls.context});
   const std::string& admin = settings.text("server.admin_listen");
   options.listeners.push_back({admin, {net::Role::admin}, admin.starts_with("unix:") ? nullptr : tls.context});
@@ -367,6 +345,8 @@ RunningServer::~RunningServer() {
 }
 
 Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& settings, Seams seams) {
+  TRY_OK(first_of(mistakes_in(settings)));  // before anything is made
+  TRY_OK(addresses_free(settings));
   TRY_OK(configure_log(settings));
   TRY(const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
   if (realm != seams.anchors.realm()) {
@@ -375,8 +355,6 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
   }
   auto impl = std::make_unique<Impl>();
   impl->layout.data = settings.text("server.data");
-  TRY_OK(check_unlock_in(settings, realm), "unlock");  // before anything is made
-  TRY_OK(make_data_folder(impl->layout.data));
   TRY_OK(impl->open_rooms(settings, seams, realm));
   TRY_OK(impl->listen(settings, seams));
   base::log(base::LogLevel::info, "listening",
@@ -403,17 +381,6 @@ bool RunningServer::stop(base::Deadline deadline) {
 Status check_unlock(const Settings& settings) {
   TRY(const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
   return check_unlock_in(settings, realm);
-}
-
-Status check_settings(const Settings& settings) {
-  TRY([[maybe_unused]] const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
-  TRY([[maybe_unused]] const auto services, api::services_from(settings.text("server.services")), "server.services");
-  TRY([[maybe_unused]] const auto limits, limits_of(settings));
-  TRY([[maybe_unused]] const auto workers, settings.integer("server.workers", 0, 1024));
-  TRY([[maybe_unused]] const auto offline, settings.boolean("collateral.offline"));
-  TRY([[maybe_unused]] const auto clock, settings.boolean("state.confirm_clock"));
-  TRY([[maybe_unused]] const auto accept, settings.boolean("audit.accept_missing_checkpoint"));
-  return configure_log(settings);
 }
 
 }  // namespace attestry::app

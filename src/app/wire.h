@@ -47,8 +47,6 @@ class RunningServer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Values and ranges of every setting, as far as they can be judged without starting.
-base::Status check_settings(const Settings& settings);
 /// That something other than the data folder opens the root file: who reads the one must not have the other. Simulated
 /// data alone may have its key file beside it.
 base::Status check_unlock(const Settings& settings);

@@ -172,13 +172,13 @@ def test_cli_config_check_names_the_mistake(tmp_path, text, named):
 
 def test_cli_config_flag_over_environment(tmp_path):
     good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
-    good.write_text("[unlock]\nsource = 'file:/nowhere'\n")
+    good.write_text(f"[unlock]\nsource = 'file:{key_file(tmp_path)}'\n")
     bad.write_text("[log]\nlevel = 'loud'\n")
     for command in (["config", "check"], ["config", "show"]):
         assert attestry(*command, "--config", good, env={"ATTESTRY_CONFIG": str(bad)}).code == 0, command
     assert "loud" in attestry("config", "check", "--config", bad, env={"ATTESTRY_CONFIG": str(good)}).err
     shown = attestry("config", "show", "--format", "json", "--config", good, env={"ATTESTRY_CONFIG": str(bad)}).json()
-    assert shown["unlock.source"]["value"] == "file:/nowhere"
+    assert shown["unlock.source"]["value"] == f"file:{key_file(tmp_path)}"
 
 
 def test_cli_config_check_without_a_file(tmp_path):

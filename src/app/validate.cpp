@@ -1,0 +1,312 @@
+#include "app/validate.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+
+#include "api/api.h"
+#include "app/loopback.h"
+#include "app/paths.h"
+#include "app/wire.h"
+#include "audit/note.h"
+#include "base/log.h"
+#include "collateral/fixed_source.h"
+#include "net/client.h"
+#include "net/tls.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kKeyBytes = 32;
+
+struct Range {
+  std::string_view name;
+  std::int64_t min;
+  std::int64_t max;
+};
+
+constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
+                              {"collateral.timeout_seconds", 1, 3600},
+                              {"limits.connections", 1, 1'000'000},
+                              {"limits.in_flight", 1, 1'000'000},
+                              {"limits.requests_per_second", 0, 1'000'000},
+                              {"limits.burst", 1, 1'000'000},
+                              {"limits.body_bytes", 1024, 1 << 30},
+                              {"limits.header_seconds", 1, 3600},
+                              {"limits.read_seconds", 1, 3600},
+                              {"limits.request_seconds", 1, 3600}};
+constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock"};
+constexpr std::string_view kListeners[] = {"server.listen", "server.admin_listen", "server.metrics_listen"};
+
+Result<std::int64_t> number(const Settings& settings, std::string_view name) {
+  for (const auto& range : kNumbers) {
+    if (range.name == name) return settings.integer(name, range.min, range.max);
+  }
+  return Error{Code::internal, "no range for " + std::string{name}};
+}
+
+/// A numeric address and a port, as a socket takes them.
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  std::uint16_t port = 0;
+};
+
+std::optional<SocketAddress> socket_address(const std::string& text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  SocketAddress address;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, address.port);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  sockaddr_in four{};
+  four.sin_family = AF_INET;
+  four.sin_port = htons(address.port);
+  if (::inet_pton(AF_INET, host.c_str(), &four.sin_addr) == 1) {
+    std::memcpy(&address.storage, &four, sizeof four);
+    address.size = sizeof four;
+    return address;
+  }
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(address.port);
+  if (::inet_pton(AF_INET6, host.c_str(), &six.sin6_addr) != 1) return std::nullopt;
+  std::memcpy(&address.storage, &six, sizeof six);
+  address.size = sizeof six;
+  return address;
+}
+
+bool is_unix(std::string_view address) { return address.starts_with("unix:"); }
+
+Status check_listener(const Settings& settings, std::string_view name) {
+  const std::string& address = settings.text(name);
+  if (address.empty() && name == "server.metrics_listen") return base::done();
+  if (is_unix(address) && address.size() > 5) return base::done();
+  if (socket_address(address)) return base::done();
+  return Error{Code::configuration, named(settings, name), "127.0.0.1:8443, [::1]:0 or unix:/path", address,
+               "Give a numeric IP address and a port; names are not resolved."};
+}
+
+Status check_tls(const Settings& settings) {
+  const std::string& mode = settings.text("tls.mode");
+  if (mode == "auto") return base::done();
+  if (mode == "off") {
+    for (const auto listener : kListeners) {
+      const std::string& address = settings.text(listener);
+      if (address.empty() || is_loopback(address) || !socket_address(address)) continue;
+      return Error{Code::configuration, "tls.mode off is for loopback only",
+                   "a loopback address in " + std::string{listener}, address, "Set tls.mode to auto or files."};
+    }
+    return base::done();
+  }
+  if (mode != "files") return Error{Code::configuration, named(settings, "tls.mode"), "auto, files or off", mode};
+  for (const std::string_view file : {"tls.certificate", "tls.key"}) {
+    if (settings.text(file).empty())
+      return Error{Code::configuration, std::string{file} + " is not set, and tls.mode is files",
+                   "the name of a PEM file", "",
+                   "Set tls.certificate and tls.key, or let the server make its own certificate: tls.mode auto."};
+  }
+  TRY([[maybe_unused]] const auto context,
+      net::TlsServerContext::from_files(settings.text("tls.certificate"), settings.text("tls.key")), "tls.mode files");
+  return base::done();
+}
+
+/// The key itself, where it can be read without taking it away from the start.
+Status check_unlock_secret(const Settings& settings) {
+  TRY_OK(check_unlock(settings));
+  const std::string& source = settings.text("unlock.source");
+  if (source.empty() || source.starts_with("fd:")) return base::done();
+  const auto kind =
+      settings.text("unlock.kind") == "passphrase" ? keys::Unlock::Kind::passphrase : keys::Unlock::Kind::key_file;
+  auto unlock = keys::read_unlock(kind, source);
+  if (!unlock) {
+    Error error = std::move(unlock.error().at(named(settings, "unlock.source")));
+    if (error.code == Code::not_found && error.remedy.empty())
+      error.remedy =
+          "Correct the name, or make the key: `install -d -m 700 /etc/attestry && (umask 077; head -c 32 /dev/urandom "
+          "> /etc/attestry/root.key)`.";
+    return error;
+  }
+  return long_enough(*unlock, settings);
+}
+
+Status check_data_folder(const Settings& settings) {
+  const std::string& data = settings.text("server.data");
+  if (data.empty()) return Error{Code::configuration, named(settings, "server.data"), "the name of a folder", ""};
+  TRY([[maybe_unused]] const bool have, present(data + "/store.db"), named(settings, "server.data"));
+  return base::done();
+}
+
+Status check_services(const Settings& settings) {
+  TRY([[maybe_unused]] const auto services, api::services_from(settings.text("server.services")),
+      named(settings, "server.services"));
+  return base::done();
+}
+
+Status check_origin(const Settings& settings) {
+  const std::string& origin = settings.text("server.origin");
+  if (origin.empty() || audit::is_key_name(origin)) return base::done();
+  return Error{Code::configuration, named(settings, "server.origin"), "a name without spaces and plus signs", origin};
+}
+
+Status check_collateral(const Settings& settings) {
+  TRY([[maybe_unused]] const auto http, net::HttpClient::make({.ca_file = settings.text("collateral.ca")}),
+      named(settings, "collateral.ca"));
+  const auto files = settings.list("collateral.files");
+  if (files.empty()) return base::done();
+  TRY([[maybe_unused]] const auto fixed, collateral::FixedSource::by_platform(files, nullptr),
+      named(settings, "collateral.files"));
+  return base::done();
+}
+
+Status check_rate_exempt(const Settings& settings) {
+  TRY([[maybe_unused]] const auto limiter,
+      net::RateLimiter::make({.requests_per_second = 1, .burst = 1, .exempt = settings.list("limits.rate_exempt")}),
+      named(settings, "limits.rate_exempt"));
+  return base::done();
+}
+
+Result<std::pair<base::LogLevel, base::LogFormat>> log_of(const Settings& settings) {
+  const std::string& level = settings.text("log.level");
+  const std::string& format = settings.text("log.format");
+  const std::pair<std::string_view, base::LogLevel> levels[] = {{"debug", base::LogLevel::debug},
+                                                                {"info", base::LogLevel::info},
+                                                                {"warning", base::LogLevel::warning},
+                                                                {"error", base::LogLevel::error}};
+  if (format != "text" && format != "json")
+    return Error{Code::configuration, named(settings, "log.format"), "text or json", format};
+  for (const auto& [name, value] : levels) {
+    if (name == level) return std::pair{value, format == "json" ? base::LogFormat::json : base::LogFormat::text};
+  }
+  return Error{Code::configuration, named(settings, "log.level"), "debug, info, warning or error", level};
+}
+
+Status check_address_free(const std::string& flag, const std::string& address) {
+  const auto where = socket_address(address);
+  if (!where || where->port == 0) return base::done();
+  const int fd = ::socket(where->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return base::done();
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (where->storage.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&where->storage), where->size) == 0;
+  const int why = bound ? 0 : errno;
+  ::close(fd);
+  if (bound) return base::done();
+  const std::string reason = std::generic_category().message(why);
+  if (why == EADDRINUSE)
+    return Error{Code::unavailable,
+                 "another program listens on " + address,
+                 {},
+                 reason,
+                 "Stop that program, or give another " + flag +
+                     " (port 0 takes any free one; attestry dev: "
+                     "--any-port)."};
+  return Error{Code::configuration, "cannot listen on " + address,
+               "an address of this machine, and a port that this "
+               "user may use",
+               reason, "Give another " + flag + "."};
+}
+
+}  // namespace
+
+std::string named(const Settings& settings, std::string_view setting) {
+  return std::string{setting} + " (" + settings.origin(setting) + ")";
+}
+
+std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
+  std::vector<Error> mistakes;
+  const auto note = [&](const auto& result) {
+    if (!result.ok()) mistakes.push_back(result.error());
+  };
+  const bool realm_known = base::realm_from(settings.text("server.realm")).ok();
+  if (!realm_known)
+    mistakes.push_back(Error{Code::configuration, named(settings, "server.realm"), "production or simulated",
+                             settings.text("server.realm")});
+  note(check_data_folder(settings));
+  note(check_origin(settings));
+  for (const auto listener : kListeners) note(check_listener(settings, listener));
+  note(check_services(settings));
+  note(check_tls(settings));
+  if (realm_known && unlock_too == UnlockToo::yes) note(check_unlock_secret(settings));
+  note(check_collateral(settings));
+  for (const auto flag : kFlags) note(settings.boolean(flag));
+  for (const auto& range : kNumbers) note(settings.integer(range.name, range.min, range.max));
+  note(check_rate_exempt(settings));
+  note(log_of(settings));
+  return mistakes;
+}
+
+Status first_of(const std::vector<Error>& mistakes) {
+  if (mistakes.empty()) return base::done();
+  Error first = mistakes.front();
+  if (mistakes.size() > 1) first.what += " (and " + std::to_string(mistakes.size() - 1) + " more)";
+  return first;
+}
+
+Status addresses_free(const std::vector<std::pair<std::string, std::string>>& addresses) {
+  for (const auto& [flag, address] : addresses) TRY_OK(check_address_free(flag, address));
+  return base::done();
+}
+
+Status addresses_free(const Settings& settings) {
+  return addresses_free({{"--listen", settings.text("server.listen")},
+                         {"--admin-listen", settings.text("server.admin_listen")},
+                         {"--metrics-listen", settings.text("server.metrics_listen")}});
+}
+
+Status long_enough(const keys::Unlock& unlock, const Settings& settings) {
+  if (unlock.kind != keys::Unlock::Kind::key_file || unlock.secret.size() >= kKeyBytes) return base::done();
+  return Error{Code::configuration, named(settings, "unlock.source") + ": the key file is too short",
+               "at least 32 bytes of randomness", std::to_string(unlock.secret.size()) + " bytes",
+               "Make one: `(umask 077; head -c 32 /dev/urandom > FILE)`; if this is a passphrase, set unlock.kind to "
+               "passphrase."};
+}
+
+Result<net::ServerLimits> limits_of(const Settings& settings) {
+  net::ServerLimits limits;
+  TRY(const auto connections, number(settings, "limits.connections"));
+  TRY(const auto in_flight, number(settings, "limits.in_flight"));
+  TRY(const auto body, number(settings, "limits.body_bytes"));
+  TRY(const auto header_seconds, number(settings, "limits.header_seconds"));
+  TRY(const auto read_seconds, number(settings, "limits.read_seconds"));
+  TRY(const auto request_seconds, number(settings, "limits.request_seconds"));
+  TRY(const auto rate, number(settings, "limits.requests_per_second"));
+  TRY(const auto burst, number(settings, "limits.burst"));
+  limits.rate = {.requests_per_second = static_cast<unsigned>(rate),
+                 .burst = static_cast<unsigned>(burst),
+                 .exempt = settings.list("limits.rate_exempt")};
+  limits.max_connections = static_cast<std::size_t>(connections);
+  limits.max_in_flight = static_cast<std::size_t>(in_flight);
+  limits.body_bytes = static_cast<std::size_t>(body);
+  limits.header_deadline = std::chrono::seconds{header_seconds};
+  limits.read_deadline = std::chrono::seconds{read_seconds};
+  limits.request_deadline = std::chrono::seconds{request_seconds};
+  return limits;
+}
+
+Result<unsigned> workers_of(const Settings& settings) {
+  TRY(const auto workers, number(settings, "server.workers"));
+  return static_cast<unsigned>(workers);
+}
+
+Status configure_log(const Settings& settings) {
+  TRY(const auto log, log_of(settings));
+  base::log_configure(log.first, log.second);
+  return base::done();
+}
+
+}  // namespace attestry::app
