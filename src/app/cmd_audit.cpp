@@ -1,8 +1,12 @@
 // `attestry audit`: proves the log and single receipts, offline, and exports the log.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/paths.h"
 #include "audit/receipt.h"
 #include "audit/verify.h"
 #include "base/encoding.h"
@@ -34,6 +38,14 @@ base::Result<std::string> read_text(Context& context, const std::string& path, s
 }
 
 base::Result<std::unique_ptr<state::Store>> open_store(const AuditOptions& options) {
+  TRY(const bool have, present(options.store));
+  if (have && ::access(options.store.c_str(), R_OK) != 0) {
+    return base::Error{base::Code::io,
+                       "cannot read the store " + options.store,
+                       {},
+                       std::generic_category().message(errno),
+                       "Run this as the user of the server, or as root."};
+  }
   // Realm is a property of the store; a reader takes whichever it is.
   auto store =
       state::Store::open({.path = options.store, .realm = base::Realm::production, .create = false, .read_only = true});

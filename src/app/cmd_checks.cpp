@@ -97,6 +97,7 @@ void add_checks(CLI::App& app, Context& context) {
   command->fallthrough();
   auto* show_command = command->add_subcommand("show", "What a check looks at, what a failure means and what to do");
   show_command->fallthrough();
+  command->add_subcommand("list", "The same as `checks` alone")->fallthrough();
   show_command->add_option("ID", options->id, "id as in verdicts, for example dcap.tcb.level")->required();
   command->callback([&context, options, show_command] {
     finish(context, [&] {

@@ -5,6 +5,7 @@
 
 #include "app/cli.h"
 #include "app/operator.h"
+#include "app/tables.h"
 #include "attestation/policy.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -78,6 +79,17 @@ base::Result<int> get_and_print(Context& context, const GovernanceOptions& optio
   return kExitOk;
 }
 
+base::Result<int> print_list(Context& context, const GovernanceOptions& options, const std::string& path,
+                             std::string_view list, const std::vector<std::string>& columns) {
+  if (options.connection.format == "json") return get_and_print(context, options, path);
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto doc, session->api().json(net::Method::get, session->path(path)));
+  TRY(const auto items, doc->root().get(list));
+  TRY(const Table table, table_of(items, columns));
+  table.print(context.out, list);
+  return kExitOk;
+}
+
 std::string app_path(const GovernanceOptions& options) { return "/apps/" + net::percent_encode(options.app); }
 
 base::Result<int> operator_keygen(Context& context, const GovernanceOptions& options) {
@@ -106,22 +118,23 @@ base::Result<int> operator_remove(Context& context, const GovernanceOptions& opt
 }
 
 base::Result<int> operator_list(Context& context, const GovernanceOptions& options) {
-  return get_and_print(context, options, "/operators");
+  return print_list(context, options, "/operators", "operators", {"name", "since", "public_key"});
 }
 base::Result<int> app_list(Context& context, const GovernanceOptions& options) {
-  return get_and_print(context, options, "/apps");
+  return print_list(context, options, "/apps", "apps", {"app", "seq", "epoch", "threshold", "policy"});
 }
 base::Result<int> app_show(Context& context, const GovernanceOptions& options) {
   return get_and_print(context, options, app_path(options));
 }
 base::Result<int> app_approvals(Context& context, const GovernanceOptions& options) {
-  return get_and_print(context, options, app_path(options) + "/approvals");
+  return options.connection.format == "json" ? get_and_print(context, options, app_path(options) + "/approvals")
+                                             : print_approvals(context, options.connection, app_path(options));
 }
 base::Result<int> policy_show(Context& context, const GovernanceOptions& options) {
   return get_and_print(context, options, app_path(options) + "/policy");
 }
 base::Result<int> secret_list(Context& context, const GovernanceOptions& options) {
-  return get_and_print(context, options, app_path(options) + "/secrets");
+  return print_list(context, options, app_path(options) + "/secrets", "secrets", {"name", "size", "stored", "id"});
 }
 
 base::Result<int> blob_put(Context& context, const GovernanceOptions& options) {
@@ -234,6 +247,7 @@ base::Result<int> approve_epoch(Context& context, const GovernanceOptions& optio
   return submit(context, options, governance::Action::epoch_advance, options.subject);
 }
 base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
+  TRY_OK(note_if_not_approved(context, options.connection, app_path(options), options.subject));
   TRY(const int code, submit(context, options, governance::Action::revoke, options.subject));
   context.err
       << "Instances that have keys keep them. If a revoked identity had received keys, move the app to new ones:\n"
@@ -298,7 +312,7 @@ void add_app(CLI::App& app, Context& context) {
 void add_policy(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("policy", "Policies: what is accepted of genuine evidence");
   group->require_subcommand(1);
-  const auto check = plain(*group, context, "check", "Read a policy document and name every mistake", policy_check);
+  const auto check = plain(*group, context, "check", "Read a policy document and name its first mistake", policy_check);
   positional(check, "FILE", check.options->file, "policy document");
   const auto builtin = plain(*group, context, "builtin", "Print a built-in policy, to start from", policy_builtin);
   positional(builtin, "NAME", builtin.options->name, "genuine or default");

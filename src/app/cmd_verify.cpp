@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <ostream>
 
@@ -32,6 +33,7 @@ struct VerifyOptions {
   std::string policy = "default";
   std::optional<std::string> pcs;
   std::string pcs_ca;
+  std::string save;
   bool offline = false;
   bool brief = false;
   std::string format = "text";
@@ -121,15 +123,23 @@ base::Result<attestation::TrustAnchors> read_anchors(Context& context, const Ver
 
 base::Result<attestation::Policy> read_policy(Context& context, const std::string& name) {
   if (const attestation::Policy* builtin = attestation::Policy::builtin(name)) return *builtin;
-  TRY(const base::Bytes bytes, read_input(context, name, kMaxPolicyBytes), "--policy takes genuine, default or a file");
+  const auto read = read_input(context, name, kMaxPolicyBytes);
+  if (!read) {
+    return base::Error{base::Code::usage, "--policy: neither a built-in policy nor a file that can be read",
+                       "genuine, default or a file", name,
+                       "`attestry policy builtin default` prints one to start from."};
+  }
+  const base::Bytes& bytes = *read;
   TRY(attestation::Policy policy, attestation::Policy::parse(base::as_text(bytes)), name);
   return policy;
 }
 
 base::Result<base::UtcTime> time_of(Context& context, const std::string& at) {
   if (at.empty()) return context.clock.now();
-  TRY(const base::UtcTime time, base::parse_rfc3339(at), "--at");
-  return time;
+  const auto time = base::parse_rfc3339(at);
+  if (time) return *time;
+  return base::Error{base::Code::usage, "--at is no time", "for example 2026-06-15T00:00:00Z", at,
+                     "Give date and time in UTC; without --at it is now."};
 }
 
 base::Result<std::optional<base::Bytes>> expected_report_data(const std::optional<std::string>& hex) {
@@ -146,6 +156,20 @@ void print(Context& context, const attestation::Verdict& verdict, const VerifyOp
     return;
   }
   context.out << attestation::to_text_report(verdict, context.colour, !options.brief);
+}
+
+/// What was fetched or given, whether the verdict is good or not: it is what the verdict rests on.
+base::Status save_collateral(const std::string& path, const attestation::Collateral& collateral) {
+  if (path.empty()) return base::done();
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << collateral::write_bundle(collateral) << "\n";
+  file.close();
+  if (file) return base::done();
+  return base::Error{base::Code::io,
+                     "--save-collateral: cannot write " + path,
+                     {},
+                     {},
+                     "Check the folder, who may write there, and the free space."};
 }
 
 int exit_code_of(attestation::Outcome outcome) {
@@ -168,6 +192,7 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
   const attestation::Verifier verifier(std::move(anchors));
   const auto collateral = collect(context, options, verifier, evidence, at);
+  TRY_OK(save_collateral(options.save, *collateral));
   TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
   std::optional<base::ByteView> expected;
   if (report_data) expected = base::ByteView{*report_data};
@@ -201,6 +226,10 @@ void add_verify(CLI::App& app, Context& context) {
                    "file (bundle or a reply of Intel's service) or folder; may be given again, later ones win")
       ->type_name("FILE|FOLDER")
       ->allow_extra_args(false);
+  command
+      ->add_option("--save-collateral", options->save,
+                   "write the collateral that was used, fetched or given, as a bundle for --collateral")
+      ->type_name("FILE");
   command->add_option("--at", options->at, "judge as of this time, for example 2026-06-15T00:00:00Z (default: now)")
       ->type_name("TIME");
   command

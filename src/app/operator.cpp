@@ -24,7 +24,13 @@ constexpr std::int64_t kApprovalSeconds = 3600;
 
 Result<std::string> read_line(const std::string& path, std::string_view what) {
   TRY(auto bytes, state::system_files().read(path, 64 * 1024), what);
-  if (!bytes) return Error{Code::not_found, std::string{what} + ": there is no file " + path};
+  if (!bytes)
+    return Error{Code::not_found,
+                 std::string{what} + ": there is no file " + path,
+                 {},
+                 {},
+                 what == "--token-file" ? "The token is admin.token in the server's data folder; name that file."
+                                        : "Correct the name, or make a key: attestry operator keygen FILE"};
   std::string text{base::as_text(*bytes)};
   crypto::wipe(*bytes);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();

@@ -87,6 +87,26 @@ std::string_view evidence_sentence(Genuineness evidence) {
   return "";
 }
 
+/// Checks of the documents around the evidence. Where they alone fail, nothing was found against the evidence itself.
+bool is_about_collateral(std::string_view id) {
+  if (id.ends_with(".revoked")) return false;  // good collateral that speaks against the evidence
+  for (const std::string_view group : {"dcap.collateral", "dcap.tcb_info", "dcap.qe_identity.", "dcap.crl"}) {
+    if (id.starts_with(group)) return true;
+  }
+  return false;
+}
+
+bool only_collateral_failed(const Verdict& verdict) {
+  bool any = false;
+  for (const CheckResult& result : verdict.checks) {
+    const std::string_view id = info(result.check).id;
+    if (result.status != CheckStatus::fail || id.starts_with("policy.")) continue;
+    if (!is_about_collateral(id)) return false;
+    any = true;
+  }
+  return any;
+}
+
 void write_headline(Report& r, const Verdict& verdict) {
   switch (verdict.outcome) {
     case Outcome::accepted:
@@ -99,7 +119,14 @@ void write_headline(Report& r, const Verdict& verdict) {
       r.paint(kYellow, "UNDECIDED");
       break;
   }
-  r.text("  ").text(platform_name(verdict.platform)).text(": ").text(evidence_sentence(verdict.evidence));
+  r.text("  ").text(platform_name(verdict.platform)).text(": ");
+  const CheckResult* cause = verdict.root_cause();
+  if (verdict.evidence == Genuineness::not_genuine && cause != nullptr && only_collateral_failed(verdict)) {
+    r.text("the evidence cannot be shown to be genuine, because of its collateral (failed: ");
+    r.text(info(cause->check).title).text(")");
+  } else {
+    r.text(evidence_sentence(verdict.evidence));
+  }
   if (verdict.tcb && !verdict.tcb->status.empty()) r.text(", TCB ").value(verdict.tcb->status);
   r.text(", judged at ").text(base::to_rfc3339(verdict.at)).text("\n");
   if (verdict.simulated) {

@@ -150,6 +150,13 @@ base::Error failure(CURLcode code, const Collector& got, const char* detail, con
             why,
             "Check the address, or name the CA that issued the server's certificate."};
   }
+  if (code == CURLE_SSL_CONNECT_ERROR && why.find("wrong version number") != std::string::npos) {
+    return {base::Code::unavailable,
+            where + ": the server speaks plain HTTP, not TLS",
+            {},
+            why,
+            "Say http:// instead of https://; if the server is to speak TLS, look at its tls.mode."};
+  }
   const bool usage = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
   return {usage ? base::Code::usage : base::Code::unavailable, where + ": " + why};
 }

@@ -118,3 +118,13 @@ def test_mistakes_of_the_output_are_told_and_a_reader_gone_is_not():
     os.close(out)
     assert done.stderr == ""
     assert done.returncode in (-13, 141)
+
+
+def test_verify_keeps_the_collateral_it_used(tmp_path):
+    assert attestry("forge", "--out", tmp_path / "case").code == 0
+    saved = tmp_path / "saved.json"
+    verify = ["verify", tmp_path / "case" / "quote.bin", "--trust", tmp_path / "case" / "root.pem", "--format", "json"]
+    first = attestry(*verify, "--collateral", tmp_path / "case", "--save-collateral", saved, "--offline")
+    again = attestry(*verify, "--collateral", saved, "--offline")
+    assert (first.code, again.code) == (0, 0), (first, again)
+    assert attestry(*verify, "--collateral", saved, "--save-collateral", tmp_path / "no" / "x").code == 4

@@ -327,3 +327,14 @@ def test_cli_wrong_use_is_exit_code_2(tmp_path, command):
     done = attestry(*command, cwd=tmp_path)
     assert done.code == 2, done
     assert done.out == "" and done.err
+
+
+def test_cli_lists_are_for_people_and_a_revocation_of_nothing_says_so(shell, web):
+    policy = hashlib.sha256(shell("policy", "builtin", "default").out.rstrip("\n").encode()).hexdigest()
+    shell("approve", "policy", web, "default")
+    said = shell("app", "approvals", web).out
+    assert "app.create" in said and "policy.approve" in said and "alice.key" in said and "{" not in said
+    assert "name:web" in shell("app", "list").out and "{" not in shell("operator", "list").out
+    wrong = policy[:-4] + ("0000" if not policy.endswith("0000") else "1111")
+    done = shell("approve", "revocation", web, wrong)
+    assert "nothing approved now has this digest" in done.err and policy in done.err

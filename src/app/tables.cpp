@@ -1,0 +1,151 @@
+#include "app/tables.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include "base/encoding.h"
+#include "governance/approval.h"
+
+namespace attestry::app {
+
+using base::Result;
+using base::Status;
+
+namespace {
+
+std::string printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string cell(const base::JsonValue& item, const std::string& column) {
+  const auto value = item.find(column);
+  if (!value || value->is_null()) return "-";
+  const auto text = value->plain_string();
+  return text ? printable(std::string{*text}) : std::string{value->source()};
+}
+
+struct Operator {
+  base::FixedBytes<32> key{};
+  std::string name;
+};
+
+Result<std::vector<Operator>> operators_of(const OperatorSession& session) {
+  TRY(const auto doc, session.api().json(net::Method::get, session.path("/operators")));
+  TRY(const auto items, doc->root().get("operators"));
+  std::vector<Operator> out;
+  for (auto item = items.first(); item; item = item->next()) {
+    Operator who;
+    TRY_OK(base::hex_decode_into(cell(*item, "public_key"), who.key), "operators");
+    who.name = cell(*item, "name");
+    out.push_back(std::move(who));
+  }
+  return out;
+}
+
+/// Names of those whose signature verifies; a key that was removed since has no name any more.
+std::string signers(const governance::Envelope& envelope, const std::vector<Operator>& operators) {
+  std::vector<base::FixedBytes<32>> keys;
+  for (const auto& who : operators) keys.push_back(who.key);
+  std::string out;
+  for (const auto& key : envelope.valid_signers(keys)) {
+    const auto who = std::ranges::find(operators, key, &Operator::key);
+    out += (out.empty() ? "" : ", ") + who->name;
+  }
+  const std::size_t known = envelope.count_valid(keys);
+  if (known < envelope.signatures.size())
+    out += (out.empty() ? "" : ", ") + std::to_string(envelope.signatures.size() - known) + " of removed operators";
+  return out;
+}
+
+/// Digests that are approved now, and what each one is.
+struct Approved {
+  std::string digest;
+  std::string what;
+};
+
+Result<std::vector<Approved>> approved_of(const OperatorSession& session, const std::string& app_path) {
+  TRY(const auto doc, session.api().json(net::Method::get, session.path(app_path)));
+  std::vector<Approved> out;
+  for (const auto& [name, what] : {std::pair{"policy", "policy"}, {"configuration", "configuration"}}) {
+    if (const std::string digest = cell(doc->root(), name); digest != "-") out.push_back({digest, what});
+  }
+  for (const auto& [name, what] : {std::pair{"identities", "identity"}, {"secrets", "secret"}}) {
+    TRY(const auto list, doc->root().get(name));
+    for (auto item = list.first(); item; item = item->next()) {
+      if (const auto digest = item->plain_string()) out.push_back({std::string{*digest}, what});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void Table::print(std::ostream& out, std::string_view what) const {
+  if (rows.empty()) {
+    out << "no " << what << "\n";
+    return;
+  }
+  std::vector<std::size_t> widths;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    std::size_t width = columns[i].size();
+    for (const auto& row : rows) width = std::max(width, row[i].size());
+    widths.push_back(width);
+  }
+  const auto line = [&](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      out << cells[i];
+      if (i + 1 < cells.size()) out << std::string(widths[i] - cells[i].size() + 2, ' ');
+    }
+    out << "\n";
+  };
+  line(columns);
+  for (const auto& row : rows) line(row);
+}
+
+Result<Table> table_of(const base::JsonValue& items, const std::vector<std::string>& columns) {
+  Table table{columns, {}};
+  for (auto item = items.first(); item; item = item->next()) {
+    std::vector<std::string> row;
+    for (const auto& column : columns) row.push_back(cell(*item, column));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Result<int> print_approvals(Context& context, const OperatorOptions& options, const std::string& app_path) {
+  TRY(const auto session, OperatorSession::open(options));
+  TRY(const auto operators, operators_of(*session));
+  TRY(const auto doc, session->api().json(net::Method::get, session->path(app_path + "/approvals")));
+  TRY(const auto items, doc->root().get("approvals"));
+  Table table{{"seq", "what", "signed by", "before", "subject"}, {}};
+  for (auto item = items.first(); item; item = item->next()) {
+    TRY(const auto envelope, governance::Envelope::parse(item->source()), "approvals");
+    TRY(const auto approval, governance::Approval::parse(envelope.payload), "approvals");
+    table.rows.push_back({std::to_string(approval.seq), std::string{governance::to_text(approval.action)},
+                          signers(envelope, operators), base::to_rfc3339(approval.expires),
+                          printable(approval.subject)});
+  }
+  table.print(context.out, "approvals");
+  return kExitOk;
+}
+
+Status note_if_not_approved(Context& context, const OperatorOptions& options, const std::string& app_path,
+                            const std::string& digest) {
+  TRY(const auto session, OperatorSession::open(options));
+  TRY(const auto approved, approved_of(*session, app_path));
+  if (std::ranges::find(approved, digest, &Approved::digest) != approved.end()) return base::done();
+  context.err << "note: nothing approved now has this digest; it is barred for the future\n";
+  const auto common = [&](const Approved& one) {
+    return std::ranges::mismatch(one.digest, digest).in1 - one.digest.begin();
+  };
+  const auto nearest = std::ranges::max_element(approved, {}, common);
+  if (nearest != approved.end() && common(*nearest) >= 4)
+    context.err << "      the nearest that is approved: " << nearest->what << " " << nearest->digest << "\n";
+  return base::done();
+}
+
+}  // namespace attestry::app
