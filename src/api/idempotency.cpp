@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/reader.h"
 #include "crypto/hash.h"
+#include "crypto/secret.h"
 #include "net/http.h"
 #include "state/keys.h"
 
@@ -165,8 +166,8 @@ Result<net::Response> told_before(const Entry& entry, const base::Digest32& requ
   }
   if (!entry.answer) {
     return Error{Code::conflict,
-                 "the request of this Idempotency-Key has begun and has no answer: it is being answered, or the server "
-                 "ended meanwhile",
+                 "the request of this Idempotency-Key has begun and has no answer: it is being answered, the server "
+                 "ended meanwhile, or it failed in a way that does not tell whether it was carried out",
                  {},
                  {},
                  "Read the present state; if the change is not there, send it under a new key."};
@@ -177,15 +178,28 @@ Result<net::Response> told_before(const Entry& entry, const base::Digest32& requ
   return response;
 }
 
-}  // namespace
+/// Errors after which nothing has happened: the handler found something wrong before it wrote, or its own closure was
+/// rolled back or never ran (state/store.h). After any other the data may be there: `unavailable` is also what the
+/// store says when the after-commit hook failed.
+bool proves_no_effect(Code code) {
+  switch (code) {
+    case Code::malformed:
+    case Code::unauthenticated:
+    case Code::denied:
+    case Code::not_found:
+    case Code::conflict:
+    case Code::too_large:
+    case Code::unsupported_media:
+    case Code::deadline_exceeded:
+      return true;
+    default:
+      return false;
+  }
+}
 
-Result<net::Response> once(const Deps& deps, net::Request& request, const Answer& answer) {
-  if (request.headers.count(kIdempotencyHeader) == 0) return answer(request);
-  TRY(const auto key, key_of(request));
-  const Place place{request.principal, key};
-  const auto now = deps.store.now().seconds;
-  Entry mine{.expires = now + kIdempotencySeconds, .request = digest_of(deps, request)};
-  std::optional<Entry> before;
+/// True when `mine` is reserved now, false with `before` when the key was taken before.
+Result<bool> reserve(const Deps& deps, const Place& place, const Entry& mine, std::optional<Entry>& before,
+                     std::int64_t now, base::Deadline deadline) {
   TRY_OK(deps.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(before, find(txn, place));
@@ -195,22 +209,57 @@ Result<net::Response> once(const Deps& deps, net::Request& request, const Answer
         TRY_OK(make_room(txn, now));
         return insert(txn, place, mine);
       },
-      request.deadline));
-  if (before) return told_before(*before, mine.request);
+      deadline));
+  return !before.has_value();
+}
 
-  auto response = answer(request);
-  const bool good = response && response->status < 300;
-  if (good) mine.answer = *response;
-  const auto kept = deps.store.write_and_wait(
-      [&](state::WriteTxn& txn) -> Status {
+/// Keeps the answer, or frees the key when `mine` has none. Queued and not waited for, so that a request whose time is
+/// over leaves no key behind; whoever asks next is queued after it.
+void settle(const Deps& deps, const Place& place, Entry mine) {
+  deps.store.write(
+      [place, mine = std::move(mine)](state::WriteTxn& txn) -> Status {
         TRY(const auto present, find(txn, place));
         // Somebody else's by now: the key was pushed out and taken again.
         if (!present || present->expires != mine.expires || present->request != mine.request) return base::done();
-        return good ? txn.put(place.entry(), encode(mine)) : remove(txn, place, mine.expires);
+        return mine.answer ? txn.put(place.entry(), encode(mine)) : remove(txn, place, mine.expires);
       },
-      request.deadline);
-  // What was done is done, and said.
-  if (!kept) base::log(base::LogLevel::warning, "an answer was not kept for its key", {{"reason", kept.error().what}});
+      [](Status kept) {  // what was done is done, and said
+        if (kept) return;
+        base::log(base::LogLevel::warning, "an answer was not kept for its key", {{"reason", kept.error().what}});
+      });
+}
+
+/// once() up to the handler: an answer when the request must not be carried out.
+Result<std::optional<net::Response>> begin(const Deps& deps, const net::Request& request, std::optional<Place>& place,
+                                           Entry& mine) {
+  TRY(const auto key, key_of(request));
+  place.emplace(request.principal, key);
+  const auto now = deps.store.now().seconds;
+  mine = {.expires = now + kIdempotencySeconds, .request = digest_of(deps, request)};
+  std::optional<Entry> before;
+  TRY(const bool reserved, reserve(deps, *place, mine, before, now, request.deadline));
+  if (reserved) return std::optional<net::Response>{};
+  TRY(auto told, told_before(*before, mine.request));
+  return std::optional{std::move(told)};
+}
+
+}  // namespace
+
+Result<net::Response> once(const Deps& deps, net::Request& request, const Answer& answer) {
+  if (request.headers.count(kIdempotencyHeader) == 0) return answer(request);
+  std::optional<Place> place;
+  Entry mine;
+  auto told = begin(deps, request, place, mine);
+  if (!told || *told) {
+    // The handler that would wipe a secret in it does not come to see it.
+    crypto::wipe({reinterpret_cast<std::uint8_t*>(request.body.data()), request.body.size()});
+    if (!told) return std::move(told).error();
+    return std::move(**told);
+  }
+  auto response = answer(request);  // an exception leaves the key as it is: begun
+  if (response ? response->status >= 500 : !proves_no_effect(response.error().code)) return response;
+  if (response && response->status < 300) mine.answer = *response;
+  settle(deps, *place, std::move(mine));
   return response;
 }
 

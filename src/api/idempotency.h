@@ -19,9 +19,12 @@ using Answer = std::function<base::Result<net::Response>(net::Request&)>;
 
 /// Runs `answer`, once for each key of each caller. Without the header it just runs it. Errors: `malformed` (a bad
 /// key), `conflict` (the key was used for another request, or its request has begun and has no answer), and those of
-/// `answer` and the store. Only successes are remembered: a request that failed has changed nothing and may be sent
-/// again. A key is reserved durably before the write and its answer stored after it, so that a crash between them
-/// leaves a request that is never carried out twice, but whose answer is lost.
+/// `answer` and the store. A key is reserved durably before the write; its answer is queued after it and written in
+/// order, so that whoever asks next finds it. Only successes are remembered, and a key is free again after an error
+/// that proves that nothing happened (a refusal, or a write that never ran). After any other, after an exception, and
+/// after a crash between the two writes, the key stays begun until it expires: such a request may have been carried
+/// out and is never carried out twice, but its answer is lost. Where `answer` is not run, the body is wiped: it may
+/// hold a secret.
 base::Result<net::Response> once(const Deps& deps, net::Request& request, const Answer& answer);
 
 }  // namespace attestry::api
