@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
 #include <stdexcept>
 
 #include "base/encoding.h"
@@ -11,6 +12,11 @@
 
 namespace attestry::api {
 namespace {
+
+struct Sink final : net::ResponseSink {
+  std::promise<net::Response> promise;
+  void complete(std::uint64_t, net::Response response) noexcept override { promise.set_value(std::move(response)); }
+};
 
 using base::Code;
 using governance::testing::House;
@@ -284,6 +290,29 @@ TEST_F(IdempotencyTest, TheStoreDoesNotTellWhatABodyIs) {
   ASSERT_TRUE(ask("k", body).ok());
   deps.idempotency_key = crypto::Secret::copy_of(base::Bytes(32, 4));
   refused(ask("k", body), Code::conflict, "another request");  // the digest is under the server's key
+}
+
+TEST_F(IdempotencyTest, AnApprovalWithoutAValidSignatureCausesNoWrite) {
+  net::Router router;
+  ASSERT_TRUE(add_routes(router, deps, {Service::governance}).ok());
+  house.add_operator("alice");
+  const auto app = governance::testing::app_named("name:web");
+  const auto ask_for = [&](const governance::Envelope& envelope) {
+    auto of = request("k", envelope.to_json(), "/v1/approvals");
+    of.principal.clear();
+    auto sink = std::make_shared<Sink>();
+    auto answer = sink->promise.get_future();
+    router.dispatch({net::Role::admin}, std::move(of), net::Responder{sink, 1, {}});
+    return answer.get().status;
+  };
+  settle();
+  const auto before = house.store->stats().writes;
+  EXPECT_EQ(ask_for(House::signed_by(house.next(app, governance::Action::app_create, "name:web"), {"mallory"})), 403);
+  EXPECT_EQ(house.store->stats().writes, before);
+  const auto good = House::signed_by(house.next(app, governance::Action::app_create, "name:web"), {"alice"});
+  EXPECT_EQ(ask_for(good), 201);
+  EXPECT_EQ(ask_for(good), 409);  // its place in the sequence is taken
+  EXPECT_EQ(records(), 0u);
 }
 
 }  // namespace

@@ -114,6 +114,26 @@ bool names_blob(Action action) {
          action == Action::configuration_approve;
 }
 
+/// An approval of a secret that nobody stored would make every release of the app fail: refused while the operator
+/// watches, and in the same transaction, so that none is approved while it is being removed.
+Status check_stored_secret(const state::ReadView& view, const Approval& approval) {
+  if (approval.action != Action::secret_approve) return base::done();
+  base::Digest32 id{};
+  TRY_OK(base::hex_decode_into(approval.subject, id), "subject");
+  TRY(const auto stored, view.get(state::secret_key(approval.tenant, approval.app).raw(id)));
+  if (stored) return base::done();
+  return Error{Code::not_found,
+               "the app has no stored secret of that id",
+               {},
+               approval.subject,
+               "Store it first: attestry secret put"};
+}
+
+Error too_few_signed(std::size_t threshold, std::size_t voices) {
+  return {Code::denied, "too few operators signed", std::to_string(threshold) + " distinct operators",
+          std::to_string(voices), "Have an operator of this tenant sign; list them with attestry operator list"};
+}
+
 Status check_addressed(const Approval& approval, base::Realm realm, const std::string& audience, base::UtcTime now) {
   if (approval.audience != audience) {
     return Error{Code::denied, "the approval is for another server", audience, approval.audience};
@@ -262,6 +282,7 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
   }
   TRY(const auto known, operators(approval.tenant));
   const auto signers = valid_signers(envelope, known);
+  if (signers.empty()) return too_few_signed(1, 0);  // what nobody signed does not come as far as the committer
   const auto digest = crypto::sha256(base::as_bytes(envelope.payload));
   const std::string digest_text = base::hex(digest);
 
@@ -285,12 +306,9 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
                                             .secrets = {}};
         TRY(const auto operators_now, read_operators(txn, approval.tenant));
         const std::size_t voices = still_operators(signers, operators_now);
-        if (voices < state.threshold) {
-          return Error{Code::denied, "too few operators signed",
-                       std::to_string(state.threshold) + " distinct operators", std::to_string(voices),
-                       "Have an operator of this tenant sign; list them with attestry operator list"};
-        }
+        if (voices < state.threshold) return too_few_signed(state.threshold, voices);
         TRY_OK(check_order(state, approval));
+        TRY_OK(check_stored_secret(txn, approval));
         const auto seen = revocation_key(approval, digest);
         if (approval.action == Action::revoke) {
           TRY(const auto before, txn.get(seen));

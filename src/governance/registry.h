@@ -72,7 +72,8 @@ class Registry {
   base::Result<base::Bytes> blob(const base::Tenant& tenant, const base::Digest32& id) const;
 
   /// Checks signatures, threshold, audience, realm, seq, prev, expiry and that the subject exists; `conflict` for a
-  /// replayed or out-of-order approval, `denied` for too few valid signatures.
+  /// replayed or out-of-order approval, `denied` for too few valid signatures, `not_found` for a subject (a blob, or a
+  /// secret of the app) that is not stored.
   base::Result<AcceptedApproval> submit(const Envelope& envelope, base::UtcTime now, base::Deadline deadline);
 
   base::Result<AppState> app(const base::Tenant& tenant, const base::AppRef& app) const;

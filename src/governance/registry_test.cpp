@@ -52,7 +52,7 @@ TEST_F(RegistryTest, EveryKindOfApprovalAddsUpToTheState) {
   house.approve(kWeb, Action::policy_approve, policy);
   house.approve(kWeb, Action::identity_approve, identity);
   house.approve(kWeb, Action::configuration_approve, configuration);
-  house.approve(kWeb, Action::secret_approve, std::string(64, 'e'));
+  house.approve(kWeb, Action::secret_approve, house.stored_secret(kWeb, 0xee));
   house.approve(kWeb, Action::threshold_set, "1");
   const AppState state = house.approve(kWeb, Action::epoch_advance, "1");
   EXPECT_EQ(state.seq, 7u);
@@ -134,7 +134,7 @@ TEST_F(RegistryTest, OnlyApprovalsForThisServerRealmTenantAndTimeCount) {
   refused(house.submit(expired), Code::denied, "has expired");
   auto tenant = house.next(kWeb, Action::epoch_advance, "1");
   tenant.tenant = *base::Tenant::parse("other");
-  refused(house.submit(tenant), Code::not_found, "no app name:web");
+  refused(house.submit(tenant), Code::denied, "too few operators signed");
   auto app = house.next(kWeb, Action::epoch_advance, "1");
   app.app = kOther;
   refused(house.submit(app), Code::not_found, "no app name:other");
@@ -193,6 +193,11 @@ TEST_F(RegistryTest, SubjectsMustExistAndBeWhatTheyAreApprovedAs) {
   const auto empty = house.blob(R"({"name":"anything","claims":{}})");
   refused(house.submit(house.next(kWeb, Action::identity_approve, empty)), Code::malformed, "measures no code");
   refused(house.submit(house.next(kWeb, Action::secret_approve, "abc")), Code::malformed, "subject");
+  const auto not_stored = house.submit(house.next(kWeb, Action::secret_approve, std::string(64, 'e')));
+  refused(not_stored, Code::not_found, "no stored secret");
+  EXPECT_THAT(not_stored.error().remedy, HasSubstr("attestry secret put"));
+  const auto of_another_app = house.stored_secret(kOther, 0xee);
+  refused(house.submit(house.next(kWeb, Action::secret_approve, of_another_app)), Code::not_found, "no stored secret");
   refused(house.submit(house.next(kOther, Action::app_create, "name:third")), Code::malformed, "app itself");
   // A blob of another tenant is not this one's.
   const auto foreign = house.blob("text", *base::Tenant::parse("other"));
@@ -258,7 +263,7 @@ TEST_F(RevocationTest, BarsItsSubjectUntilAnApprovalThatFollowsIt) {
 TEST_F(RevocationTest, ReachesEverythingThatWasApproved) {
   const auto configuration = house.blob("a = 1");
   house.approve(kWeb, Action::configuration_approve, configuration);
-  house.approve(kWeb, Action::secret_approve, std::string(64, 'e'));
+  house.approve(kWeb, Action::secret_approve, house.stored_secret(kWeb, 0xee));
   for (const auto& subject : {policy, configuration, std::string(64, 'e')})
     house.approve(kWeb, Action::revoke, subject);
   const auto state = web();

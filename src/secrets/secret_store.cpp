@@ -38,9 +38,7 @@ bool is_name(std::string_view name) {
 }
 
 Key tenant_key_record(const base::Tenant& tenant) { return Key(Space::keys, tenant).lp("sealing"); }
-Key prefix_of(const base::Tenant& tenant, const base::AppRef& app) {
-  return Key(Space::secrets, tenant).lp(app.bytes());
-}
+Key prefix_of(const base::Tenant& tenant, const base::AppRef& app) { return state::secret_key(tenant, app); }
 Key record_of(const base::Tenant& tenant, const base::AppRef& app, const base::Digest32& id) {
   return prefix_of(tenant, app).raw(id);
 }

@@ -41,6 +41,12 @@ class Key {
   base::LpWriter out_;
 };
 
+/// The values deposited for an app, one each for `.raw(id)`: secrets writes them, and governance, which stands below
+/// it, looks whether one is there before an approval names it.
+inline Key secret_key(const base::Tenant& tenant, const base::AppRef& app) {
+  return Key(Space::secrets, tenant).lp(app.bytes());
+}
+
 /// version u8 ‖ whatever is appended: `value(1).lp(x).u64(y)`.
 inline base::LpWriter value(std::uint8_t version) {
   base::LpWriter out;

@@ -9,6 +9,7 @@
 
 #include "audit/testing/support.h"
 #include "governance/registry.h"
+#include "state/keys.h"
 
 namespace attestry::governance::testing {
 
@@ -92,6 +93,18 @@ struct House {
     const auto id = registry->put_blob(tenant, base::as_bytes(text), patient());
     EXPECT_TRUE(id.ok()) << id.error().text();
     return base::hex(id.value());
+  }
+
+  /// Hex of the id of a value that the app has, as far as the registry looks: 32 times `digit`.
+  std::string stored_secret(const base::AppRef& app, std::uint8_t digit,
+                            const base::Tenant& tenant = base::Tenant::standard()) {
+    base::Digest32 id{};
+    id.fill(digit);
+    const auto written = store->write_and_wait(
+        [&](state::WriteTxn& txn) { return txn.put(state::secret_key(tenant, app).raw(id), state::value(1).bytes()); },
+        patient());
+    EXPECT_TRUE(written.ok()) << written.error().text();
+    return base::hex(id);
   }
 
   base::Realm realm;
