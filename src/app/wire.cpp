@@ -73,6 +73,27 @@ Status make_data_folder(const std::string& path) {
   return base::done();
 }
 
+/// A copy of the data folder must not hold what opens it. Compared as the system resolves them: "..", links, and
+/// relative names.
+bool lies_in_data_folder(const std::string& source, const std::string& data) {
+  constexpr std::string_view kFile = "file:";
+  if (!source.starts_with(kFile)) return false;
+  std::error_code failed;
+  const auto folder = std::filesystem::weakly_canonical(std::filesystem::absolute(data, failed) / "", failed);
+  if (failed) return false;
+  const auto file =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(source.substr(kFile.size()), failed), failed);
+  if (failed) return false;
+  const auto inside = std::filesystem::relative(file, folder, failed);
+  return !failed && !inside.empty() && *inside.begin() != "..";
+}
+
+Error unlock_lies_inside(const Settings& settings) {
+  return {Code::configuration, "what opens the root file lies in the data folder: whoever copies the folder has both",
+          "a place outside " + settings.text("server.data"), settings.text("unlock.source"),
+          std::string{kUnlockRemedy}};
+}
+
 Status check_unlock_in(const Settings& settings, base::Realm realm) {
   const std::string& kind = settings.text("unlock.kind");
   if (kind != "key-file" && kind != "passphrase")
@@ -100,9 +121,10 @@ Result<keys::Unlock> read_unlock(const Settings& settings, const Layout& layout,
                 "made a key file beside the root file: it protects nothing; for simulated data only",
                 {{"path", layout.root_key()}});
     }
-  } else if (realm == base::Realm::production && source.starts_with("file:" + layout.data + "/")) {
-    base::log(base::LogLevel::warning, "what opens the root file lies beside it: whoever copies the folder has both",
-              {{"unlock.source", source}});
+  } else if (realm == base::Realm::production && lies_in_data_folder(source, layout.data)) {
+    const auto problem = unlock_lies_inside(settings);
+    if (first_start) return problem;
+    base::log(base::LogLevel::warning, problem.what, {{"unlock.source", source}});
   }
   TRY(auto unlock, keys::read_unlock(kind, source), named(settings, "unlock.source"));
   TRY_OK(long_enough(unlock, settings));
@@ -380,7 +402,11 @@ bool RunningServer::stop(base::Deadline deadline) {
 
 Status check_unlock(const Settings& settings) {
   TRY(const auto realm, base::realm_from(settings.text("server.realm")), "server.realm");
-  return check_unlock_in(settings, realm);
+  TRY_OK(check_unlock_in(settings, realm));
+  if (realm == base::Realm::production &&
+      lies_in_data_folder(settings.text("unlock.source"), settings.text("server.data")))
+    return unlock_lies_inside(settings);
+  return base::done();
 }
 
 }  // namespace attestry::app

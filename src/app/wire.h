@@ -48,7 +48,7 @@ class RunningServer {
 };
 
 /// That something other than the data folder opens the root file: who reads the one must not have the other. Simulated
-/// data alone may have its key file beside it.
+/// data alone may have its key file beside it. A server refuses only its first start over a key file inside the folder.
 base::Status check_unlock(const Settings& settings);
 
 }  // namespace attestry::app

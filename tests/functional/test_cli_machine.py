@@ -228,6 +228,22 @@ def test_cli_doctor_says_what_is_wrong_with_a_configuration(tmp_path):
     assert good.code == 0 and "ok    root file" in good.out, good
 
 
+@pytest.mark.parametrize("place", ["data/root.key", "other/../data/root.key", "link/root.key"])
+def test_cli_doctor_finds_the_key_inside_the_data_folder(tmp_path, place):
+    data, file = tmp_path / "data", tmp_path / "attestry.toml"
+    data.mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(data)
+    (data / "root.key").write_text("ab" * 32)
+    (data / "root.key").chmod(0o600)
+    file.write_text(f"[server]\ndata = '{data}'\n[unlock]\nsource = 'file:{tmp_path}/{place}'\n")
+    done = attestry("doctor", "--offline", "--config", file)
+    assert done.code == 1 and "BAD   root file" in done.out and "in the data folder" in done.out, done
+    start = attestry("serve", "--config", file, "--listen", "127.0.0.1:0")
+    assert start.code == 2 and "in the data folder" in start.err, start
+    assert not (data / "root.json").exists()
+
+
 def test_cli_doctor_asks_the_collateral_service(servers, tmp_path):
     server = servers.serve()  # it answers, if only 404: the address is right
     file = tmp_path / "attestry.toml"
