@@ -61,6 +61,8 @@ struct Entry {
   std::condition_variable done{};
 };
 
+Error too_many() { return {Code::unavailable, "too many fetches of collateral are under way"}; }
+
 }  // namespace
 
 struct CachedSource::Impl {
@@ -130,7 +132,7 @@ Result<Shared> CachedSource::Impl::get(const DcapNeeds& needs, UtcTime now, base
   bool waited = false;
   while (true) {
     const std::shared_ptr<Entry> entry = entry_of(name_of(needs));
-    if (!entry) return Error{Code::unavailable, "too many fetches of collateral are under way"};
+    if (!entry) return too_many();
     const bool usable = entry->copy.usable(now);
     const bool due = !usable || options.clock->now() >= entry->copy.refresh_at;
     const bool failed = entry->failure && options.clock->steady() < entry->retry_at;
@@ -140,9 +142,7 @@ Result<Shared> CachedSource::Impl::get(const DcapNeeds& needs, UtcTime now, base
     }
     if (!entry->fetching) {
       if (failed) return *entry->failure;
-      if (in_flight >= options.max_parallel) {
-        return Error{Code::unavailable, "too many fetches of collateral are under way"};
-      }
+      if (in_flight >= options.max_parallel && !(entry->in_store && store != nullptr)) return too_many();
       return lead(lock, entry, needs, now, deadline);
     }
     if (!std::exchange(waited, true)) ++counters.waits;
@@ -159,16 +159,16 @@ Result<Shared> CachedSource::Impl::lead(Lock& lock, const std::shared_ptr<Entry>
     Impl& impl;
     Lock& lock;
     Entry& entry;
+    bool counted = false;  ///< over the network; a set of the store is nobody's to wait for
     ~Flight() {
       if (!lock.owns_lock()) lock.lock();
       entry.fetching = false;
-      --impl.in_flight;
+      if (counted) --impl.in_flight;
       entry.done.notify_all();
     }
   };
   entry->fetching = true;
-  ++in_flight;
-  const Flight flight{*this, lock, *entry};
+  Flight flight{*this, lock, *entry};
 
   if (std::exchange(entry->in_store, false) && store != nullptr) {
     lock.unlock();
@@ -191,6 +191,12 @@ Result<Shared> CachedSource::Impl::lead(Lock& lock, const std::shared_ptr<Entry>
   } else if (start >= deadline) {
     return Error{Code::deadline_exceeded, "collateral: no time was left to fetch it"};
   }
+  if (in_flight >= options.max_parallel) {
+    if (usable) return give(*entry);
+    return too_many();
+  }
+  ++in_flight;
+  flight.counted = true;
   ++counters.fetches;
   lock.unlock();
   Result<Copy> fetched = fetch(needs, now, until);

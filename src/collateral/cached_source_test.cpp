@@ -557,5 +557,21 @@ TEST_F(Cached, FetchesOfManyPlatformsAtOnceAreBounded) {
   EXPECT_EQ(other, Code::unavailable);
 }
 
+TEST_F(Cached, ASetOfTheStoreWaitsForNoFetchOfAnother) {
+  open_store();
+  start();
+  ASSERT_TRUE(get().ok());
+  settle();
+  start({.max_parallel = 1});
+  bool stored = false;
+  service_.before = [&, first = true]() mutable {
+    if (!std::exchange(first, false)) return;
+    stored = get().ok();
+  };
+  EXPECT_FALSE(source_->collateral_for(evidence_of("sgx/forged-v3"), clock_.now(), kSomeDay).ok());
+  EXPECT_TRUE(stored);
+  EXPECT_EQ(source_->stats().store_hits, 1u);
+}
+
 }  // namespace
 }  // namespace attestry::collateral
