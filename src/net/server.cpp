@@ -22,6 +22,10 @@ using Unix = asio::local::stream_protocol;
 
 constexpr std::size_t kMaxRefusing = 64;
 constexpr std::chrono::milliseconds kAcceptPause{20};
+/// Connections that listeners for anybody leave to those of operators and metrics, but never more than a quarter.
+constexpr std::size_t kReserved = 64;
+
+bool for_anybody(const RoleSet& roles) { return roles.has(Role::public_) || roles.has(Role::attested); }
 
 base::Error address_error(const std::string& address, const std::string& why) {
   return {base::Code::configuration, "listener " + address + ": " + why, "127.0.0.1:8443, [::1]:0 or unix:/path"};
@@ -109,6 +113,9 @@ struct Server::Impl {
   base::Status bind(const Listener& listener);
   template <class Protocol>
   base::Status open(Bound& bound, const typename Protocol::endpoint& endpoint);
+  template <class Socket>
+  std::optional<ClientNetwork> client_of(const Listener& listener, const Socket& socket) const;
+  std::size_t most_connections(const Listener& listener) const;
   template <class Socket>
   void adopt(const Listener& listener, IoThread& io, Socket socket);
   IoThread& next_io() noexcept { return *core->io[next.fetch_add(1, std::memory_order_relaxed) % core->io.size()]; }
@@ -206,12 +213,31 @@ base::Status Server::Impl::bind(const Listener& listener) {
   return base::done();
 }
 
+/// Whose rate the connection and its requests are counted in; none: without limit.
+template <class Socket>
+std::optional<ClientNetwork> Server::Impl::client_of(const Listener& listener, const Socket& socket) const {
+  if constexpr (std::is_same_v<Socket, Tcp::socket>) {
+    boost::system::error_code ec;
+    const auto remote = socket.remote_endpoint(ec);
+    if (for_anybody(listener.roles) && !ec) return core->rate.network_of(remote.address().to_string());
+  }
+  return std::nullopt;
+}
+
+/// A flood on a listener for anybody must not keep operators out.
+std::size_t Server::Impl::most_connections(const Listener& listener) const {
+  const auto most = core->limits.max_connections;
+  return for_anybody(listener.roles) ? most - std::min(kReserved, most / 4) : most;
+}
+
 template <class Socket>
 void Server::Impl::adopt(const Listener& listener, IoThread& io, Socket socket) {
   core->accepted.fetch_add(1, std::memory_order_relaxed);
-  const bool refuse = core->connections.load() >= core->limits.max_connections;
+  const auto client = client_of(listener, socket);
+  const auto wait = client ? core->rate.take(*client, core->now()) : std::nullopt;
+  const bool refuse = wait || core->connections.load() >= most_connections(listener);
   if (refuse) {
-    core->refused_connections.fetch_add(1, std::memory_order_relaxed);
+    (wait ? core->rate_limited : core->refused_connections).fetch_add(1, std::memory_order_relaxed);
     // A TLS handshake only to say no would be the work that there is too much of.
     if (listener.tls || core->refusing.load() >= kMaxRefusing) return;
   }
@@ -219,12 +245,8 @@ void Server::Impl::adopt(const Listener& listener, IoThread& io, Socket socket) 
   peer.tls = listener.tls != nullptr;
   boost::system::error_code ec;
   if constexpr (std::is_same_v<Socket, Tcp::socket>) socket.set_option(Tcp::no_delay{true}, ec);
-  Connection::Place place{listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse, {}};
-  if constexpr (std::is_same_v<Socket, Tcp::socket>) {
-    const bool for_anybody = listener.roles.has(Role::public_) || listener.roles.has(Role::attested);
-    const auto remote = socket.remote_endpoint(ec);
-    if (for_anybody && !ec) place.counted_as = core->rate.network_of(remote.address().to_string());
-  }
+  Connection::Place place{listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse, client,
+                          wait};
   const auto protocol = socket.local_endpoint(ec).protocol();
   const auto handle = socket.release(ec);
   if (ec) return;

@@ -19,7 +19,9 @@ namespace attestry::net {
 
 /// All sizes in bytes. A client that breaks one is answered (431, 413, 408, 503) and cut off.
 struct ServerLimits {
-  std::size_t max_connections = 1024;    ///< beyond: 503 with Retry-After (plain) or closed (TLS) at once
+  /// Beyond: 503 with Retry-After (plain) or closed (TLS) at once. Listeners with public or attested routes leave 64 of
+  /// these, at most a quarter, to the others.
+  std::size_t max_connections = 1024;
   std::size_t max_in_flight = 256;       ///< requests handed to handlers and not answered; beyond: 503 with Retry-After
   std::size_t header_bytes = 16 * 1024;  ///< request line and header fields
   std::size_t header_fields = 100;
@@ -31,7 +33,9 @@ struct ServerLimits {
   std::chrono::milliseconds write_deadline{30'000};    ///< one whole response
   std::chrono::milliseconds request_deadline{30'000};  ///< handler; then 503 in its place
   unsigned retry_after_seconds = 1;
-  RateLimit rate{};  ///< on listeners with public or attested routes; beyond: 429 with Retry-After
+  /// On listeners with public or attested routes, of connections and requests together. Beyond: 429 with Retry-After; a
+  /// connection is closed with it (TLS: without it).
+  RateLimit rate{};
 };
 
 struct Listener {
@@ -69,7 +73,7 @@ struct ServerStats {
   std::uint64_t refused_connections = 0;  ///< over max_connections
   std::uint64_t requests = 0;             ///< handed to a handler
   std::uint64_t refused_requests = 0;     ///< 503 by max_in_flight or buffered_bytes
-  std::uint64_t rate_limited = 0;         ///< 429 by the client's rate
+  std::uint64_t rate_limited = 0;         ///< requests and connections over the client's rate
   std::uint64_t cut_off = 0;              ///< connections ended by a deadline
   std::size_t connections = 0;            ///< now
   std::size_t in_flight = 0;              ///< now

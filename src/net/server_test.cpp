@@ -318,6 +318,27 @@ TEST(Server, RefusesConnectionsOverTheLimitAtOnce) {
   EXPECT_EQ(server->stats().refused_connections, 1u);
 }
 
+TEST(Server, AFloodOnThePublicListenerLeavesConnectionsForOperators) {
+  auto guarded = route(Method::get, "/admin", "guarded",
+                       [](Request, Responder responder) { responder.send(text_response(200, "done")); });
+  guarded.role = Role::admin;
+  ServerOptions options;
+  options.listeners = {{"127.0.0.1:0", {Role::public_}}, {"127.0.0.1:0", {Role::admin}}};
+  options.limits.max_connections = 4;  // one of them is kept for operators
+  const auto server = *Server::start(std::move(options), router_with({echo(), std::move(guarded)}));
+  std::vector<std::unique_ptr<RawClient>> flood;
+  for (int i = 0; i < 3; ++i) {
+    flood.push_back(std::make_unique<RawClient>(server->port()));
+    ASSERT_TRUE(flood.back()->send(post("/echo", "{}")));
+    ASSERT_EQ(flood.back()->read_reply().status, 200);
+  }
+  RawClient over{server->port()};
+  EXPECT_EQ(over.read_reply().status, 503);
+  RawClient admin{server->port(1)};
+  ASSERT_TRUE(admin.send(get("/admin")));
+  EXPECT_EQ(admin.read_reply().status, 200);
+}
+
 TEST(Server, RefusesRequestsOverTheLimitAtOnce) {
   ServerLimits limits;
   limits.max_in_flight = 1;
@@ -360,7 +381,7 @@ TEST(Server, LimitsTheRateOfAnAddressOnPublicListenersOnly) {
   guarded.role = Role::admin;
   ServerOptions options;
   options.listeners = {{"127.0.0.1:0", {Role::public_}}, {"127.0.0.1:0", {Role::admin}}};
-  options.limits.rate = {.requests_per_second = 1, .burst = 3};
+  options.limits.rate = {.requests_per_second = 1, .burst = 5};  // two connections and three requests
   options.clock = &clock;
   std::vector<std::string> operations;
   std::mutex mutex;
@@ -384,12 +405,16 @@ TEST(Server, LimitsTheRateOfAnAddressOnPublicListenersOnly) {
     EXPECT_TRUE(refused.has("Retry-After: 1\r\n"));
     EXPECT_THAT(refused.body, HasSubstr("urn:attestry:error:rate-limited"));
   }
+  RawClient third{server->port()};  // hears it without having asked for anything
+  const auto closed = third.read_reply();
+  EXPECT_EQ(closed.status, 429);
+  EXPECT_TRUE(closed.has("Retry-After: 1\r\n"));
   RawClient admin{server->port(1)};
   for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(admin, get("/admin")).status, 200);
-  EXPECT_EQ(server->stats().rate_limited, 3u);
+  EXPECT_EQ(server->stats().rate_limited, 4u);
   EXPECT_EQ(server->stats().refused_requests, 0u);
   server.reset();
-  EXPECT_EQ(operations, (std::vector<std::string>{"echo", "echo", "echo"}));
+  EXPECT_EQ(operations, (std::vector<std::string>{"echo", "echo", "echo", "none"}));
 }
 
 TEST(Server, AnExemptAddressHasNoRate) {

@@ -113,7 +113,8 @@ def test_idempotency_is_in_the_openapi_document(dev):
 
 
 def limited(servers, **settings):
-    return servers.serve(**{"limits.requests_per_second": "1", "limits.burst": "5", "limits.rate_exempt": "", **settings})
+    limits = {"limits.requests_per_second": "1", "limits.burst": "10", "limits.rate_exempt": ""}
+    return servers.serve(**{**limits, **settings})
 
 
 def test_rate_one_client_is_told_to_wait(servers):

@@ -68,6 +68,9 @@ void Connection::start() {
     unread_ = true;
     keep_ = false;
     began_ = core_->now();
+    if (place_.wait)
+      return respond(
+          make_problem({base::Code::rate_limited, "too many connections from this address"}, 429, place_.wait));
     return respond(make_problem({base::Code::unavailable, "too many connections"}, std::nullopt));
   }
   if (tls_) {

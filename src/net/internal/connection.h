@@ -21,6 +21,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
     std::shared_ptr<asio::ssl::context> tls;
     bool refuse = false;                        ///< over the limit: says 503 and leaves
     std::optional<ClientNetwork> counted_as{};  ///< whose requests the rate limit counts; none: without limit
+    std::optional<unsigned> wait{};             ///< refused by that limit: says 429 and these seconds instead
   };
   Connection(std::shared_ptr<Core> core, IoThread& io, StreamSocket socket, Place place, Peer peer);
   ~Connection() override;
