@@ -1,13 +1,7 @@
 #include "app/validate.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <charconv>
 #include <chrono>
-#include <cstring>
 
 #include "api/api.h"
 #include "app/loopback.h"
@@ -16,6 +10,7 @@
 #include "audit/note.h"
 #include "base/log.h"
 #include "collateral/fixed_source.h"
+#include "net/address.h"
 #include "net/client.h"
 #include "net/tls.h"
 
@@ -56,46 +51,13 @@ Result<std::int64_t> number(const Settings& settings, std::string_view name) {
   return Error{Code::internal, "no range for " + std::string{name}};
 }
 
-/// A numeric address and a port, as a socket takes them.
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  std::uint16_t port = 0;
-};
-
-std::optional<SocketAddress> socket_address(const std::string& text) {
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  SocketAddress address;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, address.port);
-  if (error != std::errc{} || rest != end) return std::nullopt;
-  std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  sockaddr_in four{};
-  four.sin_family = AF_INET;
-  four.sin_port = htons(address.port);
-  if (::inet_pton(AF_INET, host.c_str(), &four.sin_addr) == 1) {
-    std::memcpy(&address.storage, &four, sizeof four);
-    address.size = sizeof four;
-    return address;
-  }
-  sockaddr_in6 six{};
-  six.sin6_family = AF_INET6;
-  six.sin6_port = htons(address.port);
-  if (::inet_pton(AF_INET6, host.c_str(), &six.sin6_addr) != 1) return std::nullopt;
-  std::memcpy(&address.storage, &six, sizeof six);
-  address.size = sizeof six;
-  return address;
-}
-
 bool is_unix(std::string_view address) { return address.starts_with("unix:"); }
 
 Status check_listener(const Settings& settings, std::string_view name) {
   const std::string& address = settings.text(name);
   if (address.empty() && name == "server.metrics_listen") return base::done();
   if (is_unix(address) && address.size() > 5) return base::done();
-  if (socket_address(address)) return base::done();
+  if (net::is_socket_address(address)) return base::done();
   return Error{Code::configuration, named(settings, name), "127.0.0.1:8443, [::1]:0 or unix:/path", address,
                "Give a numeric IP address and a port; names are not resolved."};
 }
@@ -106,7 +68,7 @@ Status check_tls(const Settings& settings) {
   if (mode == "off") {
     for (const auto listener : kListeners) {
       const std::string& address = settings.text(listener);
-      if (address.empty() || is_loopback(address) || !socket_address(address)) continue;
+      if (address.empty() || is_loopback(address) || !net::is_socket_address(address)) continue;
       return Error{Code::configuration, "tls.mode off is for loopback only",
                    "a loopback address in " + std::string{listener}, address, "Set tls.mode to auto or files."};
     }
@@ -195,19 +157,10 @@ Result<std::pair<base::LogLevel, base::LogFormat>> log_of(const Settings& settin
 }
 
 Status check_address_free(const std::string& flag, const std::string& address) {
-  const auto where = socket_address(address);
-  if (!where || where->port == 0) return base::done();
-  const int fd = ::socket(where->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return base::done();
-  const int on = 1;
-  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (where->storage.ss_family == AF_INET6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&where->storage), where->size) == 0;
-  const int why = bound ? 0 : errno;
-  ::close(fd);
-  if (bound) return base::done();
-  const std::string reason = std::generic_category().message(why);
-  if (why == EADDRINUSE)
+  const auto problem = net::why_not_bindable(address);
+  if (!problem) return base::done();
+  const std::string reason = std::generic_category().message(*problem);
+  if (*problem == EADDRINUSE)
     return Error{Code::unavailable,
                  "another program listens on " + address,
                  {},

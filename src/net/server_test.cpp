@@ -320,7 +320,7 @@ TEST(Server, RefusesConnectionsOverTheLimitAtOnce) {
 
 TEST(Server, AFloodOnThePublicListenerLeavesConnectionsForOperators) {
   auto guarded = route(Method::get, "/admin", "guarded",
-                       [](Request, Responder responder) { responder.send(text_response(200, "done")); });
+                       [](const Request&, Responder responder) { responder.send(text_response(200, "done")); });
   guarded.role = Role::admin;
   ServerOptions options;
   options.listeners = {{"127.0.0.1:0", {Role::public_}}, {"127.0.0.1:0", {Role::admin}}};
@@ -377,7 +377,7 @@ class StandingClock final : public base::Clock {
 TEST(Server, LimitsTheRateOfAnAddressOnPublicListenersOnly) {
   const StandingClock clock;
   auto guarded = route(Method::get, "/admin", "guarded",
-                       [](Request, Responder responder) { responder.send(text_response(200, "done")); });
+                       [](const Request&, Responder responder) { responder.send(text_response(200, "done")); });
   guarded.role = Role::admin;
   ServerOptions options;
   options.listeners = {{"127.0.0.1:0", {Role::public_}}, {"127.0.0.1:0", {Role::admin}}};

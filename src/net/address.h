@@ -1,0 +1,15 @@
+// Addresses to listen on, before there is a server: what a configuration can be told about them.
+#pragma once
+#include <optional>
+#include <string>
+
+namespace attestry::net {
+
+/// A numeric IPv4 or IPv6 address and a port: "127.0.0.1:8443", "[::1]:0". Names are not resolved.
+bool is_socket_address(const std::string& text);
+
+/// The errno with which binding to this address fails now, EADDRINUSE above all; nullopt when it would succeed, and for
+/// port 0 or what is no socket address.
+std::optional<int> why_not_bindable(const std::string& address);
+
+}  // namespace attestry::net
