@@ -36,7 +36,7 @@ void CacheMetrics::update_verifier(const attestation::VerifierStats& now) {
 }
 
 void CacheMetrics::update_source(const CacheStats& now) {
-  const CacheStats& seen = source_seen_;
+  const CacheStats seen = source_seen_;  // a copy: the lambdas below hold no lock of their own
   const auto add = [&](const char* name, const char* help, std::uint64_t CacheStats::* field) {
     metrics_.counter(name, help).add(difference(now.*field, seen.*field));
   };
