@@ -362,6 +362,25 @@ TEST_P(StoreTest, TheWriteAheadLogStaysShort) {
   EXPECT_LT(longest, 16u << 20);
 }
 
+TEST_P(StoreTest, AfterALongReadTheWriteAheadLogBeginsAnew) {
+  const auto store = open();
+  const auto write = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const std::string value(8'000, static_cast<char>('a' + i % 26));
+      ASSERT_TRUE(put(*store, "key" + std::to_string(i % 10), value));
+    }
+  };
+  const auto size = [&] { return std::filesystem::file_size(options().path + "-wal"); };
+  auto view = store->read();
+  ASSERT_TRUE(view.ok());
+  write(300);
+  const auto grown = size();
+  EXPECT_GT(grown, 2u << 20);  // the read keeps it from beginning anew
+  view->reset();
+  write(600);
+  EXPECT_LT(size(), grown + (1u << 20));
+}
+
 // A scan that reads on to the end of the table costs more with every record that anybody ever writes.
 TEST_P(StoreTest, AScanReadsNothingBehindItsPrefix) {
   {

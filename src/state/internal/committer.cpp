@@ -135,13 +135,18 @@ base::Status Committer::call_hook() {
   return hook_(view);
 }
 
-/// Copies the write-ahead log into the database once it has kLogPages. After the answers, so that nobody waits who was
-/// in the batch, and in small steps, because the next batch does: a sync of thousands of pages is what the slowest
+/// Copies the write-ahead log into the database, a hundred pages at a time. After the answers, so that nobody waits who
+/// was in the batch, and in small steps, because the next batch does: a sync of thousands of pages is what the slowest
 /// requests would feel. On this connection and no other: up to SQLite 3.51.2 a checkpoint of a second connection beside
 /// a commit that starts the log anew can lose committed pages (sqlite.org/wal.html, "WAL-reset bug").
 void Committer::empty_log() {
-  constexpr int kLogPages = 100;
-  if (connection_->wal_pages() < kLogPages) return;
+  constexpr int kStep = 100;
+  const int pages = connection_->wal_pages();
+  // Fewer than at the last step: the log has begun anew. While a long read keeps it from doing so it grows, and a step
+  // is taken for every further hundred pages, not after every batch.
+  if (pages < emptied_at_) emptied_at_ = 0;
+  if (pages < emptied_at_ + kStep) return;
+  emptied_at_ = pages;
   const base::Status status = connection_->checkpoint();
   // Costs disk space and nothing else: the log keeps what could not be copied, and the next batch tries again.
   if (!status) base::log(base::LogLevel::warning, "checkpoint of the store", {{"error", status.error().text()}});
