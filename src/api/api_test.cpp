@@ -2,27 +2,16 @@
 
 #include <gmock/gmock.h>
 
-#include <future>
-
+#include "api/testing/support.h"
 #include "base/json.h"
-#include "collateral/fixed_source.h"
-#include "governance/testing/support.h"
 
 namespace attestry::api {
 namespace {
 
 using base::Code;
-using governance::testing::House;
 using ::testing::HasSubstr;
 
-/// Keeps the answer of one request.
-class Sink final : public net::ResponseSink {
- public:
-  void complete(std::uint64_t, net::Response response) noexcept override { promise.set_value(std::move(response)); }
-  std::promise<net::Response> promise;
-};
-
-class ApiTest : public ::testing::Test {
+class ApiTest : public ::testing::Test, protected testing::Rooms {
  protected:
   void serve(const std::set<Service>& services = all_services()) {
     ASSERT_TRUE(add_routes(router, deps, services).ok());
@@ -38,42 +27,13 @@ class ApiTest : public ::testing::Test {
     if (!body.empty()) request.headers.set("Content-Type", "application/json");
     if (!token.empty()) request.headers.set("Authorization", token);
     request.body = std::move(body);
-    request.deadline = governance::testing::patient();
-    auto sink = std::make_shared<Sink>();
-    auto answer = sink->promise.get_future();
-    router.dispatch({role}, std::move(request), net::Responder{sink, 1, {}});
-    return answer.get();
+    return send(role, std::move(request));
   }
   std::string code_of(const net::Response& response) const {
     const auto doc = base::JsonDocument::parse(response.body);
     const auto code = doc ? (*doc)->root().find("code") : std::nullopt;
     return code ? code->string("code").value() : response.body;
   }
-
-  House house;
-  crypto::SeededRandom random{base::as_bytes("api")};
-  secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
-  appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
-  attestation::Verifier verifier{attestation::TrustAnchors::production()};
-  collateral::FixedSource source{attestation::Collateral::none()};
-  appraisal::Appraiser appraiser{verifier, source};
-  keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
-  provision::Registrar registrar{
-      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
-  net::Metrics metrics;
-  net::Health health;
-  Deps deps{*house.store,
-            *house.log,
-            *house.registry,
-            secrets,
-            challenges,
-            appraiser,
-            registrar,
-            metrics,
-            health,
-            "1.2.3",
-            crypto::Secret::copy_of(base::Bytes(32, 3))};
-  net::Router router;
 };
 
 TEST_F(ApiTest, AdminRoutesNeedTheToken) {

@@ -2,27 +2,20 @@
 
 #include <gmock/gmock.h>
 
-#include <future>
 #include <stdexcept>
 
+#include "api/testing/support.h"
 #include "base/encoding.h"
-#include "collateral/fixed_source.h"
-#include "governance/testing/support.h"
 #include "state/keys.h"
 
 namespace attestry::api {
 namespace {
 
-struct Sink final : net::ResponseSink {
-  std::promise<net::Response> promise;
-  void complete(std::uint64_t, net::Response response) noexcept override { promise.set_value(std::move(response)); }
-};
-
 using base::Code;
 using governance::testing::House;
 using governance::testing::patient;
 
-class IdempotencyTest : public ::testing::Test {
+class IdempotencyTest : public ::testing::Test, protected testing::Rooms {
  protected:
   net::Request request(std::string_view key, std::string body = "{}", std::string target = "/v1/thing") const {
     net::Request out;
@@ -69,29 +62,6 @@ class IdempotencyTest : public ::testing::Test {
     return count;
   }
 
-  House house;
-  crypto::SeededRandom random{base::as_bytes("api")};
-  secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
-  appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
-  attestation::Verifier verifier{attestation::TrustAnchors::production()};
-  collateral::FixedSource source{attestation::Collateral::none()};
-  appraisal::Appraiser appraiser{verifier, source};
-  keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
-  provision::Registrar registrar{
-      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
-  net::Metrics metrics;
-  net::Health health;
-  Deps deps{*house.store,
-            *house.log,
-            *house.registry,
-            secrets,
-            challenges,
-            appraiser,
-            registrar,
-            metrics,
-            health,
-            "1.2.3",
-            crypto::Secret::copy_of(base::Bytes(32, 3))};
   int calls = 0;
   std::optional<base::Error> failure;
 };
@@ -293,17 +263,13 @@ TEST_F(IdempotencyTest, TheStoreDoesNotTellWhatABodyIs) {
 }
 
 TEST_F(IdempotencyTest, AnApprovalWithoutAValidSignatureCausesNoWrite) {
-  net::Router router;
   ASSERT_TRUE(add_routes(router, deps, {Service::governance}).ok());
   house.add_operator("alice");
   const auto app = governance::testing::app_named("name:web");
   const auto ask_for = [&](const governance::Envelope& envelope) {
     auto of = request("k", envelope.to_json(), "/v1/approvals");
     of.principal.clear();
-    auto sink = std::make_shared<Sink>();
-    auto answer = sink->promise.get_future();
-    router.dispatch({net::Role::admin}, std::move(of), net::Responder{sink, 1, {}});
-    return answer.get().status;
+    return send(net::Role::admin, std::move(of)).status;
   };
   settle();
   const auto before = house.store->stats().writes;

@@ -1,31 +1,21 @@
 #include <gmock/gmock.h>
 
-#include <future>
-
 #include "api/api.h"
+#include "api/testing/support.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/testing/freed_memory.h"
-#include "collateral/fixed_source.h"
 #include "crypto/hash.h"
-#include "governance/testing/support.h"
 
 namespace attestry::api {
 namespace {
 
 using governance::Action;
-using governance::testing::House;
 using ::testing::HasSubstr;
 
 const base::AppRef kWeb = governance::testing::app_named("name:web");
 
-class Sink final : public net::ResponseSink {
- public:
-  void complete(std::uint64_t, net::Response response) noexcept override { promise.set_value(std::move(response)); }
-  std::promise<net::Response> promise;
-};
-
-class SecretsApiTest : public ::testing::Test {
+class SecretsApiTest : public ::testing::Test, protected testing::Rooms {
  protected:
   void SetUp() override {
     house.add_operator("alice");
@@ -42,11 +32,7 @@ class SecretsApiTest : public ::testing::Test {
     if (!body.empty()) request.headers.set("Content-Type", "application/json");
     request.headers.set("Authorization", "Bearer the token");
     request.body = std::move(body);
-    request.deadline = governance::testing::patient();
-    auto sink = std::make_shared<Sink>();
-    auto answer = sink->promise.get_future();
-    router.dispatch({net::Role::admin}, std::move(request), net::Responder{sink, 1, {}});
-    return answer.get();
+    return send(net::Role::admin, std::move(request));
   }
   std::string put(const std::string& name, std::string_view value) {
     const auto response =
@@ -56,22 +42,6 @@ class SecretsApiTest : public ::testing::Test {
     return (*doc)->root().get("id")->string("id").value();
   }
   std::size_t stored() const { return secrets.list(base::Tenant::standard(), kWeb)->size(); }
-
-  House house;
-  crypto::SeededRandom random{base::as_bytes("api")};
-  secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
-  appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
-  attestation::Verifier verifier{attestation::TrustAnchors::production()};
-  collateral::FixedSource source{attestation::Collateral::none()};
-  appraisal::Appraiser appraiser{verifier, source};
-  keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
-  provision::Registrar registrar{
-      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
-  net::Metrics metrics;
-  net::Health health;
-  Deps deps{*house.store, *house.log, *house.registry, secrets, challenges,
-            appraiser,    registrar,  metrics,         health,  "1.2.3"};
-  net::Router router;
 };
 
 TEST_F(SecretsApiTest, AValueIsRemovedUnlessItIsApproved) {
