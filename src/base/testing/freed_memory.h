@@ -39,6 +39,8 @@ class FreedMemory {
 
 }  // namespace attestry::base::testing
 
+// Replacing the operators of one test program is what this header is for: it is included in one file of it.
+// NOLINTBEGIN(misc-definitions-in-headers,clang-analyzer-cplusplus.NewDelete)
 void* operator new(std::size_t size) {
   if (void* block = std::malloc(size == 0 ? 1 : size)) return block;
   std::abort();
@@ -48,3 +50,4 @@ void operator delete(void* block) noexcept {
   std::free(block);
 }
 void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
+// NOLINTEND(misc-definitions-in-headers,clang-analyzer-cplusplus.NewDelete)
