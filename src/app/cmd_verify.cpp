@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -29,6 +30,7 @@ struct VerifyOptions {
   std::vector<std::string> collateral;
   std::string at;
   std::vector<std::string> trust;
+  std::vector<std::string> issuers;
   std::optional<std::string> report_data;
   std::string policy = "default";
   std::optional<std::string> pcs;
@@ -44,10 +46,35 @@ bool is_folder(const std::string& path) {
   return path != "-" && std::filesystem::is_directory(path, ignored);
 }
 
+/// The files that a folder of evidence may have: the first one there is the evidence.
+struct EvidenceFile {
+  std::string_view name;
+  attestation::EvidenceFormat format;
+};
+constexpr std::array<EvidenceFile, 4> kEvidenceFiles{{
+    {"quote.bin", attestation::EvidenceFormat::dcap_quote},
+    {"report.bin", attestation::EvidenceFormat::snp_report},
+    {"attestation.cbor", attestation::EvidenceFormat::nitro_document},
+    {"token.jwt", attestation::EvidenceFormat::maa_token},
+}};
+
 base::Result<attestation::Evidence> read_evidence(Context& context, const std::string& path) {
-  const std::string file = is_folder(path) ? (std::filesystem::path(path) / "quote.bin").string() : path;
+  std::string file = path;
+  // In a folder the name says what the bytes should be; they may be too broken to tell.
+  auto format = attestation::EvidenceFormat::unknown;
+  if (is_folder(path)) {
+    file = (std::filesystem::path(path) / kEvidenceFiles.front().name).string();
+    for (const EvidenceFile& candidate : kEvidenceFiles) {
+      const auto place = std::filesystem::path(path) / candidate.name;
+      std::error_code ignored;
+      if (!std::filesystem::exists(place, ignored)) continue;
+      file = place.string();
+      format = candidate.format;
+      break;
+    }
+  }
   TRY(base::Bytes bytes, read_input(context, file, attestation::VerifierLimits{}.max_evidence_bytes), "evidence");
-  const auto format = attestation::detect_format(bytes);
+  if (format == attestation::EvidenceFormat::unknown) format = attestation::detect_format(bytes);
   return attestation::Evidence{.format = format, .bytes = std::move(bytes)};
 }
 
@@ -97,6 +124,7 @@ std::shared_ptr<const attestation::Collateral> collect(Context& context, const V
                                                        const attestation::Verifier& verifier,
                                                        const attestation::Evidence& evidence, base::UtcTime at) {
   collateral::Bundle local = read_local(options);
+  if (evidence.format != attestation::EvidenceFormat::dcap_quote) return local.collateral();
   const auto missing = lacking(local);
   if (missing.empty() || !may_ask_network(options)) return local.collateral();
   const auto needs = attestation::dcap_needs(evidence.bytes);
@@ -189,6 +217,7 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const auto report_data, expected_report_data(options.report_data));
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
+  TRY(anchors, anchors.with_token_issuers(options.issuers), "--issuer");
   TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
   const attestation::Verifier verifier(std::move(anchors));
   const auto collateral = collect(context, options, verifier, evidence, at);
@@ -233,8 +262,13 @@ void add_verify(CLI::App& app, Context& context) {
   command->add_option("--at", options->at, "judge as of this time, for example 2026-06-15T00:00:00Z (default: now)")
       ->type_name("TIME");
   command
+      ->add_option("--issuer", options->issuers,
+                   "an issuer whose Azure Attestation tokens are believed, exactly as their `iss` says it; its keys "
+                   "come with --collateral (jwks.json)")
+      ->type_name("URL");
+  command
       ->add_option("--trust", options->trust,
-                   "certificate of a test root that replaces Intel's root; the verdict then is simulated")
+                   "certificate of a test root that replaces the vendors' roots; the verdict then is simulated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command

@@ -1,6 +1,7 @@
 #include "attestation/anchors.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/encoding.h"
 #include "crypto/hash.h"
@@ -9,17 +10,30 @@
 namespace attestry::attestation {
 namespace {
 
-// Intel SGX Root CA, SubjectPublicKeyInfo. Two certificates exist for this key (notAfter 2033 and 2049), so the key is
-// what is pinned. SHA-256 a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e.
-constexpr std::string_view kIntelSgxRootSpki =
-    "3059301306072a8648ce3d020106082a8648ce3d030107034200040ba9c4c0c0c86193a3fe23d6b02cda10a8bbd4e88e48b4458561a36e7055"
-    "25f567918e2edc88e40d860bd0cc4ee26aacc988e505a953558c453f6b0904ae7394";
+base::Digest32 digest_of(std::string_view hex) {
+  base::Digest32 out{};
+  const auto bytes = base::hex_decode(hex);
+  if (bytes.ok() && bytes->size() == out.size()) std::ranges::copy(*bytes, out.begin());
+  return out;
+}
 
 }  // namespace
 
-const ProductionRoot& ProductionRoot::intel_sgx() {
-  static const ProductionRoot root{"Intel SGX Root CA", base::hex_decode(kIntelSgxRootSpki).value_or(base::Bytes{})};
-  return root;
+std::span<const ProductionRoot> ProductionRoot::all() {
+  static const std::array kRoots{
+      // Two certificates exist for Intel's key (notAfter 2033 and 2049), so the key is what is pinned.
+      ProductionRoot{Vendor::intel, "Intel SGX Root CA",
+                     digest_of("a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e")},
+      ProductionRoot{Vendor::amd, "ARK-Milan",
+                     digest_of("9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9")},
+      ProductionRoot{Vendor::amd, "ARK-Genoa",
+                     digest_of("429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831")},
+      ProductionRoot{Vendor::amd, "ARK-Turin",
+                     digest_of("4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08")},
+      ProductionRoot{Vendor::aws, "aws.nitro-enclaves",
+                     digest_of("f2caf5ecc6190b4a8399b78bc58a2bbcd0382375db8a1bfd78a82743874fd225")},
+  };
+  return kRoots;
 }
 
 base::Result<TestRoot> TestRoot::from_certificate(base::ByteView pem_or_der) {
@@ -33,42 +47,68 @@ base::Result<TestRoot> TestRoot::from_certificate(base::ByteView pem_or_der) {
     der = std::move(blocks.front().der);
   }
   TRY(const crypto::Certificate certificate, crypto::Certificate::parse(der), "root certificate");
-  if (!certificate.ec_key()) {
-    return base::Error{base::Code::malformed, "root certificate: not an EC key on a known curve"};
-  }
-  // Trusting Intel's key as a test root would call real evidence simulated.
-  if (base::equal(certificate.spki(), ProductionRoot::intel_sgx().spki())) {
+  const base::Digest32 spki = crypto::sha256(certificate.spki());
+  // Trusting a vendor's key as a test root would call real evidence simulated.
+  if (std::ranges::find(ProductionRoot::all(), spki, &ProductionRoot::spki_sha256) != ProductionRoot::all().end()) {
     return base::Error{base::Code::malformed,
                        "this is a production root, it is trusted without being named",
                        {},
                        {},
                        "Leave --trust away to verify production evidence."};
   }
-  return TestRoot{base::to_bytes(certificate.spki())};
+  return TestRoot{spki};
 }
 
-TrustAnchors TrustAnchors::production() { return {base::Realm::production, {ProductionRoot::intel_sgx().spki()}}; }
+TrustAnchors TrustAnchors::production() {
+  std::vector<Anchor> anchors;
+  for (const ProductionRoot& root : ProductionRoot::all())
+    anchors.push_back({root.vendor(), root.name(), root.spki_sha256()});
+  return {base::Realm::production, std::move(anchors), {}};
+}
 
 TrustAnchors TrustAnchors::simulated(std::vector<TestRoot> roots) {
-  std::vector<base::Bytes> spkis;
-  spkis.reserve(roots.size());
-  for (TestRoot& root : roots) spkis.push_back(std::move(root).spki());
-  return {base::Realm::simulated, std::move(spkis)};
+  std::vector<Anchor> anchors;
+  anchors.reserve(roots.size());
+  for (const TestRoot& root : roots) anchors.push_back({std::nullopt, {}, root.spki_sha256()});
+  return {base::Realm::simulated, std::move(anchors), {}};
 }
 
-TrustAnchors::TrustAnchors(base::Realm realm, std::vector<base::Bytes> spkis)
-    : realm_(realm), spkis_(std::move(spkis)) {
-  std::ranges::sort(spkis_);
-  const auto repeated = std::ranges::unique(spkis_);
-  spkis_.erase(repeated.begin(), repeated.end());
+base::Result<TrustAnchors> TrustAnchors::with_token_issuers(std::vector<std::string> issuers) const {
+  for (const std::string& issuer : issuers) {
+    if (issuer.starts_with("https://") && issuer.size() > 8 && !issuer.ends_with('/') &&
+        issuer.find_first_of(" ?#@\\") == std::string::npos) {
+      continue;
+    }
+    return base::Error{base::Code::malformed, "a token issuer",
+                       "an https URL without a slash at the end, as the token's `iss` says it", issuer};
+  }
+  return TrustAnchors{realm_, anchors_, std::move(issuers)};
+}
+
+TrustAnchors::TrustAnchors(base::Realm realm, std::vector<Anchor> anchors, std::vector<std::string> issuers)
+    : realm_(realm), anchors_(std::move(anchors)), issuers_(std::move(issuers)) {
+  std::ranges::sort(anchors_, {}, &Anchor::spki_sha256);
+  const auto repeated = std::ranges::unique(anchors_, {}, &Anchor::spki_sha256);
+  anchors_.erase(repeated.begin(), repeated.end());
+  std::ranges::sort(issuers_);
   base::LpWriter digest_input;
-  digest_input.lp("attestry/anchors/1").lp(base::to_text(realm_));
-  for (const base::Bytes& spki : spkis_) digest_input.lp(spki);
+  digest_input.lp("attestry/anchors/2").lp(base::to_text(realm_));
+  digest_input.u32(static_cast<std::uint32_t>(anchors_.size()));
+  for (const Anchor& anchor : anchors_) digest_input.raw(anchor.spki_sha256);
+  for (const std::string& issuer : issuers_) digest_input.lp(issuer);
   sha256_ = crypto::sha256(digest_input.bytes());
 }
 
-bool TrustAnchors::trusts(base::ByteView spki) const noexcept {
-  return std::ranges::any_of(spkis_, [&](const base::Bytes& anchor) { return base::equal(anchor, spki); });
+bool TrustAnchors::trusts(Vendor vendor, base::ByteView spki, std::string_view name) const {
+  const base::Digest32 wanted = crypto::sha256(spki);
+  return std::ranges::any_of(anchors_, [&](const Anchor& anchor) {
+    return anchor.spki_sha256 == wanted && (!anchor.vendor || *anchor.vendor == vendor) &&
+           (anchor.name.empty() || name.empty() || anchor.name == name);
+  });
+}
+
+bool TrustAnchors::trusts_token_issuer(std::string_view issuer) const noexcept {
+  return std::ranges::find(issuers_, issuer) != issuers_.end();
 }
 
 }  // namespace attestry::attestation

@@ -33,6 +33,14 @@ std::string_view to_text(CollateralKind kind) noexcept {
       return "root_ca_crl";
     case CollateralKind::pck_chain:
       return "pck_chain";
+    case CollateralKind::vek:
+      return "vek";
+    case CollateralKind::amd_chain:
+      return "amd_chain";
+    case CollateralKind::amd_crl:
+      return "amd_crl";
+    case CollateralKind::jwks:
+      return "jwks";
   }
   return "unknown";
 }

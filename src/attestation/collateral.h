@@ -23,6 +23,10 @@ enum class CollateralKind : std::uint8_t {
   pck_crl_chain,  ///< PEM
   root_ca_crl,    ///< DER
   pck_chain,      ///< PEM, leaf first: only for quotes that carry no chain of their own
+  vek,            ///< AMD: VCEK or VLEK certificate, DER or PEM
+  amd_chain,      ///< AMD: PEM, intermediate (ASK or ASVK), then ARK
+  amd_crl,        ///< AMD: DER, the ARK's
+  jwks,           ///< keys of a token issuer (RFC 7517), as its /certs gives them
 };
 /// "tcb_info", as in bundles and in the verdict.
 std::string_view to_text(CollateralKind kind) noexcept;

@@ -121,6 +121,11 @@ void judge_debug(Evaluation& e, bool allowed) {
   e.judge(CheckId::policy_debug, allowed || !v.debug, allowed ? "on or off" : "off", v.debug ? "on" : "off");
 }
 
+/// Only Intel publishes a status for a TCB. Evidence that could not be read yet counts as Intel's: its rule is skipped.
+bool has_tcb_status(Platform platform) {
+  return platform == Platform::sgx || platform == Platform::tdx || platform == Platform::unknown;
+}
+
 void judge_tcb_status(Evaluation& e, const std::vector<std::string>& accepted) {
   const auto& tcb = e.verdict().tcb;
   if (!tcb) return e.absent(CheckId::policy_tcb_status, joined(accepted, ""), "its TCB status");
@@ -243,7 +248,7 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
   Evaluation e(verdict);
   judge_platform(e, policy.platforms_);
   judge_debug(e, policy.allow_debug_);
-  judge_tcb_status(e, policy.accept_tcb_);
+  if (has_tcb_status(verdict.platform)) judge_tcb_status(e, policy.accept_tcb_);
   if (policy.allow_advisories_) judge_advisories(e, *policy.allow_advisories_);
   if (policy.min_evaluation_number_) judge_evaluation_number(e, *policy.min_evaluation_number_);
   switch (verdict.platform) {
@@ -255,6 +260,9 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
     case Platform::sgx:
       judge_reserved(e, "attributes", kSgxKnown, policy.allow_reserved_attributes_);
       break;
+    case Platform::snp:
+    case Platform::nitro:
+    case Platform::maa:
     case Platform::unknown:
       break;
   }

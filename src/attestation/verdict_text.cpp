@@ -69,6 +69,12 @@ std::string_view platform_name(Platform platform) {
       return "Intel SGX";
     case Platform::tdx:
       return "Intel TDX";
+    case Platform::snp:
+      return "AMD SEV-SNP";
+    case Platform::nitro:
+      return "AWS Nitro Enclave";
+    case Platform::maa:
+      return "Azure Attestation";
     case Platform::unknown:
       return "unknown platform";
   }

@@ -1,6 +1,7 @@
 #include "attestation/verifier.h"
 
 #include <algorithm>
+#include <span>
 
 #include "attestation/dcap/accept.h"
 #include "attestation/dcap/verify.h"
@@ -15,22 +16,37 @@ constexpr CheckId kDcapProof[] = {CheckId::dcap_quote_signature, CheckId::dcap_q
                                   CheckId::dcap_qe_signature,    CheckId::dcap_pck_root,
                                   CheckId::dcap_pck_signatures,  CheckId::dcap_tcb_status};
 
-bool proved(const std::vector<CheckResult>& checks) {
-  return std::ranges::all_of(kDcapProof, [&](CheckId needed) {
+/// Empty for a format that nobody verifies.
+std::span<const CheckId> proof_of(EvidenceFormat format) {
+  switch (format) {
+    case EvidenceFormat::dcap_quote:
+      return kDcapProof;
+    case EvidenceFormat::snp_report:
+    case EvidenceFormat::nitro_document:
+    case EvidenceFormat::maa_token:
+    case EvidenceFormat::unknown:
+      break;
+  }
+  return {};
+}
+
+bool proved(EvidenceFormat format, const std::vector<CheckResult>& checks) {
+  const auto proof = proof_of(format);
+  return !proof.empty() && std::ranges::all_of(proof, [&](CheckId needed) {
     return std::ranges::any_of(checks, [&](const CheckResult& result) {
       return result.check == needed && result.status == CheckStatus::pass;
     });
   });
 }
 
-Genuineness conclude(const std::vector<CheckResult>& checks) {
+Genuineness conclude(EvidenceFormat format, const std::vector<CheckResult>& checks) {
   bool undecided = false;
   for (const CheckResult& result : checks) {
     if (result.status != CheckStatus::fail) continue;
     if (!result.undecided) return Genuineness::not_genuine;
     undecided = true;
   }
-  return undecided || !proved(checks) ? Genuineness::undecided : Genuineness::genuine;
+  return undecided || !proved(format, checks) ? Genuineness::undecided : Genuineness::genuine;
 }
 
 /// Returns whether a format's verifier may look at the bytes.
@@ -42,8 +58,9 @@ bool judge_envelope(const Evidence& evidence, std::size_t max_bytes, CheckRecord
     return false;
   }
   recorder.pass(CheckId::evidence_size);
-  if (evidence.format == EvidenceFormat::unknown) {
-    recorder.fail(CheckId::evidence_format, "a DCAP quote", "an unknown format");
+  if (proof_of(evidence.format).empty()) {
+    recorder.fail(CheckId::evidence_format, "a format that `attestry verify --help` lists",
+                  "an " + std::string{to_text(EvidenceFormat::unknown)});
     return false;
   }
   recorder.pass(CheckId::evidence_format);
@@ -52,7 +69,7 @@ bool judge_envelope(const Evidence& evidence, std::size_t max_bytes, CheckRecord
 
 // An empty set of anchors would make "ends in a trusted root" a question about nothing.
 base::Status have_anchors(const TrustAnchors& anchors) {
-  if (!anchors.spkis().empty()) return base::done();
+  if (!anchors.empty()) return base::done();
   return base::Error{base::Code::configuration, "no trust anchors", "at least one root", "none"};
 }
 
@@ -96,12 +113,15 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
       case EvidenceFormat::dcap_quote:
         dcap::judge_quote(evidence.bytes, collateral, at, impl_->anchors, impl_->dcap, recorder, verdict);
         break;
+      case EvidenceFormat::snp_report:
+      case EvidenceFormat::nitro_document:
+      case EvidenceFormat::maa_token:
       case EvidenceFormat::unknown:
         break;
     }
   }
   verdict.checks = recorder.take();
-  verdict.evidence = conclude(verdict.checks);
+  verdict.evidence = conclude(evidence.format, verdict.checks);
   // An end of validity is promised only for evidence that is valid.
   if (verdict.evidence != Genuineness::genuine) verdict.valid_until.reset();
   verdict.outcome = verdict.evidence == Genuineness::not_genuine ? Outcome::refused : Outcome::undecided;

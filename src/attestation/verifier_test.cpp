@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <thread>
 
 #include "attestation/testing/support.h"
@@ -211,11 +212,17 @@ TEST(Verifier, BytesThatAreNoEvidenceAreFailedChecks) {
   EXPECT_EQ(cause(other), CheckId::dcap_quote_key_type);
 }
 
-TEST(TrustAnchors, ProductionIsIntelsRootKeyAndNothingElse) {
+TEST(TrustAnchors, ProductionIsTheVendorsRootKeysAndNothingElse) {
   const TrustAnchors anchors = TrustAnchors::production();
-  ASSERT_EQ(anchors.spkis().size(), 1u);
-  EXPECT_EQ(base::hex(crypto::sha256(anchors.spkis()[0])),
-            "a0af031289f5d5d4132f9186068a7fc13628633ba235777472e29b6b6c67a49e");
+  std::map<std::string, std::string> pinned;
+  for (const ProductionRoot& root : ProductionRoot::all()) {
+    pinned[std::string{root.name()}] = base::hex(root.spki_sha256()).substr(0, 16);
+  }
+  EXPECT_EQ(pinned, (std::map<std::string, std::string>{{"Intel SGX Root CA", "a0af031289f5d5d4"},
+                                                        {"ARK-Milan", "9f056bee44377e29"},
+                                                        {"ARK-Genoa", "429a69c9422aa258"},
+                                                        {"ARK-Turin", "4f125410563a2ab9"},
+                                                        {"aws.nitro-enclaves", "f2caf5ecc6190b4a"}}));
   EXPECT_EQ(anchors.realm(), base::Realm::production);
   EXPECT_NE(anchors.sha256(), TrustAnchors::simulated({}).sha256());
 }

@@ -29,7 +29,7 @@ struct Field {
   bool binary;    ///< hex in JSON
   bool required;  ///< of a whole bundle
 };
-constexpr std::array<Field, 10> kFields{{
+constexpr std::array<Field, 14> kFields{{
     {"tcb_info", CollateralKind::tcb_info, false, true},
     {"tcb_info_signature", CollateralKind::tcb_info_signature, true, true},
     {"tcb_info_issuer_chain", CollateralKind::tcb_info_chain, false, true},
@@ -40,6 +40,10 @@ constexpr std::array<Field, 10> kFields{{
     {"pck_crl_issuer_chain", CollateralKind::pck_crl_chain, false, true},
     {"root_ca_crl", CollateralKind::root_ca_crl, true, true},
     {"pck_certificate_chain", CollateralKind::pck_chain, false, false},
+    {"vek", CollateralKind::vek, true, false},
+    {"amd_chain", CollateralKind::amd_chain, false, false},
+    {"amd_crl", CollateralKind::amd_crl, true, false},
+    {"jwks", CollateralKind::jwks, false, false},
 }};
 
 Bundle unreadable(const std::string& what, bool missing = false) {
@@ -175,6 +179,12 @@ class SampleFolder {
       base::append(chain, *issuers);
       out_.set(CollateralKind::pck_chain, leaf_first(std::move(chain)));
     }
+    for (const std::string_view name : {"vlek.der", "vlek.pem", "vcek.der", "vcek.pem"}) {
+      plain(name, CollateralKind::vek);
+    }
+    plain("cert_chain.pem", CollateralKind::amd_chain);
+    plain("crl.der", CollateralKind::amd_crl);
+    plain("jwks.json", CollateralKind::jwks);
     return std::move(out_);
   }
 

@@ -90,7 +90,7 @@ class Acceptance {
   /// One root vouches for a whole set: a set of several test roots would be refused with every quote.
   Status same_root(CollateralKind document, CheckId check, const crypto::Certificate& other) const {
     const bool same = base::equal(other.spki(), root().spki());
-    return require(document, check, same && anchors_.trusts(other.spki()), "the root of the TCB info's chain",
+    return require(document, check, same && anchors_.trusts(Vendor::intel, other.spki()), "the root of the TCB info's chain",
                    "another root");
   }
 

@@ -66,7 +66,7 @@ ChainVerdict read(const Quote& quote, Signatures& call, IssuerTexts& issuers, Pl
 ChainVerdict judge_root(const TrustAnchors& anchors, Platform& platform) {
   const crypto::Certificate& root = platform.chain[2];
   auto key = known_key(root);
-  if (key && anchors.trusts(root.spki())) {
+  if (key && anchors.trusts(Vendor::intel, root.spki())) {
     platform.root_key = std::move(key);
     return std::nullopt;
   }
