@@ -23,6 +23,7 @@ struct Certificate::Impl {
   base::UtcTime not_before;
   base::UtcTime not_after;
   std::optional<EcPublicKey> key;
+  std::optional<RsaPublicKey> rsa;
   std::vector<ExtensionView> extensions;
   std::vector<std::string> unknown_critical;
   bool has_basic_constraints = false;
@@ -77,9 +78,13 @@ base::Status Certificate::Impl::read_spki(CBS& from) {
     TRY(key, EcPublicKey::from_spki(spki));
     return base::done();
   }
-  // Certificates for these keys are read, so that a chain can be shown and its fields judged; nothing verifies under
-  // them here.
-  if (base::equal(view_of(oid), kRsaEncryption) || base::equal(view_of(oid), kEd25519)) return base::done();
+  // Certificates for Ed25519 and for RSA keys out of range are read, so that a chain can be shown and its fields
+  // judged; nothing verifies under them.
+  if (base::equal(view_of(oid), kRsaEncryption)) {
+    if (auto read = RsaPublicKey::from_spki(spki)) rsa = *std::move(read);
+    return base::done();
+  }
+  if (base::equal(view_of(oid), kEd25519)) return base::done();
   return malformed("public key of an unknown kind");
 }
 
@@ -192,6 +197,7 @@ base::UtcTime Certificate::not_before() const noexcept { return impl_->not_befor
 base::UtcTime Certificate::not_after() const noexcept { return impl_->not_after; }
 base::ByteView Certificate::spki() const noexcept { return impl_->spki; }
 const std::optional<EcPublicKey>& Certificate::ec_key() const noexcept { return impl_->key; }
+const std::optional<RsaPublicKey>& Certificate::rsa_key() const noexcept { return impl_->rsa; }
 bool Certificate::has_basic_constraints() const noexcept { return impl_->has_basic_constraints; }
 bool Certificate::is_ca() const noexcept { return impl_->is_ca; }
 std::optional<unsigned> Certificate::path_length() const noexcept { return impl_->path_length; }
@@ -220,5 +226,6 @@ std::optional<base::ByteView> Certificate::extension(std::string_view oid) const
 }
 
 bool Certificate::signed_by(const EcPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
+bool Certificate::signed_by(const RsaPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
 
 }  // namespace attestry::crypto

@@ -154,5 +154,6 @@ bool Crl::revokes(base::ByteView serial) const noexcept {
 }
 
 bool Crl::signed_by(const EcPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
+bool Crl::signed_by(const RsaPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
 
 }  // namespace attestry::crypto

@@ -87,10 +87,22 @@ base::Result<base::Bytes> extensions(const std::vector<ExtensionOut>& list, std:
   return der::tlv(tag, der::tlv(0x30, content));
 }
 
-}  // namespace
+/// RFC 4055 3.1, without the default trailer field.
+base::Bytes pss_algorithm() {
+  const base::Bytes sha384 = der::sequence({der::oid("2.16.840.1.101.3.4.2.2"), der::tlv(0x05, {})});
+  const base::Bytes mgf1 = der::sequence({der::oid("1.2.840.113549.1.1.8"), sha384});
+  const base::Bytes parameters =
+      der::sequence({der::tlv(0xa0, sha384), der::tlv(0xa1, mgf1), der::tlv(0xa2, der::integer(48))});
+  return der::sequence({der::oid("1.2.840.113549.1.1.10"), parameters});
+}
 
-base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const EcPrivateKey& issuer,
-                                            bool deterministic) {
+base::Bytes pss_signed(base::ByteView content, const RsaPrivateKey& key, base::ByteView salt) {
+  base::Bytes bits{0};
+  base::append(bits, key.sign_pss_sha384(content, salt));
+  return der::sequence({content, pss_algorithm(), der::tlv(0x03, bits)});
+}
+
+base::Result<base::Bytes> certificate_content(const CertificateSpec& spec, base::ByteView algorithm) {
   TRY(const base::Bytes serial, serial_number(spec.serial), "certificate");
   TRY(const base::Bytes not_before, time(spec.not_before), "notBefore");
   TRY(const base::Bytes not_after, time(spec.not_after), "notAfter");
@@ -103,12 +115,10 @@ base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const E
   if (spec.spki.empty()) return unwritable("certificate without a public key");
   const base::Bytes version = der::tlv(0xa0, der::integer(2));
   const base::Bytes validity = der::sequence({not_before, not_after});
-  const base::Bytes content = der::sequence({version, serial, internal::signature_algorithm(issuer.curve()),
-                                             issuer_name, validity, subject, spec.spki, extension_list});
-  return internal::sign_structure(content, issuer, deterministic);
+  return der::sequence({version, serial, algorithm, issuer_name, validity, subject, spec.spki, extension_list});
 }
 
-base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const EcPrivateKey& issuer, bool deterministic) {
+base::Result<base::Bytes> crl_content(const CrlSpec& spec, base::ByteView algorithm) {
   TRY(const base::Bytes this_update, time(spec.this_update), "thisUpdate");
   TRY(const base::Bytes next_update, time(spec.next_update), "nextUpdate");
   TRY(const base::Bytes extension_list, extensions(spec.extensions, 0xa0), "CRL");
@@ -121,9 +131,32 @@ base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const EcPrivateKey& iss
   }
   // RFC 5280 5.1.2.6: the list is absent when nothing is revoked.
   const base::Bytes revoked = spec.entries.empty() ? base::Bytes{} : der::tlv(0x30, entries);
-  const base::Bytes content = der::sequence({der::integer(1), internal::signature_algorithm(issuer.curve()),
-                                             spec.issuer_der, this_update, next_update, revoked, extension_list});
+  return der::sequence(
+      {der::integer(1), algorithm, spec.issuer_der, this_update, next_update, revoked, extension_list});
+}
+
+}  // namespace
+
+base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const EcPrivateKey& issuer,
+                                            bool deterministic) {
+  TRY(const base::Bytes content, certificate_content(spec, internal::signature_algorithm(issuer.curve())));
   return internal::sign_structure(content, issuer, deterministic);
+}
+
+base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const RsaPrivateKey& issuer,
+                                            base::ByteView salt) {
+  TRY(const base::Bytes content, certificate_content(spec, pss_algorithm()));
+  return pss_signed(content, issuer, salt);
+}
+
+base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const EcPrivateKey& issuer, bool deterministic) {
+  TRY(const base::Bytes content, crl_content(spec, internal::signature_algorithm(issuer.curve())));
+  return internal::sign_structure(content, issuer, deterministic);
+}
+
+base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const RsaPrivateKey& issuer, base::ByteView salt) {
+  TRY(const base::Bytes content, crl_content(spec, pss_algorithm()));
+  return pss_signed(content, issuer, salt);
 }
 
 }  // namespace attestry::crypto

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/ec.h"
+#include "crypto/rsa.h"
 
 namespace attestry::crypto {
 
@@ -31,6 +32,8 @@ class Certificate {
   base::ByteView spki() const noexcept;  ///< DER SubjectPublicKeyInfo
   /// The key when it is EC on a known curve.
   const std::optional<EcPublicKey>& ec_key() const noexcept;
+  /// The key when it is RSA of a size and exponent that RsaPublicKey takes.
+  const std::optional<RsaPublicKey>& rsa_key() const noexcept;
 
   bool has_basic_constraints() const noexcept;
   bool is_ca() const noexcept;
@@ -47,6 +50,9 @@ class Certificate {
   /// True when this certificate's signature is ECDSA-with-SHA256 (P-256) or -SHA384 (P-384) and verifies under
   /// `issuer`.
   bool signed_by(const EcPublicKey& issuer) const;
+  /// True when it is sha256WithRSAEncryption, or RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, and
+  /// verifies under `issuer`.
+  bool signed_by(const RsaPublicKey& issuer) const;
 
  private:
   struct Impl;
@@ -66,6 +72,7 @@ class Crl {
   bool has_unknown_critical_extension() const noexcept;
   bool revokes(base::ByteView serial) const noexcept;
   bool signed_by(const EcPublicKey& issuer) const;
+  bool signed_by(const RsaPublicKey& issuer) const;  ///< algorithms as for certificates
 
  private:
   struct Impl;
@@ -106,6 +113,9 @@ struct CertificateSpec {
 /// Signed by `issuer` with ECDSA of its curve. `deterministic` as in EcPrivateKey::sign_raw.
 base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const EcPrivateKey& issuer,
                                             bool deterministic = false);
+/// Signed with RSASSA-PSS and SHA-384, as AMD does: `salt` has 48 bytes.
+base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const RsaPrivateKey& issuer,
+                                            base::ByteView salt);
 
 struct CrlEntry {
   base::Bytes serial;
@@ -119,6 +129,7 @@ struct CrlSpec {
   std::vector<ExtensionOut> extensions;  ///< authority key id, CRL number
 };
 base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const EcPrivateKey& issuer, bool deterministic = false);
+base::Result<base::Bytes> issue_crl(const CrlSpec& spec, const RsaPrivateKey& issuer, base::ByteView salt);
 
 /// DER pieces for extensions: kept here so that no other room writes ASN.1 by hand.
 namespace der {

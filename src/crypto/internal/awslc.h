@@ -22,7 +22,9 @@
 #include <openssl/hmac.h>
 #include <openssl/hpke.h>
 #include <openssl/mem.h>
+#include <openssl/nid.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/sha.h>
 
 #include "base/bytes.h"

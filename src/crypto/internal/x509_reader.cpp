@@ -12,6 +12,17 @@ constexpr std::array<std::uint8_t, 12> kEcdsaSha256 = {0x30, 0x0a, 0x06, 0x08, 0
                                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
 constexpr std::array<std::uint8_t, 12> kEcdsaSha384 = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
+// sha256WithRSAEncryption with the NULL that RFC 4055 5 asks for.
+constexpr std::array<std::uint8_t, 15> kRsaSha256 = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                                     0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
+// id-RSASSA-PSS (RFC 4055 3.1): SHA-384, MGF1 with SHA-384, salt of 48 bytes; only these parameters, byte for byte.
+// AMD's intermediates spell out the default trailer field, which DER would leave away; nothing else differs.
+constexpr std::array<std::uint8_t, 67> kRsaPssSha384 = {
+    0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30, 0x34, 0xa0, 0x0f,
+    0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa1, 0x1c,
+    0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09,
+    0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x30};
+constexpr std::array<std::uint8_t, 5> kTrailerField = {0xa3, 0x03, 0x02, 0x01, 0x01};
 constexpr std::array<std::uint8_t, 3> kCommonName = {0x55, 0x04, 0x03};
 
 /// Text that can stand in a log line or a comparison without surprises: printable ASCII or, in UTF8String, valid UTF-8
@@ -45,6 +56,16 @@ bool clean_text(CBS value, CBS_ASN1_TAG tag) {
   return true;
 }
 
+/// Both lengths grow by the trailer field's five bytes, everything else is the same.
+bool is_rsa_pss_sha384(base::ByteView algorithm) {
+  if (base::equal(algorithm, kRsaPssSha384)) return true;
+  base::Bytes longer = base::to_bytes(kRsaPssSha384);
+  longer[1] = static_cast<std::uint8_t>(longer[1] + kTrailerField.size());
+  longer[14] = static_cast<std::uint8_t>(longer[14] + kTrailerField.size());
+  base::append(longer, kTrailerField);
+  return base::equal(algorithm, longer);
+}
+
 }  // namespace
 
 base::Error malformed(std::string_view what) {
@@ -70,6 +91,8 @@ base::Result<Signed> read_signed(base::ByteView der) {
   Signed out{view_of(content), view_of(algorithm), SignatureAlgorithm::other, view_of(bits)};
   if (base::equal(out.algorithm, kEcdsaSha256)) out.kind = SignatureAlgorithm::ecdsa_sha256;
   if (base::equal(out.algorithm, kEcdsaSha384)) out.kind = SignatureAlgorithm::ecdsa_sha384;
+  if (base::equal(out.algorithm, kRsaSha256)) out.kind = SignatureAlgorithm::rsa_sha256;
+  if (is_rsa_pss_sha384(out.algorithm)) out.kind = SignatureAlgorithm::rsa_pss_sha384;
   return out;
 }
 
@@ -77,6 +100,20 @@ bool verifies(const Signed& what, const EcPublicKey& key) {
   const SignatureAlgorithm wanted =
       key.curve() == Curve::p256 ? SignatureAlgorithm::ecdsa_sha256 : SignatureAlgorithm::ecdsa_sha384;
   return what.kind == wanted && key.verify_der(what.content, what.signature);
+}
+
+bool verifies(const Signed& what, const RsaPublicKey& key) {
+  switch (what.kind) {
+    case SignatureAlgorithm::rsa_sha256:
+      return key.verify_pkcs1_sha256(what.content, what.signature);
+    case SignatureAlgorithm::rsa_pss_sha384:
+      return key.verify_pss_sha384(what.content, what.signature);
+    case SignatureAlgorithm::other:
+    case SignatureAlgorithm::ecdsa_sha256:
+    case SignatureAlgorithm::ecdsa_sha384:
+      return false;
+  }
+  return false;
 }
 
 base::Status read_name(CBS& from, NameView& out) {

@@ -11,12 +11,13 @@
 #include "base/time.h"
 #include "crypto/ec.h"
 #include "crypto/internal/awslc.h"
+#include "crypto/rsa.h"
 
 namespace attestry::crypto::internal {
 
 base::Error malformed(std::string_view what);
 
-enum class SignatureAlgorithm : std::uint8_t { other, ecdsa_sha256, ecdsa_sha384 };
+enum class SignatureAlgorithm : std::uint8_t { other, ecdsa_sha256, ecdsa_sha384, rsa_sha256, rsa_pss_sha384 };
 
 /// SIGNED{}: SEQUENCE { content, AlgorithmIdentifier, BIT STRING } (RFC 5280 4.1.1) with nothing behind it.
 struct Signed {
@@ -28,6 +29,8 @@ struct Signed {
 base::Result<Signed> read_signed(base::ByteView der);
 /// True when the signature is ECDSA with the hash that belongs to the key's curve, and verifies.
 bool verifies(const Signed& what, const EcPublicKey& key);
+/// True when the signature is sha256WithRSAEncryption or RSASSA-PSS with SHA-384, and verifies.
+bool verifies(const Signed& what, const RsaPublicKey& key);
 
 /// A Name (RFC 5280 4.1.2.4), TLV.
 struct NameView {
