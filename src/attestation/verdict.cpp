@@ -75,13 +75,13 @@ constexpr std::size_t kWordBits = 64;
 constexpr std::size_t word_of(CheckId check) { return index_of(check) / kWordBits; }
 constexpr std::uint64_t bit_of(CheckId check) { return std::uint64_t{1} << (index_of(check) % kWordBits); }
 
-using CheckMask = std::array<std::uint64_t, 2>;
+using CheckMask = CheckBits;
 constexpr std::size_t kChecks = 0
 #define ATTESTRY_CHECK(...) +1
 #include "attestation/checks.def"
 #undef ATTESTRY_CHECK
     ;
-static_assert(kChecks <= 2 * kWordBits, "CheckMask needs another word");
+static_assert(kChecks <= std::tuple_size_v<CheckBits> * kWordBits, "CheckMask needs another word");
 
 /// The needs of every check as a mask. A verdict asks twice per check, and its time is counted in microseconds.
 const std::array<CheckMask, kChecks>& need_masks() {
@@ -96,7 +96,9 @@ const std::array<CheckMask, kChecks>& need_masks() {
 }
 
 bool covers(const CheckMask& have, const CheckMask& wanted) {
-  return (wanted[0] & ~have[0]) == 0 && (wanted[1] & ~have[1]) == 0;
+  std::uint64_t missing = 0;
+  for (std::size_t i = 0; i < have.size(); ++i) missing |= wanted[i] & ~have[i];
+  return missing == 0;
 }
 
 }  // namespace

@@ -83,6 +83,9 @@ std::string to_json(const Verdict& verdict, bool pretty = false);
 /// For people: verdict first, failed checks before passed ones. `colour`: ANSI colours.
 std::string to_text_report(const Verdict& verdict, bool colour, bool all_checks = true);
 
+/// A bit for every check of the catalogue.
+using CheckBits = std::array<std::uint64_t, 4>;
+
 /// Collects results while a verifier runs; knows the catalogue's requirements, so that a check whose requirement did
 /// not pass is recorded as skipped without being run. Not thread-safe.
 class CheckRecorder {
@@ -104,8 +107,8 @@ class CheckRecorder {
   void record(CheckResult result);
 
   std::vector<CheckResult> results_;
-  std::vector<std::uint8_t> state_;        ///< by CheckId: 0 none, else 1 + CheckStatus
-  std::array<std::uint64_t, 2> passed_{};  ///< by CheckId, a bit each: the needs of a check are a mask over it
+  std::vector<std::uint8_t> state_;  ///< by CheckId: 0 none, else 1 + CheckStatus
+  CheckBits passed_{};               ///< by CheckId, a bit each: the needs of a check are a mask over it
 };
 
 }  // namespace attestry::attestation
