@@ -1,8 +1,5 @@
 #include "attestation/dcap/chain.h"
 
-#include <algorithm>
-#include <initializer_list>
-
 #include "base/encoding.h"
 
 namespace attestry::attestation::dcap {
@@ -24,49 +21,11 @@ ChainVerdict judge_name(const Certificate& c, std::string_view wanted) {
   return ChainFault{std::string{wanted}, c.subject_cn(), "common name of the subject"};
 }
 
-ChainVerdict judge_link(const Certificate& child, const Certificate& issuer) {
-  if (base::equal(child.issuer_der(), issuer.subject_der())) return std::nullopt;
-  return ChainFault{issuer.subject_cn(), child.issuer_cn(), "issuer of \"" + child.subject_cn() + "\""};
-}
-
-ChainVerdict judge_critical(const Certificate& c) {
-  if (c.unknown_critical_extensions().empty()) return std::nullopt;
-  return ChainFault{"no unknown critical extension", c.unknown_critical_extensions().front(), c.subject_cn()};
-}
-
-/// RFC 5280 4.2.1.3, 4.2.1.9. `below`: how many CA certificates follow in the path.
-ChainVerdict judge_ca(const Certificate& c, unsigned below) {
-  if (!c.has_basic_constraints() || !c.is_ca()) return ChainFault{"a CA certificate", "no CA", c.subject_cn()};
-  if (!c.key_usage_cert_sign()) return ChainFault{"key usage keyCertSign", "without", c.subject_cn()};
-  if (c.path_length() && *c.path_length() < below) {
-    return ChainFault{"path length " + std::to_string(below), std::to_string(*c.path_length()), c.subject_cn()};
-  }
-  return judge_critical(c);
-}
-
-ChainVerdict judge_end_entity(const Certificate& c) {
-  if (c.is_ca()) return ChainFault{"no CA certificate", "a CA", c.subject_cn()};
-  if (!c.key_usage_digital_signature()) return ChainFault{"key usage digitalSignature", "without", c.subject_cn()};
-  return judge_critical(c);
-}
-
-ChainVerdict not_signed(const Certificate& c, const Certificate& issuer) {
-  return ChainFault{"signed by \"" + issuer.subject_cn() + "\"", "not signed by it", c.subject_cn()};
-}
-
 /// CA and signing certificates are few and come with every platform: their signatures are remembered.
 ChainVerdict judge_signature(const Certificate& c, const Certificate& issuer, Signatures& signatures) {
   const auto key = known_key(issuer);
   if (key && key->key.curve() == crypto::Curve::p256 && signatures.good(c, *key)) return std::nullopt;
   return not_signed(c, issuer);
-}
-
-/// The first fault of several rules.
-ChainVerdict first_of(std::initializer_list<ChainVerdict> verdicts) {
-  for (const ChainVerdict& verdict : verdicts) {
-    if (verdict) return verdict;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -90,24 +49,6 @@ base::Result<std::vector<Certificate>> read_chain(base::ByteView pem, std::size_
   }
   if (out.empty()) return base::Error{base::Code::malformed, "no certificate", "PEM certificates"};
   return out;
-}
-
-Validity validity_of(std::span<const Certificate> chain) {
-  Validity out{chain.front().not_before(), chain.front().not_after()};
-  for (const Certificate& c : chain) {
-    out.from = std::max(out.from, c.not_before());
-    out.to = std::min(out.to, c.not_after());
-  }
-  return out;
-}
-
-ChainVerdict judge_validity(std::span<const Certificate> chain, base::UtcTime at) {
-  for (const Certificate& c : chain) {
-    if (c.not_before() <= at && at <= c.not_after()) continue;
-    return ChainFault{base::to_rfc3339(c.not_before()) + " to " + base::to_rfc3339(c.not_after()), base::to_rfc3339(at),
-                      c.subject_cn() + (at < c.not_before() ? " is not valid yet" : " is expired")};
-  }
-  return std::nullopt;
 }
 
 ChainVerdict judge_pck_format(std::span<const Certificate> chain) {

@@ -1,16 +1,14 @@
 // Intel's certificate chains (PCK certificate profile 1.3; RFC 5280 section 6.1): leaf, intermediate, root for a
 // platform; signing certificate and root for TCB info and QE identity.
 #pragma once
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "attestation/chain_rules.h"
 #include "attestation/dcap/cache.h"
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "crypto/x509.h"
 
 namespace attestry::attestation::dcap {
@@ -21,24 +19,6 @@ inline constexpr std::uint16_t kCertDataPckChain = 5;
 /// At least one certificate; more than `max` are an error `malformed`, as is anything but PEM certificates.
 base::Result<std::vector<crypto::Certificate>> read_chain(base::ByteView pem, std::size_t max, Signatures& call);
 base::Result<std::vector<crypto::Certificate>> read_chain(base::ByteView pem, std::size_t max);
-
-/// A rule that a chain breaks: texts for the check of the caller.
-struct ChainFault {
-  std::string expected;
-  std::string actual;
-  std::string detail{};
-};
-using ChainVerdict = std::optional<ChainFault>;  ///< nullopt: in order
-
-/// When all certificates of a chain are valid at once. Both ends belong to it.
-struct Validity {
-  base::UtcTime from;
-  base::UtcTime to;
-  bool contains(base::UtcTime at) const noexcept { return from <= at && at <= to; }
-};
-Validity validity_of(std::span<const crypto::Certificate> chain);
-/// nullopt when `at` lies within; names the certificate that is out of its time otherwise.
-ChainVerdict judge_validity(std::span<const crypto::Certificate> chain, base::UtcTime at);
 
 /// Leaf, intermediate, root, in this order: exactly three, only the last one self-issued.
 ChainVerdict judge_pck_format(std::span<const crypto::Certificate> chain);
