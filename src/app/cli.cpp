@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <numeric>
 
 #include "app/version.h"
+#include "base/suggest.h"
 
 namespace attestry::app {
 namespace {
@@ -122,27 +122,8 @@ base::Result<base::Bytes> read_input(Context& context, const std::string& path, 
 }
 
 std::string nearest(std::string_view given, const std::vector<std::string>& known) {
-  const std::size_t limit = std::max<std::size_t>(2, given.size() / 3);
-  std::string best;
-  std::size_t best_distance = limit + 1;
-  for (const std::string& candidate : known) {
-    std::vector<std::size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < given.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i + 1;
-      for (std::size_t j = 0; j < candidate.size(); ++j) {
-        const std::size_t substituted = diagonal + (given[i] == candidate[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  return std::string{base::nearest(given, views)};
 }
 
 }  // namespace attestry::app

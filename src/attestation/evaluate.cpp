@@ -133,12 +133,15 @@ void judge_tcb_status(Evaluation& e, const std::vector<std::string>& accepted) {
   e.judge(CheckId::policy_tcb_status, ok, joined(accepted, ""), tcb->status);
 }
 
-void judge_advisories(Evaluation& e, const std::vector<std::string>& allowed) {
+void judge_advisories(Evaluation& e, const std::vector<std::string>& allowed,
+                      const std::vector<AdvisoryWaiver>& waivers) {
   const auto& tcb = e.verdict().tcb;
   if (!tcb) return e.absent(CheckId::policy_tcb_advisories, joined(allowed, "none"), "its advisories");
   std::vector<std::string> others;
   for (const std::string& id : tcb->advisory_ids) {
-    if (std::ranges::find(allowed, id) == allowed.end()) others.push_back(id);
+    const auto waived = [&](const AdvisoryWaiver& w) { return w.id == id && e.verdict().at <= w.until; };
+    if (std::ranges::find(allowed, id) != allowed.end() || std::ranges::any_of(waivers, waived)) continue;
+    others.push_back(id);
   }
   std::string detail = others.empty() ? "" : "not allowed: " + joined(others, "");
   e.judge(CheckId::policy_tcb_advisories, others.empty(), joined(allowed, "none"), joined(tcb->advisory_ids, "none"),
@@ -153,6 +156,29 @@ void judge_evaluation_number(Evaluation& e, std::uint32_t least) {
   const bool ok = tcb->evaluation_number && *tcb->evaluation_number >= least;
   e.judge(CheckId::policy_tcb_evaluation_number, ok, expected,
           tcb->evaluation_number ? std::to_string(*tcb->evaluation_number) : "none");
+}
+
+void judge_tcb_date(Evaluation& e, base::UtcTime least) {
+  const auto& tcb = e.verdict().tcb;
+  const std::string expected = base::to_rfc3339(least) + " or later";
+  if (!tcb) return e.absent(CheckId::policy_tcb_date, expected, "its TCB");
+  e.judge(CheckId::policy_tcb_date, tcb->date && *tcb->date >= least, expected,
+          tcb->date ? base::to_rfc3339(*tcb->date) : "none");
+}
+
+/// One result when all hold, else one for each that does not, so that a verdict names them all.
+void judge_conditions(Evaluation& e, const std::vector<Condition>& conditions) {
+  if (e.verdict().claims.empty()) {
+    return e.absent(CheckId::policy_condition, std::to_string(conditions.size()) + " conditions", "claims");
+  }
+  const ClaimIndex claims(e.verdict());
+  bool all = true;
+  for (const Condition& condition : conditions) {
+    if (condition.holds(claims)) continue;
+    all = false;
+    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims));
+  }
+  if (all) e.judge(CheckId::policy_condition, true, "all conditions", std::to_string(conditions.size()) + " hold");
 }
 
 void judge_td_attributes(Evaluation& e, bool allow_migratable, bool require_sept_ve_disable) {
@@ -249,8 +275,9 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
   judge_platform(e, policy.platforms_);
   judge_debug(e, policy.allow_debug_);
   if (has_tcb_status(verdict.platform)) judge_tcb_status(e, policy.accept_tcb_);
-  if (policy.allow_advisories_) judge_advisories(e, *policy.allow_advisories_);
+  if (policy.allow_advisories_) judge_advisories(e, *policy.allow_advisories_, policy.waivers_);
   if (policy.min_evaluation_number_) judge_evaluation_number(e, *policy.min_evaluation_number_);
+  if (policy.min_tcb_date_) judge_tcb_date(e, *policy.min_tcb_date_);
   switch (verdict.platform) {
     case Platform::tdx:
       judge_td_attributes(e, policy.allow_migratable_, policy.require_sept_ve_disable_);
@@ -267,6 +294,7 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
       break;
   }
   if (policy.require_identity_) judge_identity(e, policy.identities_);
+  if (!policy.conditions_.empty()) judge_conditions(e, policy.conditions_);
   if (expected_report_data) judge_report_data(e, *expected_report_data);
   if (policy.max_staleness_seconds_ || verdict.collateral_stale_seconds)
     judge_staleness(e, policy.max_staleness_seconds_);

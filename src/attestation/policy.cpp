@@ -30,46 +30,6 @@ constexpr std::array<std::string_view, 8> kTcbStatuses{"UpToDate",
                                                        "TDRelaunchAdvised",
                                                        "TDRelaunchAdvisedConfigurationNeeded"};
 
-/// Claims that an identity may name. Size 0: a decimal number.
-struct ClaimRule {
-  std::string_view name;
-  std::size_t bytes;
-  bool identifies;  ///< measures code: an identity needs at least one of these, and zeros there approve nothing
-};
-constexpr std::array<ClaimRule, 31> kClaims{{
-    {"mrtd", 48, true},
-    {"rtmr0", 48, false},
-    {"rtmr1", 48, false},
-    {"rtmr2", 48, false},
-    {"rtmr3", 48, false},
-    {"mrseam", 48, false},
-    {"mrsignerseam", 48, false},
-    {"mrconfigid", 48, false},
-    {"mrowner", 48, false},
-    {"mrownerconfig", 48, false},
-    {"mrservicetd", 48, false},
-    {"init_servtd_hash", 48, false},
-    {"cur_servtd_hash", 48, false},
-    {"init_servtd_attributes", 8, false},
-    {"cur_servtd_attributes", 8, false},
-    {"td_id", 32, false},
-    {"vmid", 1, false},
-    {"td_attributes", 8, false},
-    {"seam_attributes", 8, false},
-    {"xfam", 8, false},
-    {"mrenclave", 32, true},
-    {"mrsigner", 32, true},
-    {"isvprodid", 0, false},
-    {"isvsvn", 0, false},
-    {"attributes", 16, false},
-    {"miscselect", 4, false},
-    {"isvextprodid", 16, false},
-    {"isvfamilyid", 16, false},
-    {"configid", 64, false},
-    {"configsvn", 0, false},
-    {"report_data", 64, false},
-}};
-
 Error malformed(std::string what, std::string expected, std::string found) {
   return {.code = Code::malformed, .what = std::move(what), .expected = std::move(expected), .found = std::move(found)};
 }
@@ -111,43 +71,10 @@ Result<bool> flag(const JsonValue& object, std::string_view key, bool otherwise)
   return member->boolean(key);
 }
 
-const ClaimRule* claim_rule(std::string_view name) {
-  const auto found = std::ranges::find(kClaims, name, &ClaimRule::name);
-  return found == kClaims.end() ? nullptr : &*found;
-}
-
-Error unknown_claim(const std::string& name) {
-  std::string known;
-  for (const ClaimRule& rule : kClaims) known.append(known.empty() ? "" : ", ").append(rule.name);
-  return malformed("unknown claim", "one of " + known, name);
-}
-
-Result<std::string> claim_value(const ClaimRule& rule, const JsonValue& value) {
-  if (rule.bytes == 0) {
-    constexpr std::int64_t kMaxNumber = 0xffff;
-    TRY(const std::int64_t number, value.integer(rule.name, 0, kMaxNumber));
-    return std::to_string(number);
-  }
-  TRY(std::string text, value.string(rule.name));
-  const bool all_hex = std::ranges::all_of(
-      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
-  if (!all_hex || text.size() != 2 * rule.bytes) {
-    return malformed(std::string{rule.name} + " has a wrong value", std::to_string(2 * rule.bytes) + " hex digits",
-                     text.substr(0, 2 * rule.bytes + 1));
-  }
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  }
-  if (rule.identifies && std::ranges::all_of(text, [](char c) { return c == '0'; })) {
-    return malformed(std::string{rule.name} + " is all zero", "a real measurement", "zeros");
-  }
-  return text;
-}
-
-Result<std::vector<std::string>> claim_values(const ClaimRule& rule, const JsonValue& value) {
+Result<std::vector<std::string>> claim_values(const ClaimInfo& rule, const JsonValue& value) {
   std::vector<std::string> values;
   if (!value.is_array()) {
-    TRY(std::string one, claim_value(rule, value));
+    TRY(std::string one, parse_claim_value(rule, value));
     values.push_back(std::move(one));
     return values;
   }
@@ -156,7 +83,7 @@ Result<std::vector<std::string>> claim_values(const ClaimRule& rule, const JsonV
                      std::to_string(value.size()));
   }
   for (auto item = value.first(); item; item = item->next()) {
-    TRY(std::string one, claim_value(rule, *item));
+    TRY(std::string one, parse_claim_value(rule, *item));
     values.push_back(std::move(one));
   }
   return values;
@@ -172,6 +99,44 @@ Result<std::string> name_of(const JsonValue& object, std::string otherwise) {
   return name;
 }
 
+std::string identifying_claims() {
+  std::string out;
+  for (const ClaimInfo& claim : claim_dictionary()) {
+    if (claim.identifies) out.append(out.empty() ? "" : ", ").append(claim.name);
+  }
+  return out;
+}
+
+Result<std::vector<Condition>> conditions_of(const JsonValue& value) {
+  // An empty list would be a rule that asks for nothing.
+  constexpr std::size_t kMaxConditions = 1024;
+  if (!value.is_array() || value.size() == 0 || value.size() > kMaxConditions) {
+    return malformed("conditions is no list of conditions", "1 to 1024 conditions",
+                     value.is_array() ? std::to_string(value.size()) : "");
+  }
+  std::vector<Condition> out;
+  for (auto item = value.first(); item; item = item->next()) {
+    TRY(Condition condition, Condition::parse(*item), "conditions[" + std::to_string(out.size()) + "]");
+    out.push_back(std::move(condition));
+  }
+  return out;
+}
+
+/// {"id": "INTEL-SA-00837", "until": RFC 3339, "reason": "…"}: for a time, and with a reason that a person gave.
+Result<AdvisoryWaiver> waiver_of(const JsonValue& value) {
+  TRY_OK(value.only({"id", "until", "reason"}));
+  AdvisoryWaiver out;
+  TRY(const JsonValue id, value.get("id"));
+  TRY(out.id, id.string("id"));
+  TRY(const JsonValue until, value.get("until"));
+  TRY(const std::string time, until.string("until"));
+  TRY(out.until, base::parse_rfc3339(time), "until");
+  TRY(const JsonValue reason, value.get("reason"));
+  TRY(out.reason, reason.string("reason"));
+  if (out.id.empty() || out.reason.empty()) return malformed("a waiver without id or reason", "both", "");
+  return out;
+}
+
 Result<IdentityRule> identity_rule(const JsonValue& value, std::size_t index) {
   TRY_OK(value.only({"name", "claims"}));
   IdentityRule rule;
@@ -181,14 +146,13 @@ Result<IdentityRule> identity_rule(const JsonValue& value, std::size_t index) {
   bool identifies = false;
   for (auto member = claims.first(); member; member = member->next()) {
     std::string name = member->key();
-    const ClaimRule* known = claim_rule(name);
-    if (known == nullptr) return unknown_claim(name);
+    TRY(const ClaimInfo* known, parse_claim_name(name));
     TRY(auto values, claim_values(*known, *member));
     identifies = identifies || known->identifies;
     rule.claims.emplace_back(std::move(name), std::move(values));
   }
   // Without one of these any code would match that leaves the others alone.
-  if (!identifies) return malformed("the identity measures no code", "at least one of mrtd, mrenclave, mrsigner", "");
+  if (!identifies) return malformed("the identity measures no code", "at least one of " + identifying_claims(), "");
   return rule;
 }
 
@@ -210,6 +174,11 @@ constexpr std::string_view kGenuine =
     R"("TDRelaunchAdvisedConfigurationNeeded"]},"debug":false,"migratable":true,"service_td":true,)"
     R"("reserved_attributes":true})";
 
+constexpr std::string_view kStrict =
+    R"({"format":1,"name":"strict","tcb":{"accept":["UpToDate"],"allow_advisories":[]},"debug":false,)"
+    R"("migratable":false,"service_td":false,"reserved_attributes":false,"require":{"sept_ve_disable":true},)"
+    R"("max_collateral_staleness_seconds":86400})";
+
 constexpr std::string_view kStandard =
     R"({"format":1,"name":"default","tcb":{"accept":["UpToDate","SWHardeningNeeded"]},"debug":false,)"
     R"("migratable":false,"service_td":false,"reserved_attributes":false})";
@@ -227,13 +196,13 @@ Result<Policy> Policy::parse(std::string_view json) {
 Result<Policy> Policy::from_json(const JsonValue& root) {
   if (!root.is_object()) return malformed("the document is no object", "{\"format\":1, ...}", "");
   TRY_OK(root.only({"format", "name", "platforms", "tcb", "debug", "migratable", "service_td", "reserved_attributes",
-                    "require", "identities", "max_collateral_staleness_seconds"}));
+                    "require", "identities", "conditions", "max_collateral_staleness_seconds"}));
   TRY(const JsonValue format, root.get("format"));
   TRY_OK(format.integer("format (this program knows format 1)", 1, 1));
   Policy policy;
   TRY(policy.name_, name_of(root, "policy"));
   if (const auto platforms = root.find("platforms")) {
-    constexpr std::array<std::string_view, 2> kPlatforms{"sgx", "tdx"};
+    constexpr std::array<std::string_view, 5> kPlatforms{"sgx", "tdx", "snp", "nitro", "maa"};
     TRY(policy.platforms_, choice_list(*platforms, "platforms", kPlatforms));
   }
   TRY_OK(policy.read_tcb(root), "tcb");
@@ -250,6 +219,9 @@ Result<Policy> Policy::from_json(const JsonValue& root) {
     TRY(policy.identities_, identity_rules(*identities));
     policy.require_identity_ = true;
   }
+  if (const auto conditions = root.find("conditions")) {
+    TRY(policy.conditions_, conditions_of(*conditions));
+  }
   if (const auto staleness = root.find("max_collateral_staleness_seconds")) {
     TRY(policy.max_staleness_seconds_, staleness->integer("max_collateral_staleness_seconds", 0, kMaxStalenessSeconds));
   }
@@ -261,12 +233,26 @@ base::Status Policy::read_tcb(const JsonValue& root) {
   const auto tcb = root.find("tcb");
   if (!tcb) return base::done();
   if (!tcb->is_object()) return malformed("it is no object", "{\"accept\": [...]}", "");
-  TRY_OK(tcb->only({"accept", "allow_advisories", "min_evaluation_number"}));
+  TRY_OK(tcb->only({"accept", "allow_advisories", "waive_advisories", "min_evaluation_number", "min_date"}));
   if (const auto accept = tcb->find("accept")) {
     TRY(accept_tcb_, choice_list(*accept, "accept", kTcbStatuses));
   }
   if (const auto advisories = tcb->find("allow_advisories")) {
     TRY(allow_advisories_, string_list(*advisories, "allow_advisories"));
+  }
+  if (const auto waivers = tcb->find("waive_advisories")) {
+    if (!allow_advisories_)
+      return malformed("waive_advisories", "allow_advisories beside it, else every one is allowed", "");
+    if (!waivers->is_array() || waivers->size() > kMaxListEntries)
+      return malformed("waive_advisories is no list", "an array", "");
+    for (auto item = waivers->first(); item; item = item->next()) {
+      TRY(AdvisoryWaiver waiver, waiver_of(*item), "waive_advisories[" + std::to_string(waivers_.size()) + "]");
+      waivers_.push_back(std::move(waiver));
+    }
+  }
+  if (const auto date = tcb->find("min_date")) {
+    TRY(const std::string text, date->string("min_date"));
+    TRY(min_tcb_date_, base::parse_rfc3339(text), "min_date");
   }
   if (const auto number = tcb->find("min_evaluation_number")) {
     constexpr std::int64_t kMaxNumber = 0xffffffff;
@@ -282,7 +268,7 @@ const Policy& parsed_once(std::string_view document) {
   // Built-in documents go through the same parser as everybody's; the tests prove that they parse.
   static const auto* const policies = [] {
     auto* list = new std::vector<std::pair<std::string_view, Policy>>;
-    for (const std::string_view text : {kGenuine, kStandard}) {
+    for (const std::string_view text : {kGenuine, kStandard, kStrict}) {
       auto policy = Policy::parse(text);
       if (!policy.ok()) std::abort();
       list->emplace_back(text, *std::move(policy));
@@ -296,10 +282,12 @@ const Policy& parsed_once(std::string_view document) {
 
 const Policy& Policy::genuine() { return parsed_once(kGenuine); }
 const Policy& Policy::standard() { return parsed_once(kStandard); }
+const Policy& Policy::strict() { return parsed_once(kStrict); }
 
 const Policy* Policy::builtin(std::string_view name) {
   if (name == "genuine") return &genuine();
   if (name == "default") return &standard();
+  if (name == "strict") return &strict();
   return nullptr;
 }
 

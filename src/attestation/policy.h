@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "attestation/conditions.h"
 #include "attestation/verdict.h"
 #include "base/bytes.h"
 #include "base/result.h"
@@ -22,11 +23,19 @@ struct IdentityRule {
       claims;  ///< claim name -> allowed values, lower-case hex
 };
 
+/// An advisory that is tolerated until a time, for a reason that stands in the policy.
+struct AdvisoryWaiver {
+  std::string id;
+  base::UtcTime until;
+  std::string reason;
+};
+
 /// The parsed policy document. JSON, `{"format":1, …}`; docs/reference/policy.md is its reference; unknown members are
 /// refused with a suggestion, and what is left out is as in standard(). Members: name, platforms[], tcb{accept[],
-/// allow_advisories[]?, min_evaluation_number?}, debug, migratable, service_td, reserved_attributes,
-/// require{sept_ve_disable}, identities[{name?, claims{claim: value | [values]}}], max_collateral_staleness_seconds.
-/// An empty `identities` approves nothing. Immutable; safe to read from many threads.
+/// allow_advisories[]?,
+/// waive_advisories[{id, until, reason}]?, min_evaluation_number?, min_date?}, debug, migratable, service_td,
+/// reserved_attributes, require{sept_ve_disable}, identities[{name?, claims{claim: value | [values]}}], conditions[]?,
+/// max_collateral_staleness_seconds. An empty `identities` approves nothing. Immutable; safe to read from many threads.
 class Policy {
  public:
   /// Error `malformed` names the member.
@@ -35,7 +44,9 @@ class Policy {
   static const Policy& genuine();
   /// genuine, and TCB UpToDate or SWHardeningNeeded, no MIGRATABLE, no service TD, no reserved attribute bits.
   static const Policy& standard();
-  /// By name ("genuine", "default") or nullptr.
+  /// default, and TCB UpToDate without advisories, SEPT_VE_DISABLE, collateral at most a day past its refresh.
+  static const Policy& strict();
+  /// By name ("genuine", "default", "strict") or nullptr.
   static const Policy* builtin(std::string_view name);
 
   const std::string& name() const noexcept { return name_; }
@@ -55,7 +66,9 @@ class Policy {
   std::vector<std::string> platforms_;
   std::vector<std::string> accept_tcb_;
   std::optional<std::vector<std::string>> allow_advisories_;
+  std::vector<AdvisoryWaiver> waivers_;
   std::optional<std::uint32_t> min_evaluation_number_;
+  std::optional<base::UtcTime> min_tcb_date_;
   bool allow_debug_ = false;
   bool allow_migratable_ = false;
   bool allow_service_td_ = false;
@@ -63,6 +76,7 @@ class Policy {
   bool require_sept_ve_disable_ = false;
   bool require_identity_ = false;  ///< true when the document has `identities`
   std::vector<IdentityRule> identities_;
+  std::vector<Condition> conditions_;
   std::optional<std::int64_t> max_staleness_seconds_;
 };
 

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "base/internal/utf8.h"
+#include "base/suggest.h"
 
 namespace attestry::base {
 namespace {
@@ -145,36 +146,6 @@ std::string quoted(std::string_view text) {
 void overwrite(std::string& text) {
   std::memset(text.data(), 0, text.size());
   asm volatile("" : : "r"(text.data()) : "memory");
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replace = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replace, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest(std::string_view key, std::initializer_list<std::string_view> keys) {
-  constexpr std::size_t kLongest = 64;  // a longer key is no slip of the finger, and the distance costs its square
-  std::string_view best;
-  if (key.size() > kLongest) return best;
-  std::size_t best_distance = std::max<std::size_t>(2, key.size() / 3) + 1;
-  for (const std::string_view candidate : keys) {
-    const std::size_t distance = edit_distance(key, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
 }
 
 }  // namespace
@@ -613,7 +584,7 @@ Status JsonValue::only(std::initializer_list<std::string_view> keys) const {
     Error error{Code::malformed, "unknown member " + quoted(key)};
     for (const std::string_view known : keys)
       error.expected += (error.expected.empty() ? "" : ", ") + std::string{known};
-    const std::string_view guess = nearest(key, keys);
+    const std::string_view guess = nearest(key, {keys.begin(), keys.size()});
     error.remedy = guess.empty() ? "Remove it." : "Did you mean " + quoted(guess) + "?";
     return error;
   }

@@ -1,0 +1,277 @@
+#include "attestation/conditions.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/suggest.h"
+
+namespace attestry::attestation {
+namespace {
+
+using base::Code;
+using base::Error;
+using base::JsonValue;
+using base::Result;
+
+constexpr std::size_t kMaxValues = 4096;
+constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxGroup = 256;
+constexpr std::int64_t kMaxNumber = (std::int64_t{1} << 53) - 1;  // what every reader of JSON agrees on
+
+Error malformed(std::string what, std::string expected, std::string found) {
+  return {.code = Code::malformed, .what = std::move(what), .expected = std::move(expected), .found = std::move(found)};
+}
+
+std::size_t place_of(const ClaimInfo& claim) { return static_cast<std::size_t>(&claim - claim_dictionary().data()); }
+
+bool is_hex(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+std::string in_words(const ClaimInfo& claim) {
+  switch (claim.type) {
+    case ClaimType::bytes:
+      return claim.size == 0 ? "hex digits, two for a byte" : std::to_string(2 * claim.size) + " hex digits";
+    case ClaimType::number:
+      return "a number from 0 on";
+    case ClaimType::boolean:
+      return "true or false";
+    case ClaimType::text:
+      return "a string";
+  }
+  return "a value";
+}
+
+std::optional<std::uint64_t> number_of(std::string_view text) {
+  std::uint64_t out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return out;
+}
+
+std::string shortened(std::string text) {
+  constexpr std::size_t kShown = 120;
+  if (text.size() > kShown) text.replace(kShown, std::string::npos, "…");
+  return text;
+}
+
+/// The bits of the mask are compared from the first byte on, as the fields stand in the report (little-endian).
+bool bits(std::string_view hex, const base::Bytes& mask, bool set) {
+  const auto value = base::hex_decode(hex);
+  if (!value || value->size() < mask.size()) return false;
+  for (std::size_t i = 0; i < mask.size(); ++i) {
+    const int common = (*value)[i] & mask[i];
+    if (common != (set ? mask[i] : 0)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+ClaimIndex::ClaimIndex(const Verdict& verdict) : claims_(claim_dictionary().size(), nullptr) {
+  for (const Claim& claim : verdict.claims) {
+    if (const ClaimInfo* known = find_claim(claim.name)) claims_[place_of(*known)] = &claim;
+  }
+}
+
+const Claim* ClaimIndex::find(const ClaimInfo& claim) const noexcept { return claims_[place_of(claim)]; }
+
+Result<const ClaimInfo*> parse_claim_name(std::string_view name) {
+  if (const ClaimInfo* found = find_claim(name)) return found;
+  std::vector<std::string_view> names;
+  for (const ClaimInfo& claim : claim_dictionary()) names.push_back(claim.name);
+  const std::string_view guess = base::nearest(name, names);
+  Error error = malformed("unknown claim", guess.empty() ? "a claim of the dictionary" : std::string{guess},
+                          shortened(std::string{name}));
+  error.remedy = guess.empty() ? "`attestry policy claims` lists them." : "Did you mean " + std::string{guess} + "?";
+  return error;
+}
+
+Result<std::string> parse_claim_value(const ClaimInfo& claim, const JsonValue& value) {
+  switch (claim.type) {
+    case ClaimType::number: {
+      TRY(const std::int64_t number, value.integer(claim.name, 0, kMaxNumber));
+      return std::to_string(number);
+    }
+    case ClaimType::boolean: {
+      TRY(const bool flag, value.boolean(claim.name));
+      return std::string{flag ? "true" : "false"};
+    }
+    case ClaimType::text: {
+      TRY(std::string text, value.string(claim.name));
+      if (text.size() > kMaxText) return malformed(std::string{claim.name} + " is too long", "at most 4096 bytes", "");
+      return text;
+    }
+    case ClaimType::bytes:
+      break;
+  }
+  TRY(std::string text, value.string(claim.name));
+  const bool right_size =
+      claim.size == 0 ? text.size() % 2 == 0 && text.size() <= kMaxText : text.size() == 2u * claim.size;
+  if (!right_size || !is_hex(text)) {
+    return malformed(std::string{claim.name} + " has a wrong value", in_words(claim), shortened(std::move(text)));
+  }
+  text = lower(std::move(text));
+  if (claim.identifies && std::ranges::all_of(text, [](char c) { return c == '0'; })) {
+    return malformed(std::string{claim.name} + " is all zero", "a real measurement", "zeros");
+  }
+  return text;
+}
+
+Result<Condition> Condition::parse(const JsonValue& value, int depth) {
+  if (!value.is_object()) return malformed("a condition is no object", "{\"claim\": NAME, OPERATOR: VALUE}", "");
+  Condition out;
+  for (const auto& [key, op] : {std::pair{"any_of", Operator::any_of}, std::pair{"all_of", Operator::all_of}}) {
+    const auto group = value.find(key);
+    if (!group) continue;
+    TRY_OK(value.only({key}));
+    out.operator_ = op;
+    TRY_OK(out.read_group(*group, depth), key);
+    return out;
+  }
+  TRY_OK(value.only({"claim", "equals", "one_of", "at_least", "at_most", "bits_set", "bits_clear", "prefix"}));
+  TRY(const JsonValue claim, value.get("claim"));
+  TRY(const std::string name, claim.string("claim"));
+  TRY(out.claim_, parse_claim_name(name));
+  if (value.size() != 2) {
+    return malformed("condition on " + name,
+                     "exactly one of equals, one_of, at_least, at_most, bits_set, bits_clear, "
+                     "prefix",
+                     std::to_string(value.size() - 1) + " of them");
+  }
+  TRY_OK(out.read_values(value), name);
+  return out;
+}
+
+base::Status Condition::read_group(const JsonValue& list, int depth) {
+  if (depth == 0) return malformed("too deep", "at most 4 levels of any_of and all_of", "");
+  // An empty list of alternatives could mean nothing or anything.
+  if (!list.is_array() || list.size() == 0 || list.size() > kMaxGroup) {
+    return malformed("no list of conditions", "1 to 256 conditions",
+                     list.is_array() ? std::to_string(list.size()) : "");
+  }
+  text_ = operator_ == Operator::any_of ? "one of (" : "all of (";
+  for (auto item = list.first(); item; item = item->next()) {
+    TRY(Condition member, parse(*item, depth - 1), "[" + std::to_string(group_.size()) + "]");
+    text_.append(group_.empty() ? "" : "; ").append(member.text());
+    group_.push_back(std::move(member));
+  }
+  text_ = shortened(std::move(text_)) + ")";
+  return base::done();
+}
+
+base::Status Condition::read_values(const JsonValue& value) {
+  const std::string name{claim_->name};
+  if (const auto equals = value.find("equals")) {
+    TRY(std::string text, parse_claim_value(*claim_, *equals));
+    text_ = name + " " + shortened(text);
+    values_.push_back(std::move(text));
+    return base::done();
+  }
+  if (const auto list = value.find("one_of")) {
+    // An empty list approves nothing; whoever writes one meant something else.
+    if (!list->is_array() || list->size() == 0 || list->size() > kMaxValues) {
+      return malformed("one_of", "a list of 1 to 4096 values", list->is_array() ? std::to_string(list->size()) : "");
+    }
+    for (auto item = list->first(); item; item = item->next()) {
+      TRY(std::string text, parse_claim_value(*claim_, *item));
+      values_.push_back(std::move(text));
+    }
+    text_ = name + " one of " + std::to_string(values_.size()) + " values";
+    std::ranges::sort(values_);
+    return base::done();
+  }
+  for (const auto& [key, op] : {std::pair{"at_least", Operator::at_least}, std::pair{"at_most", Operator::at_most}}) {
+    const auto bound = value.find(key);
+    if (!bound) continue;
+    if (claim_->type != ClaimType::number)
+      return malformed(key, "a claim that is a number", "it is " + in_words(*claim_));
+    TRY(const std::int64_t number, bound->integer(key, 0, kMaxNumber));
+    operator_ = op;
+    number_ = static_cast<std::uint64_t>(number);
+    text_ = name + (op == Operator::at_least ? " at least " : " at most ") + std::to_string(number);
+    return base::done();
+  }
+  for (const auto& [key, op] :
+       {std::pair{"bits_set", Operator::bits_set}, std::pair{"bits_clear", Operator::bits_clear}}) {
+    const auto mask = value.find(key);
+    if (!mask) continue;
+    if (claim_->type != ClaimType::bytes) return malformed(key, "a claim of bytes", "it is " + in_words(*claim_));
+    TRY(std::string text, mask->string(key));
+    if (text.empty() || text.size() % 2 != 0 || !is_hex(text) ||
+        (claim_->size != 0 && text.size() != 2u * claim_->size)) {
+      return malformed(key, in_words(*claim_), shortened(std::move(text)));
+    }
+    TRY(mask_, base::hex_decode(text), key);
+    operator_ = op;
+    text_ = name + (op == Operator::bits_set ? " with bits " : " without bits ") + lower(std::move(text));
+    return base::done();
+  }
+  TRY(const JsonValue prefix, value.get("prefix"));
+  if (claim_->type != ClaimType::bytes && claim_->type != ClaimType::text) {
+    return malformed("prefix", "a claim of bytes or text", "it is " + in_words(*claim_));
+  }
+  TRY(std::string text, prefix.string("prefix"));
+  if (claim_->type == ClaimType::bytes) text = lower(std::move(text));
+  const bool fits =
+      claim_->type == ClaimType::text || (is_hex(text) && (claim_->size == 0 || text.size() <= 2u * claim_->size));
+  // An empty prefix would be a condition that every value meets.
+  if (text.empty() || text.size() > kMaxText || !fits)
+    return malformed("prefix", "the beginning of " + in_words(*claim_), "");
+  operator_ = Operator::prefix;
+  text_ = name + " beginning with " + shortened(text);
+  values_.push_back(std::move(text));
+  return base::done();
+}
+
+bool Condition::holds(const ClaimIndex& claims) const {
+  const auto member_holds = [&](const Condition& member) { return member.holds(claims); };
+  if (operator_ == Operator::any_of) return std::ranges::any_of(group_, member_holds);
+  if (operator_ == Operator::all_of) return std::ranges::all_of(group_, member_holds);
+  const Claim* claim = claims.find(*claim_);
+  if (claim == nullptr) return false;
+  const auto number = [&] { return number_of(claim->value); };
+  switch (operator_) {
+    case Operator::one_of:
+      return values_.size() == 1 ? values_.front() == claim->value : std::ranges::binary_search(values_, claim->value);
+    case Operator::at_least:
+      return number() && *number() >= number_;
+    case Operator::at_most:
+      return number() && *number() <= number_;
+    case Operator::bits_set:
+      return bits(claim->value, mask_, true);
+    case Operator::bits_clear:
+      return bits(claim->value, mask_, false);
+    case Operator::prefix:
+      return claim->value.starts_with(values_.front());
+    case Operator::any_of:
+    case Operator::all_of:
+      break;
+  }
+  return false;
+}
+
+std::string Condition::found(const ClaimIndex& claims) const {
+  if (claim_ != nullptr) {
+    const Claim* claim = claims.find(*claim_);
+    return std::string{claim_->name} + " " + (claim == nullptr ? "absent" : shortened(claim->value));
+  }
+  std::string out;
+  for (const Condition& member : group_) {
+    if (!member.holds(claims)) out.append(out.empty() ? "" : "; ").append(member.found(claims));
+  }
+  return shortened(std::move(out));
+}
+
+}  // namespace attestry::attestation
