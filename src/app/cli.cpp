@@ -59,6 +59,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_dev(app, context);
   add_verify(app, context);
   add_checks(app, context);
+  add_claims(app, context);
   add_serve(app, context);
   add_instance(app, context);
   add_operator(app, context);
