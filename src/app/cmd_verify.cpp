@@ -11,6 +11,7 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "attestation/eventlog/log.h"
 #include "attestation/policy.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
@@ -31,6 +32,7 @@ struct VerifyOptions {
   std::string at;
   std::vector<std::string> trust;
   std::vector<std::string> issuers;
+  std::vector<std::string> event_logs;
   std::optional<std::string> report_data;
   std::string policy = "default";
   std::optional<std::string> pcs;
@@ -57,6 +59,48 @@ constexpr std::array<EvidenceFile, 4> kEvidenceFiles{{
     {"attestation.cbor", attestation::EvidenceFormat::nitro_document},
     {"token.jwt", attestation::EvidenceFormat::maa_token},
 }};
+
+/// Event logs under the names that firmware tools and dstack's SDKs give them. Two names of one log are one too many:
+/// the first one there counts.
+constexpr std::array<std::string_view, 3> kTcgLogFiles{"ccel.bin", "ccel_data.bin", "eventlog.bin"};
+constexpr std::array<std::string_view, 2> kDstackLogFiles{"eventlog.json", "dstack_tcb_info.json"};
+
+base::Result<attestation::Supplement> read_event_log(Context& context, const std::string& path) {
+  TRY(base::Bytes bytes, read_input(context, path, attestation::eventlog::kMaxLogBytes), "event log");
+  const auto kind = attestation::eventlog::looks_like_json(bytes) ? attestation::SupplementKind::dstack_event_log
+                                                                  : attestation::SupplementKind::tcg_event_log;
+  return attestation::Supplement{kind, std::move(bytes)};
+}
+
+/// The logs in a folder belong to its quote. Other evidence has no registers that a log could lead to; there a log is
+/// judged only when a flag names it.
+base::Status add_event_logs(Context& context, const VerifyOptions& options, attestation::Evidence& evidence) {
+  const auto add = [&](attestation::SupplementKind kind, base::Bytes bytes) {
+    std::erase_if(evidence.supplements, [kind](const attestation::Supplement& known) { return known.kind == kind; });
+    evidence.supplements.push_back({kind, std::move(bytes)});
+  };
+  const auto first_of = [&](auto names, attestation::SupplementKind kind) -> base::Status {
+    for (const std::string_view name : names) {
+      const auto place = std::filesystem::path(options.evidence) / name;
+      std::error_code ignored;
+      if (!std::filesystem::exists(place, ignored)) continue;
+      // The name says what it should be; the bytes may be too broken to tell.
+      TRY(attestation::Supplement log, read_event_log(context, place.string()));
+      add(kind, std::move(log.bytes));
+      break;
+    }
+    return base::done();
+  };
+  if (is_folder(options.evidence) && evidence.format == attestation::EvidenceFormat::dcap_quote) {
+    TRY_OK(first_of(kTcgLogFiles, attestation::SupplementKind::tcg_event_log));
+    TRY_OK(first_of(kDstackLogFiles, attestation::SupplementKind::dstack_event_log));
+  }
+  for (const std::string& path : options.event_logs) {
+    TRY(attestation::Supplement log, read_event_log(context, path), "--event-log");
+    add(log.kind, std::move(log.bytes));
+  }
+  return base::done();
+}
 
 base::Result<attestation::Evidence> read_evidence(Context& context, const std::string& path) {
   std::string file = path;
@@ -218,7 +262,8 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
   TRY(anchors, anchors.with_token_issuers(options.issuers), "--issuer");
-  TRY(const attestation::Evidence evidence, read_evidence(context, options.evidence));
+  TRY(attestation::Evidence evidence, read_evidence(context, options.evidence));
+  TRY_OK(add_event_logs(context, options, evidence));
   const attestation::Verifier verifier(std::move(anchors));
   const auto collateral = collect(context, options, verifier, evidence, at);
   TRY_OK(save_collateral(options.save, *collateral));
@@ -266,6 +311,13 @@ void add_verify(CLI::App& app, Context& context) {
                    "an issuer whose Azure Attestation tokens are believed, exactly as their `iss` says it; its keys "
                    "come with --collateral (jwks.json)")
       ->type_name("URL");
+  command
+      ->add_option("--event-log", options->event_logs,
+                   "log of the TD's boot: TCG (the CCEL data area) or dstack's JSON; it must lead to the registers of "
+                   "the quote, and what it says becomes claims. One of each kind; in a folder ccel.bin, eventlog.json "
+                   "and their like are taken")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command
       ->add_option("--trust", options->trust,
                    "certificate of a test root that replaces the vendors' roots; the verdict then is simulated")

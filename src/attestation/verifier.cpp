@@ -5,6 +5,7 @@
 
 #include "attestation/dcap/accept.h"
 #include "attestation/dcap/verify.h"
+#include "attestation/eventlog/judge.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation {
@@ -120,6 +121,7 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
         break;
     }
   }
+  eventlog::judge_logs(evidence.supplements, recorder, verdict);
   verdict.checks = recorder.take();
   verdict.evidence = conclude(evidence.format, verdict.checks);
   // An end of validity is promised only for evidence that is valid.
