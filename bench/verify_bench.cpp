@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "attestation/dcap/quote.h"
+#include "attestation/eventlog/facts.h"
+#include "attestation/eventlog/judge.h"
+#include "attestation/eventlog/replay.h"
 #include "attestation/policy.h"
 #include "attestation/verifier.h"
+#include "forge/event_log.h"
 #include "forge/scenario.h"
 
 namespace {
@@ -96,10 +100,33 @@ void BM_VerdictJson(benchmark::State& state) {
   }
 }
 
+/// Everything that a verdict does with a log of 120 events: read, digests, separators, registers, facts.
+void BM_EventLog120(benchmark::State& state) {
+  namespace eventlog = attestation::eventlog;
+  const std::size_t others =
+      must(eventlog::parse_tcg(forge::make_event_logs({.grub_commands = 0}).ccel, eventlog::Registers::ccel))
+          .events.size();
+  const auto logs = forge::make_event_logs({.grub_commands = 120 - others});
+  for (auto _ : state) {
+    const auto log = must(eventlog::parse_tcg(logs.ccel, eventlog::Registers::ccel));
+    const std::size_t bank = log.bank(eventlog::Hash::sha384);
+    const auto matches = eventlog::match_digests(log, bank);
+    if (log.events.size() != 120 || eventlog::find_digest_fault(log, bank, matches) ||
+        eventlog::find_separator_fault(log)) {
+      std::abort();
+    }
+    auto registers = must(eventlog::replay(log, bank));
+    auto facts = eventlog::facts_of(log, bank, matches);
+    benchmark::DoNotOptimize(registers);
+    benchmark::DoNotOptimize(facts);
+  }
+}
+
 BENCHMARK(BM_ColdVerification)->Unit(benchmark::kMicrosecond)->MinTime(2);
 BENCHMARK(BM_WarmCollateralNewPlatform)->Unit(benchmark::kMicrosecond)->MinTime(2);
 BENCHMARK(BM_WarmCollateralSeenPlatform)->Unit(benchmark::kMicrosecond)->MinTime(2);
 BENCHMARK(BM_ParseQuote)->Unit(benchmark::kMicrosecond);
 BENCHMARK(BM_VerdictJson)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_EventLog120)->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -71,6 +71,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);
+  add_eventlog(app, context);
   add_forge(app, context);
   add_completion(app, context);
   add_version(app, context);

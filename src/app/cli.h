@@ -62,6 +62,7 @@ void add_completion(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
+void add_eventlog(CLI::App& app, Context& context);
 void add_forge(CLI::App& app, Context& context);
 void add_instance(CLI::App& app, Context& context);
 void add_operator(CLI::App& app, Context& context);

@@ -12,6 +12,7 @@
 
 #include "app/cli.h"
 #include "base/encoding.h"
+#include "forge/event_log.h"
 #include "forge/scenario.h"
 
 namespace attestry::app {
@@ -33,6 +34,8 @@ struct ForgeOptions {
   std::uint32_t platform = 0;
   std::uint32_t count = 0;
   bool list_faults = false;
+  bool event_log = false;
+  std::string event_log_fault;
 };
 
 /// Shorter values are padded with zeros at the end, as `attestry verify --report-data` does; empty ones change nothing.
@@ -70,6 +73,27 @@ base::Status write_file(const std::filesystem::path& path, std::string_view text
   file.close();
   if (!file) return base::Error{base::Code::io, "cannot write " + path.string()};
   return base::done();
+}
+
+/// The logs of a boot whose registers the quote then has; nullopt when none are asked for.
+base::Result<std::optional<forge::ForgedLogs>> event_logs_of(const ForgeOptions& options, forge::QuoteSpec& quote) {
+  if (!options.event_log && options.event_log_fault.empty()) return std::optional<forge::ForgedLogs>{};
+  if (!forge::is_tdx(quote.kind) || !options.rtmr.empty()) {
+    return base::Error{base::Code::usage, "--event-log needs a TD and gives the registers itself",
+                       "--kind tdx-..., no --rtmr", options.kind};
+  }
+  const auto fault = forge::parse_log_fault(options.event_log_fault.empty() ? "none" : options.event_log_fault);
+  if (!fault) {
+    return base::Error{base::Code::usage, "--event-log-fault is unknown", "a name of --help", options.event_log_fault};
+  }
+  auto logs = forge::make_event_logs({.seed = options.seed, .fault = *fault});
+  quote.td.rtmr = logs.rtmr;
+  return std::optional{std::move(logs)};
+}
+
+base::Status write_event_logs(const std::filesystem::path& folder, const forge::ForgedLogs& logs) {
+  TRY_OK(write_file(folder / "ccel.bin", base::as_text(logs.ccel)));
+  return write_file(folder / "eventlog.json", logs.dstack);
 }
 
 base::Status write_case(const std::filesystem::path& folder, const std::string& name, const forge::Case& made) {
@@ -133,7 +157,8 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     TRY(at, base::parse_rfc3339(options.at), "--at");
   }
   TRY(const auto pki, forge::ForgePki::make(base::as_bytes(options.seed)), "--seed");
-  TRY(const auto quote, quote_of(pki, options));
+  TRY(auto quote, quote_of(pki, options));
+  TRY(const auto logs, event_logs_of(options, quote));
   TRY(const auto items, plan(options, quote.kind));
   forge::PlatformSpec platform;
   platform.ca = options.ca == "processor" ? forge::CaKind::processor : forge::CaKind::platform;
@@ -147,6 +172,7 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     const std::string name =
         absolute.has_filename() ? absolute.filename().string() : absolute.parent_path().filename().string();
     TRY_OK(write_case(folder, name, made));
+    if (logs) TRY_OK(write_event_logs(folder, *logs));
   }
   const auto first = items.front().name.empty() ? out : out / items.front().name;
   context.out << "Wrote " << items.size() << (items.size() == 1 ? " case" : " cases") << " of a simulated TEE ("
@@ -205,6 +231,13 @@ void add_forge(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"platform", "processor"}))
       ->capture_default_str();
   add_measurements(*command, *options);
+  command->add_flag("--event-log", options->event_log,
+                    "TDX: write ccel.bin and eventlog.json (dstack) of a boot, and its registers into the quote");
+  command
+      ->add_option("--event-log-fault", options->event_log_fault,
+                   "what is wrong with the logs: other-boot, changed-text, changed-payload, second-separator, "
+                   "missing-event, cut")
+      ->type_name("NAME");
   command->callback([&context, options] { finish(context, [&] { return forge_cases(context, *options); }); });
 }
 

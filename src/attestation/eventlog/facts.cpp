@@ -120,7 +120,11 @@ class Facts {
     std::string_view path;
   };
 
+  /// A boot loads one kernel; the bound keeps the work linear for hostile logs.
+  static constexpr std::size_t kMaxPaths = 16;
+
   void grub_file(std::string_view name, const std::vector<MeasuredPath>& paths) {
+    if (paths.size() > kMaxPaths) return ambiguous_.push_back(name);
     for (const MeasuredPath& wanted : paths) {
       for (const Event& event : log_.events) {
         if (event.index <= wanted.after || event.type != kIpl || !is_os_loader_register(log_, event.number)) continue;
