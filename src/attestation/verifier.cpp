@@ -6,6 +6,7 @@
 #include "attestation/dcap/accept.h"
 #include "attestation/dcap/verify.h"
 #include "attestation/eventlog/judge.h"
+#include "attestation/maa/verify.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation {
@@ -17,14 +18,19 @@ constexpr CheckId kDcapProof[] = {CheckId::dcap_quote_signature, CheckId::dcap_q
                                   CheckId::dcap_qe_signature,    CheckId::dcap_pck_root,
                                   CheckId::dcap_pck_signatures,  CheckId::dcap_tcb_status};
 
+constexpr CheckId kMaaProof[] = {CheckId::maa_header_alg, CheckId::maa_issuer,       CheckId::maa_key_usable,
+                                 CheckId::maa_signature,  CheckId::maa_time_expires, CheckId::maa_compliance,
+                                 CheckId::maa_claims};
+
 /// Empty for a format that nobody verifies.
 std::span<const CheckId> proof_of(EvidenceFormat format) {
   switch (format) {
     case EvidenceFormat::dcap_quote:
       return kDcapProof;
+    case EvidenceFormat::maa_token:
+      return kMaaProof;
     case EvidenceFormat::snp_report:
     case EvidenceFormat::nitro_document:
-    case EvidenceFormat::maa_token:
     case EvidenceFormat::unknown:
       break;
   }
@@ -80,9 +86,13 @@ struct Verifier::Impl {
   TrustAnchors anchors;
   VerifierLimits limits;
   mutable dcap::Caches dcap;
+  mutable maa::KeySets key_sets;
 
   Impl(TrustAnchors given, VerifierLimits bounds)
-      : anchors(std::move(given)), limits(bounds), dcap(bounds.cached_platforms, bounds.cached_collateral) {}
+      : anchors(std::move(given)),
+        limits(bounds),
+        dcap(bounds.cached_platforms, bounds.cached_collateral),
+        key_sets(bounds.cached_collateral) {}
 };
 
 Verifier::Verifier(TrustAnchors anchors, VerifierLimits limits)
@@ -114,9 +124,11 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
       case EvidenceFormat::dcap_quote:
         dcap::judge_quote(evidence.bytes, collateral, at, impl_->anchors, impl_->dcap, recorder, verdict);
         break;
+      case EvidenceFormat::maa_token:
+        maa::judge_token(evidence.bytes, collateral, at, impl_->anchors, impl_->key_sets, recorder, verdict);
+        break;
       case EvidenceFormat::snp_report:
       case EvidenceFormat::nitro_document:
-      case EvidenceFormat::maa_token:
       case EvidenceFormat::unknown:
         break;
     }

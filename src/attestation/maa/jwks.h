@@ -1,0 +1,30 @@
+// The key set of a token issuer (RFC 7517), as its /certs gives it: RSA keys by certificate (x5c), by number (n, e) or
+// by both. Only RSA keys for signatures are of use; others may stand in the set and stay unused.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "crypto/rsa.h"
+
+namespace attestry::attestation::maa {
+
+struct Jwk {
+  std::string kid;
+  std::optional<crypto::RsaPublicKey> key;  ///< nullopt: the key cannot be used, `problem` says why
+  std::string problem;
+};
+
+/// Immutable after parsing; safe to read from many threads.
+struct KeySet {
+  std::vector<Jwk> keys;  ///< those that have a kid
+};
+
+/// {"keys": [...]} with objects in it. Members that this program does not know are ignored (RFC 7517, 5), and a key
+/// that cannot be used keeps the others usable. Error `malformed` when the document is no key set.
+base::Result<KeySet> parse_jwks(std::string_view json);
+
+}  // namespace attestry::attestation::maa

@@ -1,0 +1,329 @@
+#include "attestation/maa/verify.h"
+
+#include <algorithm>
+
+#include "attestation/maa/claims.h"
+#include "attestation/maa/jwt.h"
+#include "base/encoding.h"
+#include "crypto/hash.h"
+
+namespace attestry::attestation::maa {
+namespace {
+
+using base::JsonValue;
+
+constexpr std::string_view kCompliantVm = "azure-compliant-cvm";
+/// Longer values of a token are cut in messages.
+constexpr std::size_t kShown = 200;
+
+std::string shown(std::string_view text) {
+  return text.size() <= kShown ? std::string{text} : std::string{text.substr(0, kShown)} + "…";
+}
+
+std::string shown_or_absent(const std::optional<std::string>& text) { return text ? shown(*text) : "absent"; }
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out.append(out.empty() ? "" : ", ").append(word);
+  return out;
+}
+
+std::optional<std::string> text_member(const JsonValue& object, std::string_view key) {
+  const auto member = object.find(key);
+  if (!member) return std::nullopt;
+  auto text = member->string(key);
+  return text.ok() ? std::optional{*std::move(text)} : std::nullopt;
+}
+
+class Judge {
+ public:
+  Judge(base::ByteView evidence, const Collateral& collateral, base::UtcTime at, const TrustAnchors& anchors,
+        KeySets& key_sets, CheckRecorder& recorder, Verdict& verdict)
+      : text_(base::as_text(evidence)),
+        collateral_(collateral),
+        at_(at),
+        anchors_(anchors),
+        key_sets_(key_sets),
+        recorder_(recorder),
+        verdict_(verdict) {}
+
+  void run() {
+    structure();
+    header();
+    payload();
+    issuer();
+    key_set();
+    key();
+    signature();
+    not_before();
+    issued();
+    expires();
+    type();
+    isolation();
+    compliance();
+    claims();
+    runtime_data();
+  }
+
+ private:
+  void require(CheckId check, bool good, std::string expected, std::string actual, std::string detail = {}) {
+    if (good) return recorder_.pass(check);
+    recorder_.fail(check, std::move(expected), std::move(actual), std::move(detail));
+  }
+  void refuse(CheckId check, const base::Error& error, std::string_view expected) {
+    recorder_.fail(check, error.expected.empty() ? std::string{expected} : error.expected, shown(error.found),
+                   error.what);
+  }
+
+  void structure();
+  void header();
+  void payload();
+  void issuer();
+  void jku();
+  void key_set();
+  void key();
+  void signature();
+  void not_before();
+  void issued();
+  void expires();
+  void type();
+  void isolation();
+  void compliance();
+  void claims();
+  void runtime_data();
+  std::optional<base::UtcTime> time_claim(CheckId check, std::string_view name);
+
+  std::string_view text_;
+  const Collateral& collateral_;
+  base::UtcTime at_;
+  const TrustAnchors& anchors_;
+  KeySets& key_sets_;
+  CheckRecorder& recorder_;
+  Verdict& verdict_;
+
+  std::optional<Jws> jws_;
+  std::optional<JwsHeader> header_;
+  std::shared_ptr<const base::JsonDocument> payload_;
+  std::shared_ptr<const KeySet> keys_;
+  const Jwk* key_ = nullptr;
+  std::optional<TokenType> type_;
+  std::optional<TokenType> tee_;        ///< never azurevm
+  std::optional<JsonValue> tee_level_;  ///< where the TEE's claims stand
+};
+
+void Judge::structure() {
+  auto jws = parse_jws(text_);
+  if (!jws.ok()) return refuse(CheckId::maa_token_structure, jws.error(), "header.payload.signature");
+  jws_ = *std::move(jws);
+  verdict_.platform = Platform::maa;
+  recorder_.pass(CheckId::maa_token_structure);
+}
+
+void Judge::header() {
+  if (recorder_.may_run(CheckId::maa_header_format)) {
+    auto header = parse_jws_header(jws_->header);
+    if (header.ok()) {
+      header_ = *std::move(header);
+      recorder_.pass(CheckId::maa_header_format);
+    } else {
+      refuse(CheckId::maa_header_format, header.error(), "a JSON object");
+    }
+  }
+  // RFC 8725, 3.1: the verifier chooses the algorithm, not the token. Letter case counts.
+  if (recorder_.may_run(CheckId::maa_header_alg)) {
+    require(CheckId::maa_header_alg, header_->alg == "RS256", "RS256", shown_or_absent(header_->alg));
+  }
+  if (recorder_.may_run(CheckId::maa_header_typ)) {
+    require(CheckId::maa_header_typ, header_->typ == "JWT", "JWT", shown_or_absent(header_->typ));
+  }
+  if (recorder_.may_run(CheckId::maa_header_crit)) {
+    require(CheckId::maa_header_crit, !header_->has_crit, "no crit", "crit");
+  }
+  if (recorder_.may_run(CheckId::maa_header_kid)) {
+    require(CheckId::maa_header_kid, header_->kid && !header_->kid->empty(), "a key id", shown_or_absent(header_->kid));
+  }
+}
+
+void Judge::payload() {
+  if (!recorder_.may_run(CheckId::maa_payload_format)) return;
+  auto payload = parse_claims(jws_->payload);
+  if (!payload.ok()) return refuse(CheckId::maa_payload_format, payload.error(), "a JSON object");
+  payload_ = *std::move(payload);
+  recorder_.pass(CheckId::maa_payload_format);
+}
+
+/// RFC 8725, 3.8. The same regional key signs for all tenants, so this comparison is all that tells them apart: whole
+/// strings, no prefixes or suffixes.
+void Judge::issuer() {
+  const auto& named = anchors_.token_issuers();
+  if (named.empty()) {
+    recorder_.fail_undecided(CheckId::maa_issuer_named, "an issuer (--issuer)", "none");
+  } else {
+    recorder_.pass(CheckId::maa_issuer_named);
+  }
+  if (recorder_.may_run(CheckId::maa_issuer)) {
+    const auto iss = text_member(payload_->root(), "iss");
+    require(CheckId::maa_issuer, iss && anchors_.trusts_token_issuer(*iss), joined(named), shown_or_absent(iss));
+  }
+  if (recorder_.may_run(CheckId::maa_header_jku)) jku();
+}
+
+void Judge::jku() {
+  constexpr std::string_view kCerts = "/certs";
+  if (!header_->jku) return recorder_.pass(CheckId::maa_header_jku, "absent");
+  std::vector<std::string> addresses;
+  for (const std::string& issuer : anchors_.token_issuers()) addresses.push_back(issuer + std::string{kCerts});
+  // Of a token whose issuer is believed, only that issuer's own address.
+  if (recorder_.passed(CheckId::maa_issuer)) {
+    addresses = {*text_member(payload_->root(), "iss") + std::string{kCerts}};
+  }
+  require(CheckId::maa_header_jku, std::ranges::find(addresses, *header_->jku) != addresses.end(), joined(addresses),
+          shown_or_absent(header_->jku));
+}
+
+void Judge::key_set() {
+  const CollateralItem* item = collateral_.find(CollateralKind::jwks);
+  if (item == nullptr) {
+    const auto problem = std::ranges::find(collateral_.problems(), CollateralKind::jwks, &CollateralProblem::kind);
+    if (problem != collateral_.problems().end() && !problem->missing) {
+      return recorder_.fail(CheckId::maa_jwks_present, "a key set", "unreadable", problem->what);
+    }
+    return recorder_.fail_undecided(CheckId::maa_jwks_present, "a key set (jwks.json)", "none",
+                                    problem == collateral_.problems().end() ? "" : problem->what);
+  }
+  recorder_.pass(CheckId::maa_jwks_present);
+  keys_ = key_sets_.find(item->sha256);
+  if (!keys_) {
+    auto read = parse_jwks(base::as_text(item->bytes));
+    if (!read.ok()) return refuse(CheckId::maa_jwks_format, read.error(), R"({"keys": [...]})");
+    keys_ = std::make_shared<const KeySet>(*std::move(read));
+    key_sets_.put(item->sha256, keys_);
+  }
+  recorder_.pass(CheckId::maa_jwks_format);
+  verdict_.collateral.push_back({.kind = CollateralKind::jwks, .sha256 = item->sha256});
+}
+
+void Judge::key() {
+  if (recorder_.may_run(CheckId::maa_key_known)) {
+    const auto same = [this](const Jwk& key) { return key.kid == *header_->kid; };
+    const auto count = std::ranges::count_if(keys_->keys, same);
+    if (count == 1) key_ = &*std::ranges::find_if(keys_->keys, same);
+    // Two keys of one name would leave it to the order of the set which one counts.
+    require(CheckId::maa_key_known, count == 1, "one key " + shown(*header_->kid),
+            std::to_string(count) + " of " + std::to_string(keys_->keys.size()) + " keys");
+  }
+  if (recorder_.may_run(CheckId::maa_key_usable)) {
+    require(CheckId::maa_key_usable, key_->key.has_value(), "an RSA key for RS256", shown(key_->kid),
+            shown(key_->problem));
+  }
+}
+
+void Judge::signature() {
+  if (!recorder_.may_run(CheckId::maa_signature)) return;
+  const bool good = key_->key->verify_pkcs1_sha256(base::as_bytes(jws_->signed_text), jws_->signature);
+  require(CheckId::maa_signature, good, "signed by key " + shown(key_->kid), "not signed by it");
+}
+
+std::optional<base::UtcTime> Judge::time_claim(CheckId check, std::string_view name) {
+  if (!recorder_.may_run(check)) return std::nullopt;
+  constexpr std::int64_t kEndOf9999 = 253'402'300'799;
+  const auto member = payload_->root().find(name);
+  const auto seconds = member ? member->integer(name, 0, kEndOf9999) : base::Error{.what = "absent"};
+  if (seconds.ok()) return base::UtcTime{*seconds};
+  recorder_.fail(check, std::string{name} + " in seconds since 1970", member ? shown(member->source()) : "absent");
+  return std::nullopt;
+}
+
+// No leeway: the clock is the caller's, and a verdict must not depend on how generous we are.
+void Judge::not_before() {
+  const auto from = time_claim(CheckId::maa_time_not_before, "nbf");
+  if (!from) return;
+  require(CheckId::maa_time_not_before, *from <= at_, "a time from " + base::to_rfc3339(*from), base::to_rfc3339(at_));
+}
+
+void Judge::issued() {
+  const auto issued = time_claim(CheckId::maa_time_issued, "iat");
+  if (!issued) return;
+  require(CheckId::maa_time_issued, *issued <= at_, "a time from " + base::to_rfc3339(*issued), base::to_rfc3339(at_));
+}
+
+/// RFC 7519, 4.1.4: not accepted on or after this time.
+void Judge::expires() {
+  const auto end = time_claim(CheckId::maa_time_expires, "exp");
+  if (!end) return;
+  verdict_.valid_until = *end - 1;
+  require(CheckId::maa_time_expires, at_ < *end, "a time before " + base::to_rfc3339(*end), base::to_rfc3339(at_));
+}
+
+void Judge::type() {
+  if (!recorder_.may_run(CheckId::maa_type)) return;
+  const auto name = text_member(payload_->root(), kTypeClaim);
+  if (name) type_ = token_type(*name);
+  require(CheckId::maa_type, type_.has_value(), "sgx, sevsnpvm, tdxvm or azurevm", shown_or_absent(name));
+}
+
+/// Of azurevm the TEE's claims count at the nested level only; the outer level describes the guest's boot.
+void Judge::isolation() {
+  if (!recorder_.may_run(CheckId::maa_isolation)) return;
+  const JsonValue root = payload_->root();
+  if (type_ != TokenType::azurevm) {
+    tee_ = type_;
+    tee_level_ = root;
+    return recorder_.pass(CheckId::maa_isolation);
+  }
+  const auto nested = root.find(kIsolationClaim);
+  if (!nested || !nested->is_object()) {
+    return recorder_.fail(CheckId::maa_isolation, std::string{kIsolationClaim}, nested ? "no object" : "absent");
+  }
+  const auto name = text_member(*nested, kTypeClaim);
+  const auto tee = name ? token_type(*name) : std::nullopt;
+  const bool known = tee == TokenType::sevsnpvm || tee == TokenType::tdxvm;
+  if (known) {
+    tee_ = tee;
+    tee_level_ = *nested;
+  }
+  require(CheckId::maa_isolation, known, "sevsnpvm or tdxvm inside " + std::string{kIsolationClaim}, shown_or_absent(name));
+}
+
+/// Only Microsoft's own virtual machine images have the status; a token of a container group (sevsnpvm at the root) has
+/// another one, which its owner may compare by a policy.
+void Judge::compliance() {
+  if (!recorder_.may_run(CheckId::maa_compliance)) return;
+  if (type_ != TokenType::azurevm) return recorder_.pass(CheckId::maa_compliance);
+  const auto status = text_member(*tee_level_, kComplianceClaim);
+  require(CheckId::maa_compliance, status == kCompliantVm, std::string{kCompliantVm}, shown_or_absent(status));
+}
+
+void Judge::claims() {
+  if (!recorder_.may_run(CheckId::maa_claims)) return;
+  ClaimsRead read = read_claims(payload_->root(), *type_, *tee_level_, *tee_);
+  verdict_.claims = std::move(read.claims);
+  verdict_.report_data = std::move(read.report_data);
+  verdict_.debug = read.debug;
+  if (read.faults.empty()) return recorder_.pass(CheckId::maa_claims);
+  const ClaimFault& first = read.faults.front();
+  const std::string others = read.faults.size() == 1 ? "" : std::to_string(read.faults.size() - 1) + " more like this";
+  recorder_.fail(CheckId::maa_claims, first.name + ": " + first.expected, shown(first.actual), others);
+}
+
+/// The service has compared them when it made the token; a token in which they differ is not the service's.
+void Judge::runtime_data() {
+  if (!recorder_.may_run(CheckId::maa_runtime_data)) return;
+  const Claim* held = verdict_.claim("x-ms-sgx-ehd");
+  if (held == nullptr || verdict_.report_data.empty()) return recorder_.pass(CheckId::maa_runtime_data, "none");
+  const auto data = base::base64url_decode(held->value);
+  if (!data.ok()) return recorder_.fail(CheckId::maa_runtime_data, "base64url", shown(held->value));
+  const base::Digest32 digest = crypto::sha256(*data);
+  const base::ByteView carried = base::ByteView{verdict_.report_data}.first(digest.size());
+  require(CheckId::maa_runtime_data, base::equal(carried, digest), base::hex(digest), base::hex(carried),
+          "SHA-256 of x-ms-sgx-ehd");
+}
+
+}  // namespace
+
+void judge_token(base::ByteView evidence, const Collateral& collateral, base::UtcTime at, const TrustAnchors& anchors,
+                 KeySets& key_sets, CheckRecorder& recorder, Verdict& verdict) {
+  Judge{evidence, collateral, at, anchors, key_sets, recorder, verdict}.run();
+}
+
+}  // namespace attestry::attestation::maa

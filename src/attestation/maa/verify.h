@@ -1,0 +1,22 @@
+// Verification of Azure Attestation tokens: RFC 7519 under the rules of RFC 8725, then what Microsoft documents about
+// the claims.
+#pragma once
+#include "attestation/anchors.h"
+#include "attestation/collateral.h"
+#include "attestation/dcap/cache.h"
+#include "attestation/maa/jwks.h"
+#include "attestation/verdict.h"
+#include "base/bytes.h"
+#include "base/time.h"
+
+namespace attestry::attestation::maa {
+
+/// Key sets that were read, by digest of the collateral. Thread-safe.
+using KeySets = dcap::LruCache<KeySet>;
+
+/// Records the maa checks and fills claims, report data, debug flag and validity of `verdict`. Keys come from the
+/// collateral only, issuers from the anchors only: nothing in a token says how to verify it.
+void judge_token(base::ByteView evidence, const Collateral& collateral, base::UtcTime at, const TrustAnchors& anchors,
+                 KeySets& key_sets, CheckRecorder& recorder, Verdict& verdict);
+
+}  // namespace attestry::attestation::maa
