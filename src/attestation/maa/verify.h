@@ -3,7 +3,7 @@
 #pragma once
 #include "attestation/anchors.h"
 #include "attestation/collateral.h"
-#include "attestation/dcap/cache.h"
+#include "attestation/lru_cache.h"
 #include "attestation/maa/jwks.h"
 #include "attestation/verdict.h"
 #include "base/bytes.h"
@@ -12,7 +12,7 @@
 namespace attestry::attestation::maa {
 
 /// Key sets that were read, by digest of the collateral. Thread-safe.
-using KeySets = dcap::LruCache<KeySet>;
+using KeySets = LruCache<KeySet>;
 
 /// Records the maa checks and fills claims, report data, debug flag and validity of `verdict`. Keys come from the
 /// collateral only, issuers from the anchors only: nothing in a token says how to verify it.
