@@ -71,6 +71,24 @@ TEST_F(ApiTest, RolesDoNotMix) {
   EXPECT_EQ(ask(net::Role::public_, net::Method::get, "/metrics").status, 404);
 }
 
+// Whoever may bring the keys that verify a token makes tokens.
+TEST_F(ApiTest, AKeySetIsNeverTakenFromARequest) {
+  serve();
+  const auto verify = [&](const std::string& collateral) {
+    return ask(net::Role::public_, net::Method::post, "/v1/verify",
+               R"({"evidence":"ZTMwLmUzMC5BQUU","collateral":)" + collateral + "}");
+  };
+  for (const char* jwks : {R"({"jwks":{"keys":[]}})", R"({"jwks":"{}"})", R"({"tcb_info":"","jwks":null})"}) {
+    const auto response = verify(jwks);
+    EXPECT_EQ(response.status, 400) << jwks;
+    EXPECT_NE(response.body.find("collateral.jwks"), std::string::npos) << response.body;
+    EXPECT_NE(response.body.find("--issuer"), std::string::npos) << response.body;
+  }
+  const auto alone = verify("{}");
+  EXPECT_EQ(alone.status, 200);
+  EXPECT_NE(alone.body.find("maa.issuer.named"), std::string::npos) << alone.body;
+}
+
 TEST_F(ApiTest, OnlyChosenServicesAreServed) {
   serve({Service::verify});
   EXPECT_EQ(ask(net::Role::public_, net::Method::get, "/v1/checks").status, 200);

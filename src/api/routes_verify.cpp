@@ -42,6 +42,17 @@ Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
 Status read_options(const base::JsonValue& root, VerifyRequest& out) {
   if (const auto collateral = root.find("collateral")) {
     if (!collateral->is_object()) return Error{Code::malformed, "collateral", "an object (QuoteCollateralV3)", {}};
+    // Everything else of a bundle is signed up to a root of ours; a key set is believed for where it came from. A
+    // caller who brings one would verify a token of their own making.
+    if (collateral->find("jwks")) {
+      return Error{.code = Code::malformed,
+                   .what = "collateral: a key set (jwks) is not taken from a request",
+                   .expected = "a token alone",
+                   .found = "collateral.jwks",
+                   .remedy =
+                       "The server uses the keys of the issuers that its operator has configured. To judge a token "
+                       "with keys of your own choice, use `attestry verify --issuer URL` on your machine."};
+    }
     out.collateral = collateral::read_bundle(base::as_bytes(collateral->source()), "collateral").collateral();
   }
   if (const auto at = root.find("at")) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "app/cli.h"
+#include "app/forge_maa.h"
 #include "base/encoding.h"
 #include "forge/event_log.h"
 #include "forge/scenario.h"
@@ -150,11 +151,21 @@ int list_faults(Context& context) {
 }
 
 base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
+  if (options.list_faults && is_maa_kind(options.kind)) {
+    list_maa_faults(context);
+    return kExitOk;
+  }
   if (options.list_faults) return list_faults(context);
   if (options.out.empty()) return base::Error{base::Code::usage, "--out is missing", "a folder to write to", "none"};
   base::UtcTime at = context.clock.now();
   if (!options.at.empty()) {
     TRY(at, base::parse_rfc3339(options.at), "--at");
+  }
+  if (is_maa_kind(options.kind)) {
+    ForgeMaaOptions token{
+        .out = options.out, .seed = options.seed, .kind = options.kind, .fault = options.fault, .at = at};
+    TRY_OK(set_field(options.report_data, token.report_data, "--report-data"));
+    return forge_maa(context, token);
   }
   TRY(const auto pki, forge::ForgePki::make(base::as_bytes(options.seed)), "--seed");
   TRY(auto quote, quote_of(pki, options));
@@ -196,7 +207,7 @@ std::string kinds() {
     all += all.empty() ? "" : ", ";
     all += forge::to_text(kind);
   }
-  return all;
+  return all + maa_kinds();
 }
 
 void add_measurements(CLI::App& command, ForgeOptions& options) {

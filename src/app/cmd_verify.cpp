@@ -119,6 +119,8 @@ base::Result<attestation::Evidence> read_evidence(Context& context, const std::s
   }
   TRY(base::Bytes bytes, read_input(context, file, attestation::VerifierLimits{}.max_evidence_bytes), "evidence");
   if (format == attestation::EvidenceFormat::unknown) format = attestation::detect_format(bytes);
+  // A token is one line of text, and editors and shells end lines.
+  if (format == attestation::EvidenceFormat::maa_token && !bytes.empty() && bytes.back() == '\n') bytes.pop_back();
   return attestation::Evidence{.format = format, .bytes = std::move(bytes)};
 }
 

@@ -32,7 +32,7 @@ constexpr std::array kCommon = std::to_array<Documented>({
     {"iat", number},
     {"nbf", number},
     {"exp", number},
-    {"nonce", text},
+    {"nonce", text, 0, false, "jwt.nonce"},  // other platforms have a claim of that name
     {"x-ms-ver", text},
     {"x-ms-attestation-type", text, 0, kRequired},
     {"x-ms-policy-hash", text},
