@@ -81,7 +81,8 @@ class Writer {
       all.emplace_back("x-ms-isolation-tee", tee_);
     } else if (!nested(s_.kind) || s_.fault == MaaFault::wrong_level) {
       for (auto& [name, value] : tee_) {
-        if (name != "x-ms-attestation-type" || !nested(s_.kind)) all.emplace_back(name, value);
+        const bool taken = name == "x-ms-attestation-type" || name == "x-ms-runtime";  // at the root of azurevm
+        if (!taken || !nested(s_.kind)) all.emplace_back(name, value);
       }
     }
     std::string text = JsonOut{all}.compact();
