@@ -23,6 +23,10 @@ constexpr std::uint64_t kSgxKnown = bit(0) | bit(1) | bit(2) | bit(4) | bit(5) |
 
 constexpr auto kByCheck = &CheckResult::check;
 
+// AMD 56860, GUEST_POLICY: ABI version, SMT, the bit that is always one, and the switches up to PAGE_SWAP_DISABLE.
+constexpr std::uint64_t kSnpKnown = (std::uint64_t{1} << 26) - 1;
+constexpr std::uint64_t kSnpMigrateMa = bit(18);
+
 /// The policy's checks are the last ones of the catalogue (catalogue_test proves it).
 constexpr bool is_policy_check(CheckId check) { return check >= CheckId::policy_platform; }
 
@@ -70,6 +74,12 @@ class Evaluation {
                          .expected = std::move(expected),
                          .actual = std::move(actual),
                          .detail = std::move(detail)});
+  }
+
+  /// The question stays open for want of something that could be had.
+  void missing(CheckId check, std::string expected, std::string actual, std::string detail) {
+    judge(check, false, std::move(expected), std::move(actual), std::move(detail));
+    v_.checks.back().undecided = true;
   }
 
   /// What the rule looks at is not in the verdict: a matter of course while the evidence is unreadable or false, a
@@ -210,6 +220,36 @@ void judge_service_td(Evaluation& e, bool allowed) {
   e.judge(CheckId::policy_service_td, allowed || none, allowed ? "any" : "none", none ? "none" : bound);
 }
 
+void judge_migrate_ma(Evaluation& e, bool allowed) {
+  const auto policy = leading_u64(e.verdict().claim("guest_policy"));
+  if (!policy) return e.absent(CheckId::policy_migratable, "not migratable", "the guest's policy");
+  const bool migratable = (*policy & kSnpMigrateMa) != 0;
+  e.judge(CheckId::policy_migratable, allowed || !migratable, allowed ? "any" : "not migratable",
+          migratable ? "migratable (MIGRATE_MA)" : "not migratable");
+}
+
+void judge_vmpl(Evaluation& e, const std::vector<std::uint32_t>& allowed) {
+  std::vector<std::string> levels;
+  for (const std::uint32_t level : allowed) levels.push_back(std::to_string(level));
+  const Claim* vmpl = e.verdict().claim("vmpl");
+  if (vmpl == nullptr) return e.absent(CheckId::policy_vmpl, joined(levels, ""), "its VMPL");
+  e.judge(CheckId::policy_vmpl, std::ranges::find(levels, vmpl->value) != levels.end(), joined(levels, ""),
+          vmpl->value);
+}
+
+/// A list that fails its own checks makes the evidence not genuine; here only whether there was one counts.
+void judge_revocation(Evaluation& e, CheckId revoked) {
+  const auto& checks = e.verdict().checks;
+  const auto found = std::ranges::find(checks, revoked, kByCheck);
+  if (found != checks.end() && found->status == CheckStatus::pass) {
+    return e.judge(CheckId::policy_revocation, true, "checked", "checked");
+  }
+  if (e.verdict().evidence != Genuineness::genuine) {
+    return e.absent(CheckId::policy_revocation, "checked", "revocation");
+  }
+  e.missing(CheckId::policy_revocation, "checked", "not checked", "no revocation list was given");
+}
+
 void judge_reserved(Evaluation& e, std::string_view claim, std::uint64_t known, bool allowed) {
   const auto attributes = leading_u64(e.verdict().claim(claim));
   if (!attributes) return e.absent(CheckId::policy_reserved_attributes, "none", "attributes");
@@ -243,6 +283,7 @@ void judge_identity(Evaluation& e, const std::vector<IdentityRule>& identities) 
   }
   const Claim* main = e.verdict().claim("mrtd");
   if (main == nullptr) main = e.verdict().claim("mrenclave");
+  if (main == nullptr) main = e.verdict().claim("measurement");
   if (identities.empty()) why_not = "the policy approves no identity yet";
   e.judge(CheckId::policy_measurement_allowed, false, expected,
           main == nullptr ? "" : std::string{main->name} + " " + main->value, std::move(why_not));
@@ -288,6 +329,11 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
       judge_reserved(e, "attributes", kSgxKnown, policy.allow_reserved_attributes_);
       break;
     case Platform::snp:
+      judge_migrate_ma(e, policy.allow_migratable_);
+      judge_reserved(e, "guest_policy", kSnpKnown, policy.allow_reserved_attributes_);
+      judge_vmpl(e, policy.vmpl_);
+      if (policy.require_revocation_) judge_revocation(e, CheckId::snp_crl_revoked);
+      break;
     case Platform::nitro:
     case Platform::maa:
     case Platform::unknown:

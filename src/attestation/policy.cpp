@@ -65,6 +65,20 @@ Result<std::vector<std::string>> choice_list(const JsonValue& value, std::string
   return list;
 }
 
+/// Levels of a guest; the host's own pseudo-level is in no list.
+Result<std::vector<std::uint32_t>> vmpl_list(const JsonValue& value) {
+  constexpr std::size_t kLevels = 4;
+  if (!value.is_array() || value.size() == 0 || value.size() > kLevels) {
+    return malformed("vmpl is no list of levels", "an array of 1 to 4 numbers from 0 to 3", "");
+  }
+  std::vector<std::uint32_t> out;
+  for (auto item = value.first(); item; item = item->next()) {
+    TRY(const std::int64_t level, item->integer("vmpl", 0, kLevels - 1));
+    out.push_back(static_cast<std::uint32_t>(level));
+  }
+  return out;
+}
+
 Result<bool> flag(const JsonValue& object, std::string_view key, bool otherwise) {
   const auto member = object.find(key);
   if (!member) return otherwise;
@@ -172,16 +186,17 @@ constexpr std::string_view kGenuine =
     R"({"format":1,"name":"genuine","tcb":{"accept":["UpToDate","SWHardeningNeeded","ConfigurationNeeded",)"
     R"("ConfigurationAndSWHardeningNeeded","OutOfDate","OutOfDateConfigurationNeeded","TDRelaunchAdvised",)"
     R"("TDRelaunchAdvisedConfigurationNeeded"]},"debug":false,"migratable":true,"service_td":true,)"
-    R"("reserved_attributes":true})";
+    R"("reserved_attributes":true,"vmpl":[0,1,2,3],"require":{"revocation":false}})";
 
 constexpr std::string_view kStrict =
     R"({"format":1,"name":"strict","tcb":{"accept":["UpToDate"],"allow_advisories":[]},"debug":false,)"
-    R"("migratable":false,"service_td":false,"reserved_attributes":false,"require":{"sept_ve_disable":true},)"
-    R"("max_collateral_staleness_seconds":86400})";
+    R"("migratable":false,"service_td":false,"reserved_attributes":false,"vmpl":[0],)"
+    R"("require":{"sept_ve_disable":true,"revocation":true},"max_collateral_staleness_seconds":86400})";
 
 constexpr std::string_view kStandard =
     R"({"format":1,"name":"default","tcb":{"accept":["UpToDate","SWHardeningNeeded"]},"debug":false,)"
-    R"("migratable":false,"service_td":false,"reserved_attributes":false})";
+    R"("migratable":false,"service_td":false,"reserved_attributes":false,"vmpl":[0],)"
+    R"("require":{"revocation":true}})";
 
 }  // namespace
 
@@ -196,7 +211,7 @@ Result<Policy> Policy::parse(std::string_view json) {
 Result<Policy> Policy::from_json(const JsonValue& root) {
   if (!root.is_object()) return malformed("the document is no object", "{\"format\":1, ...}", "");
   TRY_OK(root.only({"format", "name", "platforms", "tcb", "debug", "migratable", "service_td", "reserved_attributes",
-                    "require", "identities", "conditions", "max_collateral_staleness_seconds"}));
+                    "vmpl", "require", "identities", "conditions", "max_collateral_staleness_seconds"}));
   TRY(const JsonValue format, root.get("format"));
   TRY_OK(format.integer("format (this program knows format 1)", 1, 1));
   Policy policy;
@@ -210,10 +225,14 @@ Result<Policy> Policy::from_json(const JsonValue& root) {
   TRY(policy.allow_migratable_, flag(root, "migratable", false));
   TRY(policy.allow_service_td_, flag(root, "service_td", false));
   TRY(policy.allow_reserved_attributes_, flag(root, "reserved_attributes", false));
+  if (const auto vmpl = root.find("vmpl")) {
+    TRY(policy.vmpl_, vmpl_list(*vmpl));
+  }
   if (const auto require = root.find("require")) {
     if (!require->is_object()) return malformed("require is no object", "{\"sept_ve_disable\": true}", "");
-    TRY_OK(require->only({"sept_ve_disable"}), "require");
+    TRY_OK(require->only({"sept_ve_disable", "revocation"}), "require");
     TRY(policy.require_sept_ve_disable_, flag(*require, "sept_ve_disable", false));
+    TRY(policy.require_revocation_, flag(*require, "revocation", true));
   }
   if (const auto identities = root.find("identities")) {
     TRY(policy.identities_, identity_rules(*identities));

@@ -34,7 +34,7 @@ struct AdvisoryWaiver {
 /// refused with a suggestion, and what is left out is as in standard(). Members: name, platforms[], tcb{accept[],
 /// allow_advisories[]?,
 /// waive_advisories[{id, until, reason}]?, min_evaluation_number?, min_date?}, debug, migratable, service_td,
-/// reserved_attributes, require{sept_ve_disable}, identities[{name?, claims{claim: value | [values]}}], conditions[]?,
+/// reserved_attributes, vmpl[], require{sept_ve_disable, revocation}, identities[{name?, claims{claim: value | [values]}}], conditions[]?,
 /// max_collateral_staleness_seconds. An empty `identities` approves nothing. Immutable; safe to read from many threads.
 class Policy {
  public:
@@ -42,7 +42,8 @@ class Policy {
   static base::Result<Policy> parse(std::string_view json);
   /// Cryptography, collateral and no debug; any TCB status but Revoked.
   static const Policy& genuine();
-  /// genuine, and TCB UpToDate or SWHardeningNeeded, no MIGRATABLE, no service TD, no reserved attribute bits.
+  /// genuine, and TCB UpToDate or SWHardeningNeeded, no MIGRATABLE, no service TD, no reserved attribute bits,
+  /// reports of VMPL 0 only, revocation checked.
   static const Policy& standard();
   /// default, and TCB UpToDate without advisories, SEPT_VE_DISABLE, collateral at most a day past its refresh.
   static const Policy& strict();
@@ -74,6 +75,8 @@ class Policy {
   bool allow_service_td_ = false;
   bool allow_reserved_attributes_ = false;
   bool require_sept_ve_disable_ = false;
+  bool require_revocation_ = true;
+  std::vector<std::uint32_t> vmpl_{0};
   bool require_identity_ = false;  ///< true when the document has `identities`
   std::vector<IdentityRule> identities_;
   std::vector<Condition> conditions_;

@@ -7,6 +7,7 @@
 #include "attestation/dcap/verify.h"
 #include "attestation/eventlog/judge.h"
 #include "attestation/maa/verify.h"
+#include "attestation/snp/verify.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation {
@@ -21,6 +22,9 @@ constexpr CheckId kDcapProof[] = {CheckId::dcap_quote_signature, CheckId::dcap_q
 constexpr CheckId kMaaProof[] = {CheckId::maa_header_alg, CheckId::maa_issuer,       CheckId::maa_key_usable,
                                  CheckId::maa_signature,  CheckId::maa_time_expires, CheckId::maa_compliance,
                                  CheckId::maa_claims};
+constexpr CheckId kSnpProof[] = {CheckId::snp_report_signature, CheckId::snp_vek_signature, CheckId::snp_vek_kind,
+                                 CheckId::snp_vek_product,      CheckId::snp_tcb_reported,  CheckId::snp_chip_id,
+                                 CheckId::snp_chain_signature,  CheckId::snp_chain_names,   CheckId::snp_chain_root};
 
 /// Empty for a format that nobody verifies.
 std::span<const CheckId> proof_of(EvidenceFormat format) {
@@ -30,6 +34,7 @@ std::span<const CheckId> proof_of(EvidenceFormat format) {
     case EvidenceFormat::maa_token:
       return kMaaProof;
     case EvidenceFormat::snp_report:
+      return kSnpProof;
     case EvidenceFormat::nitro_document:
     case EvidenceFormat::unknown:
       break;
@@ -87,12 +92,14 @@ struct Verifier::Impl {
   VerifierLimits limits;
   mutable dcap::Caches dcap;
   mutable maa::KeySets key_sets;
+  mutable snp::Caches snp;
 
   Impl(TrustAnchors given, VerifierLimits bounds)
       : anchors(std::move(given)),
         limits(bounds),
         dcap(bounds.cached_platforms, bounds.cached_collateral),
-        key_sets(bounds.cached_collateral) {}
+        key_sets(bounds.cached_collateral),
+        snp(bounds.cached_platforms, bounds.cached_collateral) {}
 };
 
 Verifier::Verifier(TrustAnchors anchors, VerifierLimits limits)
@@ -101,7 +108,12 @@ Verifier::~Verifier() = default;
 
 const TrustAnchors& Verifier::anchors() const noexcept { return impl_->anchors; }
 
-VerifierStats Verifier::stats() const { return {impl_->dcap.platforms.count(), impl_->dcap.collateral.count()}; }
+VerifierStats Verifier::stats() const {
+  VerifierStats out{impl_->dcap.platforms.count(), impl_->dcap.collateral.count()};
+  out.platforms += impl_->snp.veks.count();
+  out.collateral += impl_->snp.chains.count();
+  return out;
+}
 
 base::Result<base::UtcTime> Verifier::accept_collateral(const Collateral& collateral, const DcapNeeds& needs,
                                                         base::UtcTime at) const {
@@ -128,6 +140,8 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
         maa::judge_token(evidence.bytes, collateral, at, impl_->anchors, impl_->key_sets, recorder, verdict);
         break;
       case EvidenceFormat::snp_report:
+        snp::judge_report(evidence.bytes, collateral, at, impl_->anchors, impl_->snp, recorder, verdict);
+        break;
       case EvidenceFormat::nitro_document:
       case EvidenceFormat::unknown:
         break;

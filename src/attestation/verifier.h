@@ -15,7 +15,7 @@ namespace attestry::attestation {
 struct VerifierLimits {
   std::size_t max_evidence_bytes = 1u << 20;
   /// Bounds of the caches of *verified signed things* (ARCHITECTURE 3.12); 0 turns a cache off.
-  std::size_t cached_platforms = 4096;  ///< PCK chain + QE report + its signature, by hash
+  std::size_t cached_platforms = 4096;  ///< PCK chain + QE report + its signature, or VEK, by hash
   std::size_t cached_collateral = 256;  ///< parsed and signature-checked collateral sets, by digest
 };
 
