@@ -173,6 +173,10 @@ void CheckRecorder::fail_undecided(CheckId check, std::string expected, std::str
           .detail = std::move(detail)});
 }
 
+void CheckRecorder::skip(CheckId check, std::string detail) {
+  record({.check = check, .status = CheckStatus::skipped, .detail = std::move(detail)});
+}
+
 std::vector<CheckResult> CheckRecorder::take() {
   // A verifier that runs its checks in catalogue order, as they depend on one another, leaves nothing to sort.
   if (!std::ranges::is_sorted(results_, {}, &CheckResult::check)) {

@@ -8,7 +8,7 @@
 
 #include "attestation/anchors.h"
 #include "attestation/collateral.h"
-#include "attestation/dcap/cache.h"
+#include "attestation/lru_cache.h"
 #include "attestation/snp/vek.h"
 #include "attestation/verdict.h"
 #include "crypto/x509.h"
@@ -66,9 +66,9 @@ Finding judge_names(const crypto::Certificate& vek, const Chain& chain, Product 
 /// push good entries out with bad ones. Thread-safe.
 struct Caches {
   Caches(std::size_t platforms, std::size_t collateral) : veks(platforms), chains(collateral), crls(collateral) {}
-  dcap::LruCache<Vek> veks;  ///< by digest of certificate and chain
-  dcap::LruCache<Chain> chains;
-  dcap::LruCache<RevocationList> crls;  ///< by digest of list and chain
+  LruCache<Vek> veks;  ///< by digest of certificate and chain
+  LruCache<Chain> chains;
+  LruCache<RevocationList> crls;  ///< by digest of list and chain
 };
 
 }  // namespace attestry::attestation::snp
