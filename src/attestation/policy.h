@@ -34,8 +34,9 @@ struct AdvisoryWaiver {
 /// refused with a suggestion, and what is left out is as in standard(). Members: name, platforms[], tcb{accept[],
 /// allow_advisories[]?,
 /// waive_advisories[{id, until, reason}]?, min_evaluation_number?, min_date?}, debug, migratable, service_td,
-/// reserved_attributes, vmpl[], require{sept_ve_disable, revocation}, identities[{name?, claims{claim: value | [values]}}], conditions[]?,
-/// max_collateral_staleness_seconds. An empty `identities` approves nothing. Immutable; safe to read from many threads.
+/// reserved_attributes, vmpl[], require{sept_ve_disable, revocation}, identities[{name?, claims{claim: value |
+/// [values]}}], conditions[]?, max_collateral_staleness_seconds. An empty `identities` approves nothing. Immutable;
+/// safe to read from many threads.
 class Policy {
  public:
   /// Error `malformed` names the member.
