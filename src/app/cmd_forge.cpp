@@ -12,6 +12,7 @@
 
 #include "app/cli.h"
 #include "app/forge_maa.h"
+#include "app/forge_snp.h"
 #include "base/encoding.h"
 #include "forge/event_log.h"
 #include "forge/scenario.h"
@@ -155,6 +156,10 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     list_maa_faults(context);
     return kExitOk;
   }
+  if (options.list_faults && is_snp_kind(options.kind)) {
+    list_snp_faults(context);
+    return kExitOk;
+  }
   if (options.list_faults) return list_faults(context);
   if (options.out.empty()) return base::Error{base::Code::usage, "--out is missing", "a folder to write to", "none"};
   base::UtcTime at = context.clock.now();
@@ -166,6 +171,12 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
         .out = options.out, .seed = options.seed, .kind = options.kind, .fault = options.fault, .at = at};
     TRY_OK(set_field(options.report_data, token.report_data, "--report-data"));
     return forge_maa(context, token);
+  }
+  if (is_snp_kind(options.kind)) {
+    ForgeSnpOptions snp{
+        .out = options.out, .seed = options.seed, .kind = options.kind, .fault = options.fault, .at = at};
+    TRY_OK(set_field(options.report_data, snp.report_data, "--report-data"));
+    return forge_snp(context, snp);
   }
   TRY(const auto pki, forge::ForgePki::make(base::as_bytes(options.seed)), "--seed");
   TRY(auto quote, quote_of(pki, options));
@@ -207,7 +218,7 @@ std::string kinds() {
     all += all.empty() ? "" : ", ";
     all += forge::to_text(kind);
   }
-  return all + maa_kinds();
+  return all + maa_kinds() + snp_kinds();
 }
 
 void add_measurements(CLI::App& command, ForgeOptions& options) {
