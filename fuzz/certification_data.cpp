@@ -27,8 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     REQUIRE(good == !dcap::judge_pck_signatures(*chain, later));
   }
   if (!dcap::judge_signing_format(*chain)) (void)dcap::judge_signing_chain(*chain, signatures);
-  const dcap::Validity validity = dcap::validity_of(*chain);
-  REQUIRE(validity.from > validity.to || !dcap::judge_validity(*chain, validity.to));
-  REQUIRE(dcap::judge_validity(*chain, validity.to + 1).has_value());
+  const attestation::Validity validity = attestation::validity_of(*chain);
+  REQUIRE(validity.from > validity.to || !attestation::judge_validity(*chain, validity.to));
+  REQUIRE(attestation::judge_validity(*chain, validity.to + 1).has_value());
   return 0;
 }

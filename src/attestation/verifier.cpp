@@ -7,6 +7,7 @@
 #include "attestation/dcap/verify.h"
 #include "attestation/eventlog/judge.h"
 #include "attestation/maa/verify.h"
+#include "attestation/nitro/verify.h"
 #include "attestation/snp/verify.h"
 #include "crypto/hash.h"
 
@@ -25,6 +26,8 @@ constexpr CheckId kMaaProof[] = {CheckId::maa_header_alg, CheckId::maa_issuer,  
 constexpr CheckId kSnpProof[] = {CheckId::snp_report_signature, CheckId::snp_vek_signature, CheckId::snp_vek_kind,
                                  CheckId::snp_vek_product,      CheckId::snp_tcb_reported,  CheckId::snp_chip_id,
                                  CheckId::snp_chain_signature,  CheckId::snp_chain_names,   CheckId::snp_chain_root};
+constexpr CheckId kNitroProof[] = {CheckId::nitro_chain_root, CheckId::nitro_chain_signatures,
+                                   CheckId::nitro_chain_validity, CheckId::nitro_cose_signature};
 
 /// Empty for a format that nobody verifies.
 std::span<const CheckId> proof_of(EvidenceFormat format) {
@@ -36,6 +39,7 @@ std::span<const CheckId> proof_of(EvidenceFormat format) {
     case EvidenceFormat::snp_report:
       return kSnpProof;
     case EvidenceFormat::nitro_document:
+      return kNitroProof;
     case EvidenceFormat::unknown:
       break;
   }
@@ -93,13 +97,15 @@ struct Verifier::Impl {
   mutable dcap::Caches dcap;
   mutable maa::KeySets key_sets;
   mutable snp::Caches snp;
+  mutable nitro::Caches nitro;
 
   Impl(TrustAnchors given, VerifierLimits bounds)
       : anchors(std::move(given)),
         limits(bounds),
         dcap(bounds.cached_platforms, bounds.cached_collateral),
         key_sets(bounds.cached_collateral),
-        snp(bounds.cached_platforms, bounds.cached_collateral) {}
+        snp(bounds.cached_platforms, bounds.cached_collateral),
+        nitro(bounds.cached_platforms) {}
 };
 
 Verifier::Verifier(TrustAnchors anchors, VerifierLimits limits)
@@ -143,6 +149,8 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
         snp::judge_report(evidence.bytes, collateral, at, impl_->anchors, impl_->snp, recorder, verdict);
         break;
       case EvidenceFormat::nitro_document:
+        nitro::judge_document(evidence.bytes, at, impl_->anchors, impl_->nitro, recorder, verdict);
+        break;
       case EvidenceFormat::unknown:
         break;
     }
