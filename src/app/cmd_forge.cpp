@@ -15,6 +15,7 @@
 #include "app/forge_snp.h"
 #include "base/encoding.h"
 #include "forge/event_log.h"
+#include "forge/nitro.h"
 #include "forge/scenario.h"
 
 namespace attestry::app {
@@ -151,6 +152,57 @@ int list_faults(Context& context) {
   return kExitOk;
 }
 
+constexpr std::string_view kNitroKind = "nitro";
+
+int list_nitro_faults(Context& context) {
+  for (const auto& fault : forge::nitro_faults()) {
+    context.out << std::left << std::setw(24) << fault.name << (fault.accepted ? "genuine  " : "refused  ")
+                << fault.what << "\n";
+  }
+  return kExitOk;
+}
+
+/// One document, or with --fault all one for each fault.
+base::Result<int> forge_nitro(Context& context, const ForgeOptions& options) {
+  if (options.list_faults) return list_nitro_faults(context);
+  if (options.out.empty()) return base::Error{base::Code::usage, "--out is missing", "a folder to write to", "none"};
+  forge::NitroSpec spec;
+  spec.at = context.clock.now();
+  if (!options.at.empty()) {
+    TRY(spec.at, base::parse_rfc3339(options.at), "--at");
+  }
+  if (!options.report_data.empty()) {
+    TRY(spec.user_data, base::hex_decode(options.report_data), "--report-data");
+  }
+  std::vector<forge::NitroFault> faults;
+  if (const auto one = forge::parse_nitro_fault(options.fault)) faults.push_back(*one);
+  if (options.fault == "all") {
+    for (const auto& fault : forge::nitro_faults()) faults.push_back(fault.fault);
+  }
+  if (faults.empty()) {
+    return base::Error{base::Code::usage, "--fault is unknown", "a name of `attestry forge --kind nitro --list-faults`",
+                       options.fault};
+  }
+  std::filesystem::path folder;
+  for (const forge::NitroFault fault : faults) {
+    const std::string name{forge::info(fault).name};
+    folder = options.fault == "all" ? std::filesystem::path{options.out} / name : std::filesystem::path{options.out};
+    spec.fault = fault;
+    TRY(const auto made, forge::make_nitro_case(base::as_bytes(options.seed), spec));
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    if (failed) return base::Error{base::Code::io, "cannot create " + folder.string() + ": " + failed.message()};
+    TRY_OK(write_file(folder / "attestation.cbor", base::as_text(made.document)));
+    TRY_OK(write_file(folder / "root.pem", made.root_pem));
+    TRY_OK(write_file(folder / "case.json", made.case_json(name)));
+  }
+  context.out << "Wrote " << faults.size() << (faults.size() == 1 ? " case" : " cases") << " of a simulated TEE ("
+              << options.kind << ") to " << options.out << ".\n"
+              << "Judge it:  attestry verify " << folder.string() << " --trust " << (folder / "root.pem").string()
+              << " --at " << base::to_rfc3339(spec.at) << "\n";
+  return kExitOk;
+}
+
 base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
   if (options.list_faults && is_maa_kind(options.kind)) {
     list_maa_faults(context);
@@ -160,6 +212,7 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     list_snp_faults(context);
     return kExitOk;
   }
+  if (options.kind == kNitroKind) return forge_nitro(context, options);
   if (options.list_faults) return list_faults(context);
   if (options.out.empty()) return base::Error{base::Code::usage, "--out is missing", "a folder to write to", "none"};
   base::UtcTime at = context.clock.now();
@@ -218,7 +271,7 @@ std::string kinds() {
     all += all.empty() ? "" : ", ";
     all += forge::to_text(kind);
   }
-  return all + maa_kinds() + snp_kinds();
+  return all + maa_kinds() + snp_kinds() + ", " + std::string{kNitroKind};
 }
 
 void add_measurements(CLI::App& command, ForgeOptions& options) {

@@ -17,19 +17,33 @@ void record(Verdict& verdict, CheckResult result) {
   verdict.checks.insert(place, std::move(result));
 }
 
-/// True when the report data is B. FORMATS 3: TDX and SGX carry all 64 bytes of it.
-bool record_binding(Verdict& verdict, base::ByteView binding) {
-  if (verdict.report_data.empty()) {
+/// FORMATS 3: a Nitro document carries the nonce beside B, and no public key but the CSR's. Which of them is foreign,
+/// or empty.
+std::string_view foreign_part(const Verdict& verdict, const BindingStatement& statement) {
+  if (verdict.platform != Platform::nitro) return {};
+  const Claim* nonce = verdict.claim("nonce");
+  if (nonce == nullptr || nonce->value != base::hex(statement.nonce)) return "nonce";
+  const Claim* key = verdict.claim("public_key");
+  if (key != nullptr && key->value != base::hex(statement.csr_spki)) return "public_key";
+  return {};
+}
+
+/// True when the report data is B. FORMATS 3: TDX and SGX carry all 64 bytes of it, Nitro as user_data.
+bool record_binding(Verdict& verdict, base::ByteView binding, const BindingStatement& statement) {
+  // A Nitro document may have no user data: it was made for no request then.
+  if (verdict.report_data.empty() && verdict.platform != Platform::nitro) {
     record(verdict, {.check = CheckId::binding_report_data,
                      .status = CheckStatus::skipped,
                      .detail = "the evidence could not be read"});
     return false;
   }
-  const bool equal = base::equal(verdict.report_data, binding);
+  const std::string_view foreign = foreign_part(verdict, statement);
+  const bool equal = base::equal(verdict.report_data, binding) && foreign.empty();
   record(verdict, {.check = CheckId::binding_report_data,
                    .status = equal ? CheckStatus::pass : CheckStatus::fail,
                    .expected = base::hex(binding),
-                   .actual = base::hex(verdict.report_data)});
+                   .actual = base::hex(verdict.report_data),
+                   .detail = foreign.empty() ? "" : std::string{foreign} + " is of something else"});
   return equal;
 }
 
@@ -59,8 +73,8 @@ base::FixedBytes<64> BindingStatement::binding() const { return crypto::sha512(t
 
 base::Result<Bound> bind(Verdict& verdict, BindingStatement statement) {
   const base::FixedBytes<64> binding = statement.binding();
-  const bool bound = record_binding(verdict, binding);
-  const bool readable = !verdict.report_data.empty();
+  const bool bound = record_binding(verdict, binding, statement);
+  const bool readable = !verdict.report_data.empty() || verdict.platform == Platform::nitro;
   if (verdict.evidence == Genuineness::not_genuine || (readable && !bound)) {
     verdict.outcome = Outcome::refused;
     return from_root_cause(Code::evidence_false,

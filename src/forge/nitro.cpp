@@ -289,10 +289,10 @@ base::Result<NitroCase> make_nitro_case(ByteView seed, const NitroSpec& spec) {
     return base::Error{base::Code::malformed, "the forge's seed is empty", "at least one byte", "none"};
   }
   TRY(const auto genuine, make_path(seed, spec.at, spec.fault));
-  Bytes other = base::to_bytes(seed);
-  other.push_back(0);
+  Bytes other_seed = base::to_bytes(seed);
+  other_seed.push_back(0);
   const bool impostor = spec.fault == NitroFault::foreign_root || spec.fault == NitroFault::root_then_impostor;
-  TRY(const auto foreign, make_path(other, spec.at, NitroFault::none));
+  TRY(const auto foreign, make_path(other_seed, spec.at, NitroFault::none));
   const auto& path = impostor ? foreign : genuine;
   NitroCase out{.document = {}, .root_pem = base::pem_encode("CERTIFICATE", genuine.front().certificate), .spec = spec};
   if (spec.pcr0) {
@@ -301,7 +301,9 @@ base::Result<NitroCase> make_nitro_case(ByteView seed, const NitroSpec& spec) {
     std::ranges::copy(derive(seed, "pcr0", 48), out.pcr0.begin());
   }
   const Bytes payload = make_payload(seed, spec, out.pcr0, path, genuine.front().certificate);
-  const EcPrivateKey& key = spec.fault == NitroFault::other_key ? foreign.back().key : path.back().key;
+  // A signature on P-384 under the certificate on P-256, so that its size is as it should be.
+  const bool other = spec.fault == NitroFault::other_key || spec.fault == NitroFault::leaf_p256;
+  const EcPrivateKey& key = other ? foreign.back().key : path.back().key;
   out.document = make_document(spec, key, payload);
   return out;
 }

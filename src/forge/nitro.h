@@ -29,7 +29,7 @@ const NitroFaultInfo& info(NitroFault fault) noexcept;
 std::optional<NitroFault> parse_nitro_fault(std::string_view name) noexcept;
 
 struct NitroSpec {
-  base::UtcTime at;  ///< the document is made then; the enclave's certificate is valid for three hours around it
+  base::UtcTime at{};  ///< the document is made then; the enclave's certificate is valid for three hours around it
   NitroFault fault = NitroFault::none;
   std::optional<base::Bytes> user_data{};
   std::optional<base::Bytes> nonce{};
