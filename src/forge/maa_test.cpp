@@ -73,7 +73,9 @@ TEST(ForgedMaaTokens, EveryFaultIsRefusedAndNamedByItsCheck) {
       const Verdict verdict = judge(service().make({.kind = kind, .fault = fault.fault, .at = kAt}));
       EXPECT_EQ(verdict.outcome, Outcome::refused) << to_text(kind) << " " << fault.name;
       EXPECT_EQ(cause_of(verdict), fault.cause) << to_text(kind) << " " << fault.name;
-      if (verdict.evidence != attestation::Genuineness::genuine) EXPECT_FALSE(verdict.valid_until) << fault.name;
+      if (verdict.evidence != attestation::Genuineness::genuine) {
+        EXPECT_FALSE(verdict.valid_until) << fault.name;
+      }
     }
   }
 }
