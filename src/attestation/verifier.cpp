@@ -8,6 +8,7 @@
 #include "attestation/eventlog/judge.h"
 #include "attestation/maa/verify.h"
 #include "attestation/nitro/verify.h"
+#include "attestation/snp/accept.h"
 #include "attestation/snp/verify.h"
 #include "crypto/hash.h"
 
@@ -83,6 +84,21 @@ bool judge_envelope(const Evidence& evidence, std::size_t max_bytes, CheckRecord
   return true;
 }
 
+base::Result<Accepted> accept_key_set(const JwksOf& wanted, const Collateral& documents) {
+  const CollateralItem* item = documents.find(CollateralKind::jwks);
+  if (item == nullptr) return base::Error{base::Code::unavailable, "jwks: none is given"};
+  const auto keys = maa::parse_jwks(base::as_text(item->bytes));
+  if (!keys) {
+    return base::Error{base::Code::unavailable, "jwks of " + wanted.issuer + ": " + keys.error().what,
+                       keys.error().expected, keys.error().found};
+  }
+  const bool usable = std::ranges::any_of(keys->keys, [](const maa::Jwk& key) { return key.key.has_value(); });
+  if (!usable) {
+    return base::Error{base::Code::unavailable, "jwks of " + wanted.issuer, "a key that can be used", "none"};
+  }
+  return Accepted{.issued = {}, .expires = {INT64_MAX}};
+}
+
 // An empty set of anchors would make "ends in a trusted root" a question about nothing.
 base::Status have_anchors(const TrustAnchors& anchors) {
   if (!anchors.empty()) return base::done();
@@ -125,6 +141,15 @@ base::Result<base::UtcTime> Verifier::accept_collateral(const Collateral& collat
                                                         base::UtcTime at) const {
   TRY_OK(have_anchors(impl_->anchors));
   return dcap::accept_collateral(collateral, needs, at, impl_->anchors, impl_->dcap);
+}
+
+base::Result<Accepted> Verifier::accept(const Artefact& artefact, const Collateral& documents, base::UtcTime at) const {
+  TRY_OK(have_anchors(impl_->anchors));
+  if (const auto* keys = std::get_if<JwksOf>(&artefact)) return accept_key_set(*keys, documents);
+  const bool amd = std::holds_alternative<VcekOf>(artefact) || std::holds_alternative<VlekOf>(artefact) ||
+                   std::holds_alternative<AmdChainOf>(artefact) || std::holds_alternative<AmdCrlOf>(artefact);
+  if (amd) return snp::accept_artefact(artefact, documents, at, impl_->anchors, impl_->snp);
+  return dcap::accept_artefact(artefact, documents, at, impl_->anchors, impl_->dcap);
 }
 
 base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collateral& collateral, base::UtcTime at) const {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "attestation/anchors.h"
+#include "attestation/artefact.h"
 #include "attestation/cache_count.h"
 #include "attestation/collateral.h"
 #include "attestation/evidence.h"
@@ -44,6 +45,12 @@ class Verifier {
   /// found good here are not computed again by verify().
   base::Result<base::UtcTime> accept_collateral(const Collateral& collateral, const DcapNeeds& needs,
                                                 base::UtcTime at) const;
+
+  /// The same for one artefact by itself: `documents` holds its own documents, and for what is signed by somebody whose
+  /// certificate is not among them (CRL of Intel's root; VEKs and CRLs of AMD) the chain of a signer besides:
+  /// tcb_info_chain, qe_identity_chain or pck_crl_chain; amd_chain. A key set has no signature: readable, and with a
+  /// key that can be used, is all that can be asked of it here, and it never ends (`expires` is far away).
+  base::Result<Accepted> accept(const Artefact& artefact, const Collateral& documents, base::UtcTime at) const;
 
   const TrustAnchors& anchors() const noexcept;
   VerifierStats stats() const;

@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "base/json.h"
+#include "collateral/internal/get_document.h"
 #include "crypto/x509.h"
 
 namespace attestry::collateral {
@@ -17,17 +18,6 @@ using base::Code;
 using base::Error;
 using base::Result;
 using base::Status;
-
-constexpr int kOk = 200;
-constexpr int kNotFound = 404;
-constexpr int kPlatformUnknown = 461;  ///< of a PCCS: never registered here
-
-/// Host of an http or https URL, lower case is what operators write.
-std::string_view host_of(std::string_view url) {
-  const std::size_t scheme = url.find("://");
-  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
-  return url.substr(0, url.find_first_of(":/?"));
-}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
@@ -97,9 +87,7 @@ Status add_signed(const net::Response& response, const std::string& url, std::st
   return base::done();
 }
 
-std::string api(const attestation::DcapNeeds& needs) {
-  return needs.tdx ? "/tdx/certification/v4/" : "/sgx/certification/v4/";
-}
+std::string api(bool tdx) { return tdx ? "/tdx/certification/v4/" : "/sgx/certification/v4/"; }
 
 PcsOptions tidy(PcsOptions options) {
   while (options.base_url.ends_with('/')) options.base_url.pop_back();
@@ -111,83 +99,95 @@ PcsOptions tidy(PcsOptions options) {
 PcsClient::PcsClient(net::HttpTransport& transport, PcsOptions options)
     : transport_(transport),
       options_(tidy(std::move(options))),
-      intel_(host_of(options_.base_url) == host_of(kIntelPcs)) {}
+      intel_(internal::host_of(options_.base_url) == internal::host_of(kIntelPcs)) {}
 
-Result<net::Response> PcsClient::get(const std::string& url, base::Deadline deadline) const {
-  net::HttpRequest request;
-  request.url = url;
-  request.deadline = deadline;
-  request.max_bytes = options_.max_bytes;
-  auto response = transport_.send(request);
-  if (!response.ok()) {
-    Error error = std::move(response).error();
-    // Whatever keeps a call from being made is an outage to whoever waits for its answer.
-    if (error.code != Code::deadline_exceeded) error.code = Code::unavailable;
-    return error;
-  }
-  if (response->status == kOk) return response;
-  const bool unknown = response->status == kNotFound || response->status == kPlatformUnknown;
-  return Error{unknown ? Code::collateral_missing : Code::unavailable, url, "status 200",
-               "status " + std::to_string(response->status)};
+Result<net::Response> PcsClient::get(const std::string& url, Call& call) const {
+  return internal::get_document(transport_, {url, call.deadline, options_.max_bytes}, call.trouble);
 }
 
-Status PcsClient::add_tcb_info(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const {
-  const std::string fmspc = upper_hex(needs.fmspc);
-  const std::string url = options_.base_url + api(needs) + "tcb?fmspc=" + fmspc;
-  TRY(const net::Response response, get(url, deadline), "TCB info");
-  TRY_OK(add_signed(response, url, "tcbInfo", CollateralKind::tcb_info, CollateralKind::tcb_info_signature, out));
+std::string PcsClient::url(const attestation::Artefact& artefact) const {
+  if (const auto* info = std::get_if<attestation::TcbInfoOf>(&artefact)) {
+    return options_.base_url + api(info->tdx) + "tcb?fmspc=" + upper_hex(info->fmspc);
+  }
+  if (const auto* identity = std::get_if<attestation::QeIdentityOf>(&artefact)) {
+    return options_.base_url + api(identity->tdx) + "qe/identity";
+  }
+  if (const auto* crl = std::get_if<attestation::PckCrlOf>(&artefact)) {
+    const std::string ca = crl->platform_ca ? "platform" : "processor";
+    return options_.base_url + "/sgx/certification/v4/pckcrl?ca=" + ca + "&encoding=der";
+  }
+  return intel_ ? options_.root_crl_url : options_.base_url + "/sgx/certification/v4/rootcacrl";
+}
+
+Status PcsClient::add_tcb_info(const std::string& url, Call& call) const {
+  TRY(const net::Response response, get(url, call), "TCB info");
+  TRY_OK(add_signed(response, url, "tcbInfo", CollateralKind::tcb_info, CollateralKind::tcb_info_signature, call.out));
   TRY(base::Bytes chain, chain_from(response, url, {"TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"}));
-  out.set(CollateralKind::tcb_info_chain, std::move(chain));
+  call.out.set(CollateralKind::tcb_info_chain, std::move(chain));
   return base::done();
 }
 
-Status PcsClient::add_qe_identity(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const {
-  const std::string url = options_.base_url + api(needs) + "qe/identity";
-  TRY(const net::Response response, get(url, deadline), "QE identity");
+Status PcsClient::add_qe_identity(const std::string& url, Call& call) const {
+  TRY(const net::Response response, get(url, call), "QE identity");
   TRY_OK(add_signed(response, url, "enclaveIdentity", CollateralKind::qe_identity,
-                    CollateralKind::qe_identity_signature, out));
+                    CollateralKind::qe_identity_signature, call.out));
   TRY(base::Bytes chain,
       chain_from(response, url, {"SGX-Enclave-Identity-Issuer-Chain", "Enclave-Identity-Issuer-Chain"}));
-  out.set(CollateralKind::qe_identity_chain, std::move(chain));
+  call.out.set(CollateralKind::qe_identity_chain, std::move(chain));
   return base::done();
 }
 
-Status PcsClient::add_pck_crl(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const {
-  const std::string url = options_.base_url +
-                          "/sgx/certification/v4/pckcrl?ca=" + (needs.platform_ca ? "platform" : "processor") +
-                          "&encoding=der";
-  TRY(const net::Response response, get(url, deadline), "PCK CRL");
+Status PcsClient::add_pck_crl(const std::string& url, Call& call) const {
+  TRY(const net::Response response, get(url, call), "PCK CRL");
   auto crl = crl_from(response.body);
   if (!crl) return no_collateral(url, "reply", "a CRL", std::to_string(response.body.size()) + " bytes that are none");
-  out.set(CollateralKind::pck_crl, *std::move(crl));
+  call.out.set(CollateralKind::pck_crl, *std::move(crl));
   TRY(base::Bytes chain, chain_from(response, url, {"SGX-PCK-CRL-Issuer-Chain", "PCK-CRL-Issuer-Chain"}));
-  out.set(CollateralKind::pck_crl_chain, std::move(chain));
+  call.out.set(CollateralKind::pck_crl_chain, std::move(chain));
   return base::done();
 }
 
-Status PcsClient::add_root_crl(base::Deadline deadline, Bundle& out) const {
-  std::string url = intel_ ? options_.root_crl_url : options_.base_url + "/sgx/certification/v4/rootcacrl";
+Status PcsClient::add_root_crl(std::string url, Call& call) const {
   if (url.empty()) return Error{Code::unavailable, "root CRL: Intel's API has none, and no other address is set"};
-  auto response = get(url, deadline);
+  auto response = get(url, call);
   const bool elsewhere = !intel_ && !options_.root_crl_url.empty();
   if (!response.ok() && response.error().code == Code::collateral_missing && elsewhere) {
     url = options_.root_crl_url;
-    response = get(url, deadline);
+    response = get(url, call);
   }
   if (!response.ok()) return std::move(response).error().at("root CRL");
   auto crl = crl_from(response->body);
   if (!crl) return no_collateral(url, "reply", "a CRL", std::to_string(response->body.size()) + " bytes that are none");
-  out.set(CollateralKind::root_ca_crl, *std::move(crl));
+  call.out.set(CollateralKind::root_ca_crl, *std::move(crl));
+  call.source = url;
   return base::done();
+}
+
+Status PcsClient::add(const attestation::Artefact& artefact, Call& call) const {
+  const std::string address = url(artefact);
+  call.source = address;
+  if (std::holds_alternative<attestation::TcbInfoOf>(artefact)) return add_tcb_info(address, call);
+  if (std::holds_alternative<attestation::QeIdentityOf>(artefact)) return add_qe_identity(address, call);
+  if (std::holds_alternative<attestation::PckCrlOf>(artefact)) return add_pck_crl(address, call);
+  if (std::holds_alternative<attestation::RootCrlOf>(artefact)) return add_root_crl(address, call);
+  return Error{Code::internal, "not an artefact of Intel's: " + to_text(artefact)};
 }
 
 Result<Bundle> PcsClient::fetch(const attestation::DcapNeeds& needs, base::Deadline deadline) const {
   Bundle out;
-  TRY_OK(add_tcb_info(needs, deadline, out));
-  TRY_OK(add_qe_identity(needs, deadline, out));
-  TRY_OK(add_pck_crl(needs, deadline, out));
-  TRY_OK(add_root_crl(deadline, out));
+  Trouble unused;
+  Call call{.deadline = deadline, .trouble = unused, .out = out};
+  const std::vector<attestation::Needs> ways = needs_of(needs);
+  for (const attestation::Artefact& artefact : ways.front().artefacts) TRY_OK(add(artefact, call));
   return out;
+}
+
+Result<Fetched> PcsClient::fetch(const attestation::Artefact& artefact, base::Deadline deadline,
+                                 Trouble& trouble) const {
+  Bundle out;
+  Call call{.deadline = deadline, .trouble = trouble, .out = out};
+  TRY_OK(add(artefact, call));
+  return Fetched{std::move(out.items), internal::without_query(call.source)};
 }
 
 }  // namespace attestry::collateral

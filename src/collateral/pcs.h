@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "collateral/bundle.h"
+#include "collateral/fetcher.h"
 #include "net/client.h"
 
 namespace attestry::collateral {
@@ -34,14 +35,27 @@ class PcsClient {
   /// with what is no collateral), `deadline_exceeded`.
   base::Result<Bundle> fetch(const attestation::DcapNeeds& needs, base::Deadline deadline) const;
 
+  /// The same for one artefact of Intel's: one call, or two for the root CRL.
+  base::Result<Fetched> fetch(const attestation::Artefact& artefact, base::Deadline deadline, Trouble& trouble) const;
+  /// Where that call goes.
+  std::string url(const attestation::Artefact& artefact) const;
+
   const std::string& base_url() const noexcept { return options_.base_url; }
 
  private:
-  base::Result<net::Response> get(const std::string& url, base::Deadline deadline) const;
-  base::Status add_tcb_info(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const;
-  base::Status add_qe_identity(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const;
-  base::Status add_pck_crl(const attestation::DcapNeeds& needs, base::Deadline deadline, Bundle& out) const;
-  base::Status add_root_crl(base::Deadline deadline, Bundle& out) const;
+  /// One call for one artefact, and what came of it.
+  struct Call {
+    base::Deadline deadline;
+    Trouble& trouble;
+    Bundle& out;
+    std::string source{};
+  };
+  base::Result<net::Response> get(const std::string& url, Call& call) const;
+  base::Status add(const attestation::Artefact& artefact, Call& call) const;
+  base::Status add_tcb_info(const std::string& url, Call& call) const;
+  base::Status add_qe_identity(const std::string& url, Call& call) const;
+  base::Status add_pck_crl(const std::string& url, Call& call) const;
+  base::Status add_root_crl(std::string url, Call& call) const;
 
   net::HttpTransport& transport_;
   PcsOptions options_;

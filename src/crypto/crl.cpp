@@ -36,9 +36,9 @@ bool is_time(const CBS& cbs) {
 }
 
 /// Reads the contents of an Extensions sequence; `known(oid)` says what does not change the meaning of a plain full
-/// CRL.
+/// CRL; `number` gets the CRLNumber where a place for it is given.
 template <class Known>
-base::Status read_list(CBS& list, bool& unknown_critical, Known known) {
+base::Status read_list(CBS& list, bool& unknown_critical, Known known, base::ByteView* number = nullptr) {
   std::array<base::ByteView, kMaxExtensions> seen;
   std::size_t count = 0;
   if (CBS_len(&list) == 0) return malformed("empty extensions");
@@ -51,6 +51,10 @@ base::Status read_list(CBS& list, bool& unknown_critical, Known known) {
     if (twice || count == kMaxExtensions) return malformed("an extension is given twice, or there are too many");
     seen[count++] = extension.oid;
     unknown_critical = unknown_critical || (extension.critical && !known(extension.oid));
+    if (number == nullptr || !base::equal(extension.oid, kCrlNumber)) continue;
+    CBS value = cbs_of(extension.value);
+    CBS integer;
+    if (CBS_get_asn1(&value, &integer, CBS_ASN1_INTEGER) == 1) *number = magnitude(view_of(integer));
   }
   return base::done();
 }
@@ -64,6 +68,7 @@ struct Crl::Impl {
   internal::NameView issuer;
   base::UtcTime this_update;
   std::optional<base::UtcTime> next_update;
+  base::ByteView number;
   std::vector<base::ByteView> revoked;  // magnitudes, sorted
   bool unknown_critical = false;
 
@@ -124,9 +129,10 @@ base::Status Crl::Impl::read_tbs() {
         CBS_get_asn1(&wrapper, &extensions, CBS_ASN1_SEQUENCE) != 1 || CBS_len(&wrapper) != 0) {
       return malformed("malformed extensions");
     }
-    TRY_OK(read_list(extensions, unknown_critical, [](base::ByteView oid) {
+    const auto known = [](base::ByteView oid) {
       return base::equal(oid, kAuthorityKeyId) || base::equal(oid, kCrlNumber);
-    }));
+    };
+    TRY_OK(read_list(extensions, unknown_critical, known, &number));
   }
   if (CBS_len(&tbs) != 0) return malformed("bytes behind the extensions");
   std::ranges::sort(revoked, less);
@@ -146,6 +152,7 @@ const base::Digest32& Crl::sha256() const noexcept { return impl_->sha256; }
 base::ByteView Crl::issuer_der() const noexcept { return impl_->issuer.der; }
 base::UtcTime Crl::this_update() const noexcept { return impl_->this_update; }
 std::optional<base::UtcTime> Crl::next_update() const noexcept { return impl_->next_update; }
+base::ByteView Crl::number() const noexcept { return impl_->number; }
 std::size_t Crl::size() const noexcept { return impl_->revoked.size(); }
 bool Crl::has_unknown_critical_extension() const noexcept { return impl_->unknown_critical; }
 

@@ -68,6 +68,8 @@ class Crl {
   base::ByteView issuer_der() const noexcept;
   base::UtcTime this_update() const noexcept;
   std::optional<base::UtcTime> next_update() const noexcept;
+  /// CRLNumber, big-endian without leading zeros (RFC 5280 5.2.3); empty when the list has none.
+  base::ByteView number() const noexcept;
   std::size_t size() const noexcept;
   bool has_unknown_critical_extension() const noexcept;
   bool revokes(base::ByteView serial) const noexcept;

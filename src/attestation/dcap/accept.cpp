@@ -62,14 +62,43 @@ class Acceptance {
     return qe_identity();
   }
 
+  /// One artefact by itself.
+  base::Result<Accepted> run(const TcbInfoOf&) {
+    TRY_OK(examined(CollateralKind::tcb_info));
+    TRY_OK(signing_chain(CollateralKind::tcb_info_chain, CheckId::dcap_tcb_info_chain, set_.tcb_info_chain));
+    TRY_OK(tcb_info());
+    return Accepted{set_.tcb_info->issue_date, until_, set_.tcb_info->evaluation_number};
+  }
+  base::Result<Accepted> run(const QeIdentityOf&) {
+    TRY_OK(examined(CollateralKind::qe_identity));
+    TRY_OK(signing_chain(CollateralKind::qe_identity_chain, CheckId::dcap_qe_identity_chain, set_.qe_identity_chain));
+    TRY_OK(qe_identity());
+    return Accepted{set_.qe_identity->issue_date, until_, set_.qe_identity->evaluation_number};
+  }
+  base::Result<Accepted> run(const PckCrlOf&) {
+    TRY_OK(examined(CollateralKind::pck_crl));
+    TRY_OK(pck_crl());
+    return accepted(*set_.pck_crl);
+  }
+  base::Result<Accepted> run(const RootCrlOf&) {
+    TRY_OK(examined(CollateralKind::root_ca_crl));
+    TRY_OK(some_root());
+    TRY_OK(root_crl());
+    return accepted(*set_.root_crl);
+  }
+
   /// The earliest end of everything that run() saw.
   UtcTime valid_until() const noexcept { return until_; }
 
  private:
-  /// Present, readable, and signed by the certificate in the chain beside it.
-  Status examined() const {
+  Accepted accepted(const crypto::Crl& crl) const {
+    return {crl.this_update(), until_, 0, base::to_bytes(crl.number())};
+  }
+
+  /// Present, readable, and signed by the certificate in the chain beside it: all documents, or one.
+  Status examined(std::optional<CollateralKind> one = {}) const {
     for (const CheckResult& result : set_.checks) {
-      if (result.status == CheckStatus::pass) continue;
+      if (result.status == CheckStatus::pass || (one && document_of(result.check) != *one)) continue;
       return refused(document_of(result.check), result.check, result.expected, result.actual, result.detail);
     }
     return base::done();
@@ -88,10 +117,27 @@ class Acceptance {
   }
 
   /// One root vouches for a whole set: a set of several test roots would be refused with every quote.
-  Status same_root(CollateralKind document, CheckId check, const crypto::Certificate& other) const {
-    const bool same = base::equal(other.spki(), root().spki());
-    return require(document, check, same && anchors_.trusts(Vendor::intel, other.spki()), "the root of the TCB info's chain",
+  Status same_root(CollateralKind document, CheckId check, const crypto::Certificate& other) {
+    if (!root_) root_ = other;
+    const bool same = base::equal(other.spki(), root_->spki());
+    const bool trusted = anchors_.trusts(Vendor::intel, other.spki());
+    return require(document, check, same && trusted, same ? "a trusted root" : "the root of the TCB info's chain",
                    "another root");
+  }
+
+  /// The root of whatever chain is given: a CRL brings none.
+  Status some_root() {
+    constexpr auto kCheck = CheckId::dcap_crl_root_signature;
+    for (const auto kind :
+         {CollateralKind::tcb_info_chain, CollateralKind::qe_identity_chain, CollateralKind::pck_crl_chain}) {
+      const CollateralItem* item = collateral_.find(kind);
+      if (item == nullptr) continue;
+      const auto chain = read_chain(item->bytes, kMaxCaChain, signatures_);
+      if (!chain.ok()) return refused(kind, kCheck, "a PEM chain of 2 certificates", "unreadable", chain.error().what);
+      TRY_OK(require_no_fault(kind, kCheck, judge_signing_format(*chain)));
+      return same_root(kind, kCheck, chain->back());
+    }
+    return refused(CollateralKind::root_ca_crl, kCheck, "a chain with the root's certificate", "none");
   }
 
   Status chain_lasts(CollateralKind document, CheckId check, std::span<const crypto::Certificate> chain) {
@@ -108,7 +154,8 @@ class Acceptance {
   Status root_crl() {
     constexpr auto kDocument = CollateralKind::root_ca_crl;
     const bool issued = base::equal(set_.root_crl->issuer_der(), root().subject_der()) && root().key_usage_crl_sign();
-    const bool good = issued && set_.root_key && signatures_.good(*set_.root_crl, *set_.root_key);
+    const auto key = known_key(root());
+    const bool good = issued && key && signatures_.good(*set_.root_crl, *key);
     TRY_OK(require(kDocument, CheckId::dcap_crl_root_signature, good, "issued and signed by the trusted root",
                    "not signed by it"));
     return crl_lasts(kDocument, CheckId::dcap_crl_root_validity, *set_.root_crl);
@@ -161,7 +208,7 @@ class Acceptance {
     return lasts(kDocument, CheckId::dcap_qe_identity_validity, identity.issue_date, identity.next_update);
   }
 
-  const crypto::Certificate& root() const { return set_.tcb_info_chain.certificates[1]; }
+  const crypto::Certificate& root() const { return *root_; }
 
   const Collateral& collateral_;
   const CollateralSet& set_;
@@ -169,8 +216,21 @@ class Acceptance {
   const UtcTime at_;
   const TrustAnchors& anchors_;
   Signatures& signatures_;
+  std::optional<crypto::Certificate> root_;
   UtcTime until_{INT64_MAX};
 };
+
+/// What accepting it means for the artefact: whom it is for. The other half of the needs is not looked at.
+DcapNeeds needs_for(const Artefact& artefact) {
+  DcapNeeds out;
+  if (const auto* info = std::get_if<TcbInfoOf>(&artefact)) {
+    out.tdx = info->tdx;
+    out.fmspc = info->fmspc;
+  }
+  if (const auto* identity = std::get_if<QeIdentityOf>(&artefact)) out.tdx = identity->tdx;
+  if (const auto* crl = std::get_if<PckCrlOf>(&artefact)) out.platform_ca = crl->platform_ca;
+  return out;
+}
 
 }  // namespace
 
@@ -184,6 +244,18 @@ base::Result<UtcTime> accept_collateral(const Collateral& collateral, const Dcap
   TRY_OK(acceptance.run());
   if (!known && set->sound) caches.collateral.put(collateral.digest(), set);
   return acceptance.valid_until();
+}
+
+base::Result<Accepted> accept_artefact(const Artefact& artefact, const Collateral& documents, UtcTime at,
+                                       const TrustAnchors& anchors, Caches& caches) {
+  Signatures signatures{caches.signatures};
+  const auto set = examine_collateral(documents, anchors, signatures);
+  const DcapNeeds needs = needs_for(artefact);
+  Acceptance acceptance{documents, *set, needs, at, anchors, signatures};
+  if (const auto* info = std::get_if<TcbInfoOf>(&artefact)) return acceptance.run(*info);
+  if (const auto* identity = std::get_if<QeIdentityOf>(&artefact)) return acceptance.run(*identity);
+  if (const auto* crl = std::get_if<PckCrlOf>(&artefact)) return acceptance.run(*crl);
+  return acceptance.run(RootCrlOf{});
 }
 
 }  // namespace attestry::attestation::dcap

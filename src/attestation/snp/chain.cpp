@@ -149,7 +149,7 @@ std::shared_ptr<const RevocationList> examine_crl(ByteView der, const Chain* cha
   return list;
 }
 
-Finding judge_names(const Certificate& vek, const Chain& chain, Product product, bool vlek) {
+Finding judge_names(const Chain& chain, Product product, bool vlek) {
   const std::string ark_name = "ARK-" + std::string{to_text(product)};
   const std::string intermediate_name = (vlek ? "SEV-VLEK-" : "SEV-") + std::string{to_text(product)};
   if (chain.ark().subject_cn() != ark_name) return Fault{ark_name, chain.ark().subject_cn(), "root"};
@@ -159,10 +159,14 @@ Finding judge_names(const Certificate& vek, const Chain& chain, Product product,
   if (!base::equal(chain.intermediate().issuer_der(), chain.ark().subject_der())) {
     return Fault{"issued by " + ark_name, "issued by \"" + chain.intermediate().issuer_cn() + "\"", "intermediate"};
   }
-  if (!base::equal(vek.issuer_der(), chain.intermediate().subject_der())) {
-    return Fault{"issued by " + intermediate_name, "issued by \"" + vek.issuer_cn() + "\"", vek.subject_cn()};
-  }
   return std::nullopt;
+}
+
+Finding judge_names(const Certificate& vek, const Chain& chain, Product product, bool vlek) {
+  if (auto fault = judge_names(chain, product, vlek)) return fault;
+  if (base::equal(vek.issuer_der(), chain.intermediate().subject_der())) return std::nullopt;
+  return Fault{"issued by " + chain.intermediate().subject_cn(), "issued by \"" + vek.issuer_cn() + "\"",
+               vek.subject_cn()};
 }
 
 }  // namespace attestry::attestation::snp

@@ -60,6 +60,7 @@ struct RevocationList {
 std::shared_ptr<const RevocationList> examine_crl(base::ByteView der, const Chain* chain);
 
 /// The names of a chain for a product and a kind of key: links, and AMD's common names.
+Finding judge_names(const Chain& chain, Product product, bool vlek);  ///< without a key's certificate
 Finding judge_names(const crypto::Certificate& vek, const Chain& chain, Product product, bool vlek);
 
 /// Shared by all calls of one verifier, and so of one set of anchors. Only what is sound is kept, so that nobody can

@@ -1,5 +1,6 @@
 // AMD's processor families and how each packs its TCB version (AMD 56860: TCB_VERSION; 57230: VCEK extensions).
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -25,7 +26,7 @@ struct Tcb {
   std::uint8_t tee = 0;
   std::uint8_t snp = 0;
   std::uint8_t microcode = 0;
-  friend bool operator==(const Tcb&, const Tcb&) = default;
+  friend auto operator<=>(const Tcb&, const Tcb&) = default;
 };
 using TcbBytes = base::FixedBytes<8>;
 /// The layout is the product's and never guessed: under another's layout the values are plausible and wrong.

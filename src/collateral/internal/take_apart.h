@@ -1,0 +1,26 @@
+// Documents that somebody gives, sorted into artefacts by what they say of themselves.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "attestation/artefact.h"
+#include "base/result.h"
+
+namespace attestry::collateral::internal {
+
+struct Part {
+  attestation::Artefact artefact;
+  std::vector<attestation::CollateralItem> documents;  ///< its own
+  std::vector<attestation::CollateralItem> context;    ///< the chain of its signer, when that was given besides
+};
+
+struct Apart {
+  std::vector<Part> parts;           ///< chains before what they vouch for
+  std::vector<std::string> refused;  ///< "amd_chain: an unknown product"
+};
+
+/// Nothing is verified here: a wrong word leads to a wrong name, which Verifier::accept refuses. `issuer` as in
+/// Vault::import.
+Apart take_apart(const std::vector<attestation::CollateralItem>& documents, const std::string& issuer);
+
+}  // namespace attestry::collateral::internal
