@@ -61,8 +61,8 @@ fuzz: packages ## all fuzz targets from their corpora (FUZZ_SECONDS=300 together
 coverage: packages ## line coverage of the unit tests: build/coverage/index.html
 	@tools/deps/install.sh test cover && tools/coverage.sh
 
-interop: build samples ## forged evidence through dcap-qvl and go-tdx-guest
-	@tools/deps/install.sh test && tools/deps/venv.sh build/interop-venv test interop && tools/interop.sh
+interop: build samples ## forged evidence through other people's verifiers
+	@tools/deps/install.sh test peers && tools/deps/venv.sh build/interop-venv test interop && tools/interop.sh
 
 wasm: packages ## base, crypto and attestation as WebAssembly, the vectors in node
 	@tools/deps/install.sh wasm && tools/deps/build.sh wasm && tools/wasm/build.sh && tools/wasm/run.sh

@@ -76,7 +76,7 @@ TEST_F(ApiTest, AKeySetIsNeverTakenFromARequest) {
   serve();
   const auto verify = [&](const std::string& collateral) {
     return ask(net::Role::public_, net::Method::post, "/v1/verify",
-               R"({"evidence":"ZTMwLmUzMC5BQUU","collateral":)" + collateral + "}");
+               R"({"evidence":"ZXlKaGJHY2lPaUpTVXpJMU5pSjkuZTMwLkFBRQ","collateral":)" + collateral + "}");
   };
   for (const char* jwks : {R"({"jwks":{"keys":[]}})", R"({"jwks":"{}"})", R"({"tcb_info":"","jwks":null})"}) {
     const auto response = verify(jwks);

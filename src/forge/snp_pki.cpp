@@ -14,7 +14,9 @@ using base::Bytes;
 using base::ByteView;
 namespace der = crypto::der;
 
-constexpr std::string_view kOrganisation = "attestry forge (simulated)";
+/// AMD's own: other people's verifiers compare it (AMD 57230). What these certificates are stands in a comment.
+constexpr std::string_view kOrganisation = "Advanced Micro Devices";
+constexpr std::string_view kComment = "attestry forge (simulated)";
 constexpr unsigned kRsaBits = 2048;
 constexpr std::size_t kSaltSize = 48;
 constexpr std::size_t kWideP384 = 56;
@@ -49,11 +51,25 @@ Bytes salt_for(ByteView seed, SnpProduct product, std::string_view label) {
   return {salt.begin(), salt.end()};
 }
 
-std::vector<crypto::ExtensionOut> ca_extensions(ByteView spki, ByteView issuer_spki, bool ca, bool root) {
+/// Where AMD publishes the list that may revoke a CA: the two intermediates have different places for the same list.
+std::string crl_place(SnpProduct product, std::string_view name) {
+  const std::string_view kind = name.starts_with("SEV-VLEK") ? "vlek" : "vcek";
+  return std::string("https://kdsintf.amd.com/").append(kind).append("/v1/").append(to_text(product)).append("/crl");
+}
+
+/// The Netscape comment, which nothing reads and `openssl x509 -text` shows.
+crypto::ExtensionOut comment() {
+  return {"2.16.840.1.113730.1.13", false, der::tlv(kIa5String, base::as_bytes(kComment))};
+}
+
+std::vector<crypto::ExtensionOut> ca_extensions(ByteView spki, ByteView issuer_spki, bool ca, bool root,
+                                                const std::string& crl) {
   return {{"2.5.29.14", false, der::subject_key_id(spki)},
           {"2.5.29.35", false, der::authority_key_id(issuer_spki)},
           {"2.5.29.19", true, der::basic_constraints(ca, ca ? std::optional{root ? 1u : 0u} : std::nullopt)},
-          {"2.5.29.15", true, der::key_usage(root ? der::key_cert_sign | der::crl_sign : der::key_cert_sign)}};
+          {"2.5.29.15", true, der::key_usage(root ? der::key_cert_sign | der::crl_sign : der::key_cert_sign)},
+          {"2.5.29.31", false, der::crl_distribution_point(crl)},
+          comment()};
 }
 
 struct CaSpec {
@@ -72,7 +88,8 @@ base::Result<Bytes> ca_certificate(ByteView seed, SnpProduct product, const CaSp
   spec.not_before = long_validity().not_before;
   spec.not_after = long_validity().not_after;
   spec.spki = key.public_key().spki();
-  spec.extensions = ca_extensions(spec.spki, signer.public_key().spki(), ca.is_ca, issuer == nullptr);
+  spec.extensions =
+      ca_extensions(spec.spki, signer.public_key().spki(), ca.is_ca, issuer == nullptr, crl_place(product, ca.name));
   return crypto::issue_certificate(spec, signer, salt_for(seed, product, ca.is_ca ? ca.name : ca.name + "/no-ca"));
 }
 

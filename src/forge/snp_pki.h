@@ -1,7 +1,7 @@
 // A test PKI with the profiles of AMD's versioned keys: ARK and both intermediates (ASK for VCEKs, ASVK for VLEKs) with
 // RSA, signing with RSASSA-PSS and SHA-384; VCEKs and VLEKs with P-384 and the extensions of AMD's KDS (AMD 57230).
-// Everything follows from seed and product. The organisation is "attestry forge (simulated)", so that nobody takes
-// these certificates for AMD's; the keys have 2048 bits, not 4096, for speed.
+// Everything follows from seed and product. The names are AMD's, because verifiers compare them; the CA certificates
+// say "attestry forge (simulated)" in a comment. The keys have 2048 bits, not 4096, for speed.
 #pragma once
 #include <optional>
 #include <string>

@@ -3,10 +3,10 @@
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 
 import pytest
+from conftest import judge
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -20,23 +20,10 @@ LAXER = {
 
 
 @pytest.fixture(scope="session")
-def interop(tmp_path_factory):
-    """The Go program of ./go, built once."""
-    go = shutil.which("go")
-    assert go, "go is not in PATH; make interop brings it"
-    program = tmp_path_factory.mktemp("go") / "interop"
-    subprocess.run([go, "build", "-o", str(program), "."], cwd=HERE / "go", check=True)
-    return str(program)
-
-
-@pytest.fixture(scope="session")
-def answers(cases, interop):
+def answers(cases, go_program):
     """Its answer for every TDX v4 case (it takes no other): fault -> error text, None when accepted."""
-    mine = [case for case in cases.values() if case.kind == "tdx-v4"]
-    command = [interop, "verify", *[str(case.folder) for case in mine]]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    by_folder = {line["case"]: line for line in map(json.loads, lines)}
-    return {case.fault: None if (line := by_folder[str(case.folder)])["ok"] else line["error"] for case in mine}
+    found = judge(go_program, [case for case in cases.values() if case.kind == "tdx-v4"])
+    return {fault: error for (_, fault), error in found.items()}
 
 
 def test_go_tdx_guest_accepts_the_good_case(answers):
@@ -57,10 +44,10 @@ def test_go_tdx_guest_wants_the_latest_tcb_and_says_so(cases, answers):
             assert "TCB" in answers[case.fault], case
 
 
-def test_we_judge_the_quote_that_go_tdx_guest_ships_as_intel_does(interop, tmp_path):
+def test_we_judge_the_quote_that_go_tdx_guest_ships_as_intel_does(go_program, tmp_path):
     # A real quote of 2023 whose TDX SVN is below every level of the TCB info of its time.
     sample = tmp_path / "sample"
-    subprocess.run([interop, "sample", str(sample)], check=True)
+    subprocess.run([*go_program, "sample", "tdx", str(sample)], check=True)
     program = os.environ.get("ATTESTRY", str(HERE.parents[1] / "build" / "attestry"))
     command = [program, "verify", str(sample / "quote.bin"), "--collateral", str(sample / "collateral.json")]
     command += ["--at", "2023-06-28T08:03:58Z", "--offline", "--format", "json"]

@@ -70,7 +70,17 @@ def test_pyjwt_refuses_what_is_no_good_token(tokens):
 def test_attestry_refuses_every_fault(tokens):
     for fault, folder in tokens.items():
         about = json.loads((folder / "case.json").read_text())
-        command = [ATTESTRY, "verify", str(folder), "--issuer", about["expected_issuer"], "--at", AT, "--format", "json"]
+        command = [
+            ATTESTRY,
+            "verify",
+            str(folder),
+            "--issuer",
+            about["expected_issuer"],
+            "--at",
+            AT,
+            "--format",
+            "json",
+        ]
         verdict = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)
         assert verdict["verdict"] == ("accepted" if fault == "none" else "refused"), fault
         if fault != "none":

@@ -139,7 +139,6 @@ std::expected<CoseSign1, Fault> parse_cose(ByteView bytes) {
   const auto protected_header = sign1.first();
   const auto unprotected = protected_header->next();
   const auto payload = unprotected->next();
-  CoseSign1 out;
   const auto header = bytes_of(*protected_header, "protected header");
   if (!header) return std::unexpected(header.error());
   if (unprotected->kind() != CborKind::map) return broken("map", kind_of(unprotected), "unprotected header");

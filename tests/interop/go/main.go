@@ -1,8 +1,9 @@
-// Verifies forged evidence with Google's go-tdx-guest, for tests/interop. It has its own parser, its own X.509 (Go's)
-// and its own reading of Intel's rules, so what it accepts is not only right by our own understanding.
+// Verifies forged evidence with Google's go-tdx-guest and go-sev-guest, for tests/interop. They have their own parsers,
+// their own X.509 (Go's) and their own reading of the vendors' rules, so what they accept is not only right by our own
+// understanding.
 //
-//	interop verify FOLDER...    one JSON line per case folder: {"case","ok","error"}
-//	interop sample FOLDER       writes go-tdx-guest's own real quote and collateral as a case folder
+//	interop verify FOLDER...      one JSON line per case folder: {"case","ok","error"}
+//	interop sample tdx|snp FOLDER writes the real evidence that go-tdx-guest or go-sev-guest ships as a case folder
 package main
 
 import (
@@ -17,7 +18,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	samples "github.com/google/go-tdx-guest/testing"
@@ -107,7 +107,11 @@ func verifyAll(folders []string) error {
 	lines := json.NewEncoder(os.Stdout)
 	for _, folder := range folders {
 		line := map[string]any{"case": folder, "ok": true, "error": ""}
-		if err := verifyCase(folder); err != nil {
+		judge := verifyCase
+		if _, err := os.Stat(filepath.Join(folder, "report.bin")); err == nil {
+			judge = verifySnpCase
+		}
+		if err := judge(folder); err != nil {
 			line["ok"], line["error"] = false, err.Error()
 		}
 		if err := lines.Encode(line); err != nil {
@@ -170,10 +174,13 @@ func run(arguments []string) error {
 	if len(arguments) >= 1 && arguments[0] == "verify" {
 		return verifyAll(arguments[1:])
 	}
-	if len(arguments) == 2 && arguments[0] == "sample" {
-		return writeSample(arguments[1])
+	if len(arguments) == 3 && arguments[0] == "sample" && arguments[1] == "tdx" {
+		return writeSample(arguments[2])
 	}
-	return errors.New("usage: " + strings.Join([]string{"interop verify FOLDER...", "interop sample FOLDER"}, " | "))
+	if len(arguments) == 3 && arguments[0] == "sample" && arguments[1] == "snp" {
+		return writeSnpSample(arguments[2])
+	}
+	return errors.New("usage: interop verify FOLDER... | interop sample tdx|snp FOLDER")
 }
 
 func main() {
