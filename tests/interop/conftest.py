@@ -50,6 +50,22 @@ def judge(program, cases):
     return {key: None if line["ok"] else line["error"] for key, line in found.items()}
 
 
+def attestry(*arguments):
+    """Exit code and verdict of our own program."""
+    command = [ATTESTRY, "verify", "--offline", "--format", "json", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def crates():
+    """Where the sources of the crates of ./rust lie, by name: their tests have real evidence."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    done = subprocess.run(command, cwd=HERE / "rust", check=True, stdout=subprocess.PIPE)
+    packages = json.loads(done.stdout)["packages"]
+    return {package["name"]: pathlib.Path(package["manifest_path"]).parent for package in packages}
+
+
 @pytest.fixture(scope="session")
 def cases(tmp_path_factory):
     """All DCAP cases by (kind, fault)."""

@@ -1,7 +1,7 @@
 """The crate nsm-nitro-enclave-utils judges what our forge makes."""
 
 import pytest
-from conftest import forge, judge
+from conftest import attestry, forge, judge
 
 # What it does not look at, so that it takes these faulty documents for good ones; we refuse them.
 LAXER = {
@@ -42,3 +42,18 @@ def test_nsm_utils_refuses_what_is_forged_wrongly(nitro_cases, answers):
     assert len(wrong) >= 24
     for key in wrong:
         assert answers[key] is not None, key
+
+
+def test_we_accept_the_document_that_nitro_attest_ships(crates, tmp_path):
+    # A real document of AWS, made on 6 January 2025; its certificate lived for three hours.
+    document = crates["nitro_attest"] / "tests" / "fixtures" / "attestation.cose"
+    code, verdict = attestry(document, "--at", "2025-01-06T16:07:05Z")
+    assert code == 0 and verdict["verdict"] == "accepted" and verdict["simulated"] is False
+    assert verdict["claims"]["module_id"] == "i-0bee92034f3d60691-enc01943c5eaab3ad6a"
+    code, verdict = attestry(document, "--at", "2025-01-07T16:07:05Z")
+    assert code == 1 and verdict["root_cause"]["id"] == "nitro.chain.validity"
+    changed = bytearray(document.read_bytes())
+    changed[-1] ^= 1
+    (tmp_path / "changed.cose").write_bytes(changed)
+    code, verdict = attestry(tmp_path / "changed.cose", "--at", "2025-01-06T16:07:05Z")
+    assert code == 1 and verdict["root_cause"]["id"] == "nitro.cose.signature"
