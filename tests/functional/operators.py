@@ -67,9 +67,7 @@ class Operator:
     def blob(self, content):
         if not isinstance(content, bytes):
             content = content.encode() if isinstance(content, str) else json.dumps(content).encode()
-        reply = self.server.call(
-            "POST", self.path("/blobs"), content, {"Content-Type": "application/octet-stream"}
-        )
+        reply = self.server.call("POST", self.path("/blobs"), content, {"Content-Type": "application/octet-stream"})
         assert reply.status == 201, reply
         assert reply.json() == {"id": hashlib.sha256(content).hexdigest(), "size": len(content)}
         return reply.json()["id"]

@@ -5,9 +5,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-INTRODUCTION = (
-    "# Claims\n\nWhat a verdict can say of each platform, and a policy ask for. Made by `attestry claims --format markdown`.\n"
-)
+INTRODUCTION = "# Claims\n\nWhat a verdict can say of each platform, and a policy ask for. Made by `attestry claims --format markdown`.\n"
 
 
 def attestry(program, *arguments):

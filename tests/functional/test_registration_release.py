@@ -124,7 +124,12 @@ def test_registration_by_the_instance_command_writes_private_files(dev, tmp_path
     said = done.json()
     assert said["simulated"] is True
     assert {file.name for file in out.iterdir()} >= {
-        "certificate.pem", "key.pem", "configuration", "receipt", "app.p256.key", "secret.database-password"
+        "certificate.pem",
+        "key.pem",
+        "configuration",
+        "receipt",
+        "app.p256.key",
+        "secret.database-password",
     }
     assert {oct(file.stat().st_mode & 0o777) for file in out.iterdir()} == {"0o600"}
     assert oct(out.stat().st_mode & 0o777) == "0o700"

@@ -30,7 +30,17 @@ def case(dev, tmp_path_factory):
 
 def verify(case, pcs, *arguments):
     return attestry(
-        "verify", case, "--trust", case / "root.pem", "--pcs", pcs, "--policy", "genuine", "--format", "json", *arguments
+        "verify",
+        case,
+        "--trust",
+        case / "root.pem",
+        "--pcs",
+        pcs,
+        "--policy",
+        "genuine",
+        "--format",
+        "json",
+        *arguments,
     )
 
 

@@ -8,7 +8,8 @@ from harness import ROOT, attestry
 
 SHARED = (ROOT / os.environ.get("ATTESTRY_SHARED", "../shared")).resolve() / "vectors"
 HAVE_SHARED = (SHARED / "mutations.json").is_file()
-SETS = ["tdx", "sgx", "synthetic/tdx", "synthetic/sgx"]
+PLATFORMS = ["tdx", "sgx", "snp", "nitro", "maa"]
+SETS = [*PLATFORMS, *(f"synthetic/{platform}" for platform in PLATFORMS)]
 
 
 class Case:
@@ -34,6 +35,8 @@ class Case:
             command += ["--at", at]
         for file in self.trust_files():
             command += ["--trust", file]
+        if issuer := self.about.get("expected_issuer"):
+            command += ["--issuer", issuer]
         return attestry(*command, *more, folder or self.folder)
 
     def copy(self, to):

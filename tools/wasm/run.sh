@@ -11,7 +11,7 @@ fi
 vectors=${ATTESTRY_SHARED:-../shared}/vectors
 folders=()
 if [ -d "$vectors" ]; then
-  folders=("$vectors/tdx" "$vectors/sgx" "$vectors/synthetic/tdx" "$vectors/synthetic/sgx")
+  for set in tdx sgx snp nitro maa synthetic/tdx synthetic/sgx synthetic/snp synthetic/nitro; do folders+=("$vectors/$set"); done
 else
   folders=("$(tools/deps/samples.py)")
   [ -d tests/data ] && folders+=(tests/data)

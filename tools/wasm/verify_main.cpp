@@ -1,11 +1,13 @@
 // Verifies one piece of evidence inside WebAssembly and prints the verdict as JSON: the proof that the pure rooms need
 // no host beyond memory. The files come through WASI, the time as an argument.
 //
-//   verify.wasm QUOTE COLLATERAL.json|- TIME [ROOT.pem]      exit 0 accepted, 1 refused, 2 usage, 3 undecided
+//   verify.wasm FOLDER TIME [ROOT.pem,…|-] [ISSUER]      exit 0 accepted, 1 refused, 2 usage, 3 undecided
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,11 +52,10 @@ constexpr std::array<Field, 10> kFields{{
     {"pck_certificate_chain", CollateralKind::pck_chain, false},
 }};
 
-std::shared_ptr<const attestation::Collateral> read_collateral(const base::Bytes& text) {
+void read_bundle(const base::Bytes& text, std::vector<attestation::CollateralItem>& items,
+                 std::vector<attestation::CollateralProblem>& problems) {
   const auto document = base::JsonDocument::parse(std::string{base::as_text(text)}, {.max_bytes = 8u << 20});
-  if (!document) return attestation::Collateral::none();
-  std::vector<attestation::CollateralItem> items;
-  std::vector<attestation::CollateralProblem> problems;
+  if (!document) return;
   for (const Field& field : kFields) {
     const auto member = (*document)->root().find(field.key);
     if (!member) continue;
@@ -69,42 +70,92 @@ std::shared_ptr<const attestation::Collateral> read_collateral(const base::Bytes
       problems.push_back({field.kind, std::string{field.key} + ": not hex"});
     }
   }
+}
+
+struct ItemFile {
+  const char* name;
+  CollateralKind kind;
+};
+constexpr std::array<ItemFile, 5> kItemFiles{{
+    {"vcek.der", CollateralKind::vek},
+    {"vlek.der", CollateralKind::vek},
+    {"cert_chain.pem", CollateralKind::amd_chain},
+    {"crl.der", CollateralKind::amd_crl},
+    {"jwks.json", CollateralKind::jwks},
+}};
+
+/// Everything of a folder that `attestry verify FOLDER` takes for collateral.
+std::shared_ptr<const attestation::Collateral> read_collateral(const std::string& folder) {
+  std::vector<attestation::CollateralItem> items;
+  std::vector<attestation::CollateralProblem> problems;
+  if (const auto text = read_file((folder + "/collateral.json").c_str())) read_bundle(*text, items, problems);
+  for (const ItemFile& file : kItemFiles) {
+    if (auto bytes = read_file((folder + "/" + file.name).c_str())) items.push_back({file.kind, *std::move(bytes)});
+  }
   return attestation::Collateral::make(std::move(items), std::move(problems));
 }
 
-std::optional<attestation::TrustAnchors> read_anchors(const char* path) {
-  if (path == nullptr) return attestation::TrustAnchors::production();
-  const auto pem = read_file(path);
-  if (!pem) return std::nullopt;
-  auto root = attestation::TestRoot::from_certificate(*pem);
-  if (!root) return std::nullopt;
+struct EvidenceFile {
+  const char* name;
+  attestation::EvidenceFormat format;
+};
+/// What a quote is, its bytes say; other broken evidence needs the name to be judged as what it was.
+constexpr std::array<EvidenceFile, 4> kEvidenceFiles{{
+    {"quote.bin", attestation::EvidenceFormat::unknown},
+    {"report.bin", attestation::EvidenceFormat::snp_report},
+    {"attestation.cbor", attestation::EvidenceFormat::nitro_document},
+    {"token.jwt", attestation::EvidenceFormat::maa_token},
+}};
+
+std::optional<attestation::Evidence> read_evidence(const std::string& folder) {
+  for (const EvidenceFile& file : kEvidenceFiles) {
+    auto bytes = read_file((folder + "/" + file.name).c_str());
+    if (!bytes) continue;
+    auto format = file.format;
+    if (format == attestation::EvidenceFormat::unknown) format = attestation::detect_format(*bytes);
+    if (format == attestation::EvidenceFormat::maa_token && !bytes->empty() && bytes->back() == '\n') bytes->pop_back();
+    return attestation::Evidence{.format = format, .bytes = *std::move(bytes)};
+  }
+  return std::nullopt;
+}
+
+std::optional<attestation::TrustAnchors> read_anchors(std::string_view paths) {
+  if (paths == "-") return attestation::TrustAnchors::production();
   std::vector<attestation::TestRoot> roots;
-  roots.push_back(*std::move(root));
+  while (!paths.empty()) {
+    const auto end = std::min(paths.find(','), paths.size());
+    const auto pem = read_file(std::string{paths.substr(0, end)}.c_str());
+    if (!pem) return std::nullopt;
+    auto root = attestation::TestRoot::from_certificate(*pem);
+    if (!root) return std::nullopt;
+    roots.push_back(*std::move(root));
+    paths.remove_prefix(std::min(end + 1, paths.size()));
+  }
   return attestation::TrustAnchors::simulated(std::move(roots));
 }
 
 int refuse_usage(const char* why) {
-  std::fprintf(stderr, "verify: %s\nusage: verify QUOTE COLLATERAL.json|- TIME [ROOT.pem]\n", why);
+  std::fprintf(stderr, "verify: %s\nusage: verify FOLDER TIME [ROOT.pem,…|-] [ISSUER]\n", why);
   return 2;
 }
 
 int run(const std::vector<const char*>& args) {
-  if (args.size() < 4 || args.size() > 5) return refuse_usage("three or four arguments");
-  const auto quote = read_file(args[1]);
-  if (!quote) return refuse_usage("cannot read the evidence");
-  auto collateral = attestation::Collateral::none();
-  if (std::string_view{args[2]} != "-") {
-    const auto text = read_file(args[2]);
-    if (!text) return refuse_usage("cannot read the collateral");
-    collateral = read_collateral(*text);
-  }
-  const auto at = base::parse_rfc3339(args[3]);
+  if (args.size() < 3 || args.size() > 5) return refuse_usage("two to four arguments");
+  const auto evidence = read_evidence(args[1]);
+  if (!evidence) return refuse_usage("no evidence in the folder");
+  const auto at = base::parse_rfc3339(args[2]);
   if (!at) return refuse_usage("the time is not RFC 3339");
-  auto anchors = read_anchors(args.size() == 5 ? args[4] : nullptr);
+  auto anchors = read_anchors(args.size() > 3 ? args[3] : "-");
   if (!anchors) return refuse_usage("cannot read the root");
+  if (args.size() == 5) {
+    auto widened = anchors->with_token_issuers({args[4]});
+    if (!widened) return refuse_usage("the issuer is no https URL");
+    anchors = *std::move(widened);
+  }
+  const auto collateral = read_collateral(args[1]);
 
   const attestation::Verifier verifier{*std::move(anchors)};
-  auto verdict = verifier.verify({attestation::detect_format(*quote), *quote}, *collateral, *at);
+  auto verdict = verifier.verify(*evidence, *collateral, *at);
   if (!verdict) {
     std::fprintf(stderr, "verify: %s\n", verdict.error().what.c_str());
     return 3;
