@@ -35,7 +35,7 @@ Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
   }
   TRY(const auto name, value.string("policy"));
   out.policy = attestation::Policy::builtin(name);
-  if (out.policy == nullptr) return Error{Code::malformed, "policy", "genuine, default or a policy document", name};
+  if (out.policy == nullptr) return Error{Code::malformed, "policy", "genuine, default, strict or a policy document", name};
   return base::done();
 }
 

@@ -163,7 +163,8 @@ base::Result<int> policy_check(Context& context, const GovernanceOptions& option
 base::Result<int> policy_builtin(Context& context, const GovernanceOptions& options) {
   const auto* policy = attestation::Policy::builtin(options.name);
   if (policy == nullptr)
-    return base::Error{base::Code::usage, "no built-in policy of that name", "genuine or default", options.name};
+    return base::Error{base::Code::usage, "no built-in policy of that name", "genuine, default or strict",
+                       options.name};
   context.out << policy->document() << "\n";
   return kExitOk;
 }
@@ -315,7 +316,7 @@ void add_policy(CLI::App& app, Context& context) {
   const auto check = plain(*group, context, "check", "Read a policy document and name its first mistake", policy_check);
   positional(check, "FILE", check.options->file, "policy document");
   const auto builtin = plain(*group, context, "builtin", "Print a built-in policy, to start from", policy_builtin);
-  positional(builtin, "NAME", builtin.options->name, "genuine or default");
+  positional(builtin, "NAME", builtin.options->name, "genuine, default or strict");
   with_app(add(*group, context, "show", "The effective policy of an app, with its approved identities", policy_show));
 }
 

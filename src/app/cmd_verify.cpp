@@ -200,7 +200,7 @@ base::Result<attestation::Policy> read_policy(Context& context, const std::strin
   const auto read = read_input(context, name, kMaxPolicyBytes);
   if (!read) {
     return base::Error{base::Code::usage, "--policy: neither a built-in policy nor a file that can be read",
-                       "genuine, default or a file", name,
+                       "genuine, default, strict or a file", name,
                        "`attestry policy builtin default` prints one to start from."};
   }
   const base::Bytes& bytes = *read;
@@ -329,7 +329,7 @@ void add_verify(CLI::App& app, Context& context) {
       ->add_option("--report-data", options->report_data,
                    "hex that the evidence must carry; shorter than 64 bytes is padded with zeros at the end")
       ->type_name("HEX");
-  command->add_option("--policy", options->policy, "genuine, default or a policy file")
+  command->add_option("--policy", options->policy, "genuine, default, strict or a policy file")
       ->type_name("NAME|FILE")
       ->capture_default_str();
   command

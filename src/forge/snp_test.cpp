@@ -146,9 +146,9 @@ TEST(SnpVerifier, WithoutARevocationListThePolicyDecides) {
 }
 
 TEST(SnpVerifier, AStrictPolicyNamesMigrationAndPrivilegeLevel) {
-  const auto strict = attestation::Policy::parse(
-      R"({"format":1,"name":"strict snp","platforms":["snp"],"migratable":false,"vmpl":[0],)"
-      R"("require":{"revocation":true}})");
+  const auto strict =
+      attestation::Policy::parse(R"({"format":1,"name":"strict snp","platforms":["snp"],"migratable":false,"vmpl":[0],)"
+                                 R"("require":{"revocation":true}})");
   ASSERT_TRUE(strict) << strict.error().what;
   const auto cause = [&](SnpFault fault) {
     const SnpCase made = make({}, fault);

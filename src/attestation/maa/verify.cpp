@@ -282,7 +282,8 @@ void Judge::isolation() {
     tee_ = tee;
     tee_level_ = *nested;
   }
-  require(CheckId::maa_isolation, known, "sevsnpvm or tdxvm inside " + std::string{kIsolationClaim}, shown_or_absent(name));
+  require(CheckId::maa_isolation, known, "sevsnpvm or tdxvm inside " + std::string{kIsolationClaim},
+          shown_or_absent(name));
 }
 
 /// Only Microsoft's own virtual machine images have the status; a token of a container group (sevsnpvm at the root) has
