@@ -229,6 +229,8 @@ base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
     ForgeSnpOptions snp{
         .out = options.out, .seed = options.seed, .kind = options.kind, .fault = options.fault, .at = at};
     TRY_OK(set_field(options.report_data, snp.report_data, "--report-data"));
+    snp.chip = options.platform;
+    snp.count = options.count;
     return forge_snp(context, snp);
   }
   TRY(const auto pki, forge::ForgePki::make(base::as_bytes(options.seed)), "--seed");

@@ -1,9 +1,11 @@
 #include "app/forge_snp.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
 #include <ostream>
+#include <sstream>
 #include <vector>
 
 #include "forge/snp.h"
@@ -31,6 +33,12 @@ base::Status write_case(const fs::path& folder, const forge::SnpCase& made) {
   TRY_OK(write_text(folder / "crl.der", base::as_text(made.crl)));
   TRY_OK(write_text(folder / "root.pem", made.root_pem));
   return write_text(folder / "case.json", made.case_json(fs::absolute(folder).lexically_normal().filename().string()));
+}
+
+std::string number_of(std::uint32_t i) {
+  std::ostringstream name;
+  name << std::setw(5) << std::setfill('0') << i;
+  return name.str();
 }
 
 }  // namespace
@@ -66,18 +74,24 @@ base::Result<int> forge_snp(Context& context, const ForgeSnpOptions& options) {
   }
   TRY(const auto pki, forge::SnpPki::make(base::as_bytes(options.seed), kind->product), "--seed");
   const fs::path out = options.out;
-  const auto folder_of = [&](const forge::SnpFaultInfo& fault) { return all ? out / std::string{fault.name} : out; };
+  fs::path first;
+  const std::uint32_t chips = all ? 1 : std::max(options.count, 1u);
   for (const auto& fault : faults) {
-    TRY(const auto made, make_snp_case(pki, {.version = kind->version,
-                                             .vlek = kind->vlek,
-                                             .fault = fault.fault,
-                                             .at = options.at,
-                                             .report_data = options.report_data}));
-    TRY_OK(write_case(folder_of(fault), made));
+    for (std::uint32_t i = 0; i < chips; ++i) {
+      TRY(const auto made, make_snp_case(pki, {.version = kind->version,
+                                               .vlek = kind->vlek,
+                                               .fault = fault.fault,
+                                               .at = options.at,
+                                               .report_data = options.report_data,
+                                               .chip = options.chip + i}));
+      const fs::path folder = all ? out / std::string{fault.name} : options.count == 0 ? out : out / number_of(i);
+      TRY_OK(write_case(folder, made));
+      if (first.empty()) first = folder;
+    }
   }
-  const fs::path first = folder_of(faults.front());
-  context.out << "Wrote " << faults.size() << (faults.size() == 1 ? " case" : " cases") << " of a simulated TEE ("
-              << options.kind << ") to " << options.out << ".\n"
+  const std::size_t written = faults.size() * chips;
+  context.out << "Wrote " << written << (written == 1 ? " case" : " cases") << " of a simulated TEE (" << options.kind
+              << ") to " << options.out << ".\n"
               << "Judge it:  attestry verify " << first.string() << " --trust " << (first / "root.pem").string()
               << " --at " << base::to_rfc3339(options.at) << "\n";
   return kExitOk;

@@ -16,6 +16,8 @@ struct ForgeSnpOptions {
   std::string fault;  ///< a name, or "all"
   base::UtcTime at;
   base::FixedBytes<64> report_data{};  ///< zero: from the seed
+  std::uint32_t chip = 0;              ///< number of the (first) chip
+  std::uint32_t count = 0;             ///< 0: one case; else a folder for each of so many chips
 };
 
 bool is_snp_kind(const std::string& kind);

@@ -94,8 +94,8 @@ struct Plan {
   Validity crl_window;
 };
 
-Bytes chip_of(const SnpPki& pki, SnpFault fault) {
-  Bytes chip = pki.derive_bytes("chip", kChipSize);
+Bytes chip_of(const SnpPki& pki, SnpFault fault, std::uint32_t number) {
+  Bytes chip = pki.derive_bytes(chip_label("chip", number), kChipSize);
   if (fault == SnpFault::hwid_like_octets) {
     chip[0] = 0x04;
     chip[1] = 0x40;
@@ -116,6 +116,7 @@ Plan good_plan(const SnpPki& pki, const SnpScenario& s) {
   plan.flags = s.vlek ? 1u << 2 : 0u;
   plan.cpuid = processor_of(product);
   plan.vek.vlek = s.vlek;
+  plan.vek.chip = s.vlek ? 0 : s.chip;
   plan.vek.common_name = s.vlek ? "SEV-VLEK" : "SEV-VCEK";
   plan.vek.product_name = std::string{to_text(product)}.append(s.vlek ? "" : plan.cpuid.stepping);
   plan.vek.tcb = tcb_of(product);
@@ -124,7 +125,7 @@ Plan good_plan(const SnpPki& pki, const SnpScenario& s) {
     plan.vek.csp_id = kProvider;
     plan.chip_id.assign(kChipSize, 0);  // a provider's key does not name the chip
   } else {
-    plan.chip_id = chip_of(pki, s.fault);
+    plan.chip_id = chip_of(pki, s.fault, s.chip);
     plan.vek.hwid = Bytes(plan.chip_id.begin(), plan.chip_id.begin() + (turin ? kTurinChipSize : kChipSize));
   }
   plan.crl_window = {s.at - kDay, s.at + 30 * kDay};

@@ -47,6 +47,7 @@ struct SnpScenario {
   SnpFault fault = SnpFault::none;
   base::UtcTime at;                    ///< when all of it is valid
   base::FixedBytes<64> report_data{};  ///< zero: from the seed
+  std::uint32_t chip = 0;              ///< another number is another chip with another VCEK, under the same CAs
 };
 
 struct SnpCase {

@@ -17,7 +17,6 @@ namespace der = crypto::der;
 /// AMD's own: other people's verifiers compare it (AMD 57230). What these certificates are stands in a comment.
 constexpr std::string_view kOrganisation = "Advanced Micro Devices";
 constexpr std::string_view kComment = "attestry forge (simulated)";
-constexpr unsigned kRsaBits = 2048;
 constexpr std::size_t kSaltSize = 48;
 constexpr std::size_t kWideP384 = 56;
 constexpr std::uint8_t kIa5String = 0x16;
@@ -40,9 +39,9 @@ base::FixedBytes<N> stream(ByteView seed, SnpProduct product, std::string_view u
   return random.bytes<N>();
 }
 
-crypto::RsaPrivateKey rsa_key(ByteView seed, SnpProduct product, std::string_view label) {
+crypto::RsaPrivateKey rsa_key(ByteView seed, SnpProduct product, std::string_view label, unsigned bits) {
   crypto::SeededRandom random(stream<32>(seed, product, "rsa", label));
-  return crypto::RsaPrivateKey::generate(kRsaBits, random);
+  return crypto::RsaPrivateKey::generate(bits, random);
 }
 
 /// The salt of a signature: from the seed, another for each certificate.
@@ -93,8 +92,8 @@ base::Result<Bytes> ca_certificate(ByteView seed, SnpProduct product, const CaSp
   return crypto::issue_certificate(spec, signer, salt_for(seed, product, ca.is_ca ? ca.name : ca.name + "/no-ca"));
 }
 
-base::Result<SnpCa> make_ca(ByteView seed, SnpProduct product, CaSpec spec, const SnpCa* issuer) {
-  auto key = rsa_key(seed, product, spec.name);
+base::Result<SnpCa> make_ca(ByteView seed, SnpProduct product, CaSpec spec, const SnpCa* issuer, unsigned bits) {
+  auto key = rsa_key(seed, product, spec.name, bits);
   TRY(auto bytes, ca_certificate(seed, product, spec, key, issuer), spec.name);
   return SnpCa{std::move(spec.name), std::move(key), std::move(bytes), std::move(spec.serial)};
 }
@@ -125,15 +124,21 @@ std::vector<crypto::ExtensionOut> vek_extensions(const VekSpec& spec, SnpProduct
 
 }  // namespace
 
-base::Result<SnpPki> SnpPki::make(ByteView seed, SnpProduct product) {
+std::string chip_label(std::string_view use, std::uint32_t chip) {
+  std::string out{use};
+  if (chip != 0) out.append(" ").append(std::to_string(chip));
+  return out;
+}
+
+base::Result<SnpPki> SnpPki::make(ByteView seed, SnpProduct product, unsigned rsa_bits) {
   if (seed.empty()) {
     return base::Error{base::Code::malformed, "the forge's seed is empty", "at least one byte", "none"};
   }
   const std::string name{to_text(product)};
   const auto line = static_cast<std::uint8_t>(static_cast<unsigned>(product) + 1);
-  TRY(auto ark, make_ca(seed, product, {"ARK-" + name, {line, 0, 0}}, nullptr));
-  TRY(auto ask, make_ca(seed, product, {"SEV-" + name, {line, 0, 1}}, &ark));
-  TRY(auto asvk, make_ca(seed, product, {"SEV-VLEK-" + name, {line, 0, 2}}, &ark));
+  TRY(auto ark, make_ca(seed, product, {"ARK-" + name, {line, 0, 0}}, nullptr, rsa_bits));
+  TRY(auto ask, make_ca(seed, product, {"SEV-" + name, {line, 0, 1}}, &ark, rsa_bits));
+  TRY(auto asvk, make_ca(seed, product, {"SEV-VLEK-" + name, {line, 0, 2}}, &ark, rsa_bits));
   return SnpPki(base::to_bytes(seed), product, std::move(ark), std::move(ask), std::move(asvk));
 }
 
@@ -149,7 +154,7 @@ Bytes SnpPki::derive_bytes(std::string_view label, std::size_t size) const {
 }
 
 base::Result<Issued> SnpPki::vek(const VekSpec& spec, const SnpCa& issuer) const {
-  TRY(auto key, derive_key(spec.vlek ? "vlek" : "vcek"));
+  TRY(auto key, derive_key(chip_label(spec.vlek ? "vlek" : "vcek", spec.chip)));
   crypto::CertificateSpec certificate;
   certificate.serial = {0};  // of every VCEK
   certificate.subject = amd_name(spec.common_name);
@@ -158,7 +163,9 @@ base::Result<Issued> SnpPki::vek(const VekSpec& spec, const SnpCa& issuer) const
   certificate.not_after = spec.validity.not_after;
   certificate.spki = key.public_key().spki();
   certificate.extensions = vek_extensions(spec, product_);
-  TRY(auto bytes, crypto::issue_certificate(certificate, issuer.key, salt_for(seed_, product_, spec.common_name)),
+  TRY(auto bytes,
+      crypto::issue_certificate(certificate, issuer.key,
+                                salt_for(seed_, product_, chip_label(spec.common_name, spec.chip))),
       spec.common_name);
   return Issued{std::move(key), std::move(bytes), std::move(certificate.serial)};
 }

@@ -1,7 +1,7 @@
 // A test PKI with the profiles of AMD's versioned keys: ARK and both intermediates (ASK for VCEKs, ASVK for VLEKs) with
 // RSA, signing with RSASSA-PSS and SHA-384; VCEKs and VLEKs with P-384 and the extensions of AMD's KDS (AMD 57230).
 // Everything follows from seed and product. The names are AMD's, because verifiers compare them; the CA certificates
-// say "attestry forge (simulated)" in a comment. The keys have 2048 bits, not 4096, for speed.
+// say "attestry forge (simulated)" in a comment. The keys have 2048 bits unless asked, for speed.
 #pragma once
 #include <optional>
 #include <string>
@@ -28,6 +28,7 @@ struct SnpCa {
 /// What a VCEK or VLEK says.
 struct VekSpec {
   bool vlek = false;
+  std::uint32_t chip = 0;    ///< each has its own key
   std::string common_name;   ///< "SEV-VCEK"
   std::string product_name;  ///< "Milan-B0"
   attestation::snp::Tcb tcb;
@@ -37,10 +38,14 @@ struct VekSpec {
   Validity validity = long_validity();
 };
 
+/// What keys and chip ids are derived under: the first chip's label has no number.
+std::string chip_label(std::string_view use, std::uint32_t chip);
+
 /// Immutable, thread-safe after construction. Making one takes as long as making three RSA keys.
 class SnpPki {
  public:
-  static base::Result<SnpPki> make(base::ByteView seed, SnpProduct product);
+  /// `rsa_bits`: size of the three CA keys. AMD's have 4096, which take seconds to make.
+  static base::Result<SnpPki> make(base::ByteView seed, SnpProduct product, unsigned rsa_bits = 2048);
 
   SnpProduct product() const noexcept { return product_; }
   const SnpCa& ark() const noexcept { return ark_; }

@@ -122,6 +122,18 @@ TEST(ForgedSnpReports, TheSameSeedGivesTheSameBytes) {
   EXPECT_FALSE(SnpPki::make({}, kind.product));
 }
 
+TEST(ForgedSnpReports, EveryChipHasItsOwnKeyUnderTheSameCas) {
+  const SnpPki pki = *SnpPki::make(base::as_bytes("snp test"), SnpProduct::milan);
+  const SnpCase first = *make_snp_case(pki, {.at = kAt});
+  const SnpCase second = *make_snp_case(pki, {.at = kAt, .chip = 1});
+  EXPECT_EQ(first.chain, second.chain);
+  EXPECT_NE(first.vek, second.vek);
+  EXPECT_EQ(judge(second).outcome, Outcome::accepted);
+  SnpCase mixed = second;
+  mixed.vek = first.vek;
+  EXPECT_EQ(judge(mixed).outcome, Outcome::refused);
+}
+
 TEST(ForgedSnpReports, NoneIsAcceptedUnderAmdsRoots) {
   for (const SnpKind& kind : all_snp_kinds()) {
     const SnpCase made = make(kind);
