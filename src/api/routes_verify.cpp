@@ -4,6 +4,7 @@
 #include "api/handlers.h"
 #include "attestation/catalogue.h"
 #include "attestation/policy.h"
+#include "attestation/policy_schema.h"
 #include "base/encoding.h"
 #include "collateral/bundle.h"
 
@@ -25,6 +26,7 @@ struct VerifyRequest {
   std::optional<attestation::Policy> own_policy;
   const attestation::Policy* policy = &attestation::Policy::standard();
   std::optional<base::Bytes> report_data;
+  std::vector<attestation::SignedList> lists;
 };
 
 Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
@@ -35,7 +37,21 @@ Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
   }
   TRY(const auto name, value.string("policy"));
   out.policy = attestation::Policy::builtin(name);
-  if (out.policy == nullptr) return Error{Code::malformed, "policy", "genuine, default, strict or a policy document", name};
+  if (out.policy == nullptr)
+    return Error{Code::malformed, "policy", "genuine, default, strict or a policy document", name};
+  return base::done();
+}
+
+/// Every signature of every list is checked, so their number is bounded.
+Status read_lists(const base::JsonValue& value, VerifyRequest& out) {
+  constexpr std::size_t kMaxLists = 16;
+  if (!value.is_array() || value.size() > kMaxLists) {
+    return Error{Code::malformed, "lists", "an array of at most 16 signed lists", {}};
+  }
+  for (auto item = value.first(); item; item = item->next()) {
+    TRY(auto list, attestation::SignedList::parse(item->source()), "lists");
+    out.lists.push_back(std::move(list));
+  }
   return base::done();
 }
 
@@ -63,6 +79,7 @@ Status read_options(const base::JsonValue& root, VerifyRequest& out) {
     TRY(const auto text, data->string("report_data"));
     TRY(out.report_data, base::hex_decode(text), "report_data");
   }
+  if (const auto lists = root.find("lists")) TRY_OK(read_lists(*lists, out));
   if (const auto policy = root.find("policy")) TRY_OK(read_policy(*policy, out));
   return base::done();
 }
@@ -70,7 +87,7 @@ Status read_options(const base::JsonValue& root, VerifyRequest& out) {
 Result<net::Response> verify(const Deps& deps, net::Request& request) {
   TRY(const auto doc, net::json_body(request, {.max_bytes = kVerifyBody}));
   const auto root = doc->root();
-  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data"}), "request body");
+  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data", "lists"}), "request body");
   VerifyRequest input;
   TRY(const auto evidence, root.get("evidence"));
   if (const auto plain = evidence.plain_string()) {
@@ -86,7 +103,7 @@ Result<net::Response> verify(const Deps& deps, net::Request& request) {
   if (!verdict) return verdict.error();
   std::optional<base::ByteView> expected;
   if (input.report_data) expected = *input.report_data;
-  attestation::evaluate(*input.policy, *verdict, expected);
+  attestation::evaluate(*input.policy, *verdict, expected, {.lists = input.lists});
   return net::json_response(200, attestation::to_json(*verdict));
 }
 
@@ -115,6 +132,15 @@ Result<net::Response> show_check(const net::Request& request) {
 }  // namespace
 
 Status add_verify_routes(net::Router& router, const Deps& deps) {
+  TRY_OK(router.add({.path = "/v1/policy-schema",
+                     .auth = net::Auth::none,
+                     .operation_id = "policy_schema",
+                     .summary = "JSON Schema of policy documents",
+                     .response_schema = "PolicySchema",
+                     .tag = "verify",
+                     .handler = sync([](net::Request&) -> Result<net::Response> {
+                       return net::json_response(200, attestation::policy_schema_json());
+                     })}));
   TRY_OK(router.add(
       {.method = net::Method::post,
        .path = "/v1/verify",

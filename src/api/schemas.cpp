@@ -31,8 +31,14 @@ std::string_view schemas_json() noexcept {
  "sealed":{"$ref":"#/components/schemas/Base64Url"},"receipt":{"type":"string"}}},
 "VerifyRequest":{"type":"object","additionalProperties":false,"required":["evidence"],"properties":{
  "evidence":{"$ref":"#/components/schemas/Base64Url"},"collateral":{"type":"object"},"at":{"$ref":"#/components/schemas/Time"},
- "policy":{"oneOf":[{"type":"string","enum":["genuine","default"]},{"$ref":"#/components/schemas/Policy"}]},
- "report_data":{"type":"string","pattern":"^([0-9a-fA-F]{2})*$"}}},
+ "policy":{"oneOf":[{"type":"string","enum":["genuine","default","strict"]},{"$ref":"#/components/schemas/Policy"}]},
+ "report_data":{"type":"string","pattern":"^([0-9a-fA-F]{2})*$"},
+ "lists":{"type":"array","maxItems":16,"items":{"$ref":"#/components/schemas/ListEnvelope"}}}},
+"ListEnvelope":{"type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{
+ "payloadType":{"const":"application/vnd.attestry.list.v1+json"},"payload":{"type":"string"},
+ "signatures":{"type":"array","minItems":1,"maxItems":64,"items":{"type":"object","additionalProperties":false,"required":["sig"],
+ "properties":{"keyid":{"type":"string"},"sig":{"type":"string"}}}}}},
+"PolicySchema":{"type":"object","required":["$schema","$id","properties"],"properties":{"$id":{"type":"string"}}},
 "Policy":{"type":"object","required":["format"],"properties":{"format":{"const":1},"name":{"type":"string"}}},
 "CheckResult":{"type":"object","required":["id","status"],"properties":{"id":{"type":"string"},
  "status":{"enum":["pass","fail","skipped"]},"expected":{"type":["string","null"]},"actual":{"type":["string","null"]},

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/cmd_policy.h"
 #include "app/operator.h"
 #include "app/tables.h"
 #include "attestation/policy.h"
@@ -149,14 +150,6 @@ base::Result<int> blob_get(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
   TRY(const auto bytes, session->api().call(net::Method::get, session->path("/blobs/" + options.subject)));
   context.out << bytes;
-  return kExitOk;
-}
-
-base::Result<int> policy_check(Context& context, const GovernanceOptions& options) {
-  TRY(const auto text, file_text(context, options.file));
-  TRY(const auto policy, attestation::Policy::parse(text), options.file);
-  context.out << "good: " << policy.name() << ", sha256 " << base::hex(policy.sha256()) << ", "
-              << policy.identities().size() << " identities\n";
   return kExitOk;
 }
 
@@ -313,8 +306,7 @@ void add_app(CLI::App& app, Context& context) {
 void add_policy(CLI::App& app, Context& context) {
   auto* group = app.add_subcommand("policy", "Policies: what is accepted of genuine evidence");
   group->require_subcommand(1);
-  const auto check = plain(*group, context, "check", "Read a policy document and name its first mistake", policy_check);
-  positional(check, "FILE", check.options->file, "policy document");
+  add_policy_documents(*group, context);
   const auto builtin = plain(*group, context, "builtin", "Print a built-in policy, to start from", policy_builtin);
   positional(builtin, "NAME", builtin.options->name, "genuine, default or strict");
   with_app(add(*group, context, "show", "The effective policy of an app, with its approved identities", policy_show));

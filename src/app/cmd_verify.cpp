@@ -23,6 +23,7 @@ namespace attestry::app {
 namespace {
 
 constexpr std::size_t kMaxPolicyBytes = 1u << 20;
+constexpr std::size_t kMaxListBytes = 16u << 20;
 constexpr std::size_t kMaxTrustBytes = 1u << 20;
 constexpr std::chrono::seconds kFetchTime{30};
 
@@ -33,6 +34,7 @@ struct VerifyOptions {
   std::vector<std::string> trust;
   std::vector<std::string> issuers;
   std::vector<std::string> event_logs;
+  std::vector<std::string> place_lists;
   std::optional<std::string> report_data;
   std::string policy = "default";
   std::optional<std::string> pcs;
@@ -208,6 +210,16 @@ base::Result<attestation::Policy> read_policy(Context& context, const std::strin
   return policy;
 }
 
+base::Result<std::vector<attestation::SignedList>> read_lists(Context& context, const VerifyOptions& options) {
+  std::vector<attestation::SignedList> lists;
+  for (const std::string& path : options.place_lists) {
+    TRY(const base::Bytes bytes, read_input(context, path, kMaxListBytes), "--place-list");
+    TRY(attestation::SignedList list, attestation::SignedList::parse(base::as_text(bytes)), "--place-list " + path);
+    lists.push_back(std::move(list));
+  }
+  return lists;
+}
+
 base::Result<base::UtcTime> time_of(Context& context, const std::string& at) {
   if (at.empty()) return context.clock.now();
   const auto time = base::parse_rfc3339(at);
@@ -262,6 +274,7 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const base::UtcTime at, time_of(context, options.at));
   TRY(const auto report_data, expected_report_data(options.report_data));
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
+  TRY(const auto lists, read_lists(context, options));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
   TRY(anchors, anchors.with_token_issuers(options.issuers), "--issuer");
   TRY(attestation::Evidence evidence, read_evidence(context, options.evidence));
@@ -272,7 +285,7 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
   std::optional<base::ByteView> expected;
   if (report_data) expected = base::ByteView{*report_data};
-  attestation::evaluate(policy, verdict, expected);
+  attestation::evaluate(policy, verdict, expected, {.lists = lists});
   print(context, verdict, options);
   return exit_code_of(verdict.outcome);
 }
@@ -332,6 +345,11 @@ void add_verify(CLI::App& app, Context& context) {
   command->add_option("--policy", options->policy, "genuine, default, strict or a policy file")
       ->type_name("NAME|FILE")
       ->capture_default_str();
+  command
+      ->add_option("--place-list", options->place_lists,
+                   "signed list that the policy's conditions look into (attestry policy sign-list); may be given again")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command
       ->add_option("--pcs", options->pcs,
                    "Intel's service or a PCCS for collateral that is not given (default: Intel's, but with --at or "

@@ -89,9 +89,9 @@ base::Result<Bound> bind(Verdict& verdict, BindingStatement statement) {
   return Bound(verdict, std::move(statement), binding);
 }
 
-base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out) {
+base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out, const References& references) {
   out = bound.verdict();
-  evaluate(policy, out);
+  evaluate(policy, out, {}, references);
   if (out.outcome != Outcome::accepted) {
     return from_root_cause(Code::denied, "policy \"" + policy.name() + "\" refuses the evidence", out);
   }

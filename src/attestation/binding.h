@@ -56,7 +56,7 @@ class Verified {
   const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
 
  private:
-  friend base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out);
+  friend base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out, const References& references);
   Verified(Bound bound, Verdict appraised, base::Digest32 policy) : bound_(std::move(bound)), policy_sha256_(policy) {
     bound_.verdict_ = std::move(appraised);
   }
@@ -66,7 +66,7 @@ class Verified {
 
 /// Evaluates the policy on the bound verdict. `out` receives the verdict with the policy's checks whatever the result;
 /// error `denied` when the policy refuses.
-base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out);
+base::Result<Verified> appraise(const Policy& policy, Bound bound, Verdict& out, const References& references = {});
 
 /// Makes own evidence: `tee` and `forge` implement it, the app chooses. Thread-safe.
 class Attester {

@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 
-#include "base/encoding.h"
+#include "attestation/signed_list.h"
 #include "base/json.h"
 #include "base/suggest.h"
 
@@ -66,26 +66,34 @@ std::string shortened(std::string text) {
   return text;
 }
 
-/// The bits of the mask are compared from the first byte on, as the fields stand in the report (little-endian).
-bool bits(std::string_view hex, const base::Bytes& mask, bool set) {
-  const auto value = base::hex_decode(hex);
-  if (!value || value->size() < mask.size()) return false;
+int digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+/// The bits of the mask are compared from the first byte on, as the fields stand in the report (little-endian). Both
+/// are lower-case hex, which is compared as it is: a policy may have many of these.
+bool bits(std::string_view hex, std::string_view mask, bool set) {
+  if (hex.size() < mask.size()) return false;
   for (std::size_t i = 0; i < mask.size(); ++i) {
-    const int common = (*value)[i] & mask[i];
-    if (common != (set ? mask[i] : 0)) return false;
+    const int wanted = digit(mask[i]);
+    if ((digit(hex[i]) & wanted) != (set ? wanted : 0)) return false;
   }
   return true;
 }
 
 }  // namespace
 
-ClaimIndex::ClaimIndex(const Verdict& verdict) : claims_(claim_dictionary().size(), nullptr) {
+ClaimIndex::ClaimIndex(const Verdict& verdict, std::span<const ListInForce> lists)
+    : claims_(claim_dictionary().size(), nullptr), lists_(lists) {
   for (const Claim& claim : verdict.claims) {
     if (const ClaimInfo* known = find_claim(claim.name)) claims_[place_of(*known)] = &claim;
   }
 }
 
 const Claim* ClaimIndex::find(const ClaimInfo& claim) const noexcept { return claims_[place_of(claim)]; }
+
+const SignedList* ClaimIndex::list(std::string_view name) const noexcept {
+  const auto found = std::ranges::find(lists_, name, &ListInForce::name);
+  return found == lists_.end() ? nullptr : found->list;
+}
 
 Result<const ClaimInfo*> parse_claim_name(std::string_view name) {
   if (const ClaimInfo* found = find_claim(name)) return found;
@@ -94,7 +102,7 @@ Result<const ClaimInfo*> parse_claim_name(std::string_view name) {
   const std::string_view guess = base::nearest(name, names);
   Error error = malformed("unknown claim", guess.empty() ? "a claim of the dictionary" : std::string{guess},
                           shortened(std::string{name}));
-  error.remedy = guess.empty() ? "`attestry policy claims` lists them." : "Did you mean " + std::string{guess} + "?";
+  error.remedy = guess.empty() ? "`attestry claims` lists them." : "Did you mean " + std::string{guess} + "?";
   return error;
 }
 
@@ -130,95 +138,137 @@ Result<std::string> parse_claim_value(const ClaimInfo& claim, const JsonValue& v
 }
 
 Result<Condition> Condition::parse(const JsonValue& value, int depth) {
-  if (!value.is_object()) return malformed("a condition is no object", "{\"claim\": NAME, OPERATOR: VALUE}", "");
+  PolicyFindings findings;
+  auto condition = read(value, "", findings, depth);
+  if (!condition) return first_error(findings);
+  return *std::move(condition);
+}
+
+std::optional<Condition> Condition::read(const JsonValue& value, const std::string& path, PolicyFindings& findings,
+                                         int depth) {
+  const auto refuse = [&](Error error) -> std::optional<Condition> {
+    add_finding(findings, path, std::move(error));
+    return std::nullopt;
+  };
+  if (!value.is_object())
+    return refuse(malformed("a condition is no object", R"({"claim": NAME, OPERATOR: VALUE})", ""));
   Condition out;
   for (const auto& [key, op] : {std::pair{"any_of", Operator::any_of}, std::pair{"all_of", Operator::all_of}}) {
     const auto group = value.find(key);
     if (!group) continue;
-    TRY_OK(value.only({key}));
     out.operator_ = op;
-    TRY_OK(out.read_group(*group, depth), key);
-    return out;
+    const bool alone = only_members(value, path, {key}, findings);
+    const bool good = out.read_group(*group, path_of(path, key), findings, depth);
+    return alone && good ? std::optional{std::move(out)} : std::nullopt;
   }
-  TRY_OK(value.only({"claim", "equals", "one_of", "at_least", "at_most", "bits_set", "bits_clear", "prefix"}));
-  TRY(const JsonValue claim, value.get("claim"));
-  TRY(const std::string name, claim.string("claim"));
-  TRY(out.claim_, parse_claim_name(name));
+  if (!only_members(value, path,
+                    {"claim", "equals", "one_of", "at_least", "at_most", "bits_set", "bits_clear", "prefix", "in_list"},
+                    findings)) {
+    return std::nullopt;
+  }
+  const auto claim = value.find("claim");
+  if (!claim) return refuse(malformed("claim is missing", "the name of a claim", ""));
+  const auto name = claim->string("claim");
+  if (!name.ok()) return refuse(name.error());
+  const auto known = parse_claim_name(*name);
+  if (!known.ok()) return refuse(known.error());
+  out.claim_ = *known;
   if (value.size() != 2) {
-    return malformed("condition on " + name,
-                     "exactly one of equals, one_of, at_least, at_most, bits_set, bits_clear, "
-                     "prefix",
-                     std::to_string(value.size() - 1) + " of them");
+    return refuse(malformed("condition on " + *name,
+                            "exactly one of equals, one_of, at_least, at_most, bits_set, bits_clear, prefix, in_list",
+                            std::to_string(value.size() - 1) + " of them"));
   }
-  TRY_OK(out.read_values(value), name);
+  auto read = out.read_values(value);
+  if (!read.ok()) return refuse(std::move(read.error().at(*name)));
   return out;
 }
 
-base::Status Condition::read_group(const JsonValue& list, int depth) {
-  if (depth == 0) return malformed("too deep", "at most 4 levels of any_of and all_of", "");
+bool Condition::read_group(const JsonValue& list, const std::string& path, PolicyFindings& findings, int depth) {
+  const auto refuse = [&](Error error) { return add_finding(findings, path, std::move(error)), false; };
+  if (depth == 0) return refuse(malformed("too deep", "at most 4 levels of any_of and all_of", ""));
   // An empty list of alternatives could mean nothing or anything.
   if (!list.is_array() || list.size() == 0 || list.size() > kMaxGroup) {
-    return malformed("no list of conditions", "1 to 256 conditions",
-                     list.is_array() ? std::to_string(list.size()) : "");
+    return refuse(
+        malformed("no list of conditions", "1 to 256 conditions", list.is_array() ? std::to_string(list.size()) : ""));
   }
+  bool good = true;
+  std::size_t index = 0;
   text_ = operator_ == Operator::any_of ? "one of (" : "all of (";
-  for (auto item = list.first(); item; item = item->next()) {
-    TRY(Condition member, parse(*item, depth - 1), "[" + std::to_string(group_.size()) + "]");
-    text_.append(group_.empty() ? "" : "; ").append(member.text());
-    group_.push_back(std::move(member));
+  for (auto item = list.first(); item; item = item->next(), ++index) {
+    auto member = Condition::read(*item, path_of(path, index), findings, depth - 1);
+    good = good && member;
+    if (!good) continue;
+    text_.append(group_.empty() ? "" : "; ").append(member->text());
+    group_.push_back(*std::move(member));
   }
   text_ = shortened(std::move(text_)) + ")";
-  return base::done();
+  return good;
 }
 
 base::Status Condition::read_values(const JsonValue& value) {
-  const std::string name{claim_->name};
   if (const auto equals = value.find("equals")) {
     TRY(std::string text, parse_claim_value(*claim_, *equals));
-    text_ = name + " " + shortened(text);
+    text_ = std::string{claim_->name} + " " + shortened(text);
     values_.push_back(std::move(text));
     return base::done();
   }
-  if (const auto list = value.find("one_of")) {
-    // An empty list approves nothing; whoever writes one meant something else.
-    if (!list->is_array() || list->size() == 0 || list->size() > kMaxValues) {
-      return malformed("one_of", "a list of 1 to 4096 values", list->is_array() ? std::to_string(list->size()) : "");
-    }
-    for (auto item = list->first(); item; item = item->next()) {
-      TRY(std::string text, parse_claim_value(*claim_, *item));
-      values_.push_back(std::move(text));
-    }
-    text_ = name + " one of " + std::to_string(values_.size()) + " values";
-    std::ranges::sort(values_);
-    return base::done();
+  if (const auto list = value.find("one_of")) return read_list_of_values(*list);
+  for (const char* key : {"at_least", "at_most"}) {
+    if (const auto bound = value.find(key)) return read_bound(key, *bound);
   }
-  for (const auto& [key, op] : {std::pair{"at_least", Operator::at_least}, std::pair{"at_most", Operator::at_most}}) {
-    const auto bound = value.find(key);
-    if (!bound) continue;
-    if (claim_->type != ClaimType::number)
-      return malformed(key, "a claim that is a number", "it is " + in_words(*claim_));
-    TRY(const std::int64_t number, bound->integer(key, 0, kMaxNumber));
-    operator_ = op;
-    number_ = static_cast<std::uint64_t>(number);
-    text_ = name + (op == Operator::at_least ? " at least " : " at most ") + std::to_string(number);
-    return base::done();
+  for (const char* key : {"bits_set", "bits_clear"}) {
+    if (const auto mask = value.find(key)) return read_mask(key, *mask);
   }
-  for (const auto& [key, op] :
-       {std::pair{"bits_set", Operator::bits_set}, std::pair{"bits_clear", Operator::bits_clear}}) {
-    const auto mask = value.find(key);
-    if (!mask) continue;
-    if (claim_->type != ClaimType::bytes) return malformed(key, "a claim of bytes", "it is " + in_words(*claim_));
-    TRY(std::string text, mask->string(key));
-    if (text.empty() || text.size() % 2 != 0 || !is_hex(text) ||
-        (claim_->size != 0 && text.size() != 2u * claim_->size)) {
-      return malformed(key, in_words(*claim_), shortened(std::move(text)));
-    }
-    TRY(mask_, base::hex_decode(text), key);
-    operator_ = op;
-    text_ = name + (op == Operator::bits_set ? " with bits " : " without bits ") + lower(std::move(text));
-    return base::done();
-  }
+  if (const auto list = value.find("in_list")) return read_in_list(*list);
   TRY(const JsonValue prefix, value.get("prefix"));
+  return read_prefix(prefix);
+}
+
+base::Status Condition::read_list_of_values(const JsonValue& list) {
+  // An empty list approves nothing; whoever writes one meant something else.
+  if (!list.is_array() || list.size() == 0 || list.size() > kMaxValues) {
+    return malformed("one_of", "a list of 1 to 4096 values", list.is_array() ? std::to_string(list.size()) : "");
+  }
+  for (auto item = list.first(); item; item = item->next()) {
+    TRY(std::string text, parse_claim_value(*claim_, *item));
+    values_.push_back(std::move(text));
+  }
+  text_ = std::string{claim_->name} + " one of " + std::to_string(values_.size()) + " values";
+  std::ranges::sort(values_);
+  return base::done();
+}
+
+base::Status Condition::read_bound(std::string_view key, const JsonValue& bound) {
+  if (claim_->type != ClaimType::number)
+    return malformed(std::string{key}, "a claim that is a number", "it is " + in_words(*claim_));
+  TRY(const std::int64_t number, bound.integer(key, 0, kMaxNumber));
+  operator_ = key == "at_least" ? Operator::at_least : Operator::at_most;
+  number_ = static_cast<std::uint64_t>(number);
+  text_ = std::string{claim_->name} + (operator_ == Operator::at_least ? " at least " : " at most ") +
+          std::to_string(number);
+  return base::done();
+}
+
+base::Status Condition::read_mask(std::string_view key, const JsonValue& mask) {
+  if (claim_->type != ClaimType::bytes) {
+    return malformed(std::string{key}, "a claim of bytes", "it is " + in_words(*claim_));
+  }
+  TRY(std::string text, mask.string(key));
+  if (text.empty() || text.size() > kMaxText || text.size() % 2 != 0 || !is_hex(text) ||
+      (claim_->size != 0 && text.size() != 2u * claim_->size)) {
+    return malformed(std::string{key}, in_words(*claim_), shortened(std::move(text)));
+  }
+  mask_ = lower(std::move(text));
+  // A mask without any bit would be a condition that every value meets.
+  if (std::ranges::all_of(mask_, [](char c) { return c == '0'; })) {
+    return malformed(std::string{key}, "at least one bit", "zeros");
+  }
+  operator_ = key == "bits_set" ? Operator::bits_set : Operator::bits_clear;
+  text_ = std::string{claim_->name} + (operator_ == Operator::bits_set ? " with bits " : " without bits ") + mask_;
+  return base::done();
+}
+
+base::Status Condition::read_prefix(const JsonValue& prefix) {
   if (claim_->type != ClaimType::bytes && claim_->type != ClaimType::text) {
     return malformed("prefix", "a claim of bytes or text", "it is " + in_words(*claim_));
   }
@@ -230,9 +280,43 @@ base::Status Condition::read_values(const JsonValue& value) {
   if (text.empty() || text.size() > kMaxText || !fits)
     return malformed("prefix", "the beginning of " + in_words(*claim_), "");
   operator_ = Operator::prefix;
-  text_ = name + " beginning with " + shortened(text);
+  text_ = std::string{claim_->name} + " beginning with " + shortened(text);
   values_.push_back(std::move(text));
   return base::done();
+}
+
+base::Status Condition::read_in_list(const JsonValue& list) {
+  TRY(const std::string name, list.string("in_list"));
+  TRY(list_, parse_reference_name(name), "in_list");
+  operator_ = Operator::in_list;
+  text_ = std::string{claim_->name} + " in the list " + list_;
+  return base::done();
+}
+
+bool Condition::admits(std::string_view value) const {
+  switch (operator_) {
+    case Operator::one_of:
+      return values_.size() == 1 ? values_.front() == value : std::ranges::binary_search(values_, value, std::less<>{});
+    case Operator::at_least: {
+      const auto number = number_of(value);
+      return number && *number >= number_;
+    }
+    case Operator::at_most: {
+      const auto number = number_of(value);
+      return number && *number <= number_;
+    }
+    case Operator::bits_set:
+      return bits(value, mask_, true);
+    case Operator::bits_clear:
+      return bits(value, mask_, false);
+    case Operator::prefix:
+      return value.starts_with(values_.front());
+    case Operator::in_list:
+    case Operator::any_of:
+    case Operator::all_of:
+      break;
+  }
+  return false;
 }
 
 bool Condition::holds(const ClaimIndex& claims) const {
@@ -241,25 +325,9 @@ bool Condition::holds(const ClaimIndex& claims) const {
   if (operator_ == Operator::all_of) return std::ranges::all_of(group_, member_holds);
   const Claim* claim = claims.find(*claim_);
   if (claim == nullptr) return false;
-  const auto number = [&] { return number_of(claim->value); };
-  switch (operator_) {
-    case Operator::one_of:
-      return values_.size() == 1 ? values_.front() == claim->value : std::ranges::binary_search(values_, claim->value);
-    case Operator::at_least:
-      return number() && *number() >= number_;
-    case Operator::at_most:
-      return number() && *number() <= number_;
-    case Operator::bits_set:
-      return bits(claim->value, mask_, true);
-    case Operator::bits_clear:
-      return bits(claim->value, mask_, false);
-    case Operator::prefix:
-      return claim->value.starts_with(values_.front());
-    case Operator::any_of:
-    case Operator::all_of:
-      break;
-  }
-  return false;
+  if (operator_ != Operator::in_list) return admits(claim->value);
+  const SignedList* list = claims.list(list_);
+  return list != nullptr && list->contains(*claim_, claim->value);
 }
 
 std::string Condition::found(const ClaimIndex& claims) const {
@@ -272,6 +340,29 @@ std::string Condition::found(const ClaimIndex& claims) const {
     if (!member.holds(claims)) out.append(out.empty() ? "" : "; ").append(member.found(claims));
   }
   return shortened(std::move(out));
+}
+
+std::string Condition::explain(const ClaimIndex& claims) const {
+  constexpr std::size_t kExplained = 1024;
+  std::string out;
+  std::size_t number = 0;
+  for (const Condition& member : group_) {
+    ++number;
+    if (member.holds(claims)) continue;
+    if (out.size() > kExplained) return out + "; and more";
+    if (operator_ == Operator::any_of) {
+      out.append(out.empty() ? "" : "; ").append("alternative " + std::to_string(number) + ": ");
+    } else {
+      out.append(out.empty() ? "" : ", ");
+    }
+    // Of several that must all hold only those are named that do not.
+    if (member.operator_ == Operator::all_of || member.operator_ == Operator::any_of) {
+      out.append("(").append(member.explain(claims)).append(")");
+    } else {
+      out.append(member.text()).append(", found ").append(member.found(claims));
+    }
+  }
+  return out;
 }
 
 }  // namespace attestry::attestation

@@ -1,10 +1,14 @@
-// Conditions of a policy on claims: equal, one of, at least, at most, bits set or clear, prefix, and alternatives.
+// Conditions of a policy on claims: equal, one of, at least, at most, bits set or clear, prefix, in a signed list, and
+// alternatives.
 #pragma once
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "attestation/claim_dictionary.h"
+#include "attestation/policy_finding.h"
 #include "attestation/verdict.h"
 #include "base/result.h"
 
@@ -14,24 +18,53 @@ class JsonValue;
 
 namespace attestry::attestation {
 
-/// The claims of one verdict by dictionary place: what 50 conditions look at is looked up once. Refers to the verdict.
+class SignedList;
+
+/// A list that is there, signed by whom the policy names, and within its dates.
+struct ListInForce {
+  std::string_view name;
+  const SignedList* list = nullptr;
+};
+
+/// The claims of one verdict by dictionary place: what 50 conditions look at is looked up once. Refers to the verdict
+/// and to the lists.
 class ClaimIndex {
  public:
-  explicit ClaimIndex(const Verdict& verdict);
+  explicit ClaimIndex(const Verdict& verdict, std::span<const ListInForce> lists = {});
   /// nullptr when the evidence does not say.
   const Claim* find(const ClaimInfo& claim) const noexcept;
+  /// nullptr when no such list is in force.
+  const SignedList* list(std::string_view name) const noexcept;
 
  private:
   std::vector<const Claim*> claims_;
+  std::span<const ListInForce> lists_;
 };
 
+inline constexpr int kMaxConditionDepth = 4;
+
 /// One condition, parsed. `{"claim": NAME, OPERATOR: VALUE}` with one operator of equals, one_of, at_least, at_most,
-/// bits_set, bits_clear, prefix; or {"any_of": [...]} or {"all_of": [...]}. Values are checked against the claim's type
-/// and size when the policy is read. Immutable.
+/// bits_set, bits_clear, prefix, in_list; or {"any_of": [...]} or {"all_of": [...]}. Values are checked against the
+/// claim's type and size, and normalised, when the policy is read. Immutable.
 class Condition {
  public:
+  enum class Operator : std::uint8_t {
+    one_of,
+    at_least,
+    at_most,
+    bits_set,
+    bits_clear,
+    prefix,
+    in_list,
+    any_of,
+    all_of
+  };
+
   /// `depth`: how many any_of and all_of may still be nested. Error `malformed` names the member.
-  static base::Result<Condition> parse(const base::JsonValue& value, int depth = 4);
+  static base::Result<Condition> parse(const base::JsonValue& value, int depth = kMaxConditionDepth);
+  /// The same, with every mistake and its place; nullopt when there was one.
+  static std::optional<Condition> read(const base::JsonValue& value, const std::string& path, PolicyFindings& findings,
+                                       int depth = kMaxConditionDepth);
 
   /// A claim that the evidence does not have holds nothing.
   bool holds(const ClaimIndex& claims) const;
@@ -39,17 +72,37 @@ class Condition {
   const std::string& text() const noexcept { return text_; }
   /// "isvsvn 2": what the evidence says of the claims that the condition names.
   std::string found(const ClaimIndex& claims) const;
+  /// Of alternatives of which none holds: what each asked for and what it found. Empty for a single condition.
+  std::string explain(const ClaimIndex& claims) const;
+
+  Operator op() const noexcept { return operator_; }
+  const ClaimInfo* claim() const noexcept { return claim_; }  ///< null for groups
+  const std::vector<Condition>& group() const noexcept { return group_; }
+  const std::string& list() const noexcept { return list_; }
+  /// one_of (equals has one) and prefix.
+  const std::vector<std::string>& values() const noexcept { return values_; }
+  std::uint64_t number() const noexcept { return number_; }
+  /// bits_set, bits_clear: lower-case hex.
+  const std::string& mask() const noexcept { return mask_; }
+  /// Whether a claim of this value meets a single condition that is not in_list.
+  bool admits(std::string_view value) const;
 
  private:
-  enum class Operator : std::uint8_t { one_of, at_least, at_most, bits_set, bits_clear, prefix, any_of, all_of };
   Condition() = default;
   base::Status read_values(const base::JsonValue& value);
-  base::Status read_group(const base::JsonValue& list, int depth);
+  base::Status read_list_of_values(const base::JsonValue& list);
+  base::Status read_bound(std::string_view key, const base::JsonValue& bound);
+  base::Status read_mask(std::string_view key, const base::JsonValue& mask);
+  base::Status read_prefix(const base::JsonValue& prefix);
+  base::Status read_in_list(const base::JsonValue& list);
+  bool read_group(const base::JsonValue& list, const std::string& path, PolicyFindings& findings, int depth);
+
   Operator operator_ = Operator::one_of;
-  const ClaimInfo* claim_ = nullptr;  ///< null for groups
-  std::vector<std::string> values_;   ///< normalised as claims are
-  base::Bytes mask_;
+  const ClaimInfo* claim_ = nullptr;
+  std::vector<std::string> values_;  ///< normalised as claims are; sorted
+  std::string mask_;
   std::uint64_t number_ = 0;
+  std::string list_;
   std::vector<Condition> group_;
   std::string text_;
 };

@@ -76,6 +76,18 @@ TEST(Conditions, AlternativesNest) {
   EXPECT_TRUE(holds(R"({"all_of":[)" + yes + R"(,{"any_of":[)" + no + "," + yes + "]}]}"));
 }
 
+TEST(Conditions, EveryAlternativeThatFailsIsExplained) {
+  const Verdict verdict = td();
+  const ClaimIndex claims(verdict);
+  EXPECT_EQ(parsed(R"({"claim":"pck_pcesvn","at_least":14})").explain(claims), "");
+  EXPECT_EQ(
+      parsed(R"({"any_of":[{"claim":"pck_pcesvn","at_least":14},{"all_of":[{"claim":"fmspc","prefix":"90"},)"
+             R"({"claim":"isvsvn","at_least":1},{"claim":"sgx_type","equals":"Standard"}]}]})")
+          .explain(claims),
+      "alternative 1: pck_pcesvn at least 14, found pck_pcesvn 13; alternative 2: (isvsvn at least 1, found isvsvn "
+      "absent, sgx_type Standard, found sgx_type Scalable)");
+}
+
 TEST(Conditions, WhatTheEvidenceDoesNotSayHoldsNothing) {
   EXPECT_FALSE(holds(R"({"claim":"isvsvn","at_least":0})"));
   EXPECT_FALSE(holds(R"({"claim":"isvsvn","at_most":65535})"));
@@ -94,6 +106,8 @@ TEST(Conditions, AreReadStrictly) {
   EXPECT_THAT(refusal(R"({"claim":"pck_pcesvn","at_least":"3"})"), HasSubstr("number"));
   EXPECT_THAT(refusal(R"({"claim":"pck_pcesvn","bits_set":"03"})"), HasSubstr("bytes"));
   EXPECT_THAT(refusal(R"({"claim":"td_attributes","bits_set":"03"})"), HasSubstr("16 hex digits"));
+  EXPECT_THAT(refusal(R"({"claim":"td_attributes","bits_set":"0000000000000000"})"), HasSubstr("at least one bit"));
+  EXPECT_THAT(refusal(R"({"claim":"fmspc","in_list":"Not A Name"})"), HasSubstr("in_list"));
   EXPECT_THAT(refusal(R"({"claim":"fmspc","prefix":""})"), HasSubstr("prefix"));
   EXPECT_THAT(refusal(R"({"claim":"fmspc","prefix":"xy"})"), HasSubstr("prefix"));
   EXPECT_THAT(refusal(R"({"claim":"dynamic_platform","equals":"true"})"), HasSubstr("boolean"));

@@ -171,28 +171,139 @@ void judge_evaluation_number(Evaluation& e, std::uint32_t least) {
 void judge_tcb_date(Evaluation& e, base::UtcTime least) {
   const auto& tcb = e.verdict().tcb;
   const std::string expected = base::to_rfc3339(least) + " or later";
+  if (const Claim* claim = e.verdict().claim("attester_tcb_date"); !tcb && claim != nullptr) {
+    const auto date = base::parse_rfc3339(claim->value);
+    return e.judge(CheckId::policy_tcb_date, date.ok() && *date >= least, expected, claim->value);
+  }
   if (!tcb) return e.absent(CheckId::policy_tcb_date, expected, "its TCB");
   e.judge(CheckId::policy_tcb_date, tcb->date && *tcb->date >= least, expected,
           tcb->date ? base::to_rfc3339(*tcb->date) : "none");
 }
 
 /// One result when all hold, else one for each that does not, so that a verdict names them all.
-void judge_conditions(Evaluation& e, const std::vector<Condition>& conditions) {
+void judge_conditions(Evaluation& e, const std::vector<Condition>& conditions, std::span<const ListInForce> lists) {
   if (e.verdict().claims.empty()) {
     return e.absent(CheckId::policy_condition, std::to_string(conditions.size()) + " conditions", "claims");
   }
-  const ClaimIndex claims(e.verdict());
+  const ClaimIndex claims(e.verdict(), lists);
   bool all = true;
   for (const Condition& condition : conditions) {
     if (condition.holds(claims)) continue;
     all = false;
-    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims));
+    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims), condition.explain(claims));
   }
   if (all) e.judge(CheckId::policy_condition, true, "all conditions", std::to_string(conditions.size()) + " hold");
 }
 
-void judge_td_attributes(Evaluation& e, bool allow_migratable, bool require_sept_ve_disable) {
-  const auto attributes = leading_u64(e.verdict().claim("td_attributes"));
+std::string in_words(const ListRule& rule) {
+  return rule.name + " signed by " + std::to_string(rule.threshold) + " of " + std::to_string(rule.keys.size()) +
+         (rule.keys.size() == 1 ? " key" : " keys");
+}
+
+/// Of several lists of one name the newest that may be believed counts. What is wrong with the others is told when
+/// there is none.
+void judge_list(Evaluation& e, const ListRule& rule, std::span<const SignedList> given,
+                std::vector<ListInForce>& in_force) {
+  const SignedList* best = nullptr;
+  std::string wrong;
+  for (const SignedList& list : given) {
+    if (list.name() != rule.name) continue;
+    const std::size_t voices = list.signers(rule.keys).size();
+    if (voices < rule.threshold) {
+      wrong = "signed by " + std::to_string(voices) + " of them";
+    } else if (!list.in_force(e.verdict().at)) {
+      const bool early = list.not_before() && e.verdict().at < *list.not_before();
+      wrong = early ? "in force from " + base::to_rfc3339(*list.not_before())
+                    : "in force until " + base::to_rfc3339(list.not_after());
+    } else if (best == nullptr || best->version() < list.version()) {
+      best = &list;
+    }
+  }
+  if (best != nullptr) {
+    in_force.push_back({rule.name, best});
+    return e.judge(CheckId::policy_list, true, in_words(rule),
+                   "version " + std::to_string(best->version()) + ", sha256 " + base::hex(best->sha256()));
+  }
+  if (!wrong.empty()) return e.judge(CheckId::policy_list, false, in_words(rule), std::move(wrong));
+  e.missing(CheckId::policy_list, in_words(rule), "not given", "the list was not given to this evaluation");
+}
+
+/// When the evidence was made, as far as it says so itself. A report of hardware bears no time.
+std::optional<base::UtcTime> made_at(const Verdict& verdict) {
+  const auto number = [&](std::string_view name) -> std::optional<std::int64_t> {
+    const Claim* claim = verdict.claim(name);
+    if (claim == nullptr) return std::nullopt;
+    std::int64_t out = 0;
+    const char* const end = claim->value.data() + claim->value.size();
+    const auto [at, error] = std::from_chars(claim->value.data(), end, out);
+    if (error != std::errc{} || at != end) return std::nullopt;
+    return out;
+  };
+  if (const auto milliseconds = number("timestamp_ms")) return base::UtcTime{*milliseconds / 1000};
+  if (const auto seconds = number("iat")) return base::UtcTime{*seconds};
+  return std::nullopt;
+}
+
+void judge_age(Evaluation& e, std::int64_t most) {
+  // Clocks of two machines differ; evidence from further ahead comes from one that cannot be trusted with ages.
+  constexpr std::int64_t kMostAhead = 300;
+  const std::string expected = "made at most " + std::to_string(most) + " s ago";
+  const auto made = made_at(e.verdict());
+  if (!made) {
+    if (e.verdict().evidence != Genuineness::genuine) return e.absent(CheckId::policy_age, expected, "its time");
+    return e.judge(CheckId::policy_age, false, expected, "no time",
+                   "evidence of " + std::string{to_text(e.verdict().platform)} +
+                       " bears no time; only a fresh nonce in its report data bounds its age");
+  }
+  const std::int64_t age = e.verdict().at.seconds - made->seconds;
+  e.judge(CheckId::policy_age, age <= most && age >= -kMostAhead, expected,
+          age >= 0 ? std::to_string(age) + " s ago" : std::to_string(-age) + " s ahead of the clock");
+}
+
+void judge_minimum_versions(Evaluation& e, const TcbMinimum& minimum) {
+  auto judged = judge_minimum(minimum, e.verdict());
+  if (!judged) return;
+  if (!judged->known) return e.absent(CheckId::policy_tcb_minimum, std::move(judged->expected), "its TCB");
+  e.judge(CheckId::policy_tcb_minimum, judged->ok, std::move(judged->expected), std::move(judged->actual));
+}
+
+/// Of a TD its event log says it, of an Azure virtual machine its token: as the service judged the boot, or as the
+/// virtual machine was configured.
+void judge_secure_boot(Evaluation& e) {
+  constexpr std::array<std::string_view, 3> kNames{"eventlog.secure_boot", "secureboot",
+                                                   "x-ms-runtime.vm-configuration.secure-boot"};
+  for (const std::string_view name : kNames) {
+    const Claim* claim = e.verdict().claim(name);
+    if (claim == nullptr) continue;
+    return e.judge(CheckId::policy_secure_boot, claim->value == "true", "on", claim->value == "true" ? "on" : "off");
+  }
+  e.absent(CheckId::policy_secure_boot, "on", "Secure Boot");
+}
+
+void judge_event_log(Evaluation& e) {
+  const auto& checks = e.verdict().checks;
+  const auto found = std::ranges::find(checks, CheckId::eventlog_replay, kByCheck);
+  if (found != checks.end() && found->status == CheckStatus::pass) {
+    return e.judge(CheckId::policy_event_log, true, "given", "given, and leads to the registers");
+  }
+  if (e.verdict().evidence != Genuineness::genuine) return e.absent(CheckId::policy_event_log, "given", "its boot");
+  const bool can_have_one = e.verdict().platform == Platform::tdx;
+  if (!can_have_one) return e.absent(CheckId::policy_event_log, "given", "its boot");
+  e.missing(CheckId::policy_event_log, "given", "not given", "no event log was given beside the quote");
+}
+
+void judge_committed_firmware(Evaluation& e) {
+  const Claim* current = e.verdict().claim("current_firmware");
+  const Claim* committed = e.verdict().claim("committed_firmware");
+  if (current == nullptr || committed == nullptr) {
+    return e.absent(CheckId::policy_committed_firmware, "committed", "its firmware");
+  }
+  e.judge(CheckId::policy_committed_firmware, current->value == committed->value, "committed " + current->value,
+          "committed " + committed->value);
+}
+
+void judge_td_attributes(Evaluation& e, std::string_view claim, bool allow_migratable, bool require_sept_ve_disable) {
+  const auto attributes = leading_u64(e.verdict().claim(claim));
   if (!attributes) {
     e.absent(CheckId::policy_migratable, "not migratable", "TD attributes");
     if (require_sept_ve_disable) e.absent(CheckId::policy_sept_ve_disable, "set", "TD attributes");
@@ -228,10 +339,10 @@ void judge_migrate_ma(Evaluation& e, bool allowed) {
           migratable ? "migratable (MIGRATE_MA)" : "not migratable");
 }
 
-void judge_vmpl(Evaluation& e, const std::vector<std::uint32_t>& allowed) {
+void judge_vmpl(Evaluation& e, std::string_view claim, const std::vector<std::uint32_t>& allowed) {
   std::vector<std::string> levels;
   for (const std::uint32_t level : allowed) levels.push_back(std::to_string(level));
-  const Claim* vmpl = e.verdict().claim("vmpl");
+  const Claim* vmpl = e.verdict().claim(claim);
   if (vmpl == nullptr) return e.absent(CheckId::policy_vmpl, joined(levels, ""), "its VMPL");
   e.judge(CheckId::policy_vmpl, std::ranges::find(levels, vmpl->value) != levels.end(), joined(levels, ""),
           vmpl->value);
@@ -269,7 +380,15 @@ bool matches(const IdentityRule& rule, const Verdict& verdict, std::string& why_
   return !rule.claims.empty();
 }
 
-void judge_identity(Evaluation& e, const std::vector<IdentityRule>& identities) {
+const Claim* main_measurement(const Verdict& verdict) {
+  for (const std::string_view name : {"mrtd", "mrenclave", "measurement", "pcr0"}) {
+    if (const Claim* claim = verdict.claim(name)) return claim;
+  }
+  return nullptr;
+}
+
+void judge_identity(Evaluation& e, const PolicyRules& rules) {
+  const auto& identities = rules.identities;
   const std::string expected = "one of " + std::to_string(identities.size()) + " approved identities";
   if (e.verdict().claims.empty()) return e.absent(CheckId::policy_measurement_allowed, expected, "measurements");
   constexpr std::size_t kExplained = 512;
@@ -277,15 +396,15 @@ void judge_identity(Evaluation& e, const std::vector<IdentityRule>& identities) 
   for (const IdentityRule& rule : identities) {
     std::string reason;
     if (matches(rule, e.verdict(), reason)) {
-      return e.judge(CheckId::policy_measurement_allowed, true, expected, rule.name);
+      return e.judge(CheckId::policy_measurement_allowed, true, expected, rule.name, rule.source);
     }
     if (why_not.size() < kExplained) why_not.append(why_not.empty() ? "" : "; ").append(reason);
   }
-  const Claim* main = e.verdict().claim("mrtd");
-  if (main == nullptr) main = e.verdict().claim("mrenclave");
-  if (main == nullptr) main = e.verdict().claim("measurement");
-  if (main == nullptr) main = e.verdict().claim("pcr0");
   if (identities.empty()) why_not = "the policy approves no identity yet";
+  if (!rules.identities_from.empty()) {
+    why_not.append("; of its measurement sets, which only a server knows, nothing is known here");
+  }
+  const Claim* main = main_measurement(e.verdict());
   e.judge(CheckId::policy_measurement_allowed, false, expected,
           main == nullptr ? "" : std::string{main->name} + " " + main->value, std::move(why_not));
 }
@@ -311,42 +430,95 @@ void judge_staleness(Evaluation& e, std::optional<std::int64_t> most) {
           stale ? std::to_string(*stale) + " s" : "not stale");
 }
 
-}  // namespace
+bool says(const Verdict& verdict, std::string_view claim, std::string_view value) {
+  const Claim* found = verdict.claim(claim);
+  return found != nullptr && found->value == value;
+}
 
-void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data) {
-  Evaluation e(verdict);
-  judge_platform(e, policy.platforms_);
-  judge_debug(e, policy.allow_debug_);
-  if (has_tcb_status(verdict.platform)) judge_tcb_status(e, policy.accept_tcb_);
-  if (policy.allow_advisories_) judge_advisories(e, *policy.allow_advisories_, policy.waivers_);
-  if (policy.min_evaluation_number_) judge_evaluation_number(e, *policy.min_evaluation_number_);
-  if (policy.min_tcb_date_) judge_tcb_date(e, *policy.min_tcb_date_);
-  switch (verdict.platform) {
+/// A token of a virtual machine names the TEE below it at a level of its own.
+bool token_is_of(const Verdict& verdict, std::string_view tee) {
+  return says(verdict, "x-ms-attestation-type", tee) || says(verdict, "x-ms-isolation-tee.x-ms-attestation-type", tee);
+}
+
+void judge_token_tcb(Evaluation& e, const PolicyRules& rules) {
+  const Claim* status = e.verdict().claim("attester_tcb_status");
+  // Only tokens of the newer TDX profile have one; the service has judged the TCB before it issued any.
+  if (status == nullptr) return;
+  const bool ok = std::ranges::find(rules.accept_tcb, status->value) != rules.accept_tcb.end();
+  e.judge(CheckId::policy_tcb_status, ok, joined(rules.accept_tcb, ""), status->value);
+}
+
+void judge_token(Evaluation& e, const PolicyRules& rules) {
+  if (token_is_of(e.verdict(), "sevsnpvm")) {
+    judge_vmpl(e, "x-ms-sevsnpvm-vmpl", rules.vmpl);
+    const Claim* migration = e.verdict().claim("x-ms-sevsnpvm-migration-allowed");
+    if (migration == nullptr) return e.absent(CheckId::policy_migratable, "not migratable", "migration");
+    const bool migratable = migration->value != "false";
+    e.judge(CheckId::policy_migratable, rules.allow_migratable || !migratable,
+            rules.allow_migratable ? "any" : "not migratable", migratable ? "migratable" : "not migratable");
+  } else if (token_is_of(e.verdict(), "tdxvm")) {
+    judge_token_tcb(e, rules);
+    judge_td_attributes(e, "tdx_td_attributes", rules.allow_migratable, rules.require_sept_ve_disable);
+    judge_reserved(e, "tdx_td_attributes", kTdKnown, rules.allow_reserved_attributes);
+  }
+}
+
+void judge_tcb(Evaluation& e, const PolicyRules& rules) {
+  if (has_tcb_status(e.verdict().platform)) {
+    judge_tcb_status(e, rules.accept_tcb);
+    if (rules.allow_advisories) judge_advisories(e, *rules.allow_advisories, rules.waivers);
+  }
+  if (rules.min_evaluation_number) judge_evaluation_number(e, *rules.min_evaluation_number);
+  if (rules.min_tcb_date) judge_tcb_date(e, *rules.min_tcb_date);
+  judge_minimum_versions(e, rules.minimum);
+}
+
+void judge_by_platform(Evaluation& e, const PolicyRules& rules) {
+  switch (e.verdict().platform) {
     case Platform::tdx:
-      judge_td_attributes(e, policy.allow_migratable_, policy.require_sept_ve_disable_);
-      judge_service_td(e, policy.allow_service_td_);
-      judge_reserved(e, "td_attributes", kTdKnown, policy.allow_reserved_attributes_);
+      judge_td_attributes(e, "td_attributes", rules.allow_migratable, rules.require_sept_ve_disable);
+      judge_service_td(e, rules.allow_service_td);
+      judge_reserved(e, "td_attributes", kTdKnown, rules.allow_reserved_attributes);
       break;
     case Platform::sgx:
-      judge_reserved(e, "attributes", kSgxKnown, policy.allow_reserved_attributes_);
+      judge_reserved(e, "attributes", kSgxKnown, rules.allow_reserved_attributes);
       break;
     case Platform::snp:
-      judge_migrate_ma(e, policy.allow_migratable_);
-      judge_reserved(e, "guest_policy", kSnpKnown, policy.allow_reserved_attributes_);
-      judge_vmpl(e, policy.vmpl_);
-      if (policy.require_revocation_) judge_revocation(e, CheckId::snp_crl_revoked);
+      judge_migrate_ma(e, rules.allow_migratable);
+      judge_reserved(e, "guest_policy", kSnpKnown, rules.allow_reserved_attributes);
+      judge_vmpl(e, "vmpl", rules.vmpl);
+      if (rules.require_revocation) judge_revocation(e, CheckId::snp_crl_revoked);
+      if (rules.require_committed_firmware) judge_committed_firmware(e);
+      break;
+    case Platform::maa:
+      judge_token(e, rules);
       break;
     case Platform::nitro:
-    case Platform::maa:
     case Platform::unknown:
       break;
   }
-  if (policy.require_identity_) judge_identity(e, policy.identities_);
-  if (!policy.conditions_.empty()) judge_conditions(e, policy.conditions_);
+}
+
+}  // namespace
+
+void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteView> expected_report_data,
+              const References& references) {
+  const PolicyRules& rules = policy.rules();
+  Evaluation e(verdict);
+  judge_platform(e, rules.platforms);
+  judge_debug(e, rules.allow_debug);
+  if (rules.max_age_seconds) judge_age(e, *rules.max_age_seconds);
+  judge_tcb(e, rules);
+  judge_by_platform(e, rules);
+  if (rules.require_secure_boot) judge_secure_boot(e);
+  if (rules.require_event_log) judge_event_log(e);
+  std::vector<ListInForce> lists;
+  for (const ListRule& rule : rules.lists) judge_list(e, rule, references.lists, lists);
+  if (rules.require_identity) judge_identity(e, rules);
+  if (!rules.conditions.empty()) judge_conditions(e, rules.conditions, lists);
   if (expected_report_data) judge_report_data(e, *expected_report_data);
-  if (policy.max_staleness_seconds_ || verdict.collateral_stale_seconds)
-    judge_staleness(e, policy.max_staleness_seconds_);
-  e.finish(policy.sha256_);
+  if (rules.max_staleness_seconds || verdict.collateral_stale_seconds) judge_staleness(e, rules.max_staleness_seconds);
+  e.finish(policy.sha256());
 }
 
 }  // namespace attestry::attestation

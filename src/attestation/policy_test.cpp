@@ -286,5 +286,127 @@ TEST(PolicyEvaluate, StaleCollateralIsShownAndBounded) {
   EXPECT_EQ(judged(strict, verdict), "");
 }
 
+Verdict genuine_document(base::UtcTime made) {
+  Verdict verdict;
+  verdict.evidence = Genuineness::genuine;
+  verdict.platform = Platform::nitro;
+  verdict.at = base::UtcTime{1'790'000'000};
+  verdict.claims = {{.name = "pcr0", .value = kMrtd},
+                    {.name = "timestamp_ms", .value = std::to_string(made.seconds * 1000), .is_number = true}};
+  return verdict;
+}
+
+TEST(PolicyEvaluate, TheAgeOfEvidenceThatBearsATimeIsBounded) {
+  const Policy recent = parsed(R"({"format":1,"max_age_seconds":60})");
+  EXPECT_EQ(judged(recent, genuine_document({1'790'000'000 - 60})), "");
+  EXPECT_EQ(judged(recent, genuine_document({1'790'000'000 - 61})), "policy.age");
+  EXPECT_EQ(judged(recent, genuine_document({1'790'000'000 + 300})), "");
+  EXPECT_EQ(judged(recent, genuine_document({1'790'000'000 + 301})), "policy.age");
+
+  Verdict token = genuine_document({0});
+  token.platform = Platform::maa;
+  token.claims = {{.name = "iat", .value = "1789999939", .is_number = true}};
+  EXPECT_EQ(judged(recent, token), "policy.age");
+  token.claims.front().value = "1789999940";
+  EXPECT_EQ(judged(recent, token), "");
+}
+
+TEST(PolicyEvaluate, EvidenceWithoutATimeIsNeverYoungEnough) {
+  Verdict verdict = genuine_td();
+  evaluate(parsed(R"({"format":1,"max_age_seconds":31536000})"), verdict);
+  EXPECT_EQ(verdict.outcome, Outcome::refused);
+  ASSERT_EQ(verdict.root_cause()->check, CheckId::policy_age);
+  EXPECT_THAT(verdict.root_cause()->detail, HasSubstr("tdx bears no time"));
+}
+
+TEST(PolicyEvaluate, EventLogAndSecureBoot) {
+  const Policy log = parsed(R"({"format":1,"require":{"event_log":true}})");
+  const Policy secure = parsed(R"({"format":1,"require":{"secure_boot":true}})");
+  Verdict verdict = genuine_td();
+  EXPECT_EQ(judged(log, verdict), "policy.event_log");
+  EXPECT_EQ(judged(secure, verdict), "policy.secure_boot");
+  verdict.checks = {{.check = CheckId::eventlog_replay, .status = CheckStatus::pass}};
+  verdict.claims.push_back({.name = "eventlog.secure_boot", .value = "false"});
+  EXPECT_EQ(judged(log, verdict), "");
+  EXPECT_EQ(judged(secure, verdict), "policy.secure_boot");
+  verdict.claims.back().value = "true";
+  EXPECT_EQ(judged(secure, verdict), "");
+  EXPECT_EQ(judged(log, genuine_enclave("0500000000000000e700000000000000")), "policy.event_log");
+}
+
+Verdict genuine_token(std::string_view tee) {
+  Verdict verdict;
+  verdict.evidence = Genuineness::genuine;
+  verdict.platform = Platform::maa;
+  verdict.claims = {{.name = "x-ms-attestation-type", .value = "azurevm"},
+                    {.name = "x-ms-isolation-tee.x-ms-attestation-type", .value = std::string{tee}},
+                    {.name = "secureboot", .value = "true"}};
+  if (tee == "sevsnpvm") {
+    verdict.claims.push_back({.name = "x-ms-sevsnpvm-vmpl", .value = "0", .is_number = true});
+    verdict.claims.push_back({.name = "x-ms-sevsnpvm-migration-allowed", .value = "false"});
+  } else {
+    verdict.claims.push_back({.name = "tdx_td_attributes", .value = "0000001000000000"});
+    verdict.claims.push_back({.name = "attester_tcb_status", .value = "UpToDate"});
+  }
+  return verdict;
+}
+
+TEST(PolicyEvaluate, TokensOfAzureVirtualMachines) {
+  const Policy secure = parsed(R"({"format":1,"require":{"secure_boot":true}})");
+  Verdict snp = genuine_token("sevsnpvm");
+  EXPECT_EQ(judged(Policy::strict(), snp), "");
+  EXPECT_EQ(judged(secure, snp), "");
+  set_claim(snp, "secureboot", "false");
+  EXPECT_EQ(judged(secure, snp), "policy.secure_boot");
+  set_claim(snp, "x-ms-sevsnpvm-vmpl", "2");
+  EXPECT_EQ(judged(Policy::standard(), snp), "policy.vmpl");
+  EXPECT_EQ(judged(Policy::genuine(), snp), "");
+  snp = genuine_token("sevsnpvm");
+  set_claim(snp, "x-ms-sevsnpvm-migration-allowed", "true");
+  EXPECT_EQ(judged(Policy::standard(), snp), "policy.migratable");
+  snp.claims.pop_back();
+  EXPECT_EQ(judged(Policy::genuine(), snp), "policy.migratable") << "what a token should say and does not fails";
+
+  Verdict td = genuine_token("tdxvm");
+  EXPECT_EQ(judged(Policy::strict(), td), "");
+  set_claim(td, "tdx_td_attributes", "0000002000000000");
+  EXPECT_EQ(judged(Policy::standard(), td), "policy.migratable");
+  set_claim(td, "tdx_td_attributes", "0000000000000000");
+  EXPECT_EQ(judged(Policy::strict(), td), "policy.sept_ve_disable");
+  td = genuine_token("tdxvm");
+  set_claim(td, "attester_tcb_status", "OutOfDate");
+  EXPECT_EQ(judged(Policy::standard(), td), "policy.tcb.status");
+  set_claim(td, "attester_tcb_status", "Revoked");
+  EXPECT_EQ(judged(Policy::genuine(), td), "policy.tcb.status");
+}
+
+TEST(PolicyEvaluate, FirmwareThatIsNotCommitted) {
+  Verdict guest = genuine_td();
+  guest.platform = Platform::snp;
+  guest.tcb.reset();
+  guest.checks = {{.check = CheckId::snp_crl_revoked, .status = CheckStatus::pass}};
+  guest.claims = {{.name = "guest_policy", .value = "0000030000000000"},
+                  {.name = "vmpl", .value = "0", .is_number = true},
+                  {.name = "current_firmware", .value = "1.55.40"},
+                  {.name = "committed_firmware", .value = "1.55.40"}};
+  EXPECT_EQ(judged(Policy::strict(), guest), "");
+  set_claim(guest, "committed_firmware", "1.55.39");
+  EXPECT_EQ(judged(Policy::standard(), guest), "");
+  EXPECT_EQ(judged(Policy::strict(), guest), "policy.committed_firmware");
+}
+
+TEST(PolicyParse, MeasurementSetsAreNamesThatOnlyAServerKnows) {
+  const Policy policy = parsed(R"({"format":1,"identities_from":["set:web",{"set":"db","approvals":2}]})");
+  ASSERT_EQ(policy.rules().identities_from.size(), 2u);
+  EXPECT_EQ(policy.rules().identities_from[0].name, "web");
+  EXPECT_EQ(policy.rules().identities_from[0].approvals, 1u);
+  EXPECT_EQ(policy.rules().identities_from[1].approvals, 2u);
+  EXPECT_EQ(judged(policy, genuine_td()), "policy.measurement.allowed") << "unresolved, it must approve nothing";
+  for (const std::string_view wrong : {R"([])", R"(["web"])", R"(["set:"])", R"(["set:Web"])",
+                                       R"([{"set":"web","approvals":0}])", R"([{"approvals":2}])", R"("set:web")"}) {
+    EXPECT_NE(refusal(R"({"format":1,"identities_from":)" + std::string{wrong} + "}"), "accepted") << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace attestry::attestation

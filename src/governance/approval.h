@@ -8,7 +8,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "crypto/ec.h"
+#include "crypto/dsse.h"
 
 namespace attestry::governance {
 
@@ -47,25 +47,7 @@ struct Approval {
   static base::Result<Approval> parse(std::string_view payload);
 };
 
-struct EnvelopeSignature {
-  std::string keyid;      ///< a hint only; never counted
-  base::Bytes signature;  ///< 64 bytes Ed25519 over the DSSE pre-authentication encoding
-};
-/// DSSE v1 envelope.
-struct Envelope {
-  std::string payload_type;
-  std::string payload;
-  std::vector<EnvelopeSignature> signatures;
-
-  static base::Result<Envelope> parse(std::string_view json);
-  std::string to_json() const;
-  /// PAE(type, payload) = "DSSEv1" SP len SP type SP len SP payload.
-  base::Bytes pre_authentication() const;
-  void sign(const crypto::Ed25519PrivateKey& key);
-  /// Those of `keys` (32 bytes each), without duplicates, that have a signature here which verifies.
-  std::vector<base::FixedBytes<32>> valid_signers(const std::vector<base::FixedBytes<32>>& keys) const;
-  /// How many of `keys` (distinct, 32 bytes each) have a signature here that verifies.
-  std::size_t count_valid(const std::vector<base::FixedBytes<32>>& keys) const;
-};
+using crypto::Envelope;
+using crypto::EnvelopeSignature;
 
 }  // namespace attestry::governance

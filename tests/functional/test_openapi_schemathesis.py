@@ -83,6 +83,7 @@ def valid_requests(server):
     return {
         "verify_evidence": {"body": {"evidence": evidence, "policy": "default"}},
         "list_checks": {},
+        "policy_schema": {},
         "show_check": {"path_parameters": {"id": "dcap.tcb.level"}},
         "create_challenge": {"body": {"purpose": 1}},
         "register_instance": {"body": json.loads(workload.body(evidence=unb64u(evidence)))},

@@ -64,8 +64,9 @@ void add_td(const TdReport& r, std::vector<Claim>& out) {
 }  // namespace
 
 void add_report_claims(const Quote& quote, std::vector<Claim>& out) {
-  out.reserve(48);
+  out.reserve(52);
   number(out, "quote_version", quote.version);
+  number(out, "qe_isvsvn", quote.qe_report.isvsvn());
   if (quote.tee == Tee::sgx) {
     add_sgx(quote.sgx, out);
   } else {
@@ -80,6 +81,7 @@ void add_platform_claims(const crypto::Certificate& pck, const PckExtension& ext
   bytes(out, "ppid", extension.ppid);
   bytes(out, "pck_serial", pck.serial());
   bytes(out, "pck_cpusvn", extension.cpusvn);
+  bytes(out, "pck_components", extension.components);
   number(out, "pck_pcesvn", extension.pcesvn);
   out.push_back({.name = "sgx_type", .value = std::string{to_text(extension.sgx_type)}});
   if (extension.platform_instance_id) bytes(out, "platform_instance_id", *extension.platform_instance_id);
