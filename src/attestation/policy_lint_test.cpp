@@ -21,7 +21,8 @@ const std::string kMrtd(96, 'a');
 std::vector<std::string> lint(const std::string& json) {
   std::vector<std::string> out;
   for (const PolicyFinding& f : lint_policy(json, kNow)) {
-    out.push_back(std::string{to_text(f.severity)} + " " + f.path + ": " + f.error.text());
+    out.push_back(std::string{to_text(f.severity)} + " " + f.path + ": " + f.error.what + "; expected " +
+                  f.error.expected + "; found " + f.error.found + ". " + f.error.remedy);
   }
   return out;
 }

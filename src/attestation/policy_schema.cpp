@@ -128,7 +128,9 @@ JsonOutObject group(const char* key, int depth) {
 void add_conditions(JsonOutObject& defs) {
   JsonOutArray leaves;
   for (const auto& [shape, of] : shapes()) {
+    const JsonOut value = reference("value_" + shape);
     defs.emplace_back("value_" + shape, value_schema(*of.first));
+    defs.emplace_back("values_" + shape, JsonOutObject{{"anyOf", JsonOutArray{value, list(value, 1, kMaxValues)}}});
     leaves.emplace_back(leaf(shape, *of.first, of.second));
   }
   defs.emplace_back("condition_0", JsonOutObject{{"anyOf", std::move(leaves)}});
@@ -143,8 +145,7 @@ JsonOutObject identity() {
   JsonOutObject claims;
   JsonOutArray identifying;
   for (const ClaimInfo& claim : claim_dictionary()) {
-    const JsonOut value = reference("value_" + shape_of(claim));
-    claims.emplace_back(claim.name, JsonOutObject{{"anyOf", JsonOutArray{value, list(value, 1, kMaxValues)}}});
+    claims.emplace_back(claim.name, reference("values_" + shape_of(claim)));
     if (claim.identifies) identifying.emplace_back(JsonOutObject{{"required", JsonOutArray{claim.name}}});
   }
   auto of = object(std::move(claims));

@@ -244,7 +244,7 @@ def test_cli_policy_show_is_what_the_server_appraises_by(shell, web):
     assert len(shown["sha256"]) == 64
 
 
-@pytest.mark.parametrize("name", ["genuine", "default"])
+@pytest.mark.parametrize("name", ["genuine", "default", "strict"])
 def test_cli_policy_builtin_is_a_policy(shell, name):
     text = shell("policy", "builtin", name).out
     shell.write("p.json", text)
