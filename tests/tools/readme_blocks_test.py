@@ -1,5 +1,6 @@
 """Unit test of tools/readme_blocks.py."""
 
+import os
 import pathlib
 import sys
 import tempfile
@@ -37,6 +38,28 @@ class Documents(unittest.TestCase):
     def test_a_failing_command_names_its_block(self):
         with self.assertRaisesRegex(AssertionError, ":4: a command"):
             self.run_text("```sh run\ntrue\n```\n```sh run\nfalse\necho no\n```\n")
+
+    def test_a_case_block_runs_in_a_copy_of_the_real_case(self):
+        with tempfile.TemporaryDirectory() as shared:
+            case = pathlib.Path(shared, "vectors", "snp", "one")
+            case.mkdir(parents=True)
+            (case / "report.bin").write_text("evidence")
+            (case / "case.json").write_text("the answer")
+            text = "```sh case snp/one snp-milan-v3 2026-03-01T00:00:00Z\nls; rm report.bin\n```\n"
+            text += "```text output\nreport.bin\n```\n"
+            before = os.environ.get("ATTESTRY_SHARED")
+            os.environ["ATTESTRY_SHARED"] = shared
+            try:
+                self.assertEqual(self.run_text(text), 1)
+                with self.assertRaisesRegex(AssertionError, "not printed"):
+                    self.run_text(text.replace("\nreport.bin\n```", "\ncase.json\n```"))
+                with self.assertRaisesRegex(AssertionError, ":1: a command"):
+                    self.run_text(text.replace("ls;", "false;"))
+            finally:
+                os.environ.pop("ATTESTRY_SHARED")
+                if before is not None:
+                    os.environ["ATTESTRY_SHARED"] = before
+            self.assertTrue((case / "report.bin").exists())
 
     def test_missing_output_fails(self):
         with self.assertRaisesRegex(AssertionError, "not printed"):
