@@ -52,7 +52,7 @@ fix: ## repair the format
 bench: packages ## the figures of docs/performance.md, as ratios within one run
 	@tools/deps/install.sh bench && tools/bench.py $(ARGS)
 
-bench-peers: packages ## the same files through dcap-qvl and go-tdx-guest
+bench-peers: packages ## the same files through other verifiers
 	@tools/deps/install.sh bench peers && tools/bench.py --peers $(ARGS)
 
 fuzz: packages ## all fuzz targets from their corpora (FUZZ_SECONDS=300 together, TARGET=one of them)

@@ -200,16 +200,17 @@ def peers():
         return []
     say("peers on the same files")
     with tempfile.TemporaryDirectory(prefix="attestry-peers-") as folder:
-        run(str(BUILD / "attestry"), "forge", "--out", folder + "/case", "--kind", "tdx-v4", "--seed", "peers")
+        for case, kind in (("tdx", "tdx-v4"), ("snp", "snp-genoa-v3"), ("nitro", "nitro"), ("maa", "maa-azurevm-snp")):
+            run(str(BUILD / "attestry"), "forge", "--out", f"{folder}/{case}", "--kind", kind, "--seed", "peers")
         # A peer that fails says why on the terminal, and the other one's line is kept.
-        text = subprocess.run([script, folder + "/case"], stdout=subprocess.PIPE, text=True, check=False).stdout
+        text = subprocess.run([script, folder], stdout=subprocess.PIPE, text=True, check=False).stdout
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="short runs, to see that everything works")
-    parser.add_argument("--peers", action="store_true", help="dcap-qvl and go-tdx-guest beside it")
+    parser.add_argument("--peers", action="store_true", help="other verifiers beside it")
     parser.add_argument("--json", metavar="FILE", help="all raw figures")
     arguments = parser.parse_args()
     if not shutil.which("openssl"):

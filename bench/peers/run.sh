@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# CPU time per verification of other verifiers, on one case of `attestry forge --kind tdx-v4`.
-#   bench/peers/run.sh CASE_FOLDER
-# One JSON line per peer: {"peer","version","us","min_us","max_us","batch"}: microseconds of CPU for everything from raw bytes
-# to the decision (median, least and most of nine batches). A peer that cannot be built or refuses the case is named on
-# stderr, the others still run, and the exit code is 1. Both peers are pinned by their lock files.
+# CPU time per verification of other verifiers, on cases of `attestry forge`.
+#   bench/peers/run.sh FOLDER      with the cases tdx (tdx-v4), snp (snp-genoa-v3), nitro and maa (maa-azurevm-snp) below it
+# One JSON line per peer and case: {"peer","version","us","min_us","max_us","batch"}: microseconds of CPU for everything from raw
+# bytes to the decision (median, least and most of nine batches). A peer that cannot be built or refuses its case is named
+# on stderr, the others still run, and the exit code is 1. All peers are pinned by their lock files.
 set -uo pipefail
-if [ $# != 1 ] || [ ! -f "$1/quote.bin" ]; then
-  echo "usage: run.sh CASE_FOLDER (quote.bin, collateral.json, root.pem, case.json)" >&2
+if [ $# != 1 ] || [ ! -f "$1/tdx/quote.bin" ] || [ ! -f "$1/snp/report.bin" ]; then
+  echo "usage: run.sh FOLDER (with tdx, snp, nitro, maa below it)" >&2
   exit 2
 fi
-case=$(cd "$1" && pwd)
+cases=$(cd "$1" && pwd)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=$root/build/peers
 mkdir -p "$build"
 
-# The time at which the case is valid; now, if it does not say.
-at=$(date -d "$(sed -n 's/.*"verify_at": *"\([^"]*\)".*/\1/p' "$case/case.json" 2>/dev/null | grep . || echo now)" +%s) || exit 2
+# The time at which a case is valid; now, if it does not say.
+time_of() { date -d "$(sed -n 's/.*"verify_at": *"\([^"]*\)".*/\1/p' "$1/case.json" 2>/dev/null | grep . || echo now)" +%s; }
 
-# The machine's Go, or the pinned one of PyPI: go-tdx-guest needs a newer Go than Debian 12 has.
+# The machine's Go, or the pinned one of PyPI: these modules need a newer Go than Debian 12 has.
 new_enough() {
   local version
   version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) &&
@@ -28,9 +28,9 @@ new_enough() {
 # Builds the program build/peers/NAME.
 build_peer() {
   cd "$here/$1" || return
-  if [ "$1" = dcap-qvl ]; then
+  if [ "$1" != go-guests ]; then
     nice -n 10 cargo build --release --locked --target-dir "$build/cargo" &&
-      cp "$build/cargo/release/peer-dcap-qvl" "$build/dcap-qvl"
+      cp "$build/cargo/release/peer-$1" "$build/$1"
     return
   fi
   if ! new_enough; then
@@ -39,18 +39,23 @@ build_peer() {
   fi
   export GOFLAGS=-mod=readonly GOTOOLCHAIN=local
   export GOCACHE=${GOCACHE:-$root/.cache/go-build} GOMODCACHE=${GOMODCACHE:-$root/.cache/go-mod}
-  nice -n 10 go build -o "$build/go-tdx-guest" .
+  nice -n 10 go build -o "$build/go-guests" .
 }
 
 failed=0
-for name in dcap-qvl go-tdx-guest; do
-  if ! (build_peer $name) >"$build/$name.log" 2>&1; then
+run_peer() {  # program, then the cases that it takes
+  local name=$1 case
+  if ! (build_peer "$name") >"$build/$name.log" 2>&1; then
     echo "peer $name: does not build" >&2
     tail -n 20 "$build/$name.log" >&2
     failed=1
-  elif ! "$build/$name" "$case" "$at"; then
-    echo "peer $name: failed" >&2
-    failed=1
+    return
   fi
-done
+  for case in "${@:2}"; do
+    "$build/$name" "$cases/$case" "$(time_of "$cases/$case")" || { echo "peer $name: failed on $case" >&2; failed=1; }
+  done
+}
+run_peer dcap-qvl tdx
+run_peer go-guests tdx snp
+run_peer platforms snp nitro maa
 exit $failed

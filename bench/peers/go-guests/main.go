@@ -1,7 +1,7 @@
-// CPU time of one verification by Google's go-tdx-guest: from the bytes of the quote and of the answers of Intel's service
-// to its decision. Prints one JSON line, or says why the case was refused.
+// CPU time of one verification by Google's go-tdx-guest or go-sev-guest: from the bytes of the evidence and of the answers
+// of the vendor's service to its decision. Prints one JSON line, or says why the case was refused.
 //
-//	go-tdx-guest CASE_FOLDER UNIX_SECONDS
+//	go-guests CASE_FOLDER UNIX_SECONDS      a folder with report.bin is go-sev-guest's
 package main
 
 import (
@@ -85,7 +85,7 @@ func cpuUs() float64 {
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3
 }
 
-func measure(once func() error) error {
+func measure(peer, version string, once func() error) error {
 	begin, warm := cpuUs(), 0
 	for ; cpuUs()-begin < warmUpUs; warm++ {
 		if err := once(); err != nil {
@@ -104,17 +104,20 @@ func measure(once func() error) error {
 		us = append(us, (cpuUs()-begin)/float64(size))
 	}
 	sort.Float64s(us)
-	_, err := fmt.Printf(`{"peer":"go-tdx-guest","version":"0.3.1","us":%.1f,"min_us":%.1f,"max_us":%.1f,"batch":%d}`+"\n",
-		us[batches/2], us[0], us[batches-1], size)
+	_, err := fmt.Printf(`{"peer":"%s","version":"%s","us":%.1f,"min_us":%.1f,"max_us":%.1f,"batch":%d}`+"\n",
+		peer, version, us[batches/2], us[0], us[batches-1], size)
 	return err
 }
 
 func run(arguments []string) error {
 	if len(arguments) != 2 {
-		return errors.New("usage: go-tdx-guest CASE_FOLDER UNIX_SECONDS")
+		return errors.New("usage: go-guests CASE_FOLDER UNIX_SECONDS")
 	}
 	folder := arguments[0]
 	at, errAt := strconv.ParseInt(arguments[1], 10, 64)
+	if _, err := os.Stat(filepath.Join(folder, "report.bin")); err == nil && errAt == nil {
+		return runSnp(folder, at)
+	}
 	quote, errQuote := os.ReadFile(filepath.Join(folder, "quote.bin"))
 	root, errRoot := os.ReadFile(filepath.Join(folder, "root.pem"))
 	collateral, errCollateral := readAnswers(folder)
@@ -143,7 +146,7 @@ func run(arguments []string) error {
 	if judge(changed) == nil {
 		return errors.New("go-tdx-guest accepts a changed quote")
 	}
-	return measure(func() error { return judge(quote) })
+	return measure("go-tdx-guest", "0.3.1", func() error { return judge(quote) })
 }
 
 func main() {
