@@ -88,7 +88,7 @@ Fleet make_maa_fleet() {
          .collateral = attestation::Collateral::make(std::move(items))});
   }
   out.anchors = [] {
-    return must(attestation::TrustAnchors::production().with_token_issuers({std::string{forge::kForgeIssuer}}));
+    return must(attestation::TrustAnchors::simulated({}).with_token_issuers({std::string{forge::kForgeIssuer}}));
   };
   return out;
 }

@@ -10,6 +10,8 @@
 namespace attestry::attestation {
 namespace {
 
+constexpr std::string_view kHttps = "https://";
+
 base::Digest32 digest_of(std::string_view hex) {
   base::Digest32 out{};
   const auto bytes = base::hex_decode(hex);
@@ -73,9 +75,20 @@ TrustAnchors TrustAnchors::simulated(std::vector<TestRoot> roots) {
   return {base::Realm::simulated, std::move(anchors), {}};
 }
 
+bool TrustAnchors::is_simulated_issuer(std::string_view issuer) noexcept {
+  const auto host = issuer.substr(0, issuer.find('/', std::min(issuer.size(), kHttps.size())));
+  return host.ends_with(".invalid");
+}
+
 base::Result<TrustAnchors> TrustAnchors::with_token_issuers(std::vector<std::string> issuers) const {
   for (const std::string& issuer : issuers) {
-    if (issuer.starts_with("https://") && issuer.size() > 8 && !issuer.ends_with('/') &&
+    if (realm_ == base::Realm::production && is_simulated_issuer(issuer)) {
+      return base::Error{.code = base::Code::malformed,
+                         .what = "a simulated token issuer is never believed beside the vendors' roots",
+                         .expected = "an issuer that exists",
+                         .found = issuer};
+    }
+    if (issuer.starts_with(kHttps) && issuer.size() > kHttps.size() && !issuer.ends_with('/') &&
         issuer.find_first_of(" ?#@\\") == std::string::npos) {
       continue;
     }

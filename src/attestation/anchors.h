@@ -54,8 +54,12 @@ class TrustAnchors {
   static TrustAnchors production();
   static TrustAnchors simulated(std::vector<TestRoot> roots);
   /// The same, believing tokens of these issuers too ("https://shareduks.uks.attest.azure.net", exactly as `iss` says
-  /// it), under keys that come from there. Error `malformed` for what is no https URL or ends in a slash.
+  /// it), under keys that come from there. Error `malformed` for what is no https URL or ends in a slash, and for a
+  /// simulated issuer beside production roots.
   base::Result<TrustAnchors> with_token_issuers(std::vector<std::string> issuers) const;
+
+  /// Its host ends in .invalid, which no DNS ever resolves (RFC 2606): only a forge issues tokens in such a name.
+  static bool is_simulated_issuer(std::string_view issuer) noexcept;
 
   base::Realm realm() const noexcept { return realm_; }
   /// Whether a chain of this vendor may end in that key. A production root counts only for its own vendor and, where

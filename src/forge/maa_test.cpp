@@ -30,7 +30,7 @@ std::shared_ptr<const attestation::Collateral> keys(const std::string& jwks) {
 
 Verdict judge(const std::string& token, const attestation::Collateral& collateral, std::vector<std::string> issuers,
               base::UtcTime at = kAt, const attestation::Policy& policy = attestation::Policy::genuine()) {
-  auto anchors = attestation::TrustAnchors::production().with_token_issuers(std::move(issuers));
+  auto anchors = attestation::TrustAnchors::simulated({}).with_token_issuers(std::move(issuers));
   const attestation::Verifier verifier{*std::move(anchors)};
   Verdict verdict = *verifier.verify({.format = attestation::EvidenceFormat::maa_token, .bytes = base::to_bytes(token)},
                                      collateral, at);
@@ -45,6 +45,16 @@ Verdict judge(const MaaCase& made, base::UtcTime at = kAt) {
 std::string cause_of(const Verdict& verdict) {
   const auto* cause = verdict.root_cause();
   return cause == nullptr ? "" : std::string{attestation::info(cause->check).id};
+}
+
+TEST(ForgedMaaTokens, AreSimulatedAndNeverBelievedBesideTheVendorsRoots) {
+  const auto refused =
+      attestation::TrustAnchors::production().with_token_issuers({std::string{kForgeIssuer}, "https://a.example"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().found, kForgeIssuer);
+  EXPECT_TRUE(attestation::TrustAnchors::production().with_token_issuers({"https://a.invalid.example"}).ok());
+  EXPECT_FALSE(attestation::TrustAnchors::production().with_token_issuers({"https://a.invalid/x"}).ok());
+  EXPECT_TRUE(judge(service().make({.at = kAt})).simulated);
 }
 
 TEST(ForgedMaaTokens, GoodOnesAreAcceptedWithTheirMeasurements) {
@@ -125,7 +135,7 @@ TEST(MaaVerifier, ValidityIsExactToTheSecond) {
 // A key set is cached by its bytes only: another one decides anew.
 TEST(MaaVerifier, AWarmCacheDoesNotKeepKeysThatAreGone) {
   const MaaCase made = service().make({.kind = MaaKind::sgx, .at = kAt});
-  const attestation::Verifier verifier{*attestation::TrustAnchors::production().with_token_issuers({made.issuer})};
+  const attestation::Verifier verifier{*attestation::TrustAnchors::simulated({}).with_token_issuers({made.issuer})};
   const attestation::Evidence evidence{.format = attestation::EvidenceFormat::maa_token,
                                        .bytes = base::to_bytes(made.token)};
   EXPECT_EQ(verifier.verify(evidence, *keys(made.jwks), kAt)->evidence, attestation::Genuineness::genuine);
