@@ -67,7 +67,7 @@ class TrustAnchors {
   bool trusts(Vendor vendor, base::ByteView spki, std::string_view name = {}) const;
   bool trusts_token_issuer(std::string_view issuer) const noexcept;
   const std::vector<std::string>& token_issuers() const noexcept { return issuers_; }
-  bool empty() const noexcept { return anchors_.empty(); }
+  bool empty() const noexcept { return anchors_.empty() && issuers_.empty(); }
   /// SHA-256 over the realm, the sorted keys and the issuers.
   const base::Digest32& sha256() const noexcept { return sha256_; }
 

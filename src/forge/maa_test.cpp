@@ -30,7 +30,9 @@ std::shared_ptr<const attestation::Collateral> keys(const std::string& jwks) {
 
 Verdict judge(const std::string& token, const attestation::Collateral& collateral, std::vector<std::string> issuers,
               base::UtcTime at = kAt, const attestation::Policy& policy = attestation::Policy::genuine()) {
-  auto anchors = attestation::TrustAnchors::simulated({}).with_token_issuers(std::move(issuers));
+  const auto roots =
+      issuers.empty() ? attestation::TrustAnchors::production() : attestation::TrustAnchors::simulated({});
+  auto anchors = roots.with_token_issuers(std::move(issuers));
   const attestation::Verifier verifier{*std::move(anchors)};
   Verdict verdict = *verifier.verify({.format = attestation::EvidenceFormat::maa_token, .bytes = base::to_bytes(token)},
                                      collateral, at);
