@@ -5,6 +5,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/internal/awslc.h"
+#include "crypto/internal/p384_verify.h"
 #include "crypto/internal/rfc6979.h"
 #include "crypto/scalar.h"
 
@@ -12,7 +13,8 @@ namespace attestry::crypto {
 
 struct EcPublicKey::Impl {
   Curve curve;
-  bssl::UniquePtr<EC_KEY> key;  // used as const only: the library's reads of it are thread-safe
+  bssl::UniquePtr<EC_KEY> key;                // used as const only: the library's reads of it are thread-safe
+  std::optional<internal::P384Verifier> own;  // what checks signatures instead of the library, where there is one
 };
 
 struct EcPrivateKey::Impl {
@@ -80,7 +82,9 @@ base::Result<EcPublicKey> from_point(Curve curve, base::ByteView point) {
     ERR_clear_error();
     return base::Error{.code = base::Code::malformed, .what = "not a point of its curve"};
   }
-  return EcPublicKey(std::make_shared<const EcPublicKey::Impl>(EcPublicKey::Impl{curve, std::move(key)}));
+  std::optional<internal::P384Verifier> own;
+  if (curve == Curve::p384) own = internal::P384Verifier::make(point.subspan(1));
+  return EcPublicKey(std::make_shared<const EcPublicKey::Impl>(EcPublicKey::Impl{curve, std::move(key), own}));
 }
 
 base::Bytes point_of(Curve curve, const EC_KEY* key) {
@@ -91,12 +95,31 @@ base::Bytes point_of(Curve curve, const EC_KEY* key) {
   return out;
 }
 
-bool verify(const EcPublicKey::Impl& key, base::ByteView message, const ECDSA_SIG* signature) {
-  const MessageDigest hash = digest(key.curve, message);
-  // The library refuses r or s outside [1, n-1]; a high s is valid ECDSA.
-  const bool good = ECDSA_do_verify(hash.bytes.data(), hash.size, signature, key.key.get()) == 1;
+// Both refuse r or s outside [1, n-1]; a high s is valid ECDSA.
+bool verify_by_library(const EcPublicKey::Impl& key, base::ByteView hash, const ECDSA_SIG* signature) {
+  const bool good = ECDSA_do_verify(hash.data(), hash.size(), signature, key.key.get()) == 1;
   if (!good) ERR_clear_error();
   return good;
+}
+
+bool verify_by_library(const EcPublicKey::Impl& key, base::ByteView hash, base::ByteView r, base::ByteView s) {
+  bssl::UniquePtr<ECDSA_SIG> signature(ECDSA_SIG_new());
+  bssl::UniquePtr<BIGNUM> r_number(BN_bin2bn(r.data(), r.size(), nullptr));
+  bssl::UniquePtr<BIGNUM> s_number(BN_bin2bn(s.data(), s.size(), nullptr));
+  require(signature != nullptr && r_number != nullptr && s_number != nullptr, "no memory for a signature");
+  require(ECDSA_SIG_set0(signature.get(), r_number.release(), s_number.release()) == 1, "signature");
+  return verify_by_library(key, hash, signature.get());
+}
+
+/// r and s as 48 bytes each; nothing where one is longer.
+std::optional<base::FixedBytes<96>> p384_signature(const ECDSA_SIG* signature) {
+  base::FixedBytes<96> out{};
+  if (BN_bn2bin_padded(out.data(), 48, ECDSA_SIG_get0_r(signature)) == 1 &&
+      BN_bn2bin_padded(out.data() + 48, 48, ECDSA_SIG_get0_s(signature)) == 1) {
+    return out;
+  }
+  ERR_clear_error();
+  return std::nullopt;
 }
 
 bssl::UniquePtr<ECDSA_SIG> sign(const EcPrivateKey::Impl& key, base::ByteView message, bool deterministic) {
@@ -179,12 +202,10 @@ base::Bytes EcPublicKey::spki() const {
 bool EcPublicKey::verify_raw(base::ByteView message, base::ByteView signature) const {
   const std::size_t half = info(impl_->curve).field_size;
   if (signature.size() != 2 * half) return false;
-  bssl::UniquePtr<ECDSA_SIG> parsed(ECDSA_SIG_new());
-  bssl::UniquePtr<BIGNUM> r(BN_bin2bn(signature.data(), half, nullptr));
-  bssl::UniquePtr<BIGNUM> s(BN_bin2bn(signature.data() + half, half, nullptr));
-  require(parsed != nullptr && r != nullptr && s != nullptr, "no memory for a signature");
-  require(ECDSA_SIG_set0(parsed.get(), r.release(), s.release()) == 1, "signature");
-  return verify(*impl_, message, parsed.get());
+  const base::ByteView r = signature.first(half);
+  const base::ByteView s = signature.last(half);
+  if (impl_->own) return impl_->own->verify(sha384(message), r, s);
+  return verify_by_library(*impl_, digest(impl_->curve, message).view(), r, s);
 }
 
 bool EcPublicKey::verify_der(base::ByteView message, base::ByteView signature) const {
@@ -193,7 +214,18 @@ bool EcPublicKey::verify_der(base::ByteView message, base::ByteView signature) c
     ERR_clear_error();
     return false;
   }
-  return verify(*impl_, message, parsed.get());
+  if (impl_->own) {
+    const auto fixed = p384_signature(parsed.get());
+    if (!fixed) return false;
+    return impl_->own->verify(sha384(message), base::ByteView(*fixed).first(48), base::ByteView(*fixed).last(48));
+  }
+  return verify_by_library(*impl_, digest(impl_->curve, message).view(), parsed.get());
+}
+
+bool internal::p384_verify_by_library(const EcPublicKey& key, const Sha384Digest& digest, base::ByteView r,
+                                      base::ByteView s) {
+  require(key.curve() == Curve::p384, "a key on P-384");
+  return verify_by_library(key.impl(), digest, r, s);
 }
 
 EcPrivateKey EcPrivateKey::generate(Curve curve, Random& random) {
