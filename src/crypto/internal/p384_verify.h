@@ -23,8 +23,8 @@ class P384Verifier {
 
  private:
   P384Verifier() = default;
-  Words384 x_{};  // in Montgomery form
-  Words384 y_{};
+  [[maybe_unused]] Words384 x_{};  // in Montgomery form
+  [[maybe_unused]] Words384 y_{};
 };
 
 /// The library's answer, which ours must always be: for what compares them.
