@@ -64,8 +64,10 @@ net::Handler sync(std::function<Result<net::Response>(net::Request&)> handler) {
   };
 }
 
-net::Response problem_with_verdict(const Error& error, std::string_view verdict_json, const net::TraceContext& trace) {
+net::Response problem_with_verdict(const Error& error, std::string_view verdict_json, const std::string& appraisal,
+                                   const net::TraceContext& trace) {
   net::ProblemExtras extras;
+  extras.appraisal = appraisal;
   if (!verdict_json.empty()) {
     const auto doc = base::JsonDocument::parse(std::string{verdict_json});
     if (doc) {
@@ -125,6 +127,10 @@ net::Authenticator make_authenticator(base::ByteView admin_token_sha256) {
 
 Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>& services) {
   TRY_OK(add_service_routes(router, deps));
+  // Whoever judges evidence keeps appraisals.
+  if (services.contains(Service::verify) || services.contains(Service::provision)) {
+    TRY_OK(add_appraisal_routes(router, deps));
+  }
   for (const Service service : services) {
     switch (service) {
       case Service::verify: {

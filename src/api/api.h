@@ -34,10 +34,13 @@ struct Deps {
   const appraisal::Challenges& challenges;
   const appraisal::Appraiser& appraiser;
   const provision::Registrar& registrar;
+  const appraisal::AppraisalStore& appraisals;
   net::Metrics& metrics;
   net::Health& health;
   std::string version;
   crypto::Secret idempotency_key{};        ///< digests of requests with an Idempotency-Key are made under it
+  /// For what a public route does only for an administrator (/v1/verify with "store"); empty: nobody may.
+  net::Authenticator authenticate{};
   std::function<void()> update_metrics{};  ///< called before metrics are rendered; may be empty
 };
 

@@ -10,9 +10,9 @@ namespace attestry::api {
 /// A handler that answers on the calling thread; its error becomes a problem document.
 net::Handler sync(std::function<base::Result<net::Response>(net::Request&)> handler);
 
-/// Problem document with the "checks" of a verdict's JSON, if there is one.
+/// Problem document with the "checks" of a verdict's JSON and the id of the stored appraisal, where there are any.
 net::Response problem_with_verdict(const base::Error& error, std::string_view verdict_json,
-                                   const net::TraceContext& trace);
+                                   const std::string& appraisal, const net::TraceContext& trace);
 
 base::Result<std::string> text_member(const base::JsonValue& object, std::string_view key);
 base::Result<base::Tenant> tenant_of(const net::Request& request);
@@ -23,6 +23,7 @@ net::Response no_store(net::Response response);
 base::Status add_verify_routes(net::Router& router, const Deps& deps);
 base::Status add_instance_routes(net::Router& router, const Deps& deps);
 base::Status add_governance_routes(net::Router& router, const Deps& deps);
+base::Status add_appraisal_routes(net::Router& router, const Deps& deps);
 base::Status add_log_routes(net::Router& router, const Deps& deps);
 base::Status add_service_routes(net::Router& router, const Deps& deps);
 

@@ -33,7 +33,8 @@ void register_instance(const Deps& deps, const net::Request& request, net::Respo
   if (!parsed) return responder.send(parsed.error());
   auto done = [responder = std::move(responder)](provision::InstanceOutcome outcome) mutable {
     if (!outcome) {
-      responder.send(problem_with_verdict(outcome.error().error, outcome.error().verdict_json, responder.trace()));
+      const auto& refusal = outcome.error();
+      responder.send(problem_with_verdict(refusal.error, refusal.verdict_json, refusal.appraisal, responder.trace()));
       return;
     }
     responder.send(

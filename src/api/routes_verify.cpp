@@ -1,7 +1,10 @@
 // POST /v1/verify and the catalogue of checks.
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "api/handlers.h"
+#include "appraisal/replay.h"
 #include "attestation/catalogue.h"
 #include "attestation/policy.h"
 #include "attestation/policy_schema.h"
@@ -27,6 +30,8 @@ struct VerifyRequest {
   const attestation::Policy* policy = &attestation::Policy::standard();
   std::optional<base::Bytes> report_data;
   std::vector<attestation::SignedList> lists;
+  bool store = false;
+  base::Tenant tenant = base::Tenant::standard();  ///< whose appraisal it becomes
 };
 
 Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
@@ -81,14 +86,28 @@ Status read_options(const base::JsonValue& root, VerifyRequest& out) {
   }
   if (const auto lists = root.find("lists")) TRY_OK(read_lists(*lists, out));
   if (const auto policy = root.find("policy")) TRY_OK(read_policy(*policy, out));
+  if (const auto store = root.find("store")) {
+    TRY(out.store, store->boolean("store"));
+  }
+  if (const auto tenant = root.find("tenant")) {
+    TRY(const auto text, tenant->string("tenant"));
+    TRY(out.tenant, base::Tenant::parse(text));
+  }
   return base::done();
 }
 
-Result<net::Response> verify(const Deps& deps, net::Request& request) {
+/// Anybody may verify; only an administrator may fill this server's disk.
+Status may_store(const Deps& deps, const net::Request& request) {
+  if (!deps.authenticate) return Error{Code::denied, "this server stores no verifications"};
+  TRY([[maybe_unused]] const auto who, deps.authenticate(request, net::Auth::admin), "store");
+  return base::done();
+}
+
+Status read_request(net::Request& request, VerifyRequest& input) {
   TRY(const auto doc, net::json_body(request, {.max_bytes = kVerifyBody}));
   const auto root = doc->root();
-  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data", "lists"}), "request body");
-  VerifyRequest input;
+  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data", "lists", "store", "tenant"}),
+         "request body");
   TRY(const auto evidence, root.get("evidence"));
   if (const auto plain = evidence.plain_string()) {
     TRY(input.evidence.bytes, base::base64url_decode(*plain), "evidence");
@@ -96,15 +115,72 @@ Result<net::Response> verify(const Deps& deps, net::Request& request) {
     return Error{Code::malformed, "evidence", "base64url without padding", {}};
   }
   input.evidence.format = attestation::detect_format(input.evidence.bytes);
-  TRY_OK(read_options(root, input));
-  const auto at = input.at.value_or(deps.store.now());
-  auto verdict = input.collateral ? deps.appraiser.verifier().verify(input.evidence, *input.collateral, at)
-                                  : deps.appraiser.verify(input.evidence, at, deps.store.now(), request.deadline);
-  if (!verdict) return verdict.error();
+  return read_options(root, input);
+}
+
+/// With the id of what was stored, when something was.
+net::Response response(const attestation::Verdict& verdict, const std::string& appraisal) {
+  std::string body = attestation::to_json(verdict);
+  if (!appraisal.empty()) {
+    body.pop_back();
+    body.append(",\"appraisal\":\"").append(appraisal).append("\"}");
+  }
+  return net::json_response(200, std::move(body));
+}
+
+/// Judges by the policy and answers; what is stored is durable before it is answered.
+void judge_and_store(const Deps& deps, const VerifyRequest& input, appraisal::Examined examined,
+                     net::Responder responder) {
+  const auto now = deps.store.now();
+  appraisal::AppraisalInputs inputs{.evidence = input.evidence,
+                                    .collateral = std::move(examined.collateral),
+                                    .at = examined.verdict.at,
+                                    .anchors = deps.appraiser.verifier().anchors(),
+                                    .policy = *input.policy,
+                                    .report_data = input.report_data,
+                                    .lists = input.lists};
+  const auto judged = appraisal::judge(std::move(examined.verdict), inputs);
+  auto stored = std::make_shared<const appraisal::StoredAppraisal>(
+      appraisal::StoredAppraisal::make(std::move(inputs), attestation::to_json(judged.verdict)));
+  const appraisal::Entry entry{
+      .origin = appraisal::Origin::verification, .stored = now, .summary = appraisal::summary_of(judged.verdict)};
+  auto reply = response(judged.verdict, base::hex(stored->id()));
+  deps.store.write([stored, entry, tenant = input.tenant, &appraisals = deps.appraisals](
+                       state::WriteTxn& txn) { return appraisals.put(txn, tenant, *stored, entry); },
+                   [reply = std::move(reply), responder = std::move(responder)](Status status) mutable {
+                     if (!status) return responder.send(status.error());
+                     responder.send(std::move(reply));
+                   });
+}
+
+net::Response judged(const VerifyRequest& input, attestation::Verdict verdict) {
   std::optional<base::ByteView> expected;
   if (input.report_data) expected = *input.report_data;
-  attestation::evaluate(*input.policy, *verdict, expected, {.lists = input.lists});
-  return net::json_response(200, attestation::to_json(*verdict));
+  attestation::evaluate(*input.policy, verdict, expected, {.lists = input.lists});
+  return response(verdict, {});
+}
+
+/// Answers on this thread when the collateral is at hand; no thread of the server's waits for it.
+void verify(const Deps& deps, net::Request request, net::Responder responder) {
+  auto input = std::make_shared<VerifyRequest>();
+  if (const auto read = read_request(request, *input); !read) return responder.send(read.error());
+  if (input->store) {
+    if (const auto may = may_store(deps, request); !may) return responder.send(may.error());
+  }
+  const auto now = deps.store.now();
+  const auto at = input->at.value_or(now);
+  const attestation::Evidence& evidence = input->evidence;
+  auto answer = [&deps, input, responder = std::move(responder)](Result<appraisal::Examined> examined) mutable {
+    if (!examined) return responder.send(examined.error());
+    if (!input->store) return responder.send(judged(*input, std::move(examined->verdict)));
+    judge_and_store(deps, *input, *std::move(examined), std::move(responder));
+  };
+  if (!input->collateral) {
+    return deps.appraiser.examine_when_ready(evidence, at, now, request.deadline, std::move(answer));
+  }
+  auto verdict = deps.appraiser.verifier().verify(evidence, *input->collateral, at);
+  if (!verdict) return answer(std::move(verdict).error());
+  answer(appraisal::Examined{*std::move(verdict), input->collateral});
 }
 
 base::JsonOut check_json(const attestation::CheckInfo& check) {
@@ -147,12 +223,15 @@ Status add_verify_routes(net::Router& router, const Deps& deps) {
        .auth = net::Auth::none,
        .operation_id = "verify_evidence",
        .summary = "Verify evidence and explain the verdict check by check",
-       .description = "Refused evidence is a verdict with status 200; only a request that cannot be read is a problem.",
+       .description = "Refused evidence is a verdict with status 200; only a request that cannot be read is a problem. "
+                      "With `store` (an administrator's token) the appraisal is kept, and the answer names it.",
        .request_schema = "VerifyRequest",
        .response_schema = "Verdict",
        .tag = "verify",
        .body_limit = kVerifyBody,
-       .handler = sync([&deps](net::Request& request) { return verify(deps, request); })}));
+       .handler = [&deps](net::Request request, net::Responder responder) {
+         verify(deps, std::move(request), std::move(responder));
+       }}));
   TRY_OK(router.add({.path = "/v1/checks",
                      .auth = net::Auth::none,
                      .operation_id = "list_checks",

@@ -19,7 +19,8 @@ std::string_view schemas_json() noexcept {
 "Problem":{"type":"object","required":["type","title","status","detail","code","remedy","trace_id"],"properties":{
  "type":{"type":"string"},"title":{"type":"string"},"status":{"type":"integer"},"detail":{"type":"string"},
  "code":{"type":"string"},"remedy":{"type":"string"},"trace_id":{"type":"string"},"expected":{"type":"string"},
- "found":{"type":"string"},"checks":{"type":"array","items":{"$ref":"#/components/schemas/CheckResult"}},"instance":{"type":"string"}}},
+ "found":{"type":"string"},"checks":{"type":"array","items":{"$ref":"#/components/schemas/CheckResult"}},
+ "appraisal":{"$ref":"#/components/schemas/Digest"},"instance":{"type":"string"}}},
 "ChallengeRequest":{"type":"object","additionalProperties":false,"properties":{"purpose":{"type":"integer","minimum":1,"maximum":6}}},
 "Challenge":{"type":"object","required":["nonce","purpose","expires"],"properties":{
  "nonce":{"$ref":"#/components/schemas/Base64Url"},"purpose":{"type":"integer"},"expires":{"$ref":"#/components/schemas/Time"}}},
@@ -33,12 +34,33 @@ std::string_view schemas_json() noexcept {
  "evidence":{"$ref":"#/components/schemas/Base64Url"},"collateral":{"type":"object"},"at":{"$ref":"#/components/schemas/Time"},
  "policy":{"oneOf":[{"type":"string","enum":["genuine","default","strict"]},{"$ref":"#/components/schemas/Policy"}]},
  "report_data":{"type":"string","pattern":"^([0-9a-fA-F]{2})*$"},
- "lists":{"type":"array","maxItems":16,"items":{"$ref":"#/components/schemas/ListEnvelope"}}}},
+ "lists":{"type":"array","maxItems":16,"items":{"$ref":"#/components/schemas/ListEnvelope"}},
+ "store":{"type":"boolean"},"tenant":{"type":"string","pattern":"^[a-z0-9-]{1,63}$"}}},
 "ListEnvelope":{"type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{
  "payloadType":{"const":"application/vnd.attestry.list.v1+json"},"payload":{"type":"string"},
  "signatures":{"type":"array","minItems":1,"maxItems":64,"items":{"type":"object","additionalProperties":false,"required":["sig"],
  "properties":{"keyid":{"type":"string"},"sig":{"type":"string"}}}}}},
 "PolicySchema":{"type":"object","required":["$schema","$id","properties"],"properties":{"$id":{"type":"string"}}},
+"AppraisalId":{"type":"object","required":["id"],"properties":{"id":{"$ref":"#/components/schemas/Digest"}}},
+"AppraisalRow":{"type":"object","required":["id","origin","stored","app","leaf_index","verdict","evidence","platform","root_cause"],
+ "properties":{"id":{"$ref":"#/components/schemas/Digest"},"origin":{"enum":["release","refusal","attempt","verification","import"]},
+ "stored":{"$ref":"#/components/schemas/Time"},"app":{"type":["string","null"]},"leaf_index":{"type":["integer","null"]},
+ "verdict":{"type":"string"},"evidence":{"type":"string"},"platform":{"type":"string"},"root_cause":{"type":["string","null"]}}},
+"AppraisalList":{"type":"object","required":["appraisals","next"],"properties":{
+ "appraisals":{"type":"array","items":{"$ref":"#/components/schemas/AppraisalRow"}},"next":{"type":["string","null"]}}},
+"Appraisal":{"type":"object","required":["id","origin","stored","refusal","appraisal","verdict"],"properties":{
+ "id":{"$ref":"#/components/schemas/Digest"},"origin":{"type":"string"},"stored":{"$ref":"#/components/schemas/Time"},
+ "refusal":{"type":["object","null"]},"appraisal":{"type":["object","null"]},"verdict":{"$ref":"#/components/schemas/Verdict"}}},
+"AppraisalExport":{"type":"object","additionalProperties":false,"required":["type","id","appraisal","blobs"],"properties":{
+ "type":{"const":"attestry/appraisal-export"},"id":{"$ref":"#/components/schemas/Digest"},"appraisal":{"type":"object"},
+ "blobs":{"type":"object","additionalProperties":{"$ref":"#/components/schemas/Base64Url"}}}},
+"Decision":{"type":"object","required":["id","title","status","expected","actual","detail","source","cause","remedy","stands_on","skipped"],
+ "properties":{"id":{"type":"string"},"status":{"enum":["fail","skipped"]},"source":{"type":"object"},
+ "stands_on":{"type":"array","items":{"type":"string"}},"skipped":{"type":"array","items":{"$ref":"#/components/schemas/Decision"}}}},
+"Why":{"type":"object","required":["appraisal","verdict","evidence","root_cause","causes","not_done","passed"],"properties":{
+ "appraisal":{"type":["string","null"]},"root_cause":{"oneOf":[{"type":"null"},{"$ref":"#/components/schemas/Decision"}]},
+ "causes":{"type":"array","items":{"$ref":"#/components/schemas/Decision"}},
+ "not_done":{"type":"array","items":{"$ref":"#/components/schemas/Decision"}},"passed":{"type":"array","items":{"type":"string"}}}},
 "Policy":{"type":"object","required":["format"],"properties":{"format":{"const":1},"name":{"type":"string"}}},
 "CheckResult":{"type":"object","required":["id","status"],"properties":{"id":{"type":"string"},
  "status":{"enum":["pass","fail","skipped"]},"expected":{"type":["string","null"]},"actual":{"type":["string","null"]},

@@ -148,8 +148,9 @@ class RegistrarTest : public ::testing::Test {
   appraisal::Challenges challenges{crypto::Secret::copy_of(base::Bytes(32, 1)), random};
   HookedRoots roots;
   secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
-  Registrar registrar{
-      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
+  appraisal::AppraisalStore appraisals{*house.store};
+  Registrar registrar{{*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random,
+                       house.clock, appraisals}};
 };
 
 void refused(const InstanceOutcome& outcome, Code code, std::string_view reason) {

@@ -33,6 +33,10 @@ struct Range {
 
 constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"collateral.timeout_seconds", 1, 3600},
+                              {"appraisals.attempt_days", 0, 36500},
+                              {"appraisals.attempts", 1, 1'000'000},
+                              {"appraisals.kept_days", 0, 36500},
+                              {"appraisals.logged_days", 0, 36500},
                               {"limits.connections", 1, 1'000'000},
                               {"limits.in_flight", 1, 1'000'000},
                               {"limits.requests_per_second", 0, 1'000'000},
@@ -249,6 +253,16 @@ Result<net::ServerLimits> limits_of(const Settings& settings) {
   limits.read_deadline = std::chrono::seconds{read_seconds};
   limits.request_deadline = std::chrono::seconds{request_seconds};
   return limits;
+}
+
+Result<appraisal::Retention> retention_of(const Settings& settings) {
+  appraisal::Retention out;
+  TRY(out.attempt_days, number(settings, "appraisals.attempt_days"));
+  TRY(const auto attempts, number(settings, "appraisals.attempts"));
+  TRY(out.kept_days, number(settings, "appraisals.kept_days"));
+  TRY(out.logged_days, number(settings, "appraisals.logged_days"));
+  out.attempts = static_cast<std::uint64_t>(attempts);
+  return out;
 }
 
 Result<unsigned> workers_of(const Settings& settings) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/settings.h"
+#include "appraisal/appraisal_store.h"
 #include "base/result.h"
 #include "keys/root_file.h"
 #include "net/server.h"
@@ -29,6 +30,7 @@ base::Status addresses_free(const Settings& settings);
 base::Status long_enough(const keys::Unlock& unlock, const Settings& settings);
 
 base::Result<net::ServerLimits> limits_of(const Settings& settings);
+base::Result<appraisal::Retention> retention_of(const Settings& settings);
 base::Result<unsigned> workers_of(const Settings& settings);
 base::Status configure_log(const Settings& settings);
 

@@ -248,6 +248,7 @@ struct RunningServer::Impl {
   std::unique_ptr<governance::Registry> registry;
   std::unique_ptr<keys::AppRootSource> roots;
   std::unique_ptr<secrets::SecretStore> secrets;
+  std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
   net::Metrics metrics;
   std::unique_ptr<collateral::CacheMetrics> cache_metrics;
@@ -314,19 +315,22 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
+  TRY(const auto retention, retention_of(settings));
+  appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
-      *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock});
+      *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock, *appraisals});
   return base::done();
 }
 
 Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams) {
   TRY(const auto token, admin_token(layout));
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
-                                               metrics, health, std::string{kVersion}, std::move(idempotency_key)});
+                                               *appraisals, metrics, health, std::string{kVersion}, std::move(idempotency_key)});
+  deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
   deps->update_metrics = [this] { cache_metrics->update(); };
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
-  router->set_authenticator(api::make_authenticator(crypto::sha256(base::as_bytes(token))));
+  router->set_authenticator(deps->authenticate);
   TRY_OK(router->check(), "routes");
   TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
   own_certificate = std::move(tls.own_certificate);

@@ -1,5 +1,6 @@
 // Verification with collateral: finds what a piece of evidence needs, gets it within a deadline, and verifies.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "attestation/verifier.h"
@@ -11,6 +12,12 @@ namespace attestry::appraisal {
 
 using CollateralSource = collateral::CollateralSource;
 
+/// A verdict before any policy, and what it rests on.
+struct Examined {
+  attestation::Verdict verdict;
+  std::shared_ptr<const attestation::Collateral> collateral;  ///< never null
+};
+
 /// Thread-safe.
 class Appraiser {
  public:
@@ -21,6 +28,10 @@ class Appraiser {
   /// another time gives two different ones, and such a question must not touch what the caches hold for now.
   base::Result<attestation::Verdict> verify(const attestation::Evidence& evidence, base::UtcTime at, base::UtcTime now,
                                             base::Deadline deadline) const;
+  /// The same without a thread that waits for the collateral, and with the collateral: `done` is called once, on the
+  /// calling thread when it is at hand, else on one of the source's. `evidence` lives until then.
+  void examine_when_ready(const attestation::Evidence& evidence, base::UtcTime at, base::UtcTime now,
+                          base::Deadline deadline, std::move_only_function<void(base::Result<Examined>)> done) const;
   const attestation::Verifier& verifier() const noexcept { return verifier_; }
 
  private:

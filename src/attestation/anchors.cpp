@@ -49,7 +49,10 @@ base::Result<TestRoot> TestRoot::from_certificate(base::ByteView pem_or_der) {
     der = std::move(blocks.front().der);
   }
   TRY(const crypto::Certificate certificate, crypto::Certificate::parse(der), "root certificate");
-  const base::Digest32 spki = crypto::sha256(certificate.spki());
+  return from_spki_sha256(crypto::sha256(certificate.spki()));
+}
+
+base::Result<TestRoot> TestRoot::from_spki_sha256(const base::Digest32& spki) {
   // Trusting a vendor's key as a test root would call real evidence simulated.
   if (std::ranges::find(ProductionRoot::all(), spki, &ProductionRoot::spki_sha256) != ProductionRoot::all().end()) {
     return base::Error{base::Code::malformed,
@@ -118,6 +121,13 @@ bool TrustAnchors::trusts(Vendor vendor, base::ByteView spki, std::string_view n
     return anchor.spki_sha256 == wanted && (!anchor.vendor || *anchor.vendor == vendor) &&
            (anchor.name.empty() || name.empty() || anchor.name == name);
   });
+}
+
+std::vector<base::Digest32> TrustAnchors::roots() const {
+  std::vector<base::Digest32> out;
+  out.reserve(anchors_.size());
+  for (const Anchor& anchor : anchors_) out.push_back(anchor.spki_sha256);
+  return out;
 }
 
 bool TrustAnchors::trusts_token_issuer(std::string_view issuer) const noexcept {

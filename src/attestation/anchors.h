@@ -41,6 +41,8 @@ class TestRoot {
  public:
   /// PEM certificate(s) or a PEM/DER certificate; the first one's public key is the anchor.
   static base::Result<TestRoot> from_certificate(base::ByteView pem_or_der);
+  /// The same anchor as a stored appraisal names it. Error `malformed` for the key of a production root.
+  static base::Result<TestRoot> from_spki_sha256(const base::Digest32& spki_sha256);
   const base::Digest32& spki_sha256() const noexcept { return spki_sha256_; }
 
  private:
@@ -67,6 +69,8 @@ class TrustAnchors {
   bool trusts(Vendor vendor, base::ByteView spki, std::string_view name = {}) const;
   bool trusts_token_issuer(std::string_view issuer) const noexcept;
   const std::vector<std::string>& token_issuers() const noexcept { return issuers_; }
+  /// SHA-256 of the SubjectPublicKeyInfo of every root, ascending.
+  std::vector<base::Digest32> roots() const;
   bool empty() const noexcept { return anchors_.empty() && issuers_.empty(); }
   /// SHA-256 over the realm, the sorted keys and the issuers.
   const base::Digest32& sha256() const noexcept { return sha256_; }

@@ -176,15 +176,26 @@ void write_failed(Report& r, const Verdict& verdict, std::size_t width) {
   }
 }
 
-void write_others(Report& r, const Verdict& verdict, std::size_t width) {
-  if (const std::size_t skipped = count(verdict, CheckStatus::skipped); skipped != 0) {
-    r.heading("Skipped checks (" + std::to_string(skipped) + "), because a check that they need did not pass");
-    for (const CheckResult& result : verdict.checks) {
-      if (result.status != CheckStatus::skipped) continue;
-      r.text("  ").paint(kYellow, "skip").text("  ").padded(info(result.check).id, width).text("  ");
-      r.value(result.detail).text("\n");
-    }
+/// CheckRecorder words it so.
+bool waits_for_another(const CheckResult& result) { return result.detail.starts_with("needs "); }
+
+void write_skipped(Report& r, const Verdict& verdict, std::size_t width, bool waiting, std::string_view why) {
+  const auto wanted = [waiting](const CheckResult& result) {
+    return result.status == CheckStatus::skipped && waits_for_another(result) == waiting;
+  };
+  const auto number = std::ranges::count_if(verdict.checks, wanted);
+  if (number == 0) return;
+  r.heading("Skipped checks (" + std::to_string(number) + "), " + std::string{why});
+  for (const CheckResult& result : verdict.checks) {
+    if (!wanted(result)) continue;
+    r.text("  ").paint(kYellow, "skip").text("  ").padded(info(result.check).id, width).text("  ");
+    r.value(result.detail).text("\n");
   }
+}
+
+void write_others(Report& r, const Verdict& verdict, std::size_t width) {
+  write_skipped(r, verdict, width, true, "because a check that they need did not pass");
+  write_skipped(r, verdict, width, false, "each for a reason of its own");
   if (const std::size_t passed = count(verdict, CheckStatus::pass); passed != 0) {
     r.heading("Passed checks (" + std::to_string(passed) + ")");
     for (const CheckResult& result : verdict.checks) {

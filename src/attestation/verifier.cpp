@@ -134,6 +134,7 @@ VerifierStats Verifier::stats() const {
   VerifierStats out{impl_->dcap.platforms.count(), impl_->dcap.collateral.count()};
   out.platforms += impl_->snp.veks.count();
   out.collateral += impl_->snp.chains.count();
+  out.platforms += impl_->nitro.chains.count();
   return out;
 }
 

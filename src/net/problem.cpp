@@ -46,6 +46,7 @@ Response problem(const base::Error& error, const TraceContext& trace, const Prob
   if (!error.expected.empty()) out.emplace_back("expected", error.expected);
   if (!error.found.empty()) out.emplace_back("found", error.found);
   if (!extras.checks_json.empty()) out.emplace_back("checks", base::JsonOut::Raw{extras.checks_json});
+  if (!extras.appraisal.empty()) out.emplace_back("appraisal", extras.appraisal);
   if (!extras.instance.empty()) out.emplace_back("instance", extras.instance);
   Response response{status, "application/problem+json", base::JsonOut{std::move(out)}.compact(), {}};
   response.headers.add("Cache-Control", "no-store");

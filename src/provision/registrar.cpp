@@ -1,8 +1,10 @@
 #include "provision/registrar.h"
 
 #include <optional>
+#include <utility>
 #include <variant>
 
+#include "appraisal/replay.h"
 #include "attestation/binding.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -31,15 +33,32 @@ namespace {
 constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::size_t kCollectedPerCommit = 4;
 constexpr std::size_t kRecipientBytes = 34;  // KEM id u16 ‖ X25519 public key
+/// Beyond so many waiting writes a failed attempt is answered and not recorded: whoever sends false evidence may not
+/// make honest workloads wait.
+constexpr std::size_t kBusyStore = 256;
 
 /// The keys that every instance gets; a template may name others.
 constexpr keys::Algorithm kInstanceKeys[] = {keys::Algorithm::p256, keys::Algorithm::secp256k1,
                                              keys::Algorithm::ed25519, keys::Algorithm::x25519,
                                              keys::Algorithm::aes256};
 
-std::unexpected<InstanceRefusal> refuse(Error error, std::string verdict_json = {}) {
-  return std::unexpected(InstanceRefusal{std::move(error), std::move(verdict_json)});
+std::unexpected<InstanceRefusal> refuse(Error error, std::string verdict_json = {}, std::string appraisal = {}) {
+  return std::unexpected(InstanceRefusal{std::move(error), std::move(verdict_json), std::move(appraisal)});
 }
+
+/// What is stored of a verdict, and beside it.
+struct Recorded {
+  std::shared_ptr<const appraisal::StoredAppraisal> appraisal;
+  appraisal::Entry entry;
+  std::string id() const { return base::hex(appraisal->id()); }
+};
+
+/// A registration that ended before a leaf, to be recorded.
+struct Attempt {
+  base::Tenant tenant;
+  Recorded recorded;
+  Error error;
+};
 
 /// Everything that the transaction needs: decided before it, unchanged inside it.
 struct Decided {
@@ -48,7 +67,7 @@ struct Decided {
   base::AppRef app;
   std::uint64_t governance_version = 0;
   audit::Leaf leaf;
-  std::string verdict_json;
+  Recorded recorded;
   bool released = false;
   base::Bytes reply;     ///< sealed bytes, or the JSON of a refusal
   std::string instance;  ///< empty for a refusal
@@ -57,18 +76,18 @@ struct Decided {
   std::uint64_t leaf_index = 0;
 };
 
-std::string refusal_json(const Error& error, const std::string& appraisal) {
-  return base::JsonOut{base::JsonOutObject{{"code", base::slug(error.code)},
-                                           {"what", error.what},
-                                           {"expected", error.expected},
-                                           {"found", error.found},
-                                           {"remedy", error.remedy},
-                                           {"appraisal", appraisal}}}
-      .compact();
+base::JsonOutObject error_json(const Error& error) {
+  return {{"code", base::slug(error.code)},
+          {"what", error.what},
+          {"expected", error.expected},
+          {"found", error.found},
+          {"remedy", error.remedy}};
 }
 
-Key appraisal_key(const base::Tenant& tenant, const std::string& sha256_hex) {
-  return Key(Space::appraisals, tenant).lp(sha256_hex);
+std::string refusal_json(const Error& error, const std::string& appraisal) {
+  auto out = error_json(error);
+  out.emplace_back("appraisal", appraisal);
+  return base::JsonOut{std::move(out)}.compact();
 }
 
 /// Everything is said again as it was said first: the nonce is the idempotency key (FORMATS 3).
@@ -90,15 +109,14 @@ InstanceOutcome repeat_answer(const RegistrarDeps& deps, const appraisal::SpentN
     TRY(error.expected, text("expected"));
     TRY(error.found, text("found"));
     TRY(error.remedy, text("remedy"));
-    TRY(const auto appraisal, text("appraisal"));
-    TRY(const auto view, deps.store.read());
-    TRY(const auto stored, view->get(appraisal_key(tenant, appraisal)));
-    std::string verdict;
-    if (stored) {
-      TRY(const auto in, state::open_value(*stored, kRecordVersion, "appraisal"));
-      verdict = std::string{base::as_text(in.rest())};
-    }
-    return InstanceRefusal{std::move(error), std::move(verdict)};
+    TRY(auto appraisal, text("appraisal"));
+    base::Digest32 id{};
+    TRY_OK(base::hex_decode_into(appraisal, id), "appraisal");
+    auto stored = deps.appraisals.get(tenant, id);
+    // An operator's retention may have ended it; what was answered stays answered.
+    if (!stored && stored.error().code != Code::not_found) return std::move(stored).error();
+    if (!stored) return InstanceRefusal{std::move(error), {}, {}};
+    return InstanceRefusal{std::move(error), std::move(stored->verdict_json), std::move(appraisal)};
   }();
   if (!rebuilt) return refuse(rebuilt.error());
   return std::unexpected(*rebuilt);
@@ -219,11 +237,14 @@ void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::G
 
 class Registration {
  public:
-  Registration(const RegistrarDeps& deps, const Issuer& issuer, const InstanceRequest& request, base::Deadline deadline)
-      : deps_(deps), issuer_(issuer), request_(request), deadline_(deadline) {}
+  Registration(const RegistrarDeps& deps, const Issuer& issuer, InstanceRequest request)
+      : deps_(deps), issuer_(issuer), request_(std::move(request)) {}
 
-  /// Either an answer that needs no transaction, or what the transaction has to write.
-  std::variant<InstanceOutcome, Decided> decide() {
+  const attestation::Evidence& evidence() const noexcept { return request_.evidence; }
+  base::UtcTime now() const noexcept { return now_; }
+
+  /// An answer that needs neither verdict nor transaction, if there is one.
+  std::optional<InstanceOutcome> begin() {
     if (const auto usable = deps_.store.clock_usable(); !usable) return InstanceOutcome{refuse(usable.error())};
     now_ = deps_.store.now();
     auto fresh = deps_.challenges.check(request_.nonce, base::Purpose::instance_release, request_.body, now_);
@@ -231,14 +252,27 @@ class Registration {
     auto answered = appraisal::Challenges::answered(deps_.store, *fresh);
     if (!answered) return InstanceOutcome{refuse(std::move(answered).error())};
     if (*answered) return repeat_answer(deps_, **answered, request_.tenant);
-    auto decided = appraise(std::move(*fresh));
-    if (!decided) return InstanceOutcome{std::unexpected(std::move(decided).error())};
-    return std::move(*decided);
+    auto bound_to = statement(*fresh);
+    if (!bound_to) return InstanceOutcome{refuse(std::move(bound_to).error())};
+    auto app = deps_.registry.policy_of(request_.tenant, request_.app);
+    if (!app) return InstanceOutcome{refuse(std::move(app).error())};
+    fresh_ = std::move(*fresh);
+    bound_to_ = std::move(*bound_to);
+    app_ = std::move(*app);
+    return std::nullopt;
+  }
+
+  /// After begin(): an answer that needs no transaction, or what the transaction has to write.
+  std::variant<InstanceOutcome, Decided, Attempt> decide(Result<appraisal::Examined> examined) {
+    auto decided = appraise(std::move(examined));
+    if (decided) return std::move(*decided);
+    if (!attempt_) return InstanceOutcome{refuse(std::move(decided).error())};
+    attempt_->entry.origin = appraisal::Origin::attempt;
+    attempt_->entry.refusal_json = base::JsonOut{error_json(decided.error())}.compact();
+    return Attempt{request_.tenant, std::move(*attempt_), std::move(decided).error()};
   }
 
  private:
-  using Step = std::expected<Decided, InstanceRefusal>;
-
   Result<attestation::BindingStatement> statement(const appraisal::Fresh& fresh) const {
     TRY(const auto csr, crypto::parse_csr(request_.csr), "csr");
     if (request_.recipient.size() != kRecipientBytes || request_.recipient[0] != 0 ||
@@ -255,29 +289,49 @@ class Registration {
                                          .recipient = request_.recipient};
   }
 
-  Step appraise(appraisal::Fresh fresh) {
-    auto bound_to = statement(fresh);
-    if (!bound_to) return refuse(std::move(bound_to).error());
-    auto app = deps_.registry.policy_of(request_.tenant, request_.app);
-    if (!app) return refuse(std::move(app).error());
-    auto verdict = deps_.appraiser.verify(request_.evidence, now_, now_, deadline_);
-    if (!verdict) return refuse(std::move(verdict).error());
-    auto bound = attestation::bind(*verdict, std::move(*bound_to));
-    if (!bound) return refuse(std::move(bound).error(), attestation::to_json(*verdict));
-    attestation::Verdict judged = *verdict;
-    auto verified = attestation::appraise(app->policy(), std::move(*bound), judged);
-    std::string verdict_json = attestation::to_json(judged);
-    if (!verified)
-      return denied(std::move(fresh), app->state(), judged, std::move(verdict_json), std::move(verified).error());
-    auto grant = governance::authorize(*verified, fresh, *app, deps_.registry.realm(), now_);
-    if (!grant && grant.error().code == Code::denied) {
-      return denied(std::move(fresh), app->state(), judged, std::move(verdict_json), std::move(grant).error());
+  /// An error with attempt_ set had a verdict.
+  Result<Decided> appraise(Result<appraisal::Examined> maybe) {
+    TRY(auto examined, std::move(maybe));
+    appraisal::Fresh fresh = *std::exchange(fresh_, std::nullopt);
+    const governance::AppPolicy& app = *app_;
+    appraisal::AppraisalInputs inputs{.evidence = request_.evidence,
+                                      .collateral = std::move(examined.collateral),
+                                      .at = now_,
+                                      .anchors = deps_.appraiser.verifier().anchors(),
+                                      .policy = app.policy(),
+                                      .binding = std::exchange(bound_to_, std::nullopt)};
+    auto judged = appraisal::judge(std::move(examined.verdict), inputs);
+    auto recorded = record(std::move(inputs), judged.verdict);
+    // Before the policy was asked nothing is a refusal by it: no leaf, and the nonce stays good.
+    if (judged.refusal && judged.refusal->code != Code::denied) {
+      attempt_ = std::move(recorded);
+      return *std::move(judged.refusal);
     }
-    if (!grant) return refuse(std::move(grant).error(), std::move(verdict_json));
-    return release(std::move(fresh), std::move(*grant), std::move(verdict_json));
+    if (judged.refusal) {
+      return denied(std::move(fresh), app.state(), judged.verdict, std::move(recorded), *std::move(judged.refusal));
+    }
+    auto grant = governance::authorize(*judged.verified, fresh, app, deps_.registry.realm(), now_);
+    if (!grant && grant.error().code == Code::denied) {
+      return denied(std::move(fresh), app.state(), judged.verdict, std::move(recorded), std::move(grant).error());
+    }
+    if (!grant) {
+      attempt_ = std::move(recorded);
+      return std::move(grant).error();
+    }
+    attempt_ = recorded;
+    TRY(auto decided, release(std::move(fresh), std::move(*grant), std::move(recorded)));
+    attempt_.reset();
+    return decided;
   }
 
-  audit::Leaf leaf(std::string type, const governance::AppState& state, const std::string& verdict_json,
+  Recorded record(appraisal::AppraisalInputs inputs, const attestation::Verdict& verdict) const {
+    appraisal::Entry entry{.stored = now_, .app = request_.app.text(), .summary = appraisal::summary_of(verdict)};
+    return {std::make_shared<const appraisal::StoredAppraisal>(
+                appraisal::StoredAppraisal::make(std::move(inputs), attestation::to_json(verdict))),
+            std::move(entry)};
+  }
+
+  audit::Leaf leaf(std::string type, const governance::AppState& state, const Recorded& recorded,
                    const base::Digest32& policy, base::ByteView reply) const {
     audit::Leaf out;
     out.type = std::move(type);
@@ -286,7 +340,7 @@ class Registration {
     out.tenant = state.tenant;
     out.app = state.app.text();
     out.time = now_;
-    out.appraisal = base::hex(crypto::sha256(base::as_bytes(verdict_json)));
+    out.appraisal = recorded.id();
     out.policy = base::hex(policy);
     out.epoch = state.epoch;
     out.reply = base::hex(crypto::sha256(reply));
@@ -294,51 +348,54 @@ class Registration {
   }
 
   /// FORMATS 3: a refusal by policy consumes the nonce too and is a leaf.
-  Step denied(appraisal::Fresh fresh, const governance::AppState& state, const attestation::Verdict& judged,
-              std::string verdict_json, Error error) {
-    const std::string appraisal = base::hex(crypto::sha256(base::as_bytes(verdict_json)));
-    base::Bytes reply = base::to_bytes(refusal_json(error, appraisal));
-    auto entry = leaf("refusal", state, verdict_json, judged.policy_sha256.value_or(base::Digest32{}), reply);
+  Decided denied(appraisal::Fresh fresh, const governance::AppState& state, const attestation::Verdict& judged,
+                 Recorded recorded, Error error) {
+    recorded.entry.origin = appraisal::Origin::refusal;
+    recorded.entry.refusal_json = base::JsonOut{error_json(error)}.compact();
+    base::Bytes reply = base::to_bytes(refusal_json(error, recorded.id()));
+    auto entry = leaf("refusal", state, recorded, judged.policy_sha256.value_or(base::Digest32{}), reply);
     entry.binding = base::hex(judged.report_data);
     return Decided{.fresh = std::move(fresh),
                    .tenant = state.tenant,
                    .app = state.app,
                    .governance_version = state.version,
                    .leaf = std::move(entry),
-                   .verdict_json = std::move(verdict_json),
+                   .recorded = std::move(recorded),
                    .reply = std::move(reply),
                    .instance = {},
                    .refusal = std::move(error)};
   }
 
-  Step release(appraisal::Fresh fresh, governance::Grant grant, std::string verdict_json) {
-    auto collected = Collector{deps_, issuer_, grant, now_}.collect();
-    if (!collected) return refuse(std::move(collected).error(), std::move(verdict_json));
+  Result<Decided> release(appraisal::Fresh fresh, governance::Grant grant, Recorded recorded) {
+    TRY(const auto collected, (Collector{deps_, issuer_, grant, now_}.collect()));
     const governance::AppState state = grant.governance();
-    auto entry = leaf("release", state, verdict_json, grant.policy_sha256(), {});
+    recorded.entry.origin = appraisal::Origin::release;
+    auto entry = leaf("release", state, recorded, grant.policy_sha256(), {});
     entry.binding = base::hex(grant.binding());
-    fill_outputs(entry, *collected, grant);
-    auto sealed = seal(std::move(grant), *collected);
-    if (!sealed) return refuse(std::move(sealed).error());
-    entry.reply = base::hex(crypto::sha256(*sealed));
+    fill_outputs(entry, collected, grant);
+    TRY(auto sealed, seal(std::move(grant), collected));
+    entry.reply = base::hex(crypto::sha256(sealed));
     return Decided{.fresh = std::move(fresh),
                    .tenant = state.tenant,
                    .app = state.app,
                    .governance_version = state.version,
                    .leaf = std::move(entry),
-                   .verdict_json = std::move(verdict_json),
+                   .recorded = std::move(recorded),
                    .released = true,
-                   .reply = std::move(*sealed),
-                   .instance = collected->instance,
-                   .expires = collected->expires,
+                   .reply = std::move(sealed),
+                   .instance = collected.instance,
+                   .expires = collected.expires,
                    .refusal = {}};
   }
 
   const RegistrarDeps& deps_;
   const Issuer& issuer_;
-  const InstanceRequest& request_;
-  base::Deadline deadline_;
+  const InstanceRequest request_;
   base::UtcTime now_{};
+  std::optional<appraisal::Fresh> fresh_;
+  std::optional<attestation::BindingStatement> bound_to_;
+  std::optional<governance::AppPolicy> app_;
+  std::optional<Recorded> attempt_;  ///< what an error of appraise() is to be recorded with
 };
 
 /// Step 10, inside the committer: everything or nothing.
@@ -347,9 +404,8 @@ Status commit(const RegistrarDeps& deps, Decided& d, state::WriteTxn& txn) {
   TRY_OK(governance::Registry::require_version(txn, d.tenant, d.app, d.governance_version));
   TRY(d.leaf_index, deps.log.append(txn, d.leaf));
   TRY_OK(d.fresh.spend(txn, now, d.released, d.leaf_index, d.reply));
-  auto appraisal = state::value(kRecordVersion);
-  appraisal.raw(base::as_bytes(d.verdict_json));
-  TRY_OK(txn.put(appraisal_key(d.tenant, d.leaf.appraisal), appraisal.bytes()));
+  d.recorded.entry.leaf_index = d.leaf_index;
+  TRY_OK(deps.appraisals.put(txn, d.tenant, *d.recorded.appraisal, d.recorded.entry));
   // Every registration adds one nonce and takes a few old ones away, so their number stays bounded without a timer.
   TRY_OK(appraisal::Challenges::collect_expired(txn, now, kCollectedPerCommit));
   if (!d.released) return base::done();
@@ -369,10 +425,26 @@ InstanceOutcome answer(const RegistrarDeps& deps, const Decided& d, const Status
     }
     return refuse(status.error());
   }
-  if (d.refusal) return refuse(*d.refusal, d.verdict_json);
+  if (d.refusal) return refuse(*d.refusal, d.recorded.appraisal->verdict_json(), d.recorded.id());
   auto receipt = deps.log.receipt(d.leaf_index);
   if (!receipt) return refuse(std::move(receipt).error());
   return InstanceReply{d.reply, std::move(*receipt)};
+}
+
+/// Recorded or not, the answer is the same refusal; with an id only when somebody can ask for it.
+void answer_attempt(const RegistrarDeps& deps, Attempt attempt, std::move_only_function<void(InstanceOutcome)> done) {
+  auto shared = std::make_shared<Attempt>(std::move(attempt));
+  if (deps.store.stats().queued > kBusyStore) {
+    return done(refuse(std::move(shared->error), shared->recorded.appraisal->verdict_json()));
+  }
+  deps.store.write(
+      [shared, &appraisals = deps.appraisals](state::WriteTxn& txn) {
+        return appraisals.put(txn, shared->tenant, *shared->recorded.appraisal, shared->recorded.entry);
+      },
+      [shared, done = std::move(done)](Status status) mutable {
+        done(refuse(std::move(shared->error), shared->recorded.appraisal->verdict_json(),
+                    status ? shared->recorded.id() : std::string{}));
+      });
 }
 
 }  // namespace
@@ -415,12 +487,23 @@ Registrar::~Registrar() = default;
 
 void Registrar::register_instance(const InstanceRequest& request, base::Deadline deadline,
                                   std::move_only_function<void(InstanceOutcome)> done) const {
-  auto decided = Registration{deps_, *issuer_, request, deadline}.decide();
-  if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
-  auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
-  deps_.store.write(
-      [shared, deps = deps_](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
-      [shared, done = std::move(done), deps = deps_](Status status) mutable { done(answer(deps, *shared, status)); });
+  auto work = std::make_shared<Registration>(deps_, *issuer_, request);
+  if (auto outcome = work->begin()) return done(std::move(*outcome));
+  const attestation::Evidence& evidence = work->evidence();
+  const base::UtcTime now = work->now();
+  auto go_on = [work = std::move(work), done = std::move(done),
+                deps = deps_](Result<appraisal::Examined> examined) mutable {
+    auto decided = work->decide(std::move(examined));
+    if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
+    if (auto* attempt = std::get_if<Attempt>(&decided)) {
+      return answer_attempt(deps, std::move(*attempt), std::move(done));
+    }
+    auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
+    deps.store.write(
+        [shared, deps](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
+        [shared, done = std::move(done), deps](Status status) mutable { done(answer(deps, *shared, status)); });
+  };
+  deps_.appraiser.examine_when_ready(evidence, now, now, deadline, std::move(go_on));
 }
 
 }  // namespace attestry::provision

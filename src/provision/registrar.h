@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "appraisal/appraisal_store.h"
 #include "appraisal/appraiser.h"
 #include "appraisal/challenge.h"
 #include "audit/log.h"
@@ -36,6 +37,7 @@ struct InstanceReply {
 struct InstanceRefusal {
   base::Error error;
   std::string verdict_json;  ///< as attestation::to_json gives it; empty when no verdict was reached
+  std::string appraisal{};   ///< id of the stored appraisal, for `attestry why`; empty when none is stored
 };
 using InstanceOutcome = std::expected<InstanceReply, InstanceRefusal>;
 
@@ -51,6 +53,7 @@ struct RegistrarDeps {
   secrets::SecretStore& secrets;
   crypto::Random& random;
   const base::Clock& clock;
+  const appraisal::AppraisalStore& appraisals;
 };
 
 /// Thread-safe.
@@ -58,8 +61,9 @@ class Registrar {
  public:
   explicit Registrar(RegistrarDeps deps);
   ~Registrar();
-  /// Runs steps 1 to 9 on the calling thread; `done` runs on the committer's thread once the leaf is durable and
-  /// covered by a stored checkpoint, or on the calling thread when it ends before a transaction.
+  /// Runs steps 1 to 9 on the calling thread, or on the collateral source's when collateral has to be fetched first;
+  /// `done` runs on the committer's thread once the leaf is durable and covered by a stored checkpoint, or on the other
+  /// one when it ends before a transaction. The source must be gone before this is.
   void register_instance(const InstanceRequest& request, base::Deadline deadline,
                          std::move_only_function<void(InstanceOutcome)> done) const;
 

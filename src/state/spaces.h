@@ -7,8 +7,12 @@ namespace attestry::state {
 enum class Space : std::uint8_t {
   meta = 0x01,              ///< state: realm, highest time seen
   nonces = 0x10,            ///< appraisal: consumed nonces with the reply they were answered with
-  appraisals = 0x11,        ///< appraisal: stored verdicts
+  appraisals = 0x11,        ///< appraisal: stored appraisals by id
   idempotency = 0x12,       ///< api: Idempotency-Key of other writes (FORMATS 12)
+  appraisal_blobs = 0x13,   ///< appraisal: bytes that appraisals rest on, by digest, with how many do
+  appraisal_times = 0x14,   ///< appraisal: newest first, with what a list shows
+  appraisal_order = 0x15,   ///< appraisal: oldest first by what is kept alike
+  appraisal_counts = 0x16,  ///< appraisal: number and bytes of what is kept alike
   audit_leaves = 0x20,      ///< audit: index u64 -> leaf
   audit_head = 0x21,        ///< audit: the one head row
   audit_nodes = 0x22,       ///< audit: level u8, index u64 -> hash of a complete subtree

@@ -28,8 +28,9 @@ struct Rooms {
   collateral::FixedSource source{attestation::Collateral::none()};
   appraisal::Appraiser appraiser{verifier, source};
   keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
-  provision::Registrar registrar{
-      {*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random, house.clock}};
+  appraisal::AppraisalStore appraisals{*house.store};
+  provision::Registrar registrar{{*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets,
+                                  random, house.clock, appraisals}};
   net::Metrics metrics{};
   net::Health health{};
   Deps deps{*house.store,
@@ -39,6 +40,7 @@ struct Rooms {
             challenges,
             appraiser,
             registrar,
+            appraisals,
             metrics,
             health,
             "1.2.3",
