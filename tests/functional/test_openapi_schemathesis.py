@@ -80,7 +80,20 @@ def valid_requests(server):
     approval = envelope(operator.payload(APP, "epoch.advance", str(operator.app(APP)["epoch"] + 1)), [operator.key])
     unused = operator.secret(APP, "unused", b"deposited, never approved")
     evidence = b64u(workload.evidence())
+    reply = server.request(
+        "POST",
+        "/v1/verify",
+        {"evidence": evidence, "policy": "genuine", "store": True},
+        {"Authorization": f"Bearer {server.token}"},
+    )
+    stored = {"id": reply.json()["appraisal"]}
+    exported = server.call("GET", f"/v1/appraisals/{stored['id']}/export").json()
     return {
+        "list_appraisals": {"query": {"limit": 10}},
+        "show_appraisal": {"path_parameters": stored},
+        "why_appraisal": {"path_parameters": stored},
+        "export_appraisal": {"path_parameters": stored},
+        "import_appraisal": {"body": exported},
         "verify_evidence": {"body": {"evidence": evidence, "policy": "default"}},
         "list_checks": {},
         "policy_schema": {},
