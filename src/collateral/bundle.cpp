@@ -46,10 +46,12 @@ constexpr std::array<Field, 14> kFields{{
     {"jwks", CollateralKind::jwks, false, false},
 }};
 
+/// Nobody can say what an unreadable document would have had, so it is a problem of everything that one may have. A
+/// document that is not there is one of what a bundle must have.
 Bundle unreadable(const std::string& what, bool missing = false) {
   Bundle out;
   for (const Field& field : kFields) {
-    if (field.required) out.set_problem(field.kind, what, missing);
+    if (field.required || !missing) out.set_problem(field.kind, what, missing);
   }
   return out;
 }

@@ -227,5 +227,8 @@ std::optional<base::ByteView> Certificate::extension(std::string_view oid) const
 
 bool Certificate::signed_by(const EcPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
 bool Certificate::signed_by(const RsaPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
+bool Certificate::says_rsa_pss() const noexcept {
+  return impl_->parts.kind == internal::SignatureAlgorithm::rsa_pss_sha384;
+}
 
 }  // namespace attestry::crypto

@@ -162,5 +162,6 @@ bool Crl::revokes(base::ByteView serial) const noexcept {
 
 bool Crl::signed_by(const EcPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
 bool Crl::signed_by(const RsaPublicKey& issuer) const { return internal::verifies(impl_->parts, issuer); }
+bool Crl::says_rsa_pss() const noexcept { return impl_->parts.kind == internal::SignatureAlgorithm::rsa_pss_sha384; }
 
 }  // namespace attestry::crypto

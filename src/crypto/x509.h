@@ -53,6 +53,8 @@ class Certificate {
   /// True when it is sha256WithRSAEncryption, or RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, and
   /// verifies under `issuer`.
   bool signed_by(const RsaPublicKey& issuer) const;
+  /// Whether its signature says to be RSASSA-PSS as above, for those who take no other.
+  bool says_rsa_pss() const noexcept;
 
  private:
   struct Impl;
@@ -75,6 +77,7 @@ class Crl {
   bool revokes(base::ByteView serial) const noexcept;
   bool signed_by(const EcPublicKey& issuer) const;
   bool signed_by(const RsaPublicKey& issuer) const;  ///< algorithms as for certificates
+  bool says_rsa_pss() const noexcept;
 
  private:
   struct Impl;

@@ -157,6 +157,20 @@ TEST(SnpVerifier, WithoutARevocationListThePolicyDecides) {
   EXPECT_EQ(cause_of(undecided), "policy.revocation");
 }
 
+TEST(SnpVerifier, CertificatesAndListsBeyondAnySenseAreNotRead) {
+  const SnpCase made = make({});
+  const auto verifier = verifier_for(made.root_pem);
+  SnpCase padded = made;
+  padded.chain.insert(0, std::string(20'000, '\n'));  // which PEM allows before its first line
+  EXPECT_EQ(cause_of(judge(verifier, padded, *collateral_of(padded))), "snp.chain.format");
+  padded = made;
+  padded.vek.resize(9'000);
+  EXPECT_EQ(cause_of(judge(verifier, padded, *collateral_of(padded))), "snp.vek.format");
+  padded = made;
+  padded.crl.resize(300'000);
+  EXPECT_EQ(cause_of(judge(verifier, padded, *collateral_of(padded))), "snp.crl.format");
+}
+
 TEST(SnpVerifier, AStrictPolicyNamesMigrationAndPrivilegeLevel) {
   const auto strict =
       attestation::Policy::parse(R"({"format":1,"name":"strict snp","platforms":["snp"],"migratable":false,"vmpl":[0],)"

@@ -25,8 +25,9 @@ struct Chain {
   const crypto::Certificate& leaf() const noexcept { return path.back(); }
 };
 
-/// Shared by all calls of one verifier, and so of one set of anchors. Only what is sound is kept, so that nobody can
-/// push good chains out with bad ones. Thread-safe.
+/// Shared by all calls of one verifier, and so of one set of anchors. Only what is sound is kept. A root's
+/// own signature is not computed, so somebody can send a genuine path with another root certificate around the same key
+/// again and again: that costs others a signature, and no memory, because sizes are bounded. Thread-safe.
 struct Caches {
   explicit Caches(std::size_t capacity) : chains(capacity), ca_signatures(capacity) {}
   LruCache<Chain> chains;        ///< by all certificates of the path

@@ -11,6 +11,16 @@ using crypto::Certificate;
 
 constexpr std::size_t kChainSize = 2;
 constexpr std::size_t kMaxChain = 8;  // read only to say how many there are
+// AMD's are 4.6 kB, 1.5 kB and below 1 kB. What is sound is kept, so bytes that nothing signs (a root's own signature
+// is not computed) must not be a way to fill memory.
+constexpr std::size_t kMaxChainBytes = 16u << 10;
+constexpr std::size_t kMaxVekBytes = 8u << 10;
+constexpr std::size_t kMaxCrlBytes = 256u << 10;
+
+Finding judge_size(ByteView bytes, std::size_t most) {
+  if (bytes.size() <= most) return std::nullopt;
+  return Fault{"at most " + std::to_string(most) + " bytes", std::to_string(bytes.size())};
+}
 
 Fault fault_of(const base::Error& error, std::string_view expected) {
   return {error.expected.empty() ? std::string{expected} : error.expected,
@@ -101,15 +111,25 @@ Finding judge_leaf(const Certificate& leaf) {
 template <class Object>
 Finding judge_signature(const Object& object, const Certificate& issuer) {
   if (!issuer.rsa_key()) return Fault{"an issuer with an RSA key", "another key", issuer.subject_cn()};
+  if (!object.says_rsa_pss()) return Fault{"RSASSA-PSS with SHA-384 (AMD 57230)", "another algorithm"};
   if (object.signed_by(*issuer.rsa_key())) return std::nullopt;
   return Fault{"signed by " + issuer.subject_cn(), "not signed by it"};
+}
+
+/// RFC 5280 6.3.3 (f): the issuer's key must be for lists too.
+Finding judge_list(const crypto::Crl& list, const Certificate& issuer) {
+  if (issuer.has_key_usage() && !issuer.key_usage_crl_sign()) {
+    return Fault{"key usage cRLSign", "without", issuer.subject_cn()};
+  }
+  return judge_signature(list, issuer);
 }
 
 }  // namespace
 
 std::shared_ptr<const Chain> examine_chain(ByteView pem, const TrustAnchors& anchors) {
   auto chain = std::make_shared<Chain>();
-  chain->format = read_chain(pem, *chain);
+  chain->format = judge_size(pem, kMaxChainBytes);
+  if (!chain->format) chain->format = read_chain(pem, *chain);
   if (chain->format) return chain;
   chain->root = judge_root(chain->ark(), anchors);
   chain->constraints = judge_ca(chain->ark(), 1);
@@ -120,7 +140,8 @@ std::shared_ptr<const Chain> examine_chain(ByteView pem, const TrustAnchors& anc
 
 std::shared_ptr<const Vek> examine_vek(ByteView der_or_pem, const Chain* chain) {
   auto vek = std::make_shared<Vek>();
-  vek->format = read_vek(der_or_pem, *vek);
+  vek->format = judge_size(der_or_pem, kMaxVekBytes);
+  if (!vek->format) vek->format = read_vek(der_or_pem, *vek);
   if (vek->format) return vek;
   auto extensions = parse_vek_extensions(*vek->certificate);
   if (extensions) {
@@ -136,6 +157,8 @@ std::shared_ptr<const Vek> examine_vek(ByteView der_or_pem, const Chain* chain) 
 
 std::shared_ptr<const RevocationList> examine_crl(ByteView der, const Chain* chain) {
   auto list = std::make_shared<RevocationList>();
+  list->format = judge_size(der, kMaxCrlBytes);
+  if (list->format) return list;
   auto crl = crypto::Crl::parse(der);
   if (!crl) {
     list->format = fault_of(crl.error(), "a DER CRL");
@@ -144,8 +167,7 @@ std::shared_ptr<const RevocationList> examine_crl(ByteView der, const Chain* cha
   list->crl = *std::move(crl);
   if (list->crl->has_unknown_critical_extension()) list->format = Fault{"no unknown critical extension", "one"};
   if (!list->format && !list->crl->next_update()) list->format = Fault{"a CRL with nextUpdate", "without"};
-  list->signature =
-      chain == nullptr || chain->format ? Fault{"a chain", "none"} : judge_signature(*list->crl, chain->ark());
+  list->signature = chain == nullptr || chain->format ? Fault{"a chain", "none"} : judge_list(*list->crl, chain->ark());
   return list;
 }
 

@@ -63,8 +63,9 @@ std::shared_ptr<const RevocationList> examine_crl(base::ByteView der, const Chai
 Finding judge_names(const Chain& chain, Product product, bool vlek);  ///< without a key's certificate
 Finding judge_names(const crypto::Certificate& vek, const Chain& chain, Product product, bool vlek);
 
-/// Shared by all calls of one verifier, and so of one set of anchors. Only what is sound is kept, so that nobody can
-/// push good entries out with bad ones. Thread-safe.
+/// Shared by all calls of one verifier, and so of one set of anchors. Only what is sound is kept. A root's
+/// own signature is not computed, so somebody can send a genuine path with another root certificate around the same key
+/// again and again: that costs others a signature, and no memory, because sizes are bounded. Thread-safe.
 struct Caches {
   Caches(std::size_t platforms, std::size_t collateral) : veks(platforms), chains(collateral), crls(collateral) {}
   LruCache<Vek> veks;  ///< by digest of certificate and chain
