@@ -108,7 +108,8 @@ struct Held {
 };
 
 struct Imported {
-  attestation::Artefact artefact;
+  std::string name;  ///< of the artefact, or of the document when nobody can tell which artefact it is
+  std::optional<attestation::Artefact> artefact{};
   enum class Outcome : std::uint8_t { added, replaced, same, older, refused } outcome{};
   std::string reason{};  ///< why it was refused
 };

@@ -118,9 +118,7 @@ class Sorter {
     const auto found = std::ranges::find(documents_, kind, &CollateralItem::kind);
     return found == documents_.end() ? nullptr : &*found;
   }
-  void refuse(CollateralKind kind, const std::string& why) {
-    out_.refused.push_back(std::string{to_text(kind)} + ": " + why);
-  }
+  void refuse(CollateralKind kind, const std::string& why) { out_.refused.emplace_back(kind, why); }
   void one(CollateralKind kind, Result<Artefact> (*read)(const CollateralItem&)) {
     const CollateralItem* item = find(kind);
     if (item == nullptr) return;

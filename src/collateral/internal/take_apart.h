@@ -1,6 +1,7 @@
 // Documents that somebody gives, sorted into artefacts by what they say of themselves.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "attestation/artefact.h"
@@ -15,8 +16,9 @@ struct Part {
 };
 
 struct Apart {
-  std::vector<Part> parts;           ///< chains before what they vouch for
-  std::vector<std::string> refused;  ///< "amd_chain: an unknown product"
+  std::vector<Part> parts;  ///< chains before what they vouch for
+  /// What cannot be told apart, and why.
+  std::vector<std::pair<attestation::CollateralKind, std::string>> refused;
 };
 
 /// Nothing is verified here: a wrong word leads to a wrong name, which Verifier::accept refuses. `issuer` as in

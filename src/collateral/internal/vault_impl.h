@@ -1,0 +1,207 @@
+// The inside of the vault. One mutex guards everything that changes; nobody holds it while a service, the store or a
+// signature is waited for. Methods with `Lock&` expect it to be held and give it back held.
+#pragma once
+#include <condition_variable>
+#include <list>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <variant>
+
+#include "base/mutex.h"
+#include "collateral/internal/host_gates.h"
+#include "collateral/internal/needs_memo.h"
+#include "collateral/internal/records.h"
+#include "collateral/internal/take_apart.h"
+#include "collateral/vault.h"
+
+namespace attestry::collateral {
+
+using Shared = std::shared_ptr<const attestation::Collateral>;
+using Lock = std::unique_lock<std::mutex>;
+
+/// An authentic copy of an artefact. Immutable.
+struct Copy {
+  std::uint64_t serial = 0;  ///< the same for the same documents
+  Shared documents;          ///< its own
+  Shared context;            ///< the chain under which it was accepted, when that is another artefact; else none()
+  attestation::Accepted accepted;
+  base::UtcTime fetched_at;
+  base::UtcTime refresh_at;  ///< equal to accepted.expires: never
+  std::string source;
+  std::set<std::string> key_ids{};  ///< of a key set
+
+  bool refreshed() const { return refresh_at < accepted.expires; }
+};
+using CopyPtr = std::shared_ptr<const Copy>;
+
+/// A fetch that waits or runs.
+struct Job {
+  Origin origin;
+  base::Deadline queued_at{};
+  std::uint64_t order = 0;
+  unsigned asks = 0;  ///< requests that wanted it so far; 0: a refresh that nobody waits for
+  bool running = false;
+};
+
+struct Request;
+
+struct Entry {
+  attestation::Artefact artefact;
+  CopyPtr copy{};
+  bool in_store = true;                 ///< the store may have a copy that nobody has read yet
+  std::optional<std::int64_t> stale{};  ///< age of `copy` past its refresh, as of the last try that failed
+  std::optional<base::Error> failure{};
+  base::Deadline retry_at{};
+  base::Deadline other_key_at{};  ///< of a key set: not fetched before because of another unknown key
+  std::optional<Job> job{};
+  std::set<std::weak_ptr<Request>, std::owner_less<>> waiters{};
+  std::uint64_t last_use = 0;
+};
+
+using RequestPtr = std::shared_ptr<Request>;
+using Waiting = std::multimap<base::Deadline, RequestPtr>;
+
+struct Request {
+  std::vector<attestation::Needs> ways;
+  std::size_t way = 0;
+  base::UtcTime now;
+  base::Deadline deadline;
+  Vault::Done done;
+  bool whole_set = true;  ///< for evidence: the artefacts are judged together
+  bool waited = false;
+  bool key_asked = false;  ///< its key set was fetched again already
+  bool finished = false;
+  unsigned rounds = 0;
+  std::optional<Waiting::iterator> place{};  ///< among those that wait
+};
+
+/// Everything is at hand: what the collateral is to be made of.
+struct Parts {
+  std::vector<CopyPtr> copies;
+  std::vector<attestation::CollateralProblem> problems;
+  std::optional<std::int64_t> stale;
+};
+struct Pending {};
+using Step = std::variant<Pending, Parts, base::Error>;
+
+struct Vault::Impl {
+  Fetcher* const fetcher;
+  const attestation::Verifier& verifier;
+  state::Store* const store;
+  const VaultOptions options;
+  const base::Clock& clock;
+  crypto::Random& random;
+
+  internal::NeedsMemo memo{};
+  mutable std::mutex mutex{};
+  std::condition_variable lane_wake{};
+  std::condition_variable answer_wake{};
+  std::condition_variable keeper_wake{};
+  std::condition_variable settled{};  ///< a fetch ended
+  bool stopping = false;
+  std::map<attestation::Artefact, std::shared_ptr<Entry>> entries{};
+  std::size_t in_flight = 0;
+  internal::HostGates gates;
+  std::vector<std::shared_ptr<Entry>> queue{};  ///< jobs that do not run, the oldest first
+  Waiting waiting{};
+  std::list<std::pair<RequestPtr, Step>> answers{};
+  /// Sets that were made of the same copies before, the last used last.
+  struct Made {
+    Shared set;
+    std::uint64_t last_use = 0;
+  };
+  std::map<std::vector<std::uint64_t>, Made> made{};
+  std::vector<Alarm> alarms{};
+  std::move_only_function<void(const std::vector<Alarm>&)> alarm_listener{};
+  VaultStats counters{};
+  std::uint64_t uses = 0;
+  std::uint64_t serials = 0;
+  std::uint64_t orders = 0;
+  /// Shared with completions, which the store may run after this object is gone.
+  struct StoreErrors {
+    base::Mutex mutex;
+    std::uint64_t count ATTESTRY_GUARDED_BY(mutex) = 0;
+    void add() {
+      const base::MutexLock lock(mutex);
+      ++count;
+    }
+    std::uint64_t get() {
+      const base::MutexLock lock(mutex);
+      return count;
+    }
+  };
+  std::shared_ptr<StoreErrors> store_errors = std::make_shared<StoreErrors>();
+  std::vector<std::thread> threads{};
+
+  Impl(Fetcher* given, const attestation::Verifier& judge, state::Store* kept, const VaultOptions& wanted);
+  void start();
+  void stop();
+
+  // Requests (vault.cpp).
+  void ask(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline, Done done);
+  Given ask_and_wait(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline);
+  std::shared_ptr<Entry> entry_of(const attestation::Artefact& artefact);
+  bool make_room();
+  Step evaluate(Request& request, const RequestPtr& shared);
+  Step evaluate_way(Request& request, const RequestPtr& shared, const attestation::Needs& needs);
+  bool prefer_held(Request& request);
+  std::optional<base::Error> too_late(const Entry& entry, base::Deadline deadline) const;
+  void leave(const RequestPtr& request);
+  bool usable(const Entry& entry, base::UtcTime now) const;
+  base::UtcTime usable_until(const Copy& copy) const;
+  bool due(const Entry& entry) const;
+  bool failed(const Entry& entry) const;
+  bool wants_other_key(Request& request, const std::shared_ptr<Entry>& entry, const attestation::Needs& needs);
+  void answer(Lock& lock, const RequestPtr& request, Step step);
+  base::Result<Shared> make_set(Lock& lock, const Request& request, const Parts& parts,
+                                std::optional<attestation::Artefact>& spoilt);
+  base::Status judge_set(const Request& request, const Parts& parts, const attestation::Collateral& set,
+                         std::optional<attestation::Artefact>& spoilt) const;
+  void finish(const RequestPtr& request, Given given);
+  void wake_waiters(Entry& entry);
+
+  // Fetching (vault_lanes.cpp).
+  bool enqueue(const std::shared_ptr<Entry>& entry, const Origin& origin, bool asked);
+  std::shared_ptr<Entry> pick();
+  bool ready_to_run(const std::shared_ptr<Entry>& entry);
+  struct Context {
+    Shared chain;  ///< null: not there (yet)
+    std::optional<base::Error> failure{};
+  };
+  Context context_for(const Entry& entry);
+  Context chain_of(const attestation::Artefact& artefact);
+  void run_job(Lock& lock, const std::shared_ptr<Entry>& entry);
+  void settle(const std::shared_ptr<Entry>& entry, base::Result<CopyPtr> outcome, const Trouble& trouble, bool refused);
+  void settle_failure(Entry& entry, const base::Error& error, bool refused);
+  void note_stale(Entry& entry) const;
+  base::Result<CopyPtr> accept(const attestation::Artefact& artefact, Shared documents, Shared context,
+                               std::string source, base::UtcTime fetched_at,
+                               std::optional<base::UtcTime> refresh_at) const;
+  base::UtcTime draw_refresh(const attestation::Artefact& artefact, const attestation::Accepted& accepted,
+                             base::UtcTime fetched_at) const;
+  bool publish(Entry& entry, CopyPtr copy);
+  void lane();
+  void answerer();
+  void keeper();
+  void keep(Lock& lock);
+  void time_out();
+  void refresh_due();
+  void look_for_alarms(Lock& lock);
+
+  // Storing (vault_store.cpp).
+  void warm(const std::vector<attestation::Needs>& ways);
+  void warm(const attestation::Artefact& artefact);
+  CopyPtr load(const attestation::Artefact& artefact);
+  base::Result<CopyPtr> read_copy(const attestation::Artefact& artefact) const;
+  void save(const attestation::Artefact& artefact, const Copy& copy) const;
+  void load_all();
+  Holding describe(const attestation::Artefact& artefact, const Copy& copy, const Entry* entry) const;
+  Imported import_part(const internal::Part& part, const std::string& source, base::UtcTime now);
+};
+
+/// Whose chain vouches for it, when that is another artefact of AMD's.
+std::optional<attestation::Artefact> signer_of(const attestation::Artefact& artefact);
+
+}  // namespace attestry::collateral
