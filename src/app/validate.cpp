@@ -37,6 +37,12 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"appraisals.attempts", 1, 1'000'000},
                               {"appraisals.kept_days", 0, 36500},
                               {"appraisals.logged_days", 0, 36500},
+                              {"collateral.kds_vcek_seconds", 0, 86400},
+                              {"collateral.kds_vcek_burst", 1, 1000},
+                              {"collateral.refresh_seconds", 600, 30 * 86400},
+                              {"collateral.max_stale_seconds", 3600, 365 * 86400},
+                              {"collateral.alarm_hours", 1, 24 * 30},
+                              {"collateral.max_queue", 1, 100'000},
                               {"limits.connections", 1, 1'000'000},
                               {"limits.in_flight", 1, 1'000'000},
                               {"limits.requests_per_second", 0, 1'000'000},
@@ -128,14 +134,30 @@ Status check_origin(const Settings& settings) {
   return Error{Code::configuration, named(settings, "server.origin"), "a name without spaces and plus signs", origin};
 }
 
-Status check_collateral(const Settings& settings) {
-  TRY([[maybe_unused]] const auto http, net::HttpClient::make({.ca_file = settings.text("collateral.ca")}),
-      named(settings, "collateral.ca"));
+Status check_issuers(const Settings& settings) {
+  auto anchors = attestation::TrustAnchors::production().with_token_issuers(settings.list("collateral.issuers"));
+  if (anchors.ok()) return base::done();
+  const Error& why = anchors.error();
+  return Error{Code::configuration, named(settings, "collateral.issuers") + ": " + why.what, why.expected, why.found};
+}
+
+Status check_files(const Settings& settings) {
   const auto files = settings.list("collateral.files");
   if (files.empty()) return base::done();
   TRY([[maybe_unused]] const auto fixed, collateral::FixedSource::by_platform(files, nullptr),
       named(settings, "collateral.files"));
   return base::done();
+}
+
+Status check_ca(const Settings& settings, std::string_view name) {
+  TRY([[maybe_unused]] const auto http, net::HttpClient::make({.ca_file = settings.text(name)}), named(settings, name));
+  return base::done();
+}
+
+Status check_service(const Settings& settings, std::string_view name) {
+  const std::string& url = settings.text(name);
+  if (url.starts_with("https://") || url.starts_with("http://")) return base::done();
+  return Error{Code::configuration, named(settings, name), "an http:// or https:// address", url};
 }
 
 Status check_rate_exempt(const Settings& settings) {
@@ -199,7 +221,10 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   note(check_services(settings));
   note(check_tls(settings));
   if (realm_known && unlock_too == UnlockToo::yes) note(check_unlock_secret(settings));
-  note(check_collateral(settings));
+  for (const auto service : {"collateral.pcs", "collateral.kds"}) note(check_service(settings, service));
+  for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
+  note(check_issuers(settings));
+  note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));
   for (const auto& range : kNumbers) note(settings.integer(range.name, range.min, range.max));
   note(check_rate_exempt(settings));

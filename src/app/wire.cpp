@@ -14,9 +14,10 @@
 #include "app/version.h"
 #include "base/encoding.h"
 #include "base/log.h"
-#include "collateral/cached_source.h"
 #include "collateral/fixed_source.h"
 #include "collateral/metrics.h"
+#include "collateral/vault.h"
+#include "collateral/vendors.h"
 #include "crypto/hash.h"
 #include "crypto/x509.h"
 #include "keys/root_file.h"
@@ -238,9 +239,16 @@ struct RunningServer::Impl {
   std::unique_ptr<attestation::Verifier> verifier;
   std::unique_ptr<state::Store> store;
   std::unique_ptr<audit::Log> log;
-  std::unique_ptr<net::HttpClient> http;
+  net::Health health;
+  /// One for each kind of service, because each may be trusted under a CA of its own.
+  std::unique_ptr<net::HttpClient> pcs_http;
+  std::unique_ptr<net::HttpClient> kds_http;
+  std::unique_ptr<net::HttpClient> issuers_http;
   std::unique_ptr<collateral::PcsClient> pcs;
-  std::unique_ptr<collateral::CachedSource> cached;
+  std::unique_ptr<collateral::KdsClient> kds;
+  std::unique_ptr<collateral::JwksClient> jwks;
+  std::unique_ptr<collateral::Vendors> vendors;
+  std::unique_ptr<collateral::Vault> vault;
   std::unique_ptr<collateral::FixedSource> fixed;
   collateral::CollateralSource* source = nullptr;
   std::unique_ptr<appraisal::Appraiser> appraiser;
@@ -251,8 +259,7 @@ struct RunningServer::Impl {
   std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
   net::Metrics metrics;
-  std::unique_ptr<collateral::CacheMetrics> cache_metrics;
-  net::Health health;
+  std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
   std::unique_ptr<api::Deps> deps;
   std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
@@ -263,24 +270,82 @@ struct RunningServer::Impl {
   Status listen(const Settings& settings, const Seams& seams);
 };
 
+namespace {
+
+Result<std::unique_ptr<net::HttpClient>> http_client(const Settings& settings, std::string_view ca,
+                                                     const base::Clock* clock) {
+  TRY(auto http, net::HttpClient::make({.ca_file = settings.text(ca), .clock = clock}), ca);
+  return http;
+}
+
+Result<collateral::VaultOptions> vault_options(const Settings& settings, const base::Clock* clock) {
+  constexpr std::int64_t kMost = INT64_MAX;  // the ranges are mistakes_in's
+  collateral::VaultOptions out;
+  TRY(out.refresh_seconds, settings.integer("collateral.refresh_seconds", 1, kMost));
+  TRY(out.max_stale_seconds, settings.integer("collateral.max_stale_seconds", 1, kMost));
+  TRY(const auto alarm_hours, settings.integer("collateral.alarm_hours", 1, 24 * 365));
+  TRY(const auto queue, settings.integer("collateral.max_queue", 1, 100'000));
+  TRY(out.scarce_seconds, settings.integer("collateral.kds_vcek_seconds", 0, kMost));
+  TRY(out.scarce_burst, settings.integer("collateral.kds_vcek_burst", 1, kMost));
+  out.alarm_seconds = alarm_hours * 3600;
+  out.max_queue = static_cast<std::size_t>(queue);
+  out.clock = clock;
+  return out;
+}
+
+/// What the operator gives besides Intel's: into the vault, if it is authentic. A key set in a folder does not say
+/// whose it is, unless there is one issuer only.
+Status import_files(const std::vector<std::string>& files, const Settings& settings, base::UtcTime now,
+                    collateral::Vault& vault) {
+  TRY(const auto bundles, collateral::read_bundles(files));
+  const auto issuers = settings.list("collateral.issuers");
+  for (const auto& [path, bundle] : bundles) {
+    const auto imported =
+        vault.import(bundle.items, "file " + path, now, issuers.size() == 1 ? issuers.front() : std::string{});
+    for (const auto& one : imported) {
+      if (one.outcome != collateral::Imported::Outcome::refused) continue;
+      base::log(base::LogLevel::warning, "collateral of a file was not taken",
+                {{"path", path}, {"artefact", one.name}, {"reason", one.reason}});
+    }
+  }
+  return base::done();
+}
+
+}  // namespace
+
 Status RunningServer::Impl::open_source(const Settings& settings, const Seams& seams) {
   TRY(const bool offline, settings.boolean("collateral.offline"));
   const auto files = settings.list("collateral.files");
   if (!offline) {
-    TRY(http, net::HttpClient::make({.ca_file = settings.text("collateral.ca"), .clock = seams.clock}),
-        "collateral.ca");
-    pcs = std::make_unique<collateral::PcsClient>(*http,
+    TRY(pcs_http, http_client(settings, "collateral.ca", seams.clock));
+    TRY(kds_http, http_client(settings, "collateral.kds_ca", seams.clock));
+    TRY(issuers_http, http_client(settings, "collateral.issuers_ca", seams.clock));
+    pcs = std::make_unique<collateral::PcsClient>(*pcs_http,
                                                   collateral::PcsOptions{.base_url = settings.text("collateral.pcs")});
-    cached = std::make_unique<collateral::CachedSource>(*pcs, *verifier, store.get(),
-                                                        collateral::CacheOptions{.clock = seams.clock});
+    kds = std::make_unique<collateral::KdsClient>(*kds_http,
+                                                  collateral::KdsOptions{.base_url = settings.text("collateral.kds")});
+    jwks = std::make_unique<collateral::JwksClient>(*issuers_http);
+    vendors = std::make_unique<collateral::Vendors>(pcs.get(), kds.get(), jwks.get());
   }
+  TRY(const auto options, vault_options(settings, seams.clock));
+  vault = std::make_unique<collateral::Vault>(vendors.get(), *verifier, store.get(), options);
+  health.set("collateral", true);
+  vault->on_alarms([this](const std::vector<collateral::Alarm>& alarms) {
+    std::string reason;
+    for (const auto& alarm : alarms) {
+      reason += (reason.empty() ? "" : "; ") + to_text(alarm.artefact) + " can be used until " +
+                base::to_rfc3339(alarm.usable_until);
+    }
+    // Still ready: what is held is good until then.
+    health.set("collateral", true, std::move(reason));
+  });
+  source = vault.get();
   if (!files.empty()) {
-    TRY(fixed, collateral::FixedSource::by_platform(files, cached.get()), "collateral.files");
-  } else if (offline) {
-    fixed = std::make_unique<collateral::FixedSource>(attestation::Collateral::none());
+    TRY_OK(import_files(files, settings, seams.clock->now(), *vault), "collateral.files");
+    TRY(fixed, collateral::FixedSource::by_platform(files, vault.get()), "collateral.files");
+    source = fixed.get();
   }
-  source = fixed ? static_cast<collateral::CollateralSource*>(fixed.get()) : cached.get();
-  cache_metrics = std::make_unique<collateral::CacheMetrics>(metrics, *verifier, cached.get());
+  vault_metrics = std::make_unique<collateral::VaultMetrics>(metrics, *verifier, vault.get());
   return base::done();
 }
 
@@ -291,7 +356,10 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
     return Error{Code::configuration, "server.origin differs from the root file's", root.origin, origin,
                  "The origin is fixed at creation; remove the setting or use another data folder."};
   }
-  verifier = std::make_unique<attestation::Verifier>(seams.anchors);
+  std::vector<std::string> issuers = seams.anchors.token_issuers();
+  for (std::string& issuer : settings.list("collateral.issuers")) issuers.push_back(std::move(issuer));
+  TRY(auto anchors, seams.anchors.with_token_issuers(std::move(issuers)), "collateral.issuers");
+  verifier = std::make_unique<attestation::Verifier>(std::move(anchors));
   TRY(const bool confirm_clock, settings.boolean("state.confirm_clock"));
   TRY(store,
       state::Store::open(
@@ -309,7 +377,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
       "log");
   TRY_OK(open_source(settings, seams));
   auto& random = crypto::system_random();
-  appraiser = std::make_unique<appraisal::Appraiser>(*verifier, *source);
+  TRY(const auto longest, settings.integer("collateral.timeout_seconds", 1, 3600));
+  appraiser = std::make_unique<appraisal::Appraiser>(*verifier, *source, std::chrono::seconds(longest), *seams.clock);
   challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
   registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
@@ -325,9 +394,10 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
 Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams) {
   TRY(const auto token, admin_token(layout));
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
-                                               *appraisals, metrics, health, std::string{kVersion}, std::move(idempotency_key)});
+                                               *appraisals, metrics, health, std::string{kVersion},
+                                               std::move(idempotency_key)});
   deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
-  deps->update_metrics = [this] { cache_metrics->update(); };
+  deps->update_metrics = [this] { vault_metrics->update(); };
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
   router->set_authenticator(deps->authenticate);
@@ -363,6 +433,8 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RunningServer::~RunningServer() {
   impl_->server.reset();
+  // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
+  impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
   const auto flushed = impl_->store->write_and_wait([](state::WriteTxn&) { return base::done(); },

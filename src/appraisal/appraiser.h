@@ -1,5 +1,6 @@
 // Verification with collateral: finds what a piece of evidence needs, gets it within a deadline, and verifies.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -21,7 +22,10 @@ struct Examined {
 /// Thread-safe.
 class Appraiser {
  public:
-  Appraiser(const attestation::Verifier& verifier, CollateralSource& source) : verifier_(verifier), source_(source) {}
+  /// `longest`: how long one verification may wait for collateral, whatever its deadline says.
+  Appraiser(const attestation::Verifier& verifier, CollateralSource& source,
+            std::chrono::seconds longest = std::chrono::hours(24), const base::Clock& clock = base::system_clock())
+      : verifier_(verifier), source_(source), longest_(longest), clock_(clock) {}
   /// The verdict of the verifier, before any policy. An outage of the source is an error, never a refusal; evidence
   /// that is malformed is a verdict even when the source is away.
   /// `now` decides which collateral is current, `at` as of when it is judged: only somebody who asks a question about
@@ -35,8 +39,12 @@ class Appraiser {
   const attestation::Verifier& verifier() const noexcept { return verifier_; }
 
  private:
+  base::Deadline bounded(base::Deadline deadline) const;
+
   const attestation::Verifier& verifier_;
   CollateralSource& source_;
+  std::chrono::seconds longest_;
+  const base::Clock& clock_;
 };
 
 }  // namespace attestry::appraisal

@@ -1,6 +1,7 @@
 #include "collateral/fixed_source.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <utility>
 
@@ -37,6 +38,14 @@ void find_bundles(const fs::path& path, int depth, std::vector<std::pair<std::st
   for (const fs::path& next : inside) find_bundles(next, depth - 1, out);
 }
 
+bool of_intel(const Bundle& bundle) {
+  constexpr std::array kOthers{CollateralKind::vek, CollateralKind::amd_chain, CollateralKind::amd_crl,
+                               CollateralKind::jwks};
+  return std::ranges::any_of(bundle.items, [&](const attestation::CollateralItem& item) {
+    return std::ranges::find(kOthers, item.kind) == kOthers.end();
+  });
+}
+
 /// From the unsigned names of a bundle alone: what it is for. The verifier checks every signature anyhow.
 Result<attestation::DcapNeeds> answers(const Bundle& bundle) {
   const auto* tcb_info = internal::find(bundle, CollateralKind::tcb_info);
@@ -62,40 +71,66 @@ FixedSource::FixedSource(std::shared_ptr<const Collateral> collateral) : any_(st
 FixedSource::FixedSource(std::vector<Entry> entries, CollateralSource* otherwise)
     : entries_(std::move(entries)), otherwise_(otherwise) {}
 
-Result<std::unique_ptr<FixedSource>> FixedSource::by_platform(const std::vector<std::string>& paths,
-                                                              CollateralSource* otherwise) {
-  std::vector<Entry> entries;
+Result<std::vector<NamedBundle>> read_bundles(const std::vector<std::string>& paths) {
+  std::vector<NamedBundle> out;
   for (const std::string& path : paths) {
     std::vector<std::pair<std::string, Bundle>> bundles;
     find_bundles(path, kMaxDepth, bundles);
     if (bundles.empty()) return configuration(path, "no bundle in this folder");
-    for (const auto& [file, bundle] : bundles) {
+    for (auto& [file, bundle] : bundles) {
       if (!bundle.problems.empty()) return configuration(file, bundle.problems.front().what);
-      const auto needs = answers(bundle);
-      if (!needs.ok()) return configuration(file, needs.error().text());
-      entries.push_back({*needs, bundle.collateral()});
+      if (bundle.items.empty()) return configuration(file, "no bundle: nothing of one is in it");
+      out.push_back({file, std::move(bundle)});
     }
   }
-  if (entries.empty()) return Error{Code::configuration, "collateral: no path was given"};
+  if (out.empty()) return Error{Code::configuration, "collateral: no path was given"};
+  return out;
+}
+
+Result<std::unique_ptr<FixedSource>> FixedSource::by_platform(const std::vector<std::string>& paths,
+                                                              CollateralSource* otherwise) {
+  TRY(const std::vector<NamedBundle> bundles, read_bundles(paths));
+  std::vector<Entry> entries;
+  for (const auto& [file, bundle] : bundles) {
+    if (!of_intel(bundle)) continue;
+    const auto needs = answers(bundle);
+    if (!needs.ok()) return configuration(file, needs.error().text());
+    entries.push_back({*needs, bundle.collateral()});
+  }
   return std::unique_ptr<FixedSource>(new FixedSource(std::move(entries), otherwise));
+}
+
+std::optional<Result<std::shared_ptr<const Collateral>>> FixedSource::at_hand(
+    const attestation::Evidence& evidence) const {
+  using Given = Result<std::shared_ptr<const Collateral>>;
+  if (any_) return Given{any_};
+  const bool dcap = evidence.format == attestation::EvidenceFormat::dcap_quote;
+  if (!dcap && otherwise_ != nullptr) return std::nullopt;
+  if (!dcap) return Given{Collateral::none()};
+  const auto needs = attestation::dcap_needs(evidence.bytes);
+  if (!needs.ok()) return Given{Collateral::none()};
+  for (const Entry& entry : entries_) {
+    const attestation::DcapNeeds& has = entry.answers;
+    if (has.tdx == needs->tdx && has.fmspc == needs->fmspc && has.platform_ca == needs->platform_ca) {
+      return Given{entry.collateral};
+    }
+  }
+  if (otherwise_ != nullptr) return std::nullopt;
+  return Given{Error{Code::collateral_missing, "no bundle for FMSPC " + base::hex(needs->fmspc) + ", " +
+                                                   (needs->tdx ? "TDX, " : "SGX, ") +
+                                                   (needs->platform_ca ? "platform CA" : "processor CA")}};
 }
 
 Result<std::shared_ptr<const Collateral>> FixedSource::collateral_for(const attestation::Evidence& evidence,
                                                                       base::UtcTime now, base::Deadline deadline) {
-  if (any_) return any_;
-  if (evidence.format != attestation::EvidenceFormat::dcap_quote) return Collateral::none();
-  const auto needs = attestation::dcap_needs(evidence.bytes);
-  if (!needs.ok()) return Collateral::none();
-  for (const Entry& entry : entries_) {
-    const attestation::DcapNeeds& has = entry.answers;
-    if (has.tdx == needs->tdx && has.fmspc == needs->fmspc && has.platform_ca == needs->platform_ca) {
-      return entry.collateral;
-    }
-  }
-  if (otherwise_ != nullptr) return otherwise_->collateral_for(evidence, now, deadline);
-  return Error{Code::collateral_missing, "no bundle for FMSPC " + base::hex(needs->fmspc) + ", " +
-                                             (needs->tdx ? "TDX, " : "SGX, ") +
-                                             (needs->platform_ca ? "platform CA" : "processor CA")};
+  if (auto given = at_hand(evidence)) return *std::move(given);
+  return otherwise_->collateral_for(evidence, now, deadline);
+}
+
+void FixedSource::when_ready(const attestation::Evidence& evidence, base::UtcTime now, base::Deadline deadline,
+                             std::move_only_function<void(Result<std::shared_ptr<const Collateral>>)> done) {
+  if (auto given = at_hand(evidence)) return done(*std::move(given));
+  otherwise_->when_ready(evidence, now, deadline, std::move(done));
 }
 
 }  // namespace attestry::collateral

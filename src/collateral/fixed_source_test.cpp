@@ -93,7 +93,20 @@ TEST_F(Fixed, WhatIsNoCollateralStopsTheStart) {
   write("x.json", R"({"tcb_info":"{}","pck_crl":"00"})");
   EXPECT_THAT(refused({folder_.path()}), HasSubstr("configuration"));
   write("x.json", R"({"note":"nothing here"})");
+  EXPECT_THAT(refused({folder_.path()}), HasSubstr("no bundle"));
+  write("x.json", R"({"qe_identity":"{}"})");
   EXPECT_THAT(refused({folder_.path()}), HasSubstr("no TCB info"));
+}
+
+TEST_F(Fixed, WhatIsNotIntelsIsSomebodyElsesBusiness) {
+  write("x.json", R"({"vek":"00"})");
+  FixedSource next(read_bundle_path(test_data_path("sgx/forged-v3")).collateral());
+  const auto source = FixedSource::by_platform({folder_.path()}, &next);
+  ASSERT_TRUE(source.ok()) << source.error().text();
+  const attestation::Evidence report{attestation::EvidenceFormat::snp_report, base::Bytes(1184)};
+  const auto given = (*source)->collateral_for(report, {}, {});
+  ASSERT_TRUE(given.ok());
+  EXPECT_EQ((*given)->digest(), digest_of("sgx/forged-v3"));
 }
 
 }  // namespace

@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "collateral/testing/stand_in.h"
+#include "collateral/vendors.h"
 #include "state/testing/support.h"
 
 namespace attestry::collateral {
@@ -27,9 +31,11 @@ class SourceMetrics : public ::testing::Test {
   testing::PcsStandIn service_;
   PcsClient client_{service_, {.base_url = std::string{testing::kStandInHost}}};
   attestation::Verifier verifier_{testing::forged_anchors()};
-  CachedSource source_{client_, verifier_, nullptr, {.clock = &clock_}};
+  Vendors vendors_{&client_, nullptr, nullptr};
+  Vault source_{
+      &vendors_, verifier_, nullptr, {.slice = std::chrono::milliseconds(1), .background = false, .clock = &clock_}};
   net::Metrics metrics_;
-  CacheMetrics shown_{metrics_, verifier_, &source_};
+  VaultMetrics shown_{metrics_, verifier_, &source_};
   attestation::Evidence evidence_ = testing::evidence_of("tdx/forged-v4");
 };
 
@@ -47,10 +53,10 @@ TEST_F(SourceMetrics, CountEachThingOnceHoweverOftenTheyAreRead) {
   ASSERT_TRUE(verifier_.verify(evidence_, **given, clock_.now()).ok());
   for (int i = 0; i < 3; ++i) {
     const std::string text = updated();
-    EXPECT_THAT(text, HasSubstr("attestry_collateral_fetches_total 1\n"));
+    EXPECT_THAT(text, HasSubstr("attestry_collateral_fetches_total 4\n"));
     EXPECT_THAT(text, HasSubstr("attestry_collateral_hits_total 1\n"));
     EXPECT_THAT(text, HasSubstr("attestry_collateral_failures_total 0\n"));
-    EXPECT_THAT(text, HasSubstr("attestry_collateral_sets 1\n"));
+    EXPECT_THAT(text, HasSubstr("attestry_collateral_artefacts 4\n"));
     EXPECT_THAT(text, HasSubstr("attestry_verifier_cache_hits_total{cache=\"platform\"} 1\n"));
     EXPECT_THAT(text, HasSubstr("attestry_verifier_cache_misses_total{cache=\"platform\"} 1\n"));
     EXPECT_THAT(text, HasSubstr("attestry_verifier_cache_hits_total{cache=\"collateral\"} 2\n"));
@@ -61,16 +67,24 @@ TEST_F(SourceMetrics, CountEachThingOnceHoweverOftenTheyAreRead) {
 TEST_F(SourceMetrics, ShowHowOldWhatIsInUseIs) {
   ASSERT_TRUE(get().ok());
   EXPECT_THAT(updated(), HasSubstr("attestry_collateral_oldest_stale_seconds 0\n"));
-  clock_.pass(20 * kDay);
-  service_.replies.begin()->second.body = "garbage";
+  EXPECT_THAT(updated(), HasSubstr("attestry_collateral_age_seconds{artefact=\"qe_identity/tdx\"} 0\n"));
+  clock_.pass(2 * kDay);
+  {
+    const std::lock_guard<std::mutex> lock(service_.mutex);
+    for (auto& [url, reply] : service_.replies) reply.body = "garbage";
+  }
+  ASSERT_TRUE(get().ok());  // somebody asks, and each is refreshed
+  const auto until = state::testing::patient();
+  while (source_.stats().failures < 4 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
   const auto stale = get();
   ASSERT_TRUE(stale.ok());
   ASSERT_TRUE((*stale)->stale_seconds().has_value());
   clock_.pass(60);
   const std::string text = updated();
-  EXPECT_THAT(text, HasSubstr("attestry_collateral_failures_total 1\n"));
+  EXPECT_THAT(text, HasSubstr("attestry_collateral_failures_total 4\n"));
   EXPECT_THAT(text, HasSubstr("attestry_collateral_stale_answers_total 1\n"));
-  EXPECT_THAT(text, HasSubstr("attestry_collateral_stale_sets 1\n"));
+  EXPECT_THAT(text, HasSubstr("attestry_collateral_stale_artefacts 4\n"));
+  EXPECT_THAT(text, HasSubstr("attestry_collateral_age_seconds{artefact=\"root_ca_crl/intel\"} 172860\n"));
   EXPECT_EQ(source_.stats().oldest_stale_seconds, *(*stale)->stale_seconds() + 60);
   EXPECT_THAT(text, Not(HasSubstr("attestry_collateral_oldest_stale_seconds 0\n")));
 }
@@ -78,7 +92,7 @@ TEST_F(SourceMetrics, ShowHowOldWhatIsInUseIs) {
 TEST(VerifierMetrics, AreThereWithoutASource) {
   net::Metrics metrics;
   const attestation::Verifier verifier{testing::forged_anchors()};
-  CacheMetrics shown{metrics, verifier, nullptr};
+  VaultMetrics shown{metrics, verifier, nullptr};
   shown.update();
   EXPECT_THAT(metrics.render(), HasSubstr("attestry_verifier_cache_misses_total{cache=\"collateral\"} 0\n"));
   EXPECT_THAT(metrics.render(), Not(HasSubstr("attestry_collateral")));

@@ -152,16 +152,23 @@ Step Vault::Impl::evaluate_way(Request& request, const RequestPtr& shared, const
   Parts parts{.copies = {}, .problems = needs.problems, .stale = {}};
   std::optional<Error> failure;
   std::vector<std::shared_ptr<Entry>> pending;
+  const auto wait_for = [&](const std::shared_ptr<Entry>& entry) {
+    entry->waiters.insert(shared);
+    pending.push_back(entry);
+  };
   for (const Artefact& artefact : needs.artefacts) {
     const auto entry = entry_of(artefact);
-    if (!entry) return too_many();
+    if (!entry) {
+      failure = too_many();
+      break;
+    }
     const auto origin = fetcher != nullptr ? fetcher->origin(artefact)
                                            : Result<Origin>(Error{.code = Code::collateral_missing,
                                                                   .what = to_text(artefact) + ": not held, and the "
                                                                                               "network is not asked"});
     if (usable(*entry, request.now)) {
       if (wants_other_key(request, entry, needs)) {
-        pending.push_back(entry);
+        wait_for(entry);
         continue;
       }
       if (due(*entry) && !entry->job && !failed(*entry) && origin.ok()) enqueue(entry, *origin, false);
@@ -179,13 +186,13 @@ Step Vault::Impl::evaluate_way(Request& request, const RequestPtr& shared, const
     }
     if (!entry->job) {
       if (failed(*entry)) {
-        ++counters.negative_hits;
+        if (!request.waited) ++counters.negative_hits;
         failure = *entry->failure;
         if (failure->code == Code::collateral_missing) break;
         continue;
       }
       if (const auto state = gates.state(*origin); state.away) {
-        ++counters.negative_hits;
+        if (!request.waited) ++counters.negative_hits;
         failure = *state.away;
         continue;
       }
@@ -196,17 +203,17 @@ Step Vault::Impl::evaluate_way(Request& request, const RequestPtr& shared, const
     } else if (!request.waited) {
       ++entry->job->asks;
     }
-    pending.push_back(entry);
+    wait_for(entry);
   }
-  if (failure) return *std::move(failure);
+  if (!failure && pending.empty()) return parts;
+  if (!failure && clock.steady() >= request.deadline) failure = too_slow();
+  if (!failure && !request.place && waiting.size() >= options.max_waiters) failure = too_many();
   for (const auto& entry : pending) {
-    if (auto late = too_late(*entry, request.deadline)) return *std::move(late);
+    if (!failure) failure = too_late(*entry, request.deadline);
   }
-  if (pending.empty()) return parts;
-  if (clock.steady() >= request.deadline) return too_slow();
-  if (!request.place && waiting.size() >= options.max_waiters) return too_many();
-  for (const auto& entry : pending) entry->waiters.insert(shared);
-  return Pending{};
+  if (!failure) return Pending{};
+  for (const auto& entry : pending) entry->waiters.erase(shared);
+  return *std::move(failure);
 }
 
 /// A report that does not say its product may be one of a chip that is known.

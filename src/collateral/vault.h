@@ -169,6 +169,9 @@ class Vault final : public CollateralSource {
   base::Status forget(const attestation::Artefact& artefact, base::Deadline deadline);
 
   VaultStats stats() const;
+  /// As list(), of what is in memory, without asking the store.
+  std::vector<Holding> in_memory() const;
+  base::UtcTime now() const;
   /// What can be used no more within alarm_seconds, soonest first.
   std::vector<Alarm> alarms() const;
   /// Called on a background thread when the list of alarms changes; empty: nobody.

@@ -33,6 +33,15 @@ bool of_intel(const Artefact& artefact) {
          std::holds_alternative<attestation::PckCrlOf>(artefact);
 }
 
+/// The chain alone of what Intel signed: it is all that a revocation list needs of it.
+Shared chain_in(const Collateral& documents) {
+  for (const auto kind :
+       {CollateralKind::tcb_info_chain, CollateralKind::qe_identity_chain, CollateralKind::pck_crl_chain}) {
+    if (const auto* item = documents.find(kind)) return Collateral::make({*item});
+  }
+  return Collateral::none();
+}
+
 /// The documents together with the chain that vouches for them.
 Shared with_context(const Collateral& documents, const Collateral& context) {
   std::vector<attestation::CollateralItem> items = documents.items();
@@ -90,13 +99,15 @@ Vault::Impl::Context Vault::Impl::context_for(const Entry& entry) {
   bool coming = false;
   for (const auto& [artefact, other] : entries) {
     if (!of_intel(artefact)) continue;
-    if (usable(*other, clock.now())) return {other->copy->documents};
+    if (usable(*other, clock.now())) return {chain_in(*other->copy->documents)};
     coming = coming || other->job;
   }
   if (entry.copy) return {entry.copy->context};
   if (coming) return {nullptr};
   // Asked for alone, by somebody who serves it on: then a chain is fetched for it.
-  return chain_of(attestation::QeIdentityOf{false});
+  Context out = chain_of(attestation::QeIdentityOf{false});
+  if (out.chain) out.chain = chain_in(*out.chain);
+  return out;
 }
 
 /// Whether it may begin now. When it never will, it has been settled.
@@ -225,6 +236,8 @@ void Vault::Impl::run_job(Lock& lock, const std::shared_ptr<Entry>& entry) {
     gates.failed(origin, trouble, outcome.error());
   }
   settle(entry, std::move(outcome), trouble, refused);
+  look_again = true;
+  keeper_wake.notify_one();
   settled.notify_all();
   lane_wake.notify_all();
 }
@@ -272,11 +285,13 @@ void Vault::Impl::settle_failure(Entry& entry, const Error& error, bool refused)
     std::erase_if(queue, [&](const auto& e) { return e.get() == &entry; });
   }
   const std::int64_t pause = missing ? options.missing_seconds : options.refused_seconds;
-  entry.retry_at = clock.steady() + std::chrono::milliseconds(internal::jittered_ms(pause, random));
+  // At least for as long as those who waited take to hear of it.
+  entry.retry_at =
+      clock.steady() + std::chrono::milliseconds(std::max<std::int64_t>(1000, internal::jittered_ms(pause, random)));
   if (entry.job) {
     // The host is asked again at its own time, and so is this.
     const auto state = gates.state(entry.job->origin);
-    if (state.away) entry.retry_at = state.opens;
+    if (state.away) entry.retry_at = std::max(state.opens, clock.steady() + seconds(1));
   }
   entry.failure = error;
   if (error.code == Code::deadline_exceeded) {
@@ -394,12 +409,10 @@ void Vault::Impl::keep(Lock& lock) {
 void Vault::Impl::keeper() {
   Lock lock(mutex);
   Deadline looked{};
-  bool first = true;
   while (!stopping) {
     time_out();
     const Deadline now = clock.steady();
-    if (first || now - looked >= seconds(1)) {
-      first = false;
+    if (std::exchange(look_again, false) || now - looked >= seconds(1)) {
       looked = now;
       keep(lock);
     }

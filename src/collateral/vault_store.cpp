@@ -152,6 +152,9 @@ void Vault::Impl::load_all() {
     }
     warm(artefact);
   }
+  const Lock lock(mutex);
+  look_again = true;
+  keeper_wake.notify_one();
 }
 
 Holding Vault::Impl::describe(const Artefact& artefact, const Copy& copy, const Entry* entry) const {
@@ -198,16 +201,22 @@ Result<std::vector<Holding>> Vault::list() const {
     };
     TRY_OK(view->scan(internal::records_prefix(), {}, SIZE_MAX, visit));
   }
-  {
-    const Lock lock(impl_->mutex);
-    for (const auto& [artefact, entry] : impl_->entries) {
-      if (entry->copy) all.insert_or_assign(artefact, impl_->describe(artefact, *entry->copy, entry.get()));
-    }
-  }
+  for (Holding& held : in_memory()) all.insert_or_assign(held.artefact, held);
   std::vector<Holding> out;
   for (auto& [artefact, held] : all) out.push_back(std::move(held));
   return out;
 }
+
+std::vector<Holding> Vault::in_memory() const {
+  std::vector<Holding> out;
+  const Lock lock(impl_->mutex);
+  for (const auto& [artefact, entry] : impl_->entries) {
+    if (entry->copy) out.push_back(impl_->describe(artefact, *entry->copy, entry.get()));
+  }
+  return out;
+}
+
+UtcTime Vault::now() const { return impl_->clock.now(); }
 
 Result<base::Bytes> Vault::content(const base::Digest32& sha256) const {
   {
@@ -255,7 +264,9 @@ Imported Vault::Impl::import_part(const internal::Part& part, const std::string&
       if (!context->items().empty() || !entry->copy) continue;
       if (std::holds_alternative<attestation::QeIdentityOf>(artefact) ||
           std::holds_alternative<attestation::TcbInfoOf>(artefact)) {
-        context = entry->copy->documents;
+        std::vector<CollateralItem> items = entry->copy->documents->items();
+        std::erase_if(items, [](const CollateralItem& i) { return !to_text(i.kind).ends_with("_chain"); });
+        context = Collateral::make(std::move(items));
       }
     }
   }

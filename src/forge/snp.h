@@ -50,6 +50,9 @@ struct SnpScenario {
   std::uint32_t chip = 0;              ///< another number is another chip with another VCEK, under the same CAs
 };
 
+/// What the certificate of that chip's key says, when nothing is wrong with it.
+VekSpec snp_vcek(const SnpPki& pki, std::uint32_t chip);
+
 struct SnpCase {
   base::Bytes report;
   base::Bytes vek;    ///< DER

@@ -101,6 +101,7 @@ struct Vault::Impl {
   std::condition_variable keeper_wake{};
   std::condition_variable settled{};  ///< a fetch ended
   bool stopping = false;
+  bool look_again = true;  ///< something changed that the keeper looks at
   std::map<attestation::Artefact, std::shared_ptr<Entry>> entries{};
   std::size_t in_flight = 0;
   internal::HostGates gates;
