@@ -149,6 +149,7 @@ TEST_F(CollateralService, OfAnotherRootIsRefusedAndTheGoodCopyStays) {
   EXPECT_EQ(refused.error().code, Code::unavailable);
   EXPECT_THAT(refused.error().text(), HasSubstr(": dcap.tcb_info.chain failed"));
   EXPECT_THAT(refused.error().text(), HasSubstr(server_->url()));
+  while (source_->stats().in_flight + source_->stats().queued > 0) std::this_thread::yield();
   lying_ = false;
   clock_.pass(60);
   // Deadlines are points of the steady clock, which has been set forward.
