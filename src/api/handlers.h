@@ -24,6 +24,7 @@ base::Status add_verify_routes(net::Router& router, const Deps& deps);
 base::Status add_instance_routes(net::Router& router, const Deps& deps);
 base::Status add_governance_routes(net::Router& router, const Deps& deps);
 base::Status add_appraisal_routes(net::Router& router, const Deps& deps);
+base::Status add_measurement_routes(net::Router& router, const Deps& deps);
 base::Status add_log_routes(net::Router& router, const Deps& deps);
 base::Status add_service_routes(net::Router& router, const Deps& deps);
 

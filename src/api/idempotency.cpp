@@ -245,6 +245,14 @@ Result<std::optional<net::Response>> begin(const Deps& deps, const net::Request&
 
 }  // namespace
 
+net::QueryParameter idempotency_header() {
+  return {
+      std::string{kIdempotencyHeader},
+      "Any text of the caller's. The same request under the same key is carried out once within 24 hours and answered "
+      "as the first time; another request under that key is a conflict.",
+      R"({"type":"string","minLength":1,"maxLength":128,"pattern":"^[!-~]+$"})"};
+}
+
 Result<net::Response> once(const Deps& deps, net::Request& request, const Answer& answer) {
   if (request.headers.count(kIdempotencyHeader) == 0) return answer(request);
   std::optional<Place> place;

@@ -15,6 +15,9 @@ inline constexpr std::int64_t kIdempotencySeconds = 24 * 3600;
 /// Keys that are remembered at the same time; a new one takes the place of the one that would expire next.
 inline constexpr std::uint64_t kIdempotencyKeys = 10'000;
 
+/// What the description of a write says of the header.
+net::QueryParameter idempotency_header();
+
 using Answer = std::function<base::Result<net::Response>(net::Request&)>;
 
 /// Runs `answer`, once for each key of each caller. Without the header it just runs it. Errors: `malformed` (a bad

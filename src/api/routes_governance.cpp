@@ -119,7 +119,7 @@ Result<net::Response> effective_policy(const Deps& deps, net::Request& request) 
   TRY(const auto tenant, tenant_of(request));
   TRY(const auto app, app_of(request));
   TRY(const auto state, deps.registry.app(tenant, app));
-  TRY(const auto policy, deps.registry.effective_policy(state));
+  TRY(const auto policy, deps.registry.effective_policy(state, deps.store.now()));
   return net::json_response(
       200, JsonOut{JsonOutObject{{"sha256", base::hex(policy.sha256())}, {"policy", JsonOut::Raw{policy.document()}}}});
 }
@@ -192,11 +192,7 @@ net::Route admin(const Deps& deps, net::Method method, std::string path, std::st
 net::Route write(const Deps& deps, net::Method method, std::string path, std::string id, std::string summary,
                  std::string response, Function function) {
   auto route = admin(deps, method, std::move(path), std::move(id), std::move(summary), std::move(response), function);
-  route.headers.push_back(
-      {std::string{kIdempotencyHeader},
-       "Any text of the caller's. The same request under the same key is carried out once within 24 hours and answered "
-       "as the first time; another request under that key is a conflict.",
-       R"({"type":"string","minLength":1,"maxLength":128,"pattern":"^[!-~]+$"})"});
+  route.headers.push_back(idempotency_header());
   route.handler = sync([&deps, function](net::Request& request) {
     return once(deps, request, [&](net::Request& inner) { return function(deps, inner); });
   });

@@ -66,6 +66,8 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_app(app, context);
   add_approve(app, context);
   add_policy(app, context);
+  add_measurement(app, context);
+  add_place_list(app, context);
   add_blob(app, context);
   add_secret(app, context);
   add_audit(app, context);

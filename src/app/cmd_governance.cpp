@@ -127,6 +127,10 @@ base::Result<int> app_list(Context& context, const GovernanceOptions& options) {
 base::Result<int> app_show(Context& context, const GovernanceOptions& options) {
   return get_and_print(context, options, app_path(options));
 }
+base::Result<int> app_instances(Context& context, const GovernanceOptions& options) {
+  return print_list(context, options, app_path(options) + "/instances", "instances",
+                    {"instance", "state", "expires", "source"});
+}
 base::Result<int> app_approvals(Context& context, const GovernanceOptions& options) {
   return options.connection.format == "json" ? get_and_print(context, options, app_path(options) + "/approvals")
                                              : print_approvals(context, options.connection, app_path(options));
@@ -300,6 +304,8 @@ void add_app(CLI::App& app, Context& context) {
   with_app(add(*group, context, "create", "Make an app known", app_create, true));
   add(*group, context, "list", "Apps of the tenant", app_list);
   with_app(add(*group, context, "show", "One app", app_show));
+  with_app(add(*group, context, "instances", "Registered instances, and whether what let them in still holds",
+               app_instances));
   with_app(add(*group, context, "approvals", "Who allowed what, oldest first", app_approvals));
 }
 

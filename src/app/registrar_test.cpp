@@ -175,7 +175,7 @@ TEST_F(RegistrarTest, AnApprovedWorkloadGetsEverythingThatIsItsOwn) {
   EXPECT_EQ(receipt->leaf.type, "release");
   EXPECT_EQ(receipt->leaf.realm, base::Realm::simulated);
   EXPECT_EQ(receipt->leaf.policy,
-            base::hex(house.registry->policy_of(base::Tenant::standard(), kWeb)->policy().sha256()));
+            base::hex(house.registry->policy_of(base::Tenant::standard(), kWeb, house.clock.now())->policy().sha256()));
   const auto plain = attestation::open_reply(outcome->sealed, from.recipient_key.private_key, from.statement.binding());
   ASSERT_TRUE(plain.ok()) << plain.error().text();
   const auto release = client::ReceivedRelease::parse(plain->reveal());

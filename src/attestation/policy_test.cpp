@@ -80,6 +80,10 @@ TEST(PolicyParse, RefusesUnknownMembersWithASuggestion) {
   EXPECT_THAT(refusal(R"({"format":1,"require":{"sept_ve_disabled":true}})"), HasSubstr("sept_ve_disable"));
 }
 
+TEST(PolicyParse, ARuleOfALaterProgramIsNeverOverlooked) {
+  EXPECT_THAT(refusal(R"({"format":1,"submodules":{"gpu":{}}})"), HasSubstr("unknown member"));
+}
+
 TEST(PolicyParse, RefusesWhatIsNoPolicy) {
   for (const std::string_view json :
        {R"({})", R"([])", R"({"format":2})", R"({"format":"1"})", R"({"format":1,"format":1})", R"({"format":1)",

@@ -52,7 +52,7 @@ class AuthorizeTest : public ::testing::Test {
   }
 
   AppPolicy policy_of(const base::AppRef& app, const base::Tenant& tenant = base::Tenant::standard()) const {
-    return *house.registry->policy_of(tenant, app);
+    return *house.registry->policy_of(tenant, app, house.clock.now());
   }
 
   appraisal::Fresh fresh(base::Purpose purpose = base::Purpose::instance_release) {

@@ -7,6 +7,8 @@
 #include "base/json_writer.h"
 #include "crypto/hash.h"
 #include "governance/app_state.h"
+#include "governance/measurement.h"
+#include "governance/measurement_record.h"
 #include "state/keys.h"
 
 namespace attestry::governance {
@@ -74,12 +76,23 @@ Result<std::optional<AppState>> read_app(const state::ReadView& view, const base
   return std::optional{std::move(state)};
 }
 
+/// An identity of a set's entry as a policy has it, with where it came from: what rests on it is found by that.
+Result<std::string> identity_of(const std::string& json, const std::string& name, const std::string& source) {
+  TRY(const auto doc, base::JsonDocument::parse(json), "identity");
+  TRY(const auto claims, doc->root().get("claims"));
+  return base::JsonOut{base::JsonOutObject{{"name", name},
+                                           {"source", source},
+                                           {"claims", base::JsonOut::Raw{std::string{claims.source()}}}}}
+      .compact();
+}
+
 /// One document that covers the approved policy and every approved identity. `identities` is always there, so that an
-/// app without any approved identity releases to nobody.
+/// app without any approved identity releases to nobody; `identities_from` stands resolved in `identities`.
 std::string compose(const base::JsonValue& policy, const std::vector<std::string>& identities) {
   std::string out = "{";
   std::string list;
   for (auto member = policy.first(); member; member = member->next()) {
+    if (member->key() == "identities_from") continue;
     if (member->key() == "identities") {
       for (auto item = member->first(); item; item = item->next())
         list += (list.empty() ? "" : ",") + std::string{item->source()};
@@ -94,17 +107,29 @@ std::string compose(const base::JsonValue& policy, const std::vector<std::string
   return out + "\"identities\":[" + list + "]}";
 }
 
+/// Only the server says that an identity came from a set: instances end by that.
+Status check_sources(const attestation::Policy& policy) {
+  for (const auto& rule : policy.identities()) {
+    if (!rule.source.starts_with("set:")) continue;
+    return Error{Code::malformed, "an identity says that it came from a measurement set", "no source, or another",
+                 rule.source, "Name the set in identities_from of the policy."};
+  }
+  return base::done();
+}
+
 /// What a blob must be to be approved as a policy or an identity: it must parse as what it will be used for.
 Status check_document(Action action, const base::Bytes& bytes) {
   const std::string text{base::as_text(bytes)};
   if (action == Action::policy_approve) {
-    TRY([[maybe_unused]] const auto policy, attestation::Policy::parse(text), "policy document");
+    TRY(const auto policy, attestation::Policy::parse(text), "policy document");
+    TRY_OK(check_sources(policy), "policy document");
   } else if (action == Action::identity_approve) {
     TRY(const auto doc, base::JsonDocument::parse(text), "identity document");
-    TRY([[maybe_unused]] const auto policy,
+    TRY(const auto policy,
         attestation::Policy::parse(R"({"format":1,"name":"check","identities":[)" + std::string{doc->root().source()} +
                                    "]}"),
         "identity document");
+    TRY_OK(check_sources(policy), "identity document");
   }
   return base::done();
 }
@@ -324,7 +349,8 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
         // Each document was good by itself; together they must still be one policy, or every registration would fail.
         if (state.policy &&
             (approval.action == Action::policy_approve || approval.action == Action::identity_approve)) {
-          TRY([[maybe_unused]] const auto policy, effective_policy(state), "together with what is approved already");
+          TRY([[maybe_unused]] const auto policy, effective_policy(state, now),
+              "together with what is approved already");
         }
         if (approval.action == Action::threshold_set && state.threshold > operators_now.size()) {
           return Error{Code::malformed, "the threshold is above the number of operators",
@@ -415,13 +441,14 @@ Result<std::vector<std::string>> Registry::approvals(const base::Tenant& tenant,
   return found;
 }
 
-Result<attestation::Policy> Registry::effective_policy(const AppState& state) const {
+Result<attestation::Policy> Registry::effective_policy(const AppState& state, base::UtcTime now) const {
   if (!state.policy) {
     return Error{
         Code::denied, "no policy is approved for " + state.app.text(), {}, {}, "Approve one: attestry approve policy"};
   }
   TRY(const auto policy_bytes, blob(state.tenant, *state.policy), "policy");
-  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(policy_bytes)}), "policy");
+  const std::string text{base::as_text(policy_bytes)};
+  TRY(const auto doc, base::JsonDocument::parse(text), "policy");
   auto sorted = state.identities;
   std::ranges::sort(sorted);
   std::vector<std::string> identities;
@@ -429,24 +456,71 @@ Result<attestation::Policy> Registry::effective_policy(const AppState& state) co
     TRY(const auto bytes, blob(state.tenant, id), "identity");
     identities.emplace_back(base::as_text(bytes));
   }
+  if (doc->root().find("identities_from")) {
+    TRY(const auto policy, attestation::Policy::parse(text), "policy");
+    for (const auto& reference : policy.rules().identities_from) {
+      TRY_OK(add_identities_of(state, reference, now, identities), "set " + reference.name);
+    }
+  }
   return attestation::Policy::parse(compose(doc->root(), identities));
 }
 
-Result<AppPolicy> Registry::policy_of(const base::Tenant& tenant, const base::AppRef& app_ref) const {
+/// Of each entry that enough distinct operators approved: as many as the app asks for its own approvals, or more where
+/// its policy says so.
+Status Registry::add_identities_of(const AppState& state, const attestation::SetReference& reference, base::UtcTime now,
+                                   std::vector<std::string>& out) const {
+  TRY(const auto view, store_.read());
+  TRY(const auto entries, read_entries(*view, state.tenant, reference.name));
+  const std::size_t required = std::max(state.threshold, reference.approvals);
+  for (const auto& [id, entry] : entries) {
+    if (entry.state != MeasurementState::approved || entry.voices.size() < required) continue;
+    TRY(const auto bytes, blob(state.tenant, id), "measurement");
+    TRY(const auto document, Measurement::parse(base::as_text(bytes)));
+    if (!document.in_force(now)) continue;
+    for (std::size_t i = 0; i < document.identities.size(); ++i) {
+      TRY(auto identity, identity_of(document.identities[i], document.names[i], source_of(reference.name, id)));
+      out.push_back(std::move(identity));
+    }
+  }
+  return base::done();
+}
+
+Result<AppPolicy> Registry::policy_of(const base::Tenant& tenant, const base::AppRef& app_ref,
+                                      base::UtcTime now) const {
+  // The version is read first: what changes while the rest is read is noticed when the release is committed.
+  std::uint64_t version = 0;
+  {
+    TRY(const auto view, store_.read());
+    TRY(version, references_version(*view, tenant));
+  }
   TRY(auto state, app(tenant, app_ref));
-  TRY(auto policy, effective_policy(state));
-  return AppPolicy{std::move(state), std::move(policy)};
+  TRY(auto policy, effective_policy(state, now));
+  TRY(const auto bytes, blob(tenant, *state.policy), "policy");
+  TRY(const auto approved, attestation::Policy::parse(base::as_text(bytes)));
+  std::vector<attestation::SignedList> lists;
+  for (const auto& rule : approved.rules().lists) {
+    auto stored = list(tenant, rule.name);
+    if (!stored && stored.error().code != Code::not_found) return stored.error();
+    if (stored) lists.push_back(*std::move(stored));
+  }
+  if (!approved.rules().identities_from.empty() || !approved.rules().lists.empty()) state.references = version;
+  return AppPolicy{std::move(state), std::move(policy), std::move(lists)};
 }
 
 Status Registry::require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,
-                                 std::uint64_t version) {
+                                 std::uint64_t version, std::optional<std::uint64_t> references) {
   TRY(const auto state, read_app(txn, tenant, app));
   if (!state || state->version != version) {
     return Error{Code::conflict, "the app's approvals changed while this was decided",
                  "version " + std::to_string(version), state ? "version " + std::to_string(state->version) : "no app",
                  "Ask for a new challenge and try again."};
   }
-  return base::done();
+  if (!references) return base::done();
+  TRY(const std::uint64_t present, references_version(txn, tenant));
+  if (present == *references) return base::done();
+  return Error{Code::conflict, "a measurement set or a list changed while this was decided",
+               "version " + std::to_string(*references), "version " + std::to_string(present),
+               "Ask for a new challenge and try again."};
 }
 
 }  // namespace attestry::governance

@@ -33,6 +33,9 @@ struct AppState {
   std::vector<base::Digest32> identities;       ///< blobs, approved and not revoked
   std::optional<base::Digest32> configuration;  ///< blob
   std::vector<base::Digest32> secrets;          ///< content ids, approved and not revoked; last approved last
+  /// Version of the tenant's measurement sets and signed lists that policy_of() looked into, when the policy names any:
+  /// a release aborts when that moved, too. Not stored.
+  std::optional<std::uint64_t> references{};
 };
 
 /// The state of an app and the one policy that its approvals add up to, read together. Only the registry makes one, so
@@ -41,12 +44,16 @@ class AppPolicy {
  public:
   const AppState& state() const noexcept { return state_; }
   const attestation::Policy& policy() const noexcept { return policy_; }
+  /// The stored lists that the policy names.
+  const std::vector<attestation::SignedList>& lists() const noexcept { return lists_; }
 
  private:
   friend class Registry;
-  AppPolicy(AppState state, attestation::Policy policy) : state_(std::move(state)), policy_(std::move(policy)) {}
+  AppPolicy(AppState state, attestation::Policy policy, std::vector<attestation::SignedList> lists)
+      : state_(std::move(state)), policy_(std::move(policy)), lists_(std::move(lists)) {}
   AppState state_;
   attestation::Policy policy_;
+  std::vector<attestation::SignedList> lists_;
 };
 
 struct AcceptedApproval {
@@ -81,20 +88,34 @@ class Registry {
   /// Envelopes as accepted, oldest first.
   base::Result<std::vector<std::string>> approvals(const base::Tenant& tenant, const base::AppRef& app) const;
 
-  /// The app's approved policy together with its approved identities, as one Policy whose document and SHA-256 cover
-  /// both.
-  base::Result<attestation::Policy> effective_policy(const AppState& state) const;
-  /// app() and its effective_policy(): what authorize() asks for. `denied` while no policy is approved.
-  base::Result<AppPolicy> policy_of(const base::Tenant& tenant, const base::AppRef& app) const;
+  /// The app's approved policy together with its approved identities and those of the measurement sets that it names
+  /// (approved by enough operators, in force at `now`), as one Policy whose document and SHA-256 cover all.
+  base::Result<attestation::Policy> effective_policy(const AppState& state, base::UtcTime now) const;
+  /// app(), its effective_policy() and the stored lists that it names: what authorize() asks for. `denied` while no
+  /// policy is approved.
+  base::Result<AppPolicy> policy_of(const base::Tenant& tenant, const base::AppRef& app, base::UtcTime now) const;
 
-  /// Inside the releasing transaction: `conflict` unless the app's version is still `version`.
+  /// Inside the releasing transaction: `conflict` unless the app's version is still `version`, and that of the tenant's
+  /// sets and lists still `references` (AppState::references).
   static base::Status require_version(state::WriteTxn& txn, const base::Tenant& tenant, const base::AppRef& app,
-                                      std::uint64_t version);
+                                      std::uint64_t version, std::optional<std::uint64_t> references = {});
+
+  /// Signed lists of claim values that policies look into. The administrator stores them: whose signatures count is
+  /// said by each policy. A leaf each. `conflict` for a version that is not above the last one that was ever stored.
+  base::Status put_list(const base::Tenant& tenant, const attestation::SignedList& list, base::UtcTime now,
+                        base::Deadline deadline);
+  base::Status remove_list(const base::Tenant& tenant, const std::string& name, base::UtcTime now,
+                           base::Deadline deadline);
+  base::Result<attestation::SignedList> list(const base::Tenant& tenant, const std::string& name) const;
+  base::Result<std::vector<attestation::SignedList>> lists(const base::Tenant& tenant) const;
 
   base::Realm realm() const noexcept { return realm_; }
   const std::string& audience() const noexcept { return audience_; }
 
  private:
+  base::Status add_identities_of(const AppState& state, const attestation::SetReference& reference, base::UtcTime now,
+                                 std::vector<std::string>& out) const;
+
   state::Store& store_;
   audit::Log& log_;
   base::Realm realm_;

@@ -271,8 +271,9 @@ TEST_F(RevocationTest, ReachesEverythingThatWasApproved) {
   EXPECT_FALSE(state.configuration);
   EXPECT_TRUE(state.secrets.empty());
   EXPECT_EQ(state.identities.size(), 1u);
-  refused(house.registry->effective_policy(state), Code::denied, "no policy is approved");
-  refused(house.registry->policy_of(base::Tenant::standard(), kWeb), Code::denied, "no policy is approved");
+  refused(house.registry->effective_policy(state, house.clock.now()), Code::denied, "no policy is approved");
+  refused(house.registry->policy_of(base::Tenant::standard(), kWeb, house.clock.now()), Code::denied,
+          "no policy is approved");
 }
 
 attestation::Verdict genuine(char mrtd) {
@@ -286,7 +287,7 @@ attestation::Verdict genuine(char mrtd) {
 }
 
 TEST_F(RevocationTest, WithoutIdentitiesTheEffectivePolicyAcceptsNobody) {
-  const auto one = house.registry->policy_of(base::Tenant::standard(), kWeb);
+  const auto one = house.registry->policy_of(base::Tenant::standard(), kWeb, house.clock.now());
   ASSERT_TRUE(one.ok()) << one.error().text();
   auto good = genuine('a');
   attestation::evaluate(one->policy(), good);
@@ -296,7 +297,7 @@ TEST_F(RevocationTest, WithoutIdentitiesTheEffectivePolicyAcceptsNobody) {
   EXPECT_EQ(stranger.outcome, attestation::Outcome::refused);
 
   house.approve(kWeb, Action::revoke, identity);
-  const auto none = house.registry->policy_of(base::Tenant::standard(), kWeb);
+  const auto none = house.registry->policy_of(base::Tenant::standard(), kWeb, house.clock.now());
   ASSERT_TRUE(none.ok()) << none.error().text();
   EXPECT_NE(none->policy().sha256(), one->policy().sha256());
   auto revoked = genuine('a');

@@ -50,7 +50,7 @@ class PkiTest : public ::testing::Test {
                       {.name = "td_attributes", .value = "0000001000000000"}};
     verdict.valid_until = kTime + valid_seconds;
     auto bound = attestation::bind(verdict, std::move(statement));
-    const auto policy = house.registry->policy_of(base::Tenant::standard(), app);
+    const auto policy = house.registry->policy_of(base::Tenant::standard(), app, house.clock.now());
     attestation::Verdict judged;
     const auto verified = attestation::appraise(policy->policy(), std::move(*bound), judged);
     return std::move(*governance::authorize(verified.value(), *fresh, *policy, base::Realm::simulated, kTime));

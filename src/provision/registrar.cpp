@@ -1,5 +1,6 @@
 #include "provision/registrar.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 #include "crypto/hpke.h"
 #include "crypto/x509.h"
 #include "governance/grant.h"
+#include "governance/instance_record.h"
 #include "provision/pki.h"
 #include "provision/release.h"
 #include "provision/template.h"
@@ -66,12 +68,14 @@ struct Decided {
   base::Tenant tenant;
   base::AppRef app;
   std::uint64_t governance_version = 0;
+  std::optional<std::uint64_t> references{};  ///< version of the sets and lists that the policy looked into
   audit::Leaf leaf;
   Recorded recorded;
   bool released = false;
   base::Bytes reply;     ///< sealed bytes, or the JSON of a refusal
   std::string instance;  ///< empty for a refusal
   base::UtcTime expires{};
+  std::string source{};  ///< of the identity that matched: who removes it ends the instance
   std::optional<Error> refusal;
   std::uint64_t leaf_index = 0;
 };
@@ -254,7 +258,7 @@ class Registration {
     if (*answered) return repeat_answer(deps_, **answered, request_.tenant);
     auto bound_to = statement(*fresh);
     if (!bound_to) return InstanceOutcome{refuse(std::move(bound_to).error())};
-    auto app = deps_.registry.policy_of(request_.tenant, request_.app);
+    auto app = deps_.registry.policy_of(request_.tenant, request_.app, now_);
     if (!app) return InstanceOutcome{refuse(std::move(app).error())};
     fresh_ = std::move(*fresh);
     bound_to_ = std::move(*bound_to);
@@ -299,6 +303,7 @@ class Registration {
                                       .at = now_,
                                       .anchors = deps_.appraiser.verifier().anchors(),
                                       .policy = app.policy(),
+                                      .lists = app.lists(),
                                       .binding = std::exchange(bound_to_, std::nullopt)};
     auto judged = appraisal::judge(std::move(examined.verdict), inputs);
     auto recorded = record(std::move(inputs), judged.verdict);
@@ -310,6 +315,7 @@ class Registration {
     if (judged.refusal) {
       return denied(std::move(fresh), app.state(), judged.verdict, std::move(recorded), *std::move(judged.refusal));
     }
+    source_ = source_of(judged.verdict);
     auto grant = governance::authorize(*judged.verified, fresh, app, deps_.registry.realm(), now_);
     if (!grant && grant.error().code == Code::denied) {
       return denied(std::move(fresh), app.state(), judged.verdict, std::move(recorded), std::move(grant).error());
@@ -322,6 +328,13 @@ class Registration {
     TRY(auto decided, release(std::move(fresh), std::move(*grant), std::move(recorded)));
     attempt_.reset();
     return decided;
+  }
+
+  /// The check repeats where the identity that matched came from.
+  static std::string source_of(const attestation::Verdict& verdict) {
+    const auto found = std::ranges::find(verdict.checks, attestation::CheckId::policy_measurement_allowed,
+                                         &attestation::CheckResult::check);
+    return found == verdict.checks.end() ? std::string{} : found->detail;
   }
 
   Recorded record(appraisal::AppraisalInputs inputs, const attestation::Verdict& verdict) const {
@@ -359,6 +372,7 @@ class Registration {
                    .tenant = state.tenant,
                    .app = state.app,
                    .governance_version = state.version,
+                   .references = state.references,
                    .leaf = std::move(entry),
                    .recorded = std::move(recorded),
                    .reply = std::move(reply),
@@ -379,12 +393,14 @@ class Registration {
                    .tenant = state.tenant,
                    .app = state.app,
                    .governance_version = state.version,
+                   .references = state.references,
                    .leaf = std::move(entry),
                    .recorded = std::move(recorded),
                    .released = true,
                    .reply = std::move(sealed),
                    .instance = collected.instance,
                    .expires = collected.expires,
+                   .source = std::move(source_),
                    .refusal = {}};
   }
 
@@ -395,13 +411,14 @@ class Registration {
   std::optional<appraisal::Fresh> fresh_;
   std::optional<attestation::BindingStatement> bound_to_;
   std::optional<governance::AppPolicy> app_;
+  std::string source_;               ///< of the identity that let the instance in
   std::optional<Recorded> attempt_;  ///< what an error of appraise() is to be recorded with
 };
 
 /// Step 10, inside the committer: everything or nothing.
 Status commit(const RegistrarDeps& deps, Decided& d, state::WriteTxn& txn) {
   const auto now = deps.store.now();
-  TRY_OK(governance::Registry::require_version(txn, d.tenant, d.app, d.governance_version));
+  TRY_OK(governance::Registry::require_version(txn, d.tenant, d.app, d.governance_version, d.references));
   TRY(d.leaf_index, deps.log.append(txn, d.leaf));
   TRY_OK(d.fresh.spend(txn, now, d.released, d.leaf_index, d.reply));
   d.recorded.entry.leaf_index = d.leaf_index;
@@ -409,9 +426,9 @@ Status commit(const RegistrarDeps& deps, Decided& d, state::WriteTxn& txn) {
   // Every registration adds one nonce and takes a few old ones away, so their number stays bounded without a timer.
   TRY_OK(appraisal::Challenges::collect_expired(txn, now, kCollectedPerCommit));
   if (!d.released) return base::done();
-  auto instance = state::value(kRecordVersion);
-  instance.lp(d.leaf.appraisal).u64(d.leaf_index).u64(static_cast<std::uint64_t>(d.expires.seconds));
-  return txn.put(Key(Space::instances, d.tenant).lp(d.app.bytes()).lp(d.instance), instance.bytes());
+  return governance::put_instance(
+      txn, d.tenant, d.app, d.instance,
+      {.appraisal = d.leaf.appraisal, .leaf_index = d.leaf_index, .expires = d.expires, .source = d.source});
 }
 
 InstanceOutcome answer(const RegistrarDeps& deps, const Decided& d, const Status& status) {

@@ -71,7 +71,7 @@ class SecretStoreTest : public ::testing::Test {
                       {.name = "td_attributes", .value = "0000001000000000"}};
     verdict.valid_until = kTime + 3600;
     auto bound = attestation::bind(verdict, std::move(statement));
-    const auto policy = house.registry->policy_of(tenant, app);
+    const auto policy = house.registry->policy_of(tenant, app, house.clock.now());
     attestation::Verdict judged;
     const auto verified = attestation::appraise(policy->policy(), std::move(*bound), judged);
     auto made = governance::authorize(verified.value(), *fresh, *policy, base::Realm::simulated, kTime);

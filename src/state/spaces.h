@@ -22,11 +22,16 @@ enum class Space : std::uint8_t {
   apps = 0x33,              ///< governance: applications
   identities = 0x34,        ///< governance: approved identities and revocations
   policies = 0x35,          ///< governance: policy versions
-  governance_state = 0x36,  ///< governance: version that a release's leaf re-reads
+  governance_state = 0x36,  ///< governance: version of a tenant's sets and lists, which a release's leaf re-reads
+  measurement_sets = 0x37,  ///< governance: head of each measurement set
+  measurements = 0x38,      ///< governance: entries of measurement sets by set and id
+  set_changes = 0x39,       ///< governance: signed changes of measurement sets by set and number
+  lists = 0x3a,             ///< governance: signed lists by name
   blobs = 0x40,             ///< provision: templates by content id
   secrets = 0x41,           ///< secrets: values sealed at rest, by content id
   secret_names = 0x42,      ///< secrets: names, versions, access rules
   instances = 0x50,         ///< provision: registered instances
+  resting_on = 0x51,        ///< provision: instances by the measurement that let them in
   collateral = 0x60,        ///< collateral: cache by kind and platform
   keys = 0x70,              ///< keys: wrapped service keys
   epochs = 0x71,            ///< keys: epoch per application

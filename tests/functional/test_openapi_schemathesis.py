@@ -20,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from test_measurement_sets import TYPE as MEASUREMENT_TYPE
+from test_measurement_sets import Measurements, signed_list
 from workload import Workload, b64u, measurement, unb64u
 
 CHECKS = [
@@ -78,6 +80,13 @@ def valid_requests(server):
     app = {**tenant, "app": APP}
     leaver = Operator(server)
     approval = envelope(operator.payload(APP, "epoch.advance", str(operator.app(APP)["epoch"] + 1)), [operator.key])
+    sets = Measurements(operator, "described")
+    entry = operator.blob(sets.document("ab" * 48))
+    sets.do("add", entry)
+    change = envelope(sets.payload("approve", entry), [operator.key], MEASUREMENT_TYPE)
+    for version, name in enumerate(("kept", "gone"), 1):
+        body = signed_list([operator.key], version, "ab" * 48, name)
+        assert server.call("PUT", operator.path(f"/lists/{name}"), body).status == 200
     unused = operator.secret(APP, "unused", b"deposited, never approved")
     evidence = b64u(workload.evidence())
     reply = server.request(
@@ -114,6 +123,19 @@ def valid_requests(server):
         "put_secret": {"path_parameters": {**app, "name": "token"}, "body": {"value": b64u(b"secret")}},
         "remove_secret": {"path_parameters": {**app, "name": "unused", "id": unused}},
         "submit_approval": {"body": approval},
+        "list_measurements": {"path_parameters": tenant},
+        "show_measurement": {"path_parameters": {**tenant, "name": "described"}},
+        "list_measurement_changes": {"path_parameters": {**tenant, "name": "described"}},
+        "measurement_impact": {"path_parameters": {**tenant, "name": "described", "id": entry}},
+        "submit_measurement": {"body": change},
+        "list_instances": {"path_parameters": app},
+        "list_lists": {"path_parameters": tenant},
+        "show_list": {"path_parameters": {**tenant, "name": "kept"}},
+        "put_list": {
+            "path_parameters": {**tenant, "name": "kept"},
+            "body": signed_list([operator.key], 3, "cd" * 48, "kept"),
+        },
+        "remove_list": {"path_parameters": {**tenant, "name": "gone"}},
         "log_checkpoint": {},
         "log_leaves": {"query": {"from": 0, "count": 10}},
         "log_receipt": {"path_parameters": {"index": 0}},
