@@ -49,9 +49,9 @@ Status read_policy(const base::JsonValue& value, VerifyRequest& out) {
 
 /// Every signature of every list is checked, so their number is bounded.
 Status read_lists(const base::JsonValue& value, VerifyRequest& out) {
-  constexpr std::size_t kMaxLists = 16;
+  constexpr std::size_t kMaxLists = 4;
   if (!value.is_array() || value.size() > kMaxLists) {
-    return Error{Code::malformed, "lists", "an array of at most 16 signed lists", {}};
+    return Error{Code::malformed, "lists", "an array of at most 4 signed lists", {}};
   }
   for (auto item = value.first(); item; item = item->next()) {
     TRY(auto list, attestation::SignedList::parse(item->source()), "lists");

@@ -34,11 +34,11 @@ std::string_view schemas_json() noexcept {
  "evidence":{"$ref":"#/components/schemas/Base64Url"},"collateral":{"type":"object"},"at":{"$ref":"#/components/schemas/Time"},
  "policy":{"oneOf":[{"type":"string","enum":["genuine","default","strict"]},{"$ref":"#/components/schemas/Policy"}]},
  "report_data":{"type":"string","pattern":"^([0-9a-fA-F]{2})*$"},
- "lists":{"type":"array","maxItems":16,"items":{"$ref":"#/components/schemas/ListEnvelope"}},
+ "lists":{"type":"array","maxItems":4,"items":{"$ref":"#/components/schemas/ListEnvelope"}},
  "store":{"type":"boolean"},"tenant":{"type":"string","pattern":"^[a-z0-9-]{1,63}$"}}},
 "ListEnvelope":{"type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{
  "payloadType":{"const":"application/vnd.attestry.list.v1+json"},"payload":{"type":"string"},
- "signatures":{"type":"array","minItems":1,"maxItems":64,"items":{"type":"object","additionalProperties":false,"required":["sig"],
+ "signatures":{"type":"array","minItems":1,"maxItems":16,"items":{"type":"object","additionalProperties":false,"required":["sig"],
  "properties":{"keyid":{"type":"string"},"sig":{"type":"string"}}}}}},
 "PolicySchema":{"type":"object","required":["$schema","$id","properties"],"properties":{"$id":{"type":"string"}}},
 "AppraisalId":{"type":"object","required":["id"],"properties":{"id":{"$ref":"#/components/schemas/Digest"}}},

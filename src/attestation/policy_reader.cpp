@@ -19,6 +19,8 @@ constexpr std::size_t kMaxNameBytes = 200;
 constexpr std::int64_t kMaxStalenessSeconds = 366LL * 24 * 3600;
 constexpr std::int64_t kMaxAgeSeconds = 366LL * 24 * 3600;
 constexpr std::int64_t kMaxOperators = 64;
+/// Keys times signatures are verified at every evaluation, and policies come from strangers too.
+constexpr std::size_t kMaxListKeys = 16;
 
 /// What a policy can accept, as Intel's library writes it. Revoked is not here: no policy can accept it.
 constexpr std::array<std::string_view, 8> kTcbStatuses{"UpToDate",
@@ -281,7 +283,7 @@ class Reader {
       add(path, malformed("this list is named twice", "each list once", out.name));
     }
     const std::string here = path_of(path, "keys");
-    if (filled_list(*keys, here, kMaxOperators, "1 to 64 public keys of Ed25519, 64 hex digits each")) {
+    if (filled_list(*keys, here, kMaxListKeys, "1 to 16 public keys of Ed25519, 64 hex digits each")) {
       std::size_t index = 0;
       for (auto item = keys->first(); item; item = item->next(), ++index) {
         base::FixedBytes<32> key{};

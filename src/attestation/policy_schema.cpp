@@ -206,7 +206,7 @@ JsonOutObject members() {
   const JsonOutObject flag{{"type", "boolean"}};
   const JsonOut key = JsonOutObject{{"type", "string"}, {"pattern", "^[0-9a-fA-F]{64}$"}};
   const JsonOut signed_list =
-      object({{"name", reference("name")}, {"keys", list(key, 1, 64)}, {"threshold", number(1, 64)}}, {"name", "keys"});
+      object({{"name", reference("name")}, {"keys", list(key, 1, 16)}, {"threshold", number(1, 16)}}, {"name", "keys"});
   constexpr std::int64_t kYear = 366LL * 24 * 3600;
   return {
       {"format", JsonOutObject{{"const", 1}}},

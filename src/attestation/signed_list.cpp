@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxDocumentBytes = 8u << 20;
 constexpr std::size_t kMaxListValues = 65536;
+constexpr std::size_t kMaxSignatures = 16;
 constexpr std::int64_t kMaxVersion = (std::int64_t{1} << 53) - 1;
 
 Result<base::UtcTime> time_member(const JsonValue& value, std::string_view name) {
@@ -66,6 +67,12 @@ Result<SignedList> SignedList::from_envelope(crypto::Envelope envelope) {
                  .what = "the envelope holds no list",
                  .expected = std::string{kSignedListPayloadType},
                  .found = envelope.payload_type};
+  }
+  if (envelope.signatures.size() > kMaxSignatures) {
+    return Error{.code = Code::too_large,
+                 .what = "the list has too many signatures",
+                 .expected = "at most 16",
+                 .found = std::to_string(envelope.signatures.size())};
   }
   SignedList out;
   TRY_OK(out.read(envelope.payload), "list");

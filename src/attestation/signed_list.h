@@ -21,7 +21,7 @@ inline constexpr std::string_view kSignedListPayloadType = "application/vnd.atte
 base::Result<std::string> parse_reference_name(std::string_view text);
 
 /// A DSSE envelope (FORMATS 1) over `{"format": 1, "name", "version", "not_before"?, "not_after", "note"?, "claims":
-/// {claim: [values]}}`. Parsed, but believed only as far as signers() says. Immutable.
+/// {claim: [values]}}`, with at most 16 signatures. Parsed, but believed only as far as signers() says. Immutable.
 class SignedList {
  public:
   /// Strict: unknown members, unknown claims, values of another form and empty lists are `malformed`.

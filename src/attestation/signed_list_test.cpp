@@ -134,6 +134,21 @@ TEST(SignedList, IsReadStrictly) {
   EXPECT_FALSE(SignedList::from_envelope(envelope).ok());
 }
 
+TEST(SignedList, TheWorkOfAnEvaluationIsBounded) {
+  auto envelope = signed_by({"ann"}, document(1, kHere)).envelope();
+  envelope.signatures.resize(16, envelope.signatures.front());
+  EXPECT_TRUE(SignedList::from_envelope(envelope).ok());
+  envelope.signatures.resize(17, envelope.signatures.front());
+  EXPECT_FALSE(SignedList::from_envelope(envelope).ok());
+  const auto with_keys = [](std::size_t count) {
+    std::string keys;
+    for (std::size_t i = 0; i < count; ++i) keys += (i == 0 ? "\"" : ",\"") + std::string(64, '1') + "\"";
+    return Policy::parse(R"({"format":1,"lists":[{"name":"berlin","keys":[)" + keys + "]}]}").ok();
+  };
+  EXPECT_TRUE(with_keys(16));
+  EXPECT_FALSE(with_keys(17));
+}
+
 TEST(SignedList, AConditionNamesAListOfThePolicy) {
   const auto unknown = Policy::parse(R"({"format":1,"conditions":[{"claim":"chip_id","in_list":"berlin"}]})");
   ASSERT_FALSE(unknown.ok());

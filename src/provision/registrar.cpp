@@ -32,7 +32,6 @@ using state::Space;
 
 namespace {
 
-constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::size_t kCollectedPerCommit = 4;
 constexpr std::size_t kRecipientBytes = 34;  // KEM id u16 ‖ X25519 public key
 /// Beyond so many waiting writes a failed attempt is answered and not recorded: whoever sends false evidence may not

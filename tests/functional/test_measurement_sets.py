@@ -286,9 +286,10 @@ def test_measurement_commands_from_evidence_to_removal(dev, operator, front, she
     preview = json.loads(shell("measurement", "remove", set_name, id, "--dry-run", "--format", "json").out)["sha256"]
     unconfirmed = shell("measurement", "remove", set_name, id, key="bob.key", code=2)
     assert f"--confirm {preview[:16]}" in unconfirmed.err
-    assert "others than you saw" in shell(
-        "measurement", "remove", set_name, id, "--confirm", "00" * 8, key="bob.key", code=1
-    ).err
+    assert (
+        "others than you saw"
+        in shell("measurement", "remove", set_name, id, "--confirm", "00" * 8, key="bob.key", code=1).err
+    )
     assert registers(dev, front.app) == 201
     preview = json.loads(shell("measurement", "remove", set_name, id, "--dry-run", "--format", "json").out)["sha256"]
     done = shell("measurement", "remove", set_name, id, "--confirm", preview[:16], key="bob.key")

@@ -272,7 +272,17 @@ def test_policy_lint_refuses_conditions_that_nothing_meets():
 
 # --- with evidence --------------------------------------------------------------------------------------------------
 
-KINDS = ["tdx-v4", "tdx-v5-td15ex", "sgx-v3", "snp-milan-v2", "snp-turin-v5", "nitro", "maa-sgx", "maa-azurevm-snp", "maa-tdxvm"]
+KINDS = [
+    "tdx-v4",
+    "tdx-v5-td15ex",
+    "sgx-v3",
+    "snp-milan-v2",
+    "snp-turin-v5",
+    "nitro",
+    "maa-sgx",
+    "maa-azurevm-snp",
+    "maa-tdxvm",
+]
 
 
 def forged(folder, kind, *flags):
@@ -423,10 +433,16 @@ def test_policy_lists_in_a_request(dev, cases, tmp_path):
     attestry("operator", "keygen", "ann.key", cwd=tmp_path)
     body = {
         "evidence": base64.urlsafe_b64encode((cases("snp-milan-v2") / "report.bin").read_bytes()).decode().rstrip("="),
-        "policy": {"format": 1, "lists": [{"name": "x", "keys": [KEY]}], "conditions": [{"claim": "chip_id", "in_list": "x"}]},
+        "policy": {
+            "format": 1,
+            "lists": [{"name": "x", "keys": [KEY]}],
+            "conditions": [{"claim": "chip_id", "in_list": "x"}],
+        },
     }
     (tmp_path / "list").write_text(
-        json.dumps({"format": 1, "name": "x", "version": 1, "not_after": "2027-01-01T00:00:00Z", "claims": {"vmpl": [0]}})
+        json.dumps(
+            {"format": 1, "name": "x", "version": 1, "not_after": "2027-01-01T00:00:00Z", "claims": {"vmpl": [0]}}
+        )
     )
     body["lists"] = [attestry("policy", "sign-list", "list", "--key", "ann.key", cwd=tmp_path).json()]
     reply = dev.request("POST", "/v1/verify", body)
