@@ -19,7 +19,6 @@
 #include "provision/pki.h"
 #include "provision/release.h"
 #include "provision/template.h"
-#include "state/keys.h"
 
 namespace attestry::provision {
 
@@ -27,8 +26,6 @@ using base::Code;
 using base::Error;
 using base::Result;
 using base::Status;
-using state::Key;
-using state::Space;
 
 namespace {
 
