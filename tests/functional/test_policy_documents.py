@@ -8,6 +8,7 @@ import pathlib
 import jsonschema_rs
 import pytest
 from harness import attestry
+from workload import b64u, forge
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "policy.schema.json"
@@ -426,27 +427,21 @@ def test_policy_place_lists_are_signed_and_let_in_what_they_name(cases, tmp_path
     assert twice.code != 0 and "has signed the list already" in twice.err
 
 
-def test_policy_lists_in_a_request(dev, cases, tmp_path):
+def test_policy_lists_in_a_request(dev, tmp_path):
     """The server judges with the lists that a request brings: the policy says whose they must be."""
-    import base64
+    public = attestry("operator", "keygen", "ann.key", cwd=tmp_path).out.strip()
+    document = {"format": 1, "name": "x", "version": 1, "not_after": "2100-01-01T00:00:00Z"}
+    (tmp_path / "list").write_text(json.dumps({**document, "claims": {"mrtd": [dev.mrtd]}}))
+    signed = attestry("policy", "sign-list", "list", "--key", "ann.key", cwd=tmp_path).json()
 
-    attestry("operator", "keygen", "ann.key", cwd=tmp_path)
-    body = {
-        "evidence": base64.urlsafe_b64encode((cases("snp-milan-v2") / "report.bin").read_bytes()).decode().rstrip("="),
-        "policy": {
-            "format": 1,
-            "lists": [{"name": "x", "keys": [KEY]}],
-            "conditions": [{"claim": "chip_id", "in_list": "x"}],
-        },
-    }
-    (tmp_path / "list").write_text(
-        json.dumps(
-            {"format": 1, "name": "x", "version": 1, "not_after": "2027-01-01T00:00:00Z", "claims": {"vmpl": [0]}}
-        )
-    )
-    body["lists"] = [attestry("policy", "sign-list", "list", "--key", "ann.key", cwd=tmp_path).json()]
-    reply = dev.request("POST", "/v1/verify", body)
+    def judged_by(key, lists):
+        policy = {"lists": [{"name": "x", "keys": [key]}], "conditions": [{"claim": "mrtd", "in_list": "x"}]}
+        body = {"evidence": b64u(forge(dev.seed, bytes(64))), "policy": {"format": 1, **policy}, "lists": lists}
+        return dev.request("POST", "/v1/verify", body)
+
+    assert judged_by(public, [signed]).json()["verdict"] == "accepted"
+    reply = judged_by(KEY, [signed])
     assert reply.status == 200, reply
     assert failed(reply.json())["policy.list"]["actual"] == "signed by 0 of them"
-    body["lists"] = [{"payloadType": "x"}]
-    assert dev.request("POST", "/v1/verify", body).status == 400
+    assert judged_by(public, [{"payloadType": "x"}]).status == 400
+    assert judged_by(public, [signed] * 5).status == 400
