@@ -120,7 +120,7 @@ TEST(Problem, SaysWhatHappenedAndWhatToDo) {
 
 TEST(Problem, AnOutageSaysWhenToComeBack) {
   EXPECT_EQ(problem({base::Code::unavailable, "away"}, {}).headers.get("Retry-After"), "1");
-  EXPECT_EQ(problem({base::Code::rate_limited, "slow down"}, {}, {{}, {}, 7u, {}}).headers.get("Retry-After"), "7");
+  EXPECT_EQ(problem({base::Code::rate_limited, "slow down"}, {}, {{}, {}, 7u, {}, {}}).headers.get("Retry-After"), "7");
   EXPECT_FALSE(problem({base::Code::denied, "no"}, {}).headers.find("Retry-After"));
 }
 
