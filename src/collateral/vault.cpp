@@ -130,14 +130,13 @@ bool Vault::Impl::wants_other_key(Request& request, const std::shared_ptr<Entry>
 std::optional<Error> Vault::Impl::too_late(const Entry& entry, Deadline deadline) const {
   const Job& job = *entry.job;
   if (job.running) return std::nullopt;
-  const auto state = gates.state(job.origin);
-  if (state.opens < deadline && !job.origin.scarce) return std::nullopt;
+  if (!job.origin.scarce && gates.turn(job.origin, 0) < deadline) return std::nullopt;
   std::int64_t before = 0;
   for (const auto& other : queue) {
     if (other->job->origin.host != job.origin.host || other->job->origin.scarce != job.origin.scarce) continue;
     if (!other->waiters.empty() && other->job->order < job.order) ++before;
   }
-  const Deadline begins = std::max(state.opens, clock.steady()) + gates.interval(job.origin) * before;
+  const Deadline begins = gates.turn(job.origin, before);
   if (begins < deadline) return std::nullopt;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(begins - clock.steady()).count();
   return Error{.code = Code::unavailable,

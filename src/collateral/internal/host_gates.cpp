@@ -30,10 +30,7 @@ HostGates::State HostGates::state(const Origin& origin) const {
   out.opens = host.closed;
   if (origin.scarce) {
     out.opens = std::max(out.opens, host.scarce_closed);
-    if (options_.scarce_seconds > 0) {
-      const auto tolerance = seconds(options_.scarce_seconds) * (std::max<std::int64_t>(1, options_.scarce_burst) - 1);
-      out.opens = std::max(out.opens, host.scarce_due - tolerance);
-    }
+    if (options_.scarce_seconds > 0) out.opens = std::max(out.opens, host.scarce_due - tolerance());
   }
   if (host.away && now < host.away_until) {
     out.away = host.away;
@@ -48,8 +45,17 @@ bool HostGates::has_room(const Origin& origin, std::size_t at_once) const {
   return found->second.in_flight < (found->second.failures > 0 ? 1 : at_once);
 }
 
-Duration HostGates::interval(const Origin& origin) const {
-  return seconds(origin.scarce ? std::max<std::int64_t>(0, options_.scarce_seconds) : 0);
+Duration HostGates::tolerance() const {
+  return seconds(options_.scarce_seconds) * (std::max<std::int64_t>(1, options_.scarce_burst) - 1);
+}
+
+base::Deadline HostGates::turn(const Origin& origin, std::int64_t before) const {
+  const base::Deadline now = clock_.steady();
+  base::Deadline out = std::max(state(origin).opens, now);
+  if (!origin.scarce || options_.scarce_seconds <= 0) return out;
+  const auto found = hosts_.find(origin.host);
+  const base::Deadline due = found == hosts_.end() ? now : std::max(now, found->second.scarce_due);
+  return std::max(out, due - tolerance() + seconds(options_.scarce_seconds) * before);
 }
 
 void HostGates::begin(const Origin& origin) {

@@ -39,8 +39,8 @@ class HostGates {
   State state(const Origin& origin) const;
   /// A host that failed last is asked by one at a time.
   bool has_room(const Origin& origin, std::size_t at_once) const;
-  /// Between two fetches of this kind, as far as is known beforehand.
-  base::Deadline::duration interval(const Origin& origin) const;
+  /// When a fetch can begin that has so many others before it, as far as that is known beforehand.
+  base::Deadline turn(const Origin& origin, std::int64_t before) const;
 
   void begin(const Origin& origin);
   /// After every begin().
@@ -57,6 +57,8 @@ class HostGates {
     unsigned failures = 0;  ///< one after the other
     std::size_t in_flight = 0;
   };
+  /// What the bucket lets through at once.
+  base::Deadline::duration tolerance() const;
   base::Deadline::duration pause_after(const Trouble& trouble, std::int64_t otherwise) const;
 
   GateOptions options_;
