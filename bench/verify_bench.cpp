@@ -112,7 +112,7 @@ void BM_EventLog120(benchmark::State& state) {
     const std::size_t bank = log.bank(eventlog::Hash::sha384);
     const auto matches = eventlog::match_digests(log, bank);
     if (log.events.size() != 120 || eventlog::find_digest_fault(log, bank, matches) ||
-        eventlog::find_separator_fault(log)) {
+        eventlog::find_separator_fault(log, bank)) {
       std::abort();
     }
     auto registers = must(eventlog::replay(log, bank));

@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const auto& fact : eventlog::facts_of(*log, 0, matches)) REQUIRE(!fact.name.empty());
   REQUIRE(eventlog::replay(*log, 0).ok());
-  (void)eventlog::find_separator_fault(*log);
+  (void)eventlog::find_separator_fault(*log, 0);
   (void)eventlog::find_digest_fault(*log, 0, matches);
   return 0;
 }

@@ -67,7 +67,7 @@ base::Result<Shown> examine(eventlog::Log log, const std::string& hash) {
   TRY(out.registers, eventlog::replay(out.log, out.bank));
   out.facts = eventlog::facts_of(out.log, out.bank, out.matches);
   out.digest_fault = eventlog::find_digest_fault(out.log, out.bank, out.matches);
-  out.separator_fault = eventlog::find_separator_fault(out.log);
+  out.separator_fault = eventlog::find_separator_fault(out.log, out.bank);
   return out;
 }
 
@@ -125,7 +125,12 @@ void show_text(std::ostream& out, const Shown& shown) {
         << "\n";
   }
   out << "\nWhat it says; only evidence with these registers vouches for it (attestry verify --event-log)\n";
-  for (const auto& fact : shown.facts) out << "  " << std::left << std::setw(30) << fact.name << fact.value << "\n";
+  for (const auto& fact : shown.facts) {
+    out << "  " << std::left << std::setw(30) << fact.name << (fact.log_word ? "* " : "  ") << fact.value << "\n";
+  }
+  if (std::ranges::any_of(shown.facts, &eventlog::Fact::log_word)) {
+    out << "\n*: only the log's word: no register covers the labels; it counts beside RTMR2 as a whole\n";
+  }
   out << "\n";
   write_fault(out, "WRONG DIGESTS", shown.digest_fault);
   write_fault(out, "WRONG SEPARATORS", shown.separator_fault);
@@ -153,6 +158,10 @@ base::JsonOut json_of(const Shown& shown) {
   }
   base::JsonOutObject facts;
   for (const auto& fact : shown.facts) facts.emplace_back(std::string{fact.name}, fact.value);
+  base::JsonOutArray words;
+  for (const auto& fact : shown.facts) {
+    if (fact.log_word) words.emplace_back(fact.name);
+  }
   base::JsonOutArray faults;
   if (shown.digest_fault) faults.emplace_back(shown.digest_fault->detail);
   if (shown.separator_fault) faults.emplace_back(shown.separator_fault->detail);
@@ -160,6 +169,7 @@ base::JsonOut json_of(const Shown& shown) {
                              {"hash", eventlog::to_text(log.banks[shown.bank].hash)},
                              {"registers", std::move(registers)},
                              {"facts", std::move(facts)},
+                             {"only_the_logs_word", std::move(words)},
                              {"faults", std::move(faults)},
                              {"events", std::move(events)}};
 }

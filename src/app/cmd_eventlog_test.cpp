@@ -70,8 +70,8 @@ TEST_F(EventLogCommand, LogsInAFolderAreJudgedWithItsQuote) {
 }
 
 TEST_F(EventLogCommand, ALogWithAFaultIsRefused) {
-  for (const char* fault :
-       {"other-boot", "changed-text", "changed-payload", "second-separator", "missing-event", "cut"}) {
+  for (const char* fault : {"other-boot", "changed-text", "changed-payload", "second-separator", "missing-event", "cut",
+                            "relabelled-boot", "split-name"}) {
     fs::remove_all(folder_);
     ASSERT_EQ(run_command({"forge", "--out", folder_.string(), "--event-log-fault", fault}), kExitOk) << err_;
     EXPECT_EQ(verify(), kExitRefused) << fault;
@@ -79,6 +79,37 @@ TEST_F(EventLogCommand, ALogWithAFaultIsRefused) {
   }
   EXPECT_EQ(run_command({"forge", "--out", folder_.string(), "--event-log-fault", "all"}), kExitUsage);
   EXPECT_EQ(run_command({"forge", "--out", folder_.string(), "--event-log", "--kind", "sgx-v3"}), kExitUsage);
+}
+
+TEST_F(EventLogCommand, WhatAnUntrueGuestMakesUpIsNoClaimOrOnlyTheLogsWord) {
+  const auto forged = [&](const char* fault) {
+    fs::remove_all(folder_);
+    return run_command({"forge", "--out", folder_.string(), "--event-log-fault", fault});
+  };
+  ASSERT_EQ(forged("relabelled-loader"), kExitOk) << err_;
+  EXPECT_EQ(verify(), kExitOk);
+  EXPECT_FALSE(says("\"eventlog.boot_loader\"")) << out_;
+  ASSERT_EQ(forged("relabelled-kernel"), kExitOk) << err_;
+  EXPECT_EQ(verify(), kExitOk);
+  EXPECT_TRUE(says("only the log's word: eventlog.command_line")) << out_;
+  EXPECT_EQ(run_command({"eventlog", "show", file("ccel.bin")}), kExitOk);
+  EXPECT_TRUE(says("only the log's word")) << out_;
+  std::ofstream(file("policy.json"))
+      << R"({"format":1,"conditions":[{"claim":"eventlog.command_line","prefix":"/vmlinuz"}]})";
+  EXPECT_EQ(verify({"--policy", file("policy.json")}), kExitRefused);
+  EXPECT_TRUE(says("constrain rtmr2")) << out_;
+  ASSERT_EQ(forged("two-stories"), kExitOk) << err_;
+  EXPECT_EQ(verify(), kExitOk);
+  EXPECT_TRUE(says("the logs contradict each other: eventlog.kernel")) << out_;
+  EXPECT_FALSE(says("\"eventlog.kernel\":")) << out_;
+  ASSERT_EQ(forged("late-identity"), kExitOk) << err_;
+  EXPECT_EQ(verify(), kExitOk);
+  EXPECT_TRUE(says("\"eventlog.compose_hash\"") && !says("\"eventlog.key_provider\"")) << out_;
+  ASSERT_EQ(forged("stripped"), kExitOk) << err_;
+  std::ofstream(file("policy.json")) << R"({"format":1,"require":{"event_log":true}})";
+  EXPECT_EQ(verify({"--policy", file("policy.json")}), kExitOk) << out_;
+  fs::remove(file("ccel.bin"));
+  EXPECT_EQ(verify({"--policy", file("policy.json")}), kExitUndecided) << out_;
 }
 
 TEST_F(EventLogCommand, ShowsALog) {

@@ -313,7 +313,8 @@ void add_forge(CLI::App& app, Context& context) {
   command
       ->add_option("--event-log-fault", options->event_log_fault,
                    "what is wrong with the logs: other-boot, changed-text, changed-payload, second-separator, "
-                   "missing-event, cut")
+                   "missing-event, cut, relabelled-boot, relabelled-loader, relabelled-kernel, two-stories, split-name, "
+                   "late-identity, stripped")
       ->type_name("NAME");
   command->callback([&context, options] { finish(context, [&] { return forge_cases(context, *options); }); });
 }

@@ -95,6 +95,11 @@ const SignedList* ClaimIndex::list(std::string_view name) const noexcept {
   return found == lists_.end() ? nullptr : found->list;
 }
 
+bool may_be_log_word(std::string_view claim) noexcept {
+  return claim == "eventlog.kernel" || claim == "eventlog.initrd" || claim == "eventlog.command_line" ||
+         claim == "eventlog.command_line_digest";
+}
+
 Result<const ClaimInfo*> parse_claim_name(std::string_view name) {
   if (const ClaimInfo* found = find_claim(name)) return found;
   std::vector<std::string_view> names;
@@ -319,36 +324,60 @@ bool Condition::admits(std::string_view value) const {
   return false;
 }
 
-bool Condition::holds(const ClaimIndex& claims) const {
-  const auto member_holds = [&](const Condition& member) { return member.holds(claims); };
+bool Condition::fixes_boot() const {
+  switch (operator_) {
+    case Operator::one_of:
+    case Operator::in_list:
+      return claim_->name == "rtmr2";
+    case Operator::any_of:
+      return std::ranges::all_of(group_, &Condition::fixes_boot);
+    case Operator::all_of:
+      return std::ranges::any_of(group_, &Condition::fixes_boot);
+    case Operator::at_least:
+    case Operator::at_most:
+    case Operator::bits_set:
+    case Operator::bits_clear:
+    case Operator::prefix:
+      break;
+  }
+  return false;
+}
+
+bool Condition::holds(const ClaimIndex& claims, bool believe_log) const {
+  const bool believe = believe_log || (operator_ == Operator::all_of && fixes_boot());
+  const auto member_holds = [&](const Condition& member) { return member.holds(claims, believe); };
   if (operator_ == Operator::any_of) return std::ranges::any_of(group_, member_holds);
   if (operator_ == Operator::all_of) return std::ranges::all_of(group_, member_holds);
   const Claim* claim = claims.find(*claim_);
-  if (claim == nullptr) return false;
+  if (claim == nullptr || (claim->log_word && !believe)) return false;
   if (operator_ != Operator::in_list) return admits(claim->value);
   const SignedList* list = claims.list(list_);
   return list != nullptr && list->contains(*claim_, claim->value);
 }
 
-std::string Condition::found(const ClaimIndex& claims) const {
+std::string Condition::found(const ClaimIndex& claims, bool believe_log) const {
   if (claim_ != nullptr) {
     const Claim* claim = claims.find(*claim_);
-    return std::string{claim_->name} + " " + (claim == nullptr ? "absent" : shortened(claim->value));
+    std::string out = std::string{claim_->name} + " " + (claim == nullptr ? "absent" : shortened(claim->value));
+    if (claim != nullptr && claim->log_word && !believe_log) out.append(", ").append(kLogWordText);
+    return out;
   }
+  const bool believe = believe_log || (operator_ == Operator::all_of && fixes_boot());
   std::string out;
   for (const Condition& member : group_) {
-    if (!member.holds(claims)) out.append(out.empty() ? "" : "; ").append(member.found(claims));
+    if (!member.holds(claims, believe)) out.append(out.empty() ? "" : "; ").append(member.found(claims, believe));
   }
   return shortened(std::move(out));
 }
 
-std::string Condition::explain(const ClaimIndex& claims) const {
+std::string Condition::explain(const ClaimIndex& claims, bool believe_log) const {
+  const bool believe = believe_log || (operator_ == Operator::all_of && fixes_boot());
   constexpr std::size_t kExplained = 1024;
   std::string out;
   std::size_t number = 0;
   for (const Condition& member : group_) {
     ++number;
-    if (member.holds(claims)) continue;
+    if (member.holds(claims, believe)) continue;
     if (out.size() > kExplained) return out + "; and more";
     if (operator_ == Operator::any_of) {
       out.append(out.empty() ? "" : "; ").append("alternative " + std::to_string(number) + ": ");
@@ -357,9 +386,9 @@ std::string Condition::explain(const ClaimIndex& claims) const {
     }
     // Of several that must all hold only those are named that do not.
     if (member.operator_ == Operator::all_of || member.operator_ == Operator::any_of) {
-      out.append("(").append(member.explain(claims)).append(")");
+      out.append("(").append(member.explain(claims, believe)).append(")");
     } else {
-      out.append(member.text()).append(", found ").append(member.found(claims));
+      out.append(member.text()).append(", found ").append(member.found(claims, believe));
     }
   }
   return out;

@@ -43,6 +43,11 @@ class ClaimIndex {
 
 inline constexpr int kMaxConditionDepth = 4;
 
+/// Claims that may be only an event log's word (Claim::log_word), and why such a claim does not count by itself.
+bool may_be_log_word(std::string_view claim) noexcept;
+inline constexpr std::string_view kLogWordText =
+    "only the log's word: constrain rtmr2 beside it, or set require.event_log.trust_log_labels";
+
 /// One condition, parsed. `{"claim": NAME, OPERATOR: VALUE}` with one operator of equals, one_of, at_least, at_most,
 /// bits_set, bits_clear, prefix, in_list; or {"any_of": [...]} or {"all_of": [...]}. Values are checked against the
 /// claim's type and size, and normalised, when the policy is read. Immutable.
@@ -66,14 +71,17 @@ class Condition {
   static std::optional<Condition> read(const base::JsonValue& value, const std::string& path, PolicyFindings& findings,
                                        int depth = kMaxConditionDepth);
 
-  /// A claim that the evidence does not have holds nothing.
-  bool holds(const ClaimIndex& claims) const;
+  /// A claim that the evidence does not have holds nothing. Neither does one that is only an event log's word, unless
+  /// what must hold together fixes RTMR2 (fixes_boot()), here or, with `believe_log`, around this condition.
+  bool holds(const ClaimIndex& claims, bool believe_log = false) const;
+  /// Whether it admits only listed values of RTMR2, the register of what the boot loader and the EFI stub measured.
+  bool fixes_boot() const;
   /// "isvsvn at least 3", for the verdict.
   const std::string& text() const noexcept { return text_; }
   /// "isvsvn 2": what the evidence says of the claims that the condition names.
-  std::string found(const ClaimIndex& claims) const;
+  std::string found(const ClaimIndex& claims, bool believe_log = false) const;
   /// Of alternatives of which none holds: what each asked for and what it found. Empty for a single condition.
-  std::string explain(const ClaimIndex& claims) const;
+  std::string explain(const ClaimIndex& claims, bool believe_log = false) const;
 
   Operator op() const noexcept { return operator_; }
   const ClaimInfo* claim() const noexcept { return claim_; }  ///< null for groups

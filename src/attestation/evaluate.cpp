@@ -181,16 +181,19 @@ void judge_tcb_date(Evaluation& e, base::UtcTime least) {
 }
 
 /// One result when all hold, else one for each that does not, so that a verdict names them all.
-void judge_conditions(Evaluation& e, const std::vector<Condition>& conditions, std::span<const ListInForce> lists) {
+void judge_conditions(Evaluation& e, const PolicyRules& rules, std::span<const ListInForce> lists) {
+  const auto& conditions = rules.conditions;
   if (e.verdict().claims.empty()) {
     return e.absent(CheckId::policy_condition, std::to_string(conditions.size()) + " conditions", "claims");
   }
   const ClaimIndex claims(e.verdict(), lists);
+  const bool believe = rules.trust_log_labels || fixes_boot(rules);
   bool all = true;
   for (const Condition& condition : conditions) {
-    if (condition.holds(claims)) continue;
+    if (condition.holds(claims, believe)) continue;
     all = false;
-    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims), condition.explain(claims));
+    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims, believe),
+            condition.explain(claims, believe));
   }
   if (all) e.judge(CheckId::policy_condition, true, "all conditions", std::to_string(conditions.size()) + " hold");
 }
@@ -280,16 +283,21 @@ void judge_secure_boot(Evaluation& e) {
   e.absent(CheckId::policy_secure_boot, "on", "Secure Boot");
 }
 
-void judge_event_log(Evaluation& e) {
-  const auto& checks = e.verdict().checks;
-  const auto found = std::ranges::find(checks, CheckId::eventlog_replay, kByCheck);
-  if (found != checks.end() && found->status == CheckStatus::pass) {
-    return e.judge(CheckId::policy_event_log, true, "given", "given, and leads to the registers");
+/// A log that leaves registers out (dstack's certificates have only RTMR3) says nothing about what is in them.
+void judge_event_log(Evaluation& e, const std::vector<std::string>& registers) {
+  const std::string expected = "for " + joined(registers, "");
+  if (const Claim* claim = e.verdict().claim("eventlog.registers")) {
+    const auto accounted = [&](const std::string& name) { return claim->value.find(name) != std::string::npos; };
+    if (std::ranges::all_of(registers, accounted)) {
+      return e.judge(CheckId::policy_event_log, true, expected, "for " + claim->value);
+    }
+    return e.missing(CheckId::policy_event_log, expected, "for " + claim->value,
+                     "the event log accounts only for " + claim->value);
   }
-  if (e.verdict().evidence != Genuineness::genuine) return e.absent(CheckId::policy_event_log, "given", "its boot");
+  if (e.verdict().evidence != Genuineness::genuine) return e.absent(CheckId::policy_event_log, expected, "its boot");
   const bool can_have_one = e.verdict().platform == Platform::tdx;
-  if (!can_have_one) return e.absent(CheckId::policy_event_log, "given", "its boot");
-  e.missing(CheckId::policy_event_log, "given", "not given", "no event log was given beside the quote");
+  if (!can_have_one) return e.absent(CheckId::policy_event_log, expected, "its boot");
+  e.missing(CheckId::policy_event_log, expected, "not given", "no event log was given beside the quote");
 }
 
 void judge_committed_firmware(Evaluation& e) {
@@ -369,12 +377,15 @@ void judge_reserved(Evaluation& e, std::string_view claim, std::uint64_t known, 
           reserved == 0 ? "none" : hex_of(reserved));
 }
 
-bool matches(const IdentityRule& rule, const Verdict& verdict, std::string& why_not) {
+bool matches(const IdentityRule& rule, const PolicyRules& rules, const Verdict& verdict, std::string& why_not) {
+  const bool believe = rules.trust_log_labels || fixes_boot(rules, rule);
   for (const auto& [name, values] : rule.claims) {
     const Claim* claim = verdict.claim(name);
-    if (claim != nullptr && std::ranges::find(values, claim->value) != values.end()) continue;
+    const bool equal = claim != nullptr && std::ranges::find(values, claim->value) != values.end();
+    if (equal && (believe || !claim->log_word)) continue;
     why_not.append(why_not.empty() ? "" : "; ").append(rule.name).append(": ").append(name);
-    why_not.append(claim == nullptr ? " absent" : " differs");
+    if (equal) why_not.append(" is ").append(kLogWordText);
+    if (!equal) why_not.append(claim == nullptr ? " absent" : " differs");
     return false;
   }
   return !rule.claims.empty();
@@ -395,7 +406,7 @@ void judge_identity(Evaluation& e, const PolicyRules& rules) {
   std::string why_not;
   for (const IdentityRule& rule : identities) {
     std::string reason;
-    if (matches(rule, e.verdict(), reason)) {
+    if (matches(rule, rules, e.verdict(), reason)) {
       return e.judge(CheckId::policy_measurement_allowed, true, expected, rule.name, rule.source);
     }
     if (why_not.size() < kExplained) why_not.append(why_not.empty() ? "" : "; ").append(reason);
@@ -511,11 +522,11 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
   judge_tcb(e, rules);
   judge_by_platform(e, rules);
   if (rules.require_secure_boot) judge_secure_boot(e);
-  if (rules.require_event_log) judge_event_log(e);
+  if (rules.require_event_log) judge_event_log(e, rules.event_log_registers);
   std::vector<ListInForce> lists;
   for (const ListRule& rule : rules.lists) judge_list(e, rule, references.lists, lists);
   if (rules.require_identity) judge_identity(e, rules);
-  if (!rules.conditions.empty()) judge_conditions(e, rules.conditions, lists);
+  if (!rules.conditions.empty()) judge_conditions(e, rules, lists);
   if (expected_report_data) judge_report_data(e, *expected_report_data);
   if (rules.max_staleness_seconds || verdict.collateral_stale_seconds) judge_staleness(e, rules.max_staleness_seconds);
   e.finish(policy.sha256());

@@ -30,6 +30,18 @@ constexpr std::string_view kStandard =
 
 }  // namespace
 
+bool fixes_boot(const PolicyRules& rules, const IdentityRule& identity) {
+  const auto is_register = [](const auto& claim) { return claim.first == "rtmr2"; };
+  return std::ranges::any_of(identity.claims, is_register) ||
+         std::ranges::any_of(rules.conditions, &Condition::fixes_boot);
+}
+
+bool fixes_boot(const PolicyRules& rules) {
+  if (std::ranges::any_of(rules.conditions, &Condition::fixes_boot)) return true;
+  return rules.require_identity && !rules.identities.empty() &&
+         std::ranges::all_of(rules.identities, [&](const IdentityRule& rule) { return fixes_boot(rules, rule); });
+}
+
 Result<Policy> Policy::parse(std::string_view json) {
   TRY(const auto document, base::JsonDocument::parse(std::string{json}, {.max_bytes = kMaxPolicyDocumentBytes}),
       "policy");

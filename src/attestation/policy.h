@@ -66,6 +66,8 @@ struct PolicyRules {
   bool require_committed_firmware = false;
   bool require_secure_boot = false;
   bool require_event_log = false;
+  std::vector<std::string> event_log_registers{"rtmr0", "rtmr1", "rtmr2"};  ///< that the logs must account for
+  bool trust_log_labels = false;  ///< what is only an event log's word counts by itself
   std::vector<std::uint32_t> vmpl{0};
   bool require_identity = false;  ///< the document has `identities` or `identities_from`
   std::vector<IdentityRule> identities;
@@ -75,6 +77,12 @@ struct PolicyRules {
   std::optional<std::int64_t> max_age_seconds;
   std::optional<std::int64_t> max_staleness_seconds;
 };
+
+/// Whether all that meets the conditions, or is one of the identities, has a listed value of RTMR2: then what is only
+/// an event log's word counts in every condition.
+bool fixes_boot(const PolicyRules& rules);
+/// The same of what must hold beside this identity.
+bool fixes_boot(const PolicyRules& rules, const IdentityRule& identity);
 
 /// Reads a document and keeps every mistake with its place; the rules of a document with mistakes are worth nothing.
 PolicyRules read_policy_rules(const base::JsonValue& root, PolicyFindings& findings);

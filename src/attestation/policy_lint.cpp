@@ -132,6 +132,7 @@ class Linter {
     platforms();
     conditions();
     identities();
+    log_words();
     tcb();
     lists();
     age();
@@ -299,6 +300,47 @@ class Linter {
             placed.path + ": " + placed.condition->text(), values.front().substr(0, 120));
       }
     }
+  }
+
+  /// What is only an event log's word holds nothing by itself.
+  void log_words() {
+    if (rules_.trust_log_labels) return;
+    const bool fixed = fixes_boot(rules_);
+    for (std::size_t i = 0; i < rules_.conditions.size(); ++i) {
+      log_word(rules_.conditions[i], path_of("conditions", i), fixed);
+    }
+    for (std::size_t i = 0; i < rules_.identities.size(); ++i) {
+      const IdentityRule& rule = rules_.identities[i];
+      if (fixes_boot(rules_, rule)) continue;
+      for (const auto& [name, values] : rule.claims) {
+        log_word(name, path_of(path_of(path_of("identities", i), "claims"), name));
+      }
+    }
+  }
+
+  void log_word(const Condition& condition, const std::string& path, bool fixed) {
+    if (condition.claim() != nullptr) {
+      if (!fixed) log_word(condition.claim()->name, path);
+      return;
+    }
+    const bool any = condition.op() == Condition::Operator::any_of;
+    for (std::size_t i = 0; i < condition.group().size(); ++i) {
+      log_word(condition.group()[i], path_of(path_of(path, any ? "any_of" : "all_of"), i),
+               fixed || (!any && condition.fixes_boot()));
+    }
+  }
+
+  /// The kernel may be proved, where the firmware itself started it; and the identities of a measurement set, which
+  /// only a server knows, may fix the register.
+  void log_word(std::string_view claim, const std::string& path) {
+    if (!may_be_log_word(claim)) return;
+    const bool perhaps = claim == "eventlog.kernel" || !rules_.identities_from.empty();
+    say(perhaps ? Severity::warning : Severity::error, path,
+        perhaps ? "may be only an event log's word, which is never accepted by itself"
+                : "is only an event log's word, which is never accepted by itself",
+        "a condition on rtmr2 beside it, with equals, one_of or in_list", std::string{claim},
+        "The labels of a log are not measured. Constrain rtmr2, too; or set require.event_log.trust_log_labels to true "
+        "if every guest that mrtd, rtmr0 and rtmr1 admit is trusted to tell the truth.");
   }
 
   void tcb() {

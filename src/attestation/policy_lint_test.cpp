@@ -55,6 +55,25 @@ TEST(PolicyLint, NamesEveryMistakeWithItsPlace) {
   EXPECT_EQ(found.size(), 10u) << ::testing::PrintToString(found);
 }
 
+TEST(PolicyLint, TheWordOfAnEventLogNeedsItsRegister) {
+  const std::string line = R"({"claim":"eventlog.command_line","equals":"ro"})";
+  const std::string rtmr2 = R"({"claim":"rtmr2","equals":")" + kMrtd + R"("})";
+  EXPECT_THAT(with_conditions(line), ElementsAre(AllOf(HasSubstr("error conditions[0]:"), HasSubstr("log's word"),
+                                                       HasSubstr("trust_log_labels"))));
+  EXPECT_THAT(with_conditions(line + "," + rtmr2), IsEmpty());
+  EXPECT_THAT(with_conditions(R"({"any_of":[{"all_of":[)" + line + "," + rtmr2 + "]}," + line + "]}"),
+              ElementsAre(HasSubstr("error conditions[0].any_of[1]:")));
+  EXPECT_THAT(with_conditions(line, R"("require":{"event_log":{"trust_log_labels":true}},)"), IsEmpty());
+  EXPECT_THAT(with_conditions(R"({"claim":"eventlog.kernel","equals":")" + kMrtd + R"("})"),
+              ElementsAre(HasSubstr("warning conditions[0]:")));
+  const auto identity = [](const std::string& more) {
+    return lint(R"({"format":1,"identities":[{"claims":{"mrtd":")" + kMrtd + R"(","eventlog.initrd":")" + kMrtd + "\"" +
+                more + "}}]}");
+  };
+  EXPECT_THAT(identity(""), ElementsAre(HasSubstr("error identities[0].claims.eventlog.initrd:")));
+  EXPECT_THAT(identity(R"(,"rtmr2":")" + kMrtd + "\""), IsEmpty());
+}
+
 TEST(PolicyLint, WhatParsesIsExactlyWhatHasNoMistakeOfTheParser) {
   for (const std::string_view json : {"", "[]", "{}", R"({"format":1,"format":1})", R"({"format":1,"vmpl":[4]})"}) {
     EXPECT_FALSE(is_sound(lint_policy(json, kNow))) << json;

@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 8> kTcbStatuses{"UpToDate",
                                                        "OutOfDateConfigurationNeeded",
                                                        "TDRelaunchAdvised",
                                                        "TDRelaunchAdvisedConfigurationNeeded"};
+constexpr std::array<std::string_view, 4> kLogRegisters{"rtmr0", "rtmr1", "rtmr2", "rtmr3"};
 constexpr std::array<std::string_view, 5> kPlatforms{"sgx", "tdx", "snp", "nitro", "maa"};
 
 Error malformed(std::string what, std::string expected, std::string found) {
@@ -259,7 +260,21 @@ class Reader {
     flag(require, "require", "revocation", out_.require_revocation);
     flag(require, "require", "committed_firmware", out_.require_committed_firmware);
     flag(require, "require", "secure_boot", out_.require_secure_boot);
-    flag(require, "require", "event_log", out_.require_event_log);
+    if (const auto log = require.find("event_log")) read_event_log(*log);
+  }
+
+  /// true, or {"registers": [...], "trust_log_labels": true}.
+  void read_event_log(const JsonValue& value) {
+    const std::string path = "require.event_log";
+    if (!value.is_object()) {
+      return static_cast<void>(take(findings_, path, value.boolean("event_log"), out_.require_event_log));
+    }
+    out_.require_event_log = true;
+    only_members(value, path, {"registers", "trust_log_labels"}, findings_);
+    flag(value, path, "trust_log_labels", out_.trust_log_labels);
+    if (const auto list = value.find("registers")) {
+      choices(*list, path_of(path, "registers"), kLogRegisters, out_.event_log_registers);
+    }
   }
 
   void read_lists(const JsonValue& lists) {

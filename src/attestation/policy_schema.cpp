@@ -207,6 +207,9 @@ JsonOutObject members() {
   const JsonOut key = JsonOutObject{{"type", "string"}, {"pattern", "^[0-9a-fA-F]{64}$"}};
   const JsonOut signed_list =
       object({{"name", reference("name")}, {"keys", list(key, 1, 16)}, {"threshold", number(1, 16)}}, {"name", "keys"});
+  const JsonOut event_log = object(
+      {{"registers", list(JsonOutObject{{"enum", JsonOutArray{"rtmr0", "rtmr1", "rtmr2", "rtmr3"}}}, 1, kMaxValues)},
+       {"trust_log_labels", described(flag, "true believes labels that no register covers")}});
   constexpr std::int64_t kYear = 366LL * 24 * 3600;
   return {
       {"format", JsonOutObject{{"const", 1}}},
@@ -222,7 +225,7 @@ JsonOutObject members() {
                           {"revocation", flag},
                           {"committed_firmware", flag},
                           {"secure_boot", flag},
-                          {"event_log", flag}})},
+                          {"event_log", JsonOutObject{{"anyOf", JsonOutArray{flag, event_log}}}}})},
       {"identities", list(reference("identity"), 0, kMaxValues)},
       {"identities_from", list(set_reference(), 1, 64)},
       {"lists", list(signed_list, 1, 64)},

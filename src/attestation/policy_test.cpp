@@ -330,6 +330,8 @@ TEST(PolicyEvaluate, EventLogAndSecureBoot) {
   EXPECT_EQ(judged(log, verdict), "policy.event_log");
   EXPECT_EQ(judged(secure, verdict), "policy.secure_boot");
   verdict.checks = {{.check = CheckId::eventlog_replay, .status = CheckStatus::pass}};
+  EXPECT_EQ(judged(log, verdict), "policy.event_log") << "for which registers?";
+  verdict.claims.push_back({.name = "eventlog.registers", .value = "rtmr0 rtmr1 rtmr2"});
   verdict.claims.push_back({.name = "eventlog.secure_boot", .value = "false"});
   EXPECT_EQ(judged(log, verdict), "");
   EXPECT_EQ(judged(secure, verdict), "policy.secure_boot");

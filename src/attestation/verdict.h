@@ -40,6 +40,7 @@ struct Claim {
   std::string_view name;  ///< static storage
   std::string value;
   bool is_number = false;
+  bool log_word = false;  ///< only the labels of an event log say so: counts beside RTMR2 as a whole
 };
 
 struct CollateralUsed {

@@ -23,6 +23,13 @@ constexpr std::pair<LogFault, std::string_view> kFaults[] = {
     {LogFault::second_separator, "second-separator"},
     {LogFault::missing_event, "missing-event"},
     {LogFault::cut, "cut"},
+    {LogFault::relabelled_boot, "relabelled-boot"},
+    {LogFault::relabelled_loader, "relabelled-loader"},
+    {LogFault::relabelled_kernel, "relabelled-kernel"},
+    {LogFault::two_stories, "two-stories"},
+    {LogFault::split_name, "split-name"},
+    {LogFault::late_identity, "late-identity"},
+    {LogFault::stripped, "stripped"},
 };
 
 constexpr std::uint32_t kRuntime = 0x08000001;
@@ -37,6 +44,7 @@ struct Entry {
   std::string name{};
   Digest extended{};
   bool hidden = false;  ///< measured, but not in the log
+  std::optional<Bytes> in_dstack{};  ///< what dstack's log says instead of `data`
 };
 
 void put(Bytes& out, std::uint64_t value, std::size_t bytes) {
@@ -89,6 +97,10 @@ class Boot {
     grub();
     add(1, 0x80000007, base::to_bytes("Exit Boot Services Invocation"));
     add(1, 0x80000007, base::to_bytes("Exit Boot Services Returned with Success"));
+    if (spec_.fault == LogFault::relabelled_boot) {
+      add(0, 0x80000001, variable("SecureBoot", Bytes{1}));
+      add(0, 4, Bytes(4, 0));
+    }
     agent();
     return std::move(entries_);
   }
@@ -111,10 +123,21 @@ class Boot {
     return add(2, 0x0d, with_zero(std::string{prefix} + value), crypto::sha384(base::as_bytes(value)));
   }
 
+  /// EV_EFI_PLATFORM_FIRMWARE_BLOB: its digest is of memory that no log holds.
+  void as_firmware(const Bytes& data) {
+    add(0, 0x80000008, base::to_bytes("firmware volume"), crypto::sha384(data));
+  }
+  void as_module(const Digest& digest) { add(2, 0x0d, with_zero("(hd0)/grub/x86_64-efi/ext2.mod"), digest); }
+
   void firmware() {
-    add(0, 0x80000001, variable("SecureBoot", Bytes{static_cast<std::uint8_t>(spec_.secure_boot ? 1 : 0)}));
+    const bool relabelled = spec_.fault == LogFault::relabelled_boot;
+    if (relabelled) as_firmware(variable("SecureBoot", Bytes{0}));
+    if (!relabelled) {
+      add(0, 0x80000001, variable("SecureBoot", Bytes{static_cast<std::uint8_t>(spec_.secure_boot ? 1 : 0)}));
+    }
     add(0, 0x80000001, variable("PK", {}));
-    add(0, 4, Bytes(4, 0));
+    if (relabelled) as_firmware(Bytes(4, 0));
+    if (!relabelled) add(0, 4, Bytes(4, 0));
     for (const char* table : {"acpi-loader", "acpi-rsdp", "acpi-tables"}) {
       add(0, 0x0a, base::to_bytes("ACPI DATA"), file(table));
     }
@@ -127,19 +150,35 @@ class Boot {
   }
 
   void loaders() {
+    if (spec_.fault == LogFault::relabelled_loader) add(1, 0x80000004, image("\\driver.efi"), file("another loader"));
     add(1, 0x80000003, image("\\EFI\\BOOT\\BOOTX64.EFI"), file("shim"));
     add(1, 0x80000003, image("\\EFI\\BOOT\\grubx64.efi"), file("grub"));
   }
 
   void grub() {
     for (std::size_t i = 0; i < spec_.grub_commands; ++i) text("grub_cmd: ", "set step=" + std::to_string(i));
+    if (spec_.fault == LogFault::relabelled_kernel) {
+      for (const char* measured : {"linux /other init=/bin/sh", "kernel", "/other init=/bin/sh"}) {
+        as_module(crypto::sha384(base::as_bytes(measured)));
+      }
+    }
+    if (spec_.fault == LogFault::two_stories) other_story();
     text("grub_cmd: ", "linux " + spec_.command_line).hidden = spec_.fault == LogFault::missing_event;
+    if (spec_.fault == LogFault::two_stories) entries_.back().in_dstack = with_zero("(hd0)/grub/fonts/unicode.pf2");
     Entry& kernel = add(2, 0x0d, with_zero(spec_.command_line.substr(0, spec_.command_line.find(' '))), file("kernel"));
     if (spec_.fault == LogFault::other_boot) kernel.extended = file("another kernel");
     Entry& line = text("kernel_cmdline: ", spec_.command_line);
     if (spec_.fault == LogFault::changed_text) line.data.insert(line.data.end() - 1, {' ', 'x'});
     text("grub_cmd: ", "initrd /initrd.img");
     add(2, 0x0d, with_zero("/initrd.img"), file("initrd"));
+  }
+
+  /// Measured like the kernel that ccel.bin shows; only dstack's log shows it.
+  void other_story() {
+    as_module(crypto::sha384(base::as_bytes("linux /other")));
+    entries_.back().in_dstack = with_zero("grub_cmd: linux /other");
+    as_module(file("another kernel"));
+    entries_.back().in_dstack = with_zero("/other");
   }
 
   void runtime(std::string name, Bytes payload) {
@@ -154,12 +193,20 @@ class Boot {
     const auto hash = crypto::sha256(base::as_bytes(spec_.compose));
     runtime("system-preparing", {});
     runtime("app-id", Bytes(hash.begin(), hash.begin() + 20));
-    runtime("compose-hash", Bytes(hash.begin(), hash.end()));
+    if (spec_.fault == LogFault::split_name) {
+      Bytes payload(32, 0x11);
+      payload.front() = ':';
+      runtime("compose-hash", payload);
+      entries_.back().name.push_back(':');
+      entries_.back().data.erase(entries_.back().data.begin());
+    } else {
+      runtime("compose-hash", Bytes(hash.begin(), hash.end()));
+    }
     if (spec_.fault == LogFault::changed_payload) entries_.back().data.front() ^= 1;
     runtime("instance-id", Bytes(20, 0x17));
     runtime("boot-mr-done", {});
     runtime("key-provider", base::to_bytes(R"({"name":"local","id":""})"));
-    runtime("system-ready", {});
+    if (spec_.fault != LogFault::late_identity) runtime("system-ready", {});
     // The workload may write events of any name, too.
     runtime("compose-hash", Bytes(32, 0xee));
   }
@@ -211,13 +258,14 @@ base::JsonOut json_of(const std::vector<Entry>& entries, const EventLogSpec& spe
   base::JsonOutArray events;
   for (const Entry& entry : entries) {
     const bool boot = entry.type != kRuntime;
-    if (entry.hidden || (spec.strip_boot && boot && entry.type != 0x0a)) continue;
+    const bool stripped = spec.strip_boot || spec.fault == LogFault::stripped;
+    if (entry.hidden || (stripped && boot && entry.type != 0x0a)) continue;
     const std::string digest = spec.empty_digests && !boot ? "" : base::hex(entry.digest);
     events.emplace_back(base::JsonOutObject{{"imr", entry.rtmr},
                                             {"event_type", entry.type},
                                             {"digest", digest},
                                             {"event", entry.name},
-                                            {"event_payload", base::hex(entry.data)}});
+                                            {"event_payload", base::hex(entry.in_dstack.value_or(entry.data))}});
   }
   return base::JsonOut(std::move(events));
 }

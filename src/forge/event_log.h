@@ -19,6 +19,15 @@ enum class LogFault : std::uint8_t {
   second_separator,  ///< measured, and so in the registers too
   missing_event,     ///< one event is left out of the log
   cut,               ///< the log ends in the middle of an event
+  // The logs of an untrue guest: what was measured and shall not be seen has the label of something whose digest
+  // nobody can compute, and the guest measures what shall be seen. Such a log leads to the registers.
+  relabelled_boot,    ///< Secure Boot was off; its variable and the separator pass as firmware volumes
+  relabelled_loader,  ///< the first application passes as a driver and measures the ones that the log shows
+  relabelled_kernel,  ///< the file, the command and the command line of another kernel pass as modules of GRUB
+  two_stories,        ///< two kernels were measured; each of the two logs shows another one
+  split_name,         ///< dstack: the measured compose hash begins with a colon, which the log shows in the name
+  late_identity,      ///< dstack: the agent writes no system-ready, and the workload names a key provider
+  stripped,           ///< dstack: without the events of the boot, as in certificates; ccel.bin is whole
 };
 /// "other-boot", …
 std::string_view to_text(LogFault fault) noexcept;

@@ -104,7 +104,8 @@ TEST(EventLogs, EachFaultIsRefusedByTheCheckThatExistsForIt) {
                                                         {LogFault::changed_text, "eventlog.digests"},
                                                         {LogFault::second_separator, "eventlog.separators"},
                                                         {LogFault::missing_event, "eventlog.replay"},
-                                                        {LogFault::cut, "eventlog.format"}};
+                                                        {LogFault::cut, "eventlog.format"},
+                                                        {LogFault::relabelled_boot, "eventlog.separators"}};
   for (const auto& [fault, check] : both) {
     const ForgedLogs logs = logs_with(fault);
     for (const auto& log : {ccel(logs), dstack(logs.dstack)}) {
@@ -165,7 +166,8 @@ TEST(EventLogs, APolicyMayAskForWhatALogSays) {
     const std::string mrtd = claim(verdict, "mrtd");
     const auto policy = attestation::Policy::parse(
         R"({"format":1,"identities":[{"name":"web","claims":{"mrtd":")" + mrtd + R"(","eventlog.secure_boot":)" +
-        std::string{secure_boot} + R"(,"eventlog.command_line":"/vmlinuz root=/dev/vda2 ro console=ttyS0"}}]})");
+        std::string{secure_boot} + R"(,"rtmr2":")" + base::hex(logs.rtmr[2]) +
+        R"(","eventlog.command_line":"/vmlinuz root=/dev/vda2 ro console=ttyS0"}}]})");
     if (!policy.ok()) return policy.error().text();
     attestation::evaluate(*policy, verdict);
     return std::string{attestation::to_text(verdict.outcome)};

@@ -45,7 +45,7 @@ GOOD = {
         "revocation": True,
         "committed_firmware": True,
         "secure_boot": False,
-        "event_log": False,
+        "event_log": {"registers": ["rtmr0", "rtmr3"], "trust_log_labels": True},
     },
     "lists": [{"name": "berlin", "keys": [KEY, "22" * 32], "threshold": 2}],
     "identities": [
@@ -372,6 +372,23 @@ def test_policy_event_log_must_be_there(cases, tmp_path):
     code, verdict = verify(folder, tmp_path / "policy.json")
     on = verdict["claims"]["eventlog.secure_boot"]
     assert code == (0 if on else 1)
+    assert verdict["claims"]["eventlog.registers"] == "rtmr0 rtmr1 rtmr2 rtmr3"
+
+
+def test_policy_takes_labels_of_a_log_only_beside_the_register(cases, tmp_path):
+    folder = forged(tmp_path / "logged", "tdx-v4", "--event-log-fault", "relabelled-kernel")
+    policy = tmp_path / "policy.json"
+    line = {"claim": "eventlog.command_line", "prefix": "/vmlinuz "}
+
+    def judge(rules):
+        policy.write_text(json.dumps({"format": 1, **rules}))
+        return verify(folder, policy)
+
+    code, verdict = judge({"conditions": [line]})
+    assert code == 1 and "only the log's word" in failed(verdict)["policy.condition"]["actual"]
+    register = {"claim": "rtmr2", "equals": verdict["claims"]["rtmr2"]}
+    assert judge({"conditions": [line, register]})[0] == 0
+    assert judge({"conditions": [line], "require": {"event_log": {"trust_log_labels": True}}})[0] == 0
 
 
 def test_policy_alternatives_that_fail_are_explained(cases, tmp_path):

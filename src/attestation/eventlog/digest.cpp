@@ -23,13 +23,6 @@ bool is_hash_of(const Log& log, const Event& event, std::size_t bank, ByteView d
   return base::equal(event.digests[bank], hash_of(log.banks[bank].hash, {data}));
 }
 
-/// dstack strips the data of boot events; a separator has only two values (PFP 1.06, 10.4.1).
-bool stripped_separator(const Log& log, const Event& event, std::size_t bank) {
-  constexpr base::FixedBytes<4> kZeros{};
-  constexpr base::FixedBytes<4> kOnes{0xff, 0xff, 0xff, 0xff};
-  return is_hash_of(log, event, bank, kZeros) || is_hash_of(log, event, bank, kOnes);
-}
-
 /// Firmware measures the variable as a whole, or (EDK2) only its data.
 bool boot_variable(const Log& log, const Event& event, std::size_t bank) {
   if (is_hash_of(log, event, bank, event.data)) return true;
@@ -78,6 +71,19 @@ base::Bytes hash_of(Hash hash, std::initializer_list<ByteView> parts) {
   return {};
 }
 
+KnownDigests::KnownDigests(Hash hash)
+    : zeros_(hash_of(hash, {base::FixedBytes<4>{}})),
+      ones_(hash_of(hash, {base::FixedBytes<4>{0xff, 0xff, 0xff, 0xff}})),
+      error_(hash_of(hash, {base::FixedBytes<4>{1, 0, 0, 0}})),
+      calling_(hash_of(hash, {base::as_bytes("Calling EFI Application from Boot Option")})),
+      returning_(hash_of(hash, {base::as_bytes("Returning from EFI Application from Boot Option")})),
+      exit_(hash_of(hash, {base::as_bytes("Exit Boot Services Invocation")})) {}
+
+SeparatorDigest KnownDigests::separator(ByteView digest) const {
+  if (is(digest, zeros_) || is(digest, ones_)) return SeparatorDigest::separator;
+  return is(digest, error_) ? SeparatorDigest::error : SeparatorDigest::none;
+}
+
 std::optional<EfiVariable> read_variable(ByteView data) {
   constexpr std::size_t kMaxNameUnits = 1024;
   base::Reader in(data);
@@ -112,7 +118,9 @@ DigestMatch match_digest(const Log& log, const Event& event, std::size_t bank) {
   if (event.digests[bank].empty()) return DigestMatch::undefined;
   if (log.banks[bank].hash == Hash::sha1 || hash_of(log.banks[bank].hash, {}).empty()) return DigestMatch::undefined;
   if (log.dstack && event.data.empty() && event.type != kDstackRuntime) {
-    return event.type == kSeparator ? equal_or_not(stripped_separator(log, event, bank)) : DigestMatch::undefined;
+    return event.type == kSeparator ? equal_or_not(KnownDigests(log.banks[bank].hash).separator(event.digests[bank]) ==
+                                                   SeparatorDigest::separator)
+                                    : DigestMatch::undefined;
   }
   switch (event.type) {
     case kSeparator:

@@ -24,6 +24,32 @@ DigestMatch match_digest(const Log& log, const Event& event, std::size_t bank);
 /// log gives.
 base::Bytes extended_digest(const Log& log, const Event& event, std::size_t bank);
 
+/// What a separator measures (PFP 1.06, 10.4.1): 0 or 0xffffffff, or 1 for an error.
+enum class SeparatorDigest : std::uint8_t { none, separator, error };
+
+/// Digests of what firmware measures in every boot, to find it by digest alone: whoever writes a log may give an event
+/// another label. Finds nothing in a bank that nothing is built on.
+class KnownDigests {
+ public:
+  explicit KnownDigests(Hash hash);
+  SeparatorDigest separator(base::ByteView digest) const;
+  /// Actions (PFP 1.06, 10.4.4): a boot option is tried, its application returned, boot services end.
+  bool calling(base::ByteView digest) const { return is(digest, calling_); }
+  bool returning(base::ByteView digest) const { return is(digest, returning_); }
+  bool exit(base::ByteView digest) const { return is(digest, exit_); }
+
+ private:
+  static bool is(base::ByteView digest, const base::Bytes& known) {
+    return !known.empty() && base::equal(digest, known);
+  }
+  base::Bytes zeros_;
+  base::Bytes ones_;
+  base::Bytes error_;
+  base::Bytes calling_;
+  base::Bytes returning_;
+  base::Bytes exit_;
+};
+
 /// UEFI_VARIABLE_DATA (PFP 1.06, 10.2.6).
 struct EfiVariable {
   base::FixedBytes<16> guid{};

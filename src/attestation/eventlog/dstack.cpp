@@ -75,6 +75,14 @@ base::Status read_kind(const JsonValue& value, Event& event) {
   return base::done();
 }
 
+/// The first version of the digest is over type ":" name ":" payload, of which nothing says where the name ends unless
+/// no name has a colon.
+base::Status check_name(const Event& event) {
+  if (event.type != kDstackRuntime || event.canonical) return base::done();
+  if (!event.name.empty() && event.name.find(':') == std::string::npos) return base::done();
+  return malformed("a name could end in two places", "a name without a colon", event.name);
+}
+
 Result<Event> read_event(const JsonValue& value, Log& log) {
   if (!value.is_object()) return malformed("an event is no object", "{\"imr\": …}", "");
   Event event{};
@@ -84,6 +92,7 @@ Result<Event> read_event(const JsonValue& value, Log& log) {
     TRY(event.name, name->string("event"));
     if (event.name.size() > kMaxName) return malformed("a name is too long", "256 bytes", "more");
   }
+  TRY_OK(check_name(event));
   TRY(event.data, store_hex(log, value, "event_payload"));
   TRY(event.digests[0], store_hex(log, value, "digest"));
   // dstack 0.6 leaves out the digests of runtime events: they follow from name and payload.

@@ -1,6 +1,7 @@
 #include "attestation/eventlog/facts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/reader.h"
@@ -31,6 +32,9 @@ bool is_secure_boot_register(const Log& log, std::uint32_t number) {
 bool is_application_register(const Log& log, std::uint32_t number) {
   return number == (log.registers == Registers::pcr ? 4u : 2u);
 }
+bool is_exit_register(const Log& log, std::uint32_t number) {
+  return number == (log.registers == Registers::pcr ? 5u : 2u);
+}
 bool is_os_loader_register(const Log& log, std::uint32_t number) {
   return log.registers == Registers::pcr ? number == 8 || number == 9 : number == 3;
 }
@@ -38,13 +42,12 @@ bool is_os_loader_register(const Log& log, std::uint32_t number) {
 class Facts {
  public:
   Facts(const Log& log, std::size_t bank, std::span<const DigestMatch> matches)
-      : log_(log), bank_(bank), matches_(matches) {}
+      : log_(log), bank_(bank), matches_(matches), known_(log.banks[bank].hash) {}
 
   std::vector<Fact> collect() {
     for (const Event& event : log_.events) take(event);
     firmware_facts();
-    grub_file("eventlog.kernel", kernel_paths_);
-    grub_file("eventlog.initrd", initrd_paths_);
+    if (pending_) ambiguous_.push_back(pending_->fact);
     applications();
     dstack();
     std::erase_if(facts_,
@@ -57,22 +60,28 @@ class Facts {
   bool covered(const Event& event) const { return matches_[event.index] == DigestMatch::matches; }
   std::string digest(const Event& event) const { return base::hex(event.digests[bank_]); }
 
-  void state(std::string_view name, std::string value) {
+  void state(std::string_view name, std::string value, bool log_word = false) {
     const auto known = std::ranges::find(facts_, name, &Fact::name);
     if (known == facts_.end()) {
-      facts_.push_back({name, std::move(value)});
+      facts_.push_back({name, std::move(value), log_word});
     } else if (known->value != value) {
       ambiguous_.push_back(name);
+    } else {
+      known->log_word = known->log_word && log_word;
     }
   }
+  void state_word(std::string_view name, std::string value) { state(name, std::move(value), true); }
 
   void take(const Event& event) {
-    if (event.type == kEfiVariableDriverConfig && is_secure_boot_register(log_, event.number)) return variable(event);
-    if (event.type == kSeparator && is_secure_boot_register(log_, event.number)) separated_ = true;
-    if (event.type == kEfiBootServicesApplication && is_application_register(log_, event.number)) {
-      return applications_.push_back(&event);
+    if (event.type == kNoAction) return;
+    if (is_exit_register(log_, event.number)) exited_ = exited_ || known_.exit(event.digests[bank_]);
+    if (is_application_register(log_, event.number) && !exited_) program(event);
+    if (is_secure_boot_register(log_, event.number)) {
+      if (known_.separator(event.digests[bank_]) != SeparatorDigest::none) separated_ = true;
+      if (event.type == kEfiVariableDriverConfig) return variable(event);
     }
     if (!is_os_loader_register(log_, event.number)) return;
+    if (const auto pending = std::exchange(pending_, std::nullopt)) file(*pending, event);
     if (event.type == kIpl) return boot_text(event);
     if (event.type == kEventTag) return tag(event);
   }
@@ -91,76 +100,104 @@ class Facts {
     for (const bool on : secure_boot_) state("eventlog.secure_boot", on ? "true" : "false");
   }
 
+  /// The firmware measures every program before it starts one. So the first digest in this register that is of no
+  /// known text is the first program that ran, and what comes behind it that program can have measured itself. Whether
+  /// a digest is of a known text must not be left to the label: the hash of a program is a hash of bytes of its file
+  /// (Authenticode), and these can stand in the log as the data of any event whose digest is computed from its data.
+  void program(const Event& event) {
+    if (known_.separator(event.digests[bank_]) != SeparatorDigest::none) {
+      programs_separated_ = true;
+    } else if (known_.calling(event.digests[bank_])) {
+      calls_ += applications_.empty() ? 0u : 1u;
+    } else if (known_.returning(event.digests[bank_])) {
+      returned_ = returned_ || !applications_.empty();
+    } else if (is_no_program(event)) {
+      return;
+    } else if (event.type == kEfiBootServicesApplication) {
+      if (applications_.empty()) early_ = !programs_separated_;
+      applications_.push_back(&event);
+    } else {
+      unknown_first_ = unknown_first_ || applications_.empty();
+      unknown_ = true;
+    }
+  }
+
+  /// A program's file begins with MZ or PE and is not printable.
+  bool is_no_program(const Event& event) const {
+    if (!covered(event)) return false;
+    std::string_view text = base::as_text(event.data);
+    if (event.type == kEfiGptEvent) return text.starts_with("EFI PART");
+    if (event.type != kAction && event.type != kEfiAction) return false;
+    if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+    return printable(text);
+  }
+
   void boot_text(const Event& event) {
     const auto grub = grub_text(event.data);
     if (!grub) return;
     if (!covered(event)) return;
     if (grub->prefix == "kernel_cmdline: ") {
-      state("eventlog.command_line_digest", digest(event));
-      if (printable(grub->text)) state("eventlog.command_line", std::string{grub->text});
+      state_word("eventlog.command_line_digest", digest(event));
+      if (printable(grub->text)) state_word("eventlog.command_line", std::string{grub->text});
     } else if (grub->prefix == "grub_cmd: ") {
-      command(event, grub->text);
+      command(grub->text);
     }
   }
 
-  /// "linux PATH …", "initrd PATH …": the digest covers the path, and a file of that path is measured next.
-  void command(const Event& event, std::string_view text) {
+  /// "linux PATH …", "initrd PATH …": the digest covers the path, and the very next event is of the file.
+  void command(std::string_view text) {
     const std::string_view verb = text.substr(0, text.find(' '));
     const bool linux = verb == "linux" || verb == "linuxefi";
     if ((!linux && verb != "initrd" && verb != "initrdefi") || verb.size() == text.size()) return;
     text.remove_prefix(verb.size() + 1);
     const std::string_view path = text.substr(0, text.find(' '));
-    (linux ? kernel_paths_ : initrd_paths_).push_back({event.index, path});
+    pending_ = Pending{linux ? "eventlog.kernel" : "eventlog.initrd", path};
+    grub_linux_ = grub_linux_ || linux;
     // Several initrds are one concatenated archive, of which no event has the digest.
     if (!linux && path.size() != text.size()) ambiguous_.push_back("eventlog.initrd");
   }
 
-  struct MeasuredPath {
-    std::uint32_t after;
+  /// A file that GRUB was told to load and of which no digest follows.
+  struct Pending {
+    std::string_view fact;
     std::string_view path;
   };
 
-  /// A boot loads one kernel; the bound keeps the work linear for hostile logs.
-  static constexpr std::size_t kMaxPaths = 16;
-
-  void grub_file(std::string_view name, const std::vector<MeasuredPath>& paths) {
-    if (paths.size() > kMaxPaths) return ambiguous_.push_back(name);
-    for (const MeasuredPath& wanted : paths) {
-      for (const Event& event : log_.events) {
-        if (event.index <= wanted.after || event.type != kIpl || !is_os_loader_register(log_, event.number)) continue;
-        std::string_view text = base::as_text(event.data);
-        if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
-        if (text == wanted.path) state(name, digest(event));
-      }
-    }
+  void file(const Pending& pending, const Event& event) {
+    std::string_view text = base::as_text(event.data);
+    if (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+    if (event.type != kIpl || text != pending.path) return ambiguous_.push_back(pending.fact);
+    state_word(pending.fact, digest(event));
   }
 
   void tag(const Event& event) {
     switch (linux_tag(event)) {
       case LinuxTag::initrd:
-        return state("eventlog.initrd", digest(event));
+        return state_word("eventlog.initrd", digest(event));
       case LinuxTag::load_options:
         stub_ = true;
-        return state("eventlog.command_line_digest", digest(event));
+        return state_word("eventlog.command_line_digest", digest(event));
       case LinuxTag::none:
         return;
     }
   }
 
-  /// The first application is the boot loader, unless it is the kernel: QEMU's direct boot names it so, and without
-  /// GRUB the application that ran last and measured its load options is Linux with its EFI stub.
+  /// The first program counts when it did not return to the firmware, which then starts another one. QEMU's direct
+  /// boot measures the kernel before the separator, where drivers of devices can be measured, too: then it must be the
+  /// only program of all. Which of both names the program has, boot loader or kernel, is no matter of trust.
   void applications() {
-    if (applications_.empty()) return;
-    const Event* kernel = nullptr;
-    for (const Event* event : applications_) {
-      if (read_image_load(event->data).qemu_kernel) kernel = event;
-    }
-    if (kernel == nullptr && stub_ && kernel_paths_.empty()) kernel = applications_.back();
-    if (kernel != nullptr) state("eventlog.kernel", digest(*kernel));
-    if (applications_.front() != kernel) state("eventlog.boot_loader", digest(*applications_.front()));
+    if (applications_.empty() || !programs_separated_ || returned_ || unknown_first_) return;
+    if (calls_ > (early_ ? 1u : 0u)) return;
+    const bool alone = applications_.size() == 1 && !unknown_;
+    if (early_ && !alone) return;
+    const Event& first = *applications_.front();
+    const bool stub = stub_ && !grub_linux_;
+    if (read_image_load(first.data).qemu_kernel || (stub && alone)) return state("eventlog.kernel", digest(first));
+    state("eventlog.boot_loader", digest(first));
+    // Without GRUB the application that ran last and measured its load options is Linux with its EFI stub.
+    if (stub) state_word("eventlog.kernel", digest(*applications_.back()));
   }
 
-  /// The guest agent's own events end with system-ready; later ones are the workload's and may have any name.
   void dstack() {
     struct Name {
       std::string_view event;
@@ -171,32 +208,33 @@ class Facts {
                                       {"instance-id", "eventlog.instance_id"},
                                       {"key-provider", "eventlog.key_provider"},
                                       {"os-image-hash", "eventlog.os_image_hash"}};
-    if (!log_.dstack) return;
-    std::vector<std::string_view> seen;
-    for (const Event& event : log_.events) {
-      if (event.number != 4) continue;
-      if (event.name == "system-ready") return;
-      const auto* const known = std::ranges::find(kNames, event.name, &Name::event);
-      if (known == std::end(kNames)) continue;
-      if (std::ranges::find(seen, known->event) != seen.end()) ambiguous_.push_back(known->fact);
-      seen.push_back(known->event);
-      if (event.data.empty()) continue;
-      const std::string_view text = base::as_text(event.data);
-      const bool as_text = known->event == "key-provider" && printable(text);
-      state(known->fact, as_text ? std::string{text} : base::hex(event.data));
+    for (const auto& [name, fact] : kNames) {
+      const Event* event = dstack_identity(log_, name);
+      if (event == nullptr || event->data.empty()) continue;
+      const std::string_view text = base::as_text(event->data);
+      const bool as_text = name == "key-provider" && printable(text);
+      state(fact, as_text ? std::string{text} : base::hex(event->data));
     }
   }
 
   const Log& log_;
   std::size_t bank_;
   std::span<const DigestMatch> matches_;
+  KnownDigests known_;
   std::vector<Fact> facts_;
   std::vector<std::string_view> ambiguous_;
   std::vector<const Event*> applications_;
-  std::vector<MeasuredPath> kernel_paths_;
-  std::vector<MeasuredPath> initrd_paths_;
+  std::optional<Pending> pending_;
   std::vector<bool> secure_boot_;
-  bool separated_ = false;
+  std::uint32_t calls_ = 0;          ///< boot options that were tried after the first application was measured
+  bool returned_ = false;            ///< an application returned to the firmware
+  bool early_ = false;               ///< the first application was measured before the separator
+  bool unknown_first_ = false;       ///< digests of who knows what before the first application
+  bool unknown_ = false;             ///< such digests anywhere before boot services ended
+  bool programs_separated_ = false;  ///< in the register of the programs
+  bool exited_ = false;              ///< boot services ended: everything behind is the running system's
+  bool grub_linux_ = false;
+  bool separated_ = false;  ///< in the register of Secure Boot
   bool stub_ = false;
 };
 
@@ -230,6 +268,22 @@ ImageLoad read_image_load(ByteView data) {
     }
   }
   return out;
+}
+
+const Event* dstack_identity(const Log& log, std::string_view name) {
+  if (!log.dstack) return nullptr;
+  const auto is = [](std::string_view wanted) {
+    return [wanted](const Event& event) { return event.number == 4 && event.name == wanted; };
+  };
+  auto end = std::ranges::find_if(log.events, is("system-ready"));
+  // The agent writes these first, whatever its version, and boot-mr-done behind them.
+  if (name == "compose-hash" || name == "app-id" || name == "instance-id") {
+    end = std::min(end, std::ranges::find_if(log.events, is("boot-mr-done")));
+  }
+  if (end == log.events.end()) return nullptr;
+  const auto only = std::find_if(log.events.begin(), end, is(name));
+  if (only == end || std::find_if(only + 1, end, is(name)) != end) return nullptr;
+  return &*only;
 }
 
 LinuxTag linux_tag(const Event& event) {

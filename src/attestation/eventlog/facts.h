@@ -12,7 +12,15 @@ namespace attestry::attestation::eventlog {
 struct Fact {
   std::string_view name;  ///< "eventlog.secure_boot"; static storage
   std::string value;      ///< hex, true or false, or printable ASCII
+  /// Only labels say so: a guest that is not the one of the log can have measured digests that make the log say
+  /// anything here. It counts beside a register that is known as a whole (RTMR2).
+  bool log_word = false;
 };
+
+/// An event of dstack by which the agent names the app: the only one of that name in the agent's part of RTMR3, else
+/// nullptr. compose-hash, app-id and instance-id end with boot-mr-done, or with system-ready where that comes first or
+/// alone; all others with system-ready. Behind that the workload may write what it likes.
+const Event* dstack_identity(const Log& log, std::string_view name);
 
 /// Facts by name. A fact that the log states in two ways is left out: a rule on it must fail, not choose. So is one
 /// that an event states in a register, or after a separator, where it does not belong. `matches` has an entry for each

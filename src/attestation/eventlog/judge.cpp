@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "attestation/eventlog/facts.h"
 #include "attestation/eventlog/replay.h"
@@ -28,18 +29,10 @@ std::string place_of(const Log& log, const Event& event) {
 
 void list(std::string& detail, std::string_view more) { detail.append(detail.empty() ? "" : "; ").append(more); }
 
-const Event* dstack_event(const Log& log, std::string_view name) {
-  for (const Event& event : log.events) {
-    if (event.number == kRtmr3 && event.name == name) return &event;
-    if (event.number == kRtmr3 && event.name == "system-ready") break;
-  }
-  return nullptr;
-}
-
 /// What a wrapper shows must be what the events say, or a reader sees one thing and the registers vouch for another.
 std::optional<LogFault> find_wrapper_fault(const Log& log) {
   if (log.beside.compose_hash.empty() && log.beside.app_compose.empty()) return std::nullopt;
-  const Event* event = dstack_event(log, "compose-hash");
+  const Event* event = dstack_identity(log, "compose-hash");
   const std::string measured = event == nullptr ? "" : base::hex(event->data);
   if (!log.beside.compose_hash.empty() && log.beside.compose_hash != measured) {
     return LogFault{measured, log.beside.compose_hash, "compose_hash is not the one of the event compose-hash"};
@@ -80,20 +73,21 @@ class Replay {
   }
   bool good() const { return !fault_.has_value(); }
   const LogFault& fault() const { return *fault_; }
-  const std::string& replayed() const { return replayed_; }
+  const std::vector<std::string_view>& replayed() const { return replayed_; }
 
  private:
   void compare(std::uint32_t number) {
-    const std::string name{kRegisterClaims[number]};
+    const std::string_view name = kRegisterClaims[number];
     const Claim* claim = verdict_.claim(name);
     const auto found = values_.find(number);
     if (!accounts_for(log_, number, found != values_.end()) || claim == nullptr) return;
     const std::string value = base::hex(found == values_.end() ? base::Bytes(48, 0) : found->second);
     if (value == claim->value) {
-      replayed_.append(replayed_.empty() ? "" : ", ").append(name);
+      replayed_.push_back(name);
     } else {
       differ(name, claim->value, value,
-             found == values_.end() ? "the log never extends " + name : name + " differs, the log leads to " + value);
+             found == values_.end() ? "the log never extends " + std::string{name}
+                                    : std::string{name} + " differs, the log leads to " + value);
     }
   }
 
@@ -108,7 +102,7 @@ class Replay {
   const std::map<std::uint32_t, base::Bytes>& values_;
   const Verdict& verdict_;
   std::optional<LogFault> fault_;
-  std::string replayed_;
+  std::vector<std::string_view> replayed_;
 };
 
 base::Result<Log> read(const Supplement& supplement) {
@@ -121,34 +115,82 @@ void record(CheckRecorder& recorder, CheckId check, const std::optional<LogFault
   recorder.fail(check, fault->expected, fault->actual, fault->detail);
 }
 
-/// Returns whether the log leads to the registers.
-bool judge_replay(const Log& log, std::size_t bank, CheckRecorder& recorder, const Verdict& verdict) {
-  if (verdict.platform == Platform::unknown) return false;  // the evidence could not be read
+using Names = std::vector<std::string_view>;
+
+/// The registers that the log accounts for; nullopt when it does not lead to those of the evidence, which is recorded.
+std::optional<Names> judge_replay(const Log& log, std::size_t bank, CheckRecorder& recorder, const Verdict& verdict) {
+  if (verdict.platform == Platform::unknown) return std::nullopt;  // the evidence could not be read
   if (verdict.claim("rtmr0") == nullptr) {
     recorder.fail(CheckId::eventlog_replay, "evidence with run-time registers (Intel TDX)",
                   std::string{to_text(verdict.platform)}, "nothing in the evidence vouches for a log");
-    return false;
+    return std::nullopt;
   }
   const auto values = replay(log, bank);
   if (!values.ok()) {
     recorder.fail(CheckId::eventlog_replay, values.error().expected, values.error().found, values.error().what);
-    return false;
+    return std::nullopt;
   }
   Replay comparison(log, *values, verdict);
   comparison.run();
-  if (comparison.good()) {
-    recorder.pass(CheckId::eventlog_replay, comparison.replayed());
-  } else {
-    record(recorder, CheckId::eventlog_replay, comparison.fault());
-  }
-  return comparison.good();
+  if (comparison.good()) return comparison.replayed();
+  record(recorder, CheckId::eventlog_replay, comparison.fault());
+  return std::nullopt;
 }
 
-void add_claims(const std::vector<Fact>& facts, Verdict& verdict) {
-  for (const Fact& fact : facts) {
-    if (verdict.claim(fact.name) == nullptr) verdict.claims.push_back({.name = fact.name, .value = fact.value});
+/// What the logs of one piece of evidence say together.
+class Together {
+ public:
+  void replayed(const Names& registers) {
+    all_replayed_.insert(registers.begin(), registers.end());
+    any_ = true;
   }
-}
+
+  void believe(const Names& registers, std::vector<Fact> facts) {
+    registers_.insert(registers.begin(), registers.end());
+    for (Fact& fact : facts) {
+      const auto known = std::ranges::find(facts_, fact.name, &Fact::name);
+      if (known == facts_.end()) {
+        facts_.push_back(std::move(fact));
+      } else if (known->value == fact.value) {
+        known->log_word = known->log_word && fact.log_word;
+      } else {
+        contradicted_.insert(fact.name);
+      }
+    }
+  }
+
+  void finish(CheckRecorder& recorder, Verdict& verdict) {
+    std::erase_if(facts_, [&](const Fact& fact) { return contradicted_.contains(fact.name); });
+    std::ranges::sort(facts_, {}, &Fact::name);
+    Names words;
+    for (const Fact& fact : facts_) {
+      if (fact.log_word) words.push_back(fact.name);
+      verdict.claims.push_back({.name = fact.name, .value = fact.value, .log_word = fact.log_word});
+    }
+    if (!registers_.empty()) {
+      verdict.claims.push_back({.name = "eventlog.registers", .value = joined(registers_, " ")});
+    }
+    if (!any_) return;
+    std::string said = joined(all_replayed_, ", ");
+    if (!words.empty()) said.append("; only the log's word: ").append(joined(words, ", "));
+    if (!contradicted_.empty()) said.append("; the logs contradict each other: ").append(joined(contradicted_, ", "));
+    recorder.pass(CheckId::eventlog_replay, std::move(said));
+  }
+
+ private:
+  template <class Words>
+  static std::string joined(const Words& words, std::string_view between) {
+    std::string out;
+    for (const std::string_view word : words) out.append(out.empty() ? "" : between).append(word);
+    return out;
+  }
+
+  std::set<std::string_view> all_replayed_;
+  std::set<std::string_view> registers_;  ///< of logs without a fault
+  std::set<std::string_view> contradicted_;
+  std::vector<Fact> facts_;
+  bool any_ = false;
+};
 
 /// Nothing more can be said of a log that cannot be read.
 void refuse(CheckRecorder& recorder, const LogFault& fault) {
@@ -158,7 +200,7 @@ void refuse(CheckRecorder& recorder, const LogFault& fault) {
   }
 }
 
-void judge_log(const Supplement& supplement, CheckRecorder& recorder, Verdict& verdict) {
+void judge_log(const Supplement& supplement, CheckRecorder& recorder, const Verdict& verdict, Together& together) {
   const auto log = read(supplement);
   if (!log.ok()) return refuse(recorder, {log.error().expected, log.error().found, log.error().what});
   const std::size_t bank = log->bank(Hash::sha384);
@@ -169,11 +211,13 @@ void judge_log(const Supplement& supplement, CheckRecorder& recorder, Verdict& v
 
   const std::vector<DigestMatch> matches = match_digests(*log, bank);
   const auto digest_fault = find_digest_fault(*log, bank, matches);
-  const auto separator_fault = find_separator_fault(*log);
+  const auto separator_fault = find_separator_fault(*log, bank);
   record(recorder, CheckId::eventlog_digests, digest_fault);
   record(recorder, CheckId::eventlog_separators, separator_fault);
-  const bool replayed = judge_replay(*log, bank, recorder, verdict);
-  if (replayed && !digest_fault && !separator_fault) add_claims(facts_of(*log, bank, matches), verdict);
+  const auto registers = judge_replay(*log, bank, recorder, verdict);
+  if (!registers) return;
+  together.replayed(*registers);
+  if (!digest_fault && !separator_fault) together.believe(*registers, facts_of(*log, bank, matches));
 }
 
 }  // namespace
@@ -203,27 +247,38 @@ std::optional<LogFault> find_digest_fault(const Log& log, std::size_t bank, std:
   return fault ? fault : find_wrapper_fault(log);
 }
 
-std::optional<LogFault> find_separator_fault(const Log& log) {
+std::optional<LogFault> find_separator_fault(const Log& log, std::size_t bank) {
+  const KnownDigests known(log.banks[bank].hash);
   std::map<std::uint32_t, std::uint32_t> first;
   for (const Event& event : log.events) {
-    if (event.type != kSeparator) continue;
+    if (event.type == kNoAction) continue;
+    if (event.type != kSeparator) {
+      const SeparatorDigest digest = known.separator(event.digests[bank]);
+      const bool variable = event.type == kEfiVariableBoot || event.type == kEfiVariableBoot2;
+      const bool harmless = digest == SeparatorDigest::error && variable && first.contains(event.number);
+      if (digest == SeparatorDigest::none || harmless) continue;
+      return LogFault{"EV_SEPARATOR", std::string{type_name(event.type)},
+                      place_of(log, event) + " has the digest of a separator"};
+    }
     const bool fits = event.data.empty() ? log.dstack
                                          : event.data.size() == 4 && (event.data[0] == 0 || event.data[0] == 0xff) &&
                                                std::ranges::count(event.data, event.data[0]) == 4;
     if (!fits)
       return LogFault{"00000000 or ffffffff", base::hex(event.data.first(std::min<std::size_t>(event.data.size(), 16))),
                       place_of(log, event)};
-    const auto [known, fresh] = first.emplace(event.number, event.index);
+    const auto [earlier, fresh] = first.emplace(event.number, event.index);
     if (!fresh) {
       return LogFault{"one separator in a register", "two",
-                      place_of(log, event) + ", and before it event " + std::to_string(known->second)};
+                      place_of(log, event) + ", and before it event " + std::to_string(earlier->second)};
     }
   }
   return std::nullopt;
 }
 
 void judge_logs(const std::vector<Supplement>& supplements, CheckRecorder& recorder, Verdict& verdict) {
-  for (const Supplement& supplement : supplements) judge_log(supplement, recorder, verdict);
+  Together together;
+  for (const Supplement& supplement : supplements) judge_log(supplement, recorder, verdict, together);
+  together.finish(recorder, verdict);
 }
 
 }  // namespace attestry::attestation::eventlog
