@@ -81,7 +81,8 @@ def make_case(about, folder):
     case = json.loads((folder / "case.json").read_text())
     (folder / "case.json").unlink()
     if "expected_issuer" in case:
-        return ["--issuer", case["expected_issuer"]]
+        issuer = case["expected_issuer"]
+        return ["--issuer", issuer, "--jwks", f"{issuer}={folder / 'jwks.json'}"]
     return ["--trust", str(folder / "root.pem")]
 
 

@@ -11,6 +11,7 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "attestation/artefact.h"
 #include "attestation/eventlog/log.h"
 #include "attestation/policy.h"
 #include "attestation/verifier.h"
@@ -33,9 +34,12 @@ struct VerifyOptions {
   std::string at;
   std::vector<std::string> trust;
   std::vector<std::string> issuers;
+  std::vector<std::string> key_sets;
   std::vector<std::string> event_logs;
   std::vector<std::string> place_lists;
   std::optional<std::string> report_data;
+  std::optional<std::string> nonce;
+  std::optional<std::string> nonce_hex;
   std::string policy = "default";
   std::optional<std::string> pcs;
   std::string pcs_ca;
@@ -126,11 +130,66 @@ base::Result<attestation::Evidence> read_evidence(Context& context, const std::s
   return attestation::Evidence{.format = format, .bytes = std::move(bytes)};
 }
 
-/// The folder's own collateral first, then what the flags name, later ones replacing earlier ones.
-collateral::Bundle read_local(const VerifyOptions& options) {
+/// A key set says nothing about whose it is. The caller does, by naming it beside one issuer.
+base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyOptions& options) {
+  collateral::Bundle bundle = collateral::read_bundle_path(path);
+  const bool has_keys = std::ranges::any_of(
+      bundle.items, [](const auto& item) { return item.kind == attestation::CollateralKind::jwks; });
+  if (has_keys && options.issuers.size() > 1) {
+    return base::Error{base::Code::usage, "--collateral " + path + ": whose key set is this?",
+                       "--jwks ISSUER=FILE when several issuers are named", "",
+                       "Give the key set of each issuer with --jwks ISSUER=FILE instead."};
+  }
+  if (options.issuers.size() == 1) bundle.set_key_origin(options.issuers.front());
+  return bundle;
+}
+
+struct NamedKeySet {
+  std::string issuer;
+  std::string path;
+};
+/// ISSUER=FILE. Both may have more "=" in them, so the issuer is one that --issuer names.
+base::Result<NamedKeySet> parse_key_set(const std::string& text, const std::vector<std::string>& issuers) {
+  NamedKeySet out;
+  for (const std::string& issuer : issuers) {
+    if (text.starts_with(issuer + "=") && issuer.size() >= out.issuer.size()) {
+      out = {.issuer = issuer, .path = text.substr(issuer.size() + 1)};
+    }
+  }
+  if (!out.path.empty()) return out;
+  return base::Error{base::Code::usage, "--jwks", "ISSUER=FILE of an issuer that --issuer names", text,
+                     "Name the issuer with --issuer, too, exactly as the token's `iss` says it."};
+}
+
+/// Of several key sets the one of the token's issuer, if somebody believes that; else any: the verdict then says whose
+/// keys are missing.
+base::Status read_key_sets(Context& context, const VerifyOptions& options, const attestation::Evidence& evidence,
+                           collateral::Bundle& bundle) {
+  std::optional<NamedKeySet> chosen;
+  const auto needs = attestation::needs_of(evidence, options.issuers);
+  for (const std::string& text : options.key_sets) {
+    TRY(NamedKeySet one, parse_key_set(text, options.issuers));
+    const bool wanted =
+        !needs.empty() && needs.front().artefacts.front() == attestation::Artefact{attestation::JwksOf{one.issuer}};
+    if (!chosen || wanted) chosen = std::move(one);
+  }
+  if (!chosen) return base::done();
+  TRY(base::Bytes bytes, read_input(context, chosen->path, kMaxTrustBytes), "--jwks " + chosen->path);
+  bundle.set(attestation::CollateralKind::jwks, std::move(bytes), chosen->issuer);
+  return base::done();
+}
+
+/// The folder's own collateral first, then what the flags name, later ones replacing earlier ones. Nobody vouches for
+/// a key set that lies beside the evidence.
+base::Result<collateral::Bundle> read_local(Context& context, const VerifyOptions& options,
+                                            const attestation::Evidence& evidence) {
   collateral::Bundle bundle;
   if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
-  for (const std::string& path : options.collateral) bundle.merge(collateral::read_bundle_path(path));
+  for (const std::string& path : options.collateral) {
+    TRY(collateral::Bundle named, read_named(path, options));
+    bundle.merge(std::move(named));
+  }
+  TRY_OK(read_key_sets(context, options, evidence, bundle));
   return bundle;
 }
 
@@ -168,10 +227,11 @@ base::Result<collateral::Bundle> fetch(Context& context, const VerifyOptions& op
   return bundle;
 }
 
-std::shared_ptr<const attestation::Collateral> collect(Context& context, const VerifyOptions& options,
-                                                       const attestation::Verifier& verifier,
-                                                       const attestation::Evidence& evidence, base::UtcTime at) {
-  collateral::Bundle local = read_local(options);
+base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& context, const VerifyOptions& options,
+                                                                     const attestation::Verifier& verifier,
+                                                                     const attestation::Evidence& evidence,
+                                                                     base::UtcTime at) {
+  TRY(collateral::Bundle local, read_local(context, options, evidence));
   if (evidence.format != attestation::EvidenceFormat::dcap_quote) return local.collateral();
   const auto missing = lacking(local);
   if (missing.empty() || !may_ask_network(options)) return local.collateral();
@@ -238,6 +298,18 @@ base::Result<std::optional<base::Bytes>> expected_report_data(const std::optiona
   return std::optional<base::Bytes>{std::move(bytes)};
 }
 
+base::Result<std::optional<base::Bytes>> expected_nonce(const VerifyOptions& options) {
+  if (!options.nonce && !options.nonce_hex) return std::optional<base::Bytes>{};
+  const std::string& given = options.nonce ? *options.nonce : *options.nonce_hex;
+  // No evidence is fresh for want of a nonce: more likely a script lost its variable.
+  if (given.empty()) {
+    return base::Error{.code = base::Code::usage, .what = "--nonce is empty", .expected = "the nonce that you sent"};
+  }
+  if (options.nonce) return std::optional<base::Bytes>{base::to_bytes(given)};
+  TRY(base::Bytes bytes, base::hex_decode(given), "--nonce-hex");
+  return std::optional<base::Bytes>{std::move(bytes)};
+}
+
 void print(Context& context, const attestation::Verdict& verdict, const VerifyOptions& options) {
   if (options.format == "json") {
     context.out << attestation::to_json(verdict, context.out_is_terminal) << "\n";
@@ -275,6 +347,7 @@ int exit_code_of(attestation::Outcome outcome) {
 base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(const base::UtcTime at, time_of(context, options.at));
   TRY(const auto report_data, expected_report_data(options.report_data));
+  TRY(const auto nonce, expected_nonce(options));
   TRY(const attestation::Policy policy, read_policy(context, options.policy));
   TRY(const auto lists, read_lists(context, options));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
@@ -282,12 +355,14 @@ base::Result<int> verify(Context& context, const VerifyOptions& options) {
   TRY(attestation::Evidence evidence, read_evidence(context, options.evidence));
   TRY_OK(add_event_logs(context, options, evidence));
   const attestation::Verifier verifier(std::move(anchors));
-  const auto collateral = collect(context, options, verifier, evidence, at);
+  TRY(const auto collateral, collect(context, options, verifier, evidence, at));
   TRY_OK(save_collateral(options.save, *collateral));
   TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
   std::optional<base::ByteView> expected;
   if (report_data) expected = base::ByteView{*report_data};
-  attestation::evaluate(policy, verdict, expected, {.lists = lists});
+  attestation::References references{.lists = lists};
+  if (nonce) references.nonce = base::ByteView{*nonce};
+  attestation::evaluate(policy, verdict, expected, references);
   print(context, verdict, options);
   return exit_code_of(verdict.outcome);
 }
@@ -297,6 +372,7 @@ constexpr const char* kFooter =
     "  attestry verify quote.bin --collateral collateral.json\n"
     "  attestry verify case-folder --at 2026-06-15T00:00:00Z --format json\n"
     "  attestry verify - --policy policy.json --report-data 9a9d48e7 < quote.bin\n"
+    "  attestry verify token.jwt --issuer URL --jwks URL=jwks.json --nonce TEXT\n"
     "Exit codes: 0 accepted, 1 refused, 2 wrong use, 3 undecided (collateral is missing or cannot be reached).\n"
     "The verdict names one root cause; `attestry checks show ID` explains any check of it.";
 
@@ -326,8 +402,16 @@ void add_verify(CLI::App& app, Context& context) {
   command
       ->add_option("--issuer", options->issuers,
                    "an issuer whose Azure Attestation tokens are believed, exactly as their `iss` says it; its keys "
-                   "come with --collateral (jwks.json)")
-      ->type_name("URL");
+                   "come with --jwks, or with --collateral when one issuer is named")
+      ->type_name("URL")
+      ->allow_extra_args(false);
+  command
+      ->add_option(
+          "--jwks", options->key_sets,
+          "key set of an issuer that --issuer names, as you fetched it from ISSUER/certs over TLS; may be given "
+          "again. Of a jwks.json that lies beside the token nobody knows whose it is")
+      ->type_name("ISSUER=FILE")
+      ->allow_extra_args(false);
   command
       ->add_option("--event-log", options->event_logs,
                    "log of the TD's boot: TCG (the CCEL data area) or dstack's JSON; it must lead to the registers of "
@@ -344,6 +428,14 @@ void add_verify(CLI::App& app, Context& context) {
       ->add_option("--report-data", options->report_data,
                    "hex that the evidence must carry; shorter than 64 bytes is padded with zeros at the end")
       ->type_name("HEX");
+  auto* nonce = command
+                    ->add_option("--nonce", options->nonce,
+                                 "text that an Azure token (client payload, also as base64 of it) or a Nitro document "
+                                 "must bear as its nonce; other evidence bears one as --report-data")
+                    ->type_name("TEXT");
+  command->add_option("--nonce-hex", options->nonce_hex, "the same for bytes that are no text")
+      ->type_name("HEX")
+      ->excludes(nonce);
   command->add_option("--policy", options->policy, "genuine, default, strict or a policy file")
       ->type_name("NAME|FILE")
       ->capture_default_str();

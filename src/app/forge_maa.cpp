@@ -30,6 +30,11 @@ base::Status write_case(const fs::path& folder, const forge::MaaCase& made) {
   return write_text(folder / "case.json", made.case_json(fs::absolute(folder).lexically_normal().filename().string()));
 }
 
+std::string_view expectation(const forge::MaaFaultInfo& fault) {
+  if (fault.cause.empty()) return "genuine    ";
+  return forge::leaves_undecided(fault.fault) ? "undecided  " : "refused    ";
+}
+
 }  // namespace
 
 bool is_maa_kind(const std::string& kind) { return forge::parse_maa_kind(kind).has_value(); }
@@ -42,8 +47,7 @@ std::string maa_kinds() {
 
 void list_maa_faults(Context& context) {
   for (const auto& fault : forge::maa_faults()) {
-    context.out << std::left << std::setw(24) << fault.name << (fault.cause.empty() ? "genuine  " : "refused  ")
-                << fault.what << "\n";
+    context.out << std::left << std::setw(24) << fault.name << expectation(fault) << fault.what << "\n";
   }
 }
 
@@ -74,7 +78,8 @@ base::Result<int> forge_maa(Context& context, const ForgeMaaOptions& options) {
   }
   context.out << "Wrote " << faults.size() << (faults.size() == 1 ? " token" : " tokens") << " of a simulated service ("
               << options.kind << ") to " << options.out << ".\n"
-              << "Judge it:  attestry verify " << first.string() << " --issuer " << forge::kForgeIssuer << " --at "
+              << "Judge it:  attestry verify " << (first / "token.jwt").string() << " --issuer " << forge::kForgeIssuer
+              << " --jwks " << forge::kForgeIssuer << "=" << (first / "jwks.json").string() << " --at "
               << base::to_rfc3339(options.at) << "\n";
   return kExitOk;
 }

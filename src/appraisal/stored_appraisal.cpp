@@ -112,6 +112,7 @@ JsonOut collateral_json(const attestation::Collateral& collateral) {
   for (const CollateralItem& item : collateral.items()) {
     auto one = bytes_json(item.bytes, item.sha256);
     one.emplace_back("kind", attestation::to_text(item.kind));
+    if (!item.origin.empty()) one.emplace_back("origin", item.origin);
     items.emplace_back(std::move(one));
   }
   JsonOutArray problems;
@@ -229,11 +230,15 @@ class Restorer {
     std::vector<CollateralItem> items;
     TRY(const auto given, list(value, "items"));
     for (auto item = given.first(); item; item = item->next()) {
-      TRY_OK(item->only({"kind", "sha256", "size"}), "collateral.items");
+      TRY_OK(item->only({"kind", "origin", "sha256", "size"}), "collateral.items");
       TRY(const std::string word, text(*item, "kind"));
       TRY(const CollateralKind kind, collateral_from(word));
       TRY(base::Bytes content, bytes(*item), "collateral " + word);
-      items.push_back({.kind = kind, .bytes = std::move(content), .sha256 = {}});
+      std::string origin;
+      if (item->find("origin")) {
+        TRY(origin, text(*item, "origin"), "collateral " + word);
+      }
+      items.push_back({.kind = kind, .bytes = std::move(content), .sha256 = {}, .origin = std::move(origin)});
     }
     std::vector<CollateralProblem> problems;
     TRY(const auto troubles, list(value, "problems"));

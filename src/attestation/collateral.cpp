@@ -69,7 +69,7 @@ std::shared_ptr<const Collateral> Collateral::make(std::vector<CollateralItem> i
   digest_input.lp("attestry/collateral/1");
   for (CollateralItem& item : out->items_) {
     item.sha256 = crypto::sha256(item.bytes);
-    digest_input.u8(static_cast<std::uint8_t>(item.kind)).raw(item.sha256);
+    digest_input.u8(static_cast<std::uint8_t>(item.kind)).raw(item.sha256).lp(item.origin);
   }
   // A verdict tells the problems, too, so sets that differ in them are different sets.
   for (const CollateralProblem& problem : out->problems_) {

@@ -35,6 +35,9 @@ struct CollateralItem {
   CollateralKind kind;
   base::Bytes bytes;
   base::Digest32 sha256{};  ///< filled by Collateral::make
+  /// Of a key set: the issuer whose it is, because it came from there over TLS or an operator says so. Empty: nobody
+  /// vouches for it. Never from the document itself. Everything else is signed and needs none.
+  std::string origin{};
 };
 
 /// What could not be read of a bundle: becomes a failed check, never an error ("field pck_crl: not hex").
@@ -57,7 +60,7 @@ class Collateral {
   const CollateralItem* find(CollateralKind kind) const noexcept;
   const std::vector<CollateralItem>& items() const noexcept { return items_; }
   const std::vector<CollateralProblem>& problems() const noexcept { return problems_; }
-  /// SHA-256 over kinds and digests of all items: the key of every cache.
+  /// SHA-256 over kinds, digests and origins of all items: the key of every cache.
   const base::Digest32& digest() const noexcept { return digest_; }
   /// Set when the vendor was away and an older copy is used within its bound (ARCHITECTURE: collateral): its age past
   /// refresh.

@@ -7,6 +7,7 @@
 #include "attestation/signed_list.h"
 #include "base/json.h"
 #include "base/suggest.h"
+#include "base/utf8.h"
 
 namespace attestry::attestation {
 namespace {
@@ -62,7 +63,7 @@ std::optional<std::uint64_t> number_of(std::string_view text) {
 
 std::string shortened(std::string text) {
   constexpr std::size_t kShown = 120;
-  if (text.size() > kShown) text.replace(kShown, std::string::npos, "…");
+  if (text.size() > kShown) text.replace(base::utf8_prefix(text, kShown).size(), std::string::npos, "…");
   return text;
 }
 

@@ -169,6 +169,12 @@ TEST(PolicyTcb, TheDateOfTheLevelHasALowerBound) {
               ::testing::ElementsAre("policy.tcb.date none"));
 }
 
+TEST(PolicyConditions, CutsLongNamesBetweenCharacters) {
+  const auto name = parse_claim_name(std::string(119, 'a') + "\xc3\xa9\xc3\xa9");
+  ASSERT_FALSE(name.ok());
+  EXPECT_EQ(name.error().found, std::string(119, 'a') + "…");
+}
+
 TEST(ClaimDictionary, HasEveryClaimThatAPolicyCanName) {
   for (const ClaimInfo& claim : claim_dictionary()) {
     EXPECT_EQ(find_claim(claim.name), &claim);

@@ -5,6 +5,7 @@
 
 #include "attestation/policy.h"
 #include "base/encoding.h"
+#include "base/utf8.h"
 
 namespace attestry::attestation {
 namespace {
@@ -20,6 +21,9 @@ constexpr std::uint64_t kTdKnown =
     kTdDebug | bit(16) | bit(27) | kTdSeptVeDisable | kTdMigratable | bit(30) | bit(31) | bit(62) | bit(63);
 // Intel SDM vol. 3D, 35.7.1: INIT, DEBUG, MODE64BIT, PROVISIONKEY, EINITTOKEN_KEY, CET, KSS, AEXNOTIFY.
 constexpr std::uint64_t kSgxKnown = bit(0) | bit(1) | bit(2) | bit(4) | bit(5) | bit(6) | bit(7) | bit(10);
+
+/// Of long values in messages.
+constexpr std::size_t kShownBytes = 200;
 
 constexpr auto kByCheck = &CheckResult::check;
 
@@ -270,11 +274,10 @@ void judge_minimum_versions(Evaluation& e, const TcbMinimum& minimum) {
   e.judge(CheckId::policy_tcb_minimum, judged->ok, std::move(judged->expected), std::move(judged->actual));
 }
 
-/// Of a TD its event log says it, of an Azure virtual machine its token: as the service judged the boot, or as the
-/// virtual machine was configured.
+/// Of a TD its event log says it, of an Azure virtual machine its token, as the service judged the boot. How a machine
+/// was configured does not say how it booted.
 void judge_secure_boot(Evaluation& e) {
-  constexpr std::array<std::string_view, 3> kNames{"eventlog.secure_boot", "secureboot",
-                                                   "x-ms-runtime.vm-configuration.secure-boot"};
+  constexpr std::array<std::string_view, 2> kNames{"eventlog.secure_boot", "secureboot"};
   for (const std::string_view name : kNames) {
     const Claim* claim = e.verdict().claim(name);
     if (claim == nullptr) continue;
@@ -434,6 +437,27 @@ void judge_report_data(Evaluation& e, base::ByteView expected) {
           std::move(detail));
 }
 
+/// The client library of Azure's guests writes the nonce in base64; others put it there as it is.
+bool is_nonce(const Claim& claim, Platform platform, base::ByteView expected) {
+  if (platform == Platform::nitro) return claim.value == base::hex(expected);
+  const auto decoded = base::base64_decode(claim.value);
+  return (decoded.ok() && base::equal(*decoded, expected)) || base::equal(base::as_bytes(claim.value), expected);
+}
+
+void judge_nonce(Evaluation& e, base::ByteView expected) {
+  const Platform platform = e.verdict().platform;
+  const Claim* claim = nullptr;
+  if (platform == Platform::nitro) claim = e.verdict().claim("nonce");
+  if (platform == Platform::maa) claim = e.verdict().claim("x-ms-runtime.client-payload.nonce");
+  std::string wanted = base::hex(expected);
+  if (claim == nullptr) return e.absent(CheckId::policy_nonce, std::move(wanted), "a nonce");
+  // An empty one is in real tokens, and would be as good tomorrow.
+  const bool fresh = !expected.empty() && !claim->value.empty() && is_nonce(*claim, platform, expected);
+  std::string actual = claim->value.empty() ? "empty" : std::string{base::utf8_prefix(claim->value, kShownBytes)};
+  e.judge(CheckId::policy_nonce, fresh, std::move(wanted), std::move(actual),
+          platform == Platform::nitro ? "in hex" : "expected in hex, actual as the token has it, usually base64");
+}
+
 void judge_staleness(Evaluation& e, std::optional<std::int64_t> most) {
   const auto& stale = e.verdict().collateral_stale_seconds;
   const bool ok = !most || !stale || *stale <= *most;
@@ -459,7 +483,20 @@ void judge_token_tcb(Evaluation& e, const PolicyRules& rules) {
   e.judge(CheckId::policy_tcb_status, ok, joined(rules.accept_tcb, ""), status->value);
 }
 
+/// What is signed with a key of nobody proves nothing; a policy for tests and vectors may pass over it.
+void judge_token_keys(Evaluation& e, bool required) {
+  const std::string expected = required ? "keys that somebody vouches for" : "any";
+  if (e.verdict().evidence != Genuineness::genuine) {
+    return e.absent(CheckId::policy_token_keys, expected, "whose keys signed it");
+  }
+  if (!e.verdict().token_keys_unvouched) return e.judge(CheckId::policy_token_keys, true, expected, "of the issuer");
+  std::string detail = "the key set came beside the token: whoever made the one may have made the other";
+  if (required) return e.missing(CheckId::policy_token_keys, expected, "of nobody knows whom", std::move(detail));
+  e.judge(CheckId::policy_token_keys, true, expected, "of nobody knows whom", std::move(detail));
+}
+
 void judge_token(Evaluation& e, const PolicyRules& rules) {
+  judge_token_keys(e, rules.require_token_keys);
   if (token_is_of(e.verdict(), "sevsnpvm")) {
     judge_vmpl(e, "x-ms-sevsnpvm-vmpl", rules.vmpl);
     const Claim* migration = e.verdict().claim("x-ms-sevsnpvm-migration-allowed");
@@ -528,6 +565,7 @@ void evaluate(const Policy& policy, Verdict& verdict, std::optional<base::ByteVi
   if (rules.require_identity) judge_identity(e, rules);
   if (!rules.conditions.empty()) judge_conditions(e, rules, lists);
   if (expected_report_data) judge_report_data(e, *expected_report_data);
+  if (references.nonce) judge_nonce(e, *references.nonce);
   if (rules.max_staleness_seconds || verdict.collateral_stale_seconds) judge_staleness(e, rules.max_staleness_seconds);
   e.finish(policy.sha256());
 }

@@ -15,18 +15,18 @@ constexpr std::string_view kGenuine =
     R"({"format":1,"name":"genuine","tcb":{"accept":["UpToDate","SWHardeningNeeded","ConfigurationNeeded",)"
     R"("ConfigurationAndSWHardeningNeeded","OutOfDate","OutOfDateConfigurationNeeded","TDRelaunchAdvised",)"
     R"("TDRelaunchAdvisedConfigurationNeeded"]},"debug":false,"migratable":true,"service_td":true,)"
-    R"("reserved_attributes":true,"vmpl":[0,1,2,3],"require":{"revocation":false}})";
+    R"("reserved_attributes":true,"vmpl":[0,1,2,3],"require":{"revocation":false,"token_keys":false}})";
 
 constexpr std::string_view kStrict =
     R"({"format":1,"name":"strict","tcb":{"accept":["UpToDate"],"allow_advisories":[]},"debug":false,)"
     R"("migratable":false,"service_td":false,"reserved_attributes":false,"vmpl":[0],)"
-    R"("require":{"sept_ve_disable":true,"revocation":true,"committed_firmware":true},)"
+    R"("require":{"sept_ve_disable":true,"revocation":true,"committed_firmware":true,"token_keys":true},)"
     R"("max_collateral_staleness_seconds":86400})";
 
 constexpr std::string_view kStandard =
     R"({"format":1,"name":"default","tcb":{"accept":["UpToDate","SWHardeningNeeded"]},"debug":false,)"
     R"("migratable":false,"service_td":false,"reserved_attributes":false,"vmpl":[0],)"
-    R"("require":{"revocation":true}})";
+    R"("require":{"revocation":true,"token_keys":true}})";
 
 }  // namespace
 

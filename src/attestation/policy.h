@@ -63,6 +63,7 @@ struct PolicyRules {
   bool allow_reserved_attributes = false;
   bool require_sept_ve_disable = false;
   bool require_revocation = true;
+  bool require_token_keys = true;
   bool require_committed_firmware = false;
   bool require_secure_boot = false;
   bool require_event_log = false;
@@ -98,7 +99,7 @@ class Policy {
   /// Cryptography, collateral and no debug; any TCB status but Revoked.
   static const Policy& genuine();
   /// genuine, and TCB UpToDate or SWHardeningNeeded, not migratable, no service TD, no reserved attribute bits,
-  /// reports of VMPL 0 only, revocation checked.
+  /// reports of VMPL 0 only, revocation checked, tokens only by keys that somebody vouches for.
   static const Policy& standard();
   /// default, and TCB UpToDate without advisories, SEPT_VE_DISABLE, committed firmware, collateral at most a day past
   /// its refresh.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/suggest.h"
+#include "base/utf8.h"
 
 namespace attestry::attestation {
 
@@ -35,7 +36,7 @@ bool only_members(const base::JsonValue& object, std::string_view path, std::ini
     const std::string key = member->key();
     if (std::ranges::find(keys, std::string_view{key}) != keys.end()) continue;
     all_known = false;
-    Error error{.code = Code::malformed, .what = "unknown member", .found = key.substr(0, 120)};
+    Error error{.code = Code::malformed, .what = "unknown member", .found = std::string{base::utf8_prefix(key, 120)}};
     for (const std::string_view known : keys) error.expected.append(error.expected.empty() ? "" : ", ").append(known);
     const std::string_view guess = base::nearest(key, {keys.begin(), keys.size()});
     error.remedy = guess.empty() ? "Remove it." : "Did you mean " + std::string{guess} + "?";

@@ -5,6 +5,7 @@
 #include "attestation/policy.h"
 #include "base/encoding.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace attestry::attestation {
 namespace {
@@ -144,7 +145,8 @@ class Reader {
       std::string text;
       if (!take(findings_, here, item->string("value"), text)) continue;
       if (std::ranges::find(known, text) == known.end()) {
-        add(here, malformed("an unknown value", "one of " + joined(known), text.substr(0, kMaxNameBytes)));
+        add(here, malformed("an unknown value", "one of " + joined(known),
+                            std::string{base::utf8_prefix(text, kMaxNameBytes)}));
       }
       out.push_back(std::move(text));
     }
@@ -255,12 +257,14 @@ class Reader {
       return add("require", malformed("require is no object", R"({"sept_ve_disable": true})", ""));
     }
     only_members(require, "require",
-                 {"sept_ve_disable", "revocation", "committed_firmware", "secure_boot", "event_log"}, findings_);
+                 {"sept_ve_disable", "revocation", "committed_firmware", "secure_boot", "event_log", "token_keys"},
+                 findings_);
     flag(require, "require", "sept_ve_disable", out_.require_sept_ve_disable);
     flag(require, "require", "revocation", out_.require_revocation);
     flag(require, "require", "committed_firmware", out_.require_committed_firmware);
     flag(require, "require", "secure_boot", out_.require_secure_boot);
     if (const auto log = require.find("event_log")) read_event_log(*log);
+    flag(require, "require", "token_keys", out_.require_token_keys);
   }
 
   /// true, or {"registers": [...], "trust_log_labels": true}.
@@ -343,7 +347,7 @@ class Reader {
     const std::size_t before = findings_.size();
     for (auto member = claims->first(); member; member = member->next()) {
       const std::string name = member->key();
-      const std::string here = path_of(path_of(path, "claims"), name.substr(0, kMaxNameBytes));
+      const std::string here = path_of(path_of(path, "claims"), std::string{base::utf8_prefix(name, kMaxNameBytes)});
       const ClaimInfo* known = nullptr;
       if (!take(findings_, path_of(path, "claims"), parse_claim_name(name), known)) continue;
       std::vector<std::string> values;
@@ -389,7 +393,8 @@ class Reader {
       std::string text;
       if (!take(findings_, path, value.string("set"), text)) return;
       if (!text.starts_with(kScheme)) {
-        return add(path, malformed("no measurement set", R"("set:NAME")", text.substr(0, kMaxNameBytes)));
+        return add(path, malformed("no measurement set", R"("set:NAME")",
+                                   std::string{base::utf8_prefix(text, kMaxNameBytes)}));
       }
       take(findings_, path, parse_reference_name(std::string_view{text}.substr(kScheme.size())), out.name);
     }

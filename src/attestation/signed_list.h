@@ -66,6 +66,8 @@ class SignedList {
 /// What evaluate() may look into beside the evidence. Views: valid during the call.
 struct References {
   std::span<const SignedList> lists{};
+  /// The nonce that the evidence must bear (policy.nonce). One without bytes satisfies nothing.
+  std::optional<base::ByteView> nonce{};
 };
 
 }  // namespace attestry::attestation

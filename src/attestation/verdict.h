@@ -63,6 +63,8 @@ struct Verdict {
   bool debug = false;
   std::vector<CollateralUsed> collateral;
   std::optional<std::int64_t> collateral_stale_seconds;
+  /// The token was judged by keys that nobody vouches for (CollateralItem::origin): whoever made it may have made them.
+  bool token_keys_unvouched = false;
   std::optional<base::UtcTime> valid_until;  ///< earliest expiry of all certificates and collateral used
   base::UtcTime at;
   base::Digest32 evidence_sha256{};

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "attestation/claim_dictionary.h"
 #include "attestation/verdict.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
@@ -137,6 +138,13 @@ void write_tcb(Writer& w, const std::optional<TcbSummary>& tcb) {
   w.raw("}");
 }
 
+/// A text that reads "true" is still a text.
+bool is_boolean(const Claim& claim) {
+  if (claim.value != "true" && claim.value != "false") return false;
+  const ClaimInfo* known = find_claim(claim.name);
+  return known != nullptr && known->type == ClaimType::boolean;
+}
+
 void write_claims(Writer& w, const std::vector<Claim>& claims) {
   w.raw("{");
   bool first = true;
@@ -146,7 +154,7 @@ void write_claims(Writer& w, const std::vector<Claim>& claims) {
     w.raw(":");
     if (claim.is_number && is_number(claim.value)) {
       w.raw(claim.value);
-    } else if (claim.value == "true" || claim.value == "false") {
+    } else if (is_boolean(claim)) {
       w.raw(claim.value);
     } else {
       w.string(claim.value);
@@ -293,6 +301,7 @@ std::string to_json(const Verdict& verdict, bool pretty) {
   } else {
     w.raw("null");
   }
+  if (verdict.token_keys_unvouched) w.raw(",\"token_keys_unvouched\":true");
   w.raw(",\"valid_until\":");
   w.time(verdict.valid_until);
   w.raw("}");

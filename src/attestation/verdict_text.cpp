@@ -138,6 +138,9 @@ void write_headline(Report& r, const Verdict& verdict) {
   if (verdict.simulated) {
     r.paint(kYellow, "SIMULATED").text(" Made under a test root: this proves nothing about any hardware.\n");
   }
+  if (verdict.token_keys_unvouched) {
+    r.paint(kYellow, "UNVOUCHED").text(" The token's keys came beside it: whoever made it may have made them.\n");
+  }
   if (verdict.collateral_stale_seconds) {
     r.paint(kYellow, "STALE").text(" Collateral is ").text(std::to_string(*verdict.collateral_stale_seconds));
     r.text(" s past its refresh, because its source was away.\n");

@@ -92,8 +92,7 @@ base::Result<Accepted> accept_key_set(const JwksOf& wanted, const Collateral& do
     return base::Error{base::Code::unavailable, "jwks of " + wanted.issuer + ": " + keys.error().what,
                        keys.error().expected, keys.error().found};
   }
-  const bool usable = std::ranges::any_of(keys->keys, [](const maa::Jwk& key) { return key.key.has_value(); });
-  if (!usable) {
+  if (!keys->usable()) {
     return base::Error{base::Code::unavailable, "jwks of " + wanted.issuer, "a key that can be used", "none"};
   }
   return Accepted{.issued = {}, .expires = {INT64_MAX}};
@@ -134,6 +133,7 @@ VerifierStats Verifier::stats() const {
   VerifierStats out{impl_->dcap.platforms.count(), impl_->dcap.collateral.count()};
   out.platforms += impl_->snp.veks.count();
   out.collateral += impl_->snp.chains.count();
+  out.collateral += impl_->key_sets.count();
   out.platforms += impl_->nitro.chains.count();
   return out;
 }

@@ -13,4 +13,15 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
+std::string_view utf8_prefix(std::string_view text, std::size_t most) noexcept {
+  constexpr std::size_t kLongest = 4;
+  if (text.size() <= most) return text;
+  const auto continues = [&](std::size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+  for (std::size_t end = most; most - end < kLongest; --end) {
+    if (!continues(end)) return text.substr(0, end);
+    if (end == 0) break;
+  }
+  return text.substr(0, most);
+}
+
 }  // namespace attestry::base

@@ -210,10 +210,16 @@ class SampleFolder {
 
 }  // namespace
 
-void Bundle::set(CollateralKind kind, base::Bytes bytes) {
+void Bundle::set(CollateralKind kind, base::Bytes bytes, std::string origin) {
   std::erase_if(items, [&](const CollateralItem& item) { return item.kind == kind; });
   std::erase_if(problems, [&](const CollateralProblem& problem) { return problem.kind == kind; });
-  items.push_back({.kind = kind, .bytes = std::move(bytes)});
+  items.push_back({.kind = kind, .bytes = std::move(bytes), .origin = std::move(origin)});
+}
+
+void Bundle::set_key_origin(const std::string& issuer) {
+  for (CollateralItem& item : items) {
+    if (item.kind == CollateralKind::jwks) item.origin = issuer;
+  }
 }
 
 void Bundle::set_problem(CollateralKind kind, std::string what, bool missing) {
@@ -223,7 +229,7 @@ void Bundle::set_problem(CollateralKind kind, std::string what, bool missing) {
 }
 
 void Bundle::merge(Bundle later) {
-  for (CollateralItem& item : later.items) set(item.kind, std::move(item.bytes));
+  for (CollateralItem& item : later.items) set(item.kind, std::move(item.bytes), std::move(item.origin));
   for (CollateralProblem& problem : later.problems) {
     const bool have = std::ranges::find(items, problem.kind, &CollateralItem::kind) != items.end();
     if (problem.missing && have) continue;

@@ -16,8 +16,10 @@ struct Bundle {
   std::vector<attestation::CollateralItem> items;
   std::vector<attestation::CollateralProblem> problems;
 
-  /// Replaces what an earlier source said about the same kind.
-  void set(attestation::CollateralKind kind, base::Bytes bytes);
+  /// Replaces what an earlier source said about the same kind. `origin` as of CollateralItem.
+  void set(attestation::CollateralKind kind, base::Bytes bytes, std::string origin = {});
+  /// Whose the bundle's key set is, if it has one: for the operator to say, never for a document.
+  void set_key_origin(const std::string& issuer);
   void set_problem(attestation::CollateralKind kind, std::string what, bool missing = false);
   /// Everything in `later` replaces what is here of the same kind.
   void merge(Bundle later);
@@ -28,8 +30,8 @@ struct Bundle {
 /// One JSON document, at most 8 MiB: either a bundle (`tcb_info`, `tcb_info_signature`, `tcb_info_issuer_chain`,
 /// `qe_identity`, …, `pck_crl` and `root_ca_crl` as hex; unknown members are ignored), or a reply of Intel's service as
 /// it is (`{"tcbInfo":…,"signature":"hex"}`, `{"enclaveIdentity":…,"signature":"hex"}`), whose signed text is taken
-/// byte for byte. `source` names the document in problems. A document that is no JSON is a problem of every kind that a
-/// bundle has.
+/// byte for byte. `source` names the document in problems. A key set has no origin. A document that is no JSON is a
+/// problem of every kind that a bundle has.
 Bundle read_bundle(base::ByteView json, std::string_view source);
 
 /// A file as read_bundle takes it, or a folder: `collateral.json`, or the files of Intel's sample application

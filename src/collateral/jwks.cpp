@@ -1,6 +1,5 @@
 #include "collateral/jwks.h"
 
-#include "attestation/maa/jwks.h"
 #include "collateral/internal/get_document.h"
 
 namespace attestry::collateral {
@@ -19,7 +18,8 @@ base::Result<Fetched> JwksClient::fetch(const attestation::JwksOf& keys, base::D
                        std::to_string(response.body.size()) + " bytes of something else"};
   }
   Fetched out{.items = {}, .source = address};
-  out.items.push_back({.kind = attestation::CollateralKind::jwks, .bytes = base::to_bytes(response.body)});
+  out.items.push_back(
+      {.kind = attestation::CollateralKind::jwks, .bytes = base::to_bytes(response.body), .origin = keys.issuer});
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "attestation/artefact.h"
+#include "attestation/maa/jwks.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "collateral/fetcher.h"
@@ -12,7 +13,7 @@
 namespace attestry::collateral {
 
 struct JwksOptions {
-  std::size_t max_bytes = 1u << 20;  ///< of one reply
+  std::size_t max_bytes = attestation::maa::kMaxSetBytes;  ///< of one reply
 };
 
 /// Thread-safe; `transport` must outlive it. A key set carries no signature: that it is the issuer's is known from the

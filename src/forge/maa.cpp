@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::int64_t kLifetime = 8 * 3600;  // as the service's
 constexpr std::int64_t kAge = 60;
+constexpr std::int64_t kLeeway = 60;  // that a verifier allows for clocks
 constexpr std::string_view kHeld = "held data of a simulated enclave";
 constexpr std::string_view kStranger = "https://stranger.simulated.attest.invalid";
 
@@ -218,9 +219,9 @@ class Writer {
       case MaaFault::expired:
         return set(root_, "exp", s_.at.seconds);
       case MaaFault::not_yet_valid:
-        return set(root_, "nbf", s_.at.seconds + 1);
+        return set(root_, "nbf", s_.at.seconds + kLeeway + 1);
       case MaaFault::from_the_future:
-        return set(root_, "iat", s_.at.seconds + 1);
+        return set(root_, "iat", s_.at.seconds + kLeeway + 1);
       case MaaFault::no_exp:
         return drop(root_, "exp");
       case MaaFault::no_nbf:
@@ -346,6 +347,10 @@ bool applies(MaaFault fault, MaaKind kind) noexcept {
   return fault < MaaFault::boot_debug || nested(kind);
 }
 
+bool leaves_undecided(MaaFault fault) noexcept {
+  return fault == MaaFault::kid_unknown || fault == MaaFault::embedded_key;
+}
+
 MaaService::MaaService(base::ByteView seed) : seed_(base::to_bytes(seed)), key_(key_of(seed, "service")) {}
 
 std::string MaaService::kid() const { return kid_of(key_.public_key()); }
@@ -397,6 +402,7 @@ std::string MaaCase::case_json(std::string_view name) const {
     for (const auto& [claim, value] : measurements) measured.emplace_back(claim, value);
     expect.emplace_back("measurements", std::move(measured));
   } else {
+    expect.emplace_back("verdict", leaves_undecided(scenario.fault) ? "undecided" : "refused");
     expect.emplace_back("root_cause", fault.cause);
   }
   return JsonOut(JsonOutObject{{"name", name},

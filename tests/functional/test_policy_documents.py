@@ -301,7 +301,8 @@ def verify(folder, policy, *flags):
     if "trust_anchor" in about:
         command += ["--trust", folder / about["trust_anchor"]]
     if "expected_issuer" in about:
-        command += ["--issuer", about["expected_issuer"]]
+        issuer = about["expected_issuer"]
+        command += ["--issuer", issuer, "--jwks", f"{issuer}={folder / 'jwks.json'}"]
     done = attestry(*command, *flags)
     return done.code, done.json()
 

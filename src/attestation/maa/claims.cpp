@@ -73,12 +73,16 @@ constexpr std::array kIsolation = std::to_array<Documented>({
     {"x-ms-runtime.keys", json, 0, false, "x-ms-isolation-tee.x-ms-runtime.keys"},
 });
 
-constexpr std::array kVirtualMachine = std::to_array<Documented>({
-    {"x-ms-compliance-status", text},
+/// Of the nested level only: x-ms-runtime at the root is what the guest has written.
+constexpr std::array kConfiguration = std::to_array<Documented>({
     {"x-ms-runtime.vm-configuration.console-enabled", boolean},
     {"x-ms-runtime.vm-configuration.secure-boot", boolean},
     {"x-ms-runtime.vm-configuration.tpm-enabled", boolean},
     {"x-ms-runtime.vm-configuration.vmUniqueId", text},
+});
+
+constexpr std::array kVirtualMachine = std::to_array<Documented>({
+    {"x-ms-compliance-status", text},
 });
 
 constexpr std::array kSgx = std::to_array<Documented>({
@@ -315,6 +319,7 @@ ClaimsRead read_claims(const JsonValue& root, TokenType type, const JsonValue& t
   if (type == TokenType::azurevm) {
     read_level(root, kAzureVm, out);
     read_level(tee_level, kIsolation, out);
+    read_level(tee_level, kConfiguration, out);
   }
   switch (tee) {
     case TokenType::sgx:

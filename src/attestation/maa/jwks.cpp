@@ -1,5 +1,7 @@
 #include "attestation/maa/jwks.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/json.h"
 #include "crypto/x509.h"
@@ -15,7 +17,6 @@ using crypto::RsaPublicKey;
 
 namespace {
 
-constexpr std::size_t kMaxSetBytes = 1u << 20;
 constexpr std::size_t kMaxKeys = 256;
 
 Error malformed(std::string what, std::string expected = {}, std::string found = {}) {
@@ -92,6 +93,10 @@ Jwk read_key(const JsonValue& value, std::string kid) {
 }
 
 }  // namespace
+
+bool KeySet::usable() const {
+  return std::ranges::any_of(keys, [](const Jwk& key) { return key.key.has_value(); });
+}
 
 Result<KeySet> parse_jwks(std::string_view json) {
   TRY(const auto document, base::JsonDocument::parse(std::string{json}, {.max_bytes = kMaxSetBytes}));

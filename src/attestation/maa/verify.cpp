@@ -5,6 +5,7 @@
 #include "attestation/maa/claims.h"
 #include "attestation/maa/jwt.h"
 #include "base/encoding.h"
+#include "base/utf8.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation::maa {
@@ -15,9 +16,11 @@ using base::JsonValue;
 constexpr std::string_view kCompliantVm = "azure-compliant-cvm";
 /// Longer values of a token are cut in messages.
 constexpr std::size_t kShown = 200;
+/// Before nbf and iat.
+constexpr std::int64_t kLeewaySeconds = 60;
 
 std::string shown(std::string_view text) {
-  return text.size() <= kShown ? std::string{text} : std::string{text.substr(0, kShown)} + "…";
+  return text.size() <= kShown ? std::string{text} : std::string{base::utf8_prefix(text, kShown)} + "…";
 }
 
 std::string shown_or_absent(const std::optional<std::string>& text) { return text ? shown(*text) : "absent"; }
@@ -80,6 +83,7 @@ class Judge {
   void payload();
   void issuer();
   void jku();
+  bool vouched_for(const CollateralItem& item);
   void key_set();
   void key();
   void signature();
@@ -181,6 +185,23 @@ void Judge::jku() {
           shown_or_absent(header_->jku));
 }
 
+/// RFC 8725, 3.8: a key counts for the tokens of the issuer whose it is, and nothing in a key set says that. Where it
+/// came from does; a set from nowhere can only be meant for the one issuer that is named.
+bool Judge::vouched_for(const CollateralItem& item) {
+  const auto iss = payload_ ? text_member(payload_->root(), "iss") : std::nullopt;
+  const auto& named = anchors_.token_issuers();
+  if (item.origin.empty()) {
+    verdict_.token_keys_unvouched = true;
+    if (named.size() == 1) return true;
+    recorder_.fail_undecided(CheckId::maa_jwks_present, "keys of " + (iss ? shown(*iss) : "the token's issuer"),
+                             "keys of nobody knows whom", std::to_string(named.size()) + " issuers are named");
+    return false;
+  }
+  if (iss == item.origin) return true;
+  recorder_.fail_undecided(CheckId::maa_jwks_present, "keys of " + shown_or_absent(iss), "keys of " + item.origin);
+  return false;
+}
+
 void Judge::key_set() {
   const CollateralItem* item = collateral_.find(CollateralKind::jwks);
   if (item == nullptr) {
@@ -191,13 +212,15 @@ void Judge::key_set() {
     return recorder_.fail_undecided(CheckId::maa_jwks_present, "a key set (jwks.json)", "none",
                                     problem == collateral_.problems().end() ? "" : problem->what);
   }
+  if (!vouched_for(*item)) return;
   recorder_.pass(CheckId::maa_jwks_present);
   keys_ = key_sets_.find(item->sha256);
   if (!keys_) {
     auto read = parse_jwks(base::as_text(item->bytes));
     if (!read.ok()) return refuse(CheckId::maa_jwks_format, read.error(), R"({"keys": [...]})");
     keys_ = std::make_shared<const KeySet>(*std::move(read));
-    key_sets_.put(item->sha256, keys_);
+    // Sets that can verify nothing would push those out that do.
+    if (keys_->usable()) key_sets_.put(item->sha256, keys_);
   }
   recorder_.pass(CheckId::maa_jwks_format);
   verdict_.collateral.push_back({.kind = CollateralKind::jwks, .sha256 = item->sha256});
@@ -208,9 +231,15 @@ void Judge::key() {
     const auto same = [this](const Jwk& key) { return key.kid == *header_->kid; };
     const auto count = std::ranges::count_if(keys_->keys, same);
     if (count == 1) key_ = &*std::ranges::find_if(keys_->keys, same);
-    // Two keys of one name would leave it to the order of the set which one counts.
-    require(CheckId::maa_key_known, count == 1, "one key " + shown(*header_->kid),
-            std::to_string(count) + " of " + std::to_string(keys_->keys.size()) + " keys");
+    const std::string expected = "one key " + shown(*header_->kid);
+    const std::string actual = std::to_string(count) + " of " + std::to_string(keys_->keys.size()) + " keys";
+    if (count == 0) {
+      // Nothing in a key set says when it was fetched: the service may have taken the key into use since.
+      recorder_.fail_undecided(CheckId::maa_key_known, expected, actual);
+    } else {
+      // Two keys of one name would leave it to the order of the set which one counts.
+      require(CheckId::maa_key_known, count == 1, expected, actual);
+    }
   }
   if (recorder_.may_run(CheckId::maa_key_usable)) {
     require(CheckId::maa_key_usable, key_->key.has_value(), "an RSA key for RS256", shown(key_->kid),
@@ -234,17 +263,22 @@ std::optional<base::UtcTime> Judge::time_claim(CheckId check, std::string_view n
   return std::nullopt;
 }
 
-// No leeway: the clock is the caller's, and a verdict must not depend on how generous we are.
+// A token may be used in the second it was issued in by clocks that differ a little (attestation_checks 4.4). A
+// constant: a verdict must not depend on how generous somebody is. The end has none.
 void Judge::not_before() {
   const auto from = time_claim(CheckId::maa_time_not_before, "nbf");
   if (!from) return;
-  require(CheckId::maa_time_not_before, *from <= at_, "a time from " + base::to_rfc3339(*from), base::to_rfc3339(at_));
+  const base::UtcTime earliest = *from - kLeewaySeconds;
+  require(CheckId::maa_time_not_before, earliest <= at_, "a time from " + base::to_rfc3339(earliest),
+          base::to_rfc3339(at_));
 }
 
 void Judge::issued() {
   const auto issued = time_claim(CheckId::maa_time_issued, "iat");
   if (!issued) return;
-  require(CheckId::maa_time_issued, *issued <= at_, "a time from " + base::to_rfc3339(*issued), base::to_rfc3339(at_));
+  const base::UtcTime earliest = *issued - kLeewaySeconds;
+  require(CheckId::maa_time_issued, earliest <= at_, "a time from " + base::to_rfc3339(earliest),
+          base::to_rfc3339(at_));
 }
 
 /// RFC 7519, 4.1.4: not accepted on or after this time.

@@ -135,6 +135,8 @@ class Sorter {
     for (const CollateralKind kind : kinds) {
       if (const CollateralItem* item = find(kind)) part.documents.push_back(*item);
     }
+    if (const auto* keys = std::get_if<attestation::JwksOf>(&part.artefact))
+      part.documents.front().origin = keys->issuer;
     for (const CollateralKind kind : {CollateralKind::amd_chain, CollateralKind::tcb_info_chain,
                                       CollateralKind::qe_identity_chain, CollateralKind::pck_crl_chain}) {
       const CollateralItem* item = find(kind);
