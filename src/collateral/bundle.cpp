@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 
+#include "attestation/maa/jwks.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -160,6 +161,15 @@ bool survives_json(std::string_view text) {
   return again.ok() && *again == text;
 }
 
+/// RFC 7517, 5, as an issuer's /certs answers.
+bool is_key_set(base::ByteView json) {
+  if (json.size() > attestation::maa::kMaxSetBytes) return false;
+  const auto document = base::JsonDocument::parse(std::string{base::as_text(json)}, {.max_bytes = json.size()});
+  if (!document.ok()) return false;
+  const auto keys = (*document)->root().find("keys");
+  return keys && keys->is_array();
+}
+
 class SampleFolder {
  public:
   explicit SampleFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -261,8 +271,13 @@ Bundle read_bundle_path(const std::string& path) {
     file /= "collateral.json";
     if (!std::filesystem::exists(file, error)) return SampleFolder(path).read();
   }
-  const auto bytes = read_file(file, kMaxDocumentBytes);
+  auto bytes = read_file(file, kMaxDocumentBytes);
   if (!bytes) return unreadable(file.string() + ": cannot be read", true);
+  if (is_key_set(*bytes)) {
+    Bundle out;
+    out.set(CollateralKind::jwks, *std::move(bytes));
+    return out;
+  }
   return read_bundle(*bytes, file.string());
 }
 

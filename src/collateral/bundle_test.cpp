@@ -139,5 +139,29 @@ TEST_F(BundlePath, ReadsTheFilesOfTheSampleApplication) {
   EXPECT_EQ(text_of(bundle, CollateralKind::pck_crl), "pck");
 }
 
+// Whose a key set is, is for the operator to say.
+TEST_F(BundlePath, AKeySetHasTheOriginThatIsSaidAndNoneOfItsOwn) {
+  constexpr const char* kIssuer = "https://a.example";
+  const auto origin = [](const Bundle& bundle) {
+    const auto found = std::ranges::find(bundle.items, CollateralKind::jwks, &attestation::CollateralItem::kind);
+    return found == bundle.items.end() ? "absent" : found->origin;
+  };
+  write("certs", R"({"keys":[],"origin":"https://evil.example","issuer":"https://evil.example"})");
+  Bundle fetched = read_bundle_path((folder_ / "certs").string());
+  EXPECT_EQ(origin(fetched), "");
+  write("jwks.json", R"({"keys":[]})");
+  EXPECT_EQ(origin(read_bundle_path(folder_.string())), "");
+  write("collateral.json", R"({"jwks":"{}","origin":"https://evil.example","tcb_info":"x"})");
+  Bundle bundle = read_bundle_path(folder_.string());
+  EXPECT_EQ(origin(bundle), "");
+  fetched.set_key_origin(kIssuer);
+  bundle.merge(std::move(fetched));
+  EXPECT_EQ(origin(bundle), kIssuer);
+  EXPECT_EQ(bundle.collateral()->find(CollateralKind::jwks)->origin, kIssuer);
+  EXPECT_EQ(bundle.collateral()->find(CollateralKind::tcb_info)->origin, "");
+  bundle.set(CollateralKind::jwks, {});
+  EXPECT_EQ(origin(bundle), "") << "another key set is another's";
+}
+
 }  // namespace
 }  // namespace attestry::collateral

@@ -50,7 +50,8 @@ def test_verify_token_with_keys_that_the_caller_names(token):
     keys = token / "jwks.json"
     alone = verify(token / "token.jwt", "--issuer", ISSUER, "--jwks", f"{ISSUER}={keys}")
     beside = verify(token, "--issuer", ISSUER, "--jwks", f"{ISSUER}={keys}")
-    for done in (alone, beside):
+    collateral = verify(token / "token.jwt", "--issuer", ISSUER, "--collateral", keys)
+    for done in (alone, beside, collateral):
         assert done.code == 0 and "token_keys_unvouched" not in done.json()
 
 
