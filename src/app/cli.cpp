@@ -58,6 +58,8 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   app.set_version_flag("--version", "attestry " + std::string{kVersion});
   add_dev(app, context);
   add_verify(app, context);
+  add_why(app, context);
+  add_appraisal(app, context);
   add_checks(app, context);
   add_claims(app, context);
   add_serve(app, context);

@@ -53,6 +53,7 @@ base::Result<base::Bytes> read_input(Context& context, const std::string& path, 
 std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
 void add_app(CLI::App& app, Context& context);
+void add_appraisal(CLI::App& app, Context& context);
 void add_approve(CLI::App& app, Context& context);
 void add_audit(CLI::App& app, Context& context);
 void add_blob(CLI::App& app, Context& context);
@@ -73,5 +74,6 @@ void add_secret(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
+void add_why(CLI::App& app, Context& context);
 
 }  // namespace attestry::app

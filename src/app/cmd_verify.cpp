@@ -10,7 +10,10 @@
 #include <optional>
 #include <ostream>
 
+#include "app/appraisal_files.h"
 #include "app/cli.h"
+#include "app/verify_inputs.h"
+#include "appraisal/replay.h"
 #include "attestation/artefact.h"
 #include "attestation/eventlog/log.h"
 #include "attestation/policy.h"
@@ -29,22 +32,9 @@ constexpr std::size_t kMaxTrustBytes = 1u << 20;
 constexpr std::chrono::seconds kFetchTime{30};
 
 struct VerifyOptions {
-  std::string evidence;
-  std::vector<std::string> collateral;
-  std::string at;
-  std::vector<std::string> trust;
-  std::vector<std::string> issuers;
-  std::vector<std::string> key_sets;
-  std::vector<std::string> event_logs;
-  std::vector<std::string> place_lists;
-  std::optional<std::string> report_data;
-  std::optional<std::string> nonce;
-  std::optional<std::string> nonce_hex;
-  std::string policy = "default";
-  std::optional<std::string> pcs;
-  std::string pcs_ca;
-  std::string save;
-  bool offline = false;
+  VerifyInputs inputs;
+  std::string store;
+  std::string appraisal;
   bool brief = false;
   std::string format = "text";
 };
@@ -80,7 +70,7 @@ base::Result<attestation::Supplement> read_event_log(Context& context, const std
 
 /// The logs in a folder belong to its quote. Other evidence has no registers that a log could lead to; there a log is
 /// judged only when a flag names it.
-base::Status add_event_logs(Context& context, const VerifyOptions& options, attestation::Evidence& evidence) {
+base::Status add_event_logs(Context& context, const VerifyInputs& options, attestation::Evidence& evidence) {
   const auto add = [&](attestation::SupplementKind kind, base::Bytes bytes) {
     std::erase_if(evidence.supplements, [kind](const attestation::Supplement& known) { return known.kind == kind; });
     evidence.supplements.push_back({kind, std::move(bytes)});
@@ -131,7 +121,7 @@ base::Result<attestation::Evidence> read_evidence(Context& context, const std::s
 }
 
 /// A key set says nothing about whose it is. The caller does, by naming it beside one issuer.
-base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyOptions& options) {
+base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyInputs& options) {
   collateral::Bundle bundle = collateral::read_bundle_path(path);
   const bool has_keys = std::ranges::any_of(
       bundle.items, [](const auto& item) { return item.kind == attestation::CollateralKind::jwks; });
@@ -163,7 +153,7 @@ base::Result<NamedKeySet> parse_key_set(const std::string& text, const std::vect
 
 /// Of several key sets the one of the token's issuer, if somebody believes that; else any: the verdict then says whose
 /// keys are missing.
-base::Status read_key_sets(Context& context, const VerifyOptions& options, const attestation::Evidence& evidence,
+base::Status read_key_sets(Context& context, const VerifyInputs& options, const attestation::Evidence& evidence,
                            collateral::Bundle& bundle) {
   std::optional<NamedKeySet> chosen;
   const auto needs = attestation::needs_of(evidence, options.issuers);
@@ -181,7 +171,7 @@ base::Status read_key_sets(Context& context, const VerifyOptions& options, const
 
 /// The folder's own collateral first, then what the flags name, later ones replacing earlier ones. Nobody vouches for
 /// a key set that lies beside the evidence.
-base::Result<collateral::Bundle> read_local(Context& context, const VerifyOptions& options,
+base::Result<collateral::Bundle> read_local(Context& context, const VerifyInputs& options,
                                             const attestation::Evidence& evidence) {
   collateral::Bundle bundle;
   if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
@@ -209,13 +199,13 @@ std::vector<attestation::CollateralKind> lacking(const collateral::Bundle& bundl
 
 /// Today's collateral of Intel says nothing about test roots and little about another time: then the network is asked
 /// only when a service is named.
-bool may_ask_network(const VerifyOptions& options) {
+bool may_ask_network(const VerifyInputs& options) {
   if (options.offline) return false;
   return options.pcs.has_value() || (options.at.empty() && options.trust.empty());
 }
 
 /// Only a set that the verifier accepts at `at`: what a broken service says is no answer, and least of all a refusal.
-base::Result<collateral::Bundle> fetch(Context& context, const VerifyOptions& options,
+base::Result<collateral::Bundle> fetch(Context& context, const VerifyInputs& options,
                                        const attestation::Verifier& verifier, const attestation::DcapNeeds& needs,
                                        base::UtcTime at) {
   TRY(const auto http, net::HttpClient::make({.ca_file = options.pcs_ca}), "--pcs-ca");
@@ -227,7 +217,7 @@ base::Result<collateral::Bundle> fetch(Context& context, const VerifyOptions& op
   return bundle;
 }
 
-base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& context, const VerifyOptions& options,
+base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& context, const VerifyInputs& options,
                                                                      const attestation::Verifier& verifier,
                                                                      const attestation::Evidence& evidence,
                                                                      base::UtcTime at) {
@@ -246,7 +236,7 @@ base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& co
   return fetched->collateral();
 }
 
-base::Result<attestation::TrustAnchors> read_anchors(Context& context, const VerifyOptions& options) {
+base::Result<attestation::TrustAnchors> read_anchors(Context& context, const VerifyInputs& options) {
   // Nothing real is believed beside a simulated issuer.
   const bool forged_tokens = std::ranges::any_of(options.issuers, attestation::TrustAnchors::is_simulated_issuer);
   if (options.trust.empty() && !forged_tokens) return attestation::TrustAnchors::production();
@@ -259,7 +249,9 @@ base::Result<attestation::TrustAnchors> read_anchors(Context& context, const Ver
   return attestation::TrustAnchors::simulated(std::move(roots));
 }
 
-base::Result<attestation::Policy> read_policy(Context& context, const std::string& name) {
+}  // namespace
+
+base::Result<attestation::Policy> policy_named(Context& context, const std::string& name) {
   if (const attestation::Policy* builtin = attestation::Policy::builtin(name)) return *builtin;
   const auto read = read_input(context, name, kMaxPolicyBytes);
   if (!read) {
@@ -272,7 +264,9 @@ base::Result<attestation::Policy> read_policy(Context& context, const std::strin
   return policy;
 }
 
-base::Result<std::vector<attestation::SignedList>> read_lists(Context& context, const VerifyOptions& options) {
+namespace {
+
+base::Result<std::vector<attestation::SignedList>> read_lists(Context& context, const VerifyInputs& options) {
   std::vector<attestation::SignedList> lists;
   for (const std::string& path : options.place_lists) {
     TRY(const base::Bytes bytes, read_input(context, path, kMaxListBytes), "--place-list");
@@ -298,7 +292,7 @@ base::Result<std::optional<base::Bytes>> expected_report_data(const std::optiona
   return std::optional<base::Bytes>{std::move(bytes)};
 }
 
-base::Result<std::optional<base::Bytes>> expected_nonce(const VerifyOptions& options) {
+base::Result<std::optional<base::Bytes>> expected_nonce(const VerifyInputs& options) {
   if (!options.nonce && !options.nonce_hex) return std::optional<base::Bytes>{};
   const std::string& given = options.nonce ? *options.nonce : *options.nonce_hex;
   // No evidence is fresh for want of a nonce: more likely a script lost its variable.
@@ -332,39 +326,56 @@ base::Status save_collateral(const std::string& path, const attestation::Collate
                      "Check the folder, who may write there, and the free space."};
 }
 
-int exit_code_of(attestation::Outcome outcome) {
-  switch (outcome) {
-    case attestation::Outcome::accepted:
-      return kExitOk;
-    case attestation::Outcome::refused:
-      return kExitRefused;
-    case attestation::Outcome::undecided:
-      return kExitUndecided;
-  }
-  return kExitUndecided;
+}  // namespace
+
+int exit_code_of(std::string_view verdict) {
+  if (verdict == attestation::to_text(attestation::Outcome::accepted)) return kExitOk;
+  return verdict == attestation::to_text(attestation::Outcome::refused) ? kExitRefused : kExitUndecided;
 }
 
-base::Result<int> verify(Context& context, const VerifyOptions& options) {
+base::Result<JudgedEvidence> judge_evidence(Context& context, const VerifyInputs& options) {
   TRY(const base::UtcTime at, time_of(context, options.at));
-  TRY(const auto report_data, expected_report_data(options.report_data));
-  TRY(const auto nonce, expected_nonce(options));
-  TRY(const attestation::Policy policy, read_policy(context, options.policy));
-  TRY(const auto lists, read_lists(context, options));
+  TRY(auto report_data, expected_report_data(options.report_data));
+  TRY(auto nonce, expected_nonce(options));
+  TRY(attestation::Policy policy, policy_named(context, options.policy));
+  TRY(auto lists, read_lists(context, options));
   TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
   TRY(anchors, anchors.with_token_issuers(options.issuers), "--issuer");
   TRY(attestation::Evidence evidence, read_evidence(context, options.evidence));
   TRY_OK(add_event_logs(context, options, evidence));
-  const attestation::Verifier verifier(std::move(anchors));
-  TRY(const auto collateral, collect(context, options, verifier, evidence, at));
+  const attestation::Verifier verifier(anchors);
+  TRY(auto collateral, collect(context, options, verifier, evidence, at));
   TRY_OK(save_collateral(options.save, *collateral));
-  TRY(attestation::Verdict verdict, verifier.verify(evidence, *collateral, at));
-  std::optional<base::ByteView> expected;
-  if (report_data) expected = base::ByteView{*report_data};
-  attestation::References references{.lists = lists};
-  if (nonce) references.nonce = base::ByteView{*nonce};
-  attestation::evaluate(policy, verdict, expected, references);
-  print(context, verdict, options);
-  return exit_code_of(verdict.outcome);
+  TRY(attestation::Verdict found, verifier.verify(evidence, *collateral, at));
+  appraisal::AppraisalInputs inputs{.evidence = std::move(evidence),
+                                    .collateral = std::move(collateral),
+                                    .at = at,
+                                    .anchors = std::move(anchors),
+                                    .policy = std::move(policy),
+                                    .report_data = std::move(report_data),
+                                    .nonce = std::move(nonce),
+                                    .lists = std::move(lists)};
+  auto judged = appraisal::judge(std::move(found), inputs);
+  return JudgedEvidence{std::move(judged.verdict), std::move(inputs)};
+}
+
+namespace {
+
+/// Kept before it is printed: a verdict that somebody saw is there to be explained.
+base::Status keep(Context& context, const VerifyOptions& options, const JudgedEvidence& judged) {
+  if (options.store.empty() && options.appraisal.empty()) return base::done();
+  const auto whole = appraisal::StoredAppraisal::make(judged.inputs, attestation::to_json(judged.verdict));
+  if (!options.store.empty()) TRY_OK(keep_in_folder(options.store, whole), "--store");
+  if (!options.appraisal.empty()) TRY_OK(write_export_file(context, options.appraisal, whole), "--appraisal");
+  context.err << "appraisal " << base::hex(whole.id()) << "\n";
+  return base::done();
+}
+
+base::Result<int> verify(Context& context, const VerifyOptions& options) {
+  TRY(const JudgedEvidence judged, judge_evidence(context, options.inputs));
+  TRY_OK(keep(context, options, judged));
+  print(context, judged.verdict, options);
+  return exit_code_of(attestation::to_text(judged.verdict.outcome));
 }
 
 constexpr const char* kFooter =
@@ -374,20 +385,15 @@ constexpr const char* kFooter =
     "  attestry verify - --policy policy.json --report-data 9a9d48e7 < quote.bin\n"
     "  attestry verify token.jwt --issuer URL --jwks URL=jwks.json --nonce TEXT\n"
     "Exit codes: 0 accepted, 1 refused, 2 wrong use, 3 undecided (collateral is missing or cannot be reached).\n"
-    "The verdict names one root cause; `attestry checks show ID` explains any check of it.";
+    "The verdict names one root cause; `attestry why` shows what followed from it, and `attestry checks show ID` "
+    "explains\n"
+    "any check.";
 
 }  // namespace
 
-void add_verify(CLI::App& app, Context& context) {
-  auto options = std::make_shared<VerifyOptions>();
-  auto* command = app.add_subcommand("verify", "Judge evidence of a TEE: is it genuine, and does a policy accept it?");
-  command->footer(kFooter);
-  command
-      ->add_option("EVIDENCE", options->evidence,
-                   "an SGX or TDX quote as raw bytes: a file, - for standard input, or a folder with quote.bin and "
-                   "collateral.json")
-      ->type_name("FILE|FOLDER|-")
-      ->required();
+void add_verify_inputs(CLI::App& app, VerifyInputs& inputs) {
+  auto* command = &app;
+  auto* options = &inputs;
   command
       ->add_option("--collateral", options->collateral,
                    "file (bundle or a reply of Intel's service) or folder; may be given again, later ones win")
@@ -453,6 +459,28 @@ void add_verify(CLI::App& app, Context& context) {
       ->type_name("FILE");
   command->add_flag("--offline", options->offline,
                     "never ask the network; what is missing leaves the verdict undecided");
+}
+
+void add_verify(CLI::App& app, Context& context) {
+  auto options = std::make_shared<VerifyOptions>();
+  auto* command = app.add_subcommand("verify", "Judge evidence of a TEE: is it genuine, and does a policy accept it?");
+  command->footer(kFooter);
+  command
+      ->add_option("EVIDENCE", options->inputs.evidence,
+                   "an SGX or TDX quote as raw bytes: a file, - for standard input, or a folder with quote.bin and "
+                   "collateral.json")
+      ->type_name("FILE|FOLDER|-")
+      ->required();
+  add_verify_inputs(*command, options->inputs);
+  command
+      ->add_option(
+          "--store", options->store,
+          "keep the appraisal, with everything that it rests on, in this folder (attestry appraisal list --in)")
+      ->type_name("FOLDER");
+  command
+      ->add_option("--appraisal", options->appraisal,
+                   "write it as one self-contained file, for `attestry why` and `attestry appraisal replay` anywhere")
+      ->type_name("FILE");
   command->add_flag("--brief", options->brief, "do not list passed and skipped checks (text)");
   command->add_option("--format", options->format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))

@@ -73,7 +73,7 @@ void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(tex
 
 }  // namespace
 
-void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs) {
+void add_server_options(CLI::App& command, OperatorOptions& options) {
   command.add_option("--server", options.server, "admin listener: https://HOST:PORT, http://HOST:PORT or unix:PATH")
       ->envname("ATTESTRY_SERVER")
       ->capture_default_str();
@@ -84,6 +84,10 @@ void add_operator_options(CLI::App& command, OperatorOptions& options, bool sign
   command.add_option("--ca", options.ca, "PEM certificate to trust for the server (tls.pem of the data folder)")
       ->envname("ATTESTRY_CA");
   command.add_option("--tenant", options.tenant, "tenant")->envname("ATTESTRY_TENANT")->capture_default_str();
+}
+
+void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs) {
+  add_server_options(command, options);
   command.add_option("--format", options.format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();

@@ -23,6 +23,9 @@ struct OperatorOptions {
   std::string key;
   std::string format = "text";
 };
+/// --server, --token-file, --ca, --tenant.
+void add_server_options(CLI::App& command, OperatorOptions& options);
+/// Those, --format, and with `signs` --key.
 void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs);
 
 /// A connection of one command.

@@ -237,11 +237,14 @@ struct Oldest {
   std::uint64_t bytes = 0;
 };
 
-Result<std::optional<Oldest>> oldest_of(const state::ReadView& view, const Tenant& tenant, Class kind) {
+/// But for `spared`.
+Result<std::optional<Oldest>> oldest_of(const state::ReadView& view, const Tenant& tenant, Class kind,
+                                        const Digest32& spared) {
   const Key prefix = order_prefix(tenant, kind);
   Bytes key;
   Bytes value;
-  TRY_OK(view.scan(prefix, {}, 1, [&](ByteView found_key, ByteView found_value) {
+  TRY_OK(view.scan(prefix, {}, 2, [&](ByteView found_key, ByteView found_value) {
+    if (base::equal(found_key.last(spared.size()), spared)) return true;
     key = base::to_bytes(found_key.subspan(prefix.bytes().size()));
     value = base::to_bytes(found_value);
     return false;
@@ -278,13 +281,14 @@ bool too_old(const Retention& keep, Class kind, base::UtcTime stored, base::UtcT
   return days > 0 && stored.seconds < now.seconds - days * kDay;
 }
 
-/// Never the newest one: what was just answered with its id can be asked for.
-Status collect(state::WriteTxn& txn, const Tenant& tenant, const Retention& keep, base::UtcTime now) {
+/// Never `fresh`: what is just being answered with its id can be asked for.
+Status collect(state::WriteTxn& txn, const Tenant& tenant, const Retention& keep, base::UtcTime now,
+               const Digest32& fresh) {
   for (const Class kind : kClasses) {
     TRY(Count count, read_count(txn, tenant, kind));
     bool changed = false;
-    for (std::size_t i = 0; i < kEvictedPerPut && count.number > 1; ++i) {
-      TRY(const auto oldest, oldest_of(txn, tenant, kind));
+    for (std::size_t i = 0; i < kEvictedPerPut; ++i) {
+      TRY(const auto oldest, oldest_of(txn, tenant, kind, fresh));
       if (!oldest) break;
       const bool too_many =
           kind == Class::attempt && (count.number > keep.attempts || count.bytes > keep.attempt_bytes);
@@ -391,7 +395,7 @@ Status AppraisalStore::put(state::WriteTxn& txn, const Tenant& tenant, const Sto
   ++count.number;
   count.bytes += bytes;
   TRY_OK(write_count(txn, tenant, kind, count));
-  return collect(txn, tenant, retention_, entry.stored);
+  return collect(txn, tenant, retention_, entry.stored, appraisal.id());
 }
 
 Result<AppraisalStore::Found> AppraisalStore::get(const Tenant& tenant, const Digest32& id) const {

@@ -27,10 +27,10 @@ std::optional<Origin> origin_from(std::string_view word) noexcept;
 
 /// What a list shows of a verdict.
 struct Summary {
-  std::string verdict;
-  std::string evidence;
-  std::string platform;
-  std::string root_cause;  ///< id; empty when accepted
+  std::string verdict{};
+  std::string evidence{};
+  std::string platform{};
+  std::string root_cause{};  ///< id; empty when accepted
 };
 Summary summary_of(const attestation::Verdict& verdict);
 /// From the stored JSON; error `malformed`.
@@ -61,14 +61,14 @@ struct Retention {
 };
 
 struct Filter {
-  std::string app;
-  std::string verdict;
-  std::string evidence;
-  std::string platform;
-  std::string root_cause;
-  std::optional<Origin> origin;
-  std::optional<base::UtcTime> since;
-  std::optional<base::UtcTime> until;
+  std::string app{};
+  std::string verdict{};
+  std::string evidence{};
+  std::string platform{};
+  std::string root_cause{};
+  std::optional<Origin> origin{};
+  std::optional<base::UtcTime> since{};
+  std::optional<base::UtcTime> until{};
 };
 
 struct Page {

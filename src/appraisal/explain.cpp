@@ -209,8 +209,9 @@ void write_passed(Page& page, const std::vector<const CheckView*>& passed, bool 
   std::vector<std::pair<std::string, std::size_t>> families;
   for (const CheckView* check : passed) {
     const std::string name = family(check->id);
-    if (families.empty() || families.back().first != name) families.emplace_back(name, 0);
-    ++families.back().second;
+    auto found = std::ranges::find(families, name, &std::pair<std::string, std::size_t>::first);
+    if (found == families.end()) found = families.insert(families.end(), {name, 0});
+    ++found->second;
   }
   std::string line;
   for (const auto& [name, number] : families) {

@@ -6,10 +6,12 @@ namespace attestry::appraisal {
 
 Judgement judge(attestation::Verdict found, const AppraisalInputs& inputs) {
   Judgement out{.verdict = std::move(found)};
+  attestation::References references{.lists = inputs.lists};
+  if (inputs.nonce) references.nonce = base::ByteView{*inputs.nonce};
   if (!inputs.binding) {
     std::optional<base::ByteView> expected;
     if (inputs.report_data) expected = *inputs.report_data;
-    attestation::evaluate(inputs.policy, out.verdict, expected, {.lists = inputs.lists});
+    attestation::evaluate(inputs.policy, out.verdict, expected, references);
     return out;
   }
   auto bound = attestation::bind(out.verdict, *inputs.binding);
@@ -17,7 +19,7 @@ Judgement judge(attestation::Verdict found, const AppraisalInputs& inputs) {
     out.refusal = std::move(bound).error();
     return out;
   }
-  auto verified = attestation::appraise(inputs.policy, std::move(*bound), out.verdict, {.lists = inputs.lists});
+  auto verified = attestation::appraise(inputs.policy, std::move(*bound), out.verdict, references);
   if (verified) {
     out.verified = std::move(*verified);
   } else {

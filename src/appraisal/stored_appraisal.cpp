@@ -379,6 +379,7 @@ void StoredAppraisal::seal() {
                     {"anchors", anchors_json(in.anchors, anchors_sha256_, roots_)},
                     {"policy", std::move(policy)},
                     {"lists", lists_json(list_texts_)},
+                    {"nonce", in.nonce ? JsonOut{base::hex(*in.nonce)} : JsonOut{nullptr}},
                     {"report_data", in.report_data ? JsonOut{base::hex(*in.report_data)} : JsonOut{nullptr}},
                     {"binding", binding_json(in.binding)},
                     {"verdict", bytes_json(base::as_bytes(verdict_json_))}}};
@@ -390,7 +391,7 @@ Result<StoredAppraisal> StoredAppraisal::restore(std::string_view document, cons
   TRY(const auto doc, base::JsonDocument::parse(std::string{document}), "appraisal");
   const auto root = doc->root();
   TRY_OK(root.only({"anchors", "at", "binding", "catalogue", "collateral", "evidence", "format", "lists", "policy",
-                    "report_data", "supplements", "type", "verdict"}),
+                    "nonce", "report_data", "supplements", "type", "verdict"}),
          "appraisal");
   TRY(const std::string type, text(root, "type"));
   if (type != kDocumentType) return Error{Code::malformed, "type", std::string{kDocumentType}, type};
@@ -414,6 +415,11 @@ Result<StoredAppraisal> StoredAppraisal::restore(std::string_view document, cons
                          .policy = std::move(policy),
                          .lists = std::move(lists),
                          .binding = std::move(binding)};
+  TRY(const auto nonce, root.get("nonce"));
+  if (!nonce.is_null()) {
+    TRY(const std::string hex, nonce.string("nonce"));
+    TRY(inputs.nonce, base::hex_decode(hex), "nonce");
+  }
   TRY(const auto report_data, root.get("report_data"));
   if (!report_data.is_null()) {
     TRY(const std::string hex, report_data.string("report_data"));

@@ -31,6 +31,7 @@ struct AppraisalInputs {
   attestation::TrustAnchors anchors;
   attestation::Policy policy;
   std::optional<base::Bytes> report_data{};                ///< what the evidence was asked to carry
+  std::optional<base::Bytes> nonce{};                      ///< and the nonce of a token or a Nitro document
   std::vector<attestation::SignedList> lists{};            ///< what conditions of the policy may look into
   std::optional<attestation::BindingStatement> binding{};  ///< of a registration: what it had to be made for
 };

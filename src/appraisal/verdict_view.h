@@ -11,22 +11,22 @@
 namespace attestry::appraisal {
 
 struct CheckView {
-  std::string id;
-  std::string status;  ///< "pass", "fail", "skipped"
-  std::string expected;
-  std::string actual;
-  std::string detail;
-  std::string remedy;
+  std::string id{};
+  std::string status{};  ///< "pass", "fail", "skipped"
+  std::string expected{};
+  std::string actual{};
+  std::string detail{};
+  std::string remedy{};
   bool failed() const noexcept { return status == "fail"; }
   bool passed() const noexcept { return status == "pass"; }
   bool skipped() const noexcept { return status == "skipped"; }
 };
 
 struct CollateralView {
-  std::string kind;
-  std::string sha256;
-  std::string issued;   ///< empty: none
-  std::string expires;  ///< empty: none
+  std::string kind{};
+  std::string sha256{};
+  std::string issued{};   ///< empty: none
+  std::string expires{};  ///< empty: none
 };
 
 /// All texts as the JSON has them; numbers and booleans in their JSON spelling, empty for null.

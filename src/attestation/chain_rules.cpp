@@ -43,8 +43,17 @@ ChainVerdict judge_validity(std::span<const Certificate> chain, base::UtcTime at
 }
 
 ChainVerdict judge_link(const Certificate& child, const Certificate& issuer) {
-  if (base::equal(child.issuer_der(), issuer.subject_der())) return std::nullopt;
-  return ChainFault{issuer.subject_cn(), child.issuer_cn(), "issuer of \"" + child.subject_cn() + "\""};
+  const base::ByteView named = child.issuer_der();
+  const base::ByteView wanted = issuer.subject_der();
+  if (base::equal(named, wanted)) return std::nullopt;
+  // Names are compared whole; their common names alone may well be the same.
+  const auto first = static_cast<std::size_t>(std::ranges::mismatch(named, wanted).in1 - named.begin());
+  return ChainFault{
+      "issuer \"" + issuer.subject_cn() + "\"",
+      child.issuer_cn() == issuer.subject_cn()
+          ? "another name with the same common name: it differs from byte " + std::to_string(first) + " of its DER on"
+          : "issuer \"" + child.issuer_cn() + "\"",
+      "issuer of certificate \"" + child.subject_cn() + "\""};
 }
 
 ChainVerdict judge_ca(const Certificate& c, unsigned below) {
@@ -63,7 +72,10 @@ ChainVerdict judge_end_entity(const Certificate& c) {
 }
 
 ChainFault not_signed(const Certificate& c, const Certificate& issuer) {
-  return ChainFault{"signed by \"" + issuer.subject_cn() + "\"", "not signed by it", c.subject_cn()};
+  return ChainFault{
+      "signed by \"" + issuer.subject_cn() + "\"",
+      "its signature does not verify under that key: the certificate was changed, or another key signed it",
+      "certificate \"" + c.subject_cn() + "\""};
 }
 
 }  // namespace attestry::attestation

@@ -14,6 +14,7 @@ using base::Result;
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
+constexpr std::size_t kMaxAnswer = 32u << 20;  // an exported appraisal
 
 }  // namespace
 
@@ -27,7 +28,8 @@ Result<std::string> ApiClient::call(net::Method method, std::string_view path, s
   net::HttpRequest request{.method = method,
                            .url = base_url_ + std::string{path},
                            .body = std::move(body),
-                           .deadline = std::chrono::steady_clock::now() + std::chrono::seconds{timeout_seconds_}};
+                           .deadline = std::chrono::steady_clock::now() + std::chrono::seconds{timeout_seconds_},
+                           .max_bytes = kMaxAnswer};
   if (base_url_.starts_with(kUnix)) {
     request.unix_socket = base_url_.substr(kUnix.size());
     request.url = "http://localhost" + std::string{path};

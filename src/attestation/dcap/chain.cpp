@@ -1,5 +1,7 @@
 #include "attestation/dcap/chain.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace attestry::attestation::dcap {
@@ -14,11 +16,16 @@ constexpr std::string_view kRootName = "Intel SGX Root CA";
 constexpr std::string_view kTcbSigningName = "Intel SGX TCB Signing";
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+std::string names_of(std::span<const Certificate> chain) {
+  std::string out;
+  for (const Certificate& c : chain) out.append(out.empty() ? "" : ", ").append(c.subject_cn());
+  return out;
+}
 bool self_issued(const Certificate& c) { return base::equal(c.subject_der(), c.issuer_der()); }
 
 ChainVerdict judge_name(const Certificate& c, std::string_view wanted) {
   if (contains(c.subject_cn(), wanted)) return std::nullopt;
-  return ChainFault{std::string{wanted}, c.subject_cn(), "common name of the subject"};
+  return ChainFault{std::string{wanted}, c.subject_cn(), "common name of a certificate's subject"};
 }
 
 /// CA and signing certificates are few and come with every platform: their signatures are remembered.
@@ -51,11 +58,28 @@ base::Result<std::vector<Certificate>> read_chain(base::ByteView pem, std::size_
   return out;
 }
 
+/// Which of the three is not there, and what is.
+std::string missing_of(std::span<const Certificate> chain) {
+  const auto there = [&](std::initializer_list<std::string_view> names) {
+    return std::ranges::any_of(chain, [&](const Certificate& c) {
+      return std::ranges::any_of(names, [&](std::string_view name) { return contains(c.subject_cn(), name); });
+    });
+  };
+  std::string out;
+  const auto note = [&out](bool here, std::string_view what) {
+    if (!here) out.append(out.empty() ? "missing: " : ", ").append(what);
+  };
+  note(there({kPckName}), "the PCK leaf");
+  note(there({kPlatformCaName, kProcessorCaName}), "the intermediate CA");
+  note(there({kRootName}), "the root");
+  out.append(out.empty() ? "found: " : "; found: ").append(names_of(chain));
+  return out;
+}
+
 ChainVerdict judge_pck_format(std::span<const Certificate> chain) {
-  if (chain.size() != 3) return ChainFault{"3 certificates", std::to_string(chain.size()), {}};
+  if (chain.size() != 3) return ChainFault{"3 certificates", std::to_string(chain.size()), missing_of(chain)};
   if (self_issued(chain[0]) || self_issued(chain[1]) || !self_issued(chain[2])) {
-    return ChainFault{"leaf, intermediate, root", "another order",
-                      chain[0].subject_cn() + ", " + chain[1].subject_cn() + ", " + chain[2].subject_cn()};
+    return ChainFault{"leaf, intermediate, root", "another order", "found: " + names_of(chain)};
   }
   return std::nullopt;
 }
@@ -80,10 +104,11 @@ ChainVerdict judge_pck_signatures(std::span<const Certificate> chain, Signatures
 }
 
 ChainVerdict judge_signing_format(std::span<const Certificate> chain) {
-  if (chain.size() != 2) return ChainFault{"2 certificates", std::to_string(chain.size()), {}};
+  if (chain.size() != 2) {
+    return ChainFault{"2 certificates", std::to_string(chain.size()), "found: " + names_of(chain)};
+  }
   if (self_issued(chain[0]) || !self_issued(chain[1])) {
-    return ChainFault{"signing certificate, root", "another order",
-                      chain[0].subject_cn() + ", " + chain[1].subject_cn()};
+    return ChainFault{"signing certificate, root", "another order", "found: " + names_of(chain)};
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attestation/signature_fault.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
 
@@ -102,7 +103,7 @@ class Examination {
     }
     auto parsed = crypto::Crl::parse(item->bytes);
     if (!parsed) {
-      fail(format, "a CRL", parsed.error());
+      fail(format, "a CRL in " + std::string{to_text(kind)}, parsed.error());
       return std::nullopt;
     }
     if (parsed->has_unknown_critical_extension()) {
@@ -170,14 +171,41 @@ class Examination {
     if (!key || key->curve() != crypto::Curve::p256) {
       return fail(kind.document_signature, "a P-256 key", "another", "signing certificate");
     }
+    const std::string names{to_text(kind.signature)};
     if (signature->bytes.size() != 64) {
-      return fail(kind.document_signature, "64 bytes", std::to_string(signature->bytes.size()) + " bytes", "signature");
+      return fail(kind.document_signature, "64 bytes", std::to_string(signature->bytes.size()) + " bytes",
+                  "collateral " + names);
     }
     // Over the text exactly as delivered, whatever it parses to.
     if (!key->verify_raw(text->bytes, signature->bytes)) {
-      return fail(kind.document_signature, "signed by the signing certificate", "not signed by it", {});
+      return fail(kind.document_signature, "the signature verifies under the signing certificate's key",
+                  describe(*key, *text, *signature),
+                  "covers all " + std::to_string(text->bytes.size()) + " bytes of collateral " +
+                      std::string{to_text(kind.text)} + "; signature: collateral " + names);
     }
     pass(kind.document_signature);
+  }
+
+  /// One space that a tool has put in or taken out is the usual fault, and can be told.
+  static std::string describe(const crypto::EcPublicKey& key, const CollateralItem& text,
+                              const CollateralItem& signature) {
+    base::Bytes dense;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.bytes.size(); ++i) {
+      const std::uint8_t c = text.bytes[i];
+      if (c == '"') quoted = !quoted;
+      if (quoted && c == '\\' && i + 1 < text.bytes.size()) {
+        dense.push_back(c);
+        dense.push_back(text.bytes[++i]);
+        continue;
+      }
+      if (!quoted && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) continue;
+      dense.push_back(c);
+    }
+    if (dense.size() != text.bytes.size() && key.verify_raw(dense, signature.bytes)) {
+      return "the text was written anew: without its white space it verifies";
+    }
+    return describe_signature_fault(key, text.bytes, signature.bytes);
   }
 
   template <class T>
@@ -189,7 +217,7 @@ class Examination {
     }
     auto parsed = parse(base::as_text(item->bytes));
     if (!parsed) {
-      fail(kind.format, "a document of its kind", parsed.error());
+      fail(kind.format, "a document as in " + std::string{to_text(kind.text)}, parsed.error());
       return std::nullopt;
     }
     pass(kind.format);

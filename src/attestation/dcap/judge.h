@@ -47,6 +47,7 @@ class Judge {
   void tcb();
   void relaunch();
   TcbStatus final_status() const;
+  std::string whose_revoked() const;
   void write_tcb_summary(TcbStatus status);
   bool collateral_is_authentic() const;
   bool verdict_tee_is_tdx() const;

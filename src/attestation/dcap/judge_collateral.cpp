@@ -32,8 +32,12 @@ void Judge::root_crl() {
     const bool issued = root == nullptr ||
                         (base::equal(set_->root_crl->issuer_der(), root->subject_der()) && root->key_usage_crl_sign());
     const bool good = key && issued && signatures_.good(*set_->root_crl, *key);
-    require(CheckId::dcap_crl_root_signature, good, "issued and signed by the trusted root",
-            key ? "not signed by it" : "no trusted root");
+    const std::string_view fault = !key      ? "there is no trusted root to verify it with"
+                                   : !issued ? "it names another issuer"
+                                             : "its signature does not verify: the list was changed, or another key "
+                                               "signed it";
+    require(CheckId::dcap_crl_root_signature, good, "issued and signed by the trusted root", good ? "" : fault,
+            good ? "" : "collateral root_ca_crl");
   }
   if (recorder_.may_run(CheckId::dcap_crl_root_validity)) {
     crl_validity(CheckId::dcap_crl_root_validity, *set_->root_crl);
@@ -45,13 +49,19 @@ void Judge::pck_crl() {
   replay(set_->checks, CheckId::dcap_crl_pck_format);
   if (recorder_.may_run(CheckId::dcap_crl_pck_issuer)) {
     const bool same = base::equal(set_->pck_crl->issuer_der(), platform_->chain[0].issuer_der());
-    require(CheckId::dcap_crl_pck_issuer, same, platform_->chain[0].issuer_cn(), "another CA");
+    const bool root = base::equal(set_->pck_crl->issuer_der(), platform_->chain[2].subject_der());
+    require(CheckId::dcap_crl_pck_issuer, same, same ? "" : "a CRL of \"" + platform_->chain[0].issuer_cn() + "\"",
+            same   ? ""
+            : root ? "the root CA's CRL"
+                   : "a CRL of another CA",
+            same ? "" : "collateral pck_crl");
   }
   if (recorder_.may_run(CheckId::dcap_crl_pck_signature)) {
     const auto& key = platform_->intermediate_key;
     const bool good = key && key->key.curve() == crypto::Curve::p256 && platform_->chain[1].key_usage_crl_sign() &&
                       signatures_.good(*set_->pck_crl, *key);
-    require(CheckId::dcap_crl_pck_signature, good, "signed by the PCK CA", "not signed by it");
+    require(CheckId::dcap_crl_pck_signature, good, "signed by the PCK CA",
+            "its signature does not verify: the list was changed, or another key signed it", "collateral pck_crl");
   }
   if (recorder_.may_run(CheckId::dcap_crl_pck_validity)) {
     crl_validity(CheckId::dcap_crl_pck_validity, *set_->pck_crl);

@@ -18,6 +18,29 @@ std::string module_id(std::uint8_t major) {
   return "TDX_" + base::hex(byte);
 }
 
+/// What the platform lacks for the lowest level there is.
+std::string below_lowest(const TcbInfo& info, const PckExtension& pck, const std::optional<TeeTcbSvn>& tdx) {
+  if (info.levels.empty()) return "the TCB info has no level";
+  const TcbLevel& lowest = info.levels.back();
+  std::string out;
+  const auto lacks = [&out](std::string what, unsigned wanted, unsigned have) {
+    if (have >= wanted) return;
+    out.append(out.empty() ? "below the lowest level: " : ", ")
+        .append(what)
+        .append(" is ")
+        .append(std::to_string(have));
+    out.append(", at least ").append(std::to_string(wanted));
+  };
+  for (std::size_t i = 0; i < lowest.sgx.size(); ++i) {
+    lacks("SGX component " + std::to_string(i) + " (PCK certificate)", lowest.sgx[i], pck.components[i]);
+  }
+  lacks("PCESVN", lowest.pcesvn, pck.pcesvn);
+  for (std::size_t i = tdx && module_major(*tdx) > 0 ? 2 : 0; tdx && i < lowest.tdx.size(); ++i) {
+    lacks("TDX component " + std::to_string(i) + " (TEE_TCB_SVN)", lowest.tdx[i], (*tdx)[i]);
+  }
+  return out.empty() ? "no level has all its components at or below the platform's" : out;
+}
+
 /// Keeps the order in which they were first seen.
 void add_advisories(std::vector<std::string>& out, const std::vector<std::string>& more) {
   for (const std::string& id : more) {
@@ -37,7 +60,8 @@ void Judge::tdx_module() {
   const TdxModule* module = identity != nullptr ? &identity->module : nullptr;
   // The TDX 1.0 module has no identity of its own: tdxModule describes it.
   if (major == 0 && info.tdx_module) module = &*info.tdx_module;
-  require(CheckId::tdx_module_identity, module != nullptr, major > 0 ? module_id(major) : "tdxModule", "none");
+  require(CheckId::tdx_module_identity, module != nullptr, major > 0 ? module_id(major) : "tdxModule", "none",
+          module != nullptr ? "" : "major version of the TDX module, TEE_TCB_SVN[1]: " + std::to_string(major));
   if (module == nullptr) return;
 
   const bool same_signer = base::equal(quote_->td.mrsignerseam(), module->mrsigner);
@@ -55,7 +79,8 @@ void Judge::tdx_module() {
   if (identity == nullptr) return;
   const std::uint8_t minor = module_minor(svn);
   require(CheckId::tdx_module_level, find_isv_level(identity->levels, minor) != nullptr,
-          "at least " + std::to_string(identity->levels.back().isvsvn), std::to_string(minor));
+          "at least " + std::to_string(identity->levels.back().isvsvn), std::to_string(minor),
+          "minor version of the TDX module, TEE_TCB_SVN[0]");
 }
 
 void Judge::tcb() {
@@ -70,19 +95,26 @@ void Judge::tcb() {
   const bool tdx = quote_->tee == Tee::tdx;
   launch_ = match(info, pck, tdx ? std::optional{svn_of(quote_->td.tee_tcb_svn())} : std::nullopt);
   if (tdx && quote_->td.has_15()) current_ = match(info, pck, svn_of(quote_->td.tee_tcb_svn2()));
-  require(CheckId::dcap_tcb_level, launch_.platform != nullptr,
-          "one of " + std::to_string(info.levels.size()) + " levels", to_text(TcbStatus::not_supported));
+  if (launch_.platform != nullptr) {
+    recorder_.pass(CheckId::dcap_tcb_level);
+  } else {
+    recorder_.fail(CheckId::dcap_tcb_level, "one of the " + std::to_string(info.levels.size()) + " levels",
+                   std::string{to_text(TcbStatus::not_supported)},
+                   below_lowest(info, pck, tdx ? std::optional{svn_of(quote_->td.tee_tcb_svn())} : std::nullopt));
+  }
 
   const TcbStatus status = final_status();
   if (recorder_.may_run(CheckId::dcap_tcb_status)) {
     if (status == TcbStatus::not_supported) {
-      recorder_.fail(CheckId::dcap_tcb_status, "a status of Intel's list", std::string{to_text(status)});
+      recorder_.fail(CheckId::dcap_tcb_status, "a status of Intel's list", std::string{to_text(status)},
+                     current_ && launch_.complete() ? "of the present TDX module, TEE_TCB_SVN2" : "");
     } else {
       recorder_.pass(CheckId::dcap_tcb_status, std::string{to_text(status)});
     }
   }
   if (recorder_.may_run(CheckId::dcap_tcb_revoked)) {
-    require(CheckId::dcap_tcb_revoked, status != TcbStatus::revoked, "not Revoked", to_text(status));
+    require(CheckId::dcap_tcb_revoked, status != TcbStatus::revoked, "not Revoked", to_text(status),
+            status == TcbStatus::revoked ? whose_revoked() : std::string{});
   }
   if (current_) relaunch();
   // A status that a stranger's document gives is no status.
@@ -96,6 +128,13 @@ TcbStatus Judge::final_status() const {
   if (!current_ || launch == TcbStatus::not_supported) return launch;
   const TcbStatus current = status_of(*current_, qe_level_);
   return current == TcbStatus::not_supported ? current : with_relaunch(launch, current);
+}
+
+std::string Judge::whose_revoked() const {
+  const auto revoked = [](const auto* level) { return level != nullptr && level->status == TcbStatus::revoked; };
+  if (revoked(launch_.platform)) return "the platform's TCB level";
+  if (revoked(launch_.module)) return "the TDX module's level";
+  return revoked(qe_level_) ? "the quoting enclave's level" : "";
 }
 
 void Judge::relaunch() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attestation/signature_fault.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
 
@@ -86,8 +87,14 @@ ChainVerdict read_extension(Platform& platform) {
 ChainVerdict judge_qe_signature(const Quote& quote, const Platform& platform) {
   const auto& key = platform.chain[0].ec_key();
   if (!key || key->curve() != crypto::Curve::p256) return ChainFault{"a P-256 key", "another", "PCK certificate"};
-  if (key->verify_raw(quote.qe_report.bytes(), quote.qe_report_signature)) return std::nullopt;
-  return ChainFault{"signed by the PCK key", "not signed by it", {}};
+  const base::ByteView report = quote.qe_report.bytes();
+  if (key->verify_raw(report, quote.qe_report_signature)) return std::nullopt;
+  // What is signed begins with the quote.
+  const auto place = [&quote](base::ByteView part) { return bytes_at(quote.signed_bytes, part); };
+  return ChainFault{
+      "the QE report signature verifies under the PCK certificate's key",
+      describe_signature_fault(*key, report, quote.qe_report_signature),
+      "covers the QE report, " + place(report) + "; QE report signature, " + place(quote.qe_report_signature)};
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "attestation/signature_fault.h"
+
 namespace attestry::attestation::dcap {
 namespace {
 
@@ -19,17 +21,46 @@ std::uint32_t u32_at(ByteView b, std::size_t at) noexcept {
   return static_cast<std::uint32_t>(u16_at(b, at)) | (static_cast<std::uint32_t>(u16_at(b, at + 2)) << 16);
 }
 
+/// The sizes that a quote states, as they were read: when one is wrong, what fails is a part behind it.
+class Sizes {
+ public:
+  void add(std::string_view field, std::size_t at, std::size_t width, std::uint32_t value) noexcept {
+    if (count_ < all_.size()) all_[count_++] = {field, at, width, value};
+  }
+  /// "signature data size 4300 (bytes 632 to 635), …"
+  std::string text() const {
+    std::string out;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Size& size = all_[i];
+      out.append(i == 0 ? "" : ", ").append(size.field).append(" ").append(std::to_string(size.value));
+      out.append(" (").append(bytes_at(size.at, size.width)).append(")");
+    }
+    return out;
+  }
+
+ private:
+  struct Size {
+    std::string_view field;
+    std::size_t at;
+    std::size_t width;
+    std::uint32_t value;
+  };
+  std::array<Size, 8> all_{};
+  std::size_t count_ = 0;
+};
+
 /// A cursor that remembers the first fault and then gives empty views: a quote is parsed in nanoseconds, so no Result
-/// per field.
+/// per field. Offsets in faults are those of the quote: `begin` is where `bytes` stands in it.
 class Cursor {
  public:
-  explicit Cursor(ByteView bytes, std::size_t at = 0) noexcept : bytes_(bytes), at_(at) {}
+  Cursor(ByteView bytes, std::size_t at, std::size_t begin, Sizes& sizes) noexcept
+      : bytes_(bytes), at_(at), begin_(begin), sizes_(sizes) {}
 
   ByteView take(std::size_t size, std::string_view field) {
     if (fault_) return {};
     if (size > bytes_.size() - at_) {
       fault_ = QuoteFault{std::to_string(size) + " bytes", std::to_string(bytes_.size() - at_) + " bytes",
-                          std::string{field} + " at offset " + std::to_string(at_)};
+                          std::string{field} + " from byte " + std::to_string(begin_ + at_) + said()};
       return {};
     }
     const ByteView out = bytes_.subspan(at_, size);
@@ -44,23 +75,41 @@ class Cursor {
     const ByteView v = take(4, field);
     return v.empty() ? 0 : u32_at(v, 0);
   }
+  std::uint16_t size16(std::string_view field) {
+    const std::uint16_t value = u16(field);
+    if (!fault_) sizes_.add(field, begin_ + at_ - 2, 2, value);
+    return value;
+  }
+  std::uint32_t size32(std::string_view field) {
+    const std::uint32_t value = u32(field);
+    if (!fault_) sizes_.add(field, begin_ + at_ - 4, 4, value);
+    return value;
+  }
   /// Everything must be used: what follows would be neither signed nor understood.
   void finish(std::string_view what) {
     if (!fault_ && at_ != bytes_.size()) {
       fault_ = QuoteFault{"end of " + std::string{what}, std::to_string(bytes_.size() - at_) + " bytes more",
-                          "at offset " + std::to_string(at_)};
+                          "from byte " + std::to_string(begin_ + at_) + said()};
     }
   }
   void fail(QuoteFault fault) {
     if (!fault_) fault_ = std::move(fault);
   }
   std::size_t at() const noexcept { return at_; }
+  std::size_t place() const noexcept { return begin_ + at_; }
   bool ok() const noexcept { return !fault_; }
   std::optional<QuoteFault>& fault() noexcept { return fault_; }
 
  private:
+  std::string said() const {
+    const std::string sizes = sizes_.text();
+    return sizes.empty() ? sizes : "; the quote says: " + sizes;
+  }
+
   ByteView bytes_;
   std::size_t at_;
+  std::size_t begin_;
+  Sizes& sizes_;
   std::optional<QuoteFault> fault_;
 };
 
@@ -83,14 +132,17 @@ void read_body_descriptor(Cursor& in, Quote& quote) {
   const std::uint16_t type = in.u16("body type");
   const std::uint32_t size = in.u32("body size");
   if (!in.ok()) return;
-  if (type < 1 || type > 4) return in.fail({"body type 1 to 4", std::to_string(type), {}});
+  const std::size_t at = in.place() - 6;
+  const auto type_at = [at] { return "body type, " + bytes_at(at, 2); };
+  if (type < 1 || type > 4) return in.fail({"body type 1 to 4", std::to_string(type), type_at()});
   quote.body_type = static_cast<BodyType>(type);
   if ((quote.body_type == BodyType::sgx) != (quote.tee == Tee::sgx)) {
     return in.fail({quote.tee == Tee::sgx ? "body type 1" : "body type 2 to 4", std::to_string(type),
-                    "the body is of another TEE than the header says"});
+                    "the body is of another TEE than the header says: " + type_at() + "; TEE type, bytes 4 to 7"});
   }
   if (size != body_size(quote.body_type)) {
-    in.fail({std::to_string(body_size(quote.body_type)) + " bytes", std::to_string(size) + " bytes", "body size"});
+    in.fail({std::to_string(body_size(quote.body_type)) + " bytes", std::to_string(size) + " bytes",
+             "body size, " + bytes_at(at + 2, 4) + ", of body type " + std::to_string(type) + ", " + bytes_at(at, 2)});
   }
 }
 
@@ -115,14 +167,14 @@ void read_body(ByteView bytes, Cursor& in, Quote& quote) {
 void read_qe_part(Cursor& in, Quote& quote) {
   const ByteView report = in.take(kSgxReportSize, "QE report");
   quote.qe_report_signature = in.take(64, "QE report signature");
-  quote.auth_data = in.take(in.u16("QE authentication data size"), "QE authentication data");
+  quote.auth_data = in.take(in.size16("QE authentication data size"), "QE authentication data");
   quote.cert_data_type = in.u16("certification data type");
-  quote.cert_data = in.take(in.u32("certification data size"), "certification data");
+  quote.cert_data = in.take(in.size32("certification data size"), "certification data");
   if (in.ok()) quote.qe_report = SgxReport{report};
 }
 
-void read_signature_data(ByteView data, Cursor& outer, Quote& quote) {
-  Cursor in{data};
+void read_signature_data(ByteView data, Cursor& outer, Sizes& sizes, Quote& quote) {
+  Cursor in{data, 0, outer.place() - data.size(), sizes};
   quote.signature = in.take(64, "quote signature");
   quote.attestation_key = in.take(64, "attestation key");
   if (quote.version == 3) {
@@ -131,12 +183,14 @@ void read_signature_data(ByteView data, Cursor& outer, Quote& quote) {
   } else {
     const std::uint16_t type = in.u16("outer certification data type");
     if (in.ok() && type != kOuterCertificationType) {
-      in.fail({"certification data type 6", std::to_string(type), "around the QE report"});
+      in.fail(
+          {"certification data type 6", std::to_string(type), "around the QE report, " + bytes_at(in.place() - 2, 2)});
     }
-    const ByteView nested = in.take(in.u32("outer certification data size"), "outer certification data");
+    const ByteView nested = in.take(in.size32("outer certification data size"), "outer certification data");
+    const std::size_t nested_at = in.place() - nested.size();
     in.finish("signature data");
     if (in.ok()) {
-      Cursor inner{nested};
+      Cursor inner{nested, 0, nested_at, sizes};
       read_qe_part(inner, quote);
       inner.finish("certification data");
       if (!inner.ok()) in.fail(std::move(*inner.fault()));
@@ -173,12 +227,13 @@ std::expected<Quote, QuoteFault> parse_quote(ByteView bytes) {
   quote.qe_vendor_id = header->qe_vendor_id;
   quote.user_data = bytes.subspan(28, 20);
 
-  Cursor in{bytes, kHeaderSize};
+  Sizes sizes;
+  Cursor in{bytes, kHeaderSize, 0, sizes};
   read_body(bytes, in, quote);
-  const std::uint32_t size = in.u32("signature data size");
+  const std::uint32_t size = in.size32("signature data size");
   const ByteView data = in.take(size, "signature data");
   in.finish("quote");
-  if (in.ok()) read_signature_data(data, in, quote);
+  if (in.ok()) read_signature_data(data, in, sizes, quote);
   if (!in.ok()) return std::unexpected(std::move(*in.fault()));
   return quote;
 }

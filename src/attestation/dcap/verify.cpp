@@ -4,12 +4,42 @@
 
 #include "attestation/dcap/claims.h"
 #include "attestation/dcap/judge.h"
+#include "attestation/signature_fault.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation::dcap {
 
 using base::ByteView;
+
+namespace {
+
+/// "; as version 3 (bytes 0 to 1) every part fits", when the header's word is all that does not fit the rest.
+std::string other_layout(ByteView evidence) {
+  struct Layout {
+    std::uint8_t version;
+    std::uint8_t tee;
+  };
+  constexpr Layout kLayouts[] = {
+      {3, kTeeTypeSgx}, {4, kTeeTypeSgx}, {4, kTeeTypeTdx}, {5, kTeeTypeSgx}, {5, kTeeTypeTdx}};
+  base::Bytes other = base::to_bytes(evidence);
+  if (other.size() < kHeaderSize) return {};
+  const std::uint8_t version = other[0];
+  const std::uint8_t tee = other[4];
+  for (const Layout& layout : kLayouts) {
+    // One field at a time.
+    if ((layout.version == version) == (layout.tee == tee)) continue;
+    other[0] = layout.version;
+    other[4] = layout.tee;
+    if (!parse_quote(other)) continue;
+    if (layout.tee == tee) return "; as version " + std::to_string(layout.version) + " (bytes 0 to 1) every part fits";
+    return "; as a quote of " + std::string{layout.tee == kTeeTypeTdx ? "TDX" : "SGX"} +
+           " (TEE type, bytes 4 to 7) every part fits";
+  }
+  return {};
+}
+
+}  // namespace
 
 Judge::Judge(ByteView evidence, const Collateral& collateral, base::UtcTime at, const TrustAnchors& anchors,
              Caches& caches, CheckRecorder& recorder, Verdict& verdict)
@@ -72,20 +102,25 @@ void Judge::header() {
   const auto header = read_header(evidence_);
   if (!header) {
     // Too short to be a quote at all: the version is what a header begins with.
-    recorder_.fail(CheckId::dcap_quote_version, "a header of 48 bytes", std::to_string(evidence_.size()) + " bytes");
+    recorder_.fail(CheckId::dcap_quote_version, "a header of 48 bytes", std::to_string(evidence_.size()) + " bytes",
+                   "the quote is cut off in its header");
     return;
   }
   const std::uint32_t tee = header->tee_type;
-  require(CheckId::dcap_quote_version, known_version(header->version), "3, 4 or 5", std::to_string(header->version));
-  require(CheckId::dcap_quote_key_type, header->key_type == kKeyTypeEcdsaP256, "2", std::to_string(header->key_type));
+  require(CheckId::dcap_quote_version, known_version(header->version), "3, 4 or 5", std::to_string(header->version),
+          "bytes 0 to 1");
+  require(CheckId::dcap_quote_key_type, header->key_type == kKeyTypeEcdsaP256, "2", std::to_string(header->key_type),
+          "bytes 2 to 3");
   if (recorder_.may_run(CheckId::dcap_quote_tee_type)) {
     require(CheckId::dcap_quote_tee_type, tee_fits_version(header->version, tee),
-            header->version == 3 ? "0 (SGX)" : "0 (SGX) or 129 (TDX)", std::to_string(tee));
+            header->version == 3 ? "0 (SGX)" : "0 (SGX) or 129 (TDX)", std::to_string(tee),
+            header->version == 3 ? "bytes 4 to 7; quotes of version 3 (bytes 0 to 1) are of SGX" : "bytes 4 to 7");
   }
   if (base::equal(header->qe_vendor_id, intel_qe_vendor_id())) {
     recorder_.pass(CheckId::dcap_quote_vendor);
   } else {
-    recorder_.fail(CheckId::dcap_quote_vendor, base::hex(intel_qe_vendor_id()), base::hex(header->qe_vendor_id));
+    recorder_.fail(CheckId::dcap_quote_vendor, base::hex(intel_qe_vendor_id()), base::hex(header->qe_vendor_id),
+                   "bytes 12 to 27");
   }
 }
 
@@ -98,13 +133,17 @@ void Judge::structure() {
   auto parsed = parse_quote(evidence_);
   if (!parsed) {
     const QuoteFault& fault = parsed.error();
-    return recorder_.fail(CheckId::dcap_quote_structure, fault.expected, fault.actual, fault.detail);
+    return recorder_.fail(CheckId::dcap_quote_structure, fault.expected, fault.actual,
+                          fault.detail + other_layout(evidence_));
   }
   quote_ = *parsed;
   recorder_.pass(CheckId::dcap_quote_structure);
   const bool chain = quote_->cert_data_type == kCertDataPckChain;
   require(CheckId::dcap_quote_certification_data, chain, "type 5 (PCK certificate chain)",
-          "type " + std::to_string(quote_->cert_data_type));
+          "type " + std::to_string(quote_->cert_data_type),
+          chain ? ""
+                : "certification data type, " +
+                      bytes_at(static_cast<std::size_t>(quote_->cert_data.data() - evidence_.data()) - 6, 2));
   verdict_.platform = quote_->tee == Tee::tdx ? attestation::Platform::tdx : attestation::Platform::sgx;
   verdict_.report_data = base::to_bytes(quote_->report_data());
   verdict_.debug = quote_->debug();
@@ -181,11 +220,17 @@ void Judge::qe_binding() {
   const base::Digest32 digest = crypto::sha256({quote_->attestation_key, quote_->auth_data});
   const ByteView data = quote_->qe_report.report_data();
   if (!base::equal(data.first(32), digest)) {
-    return recorder_.fail(CheckId::dcap_qe_binding, base::hex(digest), base::hex(data.first(32)),
-                          "SHA-256 of attestation key and authentication data");
+    const bool on_curve = crypto::EcPublicKey::from_raw(crypto::Curve::p256, quote_->attestation_key).ok();
+    return recorder_.fail(
+        CheckId::dcap_qe_binding, "SHA-256 of attestation key and QE authentication data: " + base::hex(digest),
+        base::hex(data.first(32)),
+        "attestation key, " + bytes_at(evidence_, quote_->attestation_key) + (on_curve ? "" : ", no point of P-256") +
+            "; QE authentication data, " + bytes_at(evidence_, quote_->auth_data) + "; QE report data, " +
+            bytes_at(evidence_, data.first(32)));
   }
   const bool zero = std::ranges::all_of(data.subspan(32), [](std::uint8_t b) { return b == 0; });
-  require(CheckId::dcap_qe_binding, zero, "32 zero bytes at the end", zero ? "" : base::hex(data.subspan(32)));
+  require(CheckId::dcap_qe_binding, zero, "32 zero bytes at the end", zero ? "" : base::hex(data.subspan(32)),
+          zero ? "" : "QE report data, " + bytes_at(evidence_, data.subspan(32)));
 }
 
 void Judge::qe_miscselect() {
@@ -214,8 +259,12 @@ void Judge::quote_signature() {
   if (!key) {
     return recorder_.fail(CheckId::dcap_quote_signature, "an attestation key on P-256", "no point of the curve");
   }
-  require(CheckId::dcap_quote_signature, key->verify_raw(quote_->signed_bytes, quote_->signature),
-          "signed by the attestation key", "not signed by it");
+  if (key->verify_raw(quote_->signed_bytes, quote_->signature)) return recorder_.pass(CheckId::dcap_quote_signature);
+  recorder_.fail(CheckId::dcap_quote_signature, "the quote signature verifies under the attestation key",
+                 describe_signature_fault(*key, quote_->signed_bytes, quote_->signature),
+                 "covers quote header and report body, " + bytes_at(evidence_, quote_->signed_bytes) +
+                     "; quote signature, " + bytes_at(evidence_, quote_->signature) + "; attestation key, " +
+                     bytes_at(evidence_, quote_->attestation_key));
 }
 
 void judge_quote(ByteView evidence, const Collateral& collateral, base::UtcTime at, const TrustAnchors& anchors,

@@ -62,6 +62,7 @@ Result<JwsHeader> parse_jws_header(base::ByteView json) {
   TRY(header.kid, optional_string(root, "kid"));
   TRY(header.jku, optional_string(root, "jku"));
   header.has_crit = root.find("crit").has_value();
+  header.brings_key = root.find("jwk") || root.find("x5c") || root.find("x5u");
   return header;
 }
 

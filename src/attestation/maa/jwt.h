@@ -32,6 +32,7 @@ struct JwsHeader {
   std::optional<std::string> typ;
   std::optional<std::string> kid;
   std::optional<std::string> jku;
+  bool brings_key = false;  ///< jwk, x5c or x5u: for messages only
   bool has_crit = false;
 };
 /// A JSON object whose members above are strings where they are there (RFC 7515, 4.1).

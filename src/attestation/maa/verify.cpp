@@ -250,7 +250,14 @@ void Judge::key() {
 void Judge::signature() {
   if (!recorder_.may_run(CheckId::maa_signature)) return;
   const bool good = key_->key->verify_pkcs1_sha256(base::as_bytes(jws_->signed_text), jws_->signature);
-  require(CheckId::maa_signature, good, "signed by key " + shown(key_->kid), "not signed by it");
+  if (good) return recorder_.pass(CheckId::maa_signature);
+  std::string detail = "covers header and payload as sent, characters 0 to " +
+                       std::to_string(jws_->signed_text.size() - 1) + "; signature, from character " +
+                       std::to_string(jws_->signed_text.size() + 1);
+  if (header_->brings_key) detail.append("; the header brings a key of its own, which counts for nothing");
+  recorder_.fail(CheckId::maa_signature, "signed by key " + shown(key_->kid) + " of the issuer's key set",
+                 "the signature does not verify: header, payload or signature was changed, or another key signed it",
+                 std::move(detail));
 }
 
 std::optional<base::UtcTime> Judge::time_claim(CheckId check, std::string_view name) {

@@ -22,7 +22,8 @@ std::expected<std::vector<Certificate>, Fault> read_path(const Document& documen
     const auto certificate = Certificate::parse(leaf ? document.certificate : document.cabundle[i]);
     if (!certificate) {
       const base::Error& error = certificate.error();
-      return std::unexpected(Fault{error.expected.empty() ? "an X.509 certificate" : error.expected, error.found,
+      return std::unexpected(Fault{error.expected.empty() ? "an X.509 certificate" : error.expected,
+                                   error.found.empty() ? "unreadable" : error.found,
                                    (leaf ? "certificate: " : "cabundle[" + std::to_string(i) + "]: ") + error.what});
     }
     out.push_back(*certificate);
@@ -36,18 +37,25 @@ ChainVerdict judge_root(const Certificate& root, const TrustAnchors& anchors) {
   return ChainFault{"a trusted root key", "\"" + root.subject_cn() + "\" with another key", "cabundle[0]"};
 }
 
+/// With where in the document the certificate stands: the last one of the path is the enclave's own.
+ChainVerdict at(ChainVerdict fault, std::size_t i, std::size_t size) {
+  if (fault) fault->detail.append(i + 1 == size ? ", field certificate" : ", cabundle[" + std::to_string(i) + "]");
+  return fault;
+}
+
 ChainVerdict judge_names(std::span<const Certificate> path) {
   for (std::size_t i = 1; i < path.size(); ++i) {
-    if (auto fault = judge_link(path[i], path[i - 1])) return fault;
+    if (auto fault = judge_link(path[i], path[i - 1])) return at(std::move(fault), i, path.size());
   }
-  return judge_link(path.front(), path.front());  // a root is self-issued
+  return at(judge_link(path.front(), path.front()), 0, path.size());  // a root is self-issued
 }
 
 ChainVerdict judge_constraints(std::span<const Certificate> path) {
   for (std::size_t i = 0; i + 1 < path.size(); ++i) {
-    if (auto fault = judge_ca(path[i], static_cast<unsigned>(path.size() - 2 - i))) return fault;
+    auto fault = judge_ca(path[i], static_cast<unsigned>(path.size() - 2 - i));
+    if (fault) return at(std::move(fault), i, path.size());
   }
-  return judge_end_entity(path.back());
+  return at(judge_end_entity(path.back()), path.size() - 1, path.size());
 }
 
 bool is_p384(const Certificate& c) { return c.ec_key() && c.ec_key()->curve() == crypto::Curve::p384; }
@@ -73,7 +81,7 @@ ChainVerdict judge_signatures(std::span<const Certificate> path, bool trusted, C
     if (!is_p384(issuer)) return ChainFault{"an issuer's key on P-384", "another key", issuer.subject_cn()};
     const bool ca = i + 1 < path.size();
     const bool good = ca && trusted ? signed_once(path[i], issuer, caches) : path[i].signed_by(*issuer.ec_key());
-    if (!good) return not_signed(path[i], issuer);
+    if (!good) return at(not_signed(path[i], issuer), i, path.size());
   }
   return std::nullopt;
 }

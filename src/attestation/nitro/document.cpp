@@ -1,6 +1,7 @@
 #include "attestation/nitro/document.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/cbor.h"
 #include "base/encoding.h"
@@ -23,6 +24,56 @@ Fault fault_of(const base::Error& error) { return {error.expected, error.found, 
 
 std::unexpected<Fault> broken(std::string expected, std::string actual, std::string detail = {}) {
   return std::unexpected(Fault{std::move(expected), std::move(actual), std::move(detail)});
+}
+
+/// One head of an item (RFC 8949, 3): for messages about bytes that could not be read as a whole.
+struct Head {
+  unsigned kind = 0;
+  std::uint64_t value = 0;
+  std::size_t next = 0;
+};
+std::optional<Head> head_at(ByteView bytes, std::size_t at) {
+  if (at >= bytes.size()) return std::nullopt;
+  const unsigned first = bytes[at];
+  const unsigned low = first & 31U;
+  Head out{.kind = first >> 5U, .value = low, .next = at + 1};
+  if (low < 24) return out;
+  const std::size_t width = low <= 27 ? std::size_t{1} << (low - 24) : 0;
+  if (width == 0 || bytes.size() - out.next < width) return std::nullopt;
+  out.value = 0;
+  for (std::size_t i = 0; i < width; ++i) out.value = out.value << 8U | bytes[out.next + i];
+  out.next += width;
+  return out;
+}
+
+/// What cannot be read as CBOR, said in terms of the four parts of a COSE_Sign1.
+Fault unreadable_cose(ByteView bytes, const base::Error& error) {
+  Fault fault = fault_of(error);
+  std::size_t at = 0;
+  auto head = head_at(bytes, at);
+  if (head && head->kind == 6) head = head_at(bytes, at = head->next);  // a tag
+  if (!head || head->kind != 4) return fault;
+  if (head->value != 4) {
+    return {"array of 4", "array of " + std::to_string(head->value),
+            "byte " + std::to_string(at) + "; " + fault.detail};
+  }
+  constexpr std::array<std::string_view, 4> kParts{"protected header", "unprotected header", "payload", "signature"};
+  std::size_t next = head->next;
+  for (const std::string_view part : kParts) {
+    const auto item = head_at(bytes, next);
+    if (!item) break;
+    const bool string = item->kind == 2 || item->kind == 3;
+    if (string && item->value > bytes.size() - item->next) {
+      fault.detail.append("; ").append(part).append(" states ").append(std::to_string(item->value));
+      fault.detail.append(" bytes at byte ").append(std::to_string(next)).append(", ");
+      fault.detail.append(std::to_string(bytes.size() - item->next)).append(" follow");
+      break;
+    }
+    // Only what is empty or a string is passed over: enough for a document of a Nitro Secure Module.
+    if (!string && !(item->kind == 5 && item->value == 0)) break;
+    next = item->next + (string ? static_cast<std::size_t>(item->value) : 0);
+  }
+  return fault;
 }
 
 std::string kind_of(const std::optional<CborValue>& value) {
@@ -85,24 +136,25 @@ std::optional<Fault> read_module_id(const CborValue& root, Document& out) {
 
 std::optional<Fault> read_digest(const CborValue& root, Document& out) {
   const auto value = root.find("digest");
-  if (!value || value->kind() != CborKind::text) return Fault{"SHA384", kind_of(value)};
+  if (!value || value->kind() != CborKind::text) return Fault{"SHA384", kind_of(value), "digest"};
   out.digest = value->text("digest").value();
-  if (out.digest != "SHA384") return Fault{"SHA384", std::string{out.digest}};
+  if (out.digest != "SHA384") return Fault{"SHA384", std::string{out.digest}, "digest"};
   return std::nullopt;
 }
 
 std::optional<Fault> read_timestamp(const CborValue& root, Document& out) {
   const auto value = root.find("timestamp");
-  if (!value || value->kind() != CborKind::unsigned_integer) return Fault{"unsigned integer", kind_of(value)};
+  if (!value || value->kind() != CborKind::unsigned_integer)
+    return Fault{"unsigned integer", kind_of(value), "timestamp"};
   out.timestamp_ms = value->unsigned_integer("timestamp").value();
-  if (out.timestamp_ms == 0) return Fault{"milliseconds since 1970", "0"};
+  if (out.timestamp_ms == 0) return Fault{"milliseconds since 1970", "0", "timestamp"};
   return std::nullopt;
 }
 
 std::optional<Fault> read_pcr(const CborValue& key, Document& out) {
   const auto index = key.unsigned_integer("index of a PCR");
   if (!index) return fault_of(index.error());
-  if (*index >= kPcrs) return Fault{"index 0 to 31", std::to_string(*index)};
+  if (*index >= kPcrs) return Fault{"index 0 to 31", std::to_string(*index), "pcrs"};
   const std::string name = "PCR" + std::to_string(*index);
   const auto bytes = key.next()->bytes(name);
   if (!bytes) return fault_of(bytes.error());
@@ -113,8 +165,8 @@ std::optional<Fault> read_pcr(const CborValue& key, Document& out) {
 
 std::optional<Fault> read_pcrs(const CborValue& root, Document& out) {
   const auto value = root.find("pcrs");
-  if (!value || value->kind() != CborKind::map) return Fault{"map", kind_of(value)};
-  if (value->size() == 0) return Fault{"1 to 32 PCRs", "0"};
+  if (!value || value->kind() != CborKind::map) return Fault{"map", kind_of(value), "pcrs"};
+  if (value->size() == 0) return Fault{"1 to 32 PCRs", "0", "pcrs"};
   for (auto key = value->first(); key; key = key->next()->next()) {
     if (auto fault = read_pcr(*key, out)) return fault;
   }
@@ -127,10 +179,11 @@ std::expected<CoseSign1, Fault> parse_cose(ByteView bytes) {
   // Payload and signature are byte strings here, so that nothing that they hold counts against depth or items.
   const auto document = CborDocument::parse(
       bytes, {.max_bytes = kMaxDocumentBytes, .max_depth = 8, .max_items = 256, .indefinite = false});
-  if (!document) return std::unexpected(fault_of(document.error()));
+  if (!document) return std::unexpected(unreadable_cose(bytes, document.error()));
   auto sign1 = document->root();
   if (sign1.kind() == CborKind::tag) {
-    if (sign1.tag_number() != kTagCoseSign1) return broken("tag 18 or none", std::to_string(sign1.tag_number()));
+    if (sign1.tag_number() != kTagCoseSign1)
+      return broken("tag 18 or none", std::to_string(sign1.tag_number()), "byte 0");
     sign1 = *sign1.first();
   }
   if (sign1.kind() != CborKind::array || sign1.size() != 4) {

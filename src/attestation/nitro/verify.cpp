@@ -1,5 +1,6 @@
 #include "attestation/nitro/verify.h"
 
+#include "attestation/signature_fault.h"
 #include "base/encoding.h"
 
 namespace attestry::attestation::nitro {
@@ -58,12 +59,19 @@ class Judge {
       fault = std::move(parsed).error();
     }
     record(CheckId::nitro_cose_structure, fault);
-    record(CheckId::nitro_cose_algorithm, cose_ ? judge_algorithm(cose_->protected_header) : std::nullopt);
+    record(CheckId::nitro_cose_algorithm, cose_ ? algorithm_fault() : std::nullopt);
     std::optional<Fault> size;
     if (cose_ && cose_->signature.size() != kSignatureBytes) {
-      size = Fault{"96 bytes, r and s", std::to_string(cose_->signature.size())};
+      size = Fault{"96 bytes, r and s", std::to_string(cose_->signature.size()) + " bytes",
+                   "signature, " + bytes_at(evidence_, cose_->signature)};
     }
     record(CheckId::nitro_cose_signature_size, size);
+  }
+
+  std::optional<Fault> algorithm_fault() const {
+    auto fault = judge_algorithm(cose_->protected_header);
+    if (fault) fault->detail = "protected header, " + bytes_at(evidence_, cose_->protected_header);
+    return fault;
   }
 
   void document() {
@@ -113,10 +121,13 @@ class Judge {
 
   void signature() {
     if (!recorder_.may_run(CheckId::nitro_cose_signature)) return;
-    const bool good = chain_->leaf().ec_key()->verify_raw(signed_bytes(*cose_), cose_->signature);
-    record(
-        CheckId::nitro_cose_signature,
-        good ? std::nullopt : std::optional<Fault>{Fault{"signed by the enclave's certificate", "not signed by it"}});
+    const crypto::EcPublicKey& key = *chain_->leaf().ec_key();
+    const base::Bytes message = signed_bytes(*cose_);
+    if (key.verify_raw(message, cose_->signature)) return recorder_.pass(CheckId::nitro_cose_signature);
+    recorder_.fail(CheckId::nitro_cose_signature, "the signature verifies under the enclave certificate's key",
+                   describe_signature_fault(key, message, cose_->signature),
+                   "covers protected header, " + bytes_at(evidence_, cose_->protected_header) + ", and payload, " +
+                       bytes_at(evidence_, cose_->payload) + "; signature, " + bytes_at(evidence_, cose_->signature));
   }
 
   ByteView evidence_;

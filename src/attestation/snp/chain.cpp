@@ -69,7 +69,9 @@ Finding read_chain(ByteView pem, Chain& chain) {
   auto certificates = read_pem(pem, kMaxChain);
   if (!certificates) return fault_of(certificates.error(), "a PEM chain of intermediate and root");
   if (certificates->size() != kChainSize) {
-    return Fault{"intermediate and root", std::to_string(certificates->size()) + " certificates"};
+    std::string names;
+    for (const Certificate& c : *certificates) names.append(names.empty() ? "found: " : ", ").append(c.subject_cn());
+    return Fault{"intermediate and root", std::to_string(certificates->size()) + " certificates", std::move(names)};
   }
   const Certificate& root = certificates->back();
   if (!base::equal(root.subject_der(), root.issuer_der())) {
@@ -108,12 +110,15 @@ Finding judge_leaf(const Certificate& leaf) {
   return std::nullopt;
 }
 
+/// `what`: the object, for messages.
 template <class Object>
-Finding judge_signature(const Object& object, const Certificate& issuer) {
+Finding judge_signature(const Object& object, const Certificate& issuer, std::string_view what) {
   if (!issuer.rsa_key()) return Fault{"an issuer with an RSA key", "another key", issuer.subject_cn()};
-  if (!object.says_rsa_pss()) return Fault{"RSASSA-PSS with SHA-384 (AMD 57230)", "another algorithm"};
+  if (!object.says_rsa_pss())
+    return Fault{"RSASSA-PSS with SHA-384 (AMD 57230)", "another algorithm", std::string{what}};
   if (object.signed_by(*issuer.rsa_key())) return std::nullopt;
-  return Fault{"signed by " + issuer.subject_cn(), "not signed by it"};
+  return Fault{"signed by " + issuer.subject_cn(),
+               "its signature does not verify: it was changed, or another key signed it", std::string{what}};
 }
 
 /// RFC 5280 6.3.3 (f): the issuer's key must be for lists too.
@@ -121,7 +126,7 @@ Finding judge_list(const crypto::Crl& list, const Certificate& issuer) {
   if (issuer.has_key_usage() && !issuer.key_usage_crl_sign()) {
     return Fault{"key usage cRLSign", "without", issuer.subject_cn()};
   }
-  return judge_signature(list, issuer);
+  return judge_signature(list, issuer, "collateral amd_crl");
 }
 
 }  // namespace
@@ -134,7 +139,7 @@ std::shared_ptr<const Chain> examine_chain(ByteView pem, const TrustAnchors& anc
   chain->root = judge_root(chain->ark(), anchors);
   chain->constraints = judge_ca(chain->ark(), 1);
   if (!chain->constraints) chain->constraints = judge_ca(chain->intermediate(), 0);
-  chain->signature = judge_signature(chain->intermediate(), chain->ark());
+  chain->signature = judge_signature(chain->intermediate(), chain->ark(), "the intermediate in collateral amd_chain");
   return chain;
 }
 
@@ -150,8 +155,9 @@ std::shared_ptr<const Vek> examine_vek(ByteView der_or_pem, const Chain* chain) 
     vek->extension_fault = fault_of(extensions.error(), "AMD's extensions");
   }
   vek->constraints = judge_leaf(*vek->certificate);
-  vek->signature = chain == nullptr || chain->format ? Fault{"a chain", "none"}
-                                                     : judge_signature(*vek->certificate, chain->intermediate());
+  vek->signature = chain == nullptr || chain->format
+                       ? Fault{"a chain", "none"}
+                       : judge_signature(*vek->certificate, chain->intermediate(), "certificate, collateral vek");
   return vek;
 }
 

@@ -97,14 +97,13 @@ base::Error wrong(std::string what, std::string expected, std::string found) {
 
 /// Appends the big-endian number to `out`.
 base::Status append_number(ByteView little_endian, std::string_view name, base::Bytes& out) {
-  if (!all_zero(little_endian.subspan(kField))) {
-    return wrong(std::string{name}, "24 zero bytes above a number of 48", "more");
-  }
+  const std::string where = std::string{name} + ", bytes " + (name == "r" ? "672 to 743" : "744 to 815");
+  if (!all_zero(little_endian.subspan(kField))) return wrong(where, "24 zero bytes above a number of 48", "more");
   std::array<std::uint8_t, kField> number{};
   std::ranges::reverse_copy(little_endian.first(kField), number.begin());
-  if (all_zero(number)) return wrong(std::string{name}, "1 to n - 1 of P-384", "0");
+  if (all_zero(number)) return wrong(where, "1 to n - 1 of P-384", "0");
   if (!std::ranges::lexicographical_compare(number, kOrder)) {
-    return wrong(std::string{name}, "1 to n - 1 of P-384", "n or more");
+    return wrong(where, "1 to n - 1 of P-384", "n or more");
   }
   base::append(out, number);
   return base::done();
@@ -135,7 +134,7 @@ base::Result<base::Bytes> signature_of(const Report& report) {
   out.reserve(2 * kField);
   TRY_OK(append_number(report.r, "r", out));
   TRY_OK(append_number(report.s, "s", out));
-  if (!all_zero(report.signature_tail)) return wrong("reserved bytes", "zero bytes behind s", "others");
+  if (!all_zero(report.signature_tail)) return wrong("reserved, bytes 816 to 1183", "zero bytes behind s", "others");
   return out;
 }
 

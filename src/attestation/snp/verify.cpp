@@ -1,7 +1,9 @@
 #include "attestation/snp/verify.h"
 
 #include <algorithm>
+#include <array>
 
+#include "attestation/signature_fault.h"
 #include "attestation/snp/claims.h"
 #include "attestation/snp/report.h"
 #include "base/encoding.h"
@@ -31,6 +33,15 @@ std::string_view name_of(unsigned signing_key) {
     default:
       return "reserved";
   }
+}
+
+/// What a byte of the TCB counts (AMD 56860, TCB_VERSION).
+std::string_view component_name(Product product, std::size_t byte) {
+  constexpr std::array<std::string_view, 8> kTurin{"FMC",      "boot loader", "TEE",      "SNP",
+                                                   "reserved", "reserved",    "reserved", "microcode"};
+  constexpr std::array<std::string_view, 8> kOthers{"boot loader", "TEE",      "reserved", "reserved",
+                                                    "reserved",    "reserved", "SNP",      "microcode"};
+  return product == Product::turin ? kTurin[byte] : kOthers[byte];
 }
 
 class Judge {
@@ -113,7 +124,9 @@ class Judge {
 
 void Judge::read_report() {
   auto report = parse_report(evidence_);
-  if (!report) return recorder_.fail(CheckId::snp_report_size, report.error().expected, report.error().found);
+  if (!report) {
+    return recorder_.fail(CheckId::snp_report_size, report.error().expected, report.error().found + " bytes");
+  }
   recorder_.pass(CheckId::snp_report_size);
   report_ = *std::move(report);
   report_fields();
@@ -124,33 +137,38 @@ void Judge::read_report() {
 
 void Judge::report_fields() {
   const Report& r = *report_;
-  require(CheckId::snp_report_version, known_version(r.version), "2, 3 or 5", std::to_string(r.version));
+  require(CheckId::snp_report_version, known_version(r.version), "2, 3 or 5", std::to_string(r.version),
+          "VERSION, bytes 0 to 3");
   require(CheckId::snp_report_signature_algo, r.signature_algo == kEcdsaP384, "1 (ECDSA P-384 with SHA-384)",
-          std::to_string(r.signature_algo));
+          std::to_string(r.signature_algo), "SIGNATURE_ALGO, bytes 52 to 55");
   if (const auto signature = signature_of(r); signature) {
     recorder_.pass(CheckId::snp_report_signature_format);
   } else {
     recorder_.fail(CheckId::snp_report_signature_format, signature.error().expected, signature.error().found,
                    signature.error().what);
   }
-  require(CheckId::snp_report_policy, (r.policy & kPolicyReservedOne) != 0, "bit 17 set", "clear");
+  require(CheckId::snp_report_policy, (r.policy & kPolicyReservedOne) != 0, "bit 17 set", "clear",
+          "POLICY, bytes 8 to 15");
   require(CheckId::snp_report_vmpl, r.vmpl <= kMaxVmpl, "0 to 3", std::to_string(r.vmpl),
-          r.vmpl == 0xffffffff ? "requested by the host" : "");
+          r.vmpl == 0xffffffff ? "VMPL, bytes 48 to 51: the host asked for the report" : "VMPL, bytes 48 to 51");
   const unsigned key = r.signing_key();
   if (key > static_cast<unsigned>(SigningKey::vlek)) {
     recorder_.fail(CheckId::snp_report_signing_key, "0 (VCEK) or 1 (VLEK)",
-                   std::to_string(key) + " (" + std::string{name_of(key)} + ")");
+                   std::to_string(key) + " (" + std::string{name_of(key)} + ")",
+                   "SIGNING_KEY, bits 2 to 4 of bytes 72 to 75");
   } else {
     // With the chip's key masked the firmware signs nothing with it; a VLEK it may still use.
     const bool masked = r.mask_chip_key() && key == static_cast<unsigned>(SigningKey::vcek);
-    require(CheckId::snp_report_signing_key, !masked, "a key that is not masked", "VCEK with MASK_CHIP_KEY");
+    require(CheckId::snp_report_signing_key, !masked, "a key that is not masked", "VCEK with MASK_CHIP_KEY",
+            "SIGNING_KEY and MASK_CHIP_KEY, bits 2 to 4 and 1 of bytes 72 to 75");
   }
   if (!recorder_.may_run(CheckId::snp_report_product)) return;
   if (!r.cpuid) return recorder_.pass(CheckId::snp_report_product, "version 2 names none");
   const auto known = product_of_cpuid(r.cpuid->family, r.cpuid->model);
   if (known) return recorder_.pass(CheckId::snp_report_product, std::string{to_text(*known)});
   recorder_.fail(CheckId::snp_report_product, "Milan, Genoa or Turin",
-                 "CPUID family " + std::to_string(r.cpuid->family) + ", model " + std::to_string(r.cpuid->model));
+                 "CPUID family " + std::to_string(r.cpuid->family) + ", model " + std::to_string(r.cpuid->model),
+                 "CPUID, bytes 392 and 393");
 }
 
 /// nullptr when there is none, recorded as `check`.
@@ -270,7 +288,9 @@ void Judge::validity() {
     return recorder_.fail(
         CheckId::snp_chain_validity,
         base::to_rfc3339(certificate->not_before()) + " to " + base::to_rfc3339(certificate->not_after()),
-        base::to_rfc3339(at_), certificate->subject_cn());
+        base::to_rfc3339(at_),
+        "certificate " + certificate->subject_cn() +
+            (at_ < certificate->not_before() ? " is not valid yet" : " is expired"));
   }
   recorder_.pass(CheckId::snp_chain_validity);
 }
@@ -279,7 +299,7 @@ void Judge::revocation() {
   record(CheckId::snp_crl_format, crl_ ? crl_->format : std::nullopt);
   if (recorder_.may_run(CheckId::snp_crl_issuer)) {
     require(CheckId::snp_crl_issuer, base::equal(crl_->crl->issuer_der(), chain_->ark().subject_der()),
-            chain_->ark().subject_cn(), "another issuer");
+            "a CRL of " + chain_->ark().subject_cn(), "a CRL of another issuer", "collateral amd_crl");
   }
   record(CheckId::snp_crl_signature, crl_ ? crl_->signature : std::nullopt);
   if (recorder_.may_run(CheckId::snp_crl_validity)) {
@@ -322,7 +342,14 @@ void Judge::chip_id() {
                           std::to_string(hwid->size()), "certificate");
   }
   const bool same = base::equal(chip.first(size), *hwid) && all_zero(chip.subspan(size));
-  require(CheckId::snp_chip_id, same, same ? "" : base::hex(*hwid), same ? "" : base::hex(chip));
+  if (same) return recorder_.pass(CheckId::snp_chip_id);
+  const auto first = static_cast<std::size_t>(std::ranges::mismatch(chip.first(size), *hwid).in1 - chip.begin());
+  recorder_.fail(CheckId::snp_chip_id, base::hex(*hwid), base::hex(chip),
+                 first < size
+                     ? "the certificate is of another chip: CHIP_ID, bytes 416 to 479, differs from its hwID at "
+                       "byte " +
+                           std::to_string(416 + first)
+                     : "CHIP_ID, bytes 416 to 479, goes on behind the certificate's hwID");
 }
 
 void Judge::reported_tcb() {
@@ -330,15 +357,27 @@ void Judge::reported_tcb() {
   if (!wanted) {
     return recorder_.fail(CheckId::snp_tcb_reported, "the TCB components of the product", "others", "certificate");
   }
-  const bool same = *wanted == report_->reported_tcb;
-  require(CheckId::snp_tcb_reported, same, same ? "" : base::hex(*wanted), same ? "" : base::hex(report_->reported_tcb),
-          "every component must be equal");
+  const TcbBytes& found = report_->reported_tcb;
+  if (*wanted == found) return recorder_.pass(CheckId::snp_tcb_reported);
+  std::string differs;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if ((*wanted)[i] == found[i]) continue;
+    differs.append(differs.empty() ? "" : ", ").append(component_name(*product(), i));
+    differs.append(" (byte ").append(std::to_string(384 + i)).append(") is ").append(std::to_string(found[i]));
+    differs.append(", not ").append(std::to_string((*wanted)[i]));
+  }
+  recorder_.fail(CheckId::snp_tcb_reported, base::hex(*wanted), base::hex(found),
+                 "REPORTED_TCB must equal the certificate's: " + differs);
 }
 
 void Judge::report_signature() {
   const auto signature = signature_of(*report_);
   const bool good = signature && vek_->key->verify_raw(report_->signed_bytes, *signature);
-  require(CheckId::snp_report_signature, good, "signed by the certificate's key", "not signed by it");
+  if (good) return recorder_.pass(CheckId::snp_report_signature);
+  const std::string key{name_of(report_->signing_key())};
+  recorder_.fail(CheckId::snp_report_signature, "the report's signature verifies under the " + key + "'s key",
+                 signature ? describe_signature_fault(*vek_->key, report_->signed_bytes, *signature) : "no signature",
+                 "covers the report's bytes 0 to 671; r, bytes 672 to 743; s, bytes 744 to 815");
 }
 
 /// What was used and until when all of it holds.
