@@ -13,7 +13,9 @@ using base::Status;
 
 namespace {
 
-constexpr Service kServices[] = {Service::verify, Service::provision, Service::governance, Service::log};
+constexpr Service kServices[] = {Service::verify, Service::provision, Service::governance, Service::log,
+                                 Service::collateral};
+constexpr std::string_view kServiceNames = "verify, provision, governance, log or collateral";
 
 }  // namespace
 
@@ -27,6 +29,8 @@ std::string_view to_text(Service service) noexcept {
       return "governance";
     case Service::log:
       return "log";
+    case Service::collateral:
+      return "collateral";
   }
   return "unknown";
 }
@@ -45,12 +49,17 @@ Result<std::set<Service>> services_from(std::string_view list) {
       chosen.insert(service);
       known = true;
     }
-    if (!known)
-      return Error{Code::configuration, "unknown service", "verify, provision, governance or log", std::string{name}};
+    if (!known) return Error{Code::configuration, "unknown service", std::string{kServiceNames}, std::string{name}};
   }
-  if (chosen.empty())
-    return Error{Code::configuration, "no service is chosen", "verify, provision, governance or log", {}};
+  if (chosen.empty()) return Error{Code::configuration, "no service is chosen", std::string{kServiceNames}, {}};
   return chosen;
+}
+
+Result<Serving> serving_from(std::string_view text) {
+  if (text == "off") return Serving::off;
+  if (text == "held") return Serving::held;
+  if (text == "fetch") return Serving::fetch;
+  return Error{Code::configuration, "what is given out of the collateral", "off, held or fetch", std::string{text}};
 }
 
 net::Handler sync(std::function<Result<net::Response>(net::Request&)> handler) {
@@ -148,6 +157,11 @@ Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>
       }
       case Service::log: {
         TRY_OK(add_log_routes(router, deps));
+        break;
+      }
+      case Service::collateral: {
+        TRY_OK(add_pccs_routes(router, deps));
+        TRY_OK(add_kds_routes(router, deps));
         break;
       }
     }

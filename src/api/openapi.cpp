@@ -53,7 +53,11 @@ JsonOutObject content(const std::vector<std::string>& types, std::string_view sc
 
 JsonOutObject responses(const net::Route& route) {
   JsonOutObject success{{"description", route.success_status == 204 ? "Done" : "Success"}};
-  if (!route.response_schema.empty()) success.emplace_back("content", content({route.produces}, route.response_schema));
+  if (!route.response_schema.empty()) {
+    std::vector<std::string> types{route.produces};
+    types.insert(types.end(), route.also_produces.begin(), route.also_produces.end());
+    success.emplace_back("content", content(types, route.response_schema));
+  }
   JsonOutObject out{{std::to_string(route.success_status), std::move(success)}};
   if (route.operation_id == "health_ready") {
     out.emplace_back("503",

@@ -15,6 +15,8 @@ std::string_view schemas_json() noexcept {
 "Path_key":{"type":"string","pattern":"^[0-9a-f]{64}$"},
 "Path_id":{"type":"string","minLength":1,"maxLength":128},
 "Path_name":{"type":"string","pattern":"^[a-z0-9_.-]{1,63}$"},
+"Path_product":{"type":"string","enum":["Milan","Genoa","Turin"]},
+"Path_hwid":{"type":"string","pattern":"^([0-9a-fA-F]{16}|[0-9a-fA-F]{128})$"},
 "Path_index":{"type":"integer","minimum":0,"maximum":9007199254740991},
 "Problem":{"type":"object","required":["type","title","status","detail","code","remedy","trace_id"],"properties":{
  "type":{"type":"string"},"title":{"type":"string"},"status":{"type":"integer"},"detail":{"type":"string"},

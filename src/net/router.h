@@ -113,6 +113,7 @@ struct Route {
   /// Media types that a body may have; empty: any. A request without a body is not asked for its type.
   std::vector<std::string> consumes{"application/json"};
   std::string produces = "application/json";
+  std::vector<std::string> also_produces{};  ///< for the document only: other media types of a success
   /// Runs on the socket thread and outside the limit of requests in flight: only for handlers that never block
   /// (liveness, readiness), so that probes are answered under overload.
   bool immediate = false;
