@@ -160,6 +160,7 @@ Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>
         break;
       }
       case Service::collateral: {
+        TRY_OK(add_collateral_routes(router, deps));
         TRY_OK(add_pccs_routes(router, deps));
         TRY_OK(add_kds_routes(router, deps));
         break;

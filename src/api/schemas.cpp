@@ -143,6 +143,32 @@ std::string_view schemas_json() noexcept {
 "ServerInfo":{"type":"object","required":["name","version","origin","realm","simulated","log_key"],"properties":{"name":{"const":"attestry"},
  "version":{"type":"string"},"origin":{"type":"string"},"realm":{"enum":["production","simulated"]},"simulated":{"type":"boolean"},
  "log_key":{"type":"string"},"note":{"type":"string"}}},
+"CollateralHolding":{"type":"object","required":["artefact","kind","issued","expires","fetched_at","refresh_at","usable_until","stale_seconds","source","problem","documents"],
+ "properties":{"artefact":{"type":"string"},"kind":{"type":"string"},"issued":{"$ref":"#/components/schemas/Time"},
+ "expires":{"$ref":"#/components/schemas/Time"},"fetched_at":{"$ref":"#/components/schemas/Time"},
+ "refresh_at":{"type":["string","null"]},"usable_until":{"$ref":"#/components/schemas/Time"},
+ "stale_seconds":{"type":["integer","null"]},"number":{"type":"integer"},"source":{"type":"string"},
+ "problem":{"type":["string","null"]},"documents":{"type":"array","items":{"type":"object","required":["kind","sha256","size"],
+ "properties":{"kind":{"type":"string"},"sha256":{"$ref":"#/components/schemas/Digest"},"size":{"type":"integer"}}}}}},
+"CollateralList":{"type":"object","required":["at","artefacts"],"properties":{"at":{"$ref":"#/components/schemas/Time"},
+ "artefacts":{"type":"array","items":{"$ref":"#/components/schemas/CollateralHolding"}}}},
+"CollateralShelf":{"type":"object","required":["v","realm","origin","created","artefacts"],"properties":{"v":{"const":1},
+ "realm":{"enum":["production","simulated"]},"origin":{"type":"string"},"created":{"$ref":"#/components/schemas/Time"},
+ "artefacts":{"type":"array"}}},
+"CollateralImport":{"type":"object","additionalProperties":false,"required":["documents"],"properties":{
+ "documents":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["kind","bytes"],
+ "properties":{"kind":{"type":"string"},"bytes":{"$ref":"#/components/schemas/Base64Url"}}}},
+ "source":{"type":"string","maxLength":256},"issuer":{"type":"string"}}},
+"CollateralImported":{"type":"object","required":["imported"],"properties":{"imported":{"type":"array","items":{"type":"object",
+ "required":["artefact","outcome","reason"],"properties":{"artefact":{"type":"string"},
+ "outcome":{"enum":["added","replaced","same","older","refused"]},"reason":{"type":["string","null"]}}}}}},
+"CollateralNeedsRequest":{"type":"object","additionalProperties":false,"required":["evidence"],"properties":{
+ "evidence":{"$ref":"#/components/schemas/Base64Url"}}},
+"CollateralNeeds":{"type":"object","required":["ways"],"properties":{"ways":{"type":"array","items":{"type":"object",
+ "required":["artefacts","problems"],"properties":{"artefacts":{"type":"array","items":{"type":"string"}},
+ "problems":{"type":"array","items":{"type":"string"}}}}}}},
+"CollateralFetch":{"type":"object","additionalProperties":false,"required":["artefact"],"properties":{
+ "artefact":{"type":"string"},"refresh":{"type":"boolean"}}},
 "Health":{"type":"object","required":["status"],"properties":{"status":{"type":"string"},"parts":{"type":"object"}}}
 })json";
   return kSchemas;

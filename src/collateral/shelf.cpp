@@ -1,0 +1,249 @@
+#include "collateral/shelf.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "crypto/hash.h"
+
+namespace attestry::collateral {
+namespace {
+
+using attestation::Artefact;
+using attestation::Collateral;
+using attestation::CollateralItem;
+using attestation::CollateralKind;
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::JsonValue;
+using base::Result;
+
+constexpr int kVersion = 1;
+constexpr std::size_t kMaxArtefacts = 100'000;
+constexpr std::size_t kMaxText = 2048;
+
+Result<std::string> text_of(const JsonValue& object, std::string_view key) {
+  TRY(const JsonValue value, object.get(key));
+  TRY(std::string text, value.string(key));
+  if (text.size() > kMaxText) return Error{Code::malformed, std::string{key} + " is too long"};
+  return text;
+}
+
+Result<base::UtcTime> time_of(const JsonValue& object, std::string_view key) {
+  TRY(const std::string text, text_of(object, key));
+  TRY(const base::UtcTime time, base::parse_rfc3339(text), key);
+  return time;
+}
+
+JsonOut document_json(const CollateralItem& item) {
+  return JsonOutObject{{"kind", to_text(item.kind)},
+                       {"sha256", base::hex(crypto::sha256(item.bytes))},
+                       {"bytes", base::base64url(item.bytes)}};
+}
+
+Result<CollateralItem> read_document(const JsonValue& value, std::span<const CollateralKind> expected) {
+  TRY_OK(value.only({"kind", "sha256", "bytes"}), "document");
+  TRY(const std::string name, text_of(value, "kind"));
+  const auto kind = std::ranges::find(expected, name, [](CollateralKind k) { return to_text(k); });
+  if (kind == expected.end()) return Error{Code::malformed, "document", "a kind of this artefact", name};
+  TRY(const JsonValue bytes, value.get("bytes"));
+  const auto encoded = bytes.plain_string();
+  if (!encoded) return Error{Code::malformed, "document bytes", "base64url without padding", {}};
+  CollateralItem item{.kind = *kind, .bytes = {}};
+  TRY(item.bytes, base::base64url_decode(*encoded), "document bytes");
+  item.sha256 = crypto::sha256(item.bytes);
+  TRY(const std::string digest, text_of(value, "sha256"));
+  if (digest != base::hex(item.sha256)) {
+    return Error{Code::malformed, "document " + name + ": its bytes have another digest", digest,
+                 base::hex(item.sha256)};
+  }
+  return item;
+}
+
+Result<ShelfItem> read_item(const JsonValue& value, const Artefact& artefact) {
+  ShelfItem out;
+  TRY(out.source, text_of(value, "source"));
+  TRY(out.fetched_at, time_of(value, "fetched_at"));
+  TRY(const JsonValue documents, value.get("documents"));
+  const auto expected = documents_of(artefact);
+  if (!documents.is_array() || documents.size() != expected.size()) {
+    return Error{Code::malformed, "documents", std::to_string(expected.size()) + " of them", "another number"};
+  }
+  std::size_t index = 0;
+  for (auto one = documents.first(); one; one = one->next(), ++index) {
+    TRY(CollateralItem item, read_document(*one, expected.subspan(index, 1)));
+    out.documents.push_back(std::move(item));
+  }
+  return out;
+}
+
+/// Whose chain vouches for it, when that is an artefact of its own.
+std::optional<Artefact> signer_of(const Artefact& artefact) {
+  if (const auto* vcek = std::get_if<attestation::VcekOf>(&artefact)) {
+    return attestation::AmdChainOf{vcek->product, false};
+  }
+  if (const auto* vlek = std::get_if<attestation::VlekOf>(&artefact)) {
+    return attestation::AmdChainOf{vlek->product, true};
+  }
+  if (const auto* crl = std::get_if<attestation::AmdCrlOf>(&artefact)) {
+    return attestation::AmdChainOf{crl->product, crl->vlek};
+  }
+  return std::nullopt;
+}
+
+/// Intel's root is the last certificate of every chain of Intel's.
+bool is_intel_chain(CollateralKind kind) {
+  return kind == CollateralKind::qe_identity_chain || kind == CollateralKind::tcb_info_chain ||
+         kind == CollateralKind::pck_crl_chain;
+}
+
+/// Later ones are judged by earlier ones.
+int rank(const Artefact& artefact) {
+  if (signer_of(artefact)) return 2;
+  return std::holds_alternative<attestation::RootCrlOf>(artefact) ? 1 : 0;
+}
+
+}  // namespace
+
+std::string Shelf::to_json() const {
+  JsonOutArray list;
+  for (const auto& [artefact, item] : items) {
+    JsonOutArray documents;
+    for (const CollateralKind kind : documents_of(artefact)) {
+      const auto found = std::ranges::find(item.documents, kind, &CollateralItem::kind);
+      if (found != item.documents.end()) documents.push_back(document_json(*found));
+    }
+    list.emplace_back(JsonOutObject{{"artefact", to_text(artefact)},
+                                    {"source", item.source},
+                                    {"fetched_at", base::to_rfc3339(item.fetched_at)},
+                                    {"documents", std::move(documents)}});
+  }
+  return JsonOut{JsonOutObject{{"v", kVersion},
+                               {"realm", base::to_text(realm)},
+                               {"origin", origin},
+                               {"created", base::to_rfc3339(created)},
+                               {"artefacts", std::move(list)}}}
+      .compact();
+}
+
+Result<Shelf> Shelf::parse(std::string_view json) {
+  if (json.size() > kMaxShelfBytes) return Error{Code::too_large, "collateral bundle", "at most 64 MiB", {}};
+  TRY(const auto document,
+      base::JsonDocument::parse(std::string{json}, {.max_bytes = kMaxShelfBytes, .max_nodes = 40 * kMaxArtefacts}));
+  const JsonValue root = document->root();
+  TRY_OK(root.only({"v", "realm", "origin", "created", "artefacts"}));
+  TRY(const JsonValue version, root.get("v"));
+  TRY([[maybe_unused]] const auto v, version.integer("v", kVersion, kVersion));
+  Shelf out;
+  TRY(const std::string realm_text, text_of(root, "realm"));
+  TRY(out.realm, base::realm_from(realm_text));
+  TRY(out.origin, text_of(root, "origin"));
+  TRY(out.created, time_of(root, "created"));
+  TRY(const JsonValue list, root.get("artefacts"));
+  if (!list.is_array() || list.size() > kMaxArtefacts) {
+    return Error{Code::malformed, "artefacts", "an array of at most " + std::to_string(kMaxArtefacts), {}};
+  }
+  for (auto one = list.first(); one; one = one->next()) {
+    TRY_OK(one->only({"artefact", "source", "fetched_at", "documents"}), "artefact");
+    TRY(const std::string name, text_of(*one, "artefact"));
+    TRY(Artefact artefact, attestation::parse_artefact(name));
+    TRY(ShelfItem item, read_item(*one, artefact), name);
+    if (!out.items.emplace(std::move(artefact), std::move(item)).second) {
+      return Error{Code::malformed, name + " stands there twice"};
+    }
+  }
+  return out;
+}
+
+std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evidence& evidence,
+                                                        std::span<const std::string> whose) const {
+  const auto ways = needs_of(evidence, whose);
+  if (ways.empty()) return Collateral::none();
+  const auto whole = [this](const attestation::Needs& needs) {
+    return std::ranges::all_of(needs.artefacts, [this](const Artefact& a) { return items.contains(a); });
+  };
+  const auto found = std::ranges::find_if(ways, whole);
+  const attestation::Needs& needs = found == ways.end() ? ways.front() : *found;
+  std::vector<CollateralItem> documents;
+  auto problems = needs.problems;
+  for (const Artefact& artefact : needs.artefacts) {
+    const auto item = items.find(artefact);
+    if (item != items.end()) {
+      documents.insert(documents.end(), item->second.documents.begin(), item->second.documents.end());
+      continue;
+    }
+    for (const CollateralKind kind : documents_of(artefact)) {
+      problems.push_back(
+          {.kind = kind, .what = to_text(artefact) + " is not in the imported collateral", .missing = true});
+    }
+  }
+  return Collateral::make(std::move(documents), std::move(problems));
+}
+
+std::vector<CollateralItem> Shelf::with_signer(const Artefact& artefact) const {
+  const auto found = items.find(artefact);
+  if (found == items.end()) return {};
+  std::vector<CollateralItem> out = found->second.documents;
+  if (const auto signer = signer_of(artefact)) {
+    const auto chain = items.find(*signer);
+    if (chain != items.end()) out.insert(out.end(), chain->second.documents.begin(), chain->second.documents.end());
+  }
+  if (!std::holds_alternative<attestation::RootCrlOf>(artefact)) return out;
+  for (const auto& [other, item] : items) {
+    for (const CollateralItem& document : item.documents) {
+      if (!is_intel_chain(document.kind)) continue;
+      out.push_back(document);
+      return out;
+    }
+  }
+  return out;
+}
+
+Shelf Shelf::chosen(const std::function<bool(const Artefact&)>& wanted) const {
+  Shelf out{.realm = realm, .created = created, .origin = origin, .items = {}};
+  for (const auto& [artefact, item] : items) {
+    if (!wanted(artefact)) continue;
+    out.items.emplace(artefact, item);
+    if (const auto signer = signer_of(artefact)) {
+      if (const auto chain = items.find(*signer); chain != items.end()) out.items.insert(*chain);
+    }
+  }
+  if (!out.items.contains(attestation::RootCrlOf{})) return out;
+  const auto has_chain = [](const auto& entry) {
+    return std::ranges::any_of(entry.second.documents, [](const CollateralItem& d) { return is_intel_chain(d.kind); });
+  };
+  if (std::ranges::any_of(out.items, has_chain)) return out;
+  if (const auto any = std::ranges::find_if(items, has_chain); any != items.end()) out.items.insert(*any);
+  return out;
+}
+
+std::vector<std::string> Shelf::issuers() const {
+  std::vector<std::string> out;
+  for (const auto& [artefact, item] : items) {
+    if (const auto* keys = std::get_if<attestation::JwksOf>(&artefact)) out.push_back(keys->issuer);
+  }
+  return out;
+}
+
+std::optional<CollateralKind> collateral_kind_from(std::string_view text) noexcept {
+  for (int i = 0; i <= static_cast<int>(CollateralKind::jwks); ++i) {
+    const auto kind = static_cast<CollateralKind>(i);
+    if (to_text(kind) == text) return kind;
+  }
+  return std::nullopt;
+}
+
+std::vector<Artefact> in_order_of_trust(const Shelf& shelf) {
+  std::vector<Artefact> out;
+  for (const auto& [artefact, item] : shelf.items) out.push_back(artefact);
+  std::ranges::stable_sort(out, {}, rank);
+  return out;
+}
+
+}  // namespace attestry::collateral

@@ -1,0 +1,66 @@
+// Many artefacts at once, each by its name: what a signed bundle carries to a machine without a network, and what a
+// folder there keeps (docs/formats/collateral-bundle.md). Nothing here is judged: whoever uses a shelf gives what
+// stands on it to the verifier or to a vault.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation/artefact.h"
+#include "attestation/evidence.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace attestry::collateral {
+
+/// Of the DSSE envelope around a shelf.
+inline constexpr std::string_view kShelfPayloadType = "application/vnd.attestry.collateral.v1+json";
+inline constexpr std::size_t kMaxShelfBytes = 64u << 20;
+/// A folder keeps its shelf in this file.
+inline constexpr std::string_view kShelfFile = "attestry-collateral.json";
+
+struct ShelfItem {
+  std::string source;  ///< where it was got
+  base::UtcTime fetched_at;
+  /// Those of attestation::documents_of, one each and no other.
+  std::vector<attestation::CollateralItem> documents;
+};
+
+/// Plain data.
+struct Shelf {
+  base::Realm realm = base::Realm::production;
+  base::UtcTime created;
+  std::string origin;  ///< who made it: a server's origin, or a word of the operator's
+  std::map<attestation::Artefact, ShelfItem> items;
+
+  /// One JSON document in a fixed order: the same shelf gives the same bytes.
+  std::string to_json() const;
+  /// Strict: nothing unknown, every document under its own digest, every artefact whole and once. Error `malformed`,
+  /// `too_large`.
+  static base::Result<Shelf> parse(std::string_view json);
+
+  /// What is here for this evidence, not judged: for the first of the ways to serve it of which everything is here, or
+  /// for the first one, with what is missing as problems.
+  std::shared_ptr<const attestation::Collateral> collateral_for(const attestation::Evidence& evidence,
+                                                                std::span<const std::string> issuers) const;
+  /// The artefact's documents and those of its signer that stand here too: what can be judged by itself.
+  std::vector<attestation::CollateralItem> with_signer(const attestation::Artefact& artefact) const;
+  /// The artefacts that `wanted` says, and the signers of them.
+  Shelf chosen(const std::function<bool(const attestation::Artefact&)>& wanted) const;
+  /// Issuers whose key sets are here.
+  std::vector<std::string> issuers() const;
+};
+
+/// "tcb_info": the inverse of attestation::to_text.
+std::optional<attestation::CollateralKind> collateral_kind_from(std::string_view text) noexcept;
+
+/// The artefacts in the order in which each can be judged when those before it are known: signers first.
+std::vector<attestation::Artefact> in_order_of_trust(const Shelf& shelf);
+
+}  // namespace attestry::collateral
