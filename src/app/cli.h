@@ -59,6 +59,7 @@ void add_audit(CLI::App& app, Context& context);
 void add_blob(CLI::App& app, Context& context);
 void add_checks(CLI::App& app, Context& context);
 void add_claims(CLI::App& app, Context& context);
+void add_collateral(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);

@@ -12,6 +12,8 @@
 
 #include "app/appraisal_files.h"
 #include "app/cli.h"
+#include "app/evidence_files.h"
+#include "app/shelf_files.h"
 #include "app/verify_inputs.h"
 #include "appraisal/replay.h"
 #include "attestation/artefact.h"
@@ -28,7 +30,6 @@ namespace {
 
 constexpr std::size_t kMaxPolicyBytes = 1u << 20;
 constexpr std::size_t kMaxListBytes = 16u << 20;
-constexpr std::size_t kMaxTrustBytes = 1u << 20;
 constexpr std::chrono::seconds kFetchTime{30};
 
 struct VerifyOptions {
@@ -38,23 +39,6 @@ struct VerifyOptions {
   bool brief = false;
   std::string format = "text";
 };
-
-bool is_folder(const std::string& path) {
-  std::error_code ignored;
-  return path != "-" && std::filesystem::is_directory(path, ignored);
-}
-
-/// The files that a folder of evidence may have: the first one there is the evidence.
-struct EvidenceFile {
-  std::string_view name;
-  attestation::EvidenceFormat format;
-};
-constexpr std::array<EvidenceFile, 4> kEvidenceFiles{{
-    {"quote.bin", attestation::EvidenceFormat::dcap_quote},
-    {"report.bin", attestation::EvidenceFormat::snp_report},
-    {"attestation.cbor", attestation::EvidenceFormat::nitro_document},
-    {"token.jwt", attestation::EvidenceFormat::maa_token},
-}};
 
 /// Event logs under the names that firmware tools and dstack's SDKs give them. Two names of one log are one too many:
 /// the first one there counts.
@@ -98,30 +82,15 @@ base::Status add_event_logs(Context& context, const VerifyInputs& options, attes
   return base::done();
 }
 
-base::Result<attestation::Evidence> read_evidence(Context& context, const std::string& path) {
-  std::string file = path;
-  // In a folder the name says what the bytes should be; they may be too broken to tell.
-  auto format = attestation::EvidenceFormat::unknown;
-  if (is_folder(path)) {
-    file = (std::filesystem::path(path) / kEvidenceFiles.front().name).string();
-    for (const EvidenceFile& candidate : kEvidenceFiles) {
-      const auto place = std::filesystem::path(path) / candidate.name;
-      std::error_code ignored;
-      if (!std::filesystem::exists(place, ignored)) continue;
-      file = place.string();
-      format = candidate.format;
-      break;
-    }
+/// A key set says nothing about whose it is. The caller does, by naming it beside one issuer. Of a folder that
+/// `attestry collateral import` or `fetch` made, what this evidence needs.
+base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyInputs& options,
+                                            const attestation::Evidence& evidence) {
+  if (has_shelf(path)) {
+    TRY(const collateral::Shelf shelf, read_shelf(path), "--collateral");
+    const auto found = shelf.collateral_for(evidence, options.issuers);
+    return collateral::Bundle{.items = found->items(), .problems = found->problems()};
   }
-  TRY(base::Bytes bytes, read_input(context, file, attestation::VerifierLimits{}.max_evidence_bytes), "evidence");
-  if (format == attestation::EvidenceFormat::unknown) format = attestation::detect_format(bytes);
-  // A token is one line of text, and editors and shells end lines.
-  if (format == attestation::EvidenceFormat::maa_token && !bytes.empty() && bytes.back() == '\n') bytes.pop_back();
-  return attestation::Evidence{.format = format, .bytes = std::move(bytes)};
-}
-
-/// A key set says nothing about whose it is. The caller does, by naming it beside one issuer.
-base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyInputs& options) {
   collateral::Bundle bundle = collateral::read_bundle_path(path);
   const bool has_keys = std::ranges::any_of(
       bundle.items, [](const auto& item) { return item.kind == attestation::CollateralKind::jwks; });
@@ -176,7 +145,7 @@ base::Result<collateral::Bundle> read_local(Context& context, const VerifyInputs
   collateral::Bundle bundle;
   if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
   for (const std::string& path : options.collateral) {
-    TRY(collateral::Bundle named, read_named(path, options));
+    TRY(collateral::Bundle named, read_named(path, options, evidence));
     bundle.merge(std::move(named));
   }
   TRY_OK(read_key_sets(context, options, evidence, bundle));
@@ -236,19 +205,6 @@ base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& co
   return fetched->collateral();
 }
 
-base::Result<attestation::TrustAnchors> read_anchors(Context& context, const VerifyInputs& options) {
-  // Nothing real is believed beside a simulated issuer.
-  const bool forged_tokens = std::ranges::any_of(options.issuers, attestation::TrustAnchors::is_simulated_issuer);
-  if (options.trust.empty() && !forged_tokens) return attestation::TrustAnchors::production();
-  std::vector<attestation::TestRoot> roots;
-  for (const std::string& path : options.trust) {
-    TRY(const base::Bytes bytes, read_input(context, path, kMaxTrustBytes), "--trust");
-    TRY(attestation::TestRoot root, attestation::TestRoot::from_certificate(bytes), "--trust " + path);
-    roots.push_back(std::move(root));
-  }
-  return attestation::TrustAnchors::simulated(std::move(roots));
-}
-
 }  // namespace
 
 base::Result<attestation::Policy> policy_named(Context& context, const std::string& name) {
@@ -274,14 +230,6 @@ base::Result<std::vector<attestation::SignedList>> read_lists(Context& context, 
     lists.push_back(std::move(list));
   }
   return lists;
-}
-
-base::Result<base::UtcTime> time_of(Context& context, const std::string& at) {
-  if (at.empty()) return context.clock.now();
-  const auto time = base::parse_rfc3339(at);
-  if (time) return *time;
-  return base::Error{base::Code::usage, "--at is no time", "for example 2026-06-15T00:00:00Z", at,
-                     "Give date and time in UTC; without --at it is now."};
 }
 
 base::Result<std::optional<base::Bytes>> expected_report_data(const std::optional<std::string>& hex) {
@@ -339,8 +287,7 @@ base::Result<JudgedEvidence> judge_evidence(Context& context, const VerifyInputs
   TRY(auto nonce, expected_nonce(options));
   TRY(attestation::Policy policy, policy_named(context, options.policy));
   TRY(auto lists, read_lists(context, options));
-  TRY(attestation::TrustAnchors anchors, read_anchors(context, options));
-  TRY(anchors, anchors.with_token_issuers(options.issuers), "--issuer");
+  TRY(attestation::TrustAnchors anchors, read_anchors(context, options.trust, options.issuers));
   TRY(attestation::Evidence evidence, read_evidence(context, options.evidence));
   TRY_OK(add_event_logs(context, options, evidence));
   const attestation::Verifier verifier(anchors);
@@ -395,8 +342,10 @@ void add_verify_inputs(CLI::App& app, VerifyInputs& inputs) {
   auto* command = &app;
   auto* options = &inputs;
   command
-      ->add_option("--collateral", options->collateral,
-                   "file (bundle or a reply of Intel's service) or folder; may be given again, later ones win")
+      ->add_option(
+          "--collateral", options->collateral,
+          "file (bundle or a reply of Intel's service) or folder, also one of `attestry collateral import`; may "
+          "be given again, later ones win")
       ->type_name("FILE|FOLDER")
       ->allow_extra_args(false);
   command

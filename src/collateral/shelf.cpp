@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "collateral/internal/take_apart.h"
 #include "crypto/hash.h"
 
 namespace attestry::collateral {
@@ -161,6 +162,32 @@ Result<Shelf> Shelf::parse(std::string_view json) {
   return out;
 }
 
+std::vector<std::string> Shelf::add(const std::vector<CollateralItem>& documents, const std::string& source,
+                                    base::UtcTime now, const std::string& issuer) {
+  std::vector<CollateralItem> given = documents;
+  for (CollateralItem& item : given) item.sha256 = crypto::sha256(item.bytes);
+  const internal::Apart apart = internal::take_apart(given, issuer);
+  std::vector<std::string> left;
+  for (const internal::Part& part : apart.parts) {
+    // One list stands for both chains of a product; it counts where the chain is at hand.
+    if (const auto* crl = std::get_if<attestation::AmdCrlOf>(&part.artefact)) {
+      const attestation::AmdChainOf chain{crl->product, crl->vlek};
+      const auto is_chain = [&](const internal::Part& other) { return other.artefact == Artefact{chain}; };
+      const bool one = std::ranges::any_of(apart.parts, [](const internal::Part& other) {
+        return std::holds_alternative<attestation::AmdChainOf>(other.artefact);
+      });
+      if (one && std::ranges::none_of(apart.parts, is_chain) && !items.contains(chain)) continue;
+    }
+    if (part.documents.size() != documents_of(part.artefact).size()) {
+      left.push_back(to_text(part.artefact) + ": not all of its documents are there");
+      continue;
+    }
+    items[part.artefact] = {.source = source, .fetched_at = now, .documents = part.documents};
+  }
+  for (const auto& [kind, why] : apart.refused) left.push_back(std::string{to_text(kind)} + ": " + why);
+  return left;
+}
+
 std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evidence& evidence,
                                                         std::span<const std::string> whose) const {
   const auto ways = needs_of(evidence, whose);
@@ -228,6 +255,44 @@ std::vector<std::string> Shelf::issuers() const {
   for (const auto& [artefact, item] : items) {
     if (const auto* keys = std::get_if<attestation::JwksOf>(&artefact)) out.push_back(keys->issuer);
   }
+  return out;
+}
+
+namespace {
+
+Imported put_one(Shelf& into, const Shelf& both, const Artefact& artefact, const attestation::Verifier& verifier,
+                 base::UtcTime now) {
+  Imported out{.name = to_text(artefact), .artefact = artefact, .outcome = Imported::Outcome::refused, .reason = {}};
+  const auto accepted = verifier.accept(artefact, *Collateral::make(both.with_signer(artefact)), now);
+  if (!accepted.ok()) {
+    out.reason = accepted.error().text();
+    return out;
+  }
+  const ShelfItem& item = both.items.at(artefact);
+  const auto held = into.items.find(artefact);
+  out.outcome = Imported::Outcome::added;
+  if (held != into.items.end()) {
+    const auto digest = [](const ShelfItem& i) { return Collateral::make(i.documents)->digest(); };
+    out.outcome = Imported::Outcome::replaced;
+    if (digest(held->second) == digest(item)) {
+      out.outcome = Imported::Outcome::same;
+    } else if (const auto before = verifier.accept(artefact, *Collateral::make(into.with_signer(artefact)), now);
+               before.ok() && older(*accepted, *before)) {
+      out.outcome = Imported::Outcome::older;
+      return out;
+    }
+  }
+  into.items[artefact] = item;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Imported> put(Shelf& into, const Shelf& from, const attestation::Verifier& verifier, base::UtcTime now) {
+  Shelf both = into;  // signers may be held already
+  for (const auto& [artefact, item] : from.items) both.items[artefact] = item;
+  std::vector<Imported> out;
+  for (const Artefact& artefact : in_order_of_trust(from)) out.push_back(put_one(into, both, artefact, verifier, now));
   return out;
 }
 

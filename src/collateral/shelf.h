@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "collateral/vault.h"
 
 namespace attestry::collateral {
 
@@ -45,6 +46,11 @@ struct Shelf {
   /// `too_large`.
   static base::Result<Shelf> parse(std::string_view json);
 
+  /// Sorts documents, one of a kind, into artefacts and puts those that are whole here; what is left, and why, is said.
+  /// `issuer` names the issuer of a key set.
+  std::vector<std::string> add(const std::vector<attestation::CollateralItem>& documents, const std::string& source,
+                               base::UtcTime now, const std::string& issuer = {});
+
   /// What is here for this evidence, not judged: for the first of the ways to serve it of which everything is here, or
   /// for the first one, with what is missing as problems.
   std::shared_ptr<const attestation::Collateral> collateral_for(const attestation::Evidence& evidence,
@@ -56,6 +62,9 @@ struct Shelf {
   /// Issuers whose key sets are here.
   std::vector<std::string> issuers() const;
 };
+
+/// Judges everything of `from` at `now` and puts what is authentic, and not older, on `into`.
+std::vector<Imported> put(Shelf& into, const Shelf& from, const attestation::Verifier& verifier, base::UtcTime now);
 
 /// "tcb_info": the inverse of attestation::to_text.
 std::optional<attestation::CollateralKind> collateral_kind_from(std::string_view text) noexcept;
