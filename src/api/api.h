@@ -50,7 +50,7 @@ struct Deps {
   net::Metrics& metrics;
   net::Health& health;
   std::string version;
-  crypto::Secret idempotency_key{};        ///< digests of requests with an Idempotency-Key are made under it
+  crypto::Secret idempotency_key{};  ///< digests of requests with an Idempotency-Key are made under it
   /// For what a public route does only for an administrator (/v1/verify with "store"); empty: nobody may.
   net::Authenticator authenticate{};
   std::function<void()> update_metrics{};  ///< called before metrics are rendered; may be empty

@@ -100,7 +100,7 @@ TEST_F(ApiTest, OnlyChosenServicesAreServed) {
 
 TEST(Services, AreChosenByName) {
   EXPECT_EQ(services_from("verify,log").value(), (std::set{Service::verify, Service::log}));
-  EXPECT_EQ(services_from("verify,provision,governance,log").value(), all_services());
+  EXPECT_EQ(services_from("verify,provision,governance,log,collateral").value(), all_services());
   EXPECT_EQ(services_from("verify,").value(), std::set{Service::verify});  // a trailing comma names nothing more
   for (const auto& [text, reason] :
        {std::pair{"", "no service"}, {"verfy", "unknown"}, {"verify,,log", "unknown"}, {"verify, log", "unknown"}}) {

@@ -311,10 +311,11 @@ void add_forge(CLI::App& app, Context& context) {
   command->add_flag("--event-log", options->event_log,
                     "TDX: write ccel.bin and eventlog.json (dstack) of a boot, and its registers into the quote");
   command
-      ->add_option("--event-log-fault", options->event_log_fault,
-                   "what is wrong with the logs: other-boot, changed-text, changed-payload, second-separator, "
-                   "missing-event, cut, relabelled-boot, relabelled-loader, relabelled-kernel, two-stories, split-name, "
-                   "late-identity, stripped")
+      ->add_option(
+          "--event-log-fault", options->event_log_fault,
+          "what is wrong with the logs: other-boot, changed-text, changed-payload, second-separator, "
+          "missing-event, cut, relabelled-boot, relabelled-loader, relabelled-kernel, two-stories, split-name, "
+          "late-identity, stripped")
       ->type_name("NAME");
   command->callback([&context, options] { finish(context, [&] { return forge_cases(context, *options); }); });
 }

@@ -29,6 +29,7 @@ namespace attestry::app {
 namespace {
 
 constexpr std::size_t kMaxPolicyBytes = 1u << 20;
+constexpr std::size_t kMaxKeySetBytes = 1u << 20;
 constexpr std::size_t kMaxListBytes = 16u << 20;
 constexpr std::chrono::seconds kFetchTime{30};
 
@@ -133,7 +134,7 @@ base::Status read_key_sets(Context& context, const VerifyInputs& options, const 
     if (!chosen || wanted) chosen = std::move(one);
   }
   if (!chosen) return base::done();
-  TRY(base::Bytes bytes, read_input(context, chosen->path, kMaxTrustBytes), "--jwks " + chosen->path);
+  TRY(base::Bytes bytes, read_input(context, chosen->path, kMaxKeySetBytes), "--jwks " + chosen->path);
   bundle.set(attestation::CollateralKind::jwks, std::move(bytes), chosen->issuer);
   return base::done();
 }

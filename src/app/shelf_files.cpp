@@ -7,8 +7,8 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "collateral/bundle.h"
+#include "crypto/dsse.h"
 #include "crypto/x509.h"
-#include "governance/approval.h"
 
 namespace attestry::app {
 
@@ -112,7 +112,7 @@ Status write_shelf(Context& context, const std::string& folder, const collateral
 }
 
 std::string sign_bundle(const collateral::Shelf& shelf, const crypto::Ed25519PrivateKey& key) {
-  governance::Envelope envelope{
+  crypto::Envelope envelope{
       .payload_type = std::string{collateral::kShelfPayloadType}, .payload = shelf.to_json(), .signatures = {}};
   envelope.sign(key);
   return envelope.to_json();
@@ -141,7 +141,7 @@ Result<collateral::Shelf> open_bundle(base::ByteView bytes, const std::vector<st
     }
     keys.push_back(key);
   }
-  TRY(const auto envelope, governance::Envelope::parse(base::as_text(bytes), 2 * collateral::kMaxShelfBytes));
+  TRY(const auto envelope, crypto::Envelope::parse(base::as_text(bytes), 2 * collateral::kMaxShelfBytes));
   if (envelope.payload_type != collateral::kShelfPayloadType) {
     return Error{Code::malformed, "an envelope of something else", std::string{collateral::kShelfPayloadType},
                  envelope.payload_type};

@@ -292,4 +292,12 @@ bool older(const Accepted& candidate, const Accepted& held) {
   return std::ranges::lexicographical_compare(a, b);
 }
 
+void name_key_origin(const Artefact& artefact, std::vector<CollateralItem>& documents) {
+  const auto* keys = std::get_if<JwksOf>(&artefact);
+  if (keys == nullptr) return;
+  for (CollateralItem& item : documents) {
+    if (item.kind == CollateralKind::jwks) item.origin = keys->issuer;
+  }
+}
+
 }  // namespace attestry::attestation

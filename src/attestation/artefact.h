@@ -109,4 +109,7 @@ struct Accepted {
 /// newer one.
 bool older(const Accepted& candidate, const Accepted& held);
 
+/// Says of a key set among the artefact's documents whose it is; nothing in the bytes does.
+void name_key_origin(const Artefact& artefact, std::vector<CollateralItem>& documents);
+
 }  // namespace attestry::attestation

@@ -34,11 +34,11 @@ struct Bundle {
 /// problem of every kind that a bundle has.
 Bundle read_bundle(base::ByteView json, std::string_view source);
 
-/// A file as read_bundle takes it, or a key set as it was fetched, or a folder: `collateral.json`, or the files of Intel's sample application
-/// (tcbInfo.json, qeIdentity.json, tcbSignChain.pem, pckSignChain.pem, pckCert.pem, rootCaCrl.der,
-/// intermediateCaCrl.der), AMD's (vcek.der or vlek.der, also as .pem, cert_chain.pem, crl.der) and jwks.json. A root
-/// certificate in the folder is never an anchor. A path that cannot be read is a problem
-/// of every kind; a folder without any of these files is an empty bundle.
+/// A file as read_bundle takes it, or a key set as it was fetched, or a folder: `collateral.json`, or the files of
+/// Intel's sample application (tcbInfo.json, qeIdentity.json, tcbSignChain.pem, pckSignChain.pem, pckCert.pem,
+/// rootCaCrl.der, intermediateCaCrl.der), AMD's (vcek.der or vlek.der, also as .pem, cert_chain.pem, crl.der) and
+/// jwks.json. A root certificate in the folder is never an anchor. A path that cannot be read is a problem of every
+/// kind; a folder without any of these files is an empty bundle.
 Bundle read_bundle_path(const std::string& path);
 
 /// The bundle's JSON, which read_bundle reads back to the same items. Items that are no text where text belongs are

@@ -1,6 +1,7 @@
 #include "collateral/shelf.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -202,7 +203,9 @@ std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evide
   for (const Artefact& artefact : needs.artefacts) {
     const auto item = items.find(artefact);
     if (item != items.end()) {
-      documents.insert(documents.end(), item->second.documents.begin(), item->second.documents.end());
+      auto own = item->second.documents;
+      attestation::name_key_origin(artefact, own);
+      documents.insert(documents.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
       continue;
     }
     for (const CollateralKind kind : documents_of(artefact)) {

@@ -50,6 +50,7 @@ Result<CopyPtr> Vault::Impl::read_copy(const Artefact& artefact) const {
   TRY(const Record record, internal::decode_record(*value));
   TRY(auto documents, internal::read_documents(*view, record.documents));
   TRY(auto context, internal::read_documents(*view, record.context));
+  attestation::name_key_origin(artefact, documents);
   auto copy = std::make_shared<Copy>();
   copy->documents = Collateral::make(std::move(documents));
   copy->context = Collateral::make(std::move(context));
@@ -270,7 +271,9 @@ Imported Vault::Impl::import_part(const internal::Part& part, const std::string&
       }
     }
   }
-  auto copy = accept(part.artefact, Collateral::make(part.documents), context, source, now, {});
+  auto documents = part.documents;
+  attestation::name_key_origin(part.artefact, documents);
+  auto copy = accept(part.artefact, Collateral::make(std::move(documents)), context, source, now, {});
   if (!copy.ok()) {
     out.reason = copy.error().text();
     return out;

@@ -25,8 +25,8 @@ Result<std::string> text_member(const base::JsonValue& object, std::string_view 
 
 }  // namespace
 
-Result<Envelope> Envelope::parse(std::string_view json) {
-  TRY(const auto doc, base::JsonDocument::parse(std::string{json}), "envelope");
+Result<Envelope> Envelope::parse(std::string_view json, std::size_t max_bytes) {
+  TRY(const auto doc, base::JsonDocument::parse(std::string{json}, {.max_bytes = max_bytes}), "envelope");
   const auto root = doc->root();
   TRY_OK(root.only({"payloadType", "payload", "signatures"}), "envelope");
   Envelope envelope;

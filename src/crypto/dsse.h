@@ -21,8 +21,9 @@ struct Envelope {
   std::string payload;
   std::vector<EnvelopeSignature> signatures;
 
-  /// Strict JSON `{payloadType, payload, signatures: [{keyid?, sig}]}` with 1 to 64 signatures. Error `malformed`.
-  static base::Result<Envelope> parse(std::string_view json);
+  /// Strict JSON `{payloadType, payload, signatures: [{keyid?, sig}]}` with 1 to 64 signatures, at most
+  /// `max_bytes` long. Error `malformed`.
+  static base::Result<Envelope> parse(std::string_view json, std::size_t max_bytes = 1u << 20);
   std::string to_json() const;
   /// PAE(type, payload) = "DSSEv1" SP len SP type SP len SP payload.
   base::Bytes pre_authentication() const;

@@ -43,7 +43,7 @@ struct Entry {
   Bytes data;
   std::string name{};
   Digest extended{};
-  bool hidden = false;  ///< measured, but not in the log
+  bool hidden = false;               ///< measured, but not in the log
   std::optional<Bytes> in_dstack{};  ///< what dstack's log says instead of `data`
 };
 
@@ -124,9 +124,7 @@ class Boot {
   }
 
   /// EV_EFI_PLATFORM_FIRMWARE_BLOB: its digest is of memory that no log holds.
-  void as_firmware(const Bytes& data) {
-    add(0, 0x80000008, base::to_bytes("firmware volume"), crypto::sha384(data));
-  }
+  void as_firmware(const Bytes& data) { add(0, 0x80000008, base::to_bytes("firmware volume"), crypto::sha384(data)); }
   void as_module(const Digest& digest) { add(2, 0x0d, with_zero("(hd0)/grub/x86_64-efi/ext2.mod"), digest); }
 
   void firmware() {

@@ -59,7 +59,8 @@ std::string claim(const Verdict& verdict, std::string_view name) {
 
 std::string detail_of(const Verdict& verdict, std::string_view id) {
   for (const auto& result : verdict.checks) {
-    if (attestation::info(result.check).id == id) return result.actual + " | " + result.detail;
+    if (attestation::info(result.check).id == id)
+      return result.expected + " | " + result.actual + " | " + result.detail;
   }
   return "absent";
 }
@@ -195,15 +196,14 @@ TEST(UntrueLogs, OnlyABootOrderMayLookLikeAnErrorAndOnlyBehindTheSeparator) {
   const Shown order{1, kVariableBoot, crypto::sha384(base::Bytes{1, 0, 0, 0}), {}};
   Shown named = order;
   named.data = base::Bytes(16, 0x61);
-  for (const std::uint8_t byte : {1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'B', 0, 1, 0, 0, 0}) {
-    named.data.push_back(byte);
-  }
+  const base::Bytes tail{1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 'B', 0, 1, 0, 0, 0};
+  base::append(named.data, tail);
   EXPECT_EQ(root_cause(of({separator(1), named})), "none");
   EXPECT_EQ(root_cause(of({named, separator(1)})), "eventlog.separators");
   Shown driver = order;
   driver.type = kDriver;
   EXPECT_EQ(root_cause(of({separator(1), driver})), "eventlog.separators");
-  for (const std::uint8_t byte : {0x00, 0xff}) {
+  for (const std::uint8_t byte : {std::uint8_t{0x00}, std::uint8_t{0xff}}) {
     named.digest = crypto::sha384(base::Bytes(4, byte));
     std::fill(named.data.end() - 4, named.data.end(), byte);
     EXPECT_EQ(root_cause(of({separator(1), named})), "eventlog.separators");
@@ -252,7 +252,7 @@ TEST(UntrueLogs, AnIdentityNeedsTheRegisterBesideTheLogsWord) {
   };
   const std::string rtmr2 = base::hex(logs.rtmr[2]);
   EXPECT_EQ(outcome(verdict, identity("")), "refused");
-  EXPECT_THAT(detail_of(verdict, "policy.measurement_allowed"), HasSubstr("only the log's word"));
+  EXPECT_THAT(detail_of(verdict, "policy.measurement.allowed"), HasSubstr("only the log's word"));
   EXPECT_EQ(outcome(verdict, identity(R"(,"rtmr2":")" + rtmr2 + "\"")), "accepted");
   EXPECT_EQ(outcome(verdict, identity("") + R"(,"conditions":[)" + equals("rtmr2", rtmr2) + "]"), "accepted");
   EXPECT_EQ(outcome(verdict, identity("") + R"(,"require":{"event_log":{"trust_log_labels":true}})"), "accepted");
