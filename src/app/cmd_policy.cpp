@@ -63,8 +63,9 @@ void print_text(Context& context, const Linted& linted, bool several) {
   context.err << linted.file << ": " << mistakes(linted.findings) << "\n";
   for (const PolicyFinding& finding : linted.findings) print_finding(context.err, finding);
   if (sound) return;
-  context.err << "  what to do: correct them all; docs/reference/policy.md explains every member, `attestry claims` lists "
-                 "the claims\n";
+  context.err
+      << "  what to do: correct them all; docs/reference/policy.md explains every member, `attestry claims` lists "
+         "the claims\n";
 }
 
 base::JsonOut to_json(const Linted& linted) {

@@ -2,9 +2,6 @@
 // transport's interface, the clients, the vault, the verifier.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -21,6 +18,7 @@
 #include "forge/maa.h"
 #include "forge/snp.h"
 #include "net/server.h"
+#include "net/testing/black_hole.h"
 #include "state/testing/support.h"
 
 namespace attestry::app {
@@ -440,46 +438,10 @@ TEST_P(VaultLies, AreUnavailableAndNothingOfThemIsKept) {
 INSTANTIATE_TEST_SUITE_P(Each, VaultLies, ::testing::ValuesIn(kLies),
                          [](const auto& suite) { return std::string{suite.param.name}; });
 
-/// A socket that is listened on and whose connections are accepted or not, but never answered.
-class BlackHole {
- public:
-  explicit BlackHole(bool accepts) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket_, accepts ? 64 : 0) != 0 ||
-        ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-      std::abort();
-    }
-    port_ = ntohs(address.sin_port);
-    if (accepts) return;
-    // The one place in the queue is taken: further connections are not even made.
-    for (int& filler : fillers_) {
-      filler = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-      static_cast<void>(::connect(filler, reinterpret_cast<sockaddr*>(&address), size));
-    }
-  }
-  BlackHole(const BlackHole&) = delete;
-  BlackHole& operator=(const BlackHole&) = delete;
-  ~BlackHole() {
-    ::close(socket_);
-    for (const int filler : fillers_) {
-      if (filler >= 0) ::close(filler);
-    }
-  }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  int socket_;
-  std::array<int, 4> fillers_{-1, -1, -1, -1};
-  std::uint16_t port_ = 0;
-};
-
 // c8s#72: hung for minutes.
 TEST(VaultDeadlines, ADeadVendorNeverMakesARequestHang) {
   for (const bool accepts : {true, false}) {
-    const BlackHole hole{accepts};
+    const net::testing::BlackHole hole{accepts};
     const auto http = net::HttpClient::make();
     ASSERT_TRUE(http.ok());
     const collateral::KdsClient client{**http, {.base_url = hole.url()}};

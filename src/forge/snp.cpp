@@ -363,9 +363,7 @@ std::optional<SnpKind> parse_snp_kind(std::string_view text) {
   return found == kinds.end() ? std::nullopt : std::optional{*found};
 }
 
-VekSpec snp_vcek(const SnpPki& pki, std::uint32_t chip) {
-  return good_plan(pki, {.at = {}, .chip = chip}).vek;
-}
+VekSpec snp_vcek(const SnpPki& pki, std::uint32_t chip) { return good_plan(pki, {.at = {}, .chip = chip}).vek; }
 
 std::span<const SnpFaultInfo> snp_faults() noexcept { return kFaults; }
 

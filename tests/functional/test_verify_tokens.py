@@ -58,7 +58,11 @@ def test_verify_token_with_keys_that_the_caller_names(token):
 def test_verify_token_of_several_issuers(token):
     keys = token / "jwks.json"
     both = ["--issuer", OTHER, "--issuer", ISSUER]
-    for named in ([f"{ISSUER}={keys}"], [f"{OTHER}={keys}", f"{ISSUER}={keys}"], [f"{ISSUER}={keys}", f"{OTHER}={keys}"]):
+    for named in (
+        [f"{ISSUER}={keys}"],
+        [f"{OTHER}={keys}", f"{ISSUER}={keys}"],
+        [f"{ISSUER}={keys}", f"{OTHER}={keys}"],
+    ):
         flags = [flag for one in named for flag in ("--jwks", one)]
         assert verify(token / "token.jwt", *both, *flags).code == 0, named
     done = verify(token / "token.jwt", *both, "--jwks", f"{OTHER}={keys}")
@@ -77,7 +81,8 @@ def test_verify_token_key_set_of_nobody_who_is_believed(token, named):
 
 
 @pytest.mark.parametrize(
-    "issuer", [f"{ISSUER}:443", "https://a.INVALID", "https://a.invalid.", "https://Forge.example", "https://a@b.example"]
+    "issuer",
+    [f"{ISSUER}:443", "https://a.INVALID", "https://a.invalid.", "https://Forge.example", "https://a@b.example"],
 )
 def test_verify_token_issuer_in_another_spelling(token, issuer):
     done = verify(token, "--issuer", issuer, "--policy", "genuine")

@@ -33,18 +33,9 @@ struct Rooms {
                                   random, house.clock, appraisals}};
   net::Metrics metrics{};
   net::Health health{};
-  Deps deps{*house.store,
-            *house.log,
-            *house.registry,
-            secrets,
-            challenges,
-            appraiser,
-            registrar,
-            appraisals,
-            metrics,
-            health,
-            "1.2.3",
-            crypto::Secret::copy_of(base::Bytes(32, 3))};
+  Deps deps{*house.store, *house.log, *house.registry, secrets,
+            challenges,   appraiser,  registrar,       appraisals,
+            metrics,      health,     "1.2.3",         crypto::Secret::copy_of(base::Bytes(32, 3))};
   net::Router router{};
 
   /// Sends a request to a listener of that role and waits for its answer.
