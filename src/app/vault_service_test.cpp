@@ -257,6 +257,7 @@ TEST_F(VaultService, AThousandVerificationsOfFiftyChipsCauseFiftyFetchesAndLoseN
       {.scarce_seconds = 10, .scarce_burst = 1, .slice = std::chrono::milliseconds(1), .clock = &clock_}};
   const appraisal::Appraiser appraiser{verifier_, vault, std::chrono::hours(24), clock_};
   std::vector<Evidence> evidence;
+  evidence.reserve(kChips);
   for (std::uint32_t chip = 0; chip < kChips; ++chip) evidence.push_back(report(SnpProduct::milan, chip));
 
   constexpr int kVerifications = 1000;
@@ -264,6 +265,7 @@ TEST_F(VaultService, AThousandVerificationsOfFiftyChipsCauseFiftyFetchesAndLoseN
   std::atomic<int> other = 0;
   {
     std::vector<std::jthread> fleet;
+    fleet.reserve(8);
     for (int thread = 0; thread < 8; ++thread) {
       fleet.emplace_back([&, thread] {
         for (int i = thread; i < kVerifications; i += 8) {
@@ -304,6 +306,7 @@ TEST_F(VaultService, AServiceThatSays429LosesNobodyEither) {
   const appraisal::Appraiser appraiser{verifier_, vault, std::chrono::hours(24), clock_};
   std::vector<Evidence> evidence;
   constexpr std::uint32_t kFew = 8;
+  evidence.reserve(kFew);
   for (std::uint32_t chip = 0; chip < kFew; ++chip) evidence.push_back(report(SnpProduct::milan, chip));
   std::atomic<std::uint32_t> genuine = 0;
   for (const Evidence& one : evidence) {

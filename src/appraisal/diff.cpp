@@ -113,7 +113,11 @@ class Comparison {
   }
 
   std::vector<Change> take() {
-    std::ranges::stable_sort(out_, {}, &Change::component);
+    // Stable, and without the buffer that libstdc++'s own takes from a deprecated function.
+    for (auto next = out_.begin(); next != out_.end(); ++next) {
+      const auto place = std::ranges::upper_bound(out_.begin(), next, next->component, {}, &Change::component);
+      std::rotate(place, next, next + 1);
+    }
     return std::move(out_);
   }
 

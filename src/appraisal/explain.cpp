@@ -56,7 +56,8 @@ class Builder {
     }
     for (const CheckView* check : alone_) out.not_done.push_back(decision(*check));
     const auto is_root = [this](const Decision& d) { return d.check->id == verdict_.root_cause; };
-    std::ranges::stable_partition(out.causes, is_root);
+    const auto first = std::ranges::find_if(out.causes, is_root);
+    if (first != out.causes.end()) std::rotate(out.causes.begin(), first, first + 1);
     return out;
   }
 

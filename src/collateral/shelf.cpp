@@ -310,7 +310,7 @@ std::optional<CollateralKind> collateral_kind_from(std::string_view text) noexce
 std::vector<Artefact> in_order_of_trust(const Shelf& shelf) {
   std::vector<Artefact> out;
   for (const auto& [artefact, item] : shelf.items) out.push_back(artefact);
-  std::ranges::stable_sort(out, {}, rank);
+  std::ranges::sort(out, {}, [](const Artefact& a) { return std::pair{rank(a), a}; });
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The vault's background: lanes that fetch, threads that answer, and the keeper that minds deadlines, refreshes and
 // alarms.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "attestation/maa/jwks.h"
@@ -132,7 +133,7 @@ bool Vault::Impl::ready_to_run(const std::shared_ptr<Entry>& entry) {
 /// The job that is due most: somebody waits for it, then the more asked for it, then the older.
 std::shared_ptr<Entry> Vault::Impl::pick() {
   auto order = queue;  // settling changes the queue
-  std::ranges::stable_sort(order, [](const auto& a, const auto& b) {
+  std::ranges::sort(order, [](const auto& a, const auto& b) {
     const bool waited_a = !a->waiters.empty();
     const bool waited_b = !b->waiters.empty();
     if (waited_a != waited_b) return waited_a;
@@ -376,7 +377,7 @@ void Vault::Impl::look_for_alarms(Lock& lock) {
     if (until.seconds + options.alarm_seconds < now.seconds) continue;  // nobody has missed it since
     now_on.push_back({artefact, until, entry->failure ? entry->failure->text() : std::string{}});
   }
-  std::ranges::stable_sort(now_on, {}, [](const Alarm& a) { return a.usable_until; });
+  std::ranges::sort(now_on, {}, [](const Alarm& a) { return std::tie(a.usable_until, a.artefact); });
   const auto names = [](const std::vector<Alarm>& list) {
     std::set<Artefact> out;
     for (const Alarm& alarm : list) out.insert(alarm.artefact);

@@ -58,7 +58,7 @@ TEST_F(Vaulted, AWaiterLeavesAtItsOwnDeadlineAndWhatComesIsKeptForTheNext) {
   hold();
   std::optional<Given> hurried;
   vault_->when_ready(evidence_, clock_.now(), clock_.steady() + std::chrono::seconds(3),
-                     [&](Given one) { hurried = one; });
+                     [&](Given one) { hurried = std::move(one); });
   ASSERT_TRUE(eventually([&] { return vault_->stats().in_flight > 0; }));
   clock_.pass(3);
   ASSERT_TRUE(eventually([&] { return vault_->stats().timeouts == 1 && vault_->stats().waiting == 0; }));
@@ -130,7 +130,7 @@ TEST_F(Vaulted, WaitsAsLongAsAThrottlingServiceAsks) {
     start(quiet());
     answer_all(429, retry_after);
     std::optional<Given> given;
-    vault_->when_ready(evidence_, clock_.now(), kSomeDay, [&](Given one) { given = one; });
+    vault_->when_ready(evidence_, clock_.now(), kSomeDay, [&](Given one) { given = std::move(one); });
     ASSERT_TRUE(eventually([&] { return vault_->stats().throttled > 0 && vault_->stats().in_flight == 0; }));
     const auto calls = service_.calls();
     answer_all(200);
@@ -574,6 +574,7 @@ TEST_F(Vaulted, TheQueueIsBounded) {
   EXPECT_GE(failures, 1) << "told at once";
   EXPECT_LE(vault_->stats().queued, kCallsPerFetch);
   release();
+  vault_.reset();  // which answers the others, while there is somebody to count
 }
 
 TEST_F(Vaulted, ACopyOfTheStoreWaitsForNoFetchOfAnother) {
@@ -709,7 +710,7 @@ TEST_F(Vaulted, WhoWaitsWhenItEndsIsAnswered) {
   start();
   hold();
   std::optional<Given> given;
-  vault_->when_ready(evidence_, clock_.now(), kSomeDay, [&](Given one) { given = one; });
+  vault_->when_ready(evidence_, clock_.now(), kSomeDay, [&](Given one) { given = std::move(one); });
   std::jthread ending([&] { vault_.reset(); });
   release();
   ending.join();

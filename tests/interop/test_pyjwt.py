@@ -71,7 +71,7 @@ def test_attestry_accepts_no_fault(tokens):
     for fault, folder in tokens.items():
         about = json.loads((folder / "case.json").read_text())
         issuer = about["expected_issuer"]
-        command = [ATTESTRY, "verify", str(folder / "token.jwt"), "--issuer", issuer, "--at", AT, "--format", "json"]
+        command = [ATTESTRY, "verify", str(folder), "--issuer", issuer, "--at", AT, "--format", "json"]
         command += ["--jwks", f"{issuer}={folder / 'jwks.json'}"]
         verdict = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)
         assert verdict["verdict"] == about["expect"].get("verdict", "accepted"), fault

@@ -48,9 +48,10 @@ bool eventually(Condition condition) {
 }
 
 class Vaulted : public ::testing::Test {
- protected:
+ public:
   ~Vaulted() override { release(); }
 
+ protected:
   /// As after a restart when there was one already.
   void start(VaultOptions options = {}) {
     options.clock = &clock_;

@@ -19,7 +19,8 @@ class BlackHole {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket_, accepts ? 64 : 0) != 0 ||
+    if (socket_ < 0 || ::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::listen(socket_, accepts ? 64 : 0) != 0 ||
         ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
       std::abort();
     }
@@ -28,7 +29,9 @@ class BlackHole {
     // The one place in the queue is taken: further connections are not even made.
     for (int& filler : fillers_) {
       filler = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-      static_cast<void>(::connect(filler, reinterpret_cast<sockaddr*>(&address), size));
+      if (filler < 0) std::abort();
+      // It is in progress or refused by a full queue, whichever the kernel says.
+      [[maybe_unused]] const int state = ::connect(filler, reinterpret_cast<sockaddr*>(&address), size);
     }
   }
   BlackHole(const BlackHole&) = delete;
