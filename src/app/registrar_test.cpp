@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "appraisal/replay.h"
 #include "attestation/sealed_reply.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
@@ -253,6 +254,50 @@ TEST_F(RegistrarTest, EvidenceForAnotherRequestCostsNothing) {
   EXPECT_FALSE(consumed(request(victim)));
   EXPECT_EQ(leaves("release") + leaves("refusal"), 0u);
   EXPECT_TRUE(go(request(victim)).has_value());
+}
+
+TEST_F(RegistrarTest, EveryVerdictIsKeptUnderTheIdThatIsAnsweredAndReplaysByteForByte) {
+  const auto kept = [&](const std::string& id) {
+    base::Digest32 digest{};
+    EXPECT_TRUE(base::hex_decode_into(id, digest).ok()) << id;
+    const auto found = appraisals.get(base::Tenant::standard(), digest);
+    EXPECT_TRUE(found.ok()) << found.error().text();
+    const auto whole = appraisals.load(base::Tenant::standard(), digest);
+    EXPECT_TRUE(whole.ok()) << whole.error().text();
+    EXPECT_TRUE(appraisal::replay(*whole)->same) << id;
+    // On another machine, with nothing of this one's.
+    const auto elsewhere = appraisal::read_export(appraisal::write_export(*whole));
+    EXPECT_TRUE(elsewhere.ok() && appraisal::replay(*elsewhere)->same) << id;
+    return found->entry;
+  };
+  const auto from = workload();
+  const auto released = go(request(from));
+  ASSERT_TRUE(released.has_value()) << released.error().error.text();
+  const auto receipt = client::check_reply(released->receipt, released->sealed, trust(), from.statement);
+  const auto entry = kept(receipt->leaf.appraisal);
+  EXPECT_EQ(entry.origin, appraisal::Origin::release);
+  EXPECT_TRUE(entry.leaf_index.has_value());
+  EXPECT_EQ(entry.app, "name:web");
+  EXPECT_EQ(entry.summary.verdict, "accepted");
+
+  quote.td.mr_td[0] ^= 1;
+  const auto asked = request(workload());
+  const auto denied = go(asked);
+  ASSERT_FALSE(denied.has_value());
+  EXPECT_EQ(kept(denied.error().appraisal).origin, appraisal::Origin::refusal);
+  EXPECT_EQ(go(asked).error().appraisal, denied.error().appraisal) << "asked again, the same id";
+
+  quote.break_quote_signature = true;
+  const auto forged = go(request(workload()));
+  ASSERT_FALSE(forged.has_value());
+  const auto attempt = kept(forged.error().appraisal);
+  EXPECT_EQ(attempt.origin, appraisal::Origin::attempt);
+  EXPECT_FALSE(attempt.leaf_index.has_value());
+  EXPECT_EQ(attempt.summary.root_cause, "dcap.quote.signature");
+  EXPECT_THAT(attempt.refusal_json, HasSubstr("evidence-false"));
+
+  source.away = true;
+  EXPECT_TRUE(go(request(workload())).error().appraisal.empty()) << "an outage is no verdict";
 }
 
 TEST_F(RegistrarTest, AnOutageIsNoRefusalAndCostsNothing) {

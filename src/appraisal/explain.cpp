@@ -40,7 +40,7 @@ class Builder {
       const auto parent = waits_for(verdict, check);
       // A parent that stands behind its child is none: catalogue order keeps the tree a tree.
       const CheckView* above = parent.empty() ? nullptr : verdict.check(parent);
-      if (above != nullptr && above < &check && !above->passed()) {
+      if (above != nullptr && above < &check && (above->failed() || above->skipped())) {
         children_[above].push_back(&check);
       } else {
         alone_.push_back(&check);

@@ -35,6 +35,11 @@ Result<std::string> member(const JsonValue& object, std::string_view key) {
 Result<CheckView> read_check(const JsonValue& value) {
   CheckView out;
   TRY(out.id, member(value, "id"));
+  // Ids are printed as they are.
+  constexpr std::string_view kIdLetters = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+  if (out.id.empty() || out.id.find_first_not_of(kIdLetters) != std::string::npos) {
+    return base::Error{base::Code::malformed, "id of a check", "lower-case letters, digits, dots", out.id};
+  }
   TRY(out.status, member(value, "status"));
   TRY(out.expected, member(value, "expected"));
   TRY(out.actual, member(value, "actual"));
