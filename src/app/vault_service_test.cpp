@@ -211,6 +211,10 @@ TEST_F(VaultService, FetchesTheKeysOfConfiguredIssuersAlone) {
   const auto token = issuer.make({.at = kNoon});
   services_.jwks = token.jwks;
   expect_genuine({EvidenceFormat::maa_token, base::to_bytes(token.token)});
+  auto verdict = verify({EvidenceFormat::maa_token, base::to_bytes(token.token)});
+  EXPECT_FALSE(verdict->token_keys_unvouched);
+  attestation::evaluate(attestation::Policy::standard(), *verdict);
+  EXPECT_EQ(verdict->outcome, attestation::Outcome::accepted);
   EXPECT_THAT(services_.asked, ::testing::ElementsAre(std::string{forge::kForgeIssuer} + "/certs"));
 
   const attestation::Verifier other{*anchors().with_token_issuers({"https://other.attest.invalid"})};
@@ -220,6 +224,24 @@ TEST_F(VaultService, FetchesTheKeysOfConfiguredIssuersAlone) {
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(*none, attestation::Collateral::none());
   EXPECT_EQ(services_.calls(), 1u) << "nothing in a token says where to ask";
+}
+
+TEST_F(VaultService, ARestartKnowsWhoseKeysItHolds) {
+  const state::testing::TempFolder folder;
+  const auto store = state::Store::open({.path = folder.file("store"), .clock = &clock_});
+  ASSERT_TRUE(store.ok());
+  const forge::MaaCase token = forge::MaaService{base::as_bytes("vault service")}.make({.at = kNoon});
+  services_.jwks = token.jwks;
+  const Evidence evidence{EvidenceFormat::maa_token, base::to_bytes(token.token)};
+  const auto origin = [&](collateral::Fetcher* fetcher) {
+    collateral::Vault vault{fetcher, verifier_, store->get(), {.clock = &clock_}};
+    const auto given = vault.collateral_for(evidence, clock_.now(), kSomeDay);
+    const auto* keys = given.ok() ? (*given)->find(CollateralKind::jwks) : nullptr;
+    EXPECT_TRUE((*store)->write_and_wait([](state::WriteTxn&) { return base::done(); }, patient()).ok());
+    return keys == nullptr ? "no keys" : keys->origin;
+  };
+  EXPECT_EQ(origin(&vendors_), forge::kForgeIssuer);
+  EXPECT_EQ(origin(nullptr), forge::kForgeIssuer);
 }
 
 TEST_F(VaultService, AnUnknownKeyIsLookedForOnce) {
