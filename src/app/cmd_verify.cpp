@@ -23,6 +23,8 @@
 #include "base/encoding.h"
 #include "collateral/bundle.h"
 #include "collateral/pcs.h"
+#include "collateral/vault.h"
+#include "collateral/vendors.h"
 #include "net/client.h"
 
 namespace attestry::app {
@@ -153,12 +155,28 @@ base::Result<collateral::Bundle> read_local(Context& context, const VerifyInputs
   return bundle;
 }
 
-/// What a verifier cannot do without and the bundle says nothing about.
-std::vector<attestation::CollateralKind> lacking(const collateral::Bundle& bundle) {
+/// What a verifier cannot do without.
+std::vector<attestation::CollateralKind> wanted(attestation::EvidenceFormat format) {
   using enum attestation::CollateralKind;
+  switch (format) {
+    case attestation::EvidenceFormat::dcap_quote:
+      return {tcb_info, tcb_info_signature, tcb_info_chain, qe_identity, qe_identity_signature, qe_identity_chain,
+              pck_crl,  root_ca_crl};
+    case attestation::EvidenceFormat::snp_report:
+      return {vek, amd_chain, amd_crl};
+    case attestation::EvidenceFormat::maa_token:
+      return {jwks};
+    case attestation::EvidenceFormat::nitro_document:
+    case attestation::EvidenceFormat::unknown:
+      break;
+  }
+  return {};
+}
+
+/// Of that what the bundle says nothing about.
+std::vector<attestation::CollateralKind> lacking(const collateral::Bundle& bundle, attestation::EvidenceFormat format) {
   std::vector<attestation::CollateralKind> out;
-  for (const auto kind : {tcb_info, tcb_info_signature, tcb_info_chain, qe_identity, qe_identity_signature,
-                          qe_identity_chain, pck_crl, root_ca_crl}) {
+  for (const auto kind : wanted(format)) {
     const bool have = std::ranges::any_of(bundle.items, [&](const auto& item) { return item.kind == kind; });
     const bool wrong =
         std::ranges::any_of(bundle.problems, [&](const auto& p) { return p.kind == kind && !p.missing; });
@@ -167,11 +185,13 @@ std::vector<attestation::CollateralKind> lacking(const collateral::Bundle& bundl
   return out;
 }
 
-/// Today's collateral of Intel says nothing about test roots and little about another time: then the network is asked
-/// only when a service is named.
-bool may_ask_network(const VerifyInputs& options) {
+/// Today's collateral of a vendor says nothing about test roots and little about another time: then the network is
+/// asked only when a service is named.
+bool may_ask_network(const VerifyInputs& options, attestation::EvidenceFormat format) {
   if (options.offline) return false;
-  return options.pcs.has_value() || (options.at.empty() && options.trust.empty());
+  if (format == attestation::EvidenceFormat::dcap_quote && options.pcs) return true;
+  if (format == attestation::EvidenceFormat::snp_report && options.kds) return true;
+  return options.at.empty() && options.trust.empty();
 }
 
 /// Only a set that the verifier accepts at `at`: what a broken service says is no answer, and least of all a refusal.
@@ -187,17 +207,48 @@ base::Result<collateral::Bundle> fetch(Context& context, const VerifyInputs& opt
   return bundle;
 }
 
+/// Judges what comes as of the time in question; waits go by the real clock.
+class ClockAt final : public base::Clock {
+ public:
+  ClockAt(base::UtcTime at, const base::Clock& real) : at_(at), real_(real) {}
+  base::UtcTime now() const override { return at_; }
+  std::chrono::steady_clock::time_point steady() const override { return real_.steady(); }
+
+ private:
+  base::UtcTime at_;
+  const base::Clock& real_;
+};
+
+/// AMD's and issuers' by a vault of one call: it knows what is needed, in which order, and what is authentic.
+base::Result<collateral::Bundle> fetch_by_vault(Context& context, const VerifyInputs& options,
+                                                const attestation::Verifier& verifier,
+                                                const attestation::Evidence& evidence, base::UtcTime at) {
+  TRY(const auto kds_http, net::HttpClient::make({.ca_file = options.kds_ca}), "--kds-ca");
+  TRY(const auto issuers_http, net::HttpClient::make());
+  collateral::KdsOptions service;
+  if (options.kds) service.base_url = *options.kds;
+  const collateral::KdsClient kds(*kds_http, service);
+  const collateral::JwksClient issuers(*issuers_http);
+  collateral::Vendors vendors(nullptr, &kds, &issuers);
+  const ClockAt clock(at, context.clock);
+  collateral::Vault vault(&vendors, verifier, nullptr, {.background = false, .clock = &clock});
+  TRY(const auto set, vault.collateral_for(evidence, at, context.clock.steady() + kFetchTime));
+  return collateral::Bundle{set->items(), set->problems()};
+}
+
 base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& context, const VerifyInputs& options,
                                                                      const attestation::Verifier& verifier,
                                                                      const attestation::Evidence& evidence,
                                                                      base::UtcTime at) {
   TRY(collateral::Bundle local, read_local(context, options, evidence));
-  if (evidence.format != attestation::EvidenceFormat::dcap_quote) return local.collateral();
-  const auto missing = lacking(local);
-  if (missing.empty() || !may_ask_network(options)) return local.collateral();
-  const auto needs = attestation::dcap_needs(evidence.bytes);
+  const auto missing = lacking(local, evidence.format);
+  if (missing.empty() || !may_ask_network(options, evidence.format)) return local.collateral();
+  const bool dcap = evidence.format == attestation::EvidenceFormat::dcap_quote;
+  const auto needs =
+      dcap ? attestation::dcap_needs(evidence.bytes) : base::Result<attestation::DcapNeeds>(attestation::DcapNeeds{});
   if (!needs.ok()) return local.collateral();  // the verifier says what is wrong with the evidence
-  auto fetched = fetch(context, options, verifier, *needs, at);
+  auto fetched =
+      dcap ? fetch(context, options, verifier, *needs, at) : fetch_by_vault(context, options, verifier, evidence, at);
   if (!fetched.ok()) {
     for (const auto kind : missing) local.set_problem(kind, fetched.error().text(), true);
     return local.collateral();
@@ -358,7 +409,7 @@ void add_verify_inputs(CLI::App& app, VerifyInputs& inputs) {
   command
       ->add_option("--issuer", options->issuers,
                    "an issuer whose Azure Attestation tokens are believed, exactly as their `iss` says it; its keys "
-                   "come with --jwks, or with --collateral when one issuer is named")
+                   "come with --jwks, with --collateral when one issuer is named, or else from ISSUER/certs")
       ->type_name("URL")
       ->allow_extra_args(false);
   command
@@ -406,6 +457,13 @@ void add_verify_inputs(CLI::App& app, VerifyInputs& inputs) {
                    "--trust none)")
       ->type_name("URL");
   command->add_option("--pcs-ca", options->pcs_ca, "CA certificate of that service, when the system does not know it")
+      ->type_name("FILE");
+  command
+      ->add_option("--kds", options->kds,
+                   "AMD's key service or a cache of it for SEV-SNP collateral that is not given (default: AMD's, but "
+                   "with --at or --trust none)")
+      ->type_name("URL");
+  command->add_option("--kds-ca", options->kds_ca, "CA certificate of that service, when the system does not know it")
       ->type_name("FILE");
   command->add_flag("--offline", options->offline,
                     "never ask the network; what is missing leaves the verdict undecided");

@@ -5,8 +5,10 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
+#include "app/cli.h"
 #include "app/wire.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -162,6 +164,28 @@ TEST_F(VaultServer, JudgesTokensOfConfiguredIssuersAndDocumentsThatNeedNothing) 
   EXPECT_THAT(post(base::as_bytes(token.token)).body, HasSubstr(R"("evidence":"genuine")"));
 
   EXPECT_THAT(post(nitro().document).body, HasSubstr(R"("evidence":"genuine")"));
+}
+
+TEST_F(VaultServer, TheCommandLineFetchesFromTheSameService) {
+  std::ofstream{folder_.file("report.bin"), std::ios::binary} << base::as_text(report(3));
+  std::ofstream{folder_.file("root.pem")} << base::pem_encode("CERTIFICATE", pki_->ark().der);
+  const auto verify = [&](std::vector<std::string> more) {
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    Context context{.clock = base::system_clock(), .in = in, .out = out, .err = err};
+    more.insert(more.begin(), {"verify", folder_.file("report.bin"), "--trust", folder_.file("root.pem")});
+    const int code = run(more, context);
+    return std::pair{code, out.str() + err.str()};
+  };
+  const auto [code, text] = verify({"--kds", vendor_->url()});
+  EXPECT_EQ(code, kExitOk) << text;
+  EXPECT_EQ(kds_->counts().vceks, 1u);
+  EXPECT_EQ(verify({}).first, kExitUndecided) << "nobody asks AMD about a test root";
+  away_ = true;
+  const auto [undecided, why] = verify({"--kds", vendor_->url()});
+  EXPECT_EQ(undecided, kExitUndecided);
+  EXPECT_THAT(why, HasSubstr("status 500"));
 }
 
 TEST_F(VaultServer, OfflineSaysWhatItDoesNotHold) {

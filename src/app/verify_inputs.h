@@ -26,6 +26,8 @@ struct VerifyInputs {
   std::string policy = "default";
   std::optional<std::string> pcs;
   std::string pcs_ca;
+  std::optional<std::string> kds;
+  std::string kds_ca;
   std::string save;
   bool offline = false;
 };
