@@ -159,7 +159,13 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
   verdict.at = at;
   verdict.simulated = impl_->anchors.realm() == base::Realm::simulated;
   verdict.anchors_sha256 = impl_->anchors.sha256();
-  verdict.evidence_sha256 = crypto::sha256(evidence.bytes);
+  maa::TokenDigests token_digests;
+  if (evidence.format == EvidenceFormat::maa_token) {
+    token_digests = maa::digest_token(evidence.bytes);
+    verdict.evidence_sha256 = token_digests.token;
+  } else {
+    verdict.evidence_sha256 = crypto::sha256(evidence.bytes);
+  }
   verdict.collateral_stale_seconds = collateral.stale_seconds();
 
   CheckRecorder recorder;
@@ -169,7 +175,8 @@ base::Result<Verdict> Verifier::verify(const Evidence& evidence, const Collatera
         dcap::judge_quote(evidence.bytes, collateral, at, impl_->anchors, impl_->dcap, recorder, verdict);
         break;
       case EvidenceFormat::maa_token:
-        maa::judge_token(evidence.bytes, collateral, at, impl_->anchors, impl_->key_sets, recorder, verdict);
+        maa::judge_token(evidence.bytes, token_digests, collateral, at, impl_->anchors, impl_->key_sets, recorder,
+                         verdict);
         break;
       case EvidenceFormat::snp_report:
         snp::judge_report(evidence.bytes, collateral, at, impl_->anchors, impl_->snp, recorder, verdict);

@@ -142,6 +142,24 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+/// Keys of one document begin alike, so their ends count most. Not meant to resist those who choose keys: see
+/// index_keys.
+std::size_t key_hash(std::string_view key) noexcept {
+  std::uint64_t last = 0, other = 0;
+  if (key.size() >= 8) {
+    std::memcpy(&last, key.data() + key.size() - 8, 8);
+    std::memcpy(&other, key.data() + (key.size() >= 16 ? key.size() - 16 : 0), 8);
+  } else if (!key.empty()) {
+    std::memcpy(&last, key.data(), key.size());
+  }
+  constexpr std::uint64_t kOdd = 0x9e3779b97f4a7c15;
+  const std::uint64_t mixed = (last ^ (other + key.size()) * kOdd) * kOdd;
+  return static_cast<std::size_t>(mixed >> 32);
+}
+
+/// At most half of a table is taken.
+constexpr std::size_t table_size(std::uint32_t keys) noexcept { return std::bit_ceil(std::size_t{keys} * 2); }
+
 /// Overwrites in a way that the compiler keeps although nobody reads the text again (crypto::wipe is a room above).
 void overwrite(std::string& text) {
   std::memset(text.data(), 0, text.size());
@@ -156,6 +174,7 @@ class JsonParser {
  public:
   JsonParser(JsonDocument& document, const JsonLimits& limits)
       : nodes_(document.nodes_),
+        slots_(document.slots_),
         begin_(document.text_.c_str()),
         p_(begin_),
         end_(begin_ + document.text_.size()),
@@ -226,7 +245,7 @@ class JsonParser {
   bool value(const Key& key) {
     if (nodes_.size() >= max_nodes_) return fail_limit("too many values", max_nodes_);
     const auto index = static_cast<std::uint32_t>(nodes_.size());
-    nodes_.push_back({JsonKind::null, false, key.escaped, offset(), 0, key.begin, key.end, 0, 0});
+    nodes_.push_back({JsonKind::null, false, key.escaped, offset(), 0, key.begin, key.end, 0, 0, 0});
     if (!stack_.empty()) link(index);
     Node& node = nodes_.back();
     switch (*p_) {
@@ -285,10 +304,12 @@ class JsonParser {
 
   std::string_view raw_key(const Node& node) const { return {begin_ + node.key_begin, node.key_end - node.key_begin}; }
 
-  // Few keys are compared each with each, many by sorting, so that a hostile object costs n log n.
+  // Few keys are compared each with each, many by a table, and by sorting what a table cannot take, so that a hostile
+  // object costs n log n.
   bool keys_differ(const Frame& frame) {
     constexpr std::uint32_t kFew = 12;
-    if (frame.any_key_escaped || nodes_[frame.node].count > kFew) return many_keys_differ(frame);
+    if (frame.any_key_escaped) return sorted_keys_differ(frame);
+    if (nodes_[frame.node].count > kFew) return index_keys(frame);
     for (std::uint32_t a = frame.node + 1; nodes_[a].next != 0; a = nodes_[a].next) {
       const Node& first = nodes_[a];
       const std::uint32_t size = first.key_end - first.key_begin;
@@ -303,7 +324,32 @@ class JsonParser {
     return true;
   }
 
-  [[gnu::noinline]] bool many_keys_differ(const Frame& frame) {
+  // The table stays with the document: find() looks there. Keys that were chosen to meet in it use up its steps; then
+  // there is none, and find() walks.
+  [[gnu::noinline]] bool index_keys(const Frame& frame) {
+    Node& object = nodes_[frame.node];
+    const std::size_t size = table_size(object.count);
+    const std::size_t begin = slots_.size();
+    if (begin + size >= std::numeric_limits<std::uint32_t>::max()) return sorted_keys_differ(frame);
+    slots_.resize(begin + size);
+    std::size_t steps = std::size_t{object.count} * 4;
+    for (std::uint32_t i = frame.node + 1; i != 0; i = nodes_[i].next) {
+      const std::string_view key = raw_key(nodes_[i]);
+      std::size_t at = key_hash(key) & (size - 1);
+      for (; slots_[begin + at] != 0; at = (at + 1) & (size - 1)) {
+        if (raw_key(nodes_[slots_[begin + at]]) == key) return fail_duplicate(nodes_[i]);
+        if (steps-- == 0) {
+          slots_.resize(begin);
+          return sorted_keys_differ(frame);
+        }
+      }
+      slots_[begin + at] = i;
+    }
+    object.slots = static_cast<std::uint32_t>(begin + 1);
+    return true;
+  }
+
+  [[gnu::noinline]] bool sorted_keys_differ(const Frame& frame) {
     struct Entry {
       std::string_view key;
       std::uint32_t node;
@@ -463,6 +509,7 @@ class JsonParser {
   }
 
   std::vector<Node>& nodes_;
+  std::vector<std::uint32_t>& slots_;
   const char* const begin_;
   const char* p_;
   const char* const end_;
@@ -558,6 +605,16 @@ std::optional<JsonValue> JsonValue::find(std::string_view key) const noexcept {
   const auto& nodes = document_->nodes_;
   const auto& object = nodes[index_];
   if (object.kind != JsonKind::object || object.count == 0) return std::nullopt;
+  if (object.slots != 0) {
+    const std::uint32_t* const slots = document_->slots_.data() + (object.slots - 1);
+    const std::size_t size = table_size(object.count);
+    for (std::size_t at = key_hash(key) & (size - 1); slots[at] != 0; at = (at + 1) & (size - 1)) {
+      const auto& node = nodes[slots[at]];
+      const std::string_view raw{document_->text_.data() + node.key_begin, node.key_end - node.key_begin};
+      if (raw == key) return JsonValue{document_, slots[at]};
+    }
+    return std::nullopt;
+  }
   for (std::uint32_t at = index_ + 1; at != 0; at = nodes[at].next) {
     const auto& node = nodes[at];
     const std::string_view raw{document_->text_.data() + node.key_begin, node.key_end - node.key_begin};

@@ -91,11 +91,13 @@ class JsonDocument {
     std::uint32_t key_begin, key_end;  ///< key without quotes; equal when none
     std::uint32_t count;               ///< children
     std::uint32_t next;                ///< next sibling, 0: none
+    std::uint32_t slots;               ///< of an object with many members: where its keys' table begins, plus one
   };
   JsonDocument() = default;
   std::string text_;
   bool wipe_ = false;
   std::vector<Node> nodes_;
+  std::vector<std::uint32_t> slots_;  ///< hash tables of nodes by key, one after the other; 0: free
 };
 
 inline JsonKind JsonValue::kind() const noexcept { return document_->nodes_[index_].kind; }

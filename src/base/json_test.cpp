@@ -253,6 +253,48 @@ TEST(Json, ManyKeysWithALongCommonBeginningAreNoBurden) {
   EXPECT_FALSE(accepts(text + ",\"common-beginning-77\":0}", limits));
 }
 
+// Keys that differ only in the middle are alike to the table of keys, which then has to give way to sorting.
+TEST(Json, ManyKeysThatWereChosenToMeetAreFoundAndRefused) {
+  const auto key = [](int i) {
+    std::string number = std::to_string(i);
+    return std::string(6 - number.size(), '0') + number + "-the-same-long-end";
+  };
+  for (const int count : {13, 20, 40, 20'000}) {
+    std::string text = "{";
+    for (int i = 0; i < count; ++i)
+      text.append(i == 0 ? "\"" : ",\"").append(key(i)).append("\":").append(std::to_string(i));
+    const auto document = parsed(text + "}");
+    for (const int i : {0, 1, 12, count - 1}) {
+      const auto member = document->root().find(key(i));
+      ASSERT_TRUE(member) << count;
+      EXPECT_EQ(member->source(), std::to_string(i));
+    }
+    EXPECT_FALSE(document->root().find(key(count)));
+    EXPECT_FALSE(document->root().find("another"));
+    EXPECT_FALSE(document->root().find(""));
+    for (const int i : {0, count - 1}) {
+      EXPECT_NE(problem(text + ",\"" + key(i) + "\":0}").find("duplicate member"), std::string::npos) << count;
+    }
+  }
+}
+
+TEST(Json, FindsEachOfManyMembers) {
+  std::string text = "{\"\":-1";
+  for (int i = 0; i < 300; ++i) text += ",\"" + std::to_string(i * 7) + "\":{\"n\":" + std::to_string(i) + "}";
+  for (const bool escaped : {false, true}) {  // with one escaped key among them every look-up goes another way
+    const auto document = parsed(text + (escaped ? ",\"\\u0078\":0}" : ",\"x\":0}"));
+    const JsonValue root = document->root();
+    EXPECT_EQ(root.find("")->source(), "-1");
+    EXPECT_EQ(root.find("x")->source(), "0");
+    for (int i = 0; i < 300; ++i) {
+      const auto member = root.find(std::to_string(i * 7));
+      ASSERT_TRUE(member && member->find("n"));
+      EXPECT_EQ(member->find("n")->source(), std::to_string(i));
+      EXPECT_FALSE(root.find(std::to_string(i * 7 + 1)));
+    }
+  }
+}
+
 TEST(Json, HasLimits) {
   EXPECT_TRUE(accepts(std::string(32, '[') + std::string(32, ']')));
   EXPECT_FALSE(accepts(std::string(33, '[') + std::string(33, ']')));

@@ -28,6 +28,19 @@ Sha256Digest sha256(std::initializer_list<base::ByteView> parts) {
   return out;
 }
 
+Sha256Pair sha256_with_prefix(base::ByteView data, std::size_t prefix) {
+  SHA256_CTX all;
+  SHA256_Init(&all);
+  SHA256_Update(&all, ptr(data), prefix);
+  SHA256_CTX first = all;
+  const base::ByteView rest = data.subspan(prefix);
+  SHA256_Update(&all, ptr(rest), rest.size());
+  Sha256Pair out;
+  SHA256_Final(out.prefix.data(), &first);
+  SHA256_Final(out.whole.data(), &all);
+  return out;
+}
+
 Sha384Digest sha384(base::ByteView data) {
   Sha384Digest out;
   SHA384(ptr(data), data.size(), out.data());

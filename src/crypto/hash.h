@@ -14,6 +14,11 @@ using Sha512Digest = base::FixedBytes<64>;
 Sha256Digest sha256(base::ByteView data);
 /// Hash of the parts one after another, without copying them together.
 Sha256Digest sha256(std::initializer_list<base::ByteView> parts);
+/// The hash of the first `prefix` bytes and the hash of all, in one pass. `prefix` at most the size.
+struct Sha256Pair {
+  Sha256Digest prefix, whole;
+};
+Sha256Pair sha256_with_prefix(base::ByteView data, std::size_t prefix);
 Sha384Digest sha384(base::ByteView data);
 Sha384Digest sha384(std::initializer_list<base::ByteView> parts);
 Sha512Digest sha512(base::ByteView data);

@@ -12,6 +12,18 @@ using base::hex;
 
 base::Bytes unhex(std::string_view text) { return base::hex_decode(text).value(); }
 
+TEST(Hash, APrefixAndAllInOnePass) {
+  const base::Bytes data(300, 0x5a);
+  for (const std::size_t size : {0u, 1u, 63u, 64u, 65u, 200u, 300u}) {
+    for (std::size_t prefix = 0; prefix <= size; prefix += 1 + size / 9) {
+      const base::ByteView all = base::ByteView(data).first(size);
+      const Sha256Pair pair = sha256_with_prefix(all, prefix);
+      EXPECT_EQ(pair.whole, sha256(all));
+      EXPECT_EQ(pair.prefix, sha256(all.first(prefix)));
+    }
+  }
+}
+
 TEST(Hash, KnownAnswersOfFips180) {
   EXPECT_EQ(hex(sha256(as_bytes("abc"))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(hex(sha256(base::ByteView{})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

@@ -172,7 +172,10 @@ base::Bytes RsaPublicKey::spki() const {
 }
 
 bool RsaPublicKey::verify_pkcs1_sha256(base::ByteView message, base::ByteView signature) const {
-  const Sha256Digest digest = sha256(message);
+  return verify_pkcs1(sha256(message), signature);
+}
+
+bool RsaPublicKey::verify_pkcs1(const Sha256Digest& digest, base::ByteView signature) const {
   const bool good =
       RSA_verify(NID_sha256, digest.data(), digest.size(), signature.data(), signature.size(), impl_->key.get()) == 1;
   if (!good) ERR_clear_error();

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "crypto/hash.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
 
@@ -26,6 +27,8 @@ class RsaPublicKey {
 
   /// RSASSA-PKCS1-v1_5 with SHA-256 (RS256; sha256WithRSAEncryption). The signature has exactly the modulus' size.
   bool verify_pkcs1_sha256(base::ByteView message, base::ByteView signature) const;
+  /// The same for a message that was hashed already.
+  bool verify_pkcs1(const Sha256Digest& digest, base::ByteView signature) const;
   /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of exactly 48 bytes, as AMD signs.
   bool verify_pss_sha384(base::ByteView message, base::ByteView signature) const;
 
