@@ -241,7 +241,8 @@ void Judge::vek_kind() {
   const VekExtensions& extensions = *vek_->extensions;
   if (vek_->certificate->subject_cn() != wanted) {
     return recorder_.fail(CheckId::snp_vek_kind, std::string{wanted}, vek_->certificate->subject_cn(),
-                          "the report says " + std::string{name_of(report_->signing_key())});
+                          "the report says " + std::string{name_of(report_->signing_key())} +
+                              " (SIGNING_KEY, bits 2 to 4 of bytes 72 to 75)");
   }
   const bool fits = extensions.hwid.has_value() == !vlek && extensions.csp_id.has_value() == vlek;
   const auto shown = [](bool hwid, bool csp) {
