@@ -75,6 +75,10 @@ class Judge {
     recorder_.fail(check, std::move(expected), std::move(actual), std::move(detail));
   }
   /// Words only where they are needed: a token passes most of its checks.
+  void require_text(CheckId check, bool good, std::string_view expected, const std::optional<std::string>& actual) {
+    if (good) return recorder_.pass(check);
+    recorder_.fail(check, std::string{expected}, shown_or_absent(actual));
+  }
   void require_time(CheckId check, bool good, std::string_view words, base::UtcTime bound) {
     if (good) return recorder_.pass(check);
     recorder_.fail(check, std::string{words} + base::to_rfc3339(bound), base::to_rfc3339(at_));
@@ -142,16 +146,16 @@ void Judge::header() {
   }
   // RFC 8725, 3.1: the verifier chooses the algorithm, not the token. Letter case counts.
   if (recorder_.may_run(CheckId::maa_header_alg)) {
-    require(CheckId::maa_header_alg, header_->alg == "RS256", "RS256", shown_or_absent(header_->alg));
+    require_text(CheckId::maa_header_alg, header_->alg == "RS256", "RS256", header_->alg);
   }
   if (recorder_.may_run(CheckId::maa_header_typ)) {
-    require(CheckId::maa_header_typ, header_->typ == "JWT", "JWT", shown_or_absent(header_->typ));
+    require_text(CheckId::maa_header_typ, header_->typ == "JWT", "JWT", header_->typ);
   }
   if (recorder_.may_run(CheckId::maa_header_crit)) {
     require(CheckId::maa_header_crit, !header_->has_crit, "no crit", "crit");
   }
   if (recorder_.may_run(CheckId::maa_header_kid)) {
-    require(CheckId::maa_header_kid, header_->kid && !header_->kid->empty(), "a key id", shown_or_absent(header_->kid));
+    require_text(CheckId::maa_header_kid, header_->kid && !header_->kid->empty(), "a key id", header_->kid);
   }
 }
 
@@ -192,8 +196,8 @@ void Judge::jku() {
   if (recorder_.passed(CheckId::maa_issuer)) {
     addresses = {*text_member(payload_->root(), "iss") + std::string{kCerts}};
   }
-  require(CheckId::maa_header_jku, std::ranges::find(addresses, *header_->jku) != addresses.end(), joined(addresses),
-          shown_or_absent(header_->jku));
+  require_text(CheckId::maa_header_jku, std::ranges::find(addresses, *header_->jku) != addresses.end(),
+               joined(addresses), header_->jku);
 }
 
 /// RFC 8725, 3.8: a key counts for the tokens of the issuer whose it is, and nothing in a key set says that. Where it
@@ -257,8 +261,11 @@ void Judge::key() {
     }
   }
   if (recorder_.may_run(CheckId::maa_key_usable)) {
-    require(CheckId::maa_key_usable, key_->key.has_value(), "an RSA key for RS256", shown(key_->kid),
-            shown(key_->problem));
+    if (key_->key.has_value()) {
+      recorder_.pass(CheckId::maa_key_usable);
+    } else {
+      recorder_.fail(CheckId::maa_key_usable, "an RSA key for RS256", shown(key_->kid), shown(key_->problem));
+    }
   }
 }
 
@@ -314,7 +321,7 @@ void Judge::type() {
   if (!recorder_.may_run(CheckId::maa_type)) return;
   const auto name = text_member(payload_->root(), kTypeClaim);
   if (name) type_ = token_type(*name);
-  require(CheckId::maa_type, type_.has_value(), "sgx, sevsnpvm, tdxvm or azurevm", shown_or_absent(name));
+  require_text(CheckId::maa_type, type_.has_value(), "sgx, sevsnpvm, tdxvm or azurevm", name);
 }
 
 /// Of azurevm the TEE's claims count at the nested level only; the outer level describes the guest's boot.
@@ -337,8 +344,7 @@ void Judge::isolation() {
     tee_ = tee;
     tee_level_ = *nested;
   }
-  require(CheckId::maa_isolation, known, "sevsnpvm or tdxvm inside " + std::string{kIsolationClaim},
-          shown_or_absent(name));
+  require_text(CheckId::maa_isolation, known, "sevsnpvm or tdxvm inside " + std::string{kIsolationClaim}, name);
 }
 
 /// Only Microsoft's own virtual machine images have the status; a token of a container group (sevsnpvm at the root) has
@@ -347,7 +353,7 @@ void Judge::compliance() {
   if (!recorder_.may_run(CheckId::maa_compliance)) return;
   if (type_ != TokenType::azurevm) return recorder_.pass(CheckId::maa_compliance);
   const auto status = text_member(*tee_level_, kComplianceClaim);
-  require(CheckId::maa_compliance, status == kCompliantVm, std::string{kCompliantVm}, shown_or_absent(status));
+  require_text(CheckId::maa_compliance, status == kCompliantVm, kCompliantVm, status);
 }
 
 void Judge::claims() {
