@@ -271,7 +271,8 @@ void judge_minimum_versions(Evaluation& e, const TcbMinimum& minimum) {
   auto judged = judge_minimum(minimum, e.verdict());
   if (!judged) return;
   if (!judged->known) return e.absent(CheckId::policy_tcb_minimum, std::move(judged->expected), "its TCB");
-  e.judge(CheckId::policy_tcb_minimum, judged->ok, std::move(judged->expected), std::move(judged->actual));
+  e.judge(CheckId::policy_tcb_minimum, judged->ok, std::move(judged->expected), std::move(judged->actual),
+          std::move(judged->detail));
 }
 
 /// Of a TD its event log says it, of an Azure virtual machine its token, as the service judged the boot. How a machine
@@ -303,14 +304,30 @@ void judge_event_log(Evaluation& e, const std::vector<std::string>& registers) {
   e.missing(CheckId::policy_event_log, expected, "not given", "no event log was given beside the quote");
 }
 
+/// SNP ABI: SNP_COMMIT; attestation_checks 2.2, 10. The version and the TCB are committed together, but only the TCB
+/// has the microcode, and only the version its build: the host can go back in whichever differs.
 void judge_committed_firmware(Evaluation& e) {
-  const Claim* current = e.verdict().claim("current_firmware");
-  const Claim* committed = e.verdict().claim("committed_firmware");
-  if (current == nullptr || committed == nullptr) {
-    return e.absent(CheckId::policy_committed_firmware, "committed", "its firmware");
+  struct Pair {
+    std::string_view running;
+    std::string_view committed;
+    std::string_view what;
+  };
+  constexpr std::array<Pair, 2> kPairs{
+      {{"current_firmware", "committed_firmware", "committed "}, {"current_tcb", "committed_tcb", "committed TCB "}}};
+  std::string expected;
+  std::string actual;
+  bool same = true;
+  for (const auto& pair : kPairs) {
+    const Claim* running = e.verdict().claim(pair.running);
+    const Claim* committed = e.verdict().claim(pair.committed);
+    if (running == nullptr || committed == nullptr) {
+      return e.absent(CheckId::policy_committed_firmware, "committed", "its firmware");
+    }
+    same = same && running->value == committed->value;
+    expected.append(expected.empty() ? "" : ", ").append(pair.what).append(running->value);
+    actual.append(actual.empty() ? "" : ", ").append(pair.what).append(committed->value);
   }
-  e.judge(CheckId::policy_committed_firmware, current->value == committed->value, "committed " + current->value,
-          "committed " + committed->value);
+  e.judge(CheckId::policy_committed_firmware, same, std::move(expected), std::move(actual));
 }
 
 void judge_td_attributes(Evaluation& e, std::string_view claim, bool allow_migratable, bool require_sept_ve_disable) {

@@ -17,8 +17,13 @@ constexpr std::string_view kGenuine =
     R"("TDRelaunchAdvisedConfigurationNeeded"]},"debug":false,"migratable":true,"service_td":true,)"
     R"("reserved_attributes":true,"vmpl":[0,1,2,3],"require":{"revocation":false,"token_keys":false}})";
 
+// The minima are those of AMD-SB-3019 (CVE-2024-56161, attestation_checks 2.2, 10): below them the host can load
+// microcode that AMD did not sign. For Turin none is known. Intel judges the others' versions itself.
 constexpr std::string_view kStrict =
-    R"({"format":1,"name":"strict","tcb":{"accept":["UpToDate"],"allow_advisories":[]},"debug":false,)"
+    R"({"format":1,"name":"strict","tcb":{"accept":["UpToDate"],"allow_advisories":[],"minimum":{"sgx":"any",)"
+    R"("tdx":"any","nitro":"any","maa":"any","snp":{"milan":{"reported":{"snp":24},"current":{"snp":24},)"
+    R"("committed":{"snp":24},"launch":{"snp":24}},"genoa":{"reported":{"snp":23},"current":{"snp":23},)"
+    R"("committed":{"snp":23},"launch":{"snp":23}},"turin":"any"}}},"debug":false,)"
     R"("migratable":false,"service_td":false,"reserved_attributes":false,"vmpl":[0],)"
     R"("require":{"sept_ve_disable":true,"revocation":true,"committed_firmware":true,"token_keys":true},)"
     R"("max_collateral_staleness_seconds":86400})";

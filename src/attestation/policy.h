@@ -101,8 +101,8 @@ class Policy {
   /// genuine, and TCB UpToDate or SWHardeningNeeded, not migratable, no service TD, no reserved attribute bits,
   /// reports of VMPL 0 only, revocation checked, tokens only by keys that somebody vouches for.
   static const Policy& standard();
-  /// default, and TCB UpToDate without advisories, SEPT_VE_DISABLE, committed firmware, collateral at most a day past
-  /// its refresh.
+  /// default, and TCB UpToDate without advisories, SEPT_VE_DISABLE, committed firmware, SNP firmware in which
+  /// AMD-SB-3019 is fixed, collateral at most a day past its refresh.
   static const Policy& strict();
   /// By name ("genuine", "default", "strict") or nullptr.
   static const Policy* builtin(std::string_view name);

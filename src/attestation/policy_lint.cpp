@@ -134,6 +134,7 @@ class Linter {
     identities();
     log_words();
     tcb();
+    minimum();
     lists();
     age();
   }
@@ -362,6 +363,37 @@ class Linter {
       say(Severity::error, "tcb.min_date", "lies ahead: no TCB of today reaches it",
           "at most " + base::to_rfc3339(now_), base::to_rfc3339(*rules_.min_tcb_date));
     }
+  }
+
+  PlatformSet with_minimum() const {
+    const TcbMinimum& m = rules_.minimum;
+    const std::array<bool, kPlatforms.size()> named{m.sgx.has_value(), m.tdx.has_value(), m.snp.has_value(), m.nitro,
+                                                    m.maa};
+    PlatformSet out = 0;
+    for (std::size_t i = 0; i < named.size(); ++i) out |= static_cast<PlatformSet>(named[i]) << i;
+    return out;
+  }
+
+  /// Evidence that the minima pass over is refused: who writes them for one platform should know.
+  void minimum() {
+    if (!rules_.minimum.stated()) return;
+    const std::string remedy = "Name it there, with versions or with \"any\"; or list in `platforms` what is meant.";
+    const PlatformSet named = with_minimum();
+    if ((listed_ & named) == 0) {
+      say(Severity::error, "tcb.minimum", "names no platform that the policy lists: nothing is accepted",
+          in_words(listed_), in_words(named), remedy);
+    } else if ((listed_ & ~named) != 0) {
+      say(Severity::warning, "tcb.minimum", "evidence of a platform that it does not name is refused",
+          in_words(listed_), in_words(named), remedy);
+    }
+    if (!rules_.minimum.snp || (listed_ & platforms_in("snp")) == 0) return;
+    std::string missing;
+    for (std::size_t i = 0; i < kSnpFamilies.size(); ++i) {
+      if (!(*rules_.minimum.snp)[i]) missing.append(missing.empty() ? "" : ", ").append(kSnpFamilies[i]);
+    }
+    if (missing.empty()) return;
+    say(Severity::warning, "tcb.minimum.snp", "a processor family that it does not name is refused: " + missing,
+        "milan, genoa, turin", "not " + missing, "Name it there, with versions or with \"any\".");
   }
 
   void collect_lists(const Condition& condition, std::vector<std::string>& used) const {

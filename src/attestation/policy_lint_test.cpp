@@ -157,6 +157,24 @@ TEST(PolicyLint, WaiversThatArePastAndDatesThatLieAhead) {
   EXPECT_THAT(tcb(R"("min_date":"2027-01-01T00:00:00Z")"), ElementsAre(HasSubstr("error tcb.min_date: lies ahead")));
 }
 
+TEST(PolicyLint, MinimaRefuseWhatTheyDoNotName) {
+  const auto minimum = [](const std::string& members, const std::string& more = "") {
+    return lint(R"({"format":1,)" + more + R"("tcb":{"minimum":)" + members + "}}");
+  };
+  EXPECT_THAT(minimum(R"({"tdx":{"pcesvn":13}})"),
+              ElementsAre(AllOf(HasSubstr("warning tcb.minimum: evidence of a platform"), HasSubstr("found tdx."))));
+  EXPECT_THAT(minimum(R"({"tdx":{"pcesvn":13}})", R"("platforms":["tdx"],)"), IsEmpty());
+  EXPECT_THAT(minimum(R"({"tdx":{"pcesvn":13},"sgx":"any"})", R"("platforms":["tdx","sgx"],)"), IsEmpty());
+  EXPECT_THAT(
+      minimum(R"({"snp":{"milan":{"reported":{"snp":24}},"genoa":"any"}})", R"("platforms":["snp"],)"),
+      ElementsAre(HasSubstr("warning tcb.minimum.snp: a processor family that it does not name is refused: turin")));
+  EXPECT_THAT(minimum(R"({"tdx":{"components":[0,0]}})", R"("platforms":["tdx"],)"),
+              ElementsAre(AllOf(HasSubstr("error tcb.minimum.tdx.components"), HasSubstr("that is not 0"))));
+  EXPECT_THAT(
+      minimum(R"({"snp":{"genoa":{"reported":{"snp":0}},"milan":"any","turin":"any"}})", R"("platforms":["snp"],)"),
+      ElementsAre(AllOf(HasSubstr("error tcb.minimum.snp.genoa.reported"), HasSubstr("that is not 0"))));
+}
+
 TEST(PolicyLint, AgesOfEvidenceWithoutTime) {
   EXPECT_THAT(lint(R"({"format":1,"platforms":["tdx"],"max_age_seconds":60})"),
               ElementsAre(HasSubstr("error max_age_seconds")));
@@ -168,7 +186,7 @@ TEST(PolicyLint, WhatIsNeverUsed) {
   EXPECT_THAT(lint(R"({"format":1,"platforms":["sgx"],"require":{"sept_ve_disable":true}})"),
               ElementsAre(HasSubstr("warning require.sept_ve_disable")));
   EXPECT_THAT(lint(R"({"format":1,"platforms":["sgx"],"tcb":{"minimum":{"tdx":{"pcesvn":1}}}})"),
-              ElementsAre(HasSubstr("warning tcb.minimum.tdx")));
+              ElementsAre(HasSubstr("warning tcb.minimum.tdx"), HasSubstr("error tcb.minimum: names no platform")));
   EXPECT_THAT(lint(R"({"format":1,"lists":[{"name":"berlin","keys":[")" + std::string(64, '1') + R"("]}]})"),
               ElementsAre(HasSubstr("warning lists[0]")));
   EXPECT_THAT(with_conditions(R"({"claim":"fmspc","prefix":"9"},{"claim":"fmspc","prefix":"9"})"),

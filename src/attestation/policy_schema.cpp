@@ -153,12 +153,30 @@ JsonOutObject identity() {
   return object({{"name", reference("text")}, {"source", reference("text")}, {"claims", std::move(of)}}, {"claims"});
 }
 
+JsonOutObject any_or(JsonOutObject of) {
+  return {{"anyOf", JsonOutArray{JsonOutObject{{"const", "any"}}, std::move(of)}}};
+}
+
+/// At least one version that is not 0: every version reaches 0.
+JsonOutObject versions(const JsonOutObject& components) {
+  JsonOutArray one_above_zero;
+  for (const auto& [name, svn] : components) {
+    one_above_zero.emplace_back(JsonOutObject{{"required", JsonOutArray{name}},
+                                              {"properties", JsonOutObject{{name, JsonOutObject{{"minimum", 1}}}}}});
+  }
+  auto out = object(components);
+  out.emplace_back("anyOf", std::move(one_above_zero));
+  return out;
+}
+
 JsonOutObject minimum() {
   const JsonOut svn = number(0, 255);
-  const JsonOut isv = number(0, 65535);
-  const JsonOutObject sgx{{"components", list(svn, 1, 16)}, {"pcesvn", isv}, {"qe_isvsvn", isv}};
+  const JsonOut isv = number(1, 65535);
+  auto svns = list(svn, 1, 16);
+  svns.emplace_back("contains", JsonOutObject{{"minimum", 1}});
+  const JsonOutObject sgx{{"components", svns}, {"pcesvn", isv}, {"qe_isvsvn", isv}};
   JsonOutObject tdx = sgx;
-  tdx.emplace_back("tdx_components", list(svn, 1, 16));
+  tdx.emplace_back("tdx_components", svns);
   JsonOutObject families;
   for (const std::string_view family : kSnpFamilies) {
     JsonOutObject components;
@@ -166,12 +184,14 @@ JsonOutObject minimum() {
       if (name != "fmc" || family == "turin") components.emplace_back(name, svn);
     }
     JsonOutObject tcbs;
-    for (const std::string_view tcb : kSnpTcbs) tcbs.emplace_back(tcb, filled_object(components));
-    families.emplace_back(family, filled_object(std::move(tcbs)));
+    for (const std::string_view tcb : kSnpTcbs) tcbs.emplace_back(tcb, versions(components));
+    families.emplace_back(family, any_or(filled_object(std::move(tcbs))));
   }
-  return filled_object({{"sgx", filled_object(sgx)},
-                        {"tdx", filled_object(std::move(tdx))},
-                        {"snp", filled_object(std::move(families))}});
+  return filled_object({{"sgx", any_or(filled_object(sgx))},
+                        {"tdx", any_or(filled_object(std::move(tdx)))},
+                        {"snp", any_or(filled_object(std::move(families)))},
+                        {"nitro", JsonOutObject{{"const", "any"}}},
+                        {"maa", JsonOutObject{{"const", "any"}}}});
 }
 
 JsonOutObject tcb() {

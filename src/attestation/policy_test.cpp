@@ -391,14 +391,30 @@ TEST(PolicyEvaluate, FirmwareThatIsNotCommitted) {
   guest.platform = Platform::snp;
   guest.tcb.reset();
   guest.checks = {{.check = CheckId::snp_crl_revoked, .status = CheckStatus::pass}};
-  guest.claims = {{.name = "guest_policy", .value = "0000030000000000"},
-                  {.name = "vmpl", .value = "0", .is_number = true},
-                  {.name = "current_firmware", .value = "1.55.40"},
-                  {.name = "committed_firmware", .value = "1.55.40"}};
-  EXPECT_EQ(judged(Policy::strict(), guest), "");
-  set_claim(guest, "committed_firmware", "1.55.39");
-  EXPECT_EQ(judged(Policy::standard(), guest), "");
-  EXPECT_EQ(judged(Policy::strict(), guest), "policy.committed_firmware");
+  guest.claims = {
+      {.name = "guest_policy", .value = "0000030000000000"}, {.name = "vmpl", .value = "0", .is_number = true},
+      {.name = "current_firmware", .value = "1.55.40"},      {.name = "committed_firmware", .value = "1.55.40"},
+      {.name = "current_tcb", .value = "04000000000018db"},  {.name = "committed_tcb", .value = "04000000000018db"}};
+  const Policy committed = parsed(R"({"format":1,"require":{"committed_firmware":true}})");
+  EXPECT_EQ(judged(committed, guest), "");
+  for (const char* other : {"1.55.39", "1.54.40", "0.55.40"}) {  // build, minor, major
+    Verdict v = guest;
+    set_claim(v, "committed_firmware", other);
+    EXPECT_EQ(judged(Policy::standard(), v), "");
+    EXPECT_EQ(judged(committed, v), "policy.committed_firmware") << other;
+  }
+  // The versions are equal and the microcode is not: the host can go back to the committed one.
+  for (const char* other : {"04000000000018da", "04000000000017db", "04010000000018db", "03000000000018db"}) {
+    Verdict v = guest;
+    set_claim(v, "committed_tcb", other);
+    EXPECT_EQ(judged(Policy::standard(), v), "");
+    EXPECT_EQ(judged(committed, v), "policy.committed_firmware") << other;
+  }
+  for (const char* gone : {"current_firmware", "committed_firmware", "current_tcb", "committed_tcb"}) {
+    Verdict v = guest;
+    std::erase_if(v.claims, [&](const Claim& c) { return c.name == gone; });
+    EXPECT_EQ(judged(committed, v), "policy.committed_firmware") << "without " << gone;
+  }
 }
 
 TEST(PolicyParse, MeasurementSetsAreNamesThatOnlyAServerKnows) {

@@ -12,7 +12,9 @@
 
 namespace attestry::attestation {
 
-/// What a policy's `tcb.minimum` says.
+/// What a policy's `tcb.minimum` says. When it says anything, evidence of a platform or processor family that it does
+/// not name is refused: its versions are others, and nobody said what is enough. `"any"` names one without asking for
+/// anything; it is read as an Intel or Snp without members.
 struct TcbMinimum {
   struct Intel {
     std::vector<std::uint8_t> components;      ///< the first of the 16 SGX components; the others have no minimum
@@ -29,9 +31,13 @@ struct TcbMinimum {
   };
   std::optional<Intel> sgx;
   std::optional<Intel> tdx;
-  /// By snp::Product. When this is there, a family that is not in it is refused: its layout is another, and nobody said
-  /// what is enough.
+  /// By snp::Product.
   std::optional<std::array<std::optional<Snp>, 3>> snp;
+  /// Their evidence has no versions that could be compared here: these can only be "any".
+  bool nitro = false;
+  bool maa = false;
+
+  bool stated() const noexcept { return sgx || tdx || snp || nitro || maa; }
 };
 
 inline constexpr std::array<std::string_view, 3> kSnpFamilies{"milan", "genoa", "turin"};
@@ -40,12 +46,13 @@ inline constexpr std::array<std::string_view, 5> kSnpComponents{"fmc", "boot_loa
 
 TcbMinimum read_tcb_minimum(const base::JsonValue& value, const std::string& path, PolicyFindings& findings);
 
-/// What a verdict is worth under a minimum. Nothing when the minimum says nothing about this platform.
+/// What a verdict is worth under a minimum. Nothing when none is stated.
 struct MinimumJudgement {
   bool known = true;  ///< false: the evidence does not say what is compared
   bool ok = false;
   std::string expected;
   std::string actual;
+  std::string detail;
 };
 std::optional<MinimumJudgement> judge_minimum(const TcbMinimum& minimum, const Verdict& verdict);
 

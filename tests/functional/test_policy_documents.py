@@ -105,7 +105,9 @@ ALSO_GOOD = {
     "no identity": {"format": 1, "identities": []},
     "no advisories": {"format": 1, "tcb": {"allow_advisories": ["INTEL-SA-00615"]}},
     "deepest": nested(4),
-    "empty minimum number": changed(["tcb", "minimum"], {"snp": {"genoa": {"reported": {"snp": 0}}}}),
+    "a zero beside another number": changed(["tcb", "minimum"], {"snp": {"genoa": {"reported": {"snp": 0, "tee": 1}}}}),
+    "any of some": changed(["tcb", "minimum"], {"tdx": {"pcesvn": 1}, "sgx": "any", "nitro": "any", "maa": "any"}),
+    "any of a family": changed(["tcb", "minimum", "snp", "genoa"], "any"),
 }
 
 # What each takes away, adds or changes; both the schema and the parser must see it.
@@ -128,6 +130,10 @@ REFUSED = {
     "date without time": changed(["tcb", "min_date"], "2024-03-13"),
     "no minimum": changed(["tcb", "minimum"], {}),
     "minimum of nobody": changed(["tcb", "minimum"], {"nitro": {"pcesvn": 1}}),
+    "minimum of some word": changed(["tcb", "minimum", "sgx"], "none"),
+    "zero for PCESVN": changed(["tcb", "minimum", "sgx", "pcesvn"], 0),
+    "zeros for components": changed(["tcb", "minimum", "sgx", "components"], [0] * 16),
+    "zeros for a family": changed(["tcb", "minimum"], {"snp": {"genoa": {"reported": {"snp": 0}}}}),
     "seventeen components": changed(["tcb", "minimum", "sgx", "components"], [1] * 17),
     "component of two bytes": changed(["tcb", "minimum", "sgx", "components"], [256]),
     "FMC of Milan": changed(["tcb", "minimum", "snp", "milan", "reported", "fmc"], 1),
@@ -180,6 +186,7 @@ ONLY_REFUSED_BY_THE_PARSER = {
     "threshold above the keys": changed(["lists", 0, "threshold"], 3),
     "list named twice": changed(["lists"], GOOD["lists"] * 2),
     "no such day": changed(["tcb", "min_date"], "2024-02-31T00:00:00Z"),
+    "any of everything": changed(["tcb", "minimum"], {"tdx": "any", "snp": {"milan": "any"}}),
 }
 
 
@@ -346,6 +353,11 @@ def test_policy_minimum_versions_of_real_looking_evidence(cases, tmp_path):
     assert code == 1
     assert failed(verdict)["policy.tcb.minimum"]["actual"] == f"reported_tcb.microcode {svn}"
     assert judged(cases, tmp_path, "snp-turin-v5", minimum)[0] == 1, "no minimum for Turin is no permission"
+    code, verdict = judged(cases, tmp_path, "nitro", minimum)
+    assert (code, verdict["root_cause"]["id"]) == (1, "policy.tcb.minimum"), "nor is none for Nitro"
+    assert 'name it in tcb.minimum, with versions or with "any"' in failed(verdict)["policy.tcb.minimum"]["detail"]
+    minimum["tcb"]["minimum"]["nitro"] = "any"
+    assert judged(cases, tmp_path, "nitro", minimum)[0] == 0
 
     _, verdict = verify(cases("tdx-v4"), "default")
     first = int(verdict["claims"]["pck_components"][:2], 16)

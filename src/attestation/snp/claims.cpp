@@ -44,6 +44,8 @@ void add_report_claims(const Report& r, std::vector<Claim>& out) {
   bytes(out, "chip_id", r.chip_id);
   number(out, "guest_svn", r.guest_svn);
   bytes(out, "guest_policy", r.policy_bytes);
+  number(out, "abi_major", r.policy >> 8 & 0xff);
+  number(out, "abi_minor", r.policy & 0xff);
   number(out, "vmpl", r.vmpl);
   bits(out, "platform_info", r.platform_info);
   flag(out, "author_key_enabled", r.author_key());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "attestation/snp/claims.h"
 #include "attestation/snp/product.h"
 
 namespace attestry::attestation::snp {
@@ -48,6 +49,22 @@ TEST(SnpReport, FieldsStandAtTheirOffsets) {
   EXPECT_EQ(report->committed.major, bytes[0x1ee]);
   EXPECT_EQ(report->launch_tcb[0], bytes[0x1f0]);
   EXPECT_EQ(report->r.data(), bytes.data() + kSignedSize);
+}
+
+/// SNP ABI, GUEST_POLICY: bits 7:0 are the minor, 15:8 the major version.
+TEST(SnpReport, TheAbiThatTheGuestAsksForIsAClaim) {
+  base::Bytes bytes = with_version(3);
+  bytes[0x08] = 55;
+  bytes[0x09] = 1;
+  bytes[0x0a] = 3;
+  std::vector<Claim> claims;
+  add_report_claims(*parse_report(bytes), claims);
+  const auto value_of = [&](std::string_view name) {
+    const auto found = std::ranges::find(claims, name, &Claim::name);
+    return found == claims.end() || !found->is_number ? "no number" : found->value;
+  };
+  EXPECT_EQ(value_of("abi_major"), "1");
+  EXPECT_EQ(value_of("abi_minor"), "55");
 }
 
 TEST(SnpReport, ReservedBytesOfOlderVersionsMeanNothing) {
