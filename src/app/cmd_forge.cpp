@@ -293,9 +293,10 @@ void add_forge(CLI::App& app, Context& context) {
   auto* command =
       app.add_subcommand("forge", "Make evidence of a simulated TEE with its own root, good or wrong on purpose");
   command->footer(kFooter);
-  command->add_option("--out", options->out,
-                      "folder for quote.bin, collateral.json, root.pem and case.json; with --count or --fault all a "
-                      "folder each below it");
+  command->add_option(
+      "--out", options->out,
+      "folder for the evidence, its collateral, the test root or key set, and case.json; with --count or --fault all a "
+      "folder each below it");
   command->add_option("--kind", options->kind, kinds())->capture_default_str();
   command->add_option("--fault", options->fault, "what is wrong; `all` makes one case each")->capture_default_str();
   command->add_flag("--list-faults", options->list_faults, "show all faults and what they are");

@@ -475,8 +475,8 @@ void add_verify(CLI::App& app, Context& context) {
   command->footer(kFooter);
   command
       ->add_option("EVIDENCE", options->inputs.evidence,
-                   "an SGX or TDX quote as raw bytes: a file, - for standard input, or a folder with quote.bin and "
-                   "collateral.json")
+                   "an SGX or TDX quote, an SEV-SNP report, a Nitro document (all as raw bytes) or an Azure "
+                   "Attestation token: a file, - for standard input, or a folder with it and its collateral")
       ->type_name("FILE|FOLDER|-")
       ->required();
   add_verify_inputs(*command, options->inputs);
