@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "appraisal/replay.h"
 #include "appraisal/verdict_view.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -65,6 +66,9 @@ Result<StoredAppraisal> restore(const fs::path& folder, std::string_view documen
 }
 
 NamedAppraisal named(StoredAppraisal whole, std::string note) {
+  if (const auto issuer = appraisal::issuer_of_keys(whole)) {
+    note.append("; that its keys are those of ").append(*issuer).append(" is what the appraisal says");
+  }
   return {.id = base::hex(whole.id()),
           .verdict_json = whole.verdict_json(),
           .note = std::move(note),
@@ -121,6 +125,8 @@ Result<NamedAppraisal> from_server(const std::string& id, const OperatorOptions&
   TRY(const auto verdict, shown->root().get("verdict"));
   out.verdict_json = std::string{verdict.source()};
   out.note = place_note(shown->root());
+  const auto origin = shown->root().find("origin");
+  out.judged_there = origin && origin->plain_string() != "import";
   const auto document = shown->root().find("appraisal");
   if (!document || document->is_null()) return out;  // of before appraisals kept what they rest on
   TRY(const std::string exported,
@@ -216,9 +222,9 @@ Result<NamedAppraisal> find_appraisal(Context& context, const std::string& name,
   return named(std::move(whole), "from " + place.folder);
 }
 
-Result<StoredAppraisal> find_whole(Context& context, const std::string& name, const AppraisalPlace& place) {
+Result<WholeAppraisal> find_whole(Context& context, const std::string& name, const AppraisalPlace& place) {
   TRY(auto found, find_appraisal(context, name, place));
-  if (found.appraisal) return *std::move(found.appraisal);
+  if (found.appraisal) return WholeAppraisal{*std::move(found.appraisal), found.judged_there};
   return Error{Code::usage, "only the verdict is there, not what it rests on", "an exported appraisal or a stored one",
                name, "Keep whole appraisals: attestry verify --appraisal FILE."};
 }

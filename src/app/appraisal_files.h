@@ -34,12 +34,16 @@ struct NamedAppraisal {
   std::string verdict_json;
   std::string note{};                                     ///< a line about it: where it comes from, why it was refused
   std::optional<appraisal::StoredAppraisal> appraisal{};  ///< absent when only the verdict is known
+  bool judged_there = false;  ///< a server holds it and judged it itself: it knows where the keys of a token came from
 };
 /// A file is an export, a document of a folder, or a verdict's JSON; anything else that is no id is `usage`.
 base::Result<NamedAppraisal> find_appraisal(Context& context, const std::string& name, const AppraisalPlace& place);
 /// With everything that it rests on.
-base::Result<appraisal::StoredAppraisal> find_whole(Context& context, const std::string& name,
-                                                    const AppraisalPlace& place);
+struct WholeAppraisal {
+  appraisal::StoredAppraisal appraisal;
+  bool judged_there = false;
+};
+base::Result<WholeAppraisal> find_whole(Context& context, const std::string& name, const AppraisalPlace& place);
 /// Whether find_appraisal() would read that as an appraisal or a verdict, rather than it being evidence.
 bool names_appraisal(const std::string& name, const AppraisalPlace& place);
 

@@ -21,6 +21,7 @@ namespace {
 using base::Result;
 
 constexpr std::size_t kShownId = 16;
+constexpr std::size_t kMaxKeySetBytes = 1u << 20;
 
 struct AppraisalOptions {
   AppraisalPlace place;
@@ -28,6 +29,7 @@ struct AppraisalOptions {
   std::string second;
   std::vector<std::string> files;
   std::string policy;
+  std::string key_set;
   std::string out = "-";
   std::string app;
   std::string verdict;
@@ -192,9 +194,29 @@ Result<int> show(Context& context, const AppraisalOptions& options) {
 
 // ---- replay, diff
 
+/// The issuer whose keys nobody here vouches for, with a word about it.
+Result<std::optional<std::string>> unvouched_issuer(Context& context, const AppraisalOptions& options,
+                                                    const WholeAppraisal& found) {
+  auto issuer = appraisal::issuer_of_keys(found.appraisal);
+  if (!issuer || found.judged_there) return std::optional<std::string>{};
+  if (!options.key_set.empty()) {
+    TRY(base::Bytes keys, read_input(context, options.key_set, kMaxKeySetBytes), "--jwks");
+    TRY(const bool good, appraisal::signed_under(found.appraisal, std::move(keys)), "--jwks");
+    if (good) return std::optional<std::string>{};
+    context.err << "warning: no key of " << options.key_set << " signed this token.\n";
+    return issuer;
+  }
+  context.err
+      << "warning: the keys that the token was judged by came with the appraisal, and only it says that they are\n"
+      << "those of " << *issuer << ". Fetch " << *issuer << "/certs yourself and give it with --jwks.\n";
+  return issuer;
+}
+
 /// Replayed as it was stored: exit code of the verdict only when it is the same, else a defect or another catalogue.
+/// Undecided while nobody vouches for the keys of a token: the verdict may be the same, and forged both times.
 Result<int> replay(Context& context, const AppraisalOptions& options) {
-  TRY(const auto whole, find_whole(context, options.first, options.place));
+  TRY(const auto found, find_whole(context, options.first, options.place));
+  const appraisal::StoredAppraisal& whole = found.appraisal;
   std::optional<attestation::Policy> other;
   if (!options.policy.empty()) {
     TRY(other, policy_named(context, options.policy));
@@ -203,11 +225,13 @@ Result<int> replay(Context& context, const AppraisalOptions& options) {
   TRY(const auto before, appraisal::read_verdict(whole.verdict_json()));
   TRY(const auto after, appraisal::read_verdict(again.verdict_json));
   const auto changes = appraisal::diff(before, after);
+  TRY(const auto unvouched, unvouched_issuer(context, options, found));
   if (options.json()) {
     context.out << base::JsonOut{base::JsonOutObject{{"appraisal", base::hex(whole.id())},
                                                      {"same", again.same},
                                                      {"same_catalogue", again.same_catalogue},
                                                      {"same_anchors", again.same_anchors},
+                                                     {"token_keys_unvouched", unvouched.has_value()},
                                                      {"diff", appraisal::diff_json(changes)},
                                                      {"verdict", base::JsonOut::Raw{again.verdict_json}}}}
                        .compact()
@@ -226,6 +250,8 @@ Result<int> replay(Context& context, const AppraisalOptions& options) {
   }
   // The question of a replay without another policy is whether it is the same.
   if (!other && !again.same) return kExitRefused;
+  const bool believed = !other || after.verdict == "accepted";
+  if (unvouched && believed) return kExitUndecided;
   return other ? exit_code_of(after.verdict) : kExitOk;
 }
 
@@ -247,8 +273,8 @@ Result<int> compare(Context& context, const AppraisalOptions& options) {
 
 Result<int> take_out(Context& context, const AppraisalOptions& options) {
   TRY(const auto whole, find_whole(context, options.first, options.place));
-  TRY_OK(write_export_file(context, options.out, whole), "--out");
-  if (options.out != "-") context.err << base::hex(whole.id()) << " is in " << options.out << "\n";
+  TRY_OK(write_export_file(context, options.out, whole.appraisal), "--out");
+  if (options.out != "-") context.err << base::hex(whole.appraisal.id()) << " is in " << options.out << "\n";
   return kExitOk;
 }
 
@@ -258,7 +284,8 @@ Result<int> bring_in(Context& context, const AppraisalOptions& options) {
     TRY(session, OperatorSession::open(options.place.connection));
   }
   for (const std::string& file : options.files) {
-    TRY(const auto whole, find_whole(context, file, {}));
+    TRY(const auto found, find_whole(context, file, {}));
+    const appraisal::StoredAppraisal& whole = found.appraisal;
     if (session) {
       TRY([[maybe_unused]] const auto answer,
           session->api().call(net::Method::post,
@@ -329,6 +356,12 @@ void add_appraisal(CLI::App& app, Context& context) {
       ->add_option("--policy", again.options->policy,
                    "another policy (a built-in one's name or a file): what would it say?")
       ->type_name("NAME|FILE");
+  again.command
+      ->add_option(
+          "--jwks", again.options->key_set,
+          "of an Azure token: the issuer's key set as you fetched it from ISSUER/certs over TLS. The one in an "
+          "appraisal that another machine made proves nothing")
+      ->type_name("FILE");
   const auto two = add(*group, context, "diff", "What is different between two, by component", compare);
   two.command->add_option("A", two.options->first, kNamed)->required();
   two.command->add_option("B", two.options->second, kNamed)->required();

@@ -1,5 +1,7 @@
 #include "appraisal/replay.h"
 
+#include <algorithm>
+
 #include "attestation/verifier.h"
 
 namespace attestry::appraisal {
@@ -41,6 +43,27 @@ base::Result<Replay> replay(const StoredAppraisal& appraisal, const attestation:
   out.verdict_json = attestation::to_json(out.verdict);
   out.same = out.verdict_json == appraisal.verdict_json();
   return out;
+}
+
+std::optional<std::string> issuer_of_keys(const StoredAppraisal& appraisal) {
+  const AppraisalInputs& inputs = appraisal.inputs();
+  if (inputs.evidence.format != attestation::EvidenceFormat::maa_token) return std::nullopt;
+  const auto* keys = inputs.collateral->find(attestation::CollateralKind::jwks);
+  if (keys == nullptr || keys->origin.empty()) return std::nullopt;
+  return keys->origin;
+}
+
+base::Result<bool> signed_under(const StoredAppraisal& appraisal, base::Bytes key_set) {
+  const AppraisalInputs& inputs = appraisal.inputs();
+  const auto issuer = issuer_of_keys(appraisal);
+  if (!issuer) return false;
+  const auto collateral = attestation::Collateral::make({attestation::CollateralItem{
+      .kind = attestation::CollateralKind::jwks, .bytes = std::move(key_set), .sha256 = {}, .origin = *issuer}});
+  const attestation::Verifier verifier(inputs.anchors);
+  TRY(const attestation::Verdict found, verifier.verify(inputs.evidence, *collateral, inputs.at));
+  const auto signature =
+      std::ranges::find(found.checks, attestation::CheckId::maa_signature, &attestation::CheckResult::check);
+  return signature != found.checks.end() && signature->status == attestation::CheckStatus::pass;
 }
 
 }  // namespace attestry::appraisal

@@ -30,6 +30,12 @@ struct Replay {
   bool same_anchors = false;
 };
 
+/// Of a token: the issuer whose key set the verdict rests on. That the keys are the issuer's was known from the TLS
+/// connection that they came by; an appraisal in a file only says so, and whoever writes one can say anything.
+std::optional<std::string> issuer_of_keys(const StoredAppraisal& appraisal);
+/// Whether the token is signed by a key of `key_set`, which the caller vouches for as the issuer's. Error `malformed`.
+base::Result<bool> signed_under(const StoredAppraisal& appraisal, base::Bytes key_set);
+
 /// `other`: a policy instead of the stored one. Errors only where a verifier has them.
 base::Result<Replay> replay(const StoredAppraisal& appraisal, const attestation::Policy* other = nullptr);
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <latch>
 #include <thread>
 
@@ -129,8 +130,10 @@ TEST_F(Vaulted, WaitsAsLongAsAThrottlingServiceAsks) {
     clock_.set_wall(kNoon);
     start(quiet());
     answer_all(429, retry_after);
-    std::optional<Given> given;
-    vault_->when_ready(evidence_, clock_.now(), kSomeDay, [&](Given one) { given = std::move(one); });
+    std::promise<Given> answer;
+    auto answered = answer.get_future();
+    vault_->when_ready(evidence_, clock_.now(), kSomeDay,
+                       [answer = std::move(answer)](Given one) mutable { answer.set_value(std::move(one)); });
     ASSERT_TRUE(eventually([&] { return vault_->stats().throttled > 0 && vault_->stats().in_flight == 0; }));
     const auto calls = service_.calls();
     answer_all(200);
@@ -139,8 +142,9 @@ TEST_F(Vaulted, WaitsAsLongAsAThrottlingServiceAsks) {
     EXPECT_EQ(service_.calls(), calls) << retry_after;
     clock_.pass(1);
     ASSERT_TRUE(eventually([&] { return idle(); }));
-    ASSERT_TRUE(eventually([&] { return given.has_value(); }));
-    EXPECT_TRUE(given->ok()) << given->error().text();
+    ASSERT_EQ(answered.wait_until(patient()), std::future_status::ready);
+    const Given given = answered.get();
+    EXPECT_TRUE(given.ok()) << given.error().text();
     EXPECT_EQ(vault_->stats().failures, 0u) << "nothing was lost";
   }
 }

@@ -114,3 +114,25 @@ def test_verify_nonce_of_other_evidence(tmp_path):
     done = verify(tmp_path / "snp-milan-v2", "--trust", tmp_path / "snp-milan-v2" / "root.pem", "--nonce", "x")
     assert (done.code, cause(done)) == (1, "policy.nonce")
     assert "--report-data" in done.json()["root_cause"]["remedy"]
+
+
+def test_verify_token_appraisal_of_a_stranger_vouches_for_no_keys(token, tmp_path):
+    """Whoever writes an appraisal chooses the keys in it: only what the reader fetched says whose they are."""
+    file = tmp_path / "appraisal.json"
+    keys = ["--jwks", f"{ISSUER}={token / 'jwks.json'}"]
+    assert verify(token, "--issuer", ISSUER, *keys, "--appraisal", file).code == 0
+
+    def replay(*flags):
+        return attestry("appraisal", "replay", file, "--format", "json", *flags)
+
+    for flags in ([], ["--policy", "genuine"]):
+        done = replay(*flags)
+        assert (done.code, done.json()["token_keys_unvouched"]) == (3, True), done
+        assert f"Fetch {ISSUER}/certs yourself" in done.err
+    done = replay("--jwks", token / "jwks.json")
+    assert (done.code, done.json()["token_keys_unvouched"], done.json()["same"]) == (0, False, True), done
+    foreign = tmp_path / "foreign"
+    assert attestry("forge", "--kind", "maa-sgx", "--seed", "another", "--at", AT, "--out", foreign).code == 0
+    done = replay("--jwks", foreign / "jwks.json")
+    assert done.code == 3 and "signed this token" in done.err, done
+    assert "what the appraisal says" in attestry("why", file).out

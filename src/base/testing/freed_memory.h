@@ -39,6 +39,17 @@ class FreedMemory {
 
 }  // namespace attestry::base::testing
 
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+
+#if __has_feature(thread_sanitizer)
+// The thread sanitizer has operators of its own, and calls this before it gives a block back.
+extern "C" void __sanitizer_free_hook(const volatile void* block) {  // NOLINT: the name is the sanitizer's
+  attestry::base::testing::FreedMemory::inspect(
+      const_cast<void*>(block));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+}
+#else
 // Replacing the operators of one test program is what this header is for: it is included in one file of it.
 // NOLINTBEGIN(misc-definitions-in-headers,clang-analyzer-cplusplus.NewDelete)
 void* operator new(std::size_t size) {
@@ -51,3 +62,4 @@ void operator delete(void* block) noexcept {
 }
 void operator delete(void* block, std::size_t) noexcept { operator delete(block); }
 // NOLINTEND(misc-definitions-in-headers,clang-analyzer-cplusplus.NewDelete)
+#endif
