@@ -260,14 +260,25 @@ Result<std::optional<Oldest>> oldest_of(const state::ReadView& view, const Tenan
   return std::optional{out};
 }
 
+/// What an appraisal held. Rows that cannot be read any more stay behind: an old attempt that a disk spoiled must not
+/// keep the next release from being written.
+Status let_go(state::WriteTxn& txn, const Tenant& tenant, ByteView stored) {
+  const auto unless_corrupt = [](Status status) {
+    return status.ok() || status.error().code != Code::corrupt ? std::move(status) : base::done();
+  };
+  const auto record = read_record(stored);
+  if (!record) return base::done();
+  for (const Digest32& blob : record->blobs) {
+    const auto released = release(txn, tenant, blob);
+    if (!released) TRY_OK(unless_corrupt(released.error()));
+  }
+  return unless_corrupt(release_set(txn, tenant, record->set));
+}
+
 Status erase(state::WriteTxn& txn, const Tenant& tenant, Class kind, const Oldest& which) {
   TRY(const auto stored, txn.get(record_key(tenant, which.id)));
   if (stored) {
-    TRY(const Record record, read_record(*stored));
-    for (const Digest32& blob : record.blobs) {
-      TRY([[maybe_unused]] const bool last, release(txn, tenant, blob));
-    }
-    TRY_OK(release_set(txn, tenant, record.set));
+    TRY_OK(let_go(txn, tenant, *stored));
     TRY_OK(txn.erase(record_key(tenant, which.id)));
   }
   TRY_OK(txn.erase(time_key(tenant, which.stored, which.id)));
@@ -279,6 +290,40 @@ bool too_old(const Retention& keep, Class kind, base::UtcTime stored, base::UtcT
                             : kind == Class::kept  ? keep.kept_days
                                                    : keep.logged_days;
   return days > 0 && stored.seconds < now.seconds - days * kDay;
+}
+
+Status put_rows(state::WriteTxn& txn, const Tenant& tenant, const Digest32& id, const Entry& entry,
+                std::uint64_t bytes) {
+  auto row = state::value(kRow);
+  write_entry(row, entry);
+  TRY_OK(txn.put(time_key(tenant, entry.stored, id), row.bytes()));
+  const Class kind = class_of(entry.origin);
+  TRY_OK(txn.put(order_key(tenant, kind, entry.stored, id), state::value(kRow).u64(bytes).bytes()));
+  TRY(Count count, read_count(txn, tenant, kind));
+  ++count.number;
+  count.bytes += bytes;
+  return write_count(txn, tenant, kind, count);
+}
+
+/// What was kept on request or as an attempt, and is named by a leaf of the log now, stays as long as leaves' do.
+Status raise(state::WriteTxn& txn, const Tenant& tenant, const Digest32& id, Record record, const Entry& entry) {
+  const Class before = class_of(record.entry.origin);
+  const auto old_order = order_key(tenant, before, record.entry.stored, id);
+  TRY(const auto order, txn.get(old_order));
+  std::uint64_t bytes = 0;
+  if (order) {
+    TRY(auto in, state::open_value(*order, kRow, "order of appraisals"));
+    TRY(bytes, in.u64be("bytes"));
+  }
+  TRY(Count count, read_count(txn, tenant, before));
+  count.number -= std::min<std::uint64_t>(count.number, 1);
+  count.bytes -= std::min(count.bytes, bytes);
+  TRY_OK(write_count(txn, tenant, before, count));
+  TRY_OK(txn.erase(old_order));
+  TRY_OK(txn.erase(time_key(tenant, record.entry.stored, id)));
+  record.entry = entry;
+  TRY_OK(txn.put(record_key(tenant, id), write_record(record)));
+  return put_rows(txn, tenant, id, entry, bytes);
 }
 
 /// Never `fresh`: what is just being answered with its id can be asked for.
@@ -365,7 +410,11 @@ Status AppraisalStore::put(state::WriteTxn& txn, const Tenant& tenant, const Sto
                            const Entry& entry) const {
   const auto key = record_key(tenant, appraisal.id());
   TRY(const auto known, txn.get(key));
-  if (known) return base::done();
+  if (known) {
+    TRY(auto before, read_record(*known));
+    const bool higher = class_of(entry.origin) == Class::logged && class_of(before.entry.origin) != Class::logged;
+    return higher ? raise(txn, tenant, appraisal.id(), std::move(before), entry) : base::done();
+  }
   const auto& in = appraisal.inputs();
   Record record{.entry = entry,
                 .document = appraisal.document(),
@@ -386,15 +435,7 @@ Status AppraisalStore::put(state::WriteTxn& txn, const Tenant& tenant, const Sto
   }
   TRY_OK(acquire_set(txn, tenant, *in.collateral));
   TRY_OK(txn.put(key, write_record(record)));
-  auto row = state::value(kRow);
-  write_entry(row, entry);
-  TRY_OK(txn.put(time_key(tenant, entry.stored, appraisal.id()), row.bytes()));
-  const Class kind = class_of(entry.origin);
-  TRY_OK(txn.put(order_key(tenant, kind, entry.stored, appraisal.id()), state::value(kRow).u64(bytes).bytes()));
-  TRY(Count count, read_count(txn, tenant, kind));
-  ++count.number;
-  count.bytes += bytes;
-  TRY_OK(write_count(txn, tenant, kind, count));
+  TRY_OK(put_rows(txn, tenant, appraisal.id(), entry, bytes));
   return collect(txn, tenant, retention_, entry.stored, appraisal.id());
 }
 

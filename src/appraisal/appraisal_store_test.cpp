@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "appraisal/replay.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
@@ -138,6 +140,56 @@ TEST_F(AppraisalStoreTest, AttemptsAreBoundedInNumberBytesAndAge) {
   const auto fresh = put(32, Origin::attempt);
   EXPECT_EQ(rows(state::Space::appraisals), 1u);
   EXPECT_TRUE(AppraisalStore(*store).get(Tenant::standard(), fresh).ok());
+}
+
+TEST_F(AppraisalStoreTest, WhatALeafNamesLaterStaysAsLongAsLeavesDo) {
+  for (const auto first : {Origin::import, Origin::attempt}) {
+    const auto evidence = static_cast<std::uint8_t>(first);
+    put(evidence, first);
+    clock.pass(kDay);
+    const auto id = put(evidence, Origin::release);
+    clock.pass(1000 * kDay);
+    put(100 + evidence, first);
+    const auto found = AppraisalStore(*store).get(Tenant::standard(), id);
+    ASSERT_TRUE(found.ok()) << found.error().text();
+    EXPECT_EQ(found->entry.origin, Origin::release);
+    EXPECT_EQ(found->entry.leaf_index, 5u);
+    put(evidence, first);  // and is not lowered again
+    EXPECT_EQ(AppraisalStore(*store).get(Tenant::standard(), id)->entry.origin, Origin::release);
+  }
+  EXPECT_EQ(AppraisalStore(*store).list(Tenant::standard(), {}, {}, 10)->rows.size(), rows(state::Space::appraisals));
+  EXPECT_EQ(rows(state::Space::appraisal_order), rows(state::Space::appraisals));
+}
+
+TEST_F(AppraisalStoreTest, AnOldAttemptThatTheDiskSpoiledHoldsUpNoRelease) {
+  const auto spoil = [&](state::Space space, const Tenant& tenant, base::ByteView part) {
+    const auto done = store->write_and_wait(
+        [&](state::WriteTxn& txn) -> base::Status {
+          std::vector<base::Bytes> keys;
+          TRY_OK(txn.scan(state::Key(space, tenant), {}, 100, [&](auto key, auto) {
+            if (!std::ranges::search(key, part).empty()) keys.push_back(base::to_bytes(key));
+            return true;
+          }));
+          EXPECT_FALSE(keys.empty());
+          for (const auto& key : keys) TRY_OK(txn.put(key, base::as_bytes("spoiled")));
+          return base::done();
+        },
+        patient());
+    EXPECT_TRUE(done.ok());
+  };
+  const auto attempt = made(1, collateral);
+  const auto one = Tenant::parse("one").value();
+  const auto two = Tenant::parse("two").value();
+  const auto old = base::hex(put(attempt, Origin::attempt, one));
+  put(attempt, Origin::attempt, two);
+  spoil(state::Space::appraisals, one, base::as_bytes(old));
+  spoil(state::Space::appraisal_blobs, two, crypto::sha256(attempt.inputs().evidence.bytes));
+  clock.pass(365 * kDay);
+  for (const auto& tenant : {one, two}) {
+    const auto id = put(made(2, collateral), Origin::release, tenant);
+    EXPECT_TRUE(AppraisalStore(*store).get(tenant, id).ok());
+    EXPECT_EQ(AppraisalStore(*store).list(tenant, {}, {}, 10)->rows.size(), 1u) << "the old one is gone";
+  }
 }
 
 TEST_F(AppraisalStoreTest, WhatALeafNamesStaysUnlessAnOperatorSaysOtherwise) {

@@ -57,6 +57,16 @@ Error no_list(const std::string& name) {
   return {Code::not_found, "no list " + name, {}, {}, "Store it: attestry place-list put FILE"};
 }
 
+/// Removed ones count: their versions are kept.
+Status room_for_another(const state::WriteTxn& txn, const base::Tenant& tenant) {
+  std::size_t count = 0;
+  TRY_OK(txn.scan(Key(Space::lists, tenant), {}, kMaxLists, [&](auto, auto) { return ++count, true; }));
+  if (count < kMaxLists) return base::done();
+  return Error{Code::too_large, "too many lists",
+               "at most " + std::to_string(kMaxLists) + " of a tenant, removed ones too", std::to_string(count),
+               "Put more places into one list."};
+}
+
 }  // namespace
 
 Status Registry::put_list(const base::Tenant& tenant, const attestation::SignedList& list, base::UtcTime now,
@@ -82,6 +92,7 @@ Status Registry::put_list(const base::Tenant& tenant, const attestation::SignedL
                          "Give the list a higher version and have it signed again."};
           }
         }
+        if (!stored) TRY_OK(room_for_another(txn, tenant));
         TRY_OK(txn.put(key, encode(record)));
         TRY_OK(bump_references_version(txn, tenant));
         auto leaf = leaf_of(*this, "list.put", tenant, now);

@@ -77,6 +77,17 @@ void add_voices(EntryRecord& entry, const std::vector<base::FixedBytes<32>>& sig
   }
 }
 
+/// A person is an operator of today: who was removed since, for a stolen key perhaps, is not the first of two.
+Status keep_operators(const state::WriteTxn& txn, const base::Tenant& tenant, EntryRecord& entry) {
+  std::vector<Voice> still;
+  for (const auto& voice : entry.voices) {
+    TRY(const auto known, txn.get(Key(Space::operators, tenant).lp(base::ByteView{voice.key})));
+    if (known) still.push_back(voice);
+  }
+  entry.voices = std::move(still);
+  return base::done();
+}
+
 Error no_entry(const MeasurementAction& action) {
   return {Code::not_found,
           "the set " + action.set + " has no such entry",
@@ -245,7 +256,8 @@ Result<AcceptedMeasurement> MeasurementSets::submit(const Envelope& envelope, ba
         TRY(auto head, read_head(txn, action.tenant, action.set));
         TRY_OK(check_order(head, action));
         const auto seen = removal_key(action, digest);
-        TRY(const auto before, read_entry(txn, action.tenant, action.set, action.subject));
+        TRY(auto before, read_entry(txn, action.tenant, action.set, action.subject));
+        if (before && action.verb == MeasurementVerb::approve) TRY_OK(keep_operators(txn, action.tenant, *before));
         if (action.verb == MeasurementVerb::remove) {
           TRY(const auto mark, txn.get(seen));
           if (mark && before) {  // idempotent: the state stays as it is

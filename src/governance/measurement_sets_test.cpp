@@ -5,6 +5,7 @@
 #include "governance/instance_record.h"
 #include "governance/measurement_record.h"
 #include "governance/testing/support.h"
+#include "state/keys.h"
 
 namespace attestry::governance {
 namespace {
@@ -146,6 +147,18 @@ TEST_F(MeasurementSetsTest, OfTwoPersonsTheProposerIsNotTheSecond) {
   ASSERT_TRUE(approved.ok());
   EXPECT_EQ(approved->required, 2u);
   EXPECT_EQ(approved->entry.state, MeasurementState::approved);
+  EXPECT_THAT(admitted(), ElementsAre("web a"));
+}
+
+TEST_F(MeasurementSetsTest, WhoIsNoOperatorAnyMoreIsNotTheFirstOfTwo) {
+  house.approve(kWeb, Action::threshold_set, "2");
+  const auto id = stored(document('a'));
+  ASSERT_TRUE(change(MeasurementVerb::add, id, "alice").ok());
+  const auto alice = key_named("alice").public_key();
+  ASSERT_TRUE(house.registry->remove_operator(kTenant, alice, house.clock.now(), patient()).ok());
+  EXPECT_EQ(change(MeasurementVerb::approve, id, "bob")->entry.state, MeasurementState::proposed);
+  EXPECT_THAT(admitted(), IsEmpty());
+  EXPECT_EQ(change(MeasurementVerb::approve, id, "carol")->entry.state, MeasurementState::approved);
   EXPECT_THAT(admitted(), ElementsAre("web a"));
 }
 
@@ -372,11 +385,13 @@ std::string list_document(int version, const std::string& chip) {
          R"(,"not_after":"2100-01-01T00:00:00Z","claims":{"chip_id":[")" + chip + R"("]}})";
 }
 
-attestation::SignedList signed_list(int version, const std::vector<std::string>& by, char chip = 'a') {
-  Envelope envelope{.payload_type = std::string{attestation::kSignedListPayloadType},
-                    .payload = list_document(version, std::string(128, chip)),
-                    .signatures = {}};
-  for (const auto& name : by) envelope.sign(key_named(name));
+attestation::SignedList signed_list(int version, const std::vector<std::string>& by, char chip = 'a',
+                                    const std::string& name = "berlin") {
+  std::string text = list_document(version, std::string(128, chip));
+  text.replace(text.find("berlin"), 6, name);
+  Envelope envelope{
+      .payload_type = std::string{attestation::kSignedListPayloadType}, .payload = std::move(text), .signatures = {}};
+  for (const auto& one : by) envelope.sign(key_named(one));
   return *attestation::SignedList::from_envelope(std::move(envelope));
 }
 
@@ -400,6 +415,27 @@ TEST_F(MeasurementSetsTest, ListsNeverGoBackToAnOlderVersion) {
   EXPECT_THAT(*house.registry->lists(kTenant), IsEmpty());
   ASSERT_TRUE(put(signed_list(4, {"alice"})).ok());
   EXPECT_EQ(house.registry->lists(kTenant)->size(), 1u);
+}
+
+TEST_F(MeasurementSetsTest, AListThatWouldNotBeSeenIsNotTaken) {
+  const auto put = [&](const std::string& name) {
+    return house.registry->put_list(kTenant, signed_list(1, {"alice"}, 'a', name), house.clock.now(), patient());
+  };
+  ASSERT_TRUE(put("first").ok());
+  // 998 more in one transaction: each by itself would wait for the disk.
+  const auto filled = house.store->write_and_wait(
+      [&](state::WriteTxn& txn) -> base::Status {
+        const auto key = [](const std::string& name) { return state::Key(state::Space::lists, kTenant).lp(name); };
+        TRY(const auto row, txn.get(key("first")));
+        for (int i = 0; i < 998; ++i) TRY_OK(txn.put(key("list-" + std::to_string(i)), *row));
+        return base::done();
+      },
+      patient());
+  ASSERT_TRUE(filled.ok()) << filled.error().text();
+  EXPECT_TRUE(put("last").ok());
+  refused(put("one-more"), Code::too_large, "too many lists");
+  EXPECT_TRUE(put("first").ok()) << "the same again";
+  EXPECT_EQ(house.registry->lists(kTenant)->size(), 1000u);
 }
 
 TEST_F(MeasurementSetsTest, AnAppsPolicyIsJudgedWithTheStoredListsThatItNames) {
