@@ -4,6 +4,7 @@
 #include "api/idempotency.h"
 #include "base/encoding.h"
 #include "governance/measurement_sets.h"
+#include "governance/revocation.h"
 
 namespace attestry::api {
 
@@ -106,6 +107,22 @@ Result<net::Response> submit(const Deps& deps, net::Request& request) {
   return net::json_response(201, JsonOut{std::move(out)});
 }
 
+/// What an approval takes away is told before it is signed: a revocation, or a policy in the place of another.
+Result<net::Response> show_approval_impact(const Deps& deps, net::Request& request) {
+  TRY(const auto tenant, tenant_of(request));
+  TRY(const auto app, app_of(request));
+  TRY(const auto subject, digest_of(request.parameter("id"), "subject"));
+  const auto asked = request.query_value("action").value_or("revoke");
+  if (asked != "revoke" && asked != "policy.approve") {
+    return Error{Code::malformed, "action", "revoke or policy.approve", std::string{asked}};
+  }
+  const auto action = asked == "revoke" ? governance::Action::revoke : governance::Action::policy_approve;
+  TRY(const auto impact,
+      governance::revocation_impact(deps.store, deps.registry, tenant, app, action, subject, deps.store.now()));
+  return net::json_response(200,
+                            JsonOut{JsonOutObject{{"sha256", impact.sha256}, {"impact", JsonOut::Raw{impact.json}}}});
+}
+
 Result<net::Response> list_instances(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
   TRY(const auto app, app_of(request));
@@ -206,6 +223,12 @@ Status add_set_routes(net::Router& router, const Deps& deps) {
   change.request_schema = "MeasurementEnvelope";
   change.success_status = 201;
   TRY_OK(router.add(std::move(change)));
+  auto approval = admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/approvals/{id}/impact",
+                        "approval_impact", "Whom a revocation or another policy would hit, before it is signed",
+                        "ApprovalImpact", show_approval_impact);
+  approval.query.push_back({"action", "revoke (the digest), or policy.approve (the stored policy)",
+                            R"({"enum":["revoke","policy.approve"]})", false});
+  TRY_OK(router.add(std::move(approval)));
   return router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/apps/{app}/instances", "list_instances",
                           "Instances of an app, and whether what let them in still holds", "InstanceList",
                           list_instances));

@@ -1,4 +1,5 @@
 // POST /v1/verify and the catalogue of checks.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -6,6 +7,7 @@
 #include "api/handlers.h"
 #include "appraisal/replay.h"
 #include "attestation/catalogue.h"
+#include "attestation/eventlog/log.h"
 #include "attestation/policy.h"
 #include "attestation/policy_schema.h"
 #include "base/encoding.h"
@@ -60,6 +62,28 @@ Status read_lists(const base::JsonValue& value, VerifyRequest& out) {
   return base::done();
 }
 
+/// At most one of each kind, which the first bytes say, as on the command line.
+Status read_event_logs(const base::JsonValue& value, VerifyRequest& out) {
+  constexpr std::size_t kMaxLogs = 2;
+  if (!value.is_array() || value.size() > kMaxLogs) {
+    return Error{Code::malformed, "event_logs", "an array of at most 2 logs: one TCG log, one of dstack", {}};
+  }
+  auto& logs = out.evidence.supplements;
+  for (auto item = value.first(); item; item = item->next()) {
+    const auto text = item->plain_string();
+    if (!text) return Error{Code::malformed, "event_logs", "base64url without padding", {}};
+    TRY(auto bytes, base::base64url_decode(*text), "event_logs");
+    if (bytes.size() > attestation::eventlog::kMaxLogBytes) return Error{Code::too_large, "event_logs"};
+    const auto kind = attestation::eventlog::looks_like_json(bytes) ? attestation::SupplementKind::dstack_event_log
+                                                                    : attestation::SupplementKind::tcg_event_log;
+    if (std::ranges::find(logs, kind, &attestation::Supplement::kind) != logs.end()) {
+      return Error{Code::malformed, "event_logs", "at most one TCG log and one of dstack", "two of one kind"};
+    }
+    logs.push_back({kind, std::move(bytes)});
+  }
+  return base::done();
+}
+
 Status read_options(const base::JsonValue& root, VerifyRequest& out) {
   if (const auto collateral = root.find("collateral")) {
     if (!collateral->is_object()) return Error{Code::malformed, "collateral", "an object (QuoteCollateralV3)", {}};
@@ -84,6 +108,7 @@ Status read_options(const base::JsonValue& root, VerifyRequest& out) {
     TRY(const auto text, data->string("report_data"));
     TRY(out.report_data, base::hex_decode(text), "report_data");
   }
+  if (const auto logs = root.find("event_logs")) TRY_OK(read_event_logs(*logs, out));
   if (const auto lists = root.find("lists")) TRY_OK(read_lists(*lists, out));
   if (const auto policy = root.find("policy")) TRY_OK(read_policy(*policy, out));
   if (const auto store = root.find("store")) {
@@ -106,7 +131,7 @@ Status may_store(const Deps& deps, const net::Request& request) {
 Status read_request(net::Request& request, VerifyRequest& input) {
   TRY(const auto doc, net::json_body(request, {.max_bytes = kVerifyBody}));
   const auto root = doc->root();
-  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data", "lists", "store", "tenant"}),
+  TRY_OK(root.only({"evidence", "collateral", "at", "policy", "report_data", "event_logs", "lists", "store", "tenant"}),
          "request body");
   TRY(const auto evidence, root.get("evidence"));
   if (const auto plain = evidence.plain_string()) {
@@ -223,8 +248,12 @@ Status add_verify_routes(net::Router& router, const Deps& deps) {
        .auth = net::Auth::none,
        .operation_id = "verify_evidence",
        .summary = "Verify evidence and explain the verdict check by check",
-       .description = "Refused evidence is a verdict with status 200; only a request that cannot be read is a problem. "
-                      "With `store` (an administrator's token) the appraisal is kept, and the answer names it.",
+       .description =
+           "Refused evidence is a verdict with status 200; only a request that cannot be read is a problem. "
+           "`report_data` is compared with the whole field, shorter values padded with zeros: an empty one asks "
+           "for a field of zeros (of a Nitro document, for none). `event_logs` are boot event logs that lead to "
+           "the evidence: of each kind, TCG and dstack's JSON, at most one. "
+           "With `store` (an administrator's token) the appraisal is kept, and the answer names it.",
        .request_schema = "VerifyRequest",
        .response_schema = "Verdict",
        .tag = "verify",

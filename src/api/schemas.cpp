@@ -36,6 +36,7 @@ std::string_view schemas_json() noexcept {
  "evidence":{"$ref":"#/components/schemas/Base64Url"},"collateral":{"type":"object"},"at":{"$ref":"#/components/schemas/Time"},
  "policy":{"oneOf":[{"type":"string","enum":["genuine","default","strict"]},{"$ref":"#/components/schemas/Policy"}]},
  "report_data":{"type":"string","pattern":"^([0-9a-fA-F]{2})*$"},
+ "event_logs":{"type":"array","maxItems":2,"items":{"$ref":"#/components/schemas/Base64Url"}},
  "lists":{"type":"array","maxItems":4,"items":{"$ref":"#/components/schemas/ListEnvelope"}},
  "store":{"type":"boolean"},"tenant":{"type":"string","pattern":"^[a-z0-9-]{1,63}$"}}},
 "ListEnvelope":{"type":"object","additionalProperties":false,"required":["payloadType","payload","signatures"],"properties":{
@@ -120,6 +121,10 @@ std::string_view schemas_json() noexcept {
  "impact":{"type":"object","required":["set","id","apps","policies","instances","more_instances"],"properties":{
  "apps":{"type":"array","items":{"type":"object"}},"policies":{"type":"array","items":{"type":"string"}},
  "instances":{"type":"array","items":{"type":"object"}},"more_instances":{"type":"integer"}}}}},
+"ApprovalImpact":{"type":"object","required":["sha256","impact"],"properties":{"sha256":{"$ref":"#/components/schemas/Digest"},
+ "impact":{"type":"object","required":["app","action","id","instances","more_instances","identities_left"],"properties":{
+ "action":{"enum":["revoke","policy.approve"]},"instances":{"type":"array","items":{"type":"object"}},
+ "more_instances":{"type":"integer"},"identities_left":{"type":"integer"}}}}},
 "AcceptedMeasurement":{"type":"object","required":["payload_sha256","leaf_index","set","seq","required","entry","ended"],"properties":{
  "payload_sha256":{"$ref":"#/components/schemas/Digest"},"leaf_index":{"type":"integer"},"set":{"type":"string"},
  "seq":{"type":"integer"},"required":{"type":"integer"},"entry":{"$ref":"#/components/schemas/MeasurementEntry"},

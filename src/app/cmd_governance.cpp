@@ -24,6 +24,9 @@ struct GovernanceOptions {
   std::string name;
   std::string subject;
   std::string public_key;
+  std::string confirm;
+  bool dry_run = false;
+  bool yes = false;
 };
 
 using Options = std::shared_ptr<GovernanceOptions>;
@@ -209,25 +212,88 @@ base::Result<int> app_create(Context& context, const GovernanceOptions& options)
 }
 
 /// A file is stored as a blob first; 64 hex digits are a blob that is there already.
-base::Result<int> approve_blob(Context& context, const GovernanceOptions& options, governance::Action action) {
-  std::string id = options.subject;
-  if (id.size() != 64 || id.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    TRY(const auto session, OperatorSession::open(options.connection));
-    const auto* builtin =
-        action == governance::Action::policy_approve ? attestation::Policy::builtin(options.subject) : nullptr;
-    std::string text;
-    if (builtin != nullptr) {
-      text = builtin->document();
-    } else {
-      TRY(text, file_text(context, options.subject));
-    }
-    TRY(id, put_blob(*session, std::move(text)));
+base::Result<std::string> stored_id(Context& context, const GovernanceOptions& options, governance::Action action) {
+  const std::string& given = options.subject;
+  if (given.size() == 64 && given.find_first_not_of("0123456789abcdef") == std::string::npos) return given;
+  TRY(const auto session, OperatorSession::open(options.connection));
+  const auto* builtin = action == governance::Action::policy_approve ? attestation::Policy::builtin(given) : nullptr;
+  std::string text;
+  if (builtin != nullptr) {
+    text = builtin->document();
+  } else {
+    TRY(text, file_text(context, given));
   }
+  return put_blob(*session, std::move(text));
+}
+
+base::Result<int> approve_blob(Context& context, const GovernanceOptions& options, governance::Action action) {
+  TRY(const auto id, stored_id(context, options, action));
   return submit(context, options, action, id);
 }
 
+/// Digits of a preview's digest that confirm it.
+constexpr std::size_t kShortestConfirm = 16;
+
+std::string text_or_source(const base::JsonValue& object, std::string_view key) {
+  const auto value = object.find(key);
+  if (!value) return {};
+  const auto text = value->plain_string();
+  return std::string{text ? *text : value->source()};
+}
+
+void print_impact(std::ostream& out, const GovernanceOptions& options, std::string_view what, const std::string& sha256,
+                  const base::JsonValue& instances, const std::string& more, const std::string& left) {
+  out << what << " ends\n  instances  " << instances.size() << (more == "0" ? "" : " and " + more) << "\n";
+  constexpr std::size_t kShown = 20;
+  std::size_t shown = 0;
+  for (auto one = instances.first(); one; one = one->next()) {
+    if (++shown > kShown) continue;
+    out << "    " << text_or_source(*one, "instance") << ", until " << text_or_source(*one, "expires") << "\n";
+  }
+  if (shown > kShown) out << "    and " << shown - kShown << " more\n";
+  out << "and leaves " << options.app << " " << left << " identities"
+      << (left == "0" ? ": nobody could register any more" : "") << "\npreview " << sha256.substr(0, kShortestConfirm)
+      << "\n";
+}
+
+/// Tells whom the approval would hit, before it is signed. False when that is all that was asked for. What ends
+/// somebody needs a word that it was read.
+base::Result<bool> goes_ahead(Context& context, const GovernanceOptions& options, std::string_view what,
+                              std::string_view action, const std::string& subject) {
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto doc, session->api().json(net::Method::get, session->path(app_path(options) + "/approvals/" +
+                                                                          net::percent_encode(subject) +
+                                                                          "/impact?action=" + std::string{action})));
+  TRY(const auto value, doc->root().get("sha256"));
+  TRY(const auto sha256, value.string("sha256"));
+  TRY(const auto impact, doc->root().get("impact"));
+  TRY(const auto instances, impact.get("instances"));
+  if (options.dry_run && options.connection.format == "json") {
+    context.out << doc->root().source() << "\n";
+    return false;
+  }
+  if (options.dry_run || instances.size() > 0) {
+    print_impact(options.dry_run ? context.out : context.err, options, what, sha256, instances,
+                 text_or_source(impact, "more_instances"), text_or_source(impact, "identities_left"));
+  }
+  if (options.dry_run) return false;
+  if (options.yes || (instances.size() == 0 && options.confirm.empty())) return true;
+  if (options.confirm.empty()) {
+    return base::Error{base::Code::usage,
+                       "it would end instances, and was not confirmed",
+                       "--confirm " + sha256.substr(0, kShortestConfirm) + ", or --yes",
+                       {},
+                       "Read whom it hits, above; then run it again with --confirm."};
+  }
+  if (options.confirm.size() >= kShortestConfirm && sha256.starts_with(options.confirm)) return true;
+  return base::Error{base::Code::conflict, "--confirm: it would hit others than you saw",
+                     sha256.substr(0, kShortestConfirm), options.confirm, "Read the preview again."};
+}
+
 base::Result<int> approve_policy(Context& context, const GovernanceOptions& options) {
-  return approve_blob(context, options, governance::Action::policy_approve);
+  TRY(const auto id, stored_id(context, options, governance::Action::policy_approve));
+  TRY(const bool ahead, goes_ahead(context, options, "This policy", "policy.approve", id));
+  return ahead ? submit(context, options, governance::Action::policy_approve, id) : base::Result<int>{kExitOk};
 }
 base::Result<int> approve_identity(Context& context, const GovernanceOptions& options) {
   return approve_blob(context, options, governance::Action::identity_approve);
@@ -246,9 +312,12 @@ base::Result<int> approve_epoch(Context& context, const GovernanceOptions& optio
 }
 base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
   TRY_OK(note_if_not_approved(context, options.connection, app_path(options), options.subject));
+  TRY(const bool ahead, goes_ahead(context, options, "This revocation", "revoke", options.subject));
+  if (!ahead) return kExitOk;
   TRY(const int code, submit(context, options, governance::Action::revoke, options.subject));
   context.err
-      << "Instances that have keys keep them. If a revoked identity had received keys, move the app to new ones:\n"
+      << "Keys that an ended instance holds it keeps. If a revoked identity had received keys, move the app to new "
+         "ones:\n"
       << "  attestry approve epoch " << options.app << " NEXT\n";
   return code;
 }
@@ -368,6 +437,10 @@ void add_approve(CLI::App& app, Context& context) {
   for (const auto& item : kItems) {
     const auto sub = with_app(add(*group, context, item.name, item.help, item.command, true));
     positional(sub, "SUBJECT", sub.options->subject, item.subject);
+    if (item.command != approve_policy && item.command != revoke) continue;
+    sub.command->add_flag("--dry-run", sub.options->dry_run, "say whom it would end, and sign nothing");
+    sub.command->add_option("--confirm", sub.options->confirm, "digest of the preview that you have read");
+    sub.command->add_flag("--yes", sub.options->yes, "sign it whomever it ends");
   }
 }
 

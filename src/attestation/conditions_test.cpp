@@ -149,6 +149,9 @@ TEST(PolicyTcb, AnAdvisoryIsWaivedUntilItsDate) {
       R"("until":"2025-06-15T15:06:40Z","reason":"fixed by the next maintenance"}]}})";
   Verdict verdict = td();
   EXPECT_TRUE(failures(waive, verdict).empty());
+  Verdict others = verdict;
+  others.tcb->advisory_ids.push_back("INTEL-SA-3");
+  EXPECT_THAT(failures(waive, others), ::testing::ElementsAre(HasSubstr("policy.tcb.advisories")));
   verdict.at.seconds += 1;
   EXPECT_THAT(failures(waive, verdict), ::testing::ElementsAre(HasSubstr("policy.tcb.advisories")));
   EXPECT_THAT(failures(R"({"format":1,"tcb":{"waive_advisories":[]}})"),
@@ -167,6 +170,39 @@ TEST(PolicyTcb, TheDateOfTheLevelHasALowerBound) {
   without.tcb->date.reset();
   EXPECT_THAT(failures(R"({"format":1,"tcb":{"min_date":"2000-01-01T00:00:00Z"}})", without),
               ::testing::ElementsAre("policy.tcb.date none"));
+}
+
+TEST(PolicyConditions, EvidenceWithoutAnyClaimMeetsNone) {
+  Verdict empty = td();
+  empty.claims.clear();
+  EXPECT_THAT(failures(R"({"format":1,"conditions":[{"claim":"pck_pcesvn","at_least":0}]})", empty),
+              ::testing::Contains("policy.condition absent"));
+}
+
+TEST(PolicyConditions, WhatIsOnlyALogsWordNeedsItsRegister) {
+  const std::string line = R"({"claim":"eventlog.command_line","equals":"ro"})";
+  const std::string rtmr2 = R"({"claim":"rtmr2","equals":")" + std::string(96, 'b') + R"("})";
+  const std::string prefix = R"({"claim":"rtmr2","prefix":"b"})";
+  Verdict verdict = td();
+  verdict.claims.push_back({.name = "rtmr2", .value = std::string(96, 'b')});
+  verdict.claims.push_back({.name = "eventlog.command_line", .value = "ro", .log_word = true});
+  const auto with = [&](const std::string& conditions) {
+    return failures(R"({"format":1,"conditions":[)" + conditions + "]}", verdict);
+  };
+  EXPECT_THAT(with(line), ::testing::ElementsAre(HasSubstr("only the log's word")));
+  EXPECT_THAT(with(line + "," + prefix), ::testing::ElementsAre(HasSubstr("only the log's word")));
+  EXPECT_THAT(with(line + "," + rtmr2), ::testing::IsEmpty());
+  EXPECT_THAT(with(line + R"(,{"any_of":[)" + rtmr2 + R"(,{"claim":"fmspc","prefix":"9"}]})"),
+              ::testing::ElementsAre(HasSubstr("only the log's word")));
+}
+
+TEST(Conditions, AValueThatIsShorterThanTheMaskHasNotItsBits) {
+  Verdict verdict = td();
+  const Condition condition = parsed(R"({"claim":"user_data","bits_clear":"000001"})");
+  verdict.claims.push_back({.name = "user_data", .value = "ffff"});
+  EXPECT_FALSE(condition.holds(ClaimIndex(verdict)));
+  verdict.claims.back().value = "fffffe";
+  EXPECT_TRUE(condition.holds(ClaimIndex(verdict)));
 }
 
 TEST(PolicyConditions, CutsLongNamesBetweenCharacters) {

@@ -442,6 +442,10 @@ void judge_identity(Evaluation& e, const PolicyRules& rules) {
 
 void judge_report_data(Evaluation& e, base::ByteView expected) {
   const base::Bytes& actual = e.verdict().report_data;
+  // A Nitro document says that the enclave gave none; whoever expects none is answered.
+  if (actual.empty() && expected.empty() && e.verdict().platform == Platform::nitro && !e.verdict().claims.empty()) {
+    return e.judge(CheckId::policy_report_data, true, "none", "none");
+  }
   if (actual.empty()) return e.absent(CheckId::policy_report_data, base::hex(expected), "report data");
   base::Bytes padded = base::to_bytes(expected);
   std::string detail;

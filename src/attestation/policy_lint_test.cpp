@@ -99,6 +99,7 @@ TEST(PolicyLint, ConditionsOnOneClaimMustNotContradictEachOther) {
       pair(R"("td_attributes","bits_set":"0000001000000000")", R"("td_attributes","equals":"0000000000000000")"),
       clash);
   EXPECT_THAT(pair(R"("td_attributes","bits_clear":"ff00000000000000")", R"("td_attributes","prefix":"01")"), clash);
+  EXPECT_THAT(pair(R"("td_attributes","prefix":"01")", R"("td_attributes","bits_clear":"ff00000000000000")"), clash);
 
   EXPECT_THAT(pair(R"("pck_pcesvn","at_most":4)", R"("pck_pcesvn","at_least":4)"), IsEmpty());
   EXPECT_THAT(pair(R"("fmspc","prefix":"90")", R"("fmspc","prefix":"90c0")"), IsEmpty());
@@ -154,6 +155,8 @@ TEST(PolicyLint, WaiversThatArePastAndDatesThatLieAhead) {
   EXPECT_THAT(tcb(R"("waive_advisories":)" + waiver), Contains(HasSubstr("allow_advisories beside it")));
   EXPECT_THAT(tcb(R"("allow_advisories":["INTEL-SA-1"],"waive_advisories":)" + waiver),
               Contains(HasSubstr("warning tcb.waive_advisories[0]: the advisory is allowed")));
+  const std::string last_second = R"([{"id":"INTEL-SA-1","until":")" + base::to_rfc3339(kNow) + R"(","reason":"x"}])";
+  EXPECT_THAT(tcb(R"("allow_advisories":[],"waive_advisories":)" + last_second), IsEmpty());
   EXPECT_THAT(tcb(R"("min_date":"2027-01-01T00:00:00Z")"), ElementsAre(HasSubstr("error tcb.min_date: lies ahead")));
 }
 
@@ -180,6 +183,13 @@ TEST(PolicyLint, AgesOfEvidenceWithoutTime) {
               ElementsAre(HasSubstr("error max_age_seconds")));
   EXPECT_THAT(lint(R"({"format":1,"max_age_seconds":60})"), ElementsAre(HasSubstr("warning max_age_seconds")));
   EXPECT_THAT(lint(R"({"format":1,"platforms":["nitro","maa"],"max_age_seconds":60})"), IsEmpty());
+}
+
+TEST(PolicyLint, WhatIsNamedTwice) {
+  EXPECT_THAT(lint(R"({"format":1,"platforms":["tdx","tdx"]})"),
+              ElementsAre(HasSubstr("warning platforms[1]: named twice")));
+  EXPECT_THAT(lint(R"({"format":1,"identities_from":["set:web",{"set":"web","approvals":2}]})"),
+              ElementsAre(HasSubstr("warning identities_from[1]: the same set twice")));
 }
 
 TEST(PolicyLint, WhatIsNeverUsed) {

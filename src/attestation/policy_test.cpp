@@ -259,8 +259,20 @@ TEST(PolicyEvaluate, IdentitiesApproveByAllTheirClaims) {
   EXPECT_EQ(judged(with(other + "," + good), genuine_td()), "");
   EXPECT_EQ(judged(with(""), genuine_td()), "policy.measurement.allowed") << "an empty list must approve nothing";
 
+  const std::string wrong = R"({"name":"web 3","claims":{"mrtd":")" + std::string(96, 'c') + R"("}})";
+  EXPECT_EQ(judged(with(wrong), genuine_td()), "policy.measurement.allowed");
   const std::string enclave = R"({"claims":{"mrenclave":")" + std::string(64, 'b') + R"(","isvsvn":[2,3]}})";
   EXPECT_EQ(judged(with(enclave), genuine_enclave("0500000000000000e700000000000000")), "");
+}
+
+Verdict genuine_document(base::UtcTime made) {
+  Verdict verdict;
+  verdict.evidence = Genuineness::genuine;
+  verdict.platform = Platform::nitro;
+  verdict.at = base::UtcTime{1'790'000'000};
+  verdict.claims = {{.name = "pcr0", .value = kMrtd},
+                    {.name = "timestamp_ms", .value = std::to_string(made.seconds * 1000), .is_number = true}};
+  return verdict;
 }
 
 TEST(PolicyEvaluate, ExpectedReportDataIsComparedWithTheWholeField) {
@@ -273,6 +285,15 @@ TEST(PolicyEvaluate, ExpectedReportDataIsComparedWithTheWholeField) {
   EXPECT_EQ(judged(Policy::standard(), genuine_td(), longer), "policy.report_data");
   const base::Bytes none;
   EXPECT_EQ(judged(Policy::standard(), genuine_td(), none), "policy.report_data");
+  Verdict zeros = genuine_td();
+  zeros.report_data[0] = 0;
+  EXPECT_EQ(judged(Policy::standard(), zeros, none), "") << "an empty value is a field of zeros";
+  Verdict document = genuine_document({0});
+  document.report_data = {};
+  EXPECT_EQ(judged(Policy::standard(), document, none), "");
+  EXPECT_EQ(judged(Policy::standard(), document, short_value), "policy.report_data");
+  document.report_data = {0};
+  EXPECT_EQ(judged(Policy::standard(), document, none), "policy.report_data") << "a zero is not nothing";
   Verdict tail = genuine_td();
   tail.report_data[63] = 1;
   EXPECT_EQ(judged(Policy::standard(), tail, short_value), "policy.report_data");
@@ -288,16 +309,6 @@ TEST(PolicyEvaluate, StaleCollateralIsShownAndBounded) {
   EXPECT_EQ(judged(strict, verdict), "");
   verdict.collateral_stale_seconds.reset();
   EXPECT_EQ(judged(strict, verdict), "");
-}
-
-Verdict genuine_document(base::UtcTime made) {
-  Verdict verdict;
-  verdict.evidence = Genuineness::genuine;
-  verdict.platform = Platform::nitro;
-  verdict.at = base::UtcTime{1'790'000'000};
-  verdict.claims = {{.name = "pcr0", .value = kMrtd},
-                    {.name = "timestamp_ms", .value = std::to_string(made.seconds * 1000), .is_number = true}};
-  return verdict;
 }
 
 TEST(PolicyEvaluate, TheAgeOfEvidenceThatBearsATimeIsBounded) {
@@ -415,6 +426,96 @@ TEST(PolicyEvaluate, FirmwareThatIsNotCommitted) {
     std::erase_if(v.claims, [&](const Claim& c) { return c.name == gone; });
     EXPECT_EQ(judged(committed, v), "policy.committed_firmware") << "without " << gone;
   }
+}
+
+TEST(PolicyEvaluate, WhatIsOnlyALogsWordMatchesNoIdentityByItself) {
+  const auto with = [](const std::string& more) {
+    return parsed(R"({"format":1,"identities":[{"claims":{"mrtd":")" + kMrtd + R"(","eventlog.command_line":"ro")" +
+                  more + "}}]}");
+  };
+  Verdict verdict = genuine_td();
+  verdict.claims.push_back({.name = "rtmr2", .value = kMrtd});
+  verdict.claims.push_back({.name = "eventlog.command_line", .value = "ro", .log_word = true});
+  EXPECT_EQ(judged(with(""), verdict), "policy.measurement.allowed");
+  EXPECT_EQ(judged(with(R"(,"rtmr2":")" + kMrtd + "\""), verdict), "");
+}
+
+TEST(PolicyEvaluate, AnEventLogMustAccountForTheRegistersThatAreAskedFor) {
+  Verdict verdict = genuine_td();
+  verdict.claims.push_back({.name = "eventlog.registers", .value = "rtmr3"});
+  EXPECT_EQ(judged(parsed(R"({"format":1,"require":{"event_log":{"registers":["rtmr3"]}}})"), verdict), "");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"require":{"event_log":true}})"), verdict), "policy.event_log");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"require":{"event_log":{"registers":["rtmr3","rtmr1"]}}})"), verdict),
+            "policy.event_log");
+}
+
+Verdict genuine_guest() {
+  Verdict guest = genuine_td();
+  guest.platform = Platform::snp;
+  guest.tcb.reset();
+  guest.checks = {{.check = CheckId::snp_crl_revoked, .status = CheckStatus::pass}};
+  guest.claims = {{.name = "guest_policy", .value = "0000030000000000"},
+                  {.name = "vmpl", .value = "0", .is_number = true}};
+  return guest;
+}
+
+TEST(PolicyEvaluate, GuestsThatCanBeMigratedAreRefused) {
+  EXPECT_EQ(judged(Policy::standard(), genuine_guest()), "");
+  Verdict guest = genuine_guest();
+  set_claim(guest, "guest_policy", "0000070000000000");  // bit 18
+  EXPECT_EQ(judged(Policy::standard(), guest), "policy.migratable");
+  EXPECT_EQ(judged(parsed(R"({"format":1,"migratable":true})"), guest), "");
+}
+
+TEST(PolicyEvaluate, RevocationThatWasNotLookedAtIsUndecided) {
+  Verdict guest = genuine_guest();
+  guest.checks = {{.check = CheckId::snp_crl_revoked, .status = CheckStatus::skipped}};
+  evaluate(Policy::standard(), guest);
+  EXPECT_EQ(guest.outcome, Outcome::undecided);
+  EXPECT_EQ(guest.root_cause()->check, CheckId::policy_revocation);
+  guest.checks.clear();
+  evaluate(Policy::standard(), guest);
+  EXPECT_EQ(guest.outcome, Outcome::undecided) << "nor when nothing is said of it at all";
+  evaluate(parsed(R"({"format":1,"require":{"revocation":false}})"), guest);
+  EXPECT_EQ(guest.outcome, Outcome::accepted);
+}
+
+TEST(PolicyEvaluate, TokensByKeysOfNobodyAreUndecided) {
+  Verdict token = genuine_token("sevsnpvm");
+  token.token_keys_unvouched = true;
+  evaluate(Policy::standard(), token);
+  EXPECT_EQ(token.outcome, Outcome::undecided);
+  EXPECT_EQ(token.root_cause()->check, CheckId::policy_token_keys);
+  EXPECT_EQ(judged(parsed(R"({"format":1,"require":{"token_keys":false}})"), token), "");
+}
+
+TEST(PolicyEvaluate, TheDateOfATokensTcbHasALowerBound) {
+  Verdict td = genuine_token("tdxvm");
+  const Policy since = parsed(R"({"format":1,"tcb":{"min_date":"2025-03-12T00:00:00Z"}})");
+  EXPECT_EQ(judged(since, td), "policy.tcb.date") << "the token says none";
+  td.claims.push_back({.name = "attester_tcb_date", .value = "2025-03-12T00:00:00Z"});
+  EXPECT_EQ(judged(since, td), "");
+  td.claims.back().value = "2025-03-11T23:59:59Z";
+  EXPECT_EQ(judged(since, td), "policy.tcb.date");
+  td.claims.back().value = "soon";
+  EXPECT_EQ(judged(since, td), "policy.tcb.date");
+}
+
+TEST(PolicyEvaluate, TheNonceIsTheOneThatWasAskedFor) {
+  const base::Bytes wanted{1, 2, 3};
+  const base::Bytes other{1, 2, 4};
+  const base::Bytes nothing;
+  const auto judged_for = [](Verdict verdict, base::ByteView nonce) {
+    evaluate(Policy::standard(), verdict, {}, {.nonce = nonce});
+    return verdict.outcome == Outcome::accepted ? "" : std::string{info(verdict.root_cause()->check).id};
+  };
+  Verdict document = genuine_document({0});
+  EXPECT_EQ(judged_for(document, wanted), "policy.nonce") << "it bears none";
+  document.claims.push_back({.name = "nonce", .value = "010203"});
+  EXPECT_EQ(judged_for(document, wanted), "");
+  EXPECT_EQ(judged_for(document, other), "policy.nonce");
+  document.claims.back().value = "";
+  EXPECT_EQ(judged_for(document, nothing), "policy.nonce") << "an empty one would be as good tomorrow";
 }
 
 TEST(PolicyParse, MeasurementSetsAreNamesThatOnlyAServerKnows) {

@@ -235,6 +235,33 @@ TEST(MaaVerifier, TextThatLooksLikeABooleanStaysText) {
   const std::string json = to_json(judge(token, *keys(made.jwks), {made.issuer}));
   EXPECT_NE(json.find(R"("x-ms-ver":"true")"), std::string::npos);
   EXPECT_NE(json.find(R"("x-ms-sgx-is-debuggable":false)"), std::string::npos);
+  const std::string no = signed_anew(made, R"("x-ms-ver":"1.0")", R"("x-ms-ver":"false")");
+  EXPECT_NE(to_json(judge(no, *keys(made.jwks), {made.issuer})).find(R"("x-ms-ver":"false")"), std::string::npos);
+}
+
+TEST(MaaVerifier, TextIsNoBooleanWhereOneIsAskedFor) {
+  const MaaCase made = service().make({.kind = MaaKind::sgx, .at = kAt});
+  const auto with = [&](std::string_view part, std::string_view by) {
+    return judge(signed_anew(made, part, by), *keys(made.jwks), {made.issuer});
+  };
+  const Verdict text = with(R"("x-ms-sgx-is-debuggable":false)", R"("x-ms-sgx-is-debuggable":"false")");
+  EXPECT_EQ(text.outcome, Outcome::refused);
+  EXPECT_EQ(cause_of(text), "maa.claims");
+  // The names of old have no prefix of Microsoft's: a tenant's policy may have put any text there.
+  for (const auto& [part, by] : {std::pair{R"("is-debuggable":false)", R"("is-debuggable":"false")"},
+                                 {R"("product-id":1,)", R"("product-id":"1",)"}}) {
+    const std::string name{std::string_view{by}.substr(1, std::string_view{by}.find('"', 1) - 1)};
+    const Verdict alias = with(part, by);
+    EXPECT_EQ(alias.outcome, Outcome::accepted) << name;
+    EXPECT_EQ(alias.claim(name), nullptr) << name;
+    EXPECT_NE(judge(made).claim(name), nullptr) << name;
+  }
+
+  const MaaCase machine = service().make({.kind = MaaKind::azurevm_snp, .at = kAt});
+  const std::string secure = signed_anew(machine, R"("secureboot":true)", R"("secureboot":"true")");
+  const auto policy = attestation::Policy::parse(R"({"format":1,"require":{"secure_boot":true}})");
+  ASSERT_TRUE(policy.ok());
+  EXPECT_NE(judge(secure, *keys(machine.jwks), {machine.issuer}, kAt, *policy).outcome, Outcome::accepted);
 }
 
 TEST(MaaVerifier, KeepsOnlyKeySetsWithASoundKey) {

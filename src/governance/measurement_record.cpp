@@ -124,9 +124,12 @@ Status bump_references_version(state::WriteTxn& txn, const base::Tenant& tenant)
   return txn.put(Key(Space::governance_state, tenant), value.bytes());
 }
 
-Result<bool> still_holds(const state::ReadView& view, const base::Tenant& tenant, const InstanceRecord& record) {
+Result<bool> still_holds(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app,
+                         const InstanceRecord& record) {
   constexpr std::string_view kScheme = "set:";
   const auto slash = record.source.find('/');
+  TRY(const auto barred, barred_below(view, tenant, app, record.source.substr(0, slash)));
+  if (record.leaf_index < barred) return false;
   if (!record.source.starts_with(kScheme) || slash == std::string::npos) return true;
   const std::string set = record.source.substr(kScheme.size(), slash - kScheme.size());
   base::Digest32 id{};

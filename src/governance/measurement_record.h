@@ -39,9 +39,10 @@ base::Result<std::vector<std::pair<base::Digest32, EntryRecord>>> read_entries(c
 base::Result<std::uint64_t> references_version(const state::ReadView& view, const base::Tenant& tenant);
 base::Status bump_references_version(state::WriteTxn& txn, const base::Tenant& tenant);
 
-/// False when the entry that an instance's registration rests on was removed after it. An instance that rests on no set
-/// holds.
-base::Result<bool> still_holds(const state::ReadView& view, const base::Tenant& tenant, const InstanceRecord& record);
+/// False when what an instance's registration rests on was taken back after it: the entry of a set, the app's own
+/// identity, or the policy that named either.
+base::Result<bool> still_holds(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app,
+                               const InstanceRecord& record);
 
 /// "set:web/<id>"
 std::string source_of(const std::string& set, const base::Digest32& id);

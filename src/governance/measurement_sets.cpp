@@ -181,6 +181,8 @@ Status collect_instances(const state::ReadView& view, const base::Tenant& tenant
       if (!stored) return base::done();
       TRY(const auto record, decode_instance(*stored));
       if (record.expires <= now || record.leaf_index < barred_below) return base::done();
+      TRY(const bool holds, still_holds(view, tenant, app, record));
+      if (!holds) return base::done();
       if (out.instances.size() >= Impact::kMaxListedInstances) {
         ++out.more_instances;
       } else {
@@ -446,7 +448,7 @@ Result<std::vector<InstanceStatus>> MeasurementSets::instances(const base::Tenan
                             .source = record.source,
                             .state = record.expires <= now ? "expired" : "live",
                             .why = {}};
-      TRY(const bool holds, still_holds(*view, tenant, record));
+      TRY(const bool holds, still_holds(*view, tenant, app, record));
       if (!holds) {
         status.state = "ended";
         status.why = "what let it in was removed: " + record.source;

@@ -4,6 +4,7 @@
 
 #include "governance/instance_record.h"
 #include "governance/measurement_record.h"
+#include "governance/revocation.h"
 #include "governance/testing/support.h"
 #include "state/keys.h"
 
@@ -230,6 +231,106 @@ TEST_F(MeasurementSetsTest, RemovingEndsWhatRestsOnItAtOnceAndOnlyThat) {
   register_instance("four", source_of("front", a));
   EXPECT_EQ(state_of("four"), "live");
   EXPECT_THAT(sets.impact(kTenant, "front", a, house.clock.now())->instances.size(), 1u);
+}
+
+/// Source of the identity of that name, as a verdict has it.
+std::string source_in(const House& house, std::string_view name) {
+  const auto app = house.registry->policy_of(kTenant, kWeb, house.clock.now());
+  EXPECT_TRUE(app.ok()) << app.error().text();
+  for (const auto& rule : app->policy().identities()) {
+    if (rule.name == name) return rule.source;
+  }
+  return "none of that name";
+}
+
+std::string own_identity(char digit, const std::string& more = "") {
+  return R"({"name":"own )" + std::string(1, digit) + "\"," + more + R"("claims":{"mrtd":")" + std::string(96, digit) +
+         R"("}})";
+}
+
+base::Digest32 digest(const std::string& hex) {
+  base::Digest32 out{};
+  EXPECT_TRUE(base::hex_decode_into(hex, out).ok());
+  return out;
+}
+
+TEST_F(MeasurementSetsTest, RevokingAnAppsOwnIdentityEndsWhatRestsOnItAtOnceAndOnlyThat) {
+  const std::string a = house.blob(own_identity('a')), b = house.blob(own_identity('b', R"("source":"release 1",)"));
+  house.approve(kWeb, Action::identity_approve, a);
+  house.approve(kWeb, Action::identity_approve, b);
+  EXPECT_EQ(source_in(house, "own a"), "identity:" + a);
+  EXPECT_EQ(source_in(house, "own b"), "identity:" + b + " (release 1)");
+  register_instance("one", source_in(house, "own a"));
+  register_instance("two", source_in(house, "own b"));
+  const auto entry = stored(document('c'));
+  ASSERT_TRUE(change(MeasurementVerb::add, entry).ok());
+  ASSERT_TRUE(change(MeasurementVerb::approve, entry).ok());
+  register_instance("set", source_of("front", entry));
+
+  const auto impact = [&](const std::string& id) {
+    return revocation_impact(*house.store, *house.registry, kTenant, kWeb, Action::revoke, digest(id),
+                             house.clock.now());
+  };
+  const auto before = impact(a);
+  ASSERT_TRUE(before.ok()) << before.error().text();
+  ASSERT_EQ(before->instances.size(), 1u);
+  EXPECT_EQ(before->instances.front().instance, "one");
+  EXPECT_EQ(before->identities_left, 2u) << "the other one, and that of the set";
+  EXPECT_EQ(state_of("one"), "live") << "a preview changes nothing";
+
+  house.approve(kWeb, Action::revoke, a);
+  EXPECT_EQ(state_of("one"), "ended");
+  EXPECT_EQ(state_of("two"), "live");
+  EXPECT_EQ(state_of("set"), "live");
+  EXPECT_THAT(impact(a)->instances, IsEmpty());
+
+  // Approved once more, it lets new instances in and wakes none of the old ones.
+  house.approve(kWeb, Action::identity_approve, a);
+  EXPECT_EQ(state_of("one"), "ended");
+  register_instance("three", source_in(house, "own a"));
+  EXPECT_EQ(state_of("three"), "live");
+  EXPECT_EQ(impact(a)->instances.size(), 1u);
+  house.clock.pass(3601);
+  EXPECT_THAT(impact(a)->instances, IsEmpty()) << "what has expired is hit by nothing";
+}
+
+TEST_F(MeasurementSetsTest, AnotherPolicyEndsWhatRestsOnWhatItLeavesOut) {
+  const auto policy = [&](const std::string& identities, const std::string& more = "") {
+    return house.blob(R"({"format":1,)" + more + R"("identities":[)" + identities + "]}");
+  };
+  const std::string both = policy(own_identity('a') + "," + own_identity('b'), R"("identities_from":["set:front"],)");
+  house.approve(kWeb, Action::policy_approve, both);
+  EXPECT_THAT(source_in(house, "own a"), ::testing::StartsWith("policy:"));
+  register_instance("a", source_in(house, "own a"));
+  register_instance("b", source_in(house, "own b"));
+  const auto entry = stored(document('c'));
+  ASSERT_TRUE(change(MeasurementVerb::add, entry).ok());
+  ASSERT_TRUE(change(MeasurementVerb::approve, entry).ok());
+  register_instance("set", source_of("front", entry));
+
+  const std::string one = policy(own_identity('b'));
+  const auto impact = revocation_impact(*house.store, *house.registry, kTenant, kWeb, Action::policy_approve,
+                                        digest(one), house.clock.now());
+  ASSERT_TRUE(impact.ok()) << impact.error().text();
+  std::vector<std::string> hit;
+  for (const auto& instance : impact->instances) hit.push_back(instance.instance);
+  EXPECT_THAT(hit, ElementsAre("a", "set"));
+  EXPECT_EQ(impact->identities_left, 1u);
+
+  house.approve(kWeb, Action::policy_approve, one);
+  EXPECT_EQ(state_of("a"), "ended");
+  EXPECT_EQ(state_of("b"), "live") << "the new policy names it, too";
+  EXPECT_EQ(state_of("set"), "ended") << "the new policy does not name the set";
+  house.approve(kWeb, Action::revoke, one);
+  EXPECT_EQ(state_of("b"), "ended");
+}
+
+TEST_F(MeasurementSetsTest, NobodySaysForHimselfWhereAnIdentityCameFrom) {
+  for (const char* source : {"identity:x", "policy:x", "set:x"}) {
+    const std::string identity = own_identity('a', R"("source":")" + std::string{source} + R"(",)");
+    refused(house.submit(house.next(kWeb, Action::identity_approve, house.blob(identity))), Code::malformed,
+            "came from a measurement set, or from governance");
+  }
 }
 
 TEST_F(MeasurementSetsTest, APreviewThatIsNoLongerTrueStopsTheRemoval) {

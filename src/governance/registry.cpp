@@ -7,6 +7,7 @@
 #include "base/json_writer.h"
 #include "crypto/hash.h"
 #include "governance/app_state.h"
+#include "governance/instance_record.h"
 #include "governance/measurement.h"
 #include "governance/measurement_record.h"
 #include "state/keys.h"
@@ -86,6 +87,23 @@ Result<std::string> identity_of(const std::string& json, const std::string& name
       .compact();
 }
 
+/// The same for an identity that was approved for the app or in its policy. What the document says of its source itself
+/// comes behind.
+std::string with_source(const base::JsonValue& identity, std::string source) {
+  std::string out = "{";
+  for (auto member = identity.first(); member; member = member->next()) {
+    if (member->key() == "source") {
+      if (const auto own = member->string("source"); own.ok()) source.append(" (").append(*own).append(")");
+      continue;
+    }
+    base::append_json_string(out, member->key());
+    out.append(":").append(member->source()).append(",");
+  }
+  out += "\"source\":";
+  base::append_json_string(out, source);
+  return out + "}";
+}
+
 /// One document that covers the approved policy and every approved identity. `identities` is always there, so that an
 /// app without any approved identity releases to nobody; `identities_from` stands resolved in `identities`.
 std::string compose(const base::JsonValue& policy, const std::vector<std::string>& identities) {
@@ -95,7 +113,7 @@ std::string compose(const base::JsonValue& policy, const std::vector<std::string
     if (member->key() == "identities_from") continue;
     if (member->key() == "identities") {
       for (auto item = member->first(); item; item = item->next())
-        list += (list.empty() ? "" : ",") + std::string{item->source()};
+        list += (list.empty() ? "" : ",") + with_source(*item, policy_source(item->source()));
       continue;
     }
     base::append_json_string(out, member->key());
@@ -107,12 +125,12 @@ std::string compose(const base::JsonValue& policy, const std::vector<std::string
   return out + "\"identities\":[" + list + "]}";
 }
 
-/// Only the server says that an identity came from a set: instances end by that.
+/// Only the server says where an identity came from: instances end by that.
 Status check_sources(const attestation::Policy& policy) {
   for (const auto& rule : policy.identities()) {
-    if (!rule.source.starts_with("set:")) continue;
-    return Error{Code::malformed, "an identity says that it came from a measurement set", "no source, or another",
-                 rule.source, "Name the set in identities_from of the policy."};
+    if (!is_own_source(rule.source)) continue;
+    return Error{Code::malformed, "an identity says that it came from a measurement set, or from governance",
+                 "no source, or another", rule.source, "Name sets in identities_from of the policy."};
   }
   return base::done();
 }
@@ -345,6 +363,11 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
             return base::done();
           }
         }
+        const bool takes_away = approval.action == Action::revoke || approval.action == Action::policy_approve;
+        std::vector<std::string> sources_before;
+        if (takes_away) {
+          TRY(sources_before, sources(state));
+        }
         TRY_OK(apply_approval(state, approval));
         // Each document was good by itself; together they must still be one policy, or every registration would fail.
         if (state.policy &&
@@ -371,6 +394,13 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
         leaf.epoch = state.epoch;
         leaf.reply = digest_text;
         TRY(const auto index, log_.append(txn, leaf));
+        if (takes_away) {
+          TRY(const auto left, sources(state));
+          for (const std::string& source : sources_before) {
+            if (std::ranges::find(left, source) != left.end()) continue;
+            TRY_OK(bar_source(txn, approval.tenant, approval.app, source, index));
+          }
+        }
         if (approval.action == Action::revoke) {
           auto mark = state::value(kRecordVersion);
           mark.u64(index);
@@ -454,7 +484,8 @@ Result<attestation::Policy> Registry::effective_policy(const AppState& state, ba
   std::vector<std::string> identities;
   for (const auto& id : sorted) {
     TRY(const auto bytes, blob(state.tenant, id), "identity");
-    identities.emplace_back(base::as_text(bytes));
+    TRY(const auto identity, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "identity");
+    identities.push_back(with_source(identity->root(), identity_source(id)));
   }
   if (doc->root().find("identities_from")) {
     TRY(const auto policy, attestation::Policy::parse(text), "policy");
@@ -463,6 +494,26 @@ Result<attestation::Policy> Registry::effective_policy(const AppState& state, ba
     }
   }
   return attestation::Policy::parse(compose(doc->root(), identities));
+}
+
+Result<std::vector<std::string>> Registry::sources(const AppState& state) const {
+  std::vector<std::string> out;
+  for (const auto& id : state.identities) out.push_back(identity_source(id));
+  if (!state.policy) return out;
+  TRY(const auto bytes, blob(state.tenant, *state.policy), "policy");
+  // Not read as a policy: one that an earlier program took and this one refuses must be replaceable.
+  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "policy");
+  if (const auto identities = doc->root().find("identities")) {
+    for (auto item = identities->first(); item; item = item->next()) out.push_back(policy_source(item->source()));
+  }
+  if (const auto sets = doc->root().find("identities_from")) {
+    for (auto item = sets->first(); item; item = item->next()) {
+      const auto name = item->is_object() ? item->find("set") : std::optional{*item};
+      const auto text = name ? name->string("set") : Result<std::string>{Error{Code::malformed, "set"}};
+      if (text.ok()) out.push_back(text->starts_with("set:") ? *text : "set:" + *text);
+    }
+  }
+  return out;
 }
 
 /// Of each entry that enough distinct operators approved: as many as the app asks for its own approvals, or more where

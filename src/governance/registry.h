@@ -91,6 +91,9 @@ class Registry {
   /// The app's approved policy together with its approved identities and those of the measurement sets that it names
   /// (approved by enough operators, in force at `now`), as one Policy whose document and SHA-256 cover all.
   base::Result<attestation::Policy> effective_policy(const AppState& state, base::UtcTime now) const;
+  /// What lets instances of the app in (InstanceRecord::source): its own identities, those in its policy, and of each
+  /// set that the policy names "set:<name>". A change that takes one of them away ends what rests on it.
+  base::Result<std::vector<std::string>> sources(const AppState& state) const;
   /// app(), its effective_policy() and the stored lists that it names: what authorize() asks for. `denied` while no
   /// policy is approved.
   base::Result<AppPolicy> policy_of(const base::Tenant& tenant, const base::AppRef& app, base::UtcTime now) const;

@@ -113,8 +113,18 @@ def test_cli_from_an_empty_folder_to_a_workload_with_its_secrets(servers, tmp_pa
 
     # Taken back: the next one gets nothing.
     identity = shell.json("app", "show", "web")["identities"][0]
-    said = shell("approve", "revocation", "web", identity)
+    preview = shell("approve", "revocation", "web", identity, "--dry-run", "--format", "json").json()
+    (hit,) = preview["impact"]["instances"]
+    assert preview["impact"]["identities_left"] == 0
+    refused = shell.refused(2, "approve", "revocation", "web", identity)
+    assert hit["instance"] in refused and "--confirm " + preview["sha256"][:16] in refused
+    assert shell.run("approve", "revocation", "web", identity, "--confirm", "0" * 16).code == 1
+    (alive,) = shell.json("app", "instances", "web")["instances"]
+    assert (alive["state"], alive["source"]) == ("live", f"identity:{identity}")
+    said = shell("approve", "revocation", "web", identity, "--confirm", preview["sha256"][:16])
     assert "attestry approve epoch web" in said.err
+    (ended,) = shell.json("app", "instances", "web")["instances"]
+    assert (ended["instance"], ended["state"]) == (hit["instance"], "ended")
     late = attestry(*instance, "--out", folder / "late")
     assert late.code == 1, late
 

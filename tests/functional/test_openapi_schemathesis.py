@@ -128,6 +128,7 @@ def valid_requests(server):
         "list_measurement_changes": {"path_parameters": {**tenant, "name": "described"}},
         "measurement_impact": {"path_parameters": {**tenant, "name": "described", "id": entry}},
         "submit_measurement": {"body": change},
+        "approval_impact": {"path_parameters": {**app, "id": server.ids["policy"]}, "query": {"action": "revoke"}},
         "list_instances": {"path_parameters": app},
         "list_lists": {"path_parameters": tenant},
         "show_list": {"path_parameters": {**tenant, "name": "kept"}},

@@ -55,6 +55,13 @@ def test_verify_token_with_keys_that_the_caller_names(token):
         assert done.code == 0 and "token_keys_unvouched" not in done.json()
 
 
+def test_verify_token_of_a_key_that_the_set_does_not_have_is_undecided(tmp_path):
+    done = attestry("forge", "--kind", "maa-azurevm-snp", "--at", AT, "--fault", "kid-unknown", "--out", tmp_path / "x")
+    assert done.code == 0, done
+    done = verify(tmp_path / "x", "--issuer", ISSUER, "--jwks", f"{ISSUER}={tmp_path / 'x' / 'jwks.json'}")
+    assert (done.code, cause(done)) == (3, "maa.key.known")
+
+
 def test_verify_token_of_several_issuers(token):
     keys = token / "jwks.json"
     both = ["--issuer", OTHER, "--issuer", ISSUER]

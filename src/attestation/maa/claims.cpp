@@ -274,9 +274,11 @@ void read_sgx_aliases(const JsonValue& level, ClaimsRead& out) {
     const auto member = level.find(alias.name);
     const Claim* twin = find_claim(out, alias.of);
     if (!member || twin == nullptr) continue;
-    const auto shown = member->is_string() ? member->string(alias.name) : std::string{member->source()};
-    if (!shown.ok() || *shown != twin->value) continue;
-    out.claims.push_back({.name = alias.name, .value = *shown, .is_number = twin->is_number});
+    // Read as its twin is: the text "false" is another value than false.
+    const auto documented = std::ranges::find(kSgx, alias.of, &Documented::path);
+    const auto value = value_of(*member, documented == kSgx.end() ? Documented{alias.of, text} : *documented);
+    if (!value || *value != twin->value) continue;
+    out.claims.push_back({.name = alias.name, .value = *value, .is_number = twin->is_number});
   }
 }
 
