@@ -8,6 +8,7 @@
 
 #include "app/cli.h"
 #include "app/dev_bootstrap.h"
+#include "app/dev_vendors.h"
 #include "app/paths.h"
 #include "app/signals.h"
 #include "app/simulated_tee.h"
@@ -20,8 +21,6 @@
 #include "base/log.h"
 #include "collateral/bundle.h"
 #include "collateral/pcs.h"
-#include "forge/pcs.h"
-#include "net/server.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -37,6 +36,7 @@ struct DevOptions {
   std::string metrics_listen = "127.0.0.1:8445";
   bool once = false;
   bool any_port = false;
+  std::vector<std::string> sets;
 };
 
 base::Deadline soon() { return std::chrono::steady_clock::now() + kPatience; }
@@ -87,48 +87,22 @@ base::Status make_seed(const std::string& path) {
   return state::replace_file(state::system_files(), path, base::as_bytes(seed));
 }
 
-/// The forge's PCS over HTTP, so that the real collateral client runs.
-base::Result<std::unique_ptr<net::Server>> serve_pcs(const forge::ForgePki& pki, const base::Clock& clock) {
-  auto router = std::make_shared<net::Router>();
-  TRY_OK(router->add({.path = "/{rest*}",
-                      .auth = net::Auth::none,
-                      .operation_id = "forge_pcs",
-                      .summary = "Simulated Provisioning Certification Service",
-                      .any_query = true,
-                      .handler = [&pki, &clock](net::Request request, net::Responder responder) {
-                        const auto reply = forge::ForgePcs{pki}.get(request.target, clock.now());
-                        net::Response response{.status = reply.status,
-                                               .content_type = {},
-                                               .body = std::string{base::as_text(reply.body)},
-                                               .headers = {}};
-                        for (const auto& [name, value] : reply.headers) {
-                          if (name == "Content-Type") {
-                            response.content_type = value;
-                          } else {
-                            response.headers.add(name, value);
-                          }
-                        }
-                        responder.send(std::move(response));
-                      }}));
-  net::ServerOptions options{
-      .listeners = {{"127.0.0.1:0", {net::Role::public_}}}, .limits = {}, .workers = 2, .clock = &clock};
-  return net::Server::start(std::move(options), router);
-}
-
-base::Result<Settings> dev_settings(const DevOptions& options, const std::string& data, const std::string& pcs) {
+base::Result<Settings> dev_settings(const DevOptions& options, const std::string& data, const DevVendors& vendors) {
   const auto address = [&](const std::string& wanted) {
     return options.any_port ? std::string{"127.0.0.1:0"} : wanted;
   };
-  return Settings::load("",
-                        {{"server.data", data},
-                         {"server.realm", "simulated"},
-                         {"server.listen", address(options.listen)},
-                         {"server.admin_listen", address(options.admin_listen)},
-                         {"server.metrics_listen", address(options.metrics_listen)},
-                         {"tls.mode", "off"},
-                         {"collateral.pcs", pcs},
-                         {"log.level", "warning"}},
-                        {});
+  std::map<std::string, std::string> settings{{"server.data", data},
+                                              {"server.realm", "simulated"},
+                                              {"server.listen", address(options.listen)},
+                                              {"server.admin_listen", address(options.admin_listen)},
+                                              {"server.metrics_listen", address(options.metrics_listen)},
+                                              {"tls.mode", "off"},
+                                              {"collateral.pcs", vendors.pcs_url()},
+                                              {"collateral.kds", vendors.kds_url()},
+                                              {"collateral.kds_vcek_seconds", "0"},
+                                              {"log.level", "warning"}};
+  TRY_OK(read_sets(options.sets, settings));
+  return Settings::load("", settings, {});
 }
 
 /// Remembers the evidence that the registration made, to show its verdict.
@@ -229,17 +203,18 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
               << "/root.key (made by dev)\n";
   TRY_OK(make_seed(data + "/forge.seed"));
   TRY(const auto tee, SimulatedTee::open(data + "/forge.seed", "tdx-v4"));
-  TRY(const auto pcs, serve_pcs(tee->pki(), context.clock), "simulated PCS");
-  TRY(auto root, attestation::TestRoot::from_certificate(tee->pki().root().der));
+  TRY(const auto seed, read_input(context, data + "/forge.seed", 4096));
+  TRY(const auto vendors, DevVendors::start(tee->pki(), seed, context.clock));
   Seams seams;
-  std::vector<attestation::TestRoot> roots{std::move(root)};
+  TRY(auto roots, vendors->roots());
   seams.anchors = attestation::TrustAnchors::simulated(std::move(roots));
   seams.clock = &context.clock;
   seams.files = context.files;
   const attestation::Verifier verifier{seams.anchors};
-  TRY(const auto settings, dev_settings(options, data, pcs->url()));
+  TRY(const auto settings, dev_settings(options, data, *vendors));
   TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");
-  context.out << "  collateral      " << pcs->url() << " (simulated service)\n"
+  context.out << "  collateral      " << vendors->pcs_url() << " (simulated service)\n"
+              << "  chips' keys     " << vendors->kds_url() << " (simulated service)\n"
               << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
               << server->metrics_url() << "/metrics\n"
               << "  log             " << server->log_vkey() << "\n\n";
@@ -260,7 +235,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
                                 crypto::system_random()),
       "registration");
   context.out << "A simulated TD proved itself to the server:\n\n";
-  TRY_OK(show_simulated_verdict(context, verifier, attester.last, pcs->url()), "verdict");
+  TRY_OK(show_simulated_verdict(context, verifier, attester.last, vendors->pcs_url()), "verdict");
   print_registered(context.out, registered);
   context.out << "\n";
   TRY(const bool shown, show_real_verdict(context, options.real), "real quote");
@@ -288,6 +263,8 @@ void add_dev(CLI::App& app, Context& context) {
   command->add_option("--admin-listen", options->admin_listen, "operators' listener")->capture_default_str();
   command->add_option("--metrics-listen", options->metrics_listen, "metrics listener")->capture_default_str();
   command->add_flag("--any-port", options->any_port, "listen on free ports, whichever they are");
+  command->add_option("--set", options->sets, "SECTION.KEY=VALUE, any setting of `attestry config show`")
+      ->allow_extra_args(false);
   command->callback([options, &context] {
     if (options->once && options->data.empty()) options->any_port = true;
     finish(context, [&] { return dev(context, *options); });

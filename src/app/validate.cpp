@@ -128,6 +128,12 @@ Status check_services(const Settings& settings) {
   return base::done();
 }
 
+Status check_serving(const Settings& settings) {
+  TRY([[maybe_unused]] const auto serving, api::serving_from(settings.text("collateral.serve")),
+      named(settings, "collateral.serve"));
+  return base::done();
+}
+
 Status check_origin(const Settings& settings) {
   const std::string& origin = settings.text("server.origin");
   if (origin.empty() || audit::is_key_name(origin)) return base::done();
@@ -226,6 +232,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   if (realm_known && unlock_too == UnlockToo::yes) note(check_unlock_secret(settings));
   for (const auto service : {"collateral.pcs", "collateral.kds"}) note(check_service(settings, service));
   for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
+  note(check_serving(settings));
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

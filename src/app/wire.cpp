@@ -261,6 +261,7 @@ struct RunningServer::Impl {
   net::Metrics metrics;
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
+  std::unique_ptr<api::SlowLane> slow;
   std::unique_ptr<api::Deps> deps;
   std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
   std::unique_ptr<net::Server> server;
@@ -398,6 +399,13 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
                                                std::move(idempotency_key)});
   deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
   deps->update_metrics = [this] { vault_metrics->update(); };
+  slow = std::make_unique<api::SlowLane>();
+  deps->vault = vault.get();
+  deps->slow = slow.get();
+  deps->clock = seams.clock;
+  TRY(deps->serving, api::serving_from(settings.text("collateral.serve")), "collateral.serve");
+  TRY(const auto patience, settings.integer("collateral.timeout_seconds", 1, 3600));
+  deps->patience = std::chrono::seconds(patience);
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
   router->set_authenticator(deps->authenticate);
@@ -434,6 +442,7 @@ RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 RunningServer::~RunningServer() {
   impl_->server.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
+  impl_->slow.reset();
   impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
