@@ -161,6 +161,7 @@ Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>
       }
       case Service::collateral: {
         TRY_OK(add_collateral_routes(router, deps));
+        TRY_OK(add_forecast_routes(router, deps));
         TRY_OK(add_pccs_routes(router, deps));
         TRY_OK(add_kds_routes(router, deps));
         break;

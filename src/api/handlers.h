@@ -27,6 +27,7 @@ base::Status add_appraisal_routes(net::Router& router, const Deps& deps);
 base::Status add_measurement_routes(net::Router& router, const Deps& deps);
 base::Status add_log_routes(net::Router& router, const Deps& deps);
 base::Status add_collateral_routes(net::Router& router, const Deps& deps);
+base::Status add_forecast_routes(net::Router& router, const Deps& deps);
 base::Status add_pccs_routes(net::Router& router, const Deps& deps);
 base::Status add_kds_routes(net::Router& router, const Deps& deps);
 base::Status add_service_routes(net::Router& router, const Deps& deps);

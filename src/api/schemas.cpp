@@ -172,6 +172,10 @@ std::string_view schemas_json() noexcept {
 "CollateralNeeds":{"type":"object","required":["ways"],"properties":{"ways":{"type":"array","items":{"type":"object",
  "required":["artefacts","problems"],"properties":{"artefacts":{"type":"array","items":{"type":"string"}},
  "problems":{"type":"array","items":{"type":"string"}}}}}}},
+"CollateralForecast":{"type":"object","required":["forecast","left_out"],"properties":{"left_out":{"type":"integer"},
+ "forecast":{"type":"object","required":["from","until","workloads","red_now","days"],"properties":{
+ "from":{"$ref":"#/components/schemas/Time"},"until":{"$ref":"#/components/schemas/Time"},"workloads":{"type":"integer"},
+ "red_now":{"type":"array"},"days":{"type":"array","items":{"type":"object","required":["day","causes"]}}}}}},
 "CollateralFetch":{"type":"object","additionalProperties":false,"required":["artefact"],"properties":{
  "artefact":{"type":"string"},"refresh":{"type":"boolean"}}},
 "Health":{"type":"object","required":["status"],"properties":{"status":{"type":"string"},"parts":{"type":"object"}}}

@@ -168,7 +168,9 @@ base::Status check_realm(base::Realm bundle, base::Realm here) {
                .what = "the bundle is of another realm",
                .expected = std::string{base::to_text(here)},
                .found = std::string{base::to_text(bundle)},
-               .remedy = "What simulated vendors signed is taken under their root only: --trust root.pem."};
+               .remedy =
+                   "What simulated vendors signed is taken under their root only: --trust root.pem, and --issuer URL "
+                   "for tokens."};
 }
 
 /// One call for each artefact, so that no size limit of the server's is met.
@@ -238,12 +240,27 @@ Result<Given> read_given(Context& context, const CollateralOptions& options, con
   return out;
 }
 
+/// A revocation list of AMD's root given as a file stands for both chains of a product. Where only one of these is held
+/// it counts there, and that there is nothing to judge the other by is no refusal of the list.
+void drop_other_chain(std::vector<Outcome>& outcomes) {
+  constexpr std::string_view kList = "amd_crl/";
+  const auto product = [](const Outcome& one) { return one.artefact.substr(0, one.artefact.rfind('/')); };
+  std::vector<std::string> taken;
+  for (const Outcome& one : outcomes) {
+    if (one.artefact.starts_with(kList) && one.outcome != "refused") taken.push_back(product(one));
+  }
+  std::erase_if(outcomes, [&](const Outcome& one) {
+    return one.outcome == "refused" && one.artefact.starts_with(kList) &&
+           std::ranges::find(taken, product(one)) != taken.end();
+  });
+}
+
 Result<std::vector<Outcome>> import_one(Context& context, const CollateralOptions& options, const std::string& path) {
   TRY(Given given, read_given(context, options, path));
   const bool bundle = !options.signers.empty();
   std::vector<Outcome> out;
   if (!options.out.empty()) {
-    if (!bundle) given.shelf.realm = options.trust.empty() ? base::Realm::production : base::Realm::simulated;
+    if (!bundle) given.shelf.realm = realm_of(options);
     TRY(out, put_in_folder(context, options, options.out, given.shelf));
   } else {
     if (bundle) {
@@ -253,6 +270,7 @@ Result<std::vector<Outcome>> import_one(Context& context, const CollateralOption
     const std::string source = bundle ? "bundle of " + given.shelf.origin : "file";
     TRY(out, put_in_server(options, given.shelf, source));
   }
+  if (!bundle) drop_other_chain(out);
   out.insert(out.end(), given.left.begin(), given.left.end());
   return out;
 }
@@ -329,13 +347,27 @@ void add_fetch(CLI::App& group, Context& context) {
   add_trust(sub, "a token issuer; with --out its keys are got from ISSUER/certs");
 }
 
+void add_forecast(CLI::App& group, Context& context) {
+  const auto sub = add(group, context, "forecast", "Which workloads turn red on which day, why, and what can be done",
+                       collateral_forecast);
+  auto& o = *sub.options;
+  auto& c = *sub.command;
+  c.add_option("EVIDENCE", o.names,
+               "without a server: this evidence, each a file or a folder, judged as `attestry verify` would with the "
+               "flags of that command")
+      ->type_name("FILE|FOLDER");
+  c.add_option("--days", o.days, "how far to look")->check(CLI::Range(1, 366))->capture_default_str();
+  add_verify_inputs(c, o.evidence);
+}
+
 constexpr const char* kFooter =
     "Examples:\n"
     "  attestry collateral list                                      what the server holds, and until when\n"
     "  attestry collateral fetch report.bin                          have the server get what this needs\n"
     "  attestry collateral export --out all.bundle --key me.key      for a machine without a network\n"
     "  attestry collateral import all.bundle --signer 07ab… --out collateral\n"
-    "  attestry verify report.bin --collateral collateral            on that machine\n";
+    "  attestry verify report.bin --collateral collateral            on that machine\n"
+    "  attestry collateral forecast --days 60                        which workloads turn red, and when\n";
 
 }  // namespace
 
@@ -370,6 +402,12 @@ int print_outcomes(Context& context, const CollateralOptions& options, std::stri
   return bad ? kExitRefused : kExitOk;
 }
 
+base::Realm realm_of(const CollateralOptions& options) {
+  const bool simulated =
+      !options.trust.empty() || std::ranges::any_of(options.issuers, attestation::TrustAnchors::is_simulated_issuer);
+  return simulated ? base::Realm::simulated : base::Realm::production;
+}
+
 Result<std::vector<Outcome>> put_in_folder(Context& context, const CollateralOptions& options,
                                            const std::string& folder, const collateral::Shelf& from) {
   collateral::Shelf into{.realm = from.realm, .created = {}, .origin = "folder", .items = {}};
@@ -380,7 +418,7 @@ Result<std::vector<Outcome>> put_in_folder(Context& context, const CollateralOpt
   // The signer says whose a key set is; whether the issuer's tokens are believed is said when they are judged.
   auto issuers = from.issuers();
   TRY(auto anchors, read_anchors(context, options.trust, issuers));
-  if (!from.items.empty()) TRY_OK(check_realm(from.realm, anchors.realm()));
+  if (!from.items.empty()) TRY_OK(check_realm(from.realm, realm_of(options)));
   const attestation::Verifier verifier{std::move(anchors)};
   TRY(const auto at, time_of(context, options.at));
   std::vector<Outcome> out;
@@ -428,6 +466,7 @@ void add_collateral(CLI::App& app, Context& context) {
   importing.command->add_option("--at", importing.options->at, "with --out: judge it as of this time (default: now)")
       ->type_name("TIME");
   add_trust(importing, "whose key set it is, when the file is one (jwks.json)");
+  add_forecast(*group, context);
 }
 
 }  // namespace attestry::app

@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/operator.h"
+#include "app/verify_inputs.h"
 #include "collateral/shelf.h"
 
 namespace attestry::app {
@@ -35,8 +36,11 @@ struct CollateralOptions {
   std::string vendor_ca;
   // forecast
   std::int64_t days = 30;
-  std::string policy = "default";
+  VerifyInputs evidence;  ///< as `attestry verify` takes them
 };
+
+/// What whoever runs the command names (--trust, --issuer) decides about the realm, never what a bundle names.
+base::Realm realm_of(const CollateralOptions& options);
 
 /// What became of one artefact.
 struct Outcome {
@@ -56,5 +60,6 @@ base::Result<std::vector<Outcome>> put_in_folder(Context& context, const Collate
                                                  const std::string& folder, const collateral::Shelf& from);
 
 base::Result<int> collateral_fetch(Context& context, const CollateralOptions& options);
+base::Result<int> collateral_forecast(Context& context, const CollateralOptions& options);
 
 }  // namespace attestry::app

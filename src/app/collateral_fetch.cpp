@@ -245,10 +245,7 @@ Result<int> fetch_into_folder(Context& context, const CollateralOptions& options
   const collateral::KdsClient kds{*http, kds_options};
   const collateral::JwksClient jwks{*http};
   const collateral::Vendors vendors{&pcs, &kds, &jwks};
-  collateral::Shelf got{.realm = options.trust.empty() ? base::Realm::production : base::Realm::simulated,
-                        .created = {},
-                        .origin = "fetched",
-                        .items = {}};
+  collateral::Shelf got{.realm = realm_of(options), .created = {}, .origin = "fetched", .items = {}};
   const FetchOne fetch_one = [&](const Artefact& artefact, std::optional<std::int64_t>& again) -> base::Status {
     collateral::Trouble trouble;
     const auto fetched = vendors.fetch(artefact, context.clock.steady() + kOneFetch, trouble);

@@ -5,11 +5,14 @@ import collections
 import copy
 import json
 import os
+import pathlib
+import re
+import tempfile
 
 import hypothesis
 import pytest
 import schemathesis
-from harness import request, start_dev
+from harness import attestry, request, start_dev
 from operators import Operator, envelope
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -42,9 +45,27 @@ def server(tmp_path_factory):
     started = start_dev(tmp_path_factory.mktemp("openapi") / "data")
     started.operator = Operator(started)
     started.ids = started.operator.make_app(APP, measurement(started.seed), "x", {"password": b"y"})
+    started.collateral = hold_collateral(started)
     yield started
     assert started.request("GET", "/health/ready").status == 200
     assert started.terminate() == 0, started.output
+
+
+def hold_collateral(server):
+    """Has the server hold an artefact of each kind; their names by the first part."""
+    names = {}
+    for kind in ("sgx-v3", "tdx-v4", "snp-milan-v3", "snp-milan-v3-vlek"):
+        with tempfile.TemporaryDirectory() as folder:
+            assert attestry("forge", "--seed", server.seed, "--kind", kind, "--out", folder).code == 0
+            [evidence] = [path for path in pathlib.Path(folder).iterdir() if path.name in ("quote.bin", "report.bin")]
+            reply = server.call("POST", "/v1/collateral/needs", {"evidence": b64u(evidence.read_bytes())})
+        for name in reply.json()["ways"][0]["artefacts"]:
+            if name.startswith("vlek"):
+                continue  # nobody gives it out
+            reply = server.call("POST", "/v1/collateral/fetch", {"artefact": name})
+            assert reply.status == 200, reply
+            names[name.split("/")[0]] = name
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +116,12 @@ def valid_requests(server):
         {"evidence": evidence, "policy": "genuine", "store": True},
         {"Authorization": f"Bearer {server.token}"},
     )
+    fmspc = {"fmspc": server.collateral["tcb_info"].split("/")[2]}
+    root_crl = {"uri": "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"}
+    product = {"product": "Milan"}
+    _, _, hwid, tcb = server.collateral["vcek"].split("/")
+    levels = {f"{name}SPL": int(value) for name, value in re.findall(r"([a-z]+)([0-9]+)", tcb)}
+    jwks = b64u(json.dumps({"keys": []}).encode())
     stored = {"id": reply.json()["appraisal"]}
     exported = server.call("GET", f"/v1/appraisals/{stored['id']}/export").json()
     return {
@@ -141,6 +168,28 @@ def valid_requests(server):
         "log_leaves": {"query": {"from": 0, "count": 10}},
         "log_receipt": {"path_parameters": {"index": 0}},
         "log_consistency": {"query": {"first": 1, "second": 2}},
+        "list_collateral": {},
+        "export_collateral": {"query": {"artefact": "tcb_info"}},
+        "import_collateral": {"body": {"documents": [{"kind": "jwks", "bytes": jwks}]}},
+        "collateral_needs": {"body": {"evidence": evidence}},
+        "forecast_collateral": {"query": {"days": 3}},
+        "fetch_collateral": {"body": {"artefact": server.collateral["qe_identity"]}},
+        "pccs_sgx_tcb": {"query": fmspc},
+        "pccs_tdx_tcb": {"query": {**fmspc, "update": "standard"}},
+        "pccs_sgx_qe_identity": {},
+        "pccs_tdx_qe_identity": {},
+        "pccs_v3_qe_identity": {},
+        "pccs_pck_crl": {"query": {"ca": "platform", "encoding": "der"}},
+        "pccs_v3_pck_crl": {"query": {"ca": "platform"}},
+        "pccs_root_crl": {},
+        "pccs_v3_root_crl": {},
+        "pccs_crl": {"query": root_crl},
+        "pccs_v3_crl": {"query": root_crl},
+        "kds_vcek": {"path_parameters": {**product, "hwid": hwid}, "query": levels},
+        "kds_vcek_chain": {"path_parameters": product},
+        "kds_vcek_crl": {"path_parameters": product},
+        "kds_vlek_chain": {"path_parameters": product},
+        "kds_vlek_crl": {"path_parameters": product},
         "server_info": {},
         "health_live": {},
         "health_ready": {},
