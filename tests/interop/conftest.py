@@ -6,11 +6,14 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ATTESTRY = os.environ.get("ATTESTRY", str(ROOT / "build" / "attestry"))
+# How servers are run is known to the functional tests.
+sys.path.insert(0, str(ROOT / "tests" / "functional"))
 KINDS = ["sgx-v3", "sgx-v4", "sgx-v5", "tdx-v4", "tdx-v5-td10", "tdx-v5", "tdx-v5-td15ex"]
 AT = "2026-11-21T11:43:52Z"
 

@@ -3,6 +3,7 @@
 // understanding.
 //
 //	interop verify FOLDER...      one JSON line per case folder: {"case","ok","error"}
+//	interop fetch URL FOLDER...   the same for SEV-SNP reports alone: go-sev-guest gets the rest from a cache of AMD's KDS
 //	interop sample tdx|snp FOLDER writes the real evidence that go-tdx-guest or go-sev-guest ships as a case folder
 package main
 
@@ -103,14 +104,17 @@ func verifyCase(folder string) error {
 	})
 }
 
-func verifyAll(folders []string) error {
+func verifyAny(folder string) error {
+	if _, err := os.Stat(filepath.Join(folder, "report.bin")); err == nil {
+		return verifySnpCase(folder)
+	}
+	return verifyCase(folder)
+}
+
+func judgeAll(folders []string, judge func(string) error) error {
 	lines := json.NewEncoder(os.Stdout)
 	for _, folder := range folders {
 		line := map[string]any{"case": folder, "ok": true, "error": ""}
-		judge := verifyCase
-		if _, err := os.Stat(filepath.Join(folder, "report.bin")); err == nil {
-			judge = verifySnpCase
-		}
 		if err := judge(folder); err != nil {
 			line["ok"], line["error"] = false, err.Error()
 		}
@@ -172,7 +176,13 @@ func writeSample(folder string) error {
 
 func run(arguments []string) error {
 	if len(arguments) >= 1 && arguments[0] == "verify" {
-		return verifyAll(arguments[1:])
+		return judgeAll(arguments[1:], verifyAny)
+	}
+	if len(arguments) >= 2 && arguments[0] == "fetch" {
+		if err := redirectTo(arguments[1]); err != nil {
+			return err
+		}
+		return judgeAll(arguments[2:], fetchSnpCase)
 	}
 	if len(arguments) == 3 && arguments[0] == "sample" && arguments[1] == "tdx" {
 		return writeSample(arguments[2])
@@ -180,7 +190,7 @@ func run(arguments []string) error {
 	if len(arguments) == 3 && arguments[0] == "sample" && arguments[1] == "snp" {
 		return writeSnpSample(arguments[2])
 	}
-	return errors.New("usage: interop verify FOLDER... | interop sample tdx|snp FOLDER")
+	return errors.New("usage: interop verify FOLDER... | interop fetch URL FOLDER... | interop sample tdx|snp FOLDER")
 }
 
 func main() {
