@@ -47,58 +47,49 @@ JsonOut holding_json(const collateral::Holding& held) {
   return out;
 }
 
-std::string_view to_text(collateral::Imported::Outcome outcome) {
-  switch (outcome) {
-    case collateral::Imported::Outcome::added:
-      return "added";
-    case collateral::Imported::Outcome::replaced:
-      return "replaced";
-    case collateral::Imported::Outcome::same:
-      return "same";
-    case collateral::Imported::Outcome::older:
-      return "older";
-    case collateral::Imported::Outcome::refused:
-      return "refused";
-  }
-  return "refused";
-}
-
-/// "tcb_info" means all TCB information, "vcek/Milan" all certificates of that product; empty: everything.
-bool chosen(const Artefact& artefact, std::string_view beginning) {
-  const std::string name = to_text(artefact);
-  if (!name.starts_with(beginning)) return false;
-  return beginning.empty() || name.size() == beginning.size() || beginning.back() == '/' ||
-         name[beginning.size()] == '/';
-}
-
 Result<net::Response> list(const Deps& deps, const net::Request& request) {
   const auto beginning = request.query_value("artefact").value_or("");
   TRY(const auto holdings, deps.vault->list());
   JsonOutArray rows;
   for (const auto& held : holdings) {
-    if (chosen(held.artefact, beginning)) rows.push_back(holding_json(held));
+    if (name_begins(held.artefact, beginning)) rows.push_back(holding_json(held));
   }
   return net::json_response(
       200, JsonOut{JsonOutObject{{"at", base::to_rfc3339(deps.store.now())}, {"artefacts", std::move(rows)}}});
+}
+
+Error too_much() {
+  return {.code = Code::too_large,
+          .what = "the export is too large for one bundle",
+          .expected = "at most 64 MiB",
+          .found = "more",
+          .remedy =
+              "Ask for it in parts, by the beginning of the names: ?artefact=tcb_info, ?artefact=vcek/Milan/0, "
+              "?artefact=vcek/Milan/1, and so on."};
 }
 
 /// With the signers of what was chosen, without which nobody could judge it.
 Result<net::Response> give_out(const Deps& deps, const net::Request& request) {
   const auto beginning = request.query_value("artefact").value_or("");
   const auto now = deps.store.now();
-  TRY(const auto holdings, deps.vault->list());
+  // Of chips there may be very many; anything else may be a signer of what was chosen.
+  const auto wanted = [&](const Artefact& artefact) {
+    return name_begins(artefact, beginning) || !std::holds_alternative<attestation::VcekOf>(artefact);
+  };
+  const auto held = deps.vault->held(wanted, now, collateral::kMaxShelfBytes);
+  if (!held.ok()) return held.error().code == Code::too_large ? too_much() : held.error();
   collateral::Shelf all{
       .realm = deps.registry.realm(), .created = now, .origin = deps.registry.audience(), .items = {}};
-  for (const auto& held : holdings) {
-    const auto got = deps.vault->get(held.artefact, now, request.deadline, false);
-    if (!got.ok()) continue;  // held no longer, or past its end
-    all.items[held.artefact] = {got->about.source, got->about.fetched_at, got->documents->items()};
+  for (const auto& one : *held) {
+    all.items[one.about.artefact] = {one.about.source, one.about.fetched_at, one.documents->items()};
   }
-  return net::json_response(200, all.chosen([&](const Artefact& a) { return chosen(a, beginning); }).to_json());
+  std::string json = all.chosen([&](const Artefact& a) { return name_begins(a, beginning); }).to_json();
+  if (json.size() > collateral::kMaxShelfBytes) return too_much();
+  return net::json_response(200, std::move(json));
 }
 
-Result<attestation::CollateralItem> read_document(const base::JsonValue& value) {
-  TRY_OK(value.only({"kind", "bytes"}), "document");
+Result<attestation::CollateralItem> read_document(const base::JsonValue& value, collateral::TimesOfKinds& fetched_at) {
+  TRY_OK(value.only({"kind", "bytes", "fetched_at"}), "document");
   TRY(const auto name, text_member(value, "kind"));
   const auto kind = collateral::collateral_kind_from(name);
   if (!kind) return Error{Code::malformed, "documents", "a kind of collateral", name};
@@ -107,6 +98,10 @@ Result<attestation::CollateralItem> read_document(const base::JsonValue& value) 
   if (!encoded) return Error{Code::malformed, "documents", "base64url without padding", {}};
   attestation::CollateralItem item{.kind = *kind, .bytes = {}};
   TRY(item.bytes, base::base64url_decode(*encoded), "documents");
+  if (value.find("fetched_at")) {
+    TRY(const auto text, text_member(value, "fetched_at"));
+    TRY(fetched_at[item.kind], base::parse_rfc3339(text), "documents: fetched_at");
+  }
   return item;
 }
 
@@ -130,25 +125,25 @@ Result<net::Response> take_in(const Deps& deps, net::Request& request) {
   TRY(const auto given, root.get("documents"));
   if (!given.is_array() || given.size() == 0) return Error{Code::malformed, "documents", "an array, not empty", {}};
   std::vector<attestation::CollateralItem> documents;
+  collateral::Provenance from{.source = "import"};
   for (auto one = given.first(); one; one = one->next()) {
-    TRY(auto item, read_document(*one));
+    TRY(auto item, read_document(*one, from.fetched_at));
     const bool twice = std::ranges::any_of(documents, [&](const auto& known) { return known.kind == item.kind; });
     if (twice) return Error{Code::malformed, "documents: " + std::string{to_text(item.kind)} + " is given twice"};
     documents.push_back(std::move(item));
   }
-  std::string source = "import";
   if (root.find("source")) {
     TRY(const auto text, text_member(root, "source"));
     if (text.size() > 256) return Error{Code::malformed, "source", "at most 256 bytes", {}};
-    source += " " + text;
+    from.source += " " + text;
   }
-  std::string issuer;
   if (root.find("issuer")) {
-    TRY(issuer, text_member(root, "issuer"));
-    TRY_OK(check_issuer(deps, issuer));
+    TRY(from.issuer, text_member(root, "issuer"));
+    TRY_OK(check_issuer(deps, from.issuer));
   }
+  TRY(const auto imported, deps.vault->import(documents, from, deps.store.now(), request.deadline));
   JsonOutArray outcomes;
-  for (const auto& one : deps.vault->import(documents, source, deps.store.now(), issuer)) {
+  for (const auto& one : imported) {
     outcomes.emplace_back(JsonOutObject{
         {"artefact", one.name}, {"outcome", to_text(one.outcome)}, {"reason", optional_text(one.reason)}});
   }
@@ -221,7 +216,7 @@ net::Route admin_route(net::Method method, std::string path, std::string id, std
 }
 
 net::QueryParameter beginning() {
-  return {.name = "artefact", .description = "only those whose names begin so: tcb_info, vcek/Milan, …"};
+  return {.name = "artefact", .description = "only those whose names begin so: tcb_info, vcek/Milan, vcek/Milan/0, …"};
 }
 
 }  // namespace

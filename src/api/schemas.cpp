@@ -162,7 +162,7 @@ std::string_view schemas_json() noexcept {
  "artefacts":{"type":"array"}}},
 "CollateralImport":{"type":"object","additionalProperties":false,"required":["documents"],"properties":{
  "documents":{"type":"array","minItems":1,"items":{"type":"object","additionalProperties":false,"required":["kind","bytes"],
- "properties":{"kind":{"type":"string"},"bytes":{"$ref":"#/components/schemas/Base64Url"}}}},
+ "properties":{"kind":{"type":"string"},"bytes":{"$ref":"#/components/schemas/Base64Url"},"fetched_at":{"$ref":"#/components/schemas/Time"}}}},
  "source":{"type":"string","maxLength":256},"issuer":{"type":"string"}}},
 "CollateralImported":{"type":"object","required":["imported"],"properties":{"imported":{"type":"array","items":{"type":"object",
  "required":["artefact","outcome","reason"],"properties":{"artefact":{"type":"string"},

@@ -13,6 +13,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "collateral/artefacts.h"
 
 namespace attestry::app {
 
@@ -27,22 +28,6 @@ constexpr std::size_t kDigits = 12;
 
 using Options = std::shared_ptr<CollateralOptions>;
 using Command = Result<int> (*)(Context&, const CollateralOptions&);
-
-std::string_view word(collateral::Imported::Outcome outcome) {
-  switch (outcome) {
-    case collateral::Imported::Outcome::added:
-      return "added";
-    case collateral::Imported::Outcome::replaced:
-      return "replaced";
-    case collateral::Imported::Outcome::same:
-      return "same";
-    case collateral::Imported::Outcome::older:
-      return "older";
-    case collateral::Imported::Outcome::refused:
-      return "refused";
-  }
-  return "refused";
-}
 
 // -- list
 // --------------------------------------------------------------------------------------------------------------
@@ -98,7 +83,7 @@ Result<int> list_folder(Context& context, const CollateralOptions& options) {
   for (const auto& [artefact, item] : shelf.items) {
     if (!is_chosen(artefact, options.names)) continue;
     const auto documents = attestation::Collateral::make(shelf.with_signer(artefact));
-    const auto accepted = verifier.accept(artefact, *documents, at);
+    const auto accepted = judge(shelf, artefact, verifier, at);
     const std::string issued = accepted.ok() ? base::to_rfc3339(accepted->issued) : "-";
     const std::string expires = accepted.ok() ? base::to_rfc3339(accepted->expires) : "-";
     const std::string problem = accepted.ok() ? "-" : accepted.error().text();
@@ -126,11 +111,22 @@ Result<int> list(Context& context, const CollateralOptions& options) {
 // -- export
 // ------------------------------------------------------------------------------------------------------------
 
+/// Part by part, as the names say: a server gives out no more at once than a bundle may have.
 Result<collateral::Shelf> shelf_of_server(const CollateralOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
-  TRY(const auto answer, session->api().call(net::Method::get, "/v1/collateral/export"));
-  TRY(collateral::Shelf shelf, collateral::Shelf::parse(answer), "answer of the server");
-  return shelf;
+  std::vector<std::string> targets;
+  for (const auto& name : options.names) {
+    targets.push_back("/v1/collateral/export?artefact=" + net::percent_encode(name));
+  }
+  if (targets.empty()) targets.emplace_back("/v1/collateral/export");
+  collateral::Shelf all;
+  for (const auto& target : targets) {
+    TRY(const auto answer, session->api().call(net::Method::get, target));
+    TRY(collateral::Shelf shelf, collateral::Shelf::parse(answer), "answer of the server");
+    shelf.items.merge(all.items);
+    all = std::move(shelf);
+  }
+  return all;
 }
 
 Result<int> export_bundle(Context& context, const CollateralOptions& options) {
@@ -149,6 +145,15 @@ Result<int> export_bundle(Context& context, const CollateralOptions& options) {
                  .expected = "an artefact whose name begins so",
                  .found = std::to_string(all.items.size()) + " others",
                  .remedy = "`attestry collateral list` names what there is; `attestry collateral fetch` gets more."};
+  }
+  if (chosen.to_json().size() > collateral::kMaxShelfBytes) {
+    return Error{.code = Code::too_large,
+                 .what = "this is too much for one bundle",
+                 .expected = "at most 64 MiB",
+                 .found = std::to_string(chosen.items.size()) + " artefacts",
+                 .remedy =
+                     "Make several, by the beginning of the names: `… export tcb_info`, `… export vcek/Milan/0`, "
+                     "`… export vcek/Milan/1`, and so on."};
   }
   const std::string bundle = sign_bundle(chosen, key);
   TRY_OK(state::replace_file(*context.files, options.out, base::as_bytes(bundle)), "--out");
@@ -173,6 +178,19 @@ base::Status check_realm(base::Realm bundle, base::Realm here) {
                    "for tokens."};
 }
 
+/// Its own documents were fetched with it, its signer's with that. An Intel chain beside the root's list is that of any
+/// other artefact: the time of its own is not of interest.
+base::UtcTime fetched_at(const collateral::Shelf& from, const attestation::Artefact& artefact,
+                         const attestation::CollateralItem& item) {
+  const auto& own = from.items.at(artefact);
+  if (std::ranges::find(own.documents, item.kind, &attestation::CollateralItem::kind) != own.documents.end()) {
+    return own.fetched_at;
+  }
+  const auto signer = collateral::signer_of(artefact);
+  const auto found = signer ? from.items.find(*signer) : from.items.end();
+  return found != from.items.end() ? found->second.fetched_at : own.fetched_at;
+}
+
 /// One call for each artefact, so that no size limit of the server's is met.
 Result<std::vector<Outcome>> put_in_server(const CollateralOptions& options, const collateral::Shelf& from,
                                            const std::string& source) {
@@ -181,7 +199,9 @@ Result<std::vector<Outcome>> put_in_server(const CollateralOptions& options, con
   for (const auto& artefact : in_order_of_trust(from)) {
     base::JsonOutArray documents;
     for (const auto& item : from.with_signer(artefact)) {
-      documents.emplace_back(base::JsonOutObject{{"kind", to_text(item.kind)}, {"bytes", base::base64url(item.bytes)}});
+      documents.emplace_back(base::JsonOutObject{{"kind", to_text(item.kind)},
+                                                 {"bytes", base::base64url(item.bytes)},
+                                                 {"fetched_at", base::to_rfc3339(fetched_at(from, artefact, item))}});
     }
     base::JsonOutObject body{{"documents", std::move(documents)}, {"source", source}};
     if (const auto* keys = std::get_if<attestation::JwksOf>(&artefact)) body.emplace_back("issuer", keys->issuer);
@@ -234,7 +254,8 @@ Result<Given> read_given(Context& context, const CollateralOptions& options, con
   TRY(const auto documents, read_documents(context, path));
   if (options.issuers.size() > 1) return Error{Code::usage, "--issuer: a key set belongs to one issuer", "one", "more"};
   const std::string issuer = options.issuers.empty() ? std::string{} : options.issuers.front();
-  for (const auto& why : out.shelf.add(documents, "file " + path, context.clock.now(), issuer)) {
+  const auto now = context.clock.now();
+  for (const auto& why : out.shelf.add(documents.items, "file " + path, documents.modified, now, issuer)) {
     out.left.push_back({.artefact = path, .outcome = "refused", .reason = why});
   }
   return out;
@@ -372,10 +393,7 @@ constexpr const char* kFooter =
 }  // namespace
 
 bool is_chosen(const attestation::Artefact& artefact, const std::vector<std::string>& beginnings) {
-  const std::string name = to_text(artefact);
-  const auto begins = [&name](const std::string& part) {
-    return name.starts_with(part) && (name.size() == part.size() || part.ends_with('/') || name[part.size()] == '/');
-  };
+  const auto begins = [&artefact](const std::string& part) { return collateral::name_begins(artefact, part); };
   return beginnings.empty() || std::ranges::any_of(beginnings, begins);
 }
 
@@ -410,6 +428,7 @@ base::Realm realm_of(const CollateralOptions& options) {
 
 Result<std::vector<Outcome>> put_in_folder(Context& context, const CollateralOptions& options,
                                            const std::string& folder, const collateral::Shelf& from) {
+  TRY(const auto lock, lock_folder(folder));
   collateral::Shelf into{.realm = from.realm, .created = {}, .origin = "folder", .items = {}};
   if (has_shelf(folder)) {
     TRY(into, read_shelf(folder));
@@ -423,7 +442,7 @@ Result<std::vector<Outcome>> put_in_folder(Context& context, const CollateralOpt
   TRY(const auto at, time_of(context, options.at));
   std::vector<Outcome> out;
   for (const auto& one : put(into, from, verifier, at)) {
-    out.push_back({.artefact = one.name, .outcome = std::string{word(one.outcome)}, .reason = one.reason});
+    out.push_back({.artefact = one.name, .outcome = std::string{to_text(one.outcome)}, .reason = one.reason});
   }
   into.created = context.clock.now();
   TRY_OK(write_shelf(context, folder, into));

@@ -88,10 +88,10 @@ base::Status add_event_logs(Context& context, const VerifyInputs& options, attes
 /// A key set says nothing about whose it is. The caller does, by naming it beside one issuer. Of a folder that
 /// `attestry collateral import` or `fetch` made, what this evidence needs.
 base::Result<collateral::Bundle> read_named(const std::string& path, const VerifyInputs& options,
-                                            const attestation::Evidence& evidence) {
+                                            const attestation::Evidence& evidence, base::UtcTime at) {
   if (has_shelf(path)) {
     TRY(const collateral::Shelf shelf, read_shelf(path), "--collateral");
-    const auto found = shelf.collateral_for(evidence, options.issuers);
+    const auto found = shelf.collateral_for(evidence, options.issuers, at);
     return collateral::Bundle{.items = found->items(), .problems = found->problems()};
   }
   collateral::Bundle bundle = collateral::read_bundle_path(path);
@@ -144,11 +144,11 @@ base::Status read_key_sets(Context& context, const VerifyInputs& options, const 
 /// The folder's own collateral first, then what the flags name, later ones replacing earlier ones. Nobody vouches for
 /// a key set that lies beside the evidence.
 base::Result<collateral::Bundle> read_local(Context& context, const VerifyInputs& options,
-                                            const attestation::Evidence& evidence) {
+                                            const attestation::Evidence& evidence, base::UtcTime at) {
   collateral::Bundle bundle;
   if (is_folder(options.evidence)) bundle.merge(collateral::read_bundle_path(options.evidence));
   for (const std::string& path : options.collateral) {
-    TRY(collateral::Bundle named, read_named(path, options, evidence));
+    TRY(collateral::Bundle named, read_named(path, options, evidence, at));
     bundle.merge(std::move(named));
   }
   TRY_OK(read_key_sets(context, options, evidence, bundle));
@@ -240,7 +240,7 @@ base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& co
                                                                      const attestation::Verifier& verifier,
                                                                      const attestation::Evidence& evidence,
                                                                      base::UtcTime at) {
-  TRY(collateral::Bundle local, read_local(context, options, evidence));
+  TRY(collateral::Bundle local, read_local(context, options, evidence, at));
   const auto missing = lacking(local, evidence.format);
   if (missing.empty() || !may_ask_network(options, evidence.format)) return local.collateral();
   const bool dcap = evidence.format == attestation::EvidenceFormat::dcap_quote;

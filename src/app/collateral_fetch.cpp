@@ -11,6 +11,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "collateral/artefacts.h"
 #include "collateral/vendors.h"
 
 namespace attestry::app {
@@ -221,10 +222,8 @@ std::optional<std::int64_t> seconds_in(const std::string& header) {
 std::vector<Artefact> with_signers(std::vector<Artefact> artefacts) {
   std::vector<Artefact> signers;
   for (const Artefact& artefact : artefacts) {
-    if (const auto* vcek = std::get_if<attestation::VcekOf>(&artefact)) {
-      signers.emplace_back(attestation::AmdChainOf{vcek->product, false});
-    } else if (const auto* crl = std::get_if<attestation::AmdCrlOf>(&artefact)) {
-      signers.emplace_back(attestation::AmdChainOf{crl->product, crl->vlek});
+    if (auto signer = collateral::signer_of(artefact)) {
+      signers.push_back(*std::move(signer));
     } else if (std::holds_alternative<attestation::RootCrlOf>(artefact)) {
       signers.emplace_back(attestation::QeIdentityOf{true});
     }

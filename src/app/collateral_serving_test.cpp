@@ -80,7 +80,10 @@ class CollateralServing : public ::testing::Test {
         collateral::VaultOptions{.background = false, .clock = &rooms_.house.clock});
     if (held) {
       for (const auto& set : {intel_, amd_}) {
-        for (const auto& one : vault_->import(set->items(), "import test", rooms_.house.clock.now())) {
+        const auto imported =
+            vault_->import(set->items(), {.source = "import test"}, rooms_.house.clock.now(), patient());
+        ASSERT_TRUE(imported.ok()) << imported.error().text();
+        for (const auto& one : *imported) {
           const auto* crl = one.artefact ? std::get_if<attestation::AmdCrlOf>(&*one.artefact) : nullptr;
           if (crl != nullptr && crl->vlek) continue;  // there is no chain of VLEKs that it could stand beside
           EXPECT_EQ(one.outcome, collateral::Imported::Outcome::added) << one.reason;

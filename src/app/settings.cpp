@@ -48,6 +48,7 @@ constexpr SettingInfo kSettings[] = {
     {"collateral.max_stale_seconds", "604800", "use of what could not be refreshed, from when that was due"},
     {"collateral.alarm_hours", "48", "warn this long before something in use can be used no more"},
     {"collateral.max_queue", "1024", "fetches that wait; more are refused"},
+    {"collateral.unused_vcek_days", "180", "the store forgets a VCEK that nobody asked for in this time"},
     {"collateral.timeout_seconds", "10", "for one registration or verification"},
     {"collateral.serve", "held",
      "what anybody gets on the paths of the PCS and the KDS: off, held (a vendor is never asked for it), or fetch"},

@@ -1,6 +1,12 @@
 #include "app/shelf_files.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "app/evidence_files.h"
@@ -104,6 +110,22 @@ Result<collateral::Shelf> read_shelf(const std::string& folder) {
   return shelf;
 }
 
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<FolderLock> lock_folder(const std::string& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) return Error{Code::io, "cannot create " + folder, {}, failed.message()};
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  FolderLock lock{descriptor};
+  int locked = descriptor < 0 ? -1 : ::flock(descriptor, LOCK_EX);
+  while (descriptor >= 0 && locked != 0 && errno == EINTR) locked = ::flock(descriptor, LOCK_EX);
+  if (locked != 0) return Error{Code::io, "cannot lock " + folder, {}, std::generic_category().message(errno)};
+  return lock;
+}
+
 Status write_shelf(Context& context, const std::string& folder, const collateral::Shelf& shelf) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
@@ -157,19 +179,23 @@ Result<collateral::Shelf> open_bundle(base::ByteView bytes, const std::vector<st
   return shelf;
 }
 
-Result<std::vector<CollateralItem>> read_documents(Context& context, const std::string& path) {
+Result<collateral::Bundle> read_documents(Context& context, const std::string& path) {
   if (is_folder(path)) {
-    const auto bundle = collateral::read_bundle_path(path);
+    auto bundle = collateral::read_bundle_path(path);
     for (const auto& problem : bundle.problems) {
       if (!problem.missing) return Error{Code::malformed, problem.what};
     }
     if (bundle.items.empty()) return Error{Code::not_found, "there is no collateral in " + path};
-    return bundle.items;
+    return bundle;
   }
   TRY(base::Bytes bytes, read_input(context, path, kMaxDocument));
   if (bytes.size() > kMaxDocument) return Error{Code::too_large, path, "at most 8 MiB", {}};
-  TRY(auto documents, read_document(std::move(bytes), path), path);
-  return documents;
+  collateral::Bundle out;
+  TRY(out.items, read_document(std::move(bytes), path), path);
+  if (const auto time = collateral::modified_at(path)) {
+    for (const auto& item : out.items) out.modified[item.kind] = *time;
+  }
+  return out;
 }
 
 }  // namespace attestry::app

@@ -1,10 +1,12 @@
 // Collateral in files: a folder that keeps a shelf of it, signed bundles of a shelf, and the vendors' own documents.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/cli.h"
 #include "base/result.h"
+#include "collateral/bundle.h"
 #include "collateral/shelf.h"
 #include "crypto/ec.h"
 
@@ -25,8 +27,25 @@ bool looks_like_bundle(base::ByteView bytes);
 /// has, `usage` when no signer is named.
 base::Result<collateral::Shelf> open_bundle(base::ByteView bytes, const std::vector<std::string>& signers);
 
+/// Held until it goes out of scope, so that of several processes that read, change and write a shelf none loses what
+/// another one added. Waits for the others.
+class FolderLock {
+ public:
+  explicit FolderLock(int descriptor) noexcept : descriptor_(descriptor) {}
+  FolderLock(FolderLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  FolderLock& operator=(FolderLock&&) = delete;
+  ~FolderLock();
+
+ private:
+  int descriptor_;
+};
+/// Makes the folder if need be. The lock is on the folder itself, so that it leaves no file behind. Error `io`.
+base::Result<FolderLock> lock_folder(const std::string& folder);
+
 /// What a vendor gives out, as a file of its own (DER, PEM, JSON) or a folder of such files as `attestry verify` takes.
 /// Error `malformed` when nobody can tell what it is.
-base::Result<std::vector<attestation::CollateralItem>> read_documents(Context& context, const std::string& path);
+base::Result<collateral::Bundle> read_documents(Context& context, const std::string& path);
 
 }  // namespace attestry::app

@@ -200,9 +200,10 @@ TEST_F(VaultService, SaysWhereAVlekComesFromAndTakesItWhenItIsImported) {
 
   const auto made = forge::make_snp_case(pki(SnpProduct::milan), {.vlek = true, .at = kNoon});
   ASSERT_TRUE(made.ok());
-  const auto imported = vault_->import({{CollateralKind::vek, made->vek}}, "import test", clock_.now());
-  ASSERT_EQ(imported.size(), 1u);
-  EXPECT_EQ(imported.front().outcome, collateral::Imported::Outcome::added) << imported.front().reason;
+  const auto imported =
+      vault_->import({{CollateralKind::vek, made->vek}}, {.source = "import test"}, clock_.now(), kSomeDay);
+  ASSERT_TRUE(imported.ok() && imported->size() == 1u);
+  EXPECT_EQ(imported->front().outcome, collateral::Imported::Outcome::added) << imported->front().reason;
   expect_genuine(evidence);
 }
 

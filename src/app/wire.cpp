@@ -288,21 +288,30 @@ Result<collateral::VaultOptions> vault_options(const Settings& settings, const b
   TRY(const auto queue, settings.integer("collateral.max_queue", 1, 100'000));
   TRY(out.scarce_seconds, settings.integer("collateral.kds_vcek_seconds", 0, kMost));
   TRY(out.scarce_burst, settings.integer("collateral.kds_vcek_burst", 1, kMost));
+  TRY(const auto unused_days, settings.integer("collateral.unused_vcek_days", 1, 36'500));
+  out.unused_vcek_seconds = unused_days * 86400;
   out.alarm_seconds = alarm_hours * 3600;
   out.max_queue = static_cast<std::size_t>(queue);
   out.clock = clock;
   return out;
 }
 
+/// For a disk that is slow to start.
+constexpr std::chrono::seconds kImportPatience{60};
+
 /// What the operator gives besides Intel's: into the vault, if it is authentic. A key set in a folder does not say
 /// whose it is, unless there is one issuer only.
-Status import_files(const std::vector<std::string>& files, const Settings& settings, base::UtcTime now,
+Status import_files(const std::vector<std::string>& files, const Settings& settings, const base::Clock& clock,
                     collateral::Vault& vault) {
+  const base::UtcTime now = clock.now();
   TRY(const auto bundles, collateral::read_bundles(files));
   const auto issuers = settings.list("collateral.issuers");
   for (const auto& [path, bundle] : bundles) {
-    const auto imported =
-        vault.import(bundle.items, "file " + path, now, issuers.size() == 1 ? issuers.front() : std::string{});
+    // A restart must not take an old file for something that was just fetched.
+    const collateral::Provenance from{.source = "file " + path,
+                                      .issuer = issuers.size() == 1 ? issuers.front() : std::string{},
+                                      .fetched_at = bundle.modified};
+    TRY(const auto imported, vault.import(bundle.items, from, now, clock.steady() + kImportPatience));
     for (const auto& one : imported) {
       if (one.outcome != collateral::Imported::Outcome::refused) continue;
       base::log(base::LogLevel::warning, "collateral of a file was not taken",
@@ -342,7 +351,7 @@ Status RunningServer::Impl::open_source(const Settings& settings, const Seams& s
   });
   source = vault.get();
   if (!files.empty()) {
-    TRY_OK(import_files(files, settings, seams.clock->now(), *vault), "collateral.files");
+    TRY_OK(import_files(files, settings, *seams.clock, *vault), "collateral.files");
     TRY(fixed, collateral::FixedSource::by_platform(files, vault.get()), "collateral.files");
     source = fixed.get();
   }

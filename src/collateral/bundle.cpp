@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -134,6 +135,15 @@ std::optional<base::Bytes> read_file(const std::filesystem::path& path, std::siz
   return out;
 }
 
+/// All of it came from that file.
+Bundle dated(Bundle bundle, const std::filesystem::path& path) {
+  const auto time = modified_at(path.string());
+  for (const CollateralItem& item : bundle.items) {
+    if (time) bundle.modified[item.kind] = *time;
+  }
+  return bundle;
+}
+
 /// Leaf first, as Intel's service orders chains; the sample application writes the root first. What is no chain stays
 /// as it is, for the verifier to say what is wrong.
 base::Bytes leaf_first(base::Bytes pem) {
@@ -208,10 +218,14 @@ class SampleFolder {
     return read_file(path, kMaxDocumentBytes);
   }
   void document(std::string_view name) {
-    if (const auto bytes = file(name)) out_.merge(read_bundle(*bytes, name));
+    if (const auto bytes = file(name)) out_.merge(dated(read_bundle(*bytes, name), folder_ / name));
   }
   void plain(std::string_view name, CollateralKind kind) {
-    if (auto bytes = file(name)) out_.set(kind, *std::move(bytes));
+    auto bytes = file(name);
+    if (!bytes) return;
+    Bundle one;
+    one.set(kind, *std::move(bytes));
+    out_.merge(dated(std::move(one), folder_ / name));
   }
 
   std::filesystem::path folder_;
@@ -220,9 +234,26 @@ class SampleFolder {
 
 }  // namespace
 
+std::optional<base::UtcTime> modified_at(const std::string& path) {
+  std::error_code failed;
+  const auto time = std::filesystem::last_write_time(path, failed);
+  if (failed) return std::nullopt;
+  const auto since = std::chrono::file_clock::to_sys(time).time_since_epoch();
+  return base::UtcTime{std::chrono::duration_cast<std::chrono::seconds>(since).count()};
+}
+
+base::UtcTime oldest_of(const std::vector<CollateralItem>& documents, const TimesOfKinds& times, base::UtcTime now) {
+  base::UtcTime out = now;
+  for (const CollateralItem& item : documents) {
+    if (const auto found = times.find(item.kind); found != times.end()) out = std::min(out, found->second);
+  }
+  return out;
+}
+
 void Bundle::set(CollateralKind kind, base::Bytes bytes, std::string origin) {
   std::erase_if(items, [&](const CollateralItem& item) { return item.kind == kind; });
   std::erase_if(problems, [&](const CollateralProblem& problem) { return problem.kind == kind; });
+  modified.erase(kind);
   items.push_back({.kind = kind, .bytes = std::move(bytes), .origin = std::move(origin)});
 }
 
@@ -240,6 +271,7 @@ void Bundle::set_problem(CollateralKind kind, std::string what, bool missing) {
 
 void Bundle::merge(Bundle later) {
   for (CollateralItem& item : later.items) set(item.kind, std::move(item.bytes), std::move(item.origin));
+  for (const auto& [kind, time] : later.modified) modified[kind] = time;
   for (CollateralProblem& problem : later.problems) {
     const bool have = std::ranges::find(items, problem.kind, &CollateralItem::kind) != items.end();
     if (problem.missing && have) continue;
@@ -276,9 +308,9 @@ Bundle read_bundle_path(const std::string& path) {
   if (is_key_set(*bytes)) {
     Bundle out;
     out.set(CollateralKind::jwks, *std::move(bytes));
-    return out;
+    return dated(std::move(out), file);
   }
-  return read_bundle(*bytes, file.string());
+  return dated(read_bundle(*bytes, file.string()), file);
 }
 
 std::string write_bundle(const attestation::Collateral& collateral) {

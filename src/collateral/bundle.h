@@ -1,20 +1,35 @@
 // Collateral from files: the QuoteCollateralV3 JSON, Intel's own signed documents, and folders of them.
 #pragma once
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "attestation/collateral.h"
 #include "base/bytes.h"
+#include "base/time.h"
 
 namespace attestry::collateral {
+
+using TimesOfKinds = std::map<attestation::CollateralKind, base::UtcTime>;
+
+/// The earliest that `times` says of these documents, but never later than `now`; `now` when it names none of them.
+base::UtcTime oldest_of(const std::vector<attestation::CollateralItem>& documents, const TimesOfKinds& times,
+                        base::UtcTime now);
+
+/// Of a file; nullopt when it cannot be known, as of standard input.
+std::optional<base::UtcTime> modified_at(const std::string& path);
 
 /// What was read so far. Nothing here fails: what cannot be read becomes a problem, which the verifier turns into a
 /// failed check. Plain data; of several items of a kind the last one added counts.
 struct Bundle {
   std::vector<attestation::CollateralItem> items;
   std::vector<attestation::CollateralProblem> problems;
+  /// When the files were last modified that the items came from, as far as they came from files: an item was at its
+  /// source no later than that.
+  TimesOfKinds modified{};
 
   /// Replaces what an earlier source said about the same kind. `origin` as of CollateralItem.
   void set(attestation::CollateralKind kind, base::Bytes bytes, std::string origin = {});

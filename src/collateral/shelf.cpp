@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "collateral/artefacts.h"
 #include "collateral/internal/take_apart.h"
 #include "crypto/hash.h"
 
@@ -85,20 +86,6 @@ Result<ShelfItem> read_item(const JsonValue& value, const Artefact& artefact) {
   return out;
 }
 
-/// Whose chain vouches for it, when that is an artefact of its own.
-std::optional<Artefact> signer_of(const Artefact& artefact) {
-  if (const auto* vcek = std::get_if<attestation::VcekOf>(&artefact)) {
-    return attestation::AmdChainOf{vcek->product, false};
-  }
-  if (const auto* vlek = std::get_if<attestation::VlekOf>(&artefact)) {
-    return attestation::AmdChainOf{vlek->product, true};
-  }
-  if (const auto* crl = std::get_if<attestation::AmdCrlOf>(&artefact)) {
-    return attestation::AmdChainOf{crl->product, crl->vlek};
-  }
-  return std::nullopt;
-}
-
 /// Intel's root is the last certificate of every chain of Intel's.
 bool is_intel_chain(CollateralKind kind) {
   return kind == CollateralKind::qe_identity_chain || kind == CollateralKind::tcb_info_chain ||
@@ -109,6 +96,34 @@ bool is_intel_chain(CollateralKind kind) {
 int rank(const Artefact& artefact) {
   if (signer_of(artefact)) return 2;
   return std::holds_alternative<attestation::RootCrlOf>(artefact) ? 1 : 0;
+}
+
+/// These documents and those of a signer that stands on the shelf.
+std::vector<CollateralItem> beside_signer(const Artefact& artefact, std::vector<CollateralItem> documents,
+                                          const Shelf& shelf) {
+  if (const auto signer = signer_of(artefact)) {
+    const auto chain = shelf.items.find(*signer);
+    if (chain != shelf.items.end()) {
+      documents.insert(documents.end(), chain->second.documents.begin(), chain->second.documents.end());
+    }
+  }
+  if (!std::holds_alternative<attestation::RootCrlOf>(artefact)) return documents;
+  for (const auto& [other, item] : shelf.items) {
+    const auto chain = std::ranges::find_if(item.documents, [](const auto& d) { return is_intel_chain(d.kind); });
+    if (chain == item.documents.end()) continue;
+    documents.push_back(*chain);
+    break;
+  }
+  return documents;
+}
+
+/// `item` as of `artefact`, under the signers of `shelf`.
+Result<attestation::Accepted> judge_item(const Shelf& shelf, const Artefact& artefact, const ShelfItem& item,
+                                         const attestation::Verifier& verifier, base::UtcTime now) {
+  const auto documents = Collateral::make(beside_signer(artefact, item.documents, shelf));
+  TRY(auto accepted, verifier.accept(artefact, *documents, now));
+  TRY_OK(date_key_set(artefact, item.fetched_at, now, kKeySetSeconds, accepted));
+  return accepted;
 }
 
 }  // namespace
@@ -164,7 +179,7 @@ Result<Shelf> Shelf::parse(std::string_view json) {
 }
 
 std::vector<std::string> Shelf::add(const std::vector<CollateralItem>& documents, const std::string& source,
-                                    base::UtcTime now, const std::string& issuer) {
+                                    const TimesOfKinds& fetched_at, base::UtcTime now, const std::string& issuer) {
   std::vector<CollateralItem> given = documents;
   for (CollateralItem& item : given) item.sha256 = crypto::sha256(item.bytes);
   const internal::Apart apart = internal::take_apart(given, issuer);
@@ -183,14 +198,15 @@ std::vector<std::string> Shelf::add(const std::vector<CollateralItem>& documents
       left.push_back(to_text(part.artefact) + ": not all of its documents are there");
       continue;
     }
-    items[part.artefact] = {.source = source, .fetched_at = now, .documents = part.documents};
+    items[part.artefact] = {
+        .source = source, .fetched_at = oldest_of(part.documents, fetched_at, now), .documents = part.documents};
   }
   for (const auto& [kind, why] : apart.refused) left.push_back(std::string{to_text(kind)} + ": " + why);
   return left;
 }
 
 std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evidence& evidence,
-                                                        std::span<const std::string> whose) const {
+                                                        std::span<const std::string> whose, base::UtcTime now) const {
   const auto ways = needs_of(evidence, whose);
   if (ways.empty()) return Collateral::none();
   const auto whole = [this](const attestation::Needs& needs) {
@@ -202,15 +218,20 @@ std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evide
   auto problems = needs.problems;
   for (const Artefact& artefact : needs.artefacts) {
     const auto item = items.find(artefact);
-    if (item != items.end()) {
+    attestation::Accepted dates;
+    const auto dated = item == items.end()
+                           ? base::done()
+                           : date_key_set(artefact, item->second.fetched_at, now, kKeySetSeconds, dates);
+    if (item != items.end() && dated.ok()) {
       auto own = item->second.documents;
       attestation::name_key_origin(artefact, own);
       documents.insert(documents.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
       continue;
     }
     for (const CollateralKind kind : documents_of(artefact)) {
-      problems.push_back(
-          {.kind = kind, .what = to_text(artefact) + " is not in the imported collateral", .missing = true});
+      const std::string what =
+          dated.ok() ? to_text(artefact) + " is not in the imported collateral" : dated.error().text();
+      problems.push_back({.kind = kind, .what = what, .missing = true});
     }
   }
   return Collateral::make(std::move(documents), std::move(problems));
@@ -219,20 +240,7 @@ std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evide
 std::vector<CollateralItem> Shelf::with_signer(const Artefact& artefact) const {
   const auto found = items.find(artefact);
   if (found == items.end()) return {};
-  std::vector<CollateralItem> out = found->second.documents;
-  if (const auto signer = signer_of(artefact)) {
-    const auto chain = items.find(*signer);
-    if (chain != items.end()) out.insert(out.end(), chain->second.documents.begin(), chain->second.documents.end());
-  }
-  if (!std::holds_alternative<attestation::RootCrlOf>(artefact)) return out;
-  for (const auto& [other, item] : items) {
-    for (const CollateralItem& document : item.documents) {
-      if (!is_intel_chain(document.kind)) continue;
-      out.push_back(document);
-      return out;
-    }
-  }
-  return out;
+  return beside_signer(artefact, found->second.documents, *this);
 }
 
 Shelf Shelf::chosen(const std::function<bool(const Artefact&)>& wanted) const {
@@ -261,41 +269,53 @@ std::vector<std::string> Shelf::issuers() const {
   return out;
 }
 
+Result<attestation::Accepted> judge(const Shelf& shelf, const Artefact& artefact, const attestation::Verifier& verifier,
+                                    base::UtcTime now) {
+  const auto found = shelf.items.find(artefact);
+  if (found == shelf.items.end()) return Error{Code::not_found, to_text(artefact) + " is not there"};
+  return judge_item(shelf, artefact, found->second, verifier, now);
+}
+
 namespace {
 
-Imported put_one(Shelf& into, const Shelf& both, const Artefact& artefact, const attestation::Verifier& verifier,
+/// Of something authentic: whether it takes the place of what is held, and what to say of it.
+Imported::Outcome compare(const Shelf& into, const Artefact& artefact, const ShelfItem& item,
+                          const attestation::Accepted& accepted, const attestation::Verifier& verifier,
+                          base::UtcTime now) {
+  const auto held = into.items.find(artefact);
+  if (held == into.items.end()) return Imported::Outcome::added;
+  const auto digest = [](const ShelfItem& i) { return Collateral::make(i.documents)->digest(); };
+  if (digest(held->second) == digest(item)) return Imported::Outcome::same;
+  const auto before = judge(into, artefact, verifier, now);
+  return before.ok() && older(accepted, *before) ? Imported::Outcome::older : Imported::Outcome::replaced;
+}
+
+/// Judged under the signers of `into`, where those of the same bundle stand already if they are good: what is forged
+/// hides nothing.
+Imported put_one(Shelf& into, const Artefact& artefact, ShelfItem item, const attestation::Verifier& verifier,
                  base::UtcTime now) {
   Imported out{.name = to_text(artefact), .artefact = artefact, .outcome = Imported::Outcome::refused, .reason = {}};
-  const auto accepted = verifier.accept(artefact, *Collateral::make(both.with_signer(artefact)), now);
+  item.fetched_at = std::min(item.fetched_at, now);
+  const auto accepted = judge_item(into, artefact, item, verifier, now);
   if (!accepted.ok()) {
     out.reason = accepted.error().text();
     return out;
   }
-  const ShelfItem& item = both.items.at(artefact);
-  const auto held = into.items.find(artefact);
-  out.outcome = Imported::Outcome::added;
-  if (held != into.items.end()) {
-    const auto digest = [](const ShelfItem& i) { return Collateral::make(i.documents)->digest(); };
-    out.outcome = Imported::Outcome::replaced;
-    if (digest(held->second) == digest(item)) {
-      out.outcome = Imported::Outcome::same;
-    } else if (const auto before = verifier.accept(artefact, *Collateral::make(into.with_signer(artefact)), now);
-               before.ok() && older(*accepted, *before)) {
-      out.outcome = Imported::Outcome::older;
-      return out;
-    }
-  }
-  into.items[artefact] = item;
+  out.outcome = compare(into, artefact, item, *accepted, verifier, now);
+  if (out.outcome == Imported::Outcome::older) return out;
+  // The same bytes, seen later at their source, are fresher.
+  if (out.outcome == Imported::Outcome::same && item.fetched_at <= into.items[artefact].fetched_at) return out;
+  into.items[artefact] = std::move(item);
   return out;
 }
 
 }  // namespace
 
 std::vector<Imported> put(Shelf& into, const Shelf& from, const attestation::Verifier& verifier, base::UtcTime now) {
-  Shelf both = into;  // signers may be held already
-  for (const auto& [artefact, item] : from.items) both.items[artefact] = item;
   std::vector<Imported> out;
-  for (const Artefact& artefact : in_order_of_trust(from)) out.push_back(put_one(into, both, artefact, verifier, now));
+  for (const Artefact& artefact : in_order_of_trust(from)) {
+    out.push_back(put_one(into, artefact, from.items.at(artefact), verifier, now));
+  }
   return out;
 }
 

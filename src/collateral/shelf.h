@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "collateral/artefacts.h"
 #include "collateral/vault.h"
 
 namespace attestry::collateral {
@@ -47,14 +48,16 @@ struct Shelf {
   static base::Result<Shelf> parse(std::string_view json);
 
   /// Sorts documents, one of a kind, into artefacts and puts those that are whole here; what is left, and why, is said.
-  /// `issuer` names the issuer of a key set.
+  /// `issuer` names the issuer of a key set. What `fetched_at` does not name was fetched `now`.
   std::vector<std::string> add(const std::vector<attestation::CollateralItem>& documents, const std::string& source,
-                               base::UtcTime now, const std::string& issuer = {});
+                               const TimesOfKinds& fetched_at, base::UtcTime now, const std::string& issuer = {});
 
   /// What is here for this evidence, not judged: for the first of the ways to serve it of which everything is here, or
-  /// for the first one, with what is missing as problems.
+  /// for the first one, with what is missing as problems. A key set that was fetched more than kKeySetSeconds before
+  /// `now` is missing, and the problem says how old it is.
   std::shared_ptr<const attestation::Collateral> collateral_for(const attestation::Evidence& evidence,
-                                                                std::span<const std::string> issuers) const;
+                                                                std::span<const std::string> issuers,
+                                                                base::UtcTime now) const;
   /// The artefact's documents and those of its signer that stand here too: what can be judged by itself.
   std::vector<attestation::CollateralItem> with_signer(const attestation::Artefact& artefact) const;
   /// The artefacts that `wanted` says, and the signers of them.
@@ -63,7 +66,13 @@ struct Shelf {
   std::vector<std::string> issuers() const;
 };
 
-/// Judges everything of `from` at `now` and puts what is authentic, and not older, on `into`.
+/// As Verifier::accept, of what stands there under that name beside its signer. A key set counts as issued when it was
+/// fetched and ends kKeySetSeconds later. Error `not_found` besides.
+base::Result<attestation::Accepted> judge(const Shelf& shelf, const attestation::Artefact& artefact,
+                                          const attestation::Verifier& verifier, base::UtcTime now);
+
+/// Judges everything of `from` at `now` and puts what is authentic, and not older, on `into`. Nothing there counts as
+/// fetched later than `now`. What is the same and was fetched later makes what is held fresher.
 std::vector<Imported> put(Shelf& into, const Shelf& from, const attestation::Verifier& verifier, base::UtcTime now);
 
 /// "tcb_info": the inverse of attestation::to_text.

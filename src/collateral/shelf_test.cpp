@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
 #include "base/encoding.h"
+#include "collateral/testing/stand_in.h"
+#include "state/testing/support.h"
 
 namespace attestry::collateral {
 namespace {
@@ -104,12 +110,111 @@ TEST(ShelfTest, NamesWhatIsMissingForEvidence) {
   };
   const Shelf shelf = some();
   const std::vector<std::string> issuers{"https://keys.test", "https://others.test"};
-  EXPECT_NE(shelf.collateral_for(token("https://keys.test"), issuers)->find(CollateralKind::jwks), nullptr);
-  const auto without = shelf.collateral_for(token("https://others.test"), issuers);
+  const base::UtcTime now = shelf.created;
+  EXPECT_NE(shelf.collateral_for(token("https://keys.test"), issuers, now)->find(CollateralKind::jwks), nullptr);
+  const auto without = shelf.collateral_for(token("https://others.test"), issuers, now);
   EXPECT_TRUE(without->items().empty());
   ASSERT_EQ(without->problems().size(), 1u);
   EXPECT_TRUE(without->problems().front().missing);
   EXPECT_THAT(without->problems().front().what, HasSubstr("jwks/https://others.test"));
+
+  const auto week = shelf.collateral_for(token("https://keys.test"), issuers, now + kKeySetSeconds);
+  EXPECT_NE(week->find(CollateralKind::jwks), nullptr);
+  const auto old = shelf.collateral_for(token("https://keys.test"), issuers, now + kKeySetSeconds + 2 * 86400);
+  EXPECT_EQ(old->find(CollateralKind::jwks), nullptr) << "nobody knows whether these are still the issuer's keys";
+  ASSERT_EQ(old->problems().size(), 1u);
+  EXPECT_TRUE(old->problems().front().missing) << "the question stays open";
+  EXPECT_THAT(old->problems().front().what, HasSubstr("9 days ago"));
+}
+
+const base::UtcTime kNoon = base::from_civil(2026, 6, 15, 12, 0, 0);
+
+/// The forged documents of one platform of Intel's.
+Shelf of_intel(const std::function<void(std::vector<CollateralItem>&)>& change = {}) {
+  auto documents = read_bundle_path(testing::test_data_path("tdx/forged-v4")).items;
+  if (change) change(documents);
+  Shelf shelf{.realm = base::Realm::simulated, .created = kNoon, .origin = "test", .items = {}};
+  EXPECT_THAT(shelf.add(documents, "test", {}, kNoon), ElementsAre());
+  return shelf;
+}
+
+std::map<std::string, Imported::Outcome> outcomes(const std::vector<Imported>& list) {
+  std::map<std::string, Imported::Outcome> out;
+  for (const Imported& one : list) out[one.name] = one.outcome;
+  return out;
+}
+
+TEST(ShelfTest, AForgedSignerHidesNoGoodOneThatIsHeld) {
+  const attestation::Verifier verifier{testing::forged_anchors()};
+  Shelf into;
+  put(into, of_intel(), verifier, kNoon);
+  ASSERT_EQ(into.items.size(), 4u);
+  const Shelf before = into;
+  // The list of the root is good; what should vouch for it is not.
+  const Shelf forged = of_intel([](std::vector<CollateralItem>& documents) {
+    for (CollateralItem& item : documents) {
+      if (to_text(item.kind).ends_with("_chain")) item.bytes = base::to_bytes("no chain at all");
+    }
+  });
+  const auto found = outcomes(put(into, forged, verifier, kNoon));
+  EXPECT_EQ(found.at("tcb_info/tdx/509060200000"), Imported::Outcome::refused);
+  EXPECT_EQ(found.at("root_ca_crl/intel"), Imported::Outcome::same);
+  EXPECT_EQ(into.to_json(), before.to_json());
+}
+
+Shelf of_keys(const std::string& kid, base::UtcTime fetched_at) {
+  Shelf shelf{.realm = base::Realm::simulated, .created = kNoon, .origin = "test", .items = {}};
+  const std::vector<CollateralItem> documents{{CollateralKind::jwks, testing::key_set(kid)}};
+  EXPECT_THAT(shelf.add(documents, "test", {{CollateralKind::jwks, fetched_at}}, kNoon, "https://keys.test"),
+              ElementsAre());
+  return shelf;
+}
+
+TEST(ShelfTest, AnOlderKeySetReplacesNoNewerOneAndALapsedOneIsRefused) {
+  const attestation::Verifier verifier{testing::forged_anchors()};
+  const attestation::Artefact keys = attestation::JwksOf{"https://keys.test"};
+  const auto put_keys = [&](Shelf& into, const std::string& kid, base::UtcTime fetched_at) {
+    return outcomes(put(into, of_keys(kid, fetched_at), verifier, kNoon)).at(to_text(keys));
+  };
+  Shelf into;
+  EXPECT_EQ(put_keys(into, "new", kNoon + -3600), Imported::Outcome::added);
+  EXPECT_EQ(put_keys(into, "old", kNoon + -7200), Imported::Outcome::older);
+  EXPECT_EQ(put_keys(into, "new", kNoon + -1800), Imported::Outcome::same);
+  EXPECT_EQ(into.items.at(keys).fetched_at, kNoon + -1800) << "and is that much fresher";
+  EXPECT_EQ(put_keys(into, "newer", kNoon + 86400), Imported::Outcome::replaced);
+  EXPECT_EQ(into.items.at(keys).fetched_at, kNoon) << "nothing was fetched in the future";
+  Shelf empty;
+  const auto refused = put(empty, of_keys("lapsed", kNoon + -(kKeySetSeconds + 2 * 86400)), verifier, kNoon);
+  ASSERT_EQ(refused.front().outcome, Imported::Outcome::refused);
+  EXPECT_THAT(refused.front().reason, HasSubstr("9 days ago"));
+  EXPECT_TRUE(empty.items.empty());
+}
+
+TEST(ShelfTest, KnowsWhenAFileWasModified) {
+  const state::testing::TempFolder folder;
+  std::ofstream{folder.file("jwks.json")} << R"({"keys":[]})";
+  std::ofstream{folder.file("vlek.der")} << "x";
+  const auto then = std::chrono::sys_seconds{std::chrono::seconds{kNoon.seconds}};
+  std::filesystem::last_write_time(folder.file("jwks.json"), std::chrono::file_clock::from_sys(then));
+  const Bundle of_folder = read_bundle_path(folder.path());
+  EXPECT_EQ(of_folder.modified.at(CollateralKind::jwks), kNoon);
+  EXPECT_GT(of_folder.modified.at(CollateralKind::vek), kNoon) << "each document by its own file";
+  EXPECT_EQ(read_bundle_path(folder.file("jwks.json")).modified.at(CollateralKind::jwks), kNoon);
+  Bundle other = of_folder;
+  other.set(CollateralKind::jwks, {});
+  EXPECT_FALSE(other.modified.contains(CollateralKind::jwks));
+}
+
+TEST(ShelfTest, NamesBeginWithWholeWordsUntilTheyAreOfOneThing) {
+  const attestation::Artefact chip = kVcek;
+  EXPECT_TRUE(name_begins(chip, ""));
+  EXPECT_TRUE(name_begins(chip, "vcek"));
+  EXPECT_TRUE(name_begins(chip, "vcek/"));
+  EXPECT_TRUE(name_begins(chip, "vcek/Milan"));
+  EXPECT_TRUE(name_begins(chip, "vcek/Milan/0"));
+  EXPECT_FALSE(name_begins(chip, "vcek/Milan/1"));
+  EXPECT_FALSE(name_begins(chip, "vce"));
+  EXPECT_FALSE(name_begins(chip, "vcek/Mil"));
 }
 
 }  // namespace

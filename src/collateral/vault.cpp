@@ -18,6 +18,22 @@ using base::Error;
 using base::Result;
 using base::UtcTime;
 
+std::string_view to_text(Imported::Outcome outcome) noexcept {
+  switch (outcome) {
+    case Imported::Outcome::added:
+      return "added";
+    case Imported::Outcome::replaced:
+      return "replaced";
+    case Imported::Outcome::same:
+      return "same";
+    case Imported::Outcome::older:
+      return "older";
+    case Imported::Outcome::refused:
+      break;
+  }
+  return "refused";
+}
+
 namespace {
 
 constexpr std::size_t kMaxMade = 4096;
@@ -44,19 +60,6 @@ struct Box {
 
 }  // namespace
 
-std::optional<Artefact> signer_of(const Artefact& artefact) {
-  if (const auto* vcek = std::get_if<attestation::VcekOf>(&artefact)) {
-    return attestation::AmdChainOf{vcek->product, false};
-  }
-  if (const auto* vlek = std::get_if<attestation::VlekOf>(&artefact)) {
-    return attestation::AmdChainOf{vlek->product, true};
-  }
-  if (const auto* crl = std::get_if<attestation::AmdCrlOf>(&artefact)) {
-    return attestation::AmdChainOf{crl->product, crl->vlek};
-  }
-  return std::nullopt;
-}
-
 Vault::Impl::Impl(Fetcher* given, const attestation::Verifier& judge, state::Store* kept, const VaultOptions& wanted)
     : fetcher(given),
       verifier(judge),
@@ -77,6 +80,7 @@ std::shared_ptr<Entry> Vault::Impl::entry_of(const Artefact& artefact) {
     found->second->in_store = store != nullptr;
   }
   found->second->last_use = ++uses;
+  found->second->used_at = clock.now();
   return found->second;
 }
 

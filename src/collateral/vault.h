@@ -12,6 +12,7 @@
 #include "attestation/artefact.h"
 #include "attestation/verifier.h"
 #include "base/time.h"
+#include "collateral/artefacts.h"
 #include "collateral/bundle.h"
 #include "collateral/fetcher.h"
 #include "collateral/source.h"
@@ -27,12 +28,15 @@ struct VaultOptions {
   std::int64_t refresh_seconds = 86400;    ///< the longest from a fetch to its refresh; at most half of what is left
   std::int64_t min_refresh_seconds = 600;  ///< between two refreshes that succeed
   std::int64_t max_stale_seconds = 7 * 86400;  ///< use after a refresh was due, never past its end
-  std::int64_t jwks_seconds = 7 * 86400;       ///< a key set says no end: this long after it was fetched
+  std::int64_t jwks_seconds = kKeySetSeconds;  ///< a key set says no end: this long after it was fetched
   std::int64_t unknown_key_seconds = 60;       ///< between two fetches of a key set because a token names another key
   std::int64_t alarm_seconds = 48 * 3600;      ///< warn this long before something in use can be used no more
   // What is not there.
   std::int64_t missing_seconds = 600;  ///< not asked again for what a service does not know
   std::int64_t refused_seconds = 60;   ///< and for what was not authentic
+  // What the store forgets, so that it does not grow for ever. Looked at after the start and once a day.
+  std::int64_t unused_vcek_seconds = 180 * 86400;  ///< a VCEK that nobody asked for; AMD gives it out again
+  std::int64_t replaced_seconds = 30 * 86400;      ///< a document since it was stored, when nothing holds it any more
   // Fetching.
   std::size_t lanes = 8;              ///< fetches at once
   std::size_t lanes_per_host = 4;     ///< of these to one host, so that a dead one does not take all
@@ -68,10 +72,11 @@ struct VaultStats {
   std::uint64_t timeouts = 0;       ///< requests that left at their deadline
   std::uint64_t store_refused = 0;  ///< artefacts of the store that were not accepted
   std::uint64_t store_errors = 0;
-  std::uint64_t stale = 0;    ///< answers with something whose refresh failed
-  std::uint64_t evicted = 0;  ///< from memory
-  std::size_t artefacts = 0;  ///< in memory now, known or refused
-  std::size_t queued = 0;     ///< fetches that wait now
+  std::uint64_t stale = 0;      ///< answers with something whose refresh failed
+  std::uint64_t evicted = 0;    ///< from memory
+  std::uint64_t collected = 0;  ///< certificates and documents that the store was told to forget
+  std::size_t artefacts = 0;    ///< in memory now, known or refused
+  std::size_t queued = 0;       ///< fetches that wait now
   std::size_t in_flight = 0;
   std::size_t waiting = 0;  ///< requests that wait now
   std::size_t stale_artefacts = 0;
@@ -107,12 +112,22 @@ struct Held {
   std::shared_ptr<const attestation::Collateral> documents;
 };
 
+/// Where documents come from that somebody brings.
+struct Provenance {
+  std::string source;  ///< remembered
+  /// Of a key set among them: without it that is refused, because nothing in it says whose it is.
+  std::string issuer{};
+  /// When they were got from their vendors, by kind; others now. Nothing counts as fetched later than now.
+  TimesOfKinds fetched_at{};
+};
+
 struct Imported {
   std::string name;  ///< of the artefact, or of the document when nobody can tell which artefact it is
   std::optional<attestation::Artefact> artefact{};
   enum class Outcome : std::uint8_t { added, replaced, same, older, refused } outcome{};
   std::string reason{};  ///< why it was refused
 };
+std::string_view to_text(Imported::Outcome outcome) noexcept;
 
 /// Something that ends soon, for health and logs.
 struct Alarm {
@@ -130,7 +145,7 @@ struct Alarm {
 /// `unavailable`.
 ///
 /// Store: Space::collateral ‖ LP("") ‖ u8 2 ‖ LP(to_text(artefact)) -> what is held of it, by digest;
-/// ‖ u8 3 ‖ sha256 -> a document (docs/formats/store.md).
+/// ‖ u8 3 ‖ sha256 -> a document; ‖ u8 4 ‖ LP(to_text(artefact)) -> when a VCEK was last used (docs/formats/store.md).
 class Vault final : public CollateralSource {
  public:
   using Given = base::Result<std::shared_ptr<const attestation::Collateral>>;
@@ -158,13 +173,19 @@ class Vault final : public CollateralSource {
   base::Result<Held> refresh(const attestation::Artefact& artefact, base::Deadline deadline);
   /// Everything, in memory or in the store, in order of the artefacts.
   base::Result<std::vector<Holding>> list() const;
-  /// A document that is or was held, by its SHA-256. Error `not_found`.
+  /// Everything wanted that has not ended at `now`, with its documents, from memory and from one view of the store;
+  /// nothing is brought into memory for it, and what comes from the store is not judged again. Error `too_large` when
+  /// the documents are more than `max_bytes` together.
+  base::Result<std::vector<Held>> held(const std::function<bool(const attestation::Artefact&)>& wanted,
+                                       base::UtcTime now, std::size_t max_bytes) const;
+  /// A document that is held, or was within VaultOptions::replaced_seconds, by its SHA-256. Error `not_found`.
   base::Result<base::Bytes> content(const base::Digest32& sha256) const;
 
-  /// Takes in what is authentic at `now`. `source` is remembered. `issuer` names the issuer of a key set among the
-  /// documents; without it a key set is refused, because nothing in it says whose it is.
-  std::vector<Imported> import(const std::vector<attestation::CollateralItem>& documents, const std::string& source,
-                               base::UtcTime now, const std::string& issuer = {});
+  /// Takes in what is authentic at `now`, one document of a kind. What is the same as what is held makes that fresher
+  /// when it was fetched later. Answers when it is on the disk; error `unavailable` when that is not so by `deadline`:
+  /// then it is in use, and a restart may not know it.
+  base::Result<std::vector<Imported>> import(const std::vector<attestation::CollateralItem>& documents,
+                                             const Provenance& from, base::UtcTime now, base::Deadline deadline);
   /// Forgets it, in memory and in the store; its documents stay retrievable by content.
   base::Status forget(const attestation::Artefact& artefact, base::Deadline deadline);
 

@@ -167,10 +167,10 @@ Result<CopyPtr> Vault::Impl::accept(const Artefact& artefact, Shared documents, 
   TRY(auto accepted, verifier.accept(artefact, *judged, clock.now()));
   auto copy = std::make_shared<Copy>();
   if (std::holds_alternative<attestation::JwksOf>(artefact)) {
-    accepted.issued = fetched_at;
-    accepted.expires = fetched_at + options.jwks_seconds;
-    if (accepted.expires < clock.now()) return Error{Code::unavailable, "jwks: fetched too long ago"};
+    TRY_OK(date_key_set(artefact, fetched_at, clock.now(), options.jwks_seconds, accepted));
     copy->key_ids = key_ids_in(*documents);
+  } else {
+    fetched_at = std::max(fetched_at, accepted.issued);  // whatever somebody says of it
   }
   copy->refresh_at = refresh_at.value_or(draw_refresh(artefact, accepted, fetched_at));
   copy->documents = std::move(documents);
@@ -184,8 +184,9 @@ Result<CopyPtr> Vault::Impl::accept(const Artefact& artefact, Shared documents, 
 /// False when it is older than what is held, which then stays.
 bool Vault::Impl::publish(Entry& entry, CopyPtr copy) {
   auto fresh = std::make_shared<Copy>(*copy);
-  const bool held = usable(entry, clock.now());
-  if (held && older(fresh->accepted, entry.copy->accepted)) return false;
+  // Until its own end: whoever keeps a vendor away for long enough must not get an older one in after that.
+  const bool in_force = entry.copy && clock.now() <= entry.copy->accepted.expires;
+  if (in_force && older(fresh->accepted, entry.copy->accepted)) return false;
   const bool same = entry.copy && entry.copy->documents->digest() == fresh->documents->digest();
   if (same) fresh->documents = entry.copy->documents;
   fresh->serial = same ? entry.copy->serial : ++serials;
@@ -427,7 +428,7 @@ void Vault::Impl::start() {
   }
   for (std::size_t i = 0; i < kAnswerers; ++i) threads.emplace_back([this] { answerer(); });
   threads.emplace_back([this] { keeper(); });
-  threads.emplace_back([this] { load_all(); });
+  threads.emplace_back([this] { store_keeper(); });
 }
 
 void Vault::Impl::stop() {
@@ -438,6 +439,7 @@ void Vault::Impl::stop() {
   lane_wake.notify_all();
   answer_wake.notify_all();
   keeper_wake.notify_all();
+  store_wake.notify_all();
   for (std::thread& thread : threads) thread.join();
   const Error away{Code::unavailable, "collateral: this server is shutting down"};
   for (auto& [deadline, request] : std::exchange(waiting, {})) finish(request, away);

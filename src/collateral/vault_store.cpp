@@ -1,5 +1,6 @@
 // The vault's store: reading back, writing, listing, and taking in what somebody brings.
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "base/encoding.h"
@@ -20,6 +21,8 @@ using internal::DocumentRef;
 using internal::Record;
 
 namespace {
+
+constexpr std::int64_t kDay = 86400;
 
 std::vector<DocumentRef> refs_of(const Collateral& documents) {
   std::vector<DocumentRef> out;
@@ -62,23 +65,29 @@ Result<CopyPtr> Vault::Impl::read_copy(const Artefact& artefact) const {
 }
 
 /// What the store has, if it can be used: it is accepted anew, because it may have run out, or be of other roots.
-/// nullptr otherwise.
-CopyPtr Vault::Impl::load(const Artefact& artefact) {
-  const auto stored = read_copy(artefact);
+/// nullptr when it has none; an error when it may have one that cannot be used now.
+Result<CopyPtr> Vault::Impl::load(const Artefact& artefact) {
+  auto stored = read_copy(artefact);
   if (!stored.ok()) store_errors->add();
-  if (!stored.ok() || !*stored) return nullptr;
+  if (!stored.ok() || !*stored) return stored;
   const Copy& kept = **stored;
   // A refresh that could not be drawn then may be possible now, and the other way round.
   std::optional<UtcTime> refresh_at = kept.refresh_at;
   if (!kept.refreshed() || fetcher == nullptr) refresh_at.reset();
   auto copy = accept(artefact, kept.documents, kept.context, kept.source, kept.fetched_at, refresh_at);
+  if (copy.ok()) note_use(artefact);
   const Lock lock(mutex);
-  if (!copy.ok()) {
-    ++counters.store_refused;
-    return nullptr;
-  }
-  ++counters.store_hits;
-  return *std::move(copy);
+  ++(copy.ok() ? counters.store_hits : counters.store_refused);
+  return copy;
+}
+
+/// The clock may have been wrong, or the disk away, when it was looked at before.
+bool Vault::Impl::may_be_stored(const Entry& entry) const {
+  if (entry.copy || !entry.in_store) return false;
+  if (!entry.store_tried) return true;
+  const std::int64_t moved = clock.now().seconds - entry.store_tried->wall.seconds;
+  const auto passed = clock.steady() - entry.store_tried->at;
+  return std::abs(moved) >= options.refused_seconds || passed >= std::chrono::seconds(options.refused_seconds);
 }
 
 void Vault::Impl::warm(const Artefact& artefact) {
@@ -86,15 +95,18 @@ void Vault::Impl::warm(const Artefact& artefact) {
   {
     const Lock lock(mutex);
     const auto entry = entry_of(artefact);
-    if (!entry || !entry->in_store) return;
-    if (entry->copy) return;
+    if (!entry || !may_be_stored(*entry)) return;
   }
-  CopyPtr copy = load(artefact);
+  auto copy = load(artefact);
   const Lock lock(mutex);
   const auto entry = entry_of(artefact);
-  if (!entry) return;
+  if (!entry || entry->copy) return;
+  if (!copy.ok()) {
+    entry->store_tried = {clock.steady(), clock.now()};
+    return;
+  }
   entry->in_store = false;
-  if (copy && !entry->copy) publish(*entry, std::move(copy));
+  if (*copy) publish(*entry, *std::move(copy));
 }
 
 /// On the calling thread: a copy of the store waits for no fetch of another.
@@ -108,9 +120,12 @@ void Vault::Impl::warm(const std::vector<attestation::Needs>& ways) {
   }
 }
 
-/// Nobody waits for this: a copy that is lost is fetched again.
-void Vault::Impl::save(const Artefact& artefact, const Copy& copy) const {
-  if (store == nullptr) return;
+/// Without `done` nobody waits for it: a copy that is lost is fetched again.
+void Vault::Impl::save(const Artefact& artefact, const Copy& copy, state::Store::Completion done) const {
+  if (store == nullptr) {
+    if (done) done(base::done());
+    return;
+  }
   std::vector<CollateralItem> items = copy.documents->items();
   items.insert(items.end(), copy.context->items().begin(), copy.context->items().end());
   const auto write = [key = internal::record_key(to_text(artefact)), value = internal::encode_record(record_of(copy)),
@@ -118,44 +133,40 @@ void Vault::Impl::save(const Artefact& artefact, const Copy& copy) const {
     for (const CollateralItem& item : items) {
       const auto content = internal::content_key(item.sha256);
       TRY(const auto there, txn.get(content));
-      if (!there) TRY_OK(txn.put(content, internal::encode_content(item, now)));
+      // Dated anew once a day, so that what was just stored is not taken for something that nothing holds.
+      const auto stored_at = there ? internal::content_stored_at(*there) : Result<UtcTime>(UtcTime{});
+      const bool fresh = there && stored_at.ok() && now.seconds - stored_at->seconds < kDay;
+      if (!fresh) TRY_OK(txn.put(content, internal::encode_content(item, now)));
     }
     return txn.put(key, value);
   };
-  store->write(write, [errors = store_errors](const base::Status& status) {
+  store->write(write, [errors = store_errors, done = std::move(done)](const base::Status& status) mutable {
     if (!status.ok()) errors->add();
+    if (done) done(status);
   });
 }
 
-/// What has to be refreshed is known from the start, whether anybody asks or not. Certificates of chips, of which there
-/// may be many, are read when they are asked for.
-void Vault::Impl::load_all() {
-  if (store == nullptr) return;
-  std::vector<Artefact> found;
-  const auto view = store->read();
-  if (!view.ok()) return store_errors->add();
-  const auto visit = [&](base::ByteView key, base::ByteView) {
-    const auto name = internal::name_in(key);
-    auto artefact = name.ok() ? attestation::parse_artefact(*name) : Result<Artefact>(name.error());
-    if (!artefact.ok()) {
-      store_errors->add();
-    } else if (!std::holds_alternative<attestation::VcekOf>(*artefact) && found.size() < options.max_artefacts / 2) {
-      found.push_back(*std::move(artefact));
-    }
-    return true;
+state::Store::Completion Writes::one_more(const std::shared_ptr<Writes>& writes) {
+  const std::lock_guard<std::mutex> lock(writes->mutex);
+  ++writes->pending;
+  return [writes](const base::Status& status) {
+    const std::lock_guard<std::mutex> ended(writes->mutex);
+    --writes->pending;
+    if (!status.ok() && !writes->failure) writes->failure = status.error();
+    writes->changed.notify_all();
   };
-  const auto scanned = (*view)->scan(internal::records_prefix(), {}, SIZE_MAX, visit);
-  if (!scanned.ok()) store_errors->add();
-  for (const Artefact& artefact : found) {
-    {
-      const Lock lock(mutex);
-      if (stopping) return;
-    }
-    warm(artefact);
-  }
-  const Lock lock(mutex);
-  look_again = true;
-  keeper_wake.notify_one();
+}
+
+base::Status Writes::wait(const base::Clock& clock, base::Deadline deadline) {
+  constexpr std::chrono::milliseconds kSlice{50};  // the clock may be another than the system's
+  std::unique_lock<std::mutex> lock(mutex);
+  while (pending > 0 && clock.steady() < deadline) changed.wait_for(lock, kSlice);
+  if (pending == 0 && !failure) return base::done();
+  return Error{.code = Code::unavailable,
+               .what = "what was taken in is in use, but not on the disk",
+               .expected = "a write that succeeds",
+               .found = failure ? failure->text() : "no answer of the store in time",
+               .remedy = "Import it again: until that succeeds a restart may not know it."};
 }
 
 Holding Vault::Impl::describe(const Artefact& artefact, const Copy& copy, const Entry* entry) const {
@@ -175,35 +186,92 @@ Holding Vault::Impl::describe(const Artefact& artefact, const Copy& copy, const 
   return out;
 }
 
+namespace {
+
+/// Of the store, by name; what this program cannot read is passed over.
+Result<std::map<Artefact, Record>> read_records(const state::ReadView& view) {
+  std::map<Artefact, Record> out;
+  const auto visit = [&](base::ByteView key, base::ByteView value) {
+    const auto name = internal::name_in(key);
+    const auto artefact = name.ok() ? attestation::parse_artefact(*name) : Result<Artefact>(name.error());
+    auto record = internal::decode_record(value);
+    if (artefact.ok() && record.ok()) out.insert_or_assign(*artefact, *std::move(record));
+    return true;
+  };
+  TRY_OK(view.scan(internal::records_prefix(), {}, SIZE_MAX, visit));
+  return out;
+}
+
+}  // namespace
+
+Holding Vault::Impl::describe(const Artefact& artefact, const Record& record) const {
+  Copy copy;
+  copy.accepted = record.accepted;
+  copy.fetched_at = record.fetched_at;
+  copy.refresh_at = record.refresh_at;
+  Holding held{.artefact = artefact,
+               .issued = record.accepted.issued,
+               .expires = record.accepted.expires,
+               .fetched_at = record.fetched_at,
+               .refresh_at = record.refresh_at,
+               .usable_until = usable_until(copy),
+               .number = record.accepted.number,
+               .source = record.source};
+  read_infos(record.documents, held.documents);
+  return held;
+}
+
 Result<std::vector<Holding>> Vault::list() const {
   std::map<Artefact, Holding> all;
   if (impl_->store != nullptr) {
     TRY(const auto view, impl_->store->read());
-    const auto visit = [&](base::ByteView key, base::ByteView value) {
-      const auto name = internal::name_in(key);
-      const auto artefact = name.ok() ? attestation::parse_artefact(*name) : Result<Artefact>(name.error());
-      const auto record = internal::decode_record(value);
-      if (!artefact.ok() || !record.ok()) return true;
-      Copy copy;
-      copy.accepted = record->accepted;
-      copy.fetched_at = record->fetched_at;
-      copy.refresh_at = record->refresh_at;
-      Holding held{.artefact = *artefact,
-                   .issued = record->accepted.issued,
-                   .expires = record->accepted.expires,
-                   .fetched_at = record->fetched_at,
-                   .refresh_at = record->refresh_at,
-                   .usable_until = impl_->usable_until(copy),
-                   .number = record->accepted.number,
-                   .source = record->source};
-      read_infos(record->documents, held.documents);
-      all.insert_or_assign(*artefact, std::move(held));
-      return true;
-    };
-    TRY_OK(view->scan(internal::records_prefix(), {}, SIZE_MAX, visit));
+    TRY(const auto records, read_records(*view));
+    for (const auto& [artefact, record] : records) all.emplace(artefact, impl_->describe(artefact, record));
   }
   for (Holding& held : in_memory()) all.insert_or_assign(held.artefact, held);
   std::vector<Holding> out;
+  for (auto& [artefact, held] : all) out.push_back(std::move(held));
+  return out;
+}
+
+std::vector<Held> Vault::Impl::held_in_memory(const std::function<bool(const Artefact&)>& wanted) const {
+  std::vector<Held> out;
+  const Lock lock(mutex);
+  for (const auto& [artefact, entry] : entries) {
+    if (entry->copy && wanted(artefact)) {
+      out.push_back({describe(artefact, *entry->copy, entry.get()), entry->copy->documents});
+    }
+  }
+  return out;
+}
+
+Result<std::vector<Held>> Vault::held(const std::function<bool(const Artefact&)>& wanted, UtcTime now,
+                                      std::size_t max_bytes) const {
+  std::map<Artefact, Held> all;
+  std::size_t size = 0;
+  const auto add = [&](Held held) -> base::Status {
+    if (held.about.expires < now) return base::done();
+    for (const DocumentInfo& document : held.about.documents) size += document.size;
+    if (size > max_bytes) {
+      return Error{Code::too_large, "collateral: too much at once", std::to_string(max_bytes) + " bytes of documents",
+                   "more"};
+    }
+    const Artefact artefact = held.about.artefact;
+    all.emplace(artefact, std::move(held));
+    return base::done();
+  };
+  for (Held& held : impl_->held_in_memory(wanted)) TRY_OK(add(std::move(held)));
+  if (impl_->store != nullptr) {
+    TRY(const auto view, impl_->store->read());
+    TRY(const auto records, read_records(*view));
+    for (const auto& [artefact, record] : records) {
+      if (!wanted(artefact) || all.contains(artefact)) continue;
+      auto documents = internal::read_documents(*view, record.documents);
+      if (!documents.ok()) continue;  // it is fetched again when somebody needs it
+      TRY_OK(add({impl_->describe(artefact, record), Collateral::make(*std::move(documents))}));
+    }
+  }
+  std::vector<Held> out;
   for (auto& [artefact, held] : all) out.push_back(std::move(held));
   return out;
 }
@@ -241,43 +309,52 @@ Result<base::Bytes> Vault::content(const base::Digest32& sha256) const {
   return Error{Code::not_found, "no document of that digest", {}, base::hex(sha256)};
 }
 
-Imported Vault::Impl::import_part(const internal::Part& part, const std::string& source, UtcTime now) {
-  Imported out{.name = to_text(part.artefact), .artefact = part.artefact, .outcome = Imported::Outcome::refused};
-  warm(part.artefact);
-  Shared context = Collateral::none();
-  if (const auto signer = signer_of(part.artefact)) {
+/// The chain to judge it by, when that is another artefact: the one that came with it, if that is good; else the one
+/// that is held. No signature is computed under the lock.
+Shared Vault::Impl::given_context(const internal::Part& part, UtcTime now) {
+  const auto signer = signer_of(part.artefact);
+  if (!signer && !std::holds_alternative<attestation::RootCrlOf>(part.artefact)) return Collateral::none();
+  std::vector<CollateralItem> chain = part.context;
+  const auto of_amd = [](const CollateralItem& i) { return i.kind == attestation::CollateralKind::amd_chain; };
+  std::erase_if(chain, [&](const CollateralItem& i) { return of_amd(i) != signer.has_value(); });
+  Shared given = Collateral::make(std::move(chain));
+  if (signer) {
+    if (!given->items().empty() && verifier.accept(*signer, *given, now).ok()) return given;
     warm(*signer);
-    std::vector<CollateralItem> chain;
-    for (const CollateralItem& item : part.context) {
-      if (item.kind == attestation::CollateralKind::amd_chain) chain.push_back(item);
-    }
-    context = Collateral::make(std::move(chain));
     const Lock lock(mutex);
     const auto held = entries.find(*signer);
-    const bool wrong = context->items().empty() || !verifier.accept(*signer, *context, now).ok();
-    if (wrong && held != entries.end() && held->second->copy) context = held->second->copy->documents;
-  } else if (std::holds_alternative<attestation::RootCrlOf>(part.artefact)) {
-    std::vector<CollateralItem> chain = part.context;
-    std::erase_if(chain, [](const CollateralItem& i) { return i.kind == attestation::CollateralKind::amd_chain; });
-    context = Collateral::make(std::move(chain));
-    const Lock lock(mutex);
-    for (const auto& [artefact, entry] : entries) {
-      if (!context->items().empty() || !entry->copy) continue;
-      if (std::holds_alternative<attestation::QeIdentityOf>(artefact) ||
-          std::holds_alternative<attestation::TcbInfoOf>(artefact)) {
-        std::vector<CollateralItem> items = entry->copy->documents->items();
-        std::erase_if(items, [](const CollateralItem& i) { return !to_text(i.kind).ends_with("_chain"); });
-        context = Collateral::make(std::move(items));
-      }
-    }
+    return held != entries.end() && held->second->copy ? held->second->copy->documents : given;
   }
+  const Lock lock(mutex);
+  for (const auto& [artefact, entry] : entries) {
+    if (!given->items().empty()) break;
+    if (!entry->copy) continue;
+    if (!std::holds_alternative<attestation::QeIdentityOf>(artefact) &&
+        !std::holds_alternative<attestation::TcbInfoOf>(artefact)) {
+      continue;
+    }
+    std::vector<CollateralItem> items = entry->copy->documents->items();
+    std::erase_if(items, [](const CollateralItem& i) { return !to_text(i.kind).ends_with("_chain"); });
+    given = Collateral::make(std::move(items));
+  }
+  return given;
+}
+
+Imported Vault::Impl::import_part(const internal::Part& part, const Provenance& from, UtcTime now,
+                                  const std::shared_ptr<Writes>& writes) {
+  Imported out{.name = to_text(part.artefact), .artefact = part.artefact, .outcome = Imported::Outcome::refused};
+  warm(part.artefact);
+  Shared context = given_context(part, now);
   auto documents = part.documents;
   attestation::name_key_origin(part.artefact, documents);
-  auto copy = accept(part.artefact, Collateral::make(std::move(documents)), context, source, now, {});
-  if (!copy.ok()) {
-    out.reason = copy.error().text();
+  const UtcTime fetched_at = oldest_of(documents, from.fetched_at, now);
+  auto accepted =
+      accept(part.artefact, Collateral::make(std::move(documents)), std::move(context), from.source, fetched_at, {});
+  if (!accepted.ok()) {
+    out.reason = accepted.error().text();
     return out;
   }
+  const CopyPtr copy = *std::move(accepted);
   const Lock lock(mutex);
   const auto entry = entry_of(part.artefact);
   if (!entry) {
@@ -285,30 +362,34 @@ Imported Vault::Impl::import_part(const internal::Part& part, const std::string&
     return out;
   }
   const CopyPtr before = entry->copy;
-  if (before && before->documents->digest() == (*copy)->documents->digest()) {
-    out.outcome = Imported::Outcome::same;
-  } else if (!publish(*entry, *std::move(copy))) {
+  const bool same = before && before->documents->digest() == copy->documents->digest();
+  // The same bytes say nothing new, unless they were at their source later: then what is held is that much fresher.
+  if ((!same || copy->fetched_at > before->fetched_at) && !publish(*entry, copy)) {
     out.outcome = Imported::Outcome::older;
     return out;
-  } else {
-    out.outcome = before ? Imported::Outcome::replaced : Imported::Outcome::added;
   }
-  save(part.artefact, *entry->copy);
+  out.outcome = Imported::Outcome::added;
+  if (before) out.outcome = same ? Imported::Outcome::same : Imported::Outcome::replaced;
+  save(part.artefact, *entry->copy, Writes::one_more(writes));
+  look_again = true;
+  keeper_wake.notify_one();
   wake_waiters(*entry);
   return out;
 }
 
-std::vector<Imported> Vault::import(const std::vector<CollateralItem>& documents, const std::string& source,
-                                    UtcTime now, const std::string& issuer) {
+Result<std::vector<Imported>> Vault::import(const std::vector<CollateralItem>& documents, const Provenance& from,
+                                            UtcTime now, base::Deadline deadline) {
   std::vector<CollateralItem> given = documents;
   for (CollateralItem& item : given) item.sha256 = crypto::sha256(item.bytes);
-  const internal::Apart apart = internal::take_apart(given, issuer);
+  const internal::Apart apart = internal::take_apart(given, from.issuer);
+  const auto writes = std::make_shared<Writes>();
   std::vector<Imported> out;
-  for (const internal::Part& part : apart.parts) out.push_back(impl_->import_part(part, source, now));
+  for (const internal::Part& part : apart.parts) out.push_back(impl_->import_part(part, from, now, writes));
   for (const auto& [kind, why] : apart.refused) {
     out.push_back(
         {.name = std::string{to_text(kind)}, .artefact = {}, .outcome = Imported::Outcome::refused, .reason = why});
   }
+  TRY_OK(writes->wait(impl_->clock, deadline));
   return out;
 }
 
@@ -324,8 +405,12 @@ base::Status Vault::forget(const Artefact& artefact, base::Deadline deadline) {
     }
   }
   if (impl_->store == nullptr) return base::done();
-  const auto key = internal::record_key(to_text(artefact));
-  return impl_->store->write_and_wait([&](state::WriteTxn& txn) { return txn.erase(key); }, deadline);
+  const auto name = to_text(artefact);
+  const auto erase = [&](state::WriteTxn& txn) -> base::Status {
+    TRY_OK(txn.erase(internal::use_key(name)));
+    return txn.erase(internal::record_key(name));
+  };
+  return impl_->store->write_and_wait(erase, deadline);
 }
 
 }  // namespace attestry::collateral

@@ -677,14 +677,16 @@ TEST_F(Vaulted, ImportsWhatIsAuthenticAndServesItOffline) {
     EXPECT_THAT((*before)->problems().front().what, HasSubstr("not held"));
     EXPECT_TRUE((*before)->problems().front().missing);
 
-    const auto imported = offline.import(bundle.items, "import test", clock_.now());
-    ASSERT_EQ(imported.size(), kCallsPerFetch);
-    for (const Imported& one : imported) EXPECT_EQ(one.outcome, Imported::Outcome::added) << one.name << one.reason;
-    for (const Imported& one : offline.import(bundle.items, "again", clock_.now())) {
+    const auto imported = offline.import(bundle.items, {.source = "import test"}, clock_.now(), kSomeDay);
+    ASSERT_TRUE(imported.ok()) << imported.error().text();
+    ASSERT_EQ(imported->size(), kCallsPerFetch);
+    for (const Imported& one : *imported) EXPECT_EQ(one.outcome, Imported::Outcome::added) << one.name << one.reason;
+    const auto again = offline.import(bundle.items, {.source = "again"}, clock_.now(), kSomeDay);
+    ASSERT_TRUE(again.ok()) << again.error().text();
+    for (const Imported& one : *again) {
       EXPECT_EQ(one.outcome, Imported::Outcome::same) << one.name;
     }
   }
-  settle();
   Vault offline{nullptr, verifier_, store_.get(), options};
   clock_.pass(20 * kDay);
   const auto given = offline.collateral_for(evidence_, clock_.now(), kSomeDay);
@@ -700,14 +702,15 @@ TEST_F(Vaulted, ImportsNothingForged) {
     if (item.kind == attestation::CollateralKind::tcb_info_signature) item.bytes.back() ^= 1;
   }
   start(quiet());
-  const auto imported = vault_->import(bundle.items, "import test", clock_.now());
-  ASSERT_EQ(imported.size(), kCallsPerFetch);
-  EXPECT_EQ(imported.front().outcome, Imported::Outcome::refused);
-  EXPECT_THAT(imported.front().reason, HasSubstr("dcap.tcb_info.signature"));
-  const auto keys =
-      vault_->import({{attestation::CollateralKind::jwks, base::to_bytes("{\"keys\":[]}")}}, "x", clock_.now());
-  ASSERT_EQ(keys.size(), 1u);
-  EXPECT_THAT(keys.front().reason, HasSubstr("whose"));
+  const auto imported = vault_->import(bundle.items, {.source = "import test"}, clock_.now(), kSomeDay);
+  ASSERT_TRUE(imported.ok()) << imported.error().text();
+  ASSERT_EQ(imported->size(), kCallsPerFetch);
+  EXPECT_EQ(imported->front().outcome, Imported::Outcome::refused);
+  EXPECT_THAT(imported->front().reason, HasSubstr("dcap.tcb_info.signature"));
+  const auto keys = vault_->import({{attestation::CollateralKind::jwks, base::to_bytes("{\"keys\":[]}")}},
+                                   {.source = "x"}, clock_.now(), kSomeDay);
+  ASSERT_TRUE(keys.ok() && keys->size() == 1u);
+  EXPECT_THAT(keys->front().reason, HasSubstr("whose"));
 }
 
 TEST_F(Vaulted, WhoWaitsWhenItEndsIsAnswered) {

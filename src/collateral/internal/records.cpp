@@ -21,6 +21,7 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kOldSets = 1;
 constexpr std::uint8_t kRecords = 2;
 constexpr std::uint8_t kContent = 3;
+constexpr std::uint8_t kUses = 4;
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxDocument = 16u << 20;
 constexpr std::array kKinds{CollateralKind::tcb_info,
@@ -110,24 +111,49 @@ Result<Record> decode_record(base::ByteView stored) {
   return out;
 }
 
-base::Bytes encode_content(const CollateralItem& item, base::UtcTime first_seen) {
+base::Bytes encode_content(const CollateralItem& item, base::UtcTime stored_at) {
   auto out = state::value(kVersion);
-  out.lp(to_text(item.kind)).u64(number(first_seen)).lp(item.bytes);
+  out.lp(to_text(item.kind)).u64(number(stored_at)).lp(item.bytes);
   return std::move(out).take();
 }
 
 Result<CollateralItem> decode_content(base::ByteView stored) {
   TRY(base::Reader reader, state::open_value(stored, kVersion, "stored document"));
   TRY(const CollateralKind kind, read_kind(reader));
-  TRY([[maybe_unused]] const std::uint64_t first_seen, reader.u64be("first_seen"));
+  TRY([[maybe_unused]] const std::uint64_t stored_at, reader.u64be("stored_at"));
   TRY(const base::ByteView bytes, reader.lp("document", kMaxDocument));
   TRY_OK(reader.finish("stored document"));
   return CollateralItem{.kind = kind, .bytes = base::to_bytes(bytes), .sha256 = crypto::sha256(bytes)};
 }
 
+Result<base::UtcTime> content_stored_at(base::ByteView stored) {
+  TRY(base::Reader reader, state::open_value(stored, kVersion, "stored document"));
+  TRY_OK(read_kind(reader));
+  base::UtcTime out;
+  TRY_OK(read_time(reader, "stored_at", out));
+  return out;
+}
+
+base::Bytes encode_use(base::UtcTime used_at) {
+  auto out = state::value(kVersion);
+  out.u64(number(used_at));
+  return std::move(out).take();
+}
+
+Result<base::UtcTime> decode_use(base::ByteView stored) {
+  TRY(base::Reader reader, state::open_value(stored, kVersion, "stored use"));
+  base::UtcTime out;
+  TRY_OK(read_time(reader, "used_at", out));
+  TRY_OK(reader.finish("stored use"));
+  return out;
+}
+
 state::Key record_key(std::string_view name) { return state::Key(Space::collateral).u8(kRecords).lp(name); }
 state::Key records_prefix() { return state::Key(Space::collateral).u8(kRecords); }
 state::Key content_key(const base::Digest32& sha256) { return state::Key(Space::collateral).u8(kContent).raw(sha256); }
+state::Key contents_prefix() { return state::Key(Space::collateral).u8(kContent); }
+state::Key use_key(std::string_view name) { return state::Key(Space::collateral).u8(kUses).lp(name); }
+state::Key uses_prefix() { return state::Key(Space::collateral).u8(kUses); }
 state::Key old_sets_prefix() { return state::Key(Space::collateral).u8(kOldSets); }
 
 Result<std::string> name_in(base::ByteView key) {
@@ -137,6 +163,14 @@ Result<std::string> name_in(base::ByteView key) {
   const auto name = reader.lp("name", kMaxText);
   if (!name.ok() || reader.remaining() != 0) return corrupt("a key of another form");
   return std::string{base::as_text(*name)};
+}
+
+Result<base::Digest32> digest_in(base::ByteView key) {
+  const state::Key prefix = contents_prefix();
+  base::Digest32 out{};
+  if (key.size() != prefix.bytes().size() + out.size()) return corrupt("a key of another form");
+  std::ranges::copy(key.subspan(prefix.bytes().size()), out.begin());
+  return out;
 }
 
 Result<std::vector<CollateralItem>> read_documents(const state::ReadView& view, const std::vector<DocumentRef>& refs) {

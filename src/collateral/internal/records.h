@@ -35,17 +35,28 @@ base::Bytes encode_record(const Record& record);
 /// Error `corrupt`, also for kinds that this program does not know.
 base::Result<Record> decode_record(base::ByteView stored);
 
-/// Version u8 1 ‖ LP(kind) ‖ u64 first_seen ‖ LP(bytes).
-base::Bytes encode_content(const attestation::CollateralItem& item, base::UtcTime first_seen);
+/// Version u8 1 ‖ LP(kind) ‖ u64 stored_at ‖ LP(bytes).
+base::Bytes encode_content(const attestation::CollateralItem& item, base::UtcTime stored_at);
 base::Result<attestation::CollateralItem> decode_content(base::ByteView stored);
+/// When it was stored for the last time, to the day.
+base::Result<base::UtcTime> content_stored_at(base::ByteView stored);
+
+/// Version u8 1 ‖ u64 used_at.
+base::Bytes encode_use(base::UtcTime used_at);
+base::Result<base::UtcTime> decode_use(base::ByteView stored);
 
 state::Key record_key(std::string_view name);
 state::Key records_prefix();
 state::Key content_key(const base::Digest32& sha256);
+state::Key contents_prefix();
+state::Key use_key(std::string_view name);
+state::Key uses_prefix();
 /// Sets of the format before this one.
 state::Key old_sets_prefix();
-/// The artefact's name in a record's key. Error `corrupt`.
-base::Result<std::string> name_in(base::ByteView record_key);
+/// The artefact's name in a record's key, or in that of its last use. Error `corrupt`.
+base::Result<std::string> name_in(base::ByteView key);
+/// The digest in a content's key. Error `corrupt`.
+base::Result<base::Digest32> digest_in(base::ByteView content_key);
 
 /// The documents themselves, checked against their digests. Error `corrupt` when one is not there or another.
 base::Result<std::vector<attestation::CollateralItem>> read_documents(const state::ReadView& view,

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "base/mutex.h"
+#include "collateral/artefacts.h"
 #include "collateral/internal/host_gates.h"
 #include "collateral/internal/needs_memo.h"
 #include "collateral/internal/records.h"
@@ -50,7 +51,13 @@ struct Request;
 struct Entry {
   attestation::Artefact artefact;
   CopyPtr copy{};
-  bool in_store = true;                 ///< the store may have a copy that nobody has read yet
+  bool in_store = true;  ///< the store may have a copy that nobody has read yet
+  /// That copy could not be used: it is looked at again when one of the clocks has gone on, or was set.
+  struct Tried {
+    base::Deadline at;
+    base::UtcTime wall;
+  };
+  std::optional<Tried> store_tried{};
   std::optional<std::int64_t> stale{};  ///< age of `copy` past its refresh, as of the last try that failed
   std::optional<base::Error> failure{};
   base::Deadline retry_at{};
@@ -58,6 +65,7 @@ struct Entry {
   std::optional<Job> job{};
   std::set<std::weak_ptr<Request>, std::owner_less<>> waiters{};
   std::uint64_t last_use = 0;
+  base::UtcTime used_at{};
 };
 
 using RequestPtr = std::shared_ptr<Request>;
@@ -86,6 +94,17 @@ struct Parts {
 struct Pending {};
 using Step = std::variant<Pending, Parts, base::Error>;
 
+/// Writes that somebody waits for: all of them, or the first error. Shared with the store, which may outlast the wait.
+struct Writes {
+  std::mutex mutex{};
+  std::condition_variable changed{};
+  std::size_t pending = 0;
+  std::optional<base::Error> failure{};
+
+  static state::Store::Completion one_more(const std::shared_ptr<Writes>& writes);
+  base::Status wait(const base::Clock& clock, base::Deadline deadline);
+};
+
 struct Vault::Impl {
   Fetcher* const fetcher;
   const attestation::Verifier& verifier;
@@ -100,6 +119,7 @@ struct Vault::Impl {
   std::condition_variable answer_wake{};
   std::condition_variable keeper_wake{};
   std::condition_variable settled{};  ///< a fetch ended
+  std::condition_variable store_wake{};
   bool stopping = false;
   bool look_again = true;  ///< something changed that the keeper looks at
   std::map<attestation::Artefact, std::shared_ptr<Entry>> entries{};
@@ -194,15 +214,26 @@ struct Vault::Impl {
   // Storing (vault_store.cpp).
   void warm(const std::vector<attestation::Needs>& ways);
   void warm(const attestation::Artefact& artefact);
-  CopyPtr load(const attestation::Artefact& artefact);
+  bool may_be_stored(const Entry& entry) const;
+  base::Result<CopyPtr> load(const attestation::Artefact& artefact);
   base::Result<CopyPtr> read_copy(const attestation::Artefact& artefact) const;
-  void save(const attestation::Artefact& artefact, const Copy& copy) const;
-  void load_all();
+  void save(const attestation::Artefact& artefact, const Copy& copy, state::Store::Completion done = {}) const;
   Holding describe(const attestation::Artefact& artefact, const Copy& copy, const Entry* entry) const;
-  Imported import_part(const internal::Part& part, const std::string& source, base::UtcTime now);
-};
+  Holding describe(const attestation::Artefact& artefact, const internal::Record& record) const;
+  std::vector<Held> held_in_memory(const std::function<bool(const attestation::Artefact&)>& wanted) const;
+  Shared given_context(const internal::Part& part, base::UtcTime now);
+  Imported import_part(const internal::Part& part, const Provenance& from, base::UtcTime now,
+                       const std::shared_ptr<Writes>& writes);
 
-/// Whose chain vouches for it, when that is another artefact of AMD's.
-std::optional<attestation::Artefact> signer_of(const attestation::Artefact& artefact);
+  // Minding the store (vault_collect.cpp).
+  void store_keeper();
+  bool pause(std::int64_t seconds);
+  bool load_all();
+  void collect();
+  void note_use(const attestation::Artefact& artefact) const;
+  void note_uses(base::UtcTime now);
+  void forget_unused(base::UtcTime since);
+  bool collectable(const attestation::Artefact& artefact) const;
+};
 
 }  // namespace attestry::collateral

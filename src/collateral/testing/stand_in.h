@@ -47,6 +47,14 @@ inline std::string text_of(const Bundle& bundle, attestation::CollateralKind kin
   return {};
 }
 
+/// A key set of one RSA key with that key id. Nobody has its private half.
+inline base::Bytes key_set(const std::string& kid) {
+  base::Bytes modulus(256, 0xa5);
+  for (std::size_t i = 0; i < kid.size(); ++i) modulus[i + 1] = static_cast<std::uint8_t>(kid[i]);
+  return base::to_bytes(R"({"keys":[{"kty":"RSA","use":"sig","kid":")" + kid + R"(","e":"AQAB","n":")" +
+                        base::base64url(modulus) + "\"}]}");
+}
+
 inline constexpr std::string_view kStandInHost = "http://pccs.test:8081";
 
 /// Knows the exact targets that it may be asked; everything else is answered 404 and remembered. Thread-safe; the
