@@ -52,7 +52,7 @@ Result<net::Response> list(const Deps& deps, const net::Request& request) {
   TRY(const auto holdings, deps.vault->list());
   JsonOutArray rows;
   for (const auto& held : holdings) {
-    if (name_begins(held.artefact, beginning)) rows.push_back(holding_json(held));
+    if (collateral::name_begins(held.artefact, beginning)) rows.push_back(holding_json(held));
   }
   return net::json_response(
       200, JsonOut{JsonOutObject{{"at", base::to_rfc3339(deps.store.now())}, {"artefacts", std::move(rows)}}});
@@ -74,7 +74,7 @@ Result<net::Response> give_out(const Deps& deps, const net::Request& request) {
   const auto now = deps.store.now();
   // Of chips there may be very many; anything else may be a signer of what was chosen.
   const auto wanted = [&](const Artefact& artefact) {
-    return name_begins(artefact, beginning) || !std::holds_alternative<attestation::VcekOf>(artefact);
+    return collateral::name_begins(artefact, beginning) || !std::holds_alternative<attestation::VcekOf>(artefact);
   };
   const auto held = deps.vault->held(wanted, now, collateral::kMaxShelfBytes);
   if (!held.ok()) return held.error().code == Code::too_large ? too_much() : held.error();
@@ -83,7 +83,7 @@ Result<net::Response> give_out(const Deps& deps, const net::Request& request) {
   for (const auto& one : *held) {
     all.items[one.about.artefact] = {one.about.source, one.about.fetched_at, one.documents->items()};
   }
-  std::string json = all.chosen([&](const Artefact& a) { return name_begins(a, beginning); }).to_json();
+  std::string json = all.chosen([&](const Artefact& a) { return collateral::name_begins(a, beginning); }).to_json();
   if (json.size() > collateral::kMaxShelfBytes) return too_much();
   return net::json_response(200, std::move(json));
 }

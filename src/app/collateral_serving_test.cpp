@@ -15,6 +15,7 @@ namespace {
 using attestation::CollateralItem;
 using attestation::CollateralKind;
 using base::Code;
+using governance::testing::patient;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;

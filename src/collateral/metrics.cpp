@@ -57,6 +57,8 @@ void VaultMetrics::update_vault(const VaultStats& now) {
       &VaultStats::throttled);
   add("attestry_collateral_store_hits_total", "Artefacts read back from the store", &VaultStats::store_hits);
   add("attestry_collateral_store_errors_total", "Reads and writes of the store that failed", &VaultStats::store_errors);
+  add("attestry_collateral_collected_total", "VCEKs and documents that the store was told to forget",
+      &VaultStats::collected);
   add("attestry_collateral_evicted_total", "Artefacts that others pushed out of memory", &VaultStats::evicted);
   const auto refused = [&](const char* from, std::uint64_t VaultStats::* field) {
     metrics_
