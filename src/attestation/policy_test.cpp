@@ -330,6 +330,7 @@ TEST(PolicyEvaluate, EvidenceWithoutATimeIsNeverYoungEnough) {
   Verdict verdict = genuine_td();
   evaluate(parsed(R"({"format":1,"max_age_seconds":31536000})"), verdict);
   EXPECT_EQ(verdict.outcome, Outcome::refused);
+  ASSERT_NE(verdict.root_cause(), nullptr);
   ASSERT_EQ(verdict.root_cause()->check, CheckId::policy_age);
   EXPECT_THAT(verdict.root_cause()->detail, HasSubstr("tdx bears no time"));
 }
@@ -472,6 +473,7 @@ TEST(PolicyEvaluate, RevocationThatWasNotLookedAtIsUndecided) {
   guest.checks = {{.check = CheckId::snp_crl_revoked, .status = CheckStatus::skipped}};
   evaluate(Policy::standard(), guest);
   EXPECT_EQ(guest.outcome, Outcome::undecided);
+  ASSERT_NE(guest.root_cause(), nullptr);
   EXPECT_EQ(guest.root_cause()->check, CheckId::policy_revocation);
   guest.checks.clear();
   evaluate(Policy::standard(), guest);
@@ -485,6 +487,7 @@ TEST(PolicyEvaluate, TokensByKeysOfNobodyAreUndecided) {
   token.token_keys_unvouched = true;
   evaluate(Policy::standard(), token);
   EXPECT_EQ(token.outcome, Outcome::undecided);
+  ASSERT_NE(token.root_cause(), nullptr);
   EXPECT_EQ(token.root_cause()->check, CheckId::policy_token_keys);
   EXPECT_EQ(judged(parsed(R"({"format":1,"require":{"token_keys":false}})"), token), "");
 }
