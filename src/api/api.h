@@ -55,7 +55,8 @@ struct Deps {
   net::Authenticator authenticate{};
   std::function<void()> update_metrics{};  ///< called before metrics are rendered; may be empty
   collateral::Vault* vault = nullptr;      ///< null: no routes of collateral
-  SlowLane* slow = nullptr;                ///< where handlers wait for vendors; set when `vault` is
+  SlowLane* slow = nullptr;                ///< where public handlers wait for vendors; set when `vault` is
+  SlowLane* operators = nullptr;           ///< the same for operators, whom no crowd of strangers keeps waiting
   Serving serving = Serving::held;
   std::chrono::seconds patience{10};  ///< the longest that one request waits for a vendor
   const base::Clock* clock = &base::system_clock();

@@ -199,7 +199,7 @@ void fetch(const Deps& deps, net::Request request, net::Responder responder) {
     if (!held.ok()) return shared->send(held.error());
     shared->send(net::json_response(200, holding_json(held->about)));
   };
-  if (!deps.slow->run(task)) shared->send(Error{Code::unavailable, "too many requests wait for the vendors"});
+  if (!deps.operators->run(task)) shared->send(Error{Code::unavailable, "too many requests wait for the vendors"});
 }
 
 net::Route admin_route(net::Method method, std::string path, std::string id, std::string summary, std::string schema,

@@ -168,7 +168,7 @@ void forecast(const Deps& deps, net::Request request, net::Responder responder) 
       shared->send(answer.error());
     }
   };
-  if (!deps.slow->run(task)) shared->send(Error{Code::unavailable, "too many requests wait already"});
+  if (!deps.operators->run(task)) shared->send(Error{Code::unavailable, "too many requests wait already"});
 }
 
 }  // namespace

@@ -92,14 +92,17 @@ class CollateralServing : public ::testing::Test {
       }
     }
     lane_ = std::make_unique<api::SlowLane>(2, 4);
+    operators_lane_ = std::make_unique<api::SlowLane>(1);
     rooms_.deps.vault = vault_.get();
     rooms_.deps.slow = lane_.get();
+    rooms_.deps.operators = operators_lane_.get();
     rooms_.deps.serving = serving;
     rooms_.deps.clock = &rooms_.house.clock;
     ASSERT_TRUE(api::add_routes(rooms_.router, rooms_.deps, {api::Service::collateral}).ok());
   }
   void TearDown() override {
     lane_.reset();
+    operators_lane_.reset();
     vault_.reset();
   }
 
@@ -129,6 +132,7 @@ class CollateralServing : public ::testing::Test {
   Vendor vendor_;
   std::unique_ptr<collateral::Vault> vault_;
   std::unique_ptr<api::SlowLane> lane_;
+  std::unique_ptr<api::SlowLane> operators_lane_;
 };
 
 TEST_F(CollateralServing, GivesSignedDocumentsByteForByteWithTheirChains) {
@@ -255,6 +259,21 @@ TEST_F(CollateralServing, SaysWhenToComeBackToAVendorThatIsAway) {
   const auto reply = get(tcb_path());
   EXPECT_EQ(reply.status, 503) << reply.body;
   EXPECT_TRUE(reply.headers.find("Retry-After").has_value());
+}
+
+TEST_F(CollateralServing, StrangersKeepNoOperatorWaiting) {
+  start(api::Serving::fetch, true);
+  api::SlowLane taken(0);  // as when every thread for strangers waits for a vendor
+  rooms_.deps.slow = &taken;
+  net::Request request;
+  request.method = net::Method::post;
+  request.target = "/v1/collateral/fetch";
+  request.body = R"({"artefact":")" + to_text(attestation::Artefact{vcek_}) + R"("})";
+  request.headers.set("Content-Type", "application/json");
+  request.headers.set("Authorization", "Bearer token");
+  rooms_.router.set_authenticator(api::make_authenticator(crypto::sha256(base::as_bytes("token"))));
+  const auto answer = rooms_.send(net::Role::admin, std::move(request));
+  EXPECT_EQ(answer.status, 200) << answer.body;
 }
 
 TEST_F(CollateralServing, IsAbsentWhenItIsOff) {

@@ -34,6 +34,7 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kTokenBytes = 32;
+constexpr std::size_t kOperatorThreads = 4;
 constexpr std::int64_t kOwnCertificateSeconds = 90 * 24 * 3600;
 constexpr std::string_view kUnlockRemedy =
     "Make a key file outside the data folder, `install -d -m 700 /etc/attestry && (umask 077; head -c 32 /dev/urandom "
@@ -262,6 +263,7 @@ struct RunningServer::Impl {
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
   std::unique_ptr<api::SlowLane> slow;
+  std::unique_ptr<api::SlowLane> operators_lane;
   std::unique_ptr<api::Deps> deps;
   std::shared_ptr<net::Router> router = std::make_shared<net::Router>();
   std::unique_ptr<net::Server> server;
@@ -409,8 +411,10 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
   deps->update_metrics = [this] { vault_metrics->update(); };
   slow = std::make_unique<api::SlowLane>();
+  operators_lane = std::make_unique<api::SlowLane>(kOperatorThreads);
   deps->vault = vault.get();
   deps->slow = slow.get();
+  deps->operators = operators_lane.get();
   deps->clock = seams.clock;
   TRY(deps->serving, api::serving_from(settings.text("collateral.serve")), "collateral.serve");
   TRY(const auto patience, settings.integer("collateral.timeout_seconds", 1, 3600));
@@ -452,6 +456,7 @@ RunningServer::~RunningServer() {
   impl_->server.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
   impl_->slow.reset();
+  impl_->operators_lane.reset();
   impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
