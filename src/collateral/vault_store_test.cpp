@@ -119,10 +119,11 @@ class VaultedStore : public Vaulted {
   std::unique_ptr<FlakyStore> flaky_;
 };
 
-/// Of chips alone, which nobody asks here for.
-struct ChipVendor final : Fetcher {
+/// Of chips and keys, and always away.
+struct AwayVendor final : Fetcher {
   base::Result<Origin> origin(const Artefact& artefact) const override {
     if (std::holds_alternative<attestation::VcekOf>(artefact)) return Origin{"kds.test", true};
+    if (std::holds_alternative<attestation::JwksOf>(artefact)) return Origin{"keys.test", false};
     return base::Error{Code::collateral_missing, "nobody has it"};
   }
   base::Result<Fetched> fetch(const Artefact&, base::Deadline, Trouble&) const override {
@@ -130,7 +131,7 @@ struct ChipVendor final : Fetcher {
   }
 };
 
-// G5: an operator's file of last month says less than what the issuer said an hour ago.
+// An operator's file of last month says less than what the issuer said an hour ago.
 TEST_F(VaultedStore, AnOlderKeySetReplacesNoNewerOneAlsoNotAfterARestart) {
   start_on(nullptr);
   EXPECT_EQ(bring_keys("new", kNoon + -3600), Outcome::added);
@@ -158,7 +159,18 @@ TEST_F(VaultedStore, AKeySetCountsFromWhenItWasFetched) {
   EXPECT_THAT(refused->front().reason, HasSubstr("11 days ago"));
 }
 
-// S1.
+// Whoever keeps the vendor away for long enough must not get an older set in after that.
+TEST_F(VaultedStore, NothingOlderTakesThePlaceOfWhatIsPastItsStaleBound) {
+  AwayVendor vendor;
+  start_on(&vendor, {.refresh_seconds = kDay, .max_stale_seconds = 3600, .background = false});
+  EXPECT_EQ(bring_keys("new", kNoon), Outcome::added);
+  clock_.pass(2 * kDay);
+  EXPECT_EQ(in_use(kKeys), "") << "it was to be refreshed a day ago";
+  EXPECT_EQ(bring_keys("old", kNoon + -kDay), Outcome::older);
+  EXPECT_EQ(bring_keys("new", clock_.now()), Outcome::same);
+  EXPECT_EQ(in_use(kKeys), key_text("new"));
+}
+
 TEST_F(VaultedStore, ALapsedKeySetIsBroughtAgain) {
   start_on(nullptr);
   EXPECT_EQ(bring_keys("k", kNoon), Outcome::added);
@@ -198,7 +210,7 @@ TEST_F(VaultedStore, WhatIsTakenInIsOnTheDiskBeforeItIsAnswered) {
   EXPECT_EQ(rows(internal::records_prefix()), kCallsPerFetch) << "without waiting for anything";
 }
 
-// S2: a clock that is set right after the start.
+// A clock that is set right after the start.
 TEST_F(VaultedStore, AWrongClockAtTheStartLosesNothing) {
   start_on(&vendors_);
   ASSERT_TRUE(get().ok());
@@ -248,7 +260,6 @@ TEST_F(VaultedStore, WhatHasToBeRefreshedIsKnownAlsoWhenTheStoreFailedAtFirst) {
   }));
 }
 
-// S7.
 TEST_F(VaultedStore, ForgetsDocumentsThatNothingHoldsAnyMore) {
   start_on(nullptr);
   EXPECT_EQ(bring_keys("first", kNoon), Outcome::added);
@@ -277,7 +288,7 @@ TEST_F(VaultedStore, ForgetsChipsThatNobodyAsksForUnlessItCannotGetThemAgain) {
   start_on(nullptr);
   clock_.pass(kDay);
   EXPECT_EQ(vault_->list()->size(), 2u) << "without a network nothing comes again";
-  ChipVendor vendor;
+  AwayVendor vendor;
   start_on(&vendor, {.unused_vcek_seconds = 180 * kDay, .background = false});
   ASSERT_TRUE(eventually([&] { return vault_->stats().collected >= 1; }));
   settle();
@@ -301,7 +312,7 @@ TEST_F(VaultedStore, AChipThatWasUsedLatelyIsKept) {
   attestation::VcekOf other = kChip;
   other.hwid.front() = 9;
   store_chip(other, kNoon + -200 * kDay);
-  ChipVendor vendor;
+  AwayVendor vendor;
   start_on(&vendor);
   ASSERT_TRUE(eventually([&] { return vault_->stats().collected >= 1; }));
   settle();
@@ -309,7 +320,6 @@ TEST_F(VaultedStore, AChipThatWasUsedLatelyIsKept) {
   EXPECT_EQ(vault_->list()->front().artefact, Artefact{kChip});
 }
 
-// S8.
 TEST_F(VaultedStore, GivesOutEverythingWithoutBringingItIntoMemory) {
   for (std::uint8_t i = 0; i < 20; ++i) {
     attestation::VcekOf chip = kChip;
