@@ -10,7 +10,7 @@ out=${1:-tests/data}
 forge() {  # platform, case, then flags of attestry forge
   local folder=$out/$1/$2
   shift 2
-  "$attestry" forge --seed "attestry test data" --at 2026-06-15T12:00:00Z --out "$folder" "$@" >/dev/null
+  "$attestry" forge --seed "attestry test data" --at "${at:-2026-06-15T12:00:00Z}" --out "$folder" "$@" >/dev/null
 }
 
 rm -rf "$out/tdx" "$out/sgx"
@@ -26,6 +26,7 @@ for fault in sw-hardening-needed module-out-of-date platform-revoked tcb-not-sup
   forge tdx "forged-v4-$fault" --kind tdx-v4 --fault $fault
 done
 forge tdx forged-v5-relaunch-advised --kind tdx-v5 --fault relaunch-advised
+at=2026-06-12T12:00:00Z forge tdx forged-v4-earlier --kind tdx-v4
 forge sgx forged-v3 --kind sgx-v3
 forge sgx forged-v4 --kind sgx-v4
 forge sgx forged-v5 --kind sgx-v5

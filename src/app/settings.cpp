@@ -38,6 +38,7 @@ constexpr SettingInfo kSettings[] = {
     {"collateral.kds_ca", "", "PEM file to trust for the KDS besides nothing else; empty: the system's roots"},
     {"collateral.kds_vcek_seconds", "10", "between two VCEKs asked of the KDS, as AMD allows; 0: no limit"},
     {"collateral.kds_vcek_burst", "2", "VCEKs asked for at once after a rest"},
+    {"collateral.host_fetches_per_minute", "120", "fetches of anything else, of one host; 0: no limit"},
     {"collateral.issuers", "",
      "token issuers that are believed, https:// URLs as their `iss` says it, comma-separated; keys come from "
      "ISSUER/certs"},
@@ -47,7 +48,7 @@ constexpr SettingInfo kSettings[] = {
     {"collateral.refresh_seconds", "86400", "the longest from a fetch to its refresh"},
     {"collateral.max_stale_seconds", "604800", "use of what could not be refreshed, from when that was due"},
     {"collateral.alarm_hours", "48", "warn this long before something in use can be used no more"},
-    {"collateral.max_queue", "1024", "fetches that wait; more are refused"},
+    {"collateral.max_queue", "1024", "fetches of new things that wait for one host; more are refused"},
     {"collateral.unused_vcek_days", "180", "the store forgets a VCEK that nobody asked for in this time"},
     {"collateral.timeout_seconds", "10", "for one registration or verification"},
     {"collateral.serve", "held",

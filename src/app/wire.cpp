@@ -292,6 +292,7 @@ Result<collateral::VaultOptions> vault_options(const Settings& settings, const b
   TRY(out.scarce_burst, settings.integer("collateral.kds_vcek_burst", 1, kMost));
   TRY(const auto unused_days, settings.integer("collateral.unused_vcek_days", 1, 36'500));
   out.unused_vcek_seconds = unused_days * 86400;
+  TRY(out.host_fetches_per_minute, settings.integer("collateral.host_fetches_per_minute", 0, kMost));
   out.alarm_seconds = alarm_hours * 3600;
   out.max_queue = static_cast<std::size_t>(queue);
   out.clock = clock;

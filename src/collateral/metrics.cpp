@@ -47,7 +47,7 @@ void VaultMetrics::update_vault(const VaultStats& now) {
   add("attestry_collateral_timeouts_total", "Requests that left at their deadline", &VaultStats::timeouts);
   add("attestry_collateral_negative_hits_total", "Requests answered with a failure of before",
       &VaultStats::negative_hits);
-  add("attestry_collateral_stale_answers_total", "Answers with something whose refresh failed", &VaultStats::stale);
+  add("attestry_collateral_stale_answers_total", "Answers with something whose refresh failed or is late", &VaultStats::stale);
   add("attestry_collateral_fetches_total", "Fetches that were begun", &VaultStats::fetches);
   add("attestry_collateral_refreshes_total", "Fetches of something that was held", &VaultStats::refreshes);
   add("attestry_collateral_failures_total", "Fetches that gave nothing usable", &VaultStats::failures);
@@ -60,6 +60,10 @@ void VaultMetrics::update_vault(const VaultStats& now) {
   add("attestry_collateral_collected_total", "VCEKs and documents that the store was told to forget",
       &VaultStats::collected);
   add("attestry_collateral_evicted_total", "Artefacts that others pushed out of memory", &VaultStats::evicted);
+  add("attestry_collateral_displaced_total", "Fetches without waiters that gave way to others in a full queue",
+      &VaultStats::displaced);
+  add("attestry_collateral_strangers_total", "Quotes of no trusted root that nothing was fetched for",
+      &VaultStats::strangers);
   const auto refused = [&](const char* from, std::uint64_t VaultStats::* field) {
     metrics_
         .counter("attestry_collateral_refused_total", "Artefacts that the verifier did not accept", {{"from", from}})
@@ -72,7 +76,7 @@ void VaultMetrics::update_vault(const VaultStats& now) {
   set("attestry_collateral_queued", "Fetches that wait for their turn", static_cast<double>(now.queued));
   set("attestry_collateral_in_flight", "Fetches under way", static_cast<double>(now.in_flight));
   set("attestry_collateral_waiting", "Requests that wait for a fetch", static_cast<double>(now.waiting));
-  set("attestry_collateral_stale_artefacts", "Artefacts in use although their refresh failed",
+  set("attestry_collateral_stale_artefacts", "Artefacts in use whose refresh failed or is late",
       static_cast<double>(now.stale_artefacts));
   set("attestry_collateral_oldest_stale_seconds", "Since the refresh of the oldest of these was due",
       static_cast<double>(now.oldest_stale_seconds));
@@ -93,7 +97,7 @@ void VaultMetrics::update_artefacts() {
         .set(static_cast<double>(now.seconds - held.fetched_at.seconds));
     metrics_.gauge("attestry_collateral_left_seconds", "Until it can be used no more, without a refresh", labels)
         .set(static_cast<double>(held.usable_until.seconds - now.seconds));
-    metrics_.gauge("attestry_collateral_stale_seconds", "Since its refresh was due, when that failed; else 0", labels)
+    metrics_.gauge("attestry_collateral_stale_seconds", "Since its refresh was due, when that failed or is late; else 0", labels)
         .set(static_cast<double>(held.stale_seconds.value_or(0)));
   }
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "attestation/dcap/pck_origin.h"
 #include "base/log.h"
 #include "collateral/internal/vault_impl.h"
 
@@ -46,6 +47,7 @@ Error too_slow() { return {Code::deadline_exceeded, "collateral: still being fet
 internal::GateOptions gate_options(const VaultOptions& options) {
   return {.scarce_seconds = options.scarce_seconds,
           .scarce_burst = options.scarce_burst,
+          .fetches_per_minute = options.host_fetches_per_minute,
           .failure_seconds = options.failure_seconds,
           .max_failure_seconds = options.max_failure_seconds,
           .max_retry_after = options.max_retry_after};
@@ -77,25 +79,44 @@ std::shared_ptr<Entry> Vault::Impl::entry_of(const Artefact& artefact) {
   if (found == entries.end()) {
     if (entries.size() >= options.max_artefacts && !make_room()) return nullptr;
     found = entries.emplace(artefact, std::make_shared<Entry>(Entry{.artefact = artefact})).first;
-    found->second->in_store = store != nullptr;
+    Entry& made_now = *found->second;
+    made_now.in_store = store != nullptr;
+    made_now.ages = &bare;
+    made_now.place = bare.insert(bare.end(), found->second);
   }
-  found->second->last_use = ++uses;
   found->second->used_at = clock.now();
+  place(*found->second);
   return found->second;
+}
+
+/// It was used just now.
+void Vault::Impl::place(Entry& entry) {
+  Ages& ages = entry.copy ? full : bare;
+  ages.splice(ages.end(), *entry.ages, entry.place);
+  entry.ages = &ages;
+}
+
+/// Somebody else still owns it.
+void Vault::Impl::drop(Entry& entry) {
+  entry.ages->erase(entry.place);
+  entries.erase(entry.artefact);
 }
 
 /// Entries without a copy go first: whoever asks for what does not exist pushes out nothing real.
 bool Vault::Impl::make_room() {
-  const auto value = [](const Entry& e) { return std::pair{e.copy != nullptr, e.last_use}; };
-  auto victim = entries.end();
-  for (auto it = entries.begin(); it != entries.end(); ++it) {
-    if (it->second->job) continue;
-    if (victim == entries.end() || value(*it->second) < value(*victim->second)) victim = it;
+  for (Ages* ages : {&bare, &full}) {
+    for (std::size_t left = ages->size(); left > 0; --left) {
+      const std::shared_ptr<Entry> oldest = ages->front();
+      if (oldest->job) {  // in use: it is not looked at again soon
+        place(*oldest);
+        continue;
+      }
+      drop(*oldest);
+      ++counters.evicted;
+      return true;
+    }
   }
-  if (victim == entries.end()) return false;
-  entries.erase(victim);
-  ++counters.evicted;
-  return true;
+  return false;
 }
 
 UtcTime Vault::Impl::usable_until(const Copy& copy) const {
@@ -109,6 +130,15 @@ bool Vault::Impl::usable(const Entry& entry, UtcTime now) const {
 
 bool Vault::Impl::due(const Entry& entry) const {
   return entry.copy != nullptr && entry.copy->refreshed() && clock.now() >= entry.copy->refresh_at;
+}
+
+/// How long ago its refresh was due, when that failed or should long have been done, whatever keeps it. In whole
+/// minutes, begun ones too: the same set then serves many requests.
+std::optional<std::int64_t> Vault::Impl::stale_of(const Entry& entry) const {
+  if (fetcher == nullptr || !due(entry)) return std::nullopt;
+  const std::int64_t age = clock.now().seconds - entry.copy->refresh_at.seconds;
+  if (!entry.refresh_failed && age < options.late_seconds) return std::nullopt;
+  return (age + 59) / 60 * 60;
 }
 
 bool Vault::Impl::failed(const Entry& entry) const { return entry.failure && clock.steady() < entry.retry_at; }
@@ -138,7 +168,7 @@ std::optional<Error> Vault::Impl::too_late(const Entry& entry, Deadline deadline
   std::int64_t before = 0;
   for (const auto& other : queue) {
     if (other->job->origin.host != job.origin.host || other->job->origin.scarce != job.origin.scarce) continue;
-    if (!other->waiters.empty() && other->job->order < job.order) ++before;
+    if (awaited(*other) && other->job->order < job.order) ++before;
   }
   const Deadline begins = gates.turn(job.origin, before);
   if (begins < deadline) return std::nullopt;
@@ -148,6 +178,18 @@ std::optional<Error> Vault::Impl::too_late(const Entry& entry, Deadline deadline
                .expected = "a fetch in time",
                .found = "a place in the queue, about " + std::to_string(seconds) + " s from now",
                .remedy = "Ask again later: the fetch goes on, and its result is kept."};
+}
+
+/// From where it may be fetched for this request. What a quote names is its maker's invention until its PCK certificate
+/// is known to be Intel's.
+Result<Origin> Vault::Impl::origin_for(const Request& request, const Artefact& artefact) const {
+  if (fetcher == nullptr) {
+    return Error{Code::collateral_missing, to_text(artefact) + ": not held, and the network is not asked"};
+  }
+  if (request.origin != Request::Origin::stranger) return fetcher->origin(artefact);
+  return Error{Code::collateral_missing, to_text(artefact) +
+                                             ": not held, and not asked for, because the quote's PCK "
+                                             "certificate is not signed under a trusted root"};
 }
 
 /// `shared` waits for what is pending.
@@ -165,10 +207,7 @@ Step Vault::Impl::evaluate_way(Request& request, const RequestPtr& shared, const
       failure = too_many();
       break;
     }
-    const auto origin = fetcher != nullptr ? fetcher->origin(artefact)
-                                           : Result<Origin>(Error{.code = Code::collateral_missing,
-                                                                  .what = to_text(artefact) + ": not held, and the "
-                                                                                              "network is not asked"});
+    const auto origin = origin_for(request, artefact);
     if (usable(*entry, request.now)) {
       if (wants_other_key(request, entry, needs)) {
         wait_for(entry);
@@ -176,8 +215,13 @@ Step Vault::Impl::evaluate_way(Request& request, const RequestPtr& shared, const
       }
       if (due(*entry) && !entry->job && !failed(*entry) && origin.ok()) enqueue(entry, *origin, false);
       parts.copies.push_back(entry->copy);
-      if (entry->stale) parts.stale = std::max(parts.stale.value_or(0), *entry->stale);
+      if (const auto age = stale_of(*entry)) parts.stale = std::max(parts.stale.value_or(0), *age);
       continue;
+    }
+    if (!entry->copy && request.origin == Request::Origin::unknown && fetcher != nullptr) {
+      request.origin = Request::Origin::asked;
+      failure = Error{Code::internal, "collateral: whose platform this is has not been asked yet"};
+      break;
     }
     if (!origin.ok()) {
       for (const CollateralKind kind : documents_of(artefact)) {
@@ -330,6 +374,7 @@ void Vault::Impl::answer(Lock& lock, const RequestPtr& request, Step step) {
       const auto entry = entry_of(*spoilt);
       if (entry && !entry->failure) {
         entry->copy = nullptr;
+        entry->newest.reset();  // its signer is another one now
         entry->in_store = false;
         step = evaluate(*request, request);
         continue;
@@ -375,7 +420,8 @@ void Vault::Impl::wake_waiters(Entry& entry) {
   }
 }
 
-void Vault::Impl::ask(std::vector<Needs> ways, bool whole_set, UtcTime now, Deadline deadline, Done done) {
+void Vault::Impl::ask(std::vector<Needs> ways, bool whole_set, UtcTime now, Deadline deadline, Done done,
+                      const attestation::Evidence* quote) {
   warm(ways);
   const auto request = std::make_shared<Request>();
   request->ways = std::move(ways);
@@ -383,18 +429,32 @@ void Vault::Impl::ask(std::vector<Needs> ways, bool whole_set, UtcTime now, Dead
   request->deadline = deadline;
   request->done = std::move(done);
   request->whole_set = whole_set;
+  if (quote != nullptr) request->origin = Request::Origin::unknown;
   Lock lock(mutex);
   Step step = evaluate(*request, request);
+  const bool asked = request->origin == Request::Origin::asked;
+  request->origin = Request::Origin::good;
+  if (asked) {
+    // Signatures are computed without the lock, and only for what nobody holds.
+    lock.unlock();
+    const bool good = attestation::dcap::judge_pck_origin(quote->bytes, verifier.anchors()).ok();
+    lock.lock();
+    if (!good) request->origin = Request::Origin::stranger;
+    if (!good) ++counters.strangers;
+    step = evaluate(*request, request);
+  }
   answer(lock, request, std::move(step));
 }
 
-Vault::Given Vault::Impl::ask_and_wait(std::vector<Needs> ways, bool whole_set, UtcTime now, Deadline deadline) {
+Vault::Given Vault::Impl::ask_and_wait(std::vector<Needs> ways, bool whole_set, UtcTime now, Deadline deadline,
+                                       const attestation::Evidence* quote) {
   const auto box = std::make_shared<Box>();
-  ask(std::move(ways), whole_set, now, deadline, [box](Given given) {
+  const auto put = [box](Given given) {
     const std::lock_guard<std::mutex> lock(box->mutex);
     box->given = std::move(given);
     box->done.notify_one();
-  });
+  };
+  ask(std::move(ways), whole_set, now, deadline, put, quote);
   std::unique_lock<std::mutex> lock(box->mutex);
   box->done.wait(lock, [&] { return box->given.has_value(); });
   return *std::move(box->given);
@@ -420,24 +480,25 @@ std::vector<Needs> ways_of(internal::NeedsMemo& memo, const attestation::Verifie
   return needs.ok() ? needs_of(*needs) : std::vector<Needs>{};
 }
 
+const attestation::Evidence* quote_in(const attestation::Evidence& evidence) {
+  return evidence.format == attestation::EvidenceFormat::dcap_quote ? &evidence : nullptr;
+}
+
 }  // namespace
 
 Vault::Given Vault::collateral_for(const attestation::Evidence& evidence, UtcTime now, Deadline deadline) {
   auto ways = ways_of(impl_->memo, impl_->verifier, evidence);
   if (ways.empty()) return Collateral::none();
-  return impl_->ask_and_wait(std::move(ways), true, now, deadline);
+  return impl_->ask_and_wait(std::move(ways), true, now, deadline, quote_in(evidence));
 }
 
 void Vault::when_ready(const attestation::Evidence& evidence, UtcTime now, Deadline deadline, Done done) {
   auto ways = ways_of(impl_->memo, impl_->verifier, evidence);
   if (ways.empty()) return done(Collateral::none());
-  impl_->ask(std::move(ways), true, now, deadline, std::move(done));
+  impl_->ask(std::move(ways), true, now, deadline, std::move(done), quote_in(evidence));
 }
 
 Result<Held> Vault::get(const Artefact& artefact, UtcTime now, Deadline deadline, bool fetch) {
-  Needs needs;
-  needs.artefacts.push_back(artefact);
-  impl_->warm({needs});
   const auto held = [&]() -> std::optional<Held> {
     const Lock lock(impl_->mutex);
     const auto found = impl_->entries.find(artefact);
@@ -446,10 +507,13 @@ Result<Held> Vault::get(const Artefact& artefact, UtcTime now, Deadline deadline
     return Held{impl_->describe(artefact, *entry.copy, &entry), entry.copy->documents};
   };
   if (!fetch) {
+    impl_->look_up(artefact);
     if (auto out = held()) return *std::move(out);
     return Error{Code::not_found, to_text(artefact) + " is not held"};
   }
-  TRY(const Shared set, impl_->ask_and_wait({needs}, false, now, deadline));
+  Needs needs;
+  needs.artefacts.push_back(artefact);
+  TRY(const Shared set, impl_->ask_and_wait({needs}, false, now, deadline, nullptr));
   if (auto out = held()) return *std::move(out);
   const auto missing = set->problems().empty() ? std::string{} : set->problems().front().what;
   return Error{Code::collateral_missing, missing.empty() ? to_text(artefact) + " is not held" : missing};
@@ -459,30 +523,26 @@ Result<Held> Vault::refresh(const Artefact& artefact, Deadline deadline) {
   if (impl_->fetcher == nullptr) return Error{Code::unavailable, to_text(artefact) + ": the network is not asked"};
   TRY(const Origin origin, impl_->fetcher->origin(artefact));
   impl_->warm(artefact);
-  std::uint64_t order = 0;
-  {
-    const Lock lock(impl_->mutex);
-    const auto entry = impl_->entry_of(artefact);
-    if (!entry) return too_many();
-    entry->failure.reset();
-    if (!entry->job && !impl_->enqueue(entry, origin, true)) return too_many();
-    order = entry->job->order;
-  }
-  impl_->lane_wake.notify_one();
   Lock lock(impl_->mutex);
-  while (true) {
-    const auto found = impl_->entries.find(artefact);
-    const bool running = found != impl_->entries.end() && found->second->job && found->second->job->order == order;
-    if (!running) {
-      if (found == impl_->entries.end()) return too_many();
-      const Entry& entry = *found->second;
-      if (entry.failure) return *entry.failure;
-      if (!entry.copy) return Error{Code::unavailable, to_text(artefact) + ": nothing came"};
-      return Held{impl_->describe(artefact, *entry.copy, &entry), entry.copy->documents};
+  const auto entry = impl_->entry_of(artefact);
+  if (!entry) return too_many();
+  entry->failure.reset();
+  if (!entry->job && !impl_->enqueue(entry, origin, true)) return too_many();
+  // Who waits here is no Request; nobody else's request may push this fetch out all the same.
+  ++entry->job->pinned;
+  const std::uint64_t order = entry->job->order;
+  impl_->lane_wake.notify_one();
+  while (entry->job && entry->job->order == order) {
+    if (impl_->clock.steady() >= deadline) {
+      --entry->job->pinned;
+      return too_slow();
     }
-    if (impl_->clock.steady() >= deadline) return too_slow();
     impl_->settled.wait_for(lock, impl_->options.slice);
   }
+  if (entry->failure) return *entry->failure;
+  if (entry->fetched_by != order) return Error{Code::unavailable, to_text(artefact) + ": the fetch was given up"};
+  if (!entry->copy) return Error{Code::unavailable, to_text(artefact) + ": forgotten meanwhile"};
+  return Held{impl_->describe(artefact, *entry->copy, entry.get()), entry->copy->documents};
 }
 
 VaultStats Vault::stats() const {
@@ -495,9 +555,10 @@ VaultStats Vault::stats() const {
   out.store_errors = impl_->store_errors->get();
   const UtcTime now = impl_->clock.now();
   for (const auto& [artefact, entry] : impl_->entries) {
-    if (!entry->copy || !entry->stale) continue;
+    const auto age = impl_->stale_of(*entry);
+    if (!age) continue;
     ++out.stale_artefacts;
-    out.oldest_stale_seconds = std::max(out.oldest_stale_seconds, now.seconds - entry->copy->refresh_at.seconds);
+    out.oldest_stale_seconds = std::max(out.oldest_stale_seconds, *age);
   }
   out.alarms = impl_->alarms.size();
   if (!impl_->alarms.empty()) {

@@ -30,6 +30,7 @@ struct VaultOptions {
   std::int64_t max_stale_seconds = 7 * 86400;  ///< use after a refresh was due, never past its end
   std::int64_t jwks_seconds = kKeySetSeconds;  ///< a key set says no end: this long after it was fetched
   std::int64_t unknown_key_seconds = 60;       ///< between two fetches of a key set because a token names another key
+  std::int64_t late_seconds = 60;              ///< a refresh is late when it was due so long ago, whatever keeps it
   std::int64_t alarm_seconds = 48 * 3600;      ///< warn this long before something in use can be used no more
   // What is not there.
   std::int64_t missing_seconds = 600;  ///< not asked again for what a service does not know
@@ -40,14 +41,17 @@ struct VaultOptions {
   // Fetching.
   std::size_t lanes = 8;              ///< fetches at once
   std::size_t lanes_per_host = 4;     ///< of these to one host, so that a dead one does not take all
-  std::size_t max_queue = 1024;       ///< fetches that wait; more are `unavailable`
+  std::size_t max_queue = 1024;       ///< fetches of what is not held that wait for one host, those of VCEKs apart;
+                                      ///< more are `unavailable`. Refreshes of what is held always find room.
   std::int64_t fetch_seconds = 15;    ///< the longest that one may take
   std::int64_t queue_seconds = 7200;  ///< the longest that one waits for its turn after everybody left
   std::size_t max_waiters = 100'000;
   // Towards each host. What it says in Retry-After, with 429 or 503, counts besides.
-  std::int64_t scarce_seconds = 10;  ///< AMD allows about one VCEK in ten seconds; 0: no limit
-  std::int64_t scarce_burst = 2;     ///< of these at once after a rest
-  std::int64_t failure_seconds = 5;  ///< not asked again after a failure; doubled with every one that follows
+  std::int64_t scarce_seconds = 10;            ///< AMD allows about one VCEK in ten seconds; 0: no limit
+  std::int64_t scarce_burst = 2;               ///< of these at once after a rest
+  std::int64_t host_fetches_per_minute = 120;  ///< of everything else, so many at once after a rest, the last quarter
+                                               ///< for refreshes of what is held; 0: no limit
+  std::int64_t failure_seconds = 5;            ///< not asked again after a failure; doubled with every one that follows
   std::int64_t max_failure_seconds = 300;
   std::int64_t max_retry_after = 86400;  ///< a longer Retry-After is taken for this
   std::chrono::milliseconds slice{50};   ///< the longest sleep before the clock is looked at again: clocks can be set
@@ -72,9 +76,11 @@ struct VaultStats {
   std::uint64_t timeouts = 0;       ///< requests that left at their deadline
   std::uint64_t store_refused = 0;  ///< artefacts of the store that were not accepted
   std::uint64_t store_errors = 0;
-  std::uint64_t stale = 0;      ///< answers with something whose refresh failed
+  std::uint64_t stale = 0;      ///< answers with something whose refresh failed or is late
   std::uint64_t evicted = 0;    ///< from memory
   std::uint64_t collected = 0;  ///< certificates and documents that the store was told to forget
+  std::uint64_t displaced = 0;  ///< fetches that nobody waited for and that gave way to others in a full queue
+  std::uint64_t strangers = 0;  ///< quotes of no trusted root that nothing was fetched for
   std::size_t artefacts = 0;    ///< in memory now, known or refused
   std::size_t queued = 0;       ///< fetches that wait now
   std::size_t in_flight = 0;
@@ -99,7 +105,7 @@ struct Holding {
   base::UtcTime fetched_at;
   base::UtcTime refresh_at;  ///< when it is, or was, due; equal to `expires`: never
   base::UtcTime usable_until;
-  std::optional<std::int64_t> stale_seconds{};  ///< set: a refresh failed; how long ago it was due
+  std::optional<std::int64_t> stale_seconds{};  ///< set: a refresh failed or is late; how long ago it was due
   std::uint64_t number = 0;                     ///< tcbEvaluationDataNumber
   std::string source;                           ///< URL without query, "import NAME", "file PATH"
   std::string problem{};                        ///< of the last refresh, when it failed
@@ -139,10 +145,11 @@ struct Alarm {
 /// Only what `verifier` accepts is kept, stored and given out, wherever it comes from, and nothing authentic is
 /// replaced by something older. Everything is used until its end at the latest; a refresh is due at a random time
 /// before (VaultOptions), and when it fails the copy stays in use for max_stale_seconds, Collateral::stale_seconds
-/// saying how long ago the oldest refresh was due, as of the last try. Requests wait until their own deadline; a fetch
-/// goes on without them and its result is there for whoever asks next. Thread-safe. Everything that the constructor
-/// takes must outlive it. The destructor waits for running fetches (fetch_seconds at most) and answers waiting requests
-/// `unavailable`.
+/// saying how long ago the oldest refresh was due, in begun minutes. Nothing new is fetched for a quote whose PCK
+/// certificate is of no trusted root: what is not held is then a problem in the collateral. Requests wait until their
+/// own deadline; a fetch goes on without them and its result is there for whoever asks next. Thread-safe. Everything
+/// that the constructor takes must outlive it. The destructor waits for running fetches (fetch_seconds at most) and
+/// answers waiting requests `unavailable`.
 ///
 /// Store: Space::collateral ‖ LP("") ‖ u8 2 ‖ LP(to_text(artefact)) -> what is held of it, by digest;
 /// ‖ u8 3 ‖ sha256 -> a document; ‖ u8 4 ‖ LP(to_text(artefact)) -> when a VCEK was last used (docs/formats/store.md).

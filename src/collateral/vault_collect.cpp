@@ -215,10 +215,11 @@ void Vault::Impl::note_uses(UtcTime now) {
 /// The same in memory.
 void Vault::Impl::forget_unused(UtcTime since) {
   const Lock lock(mutex);
-  std::erase_if(entries, [&](const auto& item) {
-    const auto& [artefact, entry] = item;
-    return entry->copy && !entry->job && entry->waiters.empty() && entry->used_at < since && collectable(artefact);
-  });
+  for (auto it = entries.begin(); it != entries.end();) {
+    const std::shared_ptr<Entry> entry = (it++)->second;
+    const bool idle = entry->copy && !entry->job && entry->waiters.empty();
+    if (idle && entry->used_at < since && collectable(entry->artefact)) drop(*entry);
+  }
 }
 
 /// Not while the clock cannot be trusted: a wrong one would call everything old.

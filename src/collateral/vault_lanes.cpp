@@ -43,15 +43,6 @@ Shared chain_in(const Collateral& documents) {
   return Collateral::none();
 }
 
-/// The documents together with the chain that vouches for them.
-Shared with_context(const Collateral& documents, const Collateral& context) {
-  std::vector<attestation::CollateralItem> items = documents.items();
-  for (const auto& item : context.items()) {
-    if (documents.find(item.kind) == nullptr) items.push_back(item);
-  }
-  return Collateral::make(std::move(items));
-}
-
 std::set<std::string> key_ids_in(const Collateral& documents) {
   std::set<std::string> out;
   const auto* item = documents.find(CollateralKind::jwks);
@@ -63,19 +54,42 @@ std::set<std::string> key_ids_in(const Collateral& documents) {
 
 }  // namespace
 
+Shared with_context(const Collateral& documents, const Collateral& context) {
+  std::vector<attestation::CollateralItem> items = documents.items();
+  for (const auto& item : context.items()) {
+    if (documents.find(item.kind) == nullptr) items.push_back(item);
+  }
+  return Collateral::make(std::move(items));
+}
+
 // -- The queue -------------------------------------------------------------------------------------------------------
 
-/// False when the queue is full. Nobody's refresh gives way to somebody's request.
+/// False when the queue is full. What is held is refreshed whatever strangers ask for: there are no more of these than
+/// what is held, and they neither take a place from others nor need one.
 bool Vault::Impl::enqueue(const std::shared_ptr<Entry>& entry, const Origin& origin, bool asked) {
-  if (queue.size() >= options.max_queue) {
-    const auto idle = std::ranges::find_if(queue, [](const auto& e) { return e->waiters.empty(); });
-    if (!asked || idle == queue.end()) return false;
-    (*idle)->job.reset();
-    queue.erase(idle);
-  }
+  if (!entry->copy && !place_in_queue(origin)) return false;
   entry->job = Job{.origin = origin, .queued_at = clock.steady(), .order = ++orders, .asks = asked ? 1u : 0u};
   queue.push_back(entry);
   lane_wake.notify_one();
+  return true;
+}
+
+/// Makes room if need be among those of the same kind at the same host. Of what nobody waits for the least asked for
+/// goes first, then the newest: a flood pushes out itself.
+bool Vault::Impl::place_in_queue(const Origin& origin) {
+  std::size_t before = 0;
+  auto idle = queue.end();
+  for (auto it = queue.begin(); it != queue.end(); ++it) {
+    const Entry& other = **it;
+    if (other.copy || other.job->origin.scarce != origin.scarce || other.job->origin.host != origin.host) continue;
+    ++before;
+    if (!awaited(other) && (idle == queue.end() || other.job->asks <= (*idle)->job->asks)) idle = it;
+  }
+  if (before < options.max_queue) return true;
+  if (idle == queue.end()) return false;
+  (*idle)->job.reset();
+  queue.erase(idle);
+  ++counters.displaced;
   return true;
 }
 
@@ -114,13 +128,13 @@ Vault::Impl::Context Vault::Impl::context_for(const Entry& entry) {
 /// Whether it may begin now. When it never will, it has been settled.
 bool Vault::Impl::ready_to_run(const std::shared_ptr<Entry>& entry) {
   const Job job = *entry->job;
-  const auto state = gates.state(job.origin);
+  const auto state = gates.state(job.origin, entry->copy != nullptr);
   if (state.away) {
     settle_failure(*entry, *state.away, false);
     return false;
   }
   if (clock.steady() < state.opens || !gates.has_room(job.origin, options.lanes_per_host)) {
-    const bool forgotten = entry->waiters.empty() && clock.steady() > job.queued_at + seconds(options.queue_seconds);
+    const bool forgotten = !awaited(*entry) && clock.steady() > job.queued_at + seconds(options.queue_seconds);
     if (forgotten) settle_failure(*entry, {Code::unavailable, to_text(entry->artefact) + ": gave up waiting"}, false);
     return false;
   }
@@ -134,8 +148,8 @@ bool Vault::Impl::ready_to_run(const std::shared_ptr<Entry>& entry) {
 std::shared_ptr<Entry> Vault::Impl::pick() {
   auto order = queue;  // settling changes the queue
   std::ranges::sort(order, [](const auto& a, const auto& b) {
-    const bool waited_a = !a->waiters.empty();
-    const bool waited_b = !b->waiters.empty();
+    const bool waited_a = awaited(*a);
+    const bool waited_b = awaited(*b);
     if (waited_a != waited_b) return waited_a;
     if (a->job->asks != b->job->asks && !waited_a) return a->job->asks > b->job->asks;
     return a->job->order < b->job->order;
@@ -181,18 +195,32 @@ Result<CopyPtr> Vault::Impl::accept(const Artefact& artefact, Shared documents, 
   return CopyPtr{std::move(copy)};
 }
 
-/// False when it is older than what is held, which then stays.
+namespace {
+
+/// Whether an authentic copy is one from before the newest that was ever here, whether that can still be used or not: a
+/// cache that was away must not bring back what its vendor has revoked since. What has run out by itself is replaced by
+/// whatever is in force, but for the numbers, which never fall.
+bool from_before(const attestation::Accepted& fresh, const attestation::Accepted& newest, UtcTime now) {
+  if (now <= newest.expires) return older(fresh, newest);
+  attestation::Accepted same_time = newest;
+  same_time.issued = fresh.issued;
+  return older(fresh, same_time);
+}
+
+}  // namespace
+
+/// False when it is older than what is or was held; that then stays.
 bool Vault::Impl::publish(Entry& entry, CopyPtr copy) {
   auto fresh = std::make_shared<Copy>(*copy);
-  // Until its own end: whoever keeps a vendor away for long enough must not get an older one in after that.
-  const bool in_force = entry.copy && clock.now() <= entry.copy->accepted.expires;
-  if (in_force && older(fresh->accepted, entry.copy->accepted)) return false;
+  if (entry.newest && from_before(fresh->accepted, *entry.newest, clock.now())) return false;
   const bool same = entry.copy && entry.copy->documents->digest() == fresh->documents->digest();
   if (same) fresh->documents = entry.copy->documents;
   fresh->serial = same ? entry.copy->serial : ++serials;
+  entry.newest = fresh->accepted;
   entry.copy = std::move(fresh);
+  place(entry);
   entry.in_store = false;
-  entry.stale.reset();
+  entry.refresh_failed = false;
   entry.failure.reset();
   return true;
 }
@@ -201,9 +229,9 @@ void Vault::Impl::run_job(Lock& lock, const std::shared_ptr<Entry>& entry) {
   const Artefact artefact = entry->artefact;
   const Origin origin = entry->job->origin;
   const Context context = context_for(*entry);
-  if (!context.chain) {  // cannot be: pick() has just asked
-    queue.push_back(entry);
-    return;
+  if (!context.chain) {  // pick() has just asked, under the same lock
+    const Error defect{Code::internal, to_text(entry->artefact) + ": what vouches for it is gone"};
+    return settle_failure(*entry, context.failure.value_or(defect), false);
   }
   entry->job->running = true;
   gates.begin(origin);
@@ -251,7 +279,7 @@ void Vault::Impl::settle(const std::shared_ptr<Entry>& shared, Result<CopyPtr> o
     // Nothing is wrong and nothing is lost: it waits for its turn again.
     ++counters.throttled;
     entry.job->running = false;
-    note_stale(entry);
+    note_failed_refresh(entry);
     queue.push_back(shared);
     return wake_waiters(entry);
   }
@@ -259,7 +287,7 @@ void Vault::Impl::settle(const std::shared_ptr<Entry>& shared, Result<CopyPtr> o
   const CopyPtr copy = *std::move(outcome);
   if (!publish(entry, copy)) {
     ++counters.older;
-    const std::string held = base::to_rfc3339(entry.copy->accepted.issued);
+    const std::string held = base::to_rfc3339(entry.newest->issued);
     const std::string came = base::to_rfc3339(copy->accepted.issued);
     base::log(base::LogLevel::warning, "collateral is older than what is held",
               {{"artefact", to_text(entry.artefact)}, {"source", copy->source}, {"held", held}, {"came", came}});
@@ -268,12 +296,13 @@ void Vault::Impl::settle(const std::shared_ptr<Entry>& shared, Result<CopyPtr> o
         false);
   }
   save(entry.artefact, *entry.copy);
+  entry.fetched_by = entry.job->order;
   entry.job.reset();
   wake_waiters(entry);
 }
 
-void Vault::Impl::note_stale(Entry& entry) const {
-  if (due(entry)) entry.stale = std::max<std::int64_t>(0, clock.now().seconds - entry.copy->refresh_at.seconds);
+void Vault::Impl::note_failed_refresh(Entry& entry) const {
+  if (due(entry)) entry.refresh_failed = true;
 }
 
 /// What is held stays in use; who waits is told.
@@ -300,7 +329,7 @@ void Vault::Impl::settle_failure(Entry& entry, const Error& error, bool refused)
     entry.failure->code = Code::unavailable;
     entry.failure->what += ": no answer in time";
   }
-  note_stale(entry);
+  note_failed_refresh(entry);
   entry.job.reset();
   wake_waiters(entry);
 }
@@ -374,9 +403,12 @@ void Vault::Impl::look_for_alarms(Lock& lock) {
     if (!entry->copy) continue;
     const UtcTime until = usable_until(*entry->copy);
     if (until.seconds - now.seconds > options.alarm_seconds) continue;
-    if (entry->copy->refreshed() && !entry->stale) continue;            // it will be renewed in time
+    if (entry->copy->refreshed() && !stale_of(*entry)) continue;        // it will be renewed in time
     if (until.seconds + options.alarm_seconds < now.seconds) continue;  // nobody has missed it since
-    now_on.push_back({artefact, until, entry->failure ? entry->failure->text() : std::string{}});
+    std::string problem;
+    if (entry->failure) problem = entry->failure->text();
+    if (problem.empty() && due(*entry)) problem = "not renewed since " + base::to_rfc3339(entry->copy->refresh_at);
+    now_on.push_back({artefact, until, std::move(problem)});
   }
   std::ranges::sort(now_on, {}, [](const Alarm& a) { return std::tie(a.usable_until, a.artefact); });
   const auto names = [](const std::vector<Alarm>& list) {

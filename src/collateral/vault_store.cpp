@@ -64,21 +64,29 @@ Result<CopyPtr> Vault::Impl::read_copy(const Artefact& artefact) const {
   return CopyPtr{std::move(copy)};
 }
 
-/// What the store has, if it can be used: it is accepted anew, because it may have run out, or be of other roots.
-/// nullptr when it has none; an error when it may have one that cannot be used now.
-Result<CopyPtr> Vault::Impl::load(const Artefact& artefact) {
+/// What the store has, if it can be used: it is accepted anew, because it may have run out, or be of other roots. Of
+/// what has run out there is left how new it was.
+Vault::Impl::Loaded Vault::Impl::load(const Artefact& artefact) {
   auto stored = read_copy(artefact);
   if (!stored.ok()) store_errors->add();
-  if (!stored.ok() || !*stored) return stored;
+  if (!stored.ok() || !*stored) return {std::move(stored)};
   const Copy& kept = **stored;
   // A refresh that could not be drawn then may be possible now, and the other way round.
   std::optional<UtcTime> refresh_at = kept.refresh_at;
   if (!kept.refreshed() || fetcher == nullptr) refresh_at.reset();
   auto copy = accept(artefact, kept.documents, kept.context, kept.source, kept.fetched_at, refresh_at);
-  if (copy.ok()) note_use(artefact);
+  Loaded out{std::move(copy)};
+  if (out.copy.ok()) {
+    out.newest = (*out.copy)->accepted;
+    note_use(artefact);
+  } else if (const auto then =
+                 verifier.accept(artefact, *with_context(*kept.documents, *kept.context), kept.fetched_at);
+             then.ok()) {
+    out.newest = *then;
+  }
   const Lock lock(mutex);
-  ++(copy.ok() ? counters.store_hits : counters.store_refused);
-  return copy;
+  ++(out.copy.ok() ? counters.store_hits : counters.store_refused);
+  return out;
 }
 
 /// The clock may have been wrong, or the disk away, when it was looked at before.
@@ -97,16 +105,34 @@ void Vault::Impl::warm(const Artefact& artefact) {
     const auto entry = entry_of(artefact);
     if (!entry || !may_be_stored(*entry)) return;
   }
-  auto copy = load(artefact);
+  Loaded found = load(artefact);
   const Lock lock(mutex);
   const auto entry = entry_of(artefact);
   if (!entry || entry->copy) return;
-  if (!copy.ok()) {
+  if (!entry->newest) entry->newest = found.newest;
+  if (!found.copy.ok()) {
     entry->store_tried = {clock.steady(), clock.now()};
     return;
   }
   entry->in_store = false;
-  if (*copy) publish(*entry, *std::move(copy));
+  if (*found.copy) publish(*entry, *std::move(found.copy));
+}
+
+/// As warm(), for somebody who wants it only if it is held: names that nobody holds leave nothing behind.
+void Vault::Impl::look_up(const Artefact& artefact) {
+  if (store == nullptr) return;
+  {
+    const Lock lock(mutex);
+    const auto found = entries.find(artefact);
+    if (found != entries.end() && !may_be_stored(*found->second)) return;
+  }
+  Loaded found = load(artefact);
+  if (!found.copy.ok() || !*found.copy) return;
+  const Lock lock(mutex);
+  const auto entry = entry_of(artefact);
+  if (!entry || entry->copy) return;
+  entry->in_store = false;
+  publish(*entry, *std::move(found.copy));
 }
 
 /// On the calling thread: a copy of the store waits for no fetch of another.
@@ -179,7 +205,7 @@ Holding Vault::Impl::describe(const Artefact& artefact, const Copy& copy, const 
               .number = copy.accepted.number,
               .source = copy.source};
   if (entry != nullptr) {
-    out.stale_seconds = entry->stale;
+    out.stale_seconds = stale_of(*entry);
     if (entry->failure) out.problem = entry->failure->text();
   }
   read_infos(refs_of(*copy.documents), out.documents);
@@ -399,7 +425,8 @@ base::Status Vault::forget(const Artefact& artefact, base::Deadline deadline) {
     const auto found = impl_->entries.find(artefact);
     if (found != impl_->entries.end()) {
       found->second->copy = nullptr;
-      found->second->stale.reset();
+      found->second->refresh_failed = false;
+      found->second->newest.reset();
       found->second->failure.reset();
       found->second->in_store = false;
     }

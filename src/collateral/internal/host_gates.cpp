@@ -21,17 +21,16 @@ std::int64_t jittered_ms(std::int64_t whole_seconds, crypto::Random& random) {
   return half + static_cast<std::int64_t>(drawn % static_cast<std::uint64_t>(half + 1));
 }
 
-HostGates::State HostGates::state(const Origin& origin) const {
+HostGates::State HostGates::state(const Origin& origin, bool refresh) const {
   State out;
   const auto found = hosts_.find(origin.host);
   if (found == hosts_.end()) return out;
   const Host& host = found->second;
   const base::Deadline now = clock_.steady();
   out.opens = host.closed;
-  if (origin.scarce) {
-    out.opens = std::max(out.opens, host.scarce_closed);
-    if (options_.scarce_seconds > 0) out.opens = std::max(out.opens, host.scarce_due - tolerance());
-  }
+  if (origin.scarce) out.opens = std::max(out.opens, host.scarce_closed);
+  const Bucket limit = bucket(origin, refresh);
+  if (limit.interval > Duration::zero()) out.opens = std::max(out.opens, due_of(host, origin) - limit.tolerance);
   if (host.away && now < host.away_until) {
     out.away = host.away;
     out.opens = std::max(out.opens, host.away_until);
@@ -45,25 +44,33 @@ bool HostGates::has_room(const Origin& origin, std::size_t at_once) const {
   return found->second.in_flight < (found->second.failures > 0 ? 1 : at_once);
 }
 
-Duration HostGates::tolerance() const {
-  return seconds(options_.scarce_seconds) * (std::max<std::int64_t>(1, options_.scarce_burst) - 1);
+HostGates::Bucket HostGates::bucket(const Origin& origin, bool refresh) const {
+  if (origin.scarce) {
+    const Duration interval = seconds(std::max<std::int64_t>(0, options_.scarce_seconds));
+    return {interval, interval * (std::max<std::int64_t>(1, options_.scarce_burst) - 1)};
+  }
+  const std::int64_t most = options_.fetches_per_minute;
+  if (most <= 0) return {};
+  const Duration interval = Duration{std::chrono::minutes(1)} / most;
+  const std::int64_t at_once = refresh ? most : most - most / 4;
+  return {interval, interval * (at_once - 1)};
 }
 
 base::Deadline HostGates::turn(const Origin& origin, std::int64_t before) const {
   const base::Deadline now = clock_.steady();
   base::Deadline out = std::max(state(origin).opens, now);
-  if (!origin.scarce || options_.scarce_seconds <= 0) return out;
+  const Bucket limit = bucket(origin, false);
+  if (limit.interval == Duration::zero()) return out;
   const auto found = hosts_.find(origin.host);
-  const base::Deadline due = found == hosts_.end() ? now : std::max(now, found->second.scarce_due);
-  return std::max(out, due - tolerance() + seconds(options_.scarce_seconds) * before);
+  const base::Deadline due = found == hosts_.end() ? now : std::max(now, due_of(found->second, origin));
+  return std::max(out, due - limit.tolerance + limit.interval * before);
 }
 
 void HostGates::begin(const Origin& origin) {
   Host& host = hosts_[origin.host];
   ++host.in_flight;
-  if (!origin.scarce) return;
-  host.scarce_due =
-      std::max(host.scarce_due, clock_.steady()) + seconds(std::max<std::int64_t>(0, options_.scarce_seconds));
+  base::Deadline& due = due_of(host, origin);
+  due = std::max(due, clock_.steady()) + bucket(origin, false).interval;
 }
 
 void HostGates::succeeded(const Origin& origin) {

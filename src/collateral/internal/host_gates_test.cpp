@@ -59,6 +59,32 @@ TEST_F(Gates, ABucketIsForWhatIsScarceAlone) {
   EXPECT_FALSE(open(kVcek));
 }
 
+TEST_F(Gates, ABucketForTheRestKeepsAQuarterForRefreshes) {
+  HostGates gates{{.scarce_seconds = 0, .fetches_per_minute = 8}, clock_, random_};
+  const auto open_for = [&](bool refresh) { return gates.state(kChain, refresh).opens <= clock_.steady(); };
+  const auto take = [&] {
+    gates.begin(kChain);
+    gates.succeeded(kChain);
+  };
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_TRUE(open_for(false)) << i;
+    take();
+  }
+  EXPECT_FALSE(open_for(false));
+  EXPECT_EQ(gates.turn(kChain, 1), clock_.steady() + seconds(15));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(open_for(true)) << i;
+    take();
+  }
+  EXPECT_FALSE(open_for(true));
+  EXPECT_LE(gates.state(kVcek).opens, clock_.steady()) << "which has a bucket of its own";
+  clock_.pass(8);
+  EXPECT_TRUE(open_for(true));
+  EXPECT_FALSE(open_for(false));
+  clock_.pass(15);
+  EXPECT_TRUE(open_for(false));
+}
+
 TEST_F(Gates, KnowWhenTheTurnOfAPlaceInTheQueueComes) {
   const auto now = clock_.steady();
   EXPECT_EQ(gates_.turn(kVcek, 0), now);

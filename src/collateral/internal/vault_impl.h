@@ -42,11 +42,16 @@ struct Job {
   Origin origin;
   base::Deadline queued_at{};
   std::uint64_t order = 0;
-  unsigned asks = 0;  ///< requests that wanted it so far; 0: a refresh that nobody waits for
+  unsigned asks = 0;    ///< requests that wanted it so far; 0: a refresh that nobody waits for
+  unsigned pinned = 0;  ///< callers of Vault::refresh() that wait for it
   bool running = false;
 };
 
 struct Request;
+
+struct Entry;
+/// In the order of their last use, the latest last.
+using Ages = std::list<std::shared_ptr<Entry>>;
 
 struct Entry {
   attestation::Artefact artefact;
@@ -58,14 +63,18 @@ struct Entry {
     base::UtcTime wall;
   };
   std::optional<Tried> store_tried{};
-  std::optional<std::int64_t> stale{};  ///< age of `copy` past its refresh, as of the last try that failed
+  bool refresh_failed = false;  ///< the last try to renew `copy`, when that was due
+  /// Of the newest copy that there ever was, also when it can be used no more: what is older does not replace it.
+  std::optional<attestation::Accepted> newest{};
+  std::uint64_t fetched_by = 0;  ///< Job::order of the last fetch that succeeded
   std::optional<base::Error> failure{};
   base::Deadline retry_at{};
   base::Deadline other_key_at{};  ///< of a key set: not fetched before because of another unknown key
   std::optional<Job> job{};
   std::set<std::weak_ptr<Request>, std::owner_less<>> waiters{};
-  std::uint64_t last_use = 0;
   base::UtcTime used_at{};
+  Ages* ages = nullptr;  ///< where `place` is
+  Ages::iterator place{};
 };
 
 using RequestPtr = std::shared_ptr<Request>;
@@ -81,6 +90,8 @@ struct Request {
   bool waited = false;
   bool key_asked = false;  ///< its key set was fetched again already
   bool finished = false;
+  /// Whether its quote is of a trusted root. That is asked only when something is to be fetched that nobody holds.
+  enum class Origin : std::uint8_t { good, unknown, asked, stranger } origin = Origin::good;
   unsigned rounds = 0;
   std::optional<Waiting::iterator> place{};  ///< among those that wait
 };
@@ -123,6 +134,8 @@ struct Vault::Impl {
   bool stopping = false;
   bool look_again = true;  ///< something changed that the keeper looks at
   std::map<attestation::Artefact, std::shared_ptr<Entry>> entries{};
+  Ages bare{};  ///< entries without a copy: these go first
+  Ages full{};
   std::size_t in_flight = 0;
   internal::HostGates gates;
   std::vector<std::shared_ptr<Entry>> queue{};  ///< jobs that do not run, the oldest first
@@ -161,9 +174,15 @@ struct Vault::Impl {
   void stop();
 
   // Requests (vault.cpp).
-  void ask(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline, Done done);
-  Given ask_and_wait(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline);
+  /// `quote`: whose PCK certificate must be of a trusted root for anything new to be fetched; null: no quote.
+  void ask(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline, Done done,
+           const attestation::Evidence* quote);
+  Given ask_and_wait(std::vector<attestation::Needs> ways, bool whole_set, base::UtcTime now, base::Deadline deadline,
+                     const attestation::Evidence* quote);
+  base::Result<Origin> origin_for(const Request& request, const attestation::Artefact& artefact) const;
   std::shared_ptr<Entry> entry_of(const attestation::Artefact& artefact);
+  void place(Entry& entry);
+  void drop(Entry& entry);
   bool make_room();
   Step evaluate(Request& request, const RequestPtr& shared);
   Step evaluate_way(Request& request, const RequestPtr& shared, const attestation::Needs& needs);
@@ -174,6 +193,7 @@ struct Vault::Impl {
   base::UtcTime usable_until(const Copy& copy) const;
   bool due(const Entry& entry) const;
   bool failed(const Entry& entry) const;
+  std::optional<std::int64_t> stale_of(const Entry& entry) const;
   bool wants_other_key(Request& request, const std::shared_ptr<Entry>& entry, const attestation::Needs& needs);
   void answer(Lock& lock, const RequestPtr& request, Step step);
   base::Result<Shared> make_set(Lock& lock, const Request& request, const Parts& parts,
@@ -185,6 +205,7 @@ struct Vault::Impl {
 
   // Fetching (vault_lanes.cpp).
   bool enqueue(const std::shared_ptr<Entry>& entry, const Origin& origin, bool asked);
+  bool place_in_queue(const Origin& origin);
   std::shared_ptr<Entry> pick();
   bool ready_to_run(const std::shared_ptr<Entry>& entry);
   struct Context {
@@ -196,7 +217,7 @@ struct Vault::Impl {
   void run_job(Lock& lock, const std::shared_ptr<Entry>& entry);
   void settle(const std::shared_ptr<Entry>& entry, base::Result<CopyPtr> outcome, const Trouble& trouble, bool refused);
   void settle_failure(Entry& entry, const base::Error& error, bool refused);
-  void note_stale(Entry& entry) const;
+  void note_failed_refresh(Entry& entry) const;
   base::Result<CopyPtr> accept(const attestation::Artefact& artefact, Shared documents, Shared context,
                                std::string source, base::UtcTime fetched_at,
                                std::optional<base::UtcTime> refresh_at) const;
@@ -215,7 +236,12 @@ struct Vault::Impl {
   void warm(const std::vector<attestation::Needs>& ways);
   void warm(const attestation::Artefact& artefact);
   bool may_be_stored(const Entry& entry) const;
-  base::Result<CopyPtr> load(const attestation::Artefact& artefact);
+  void look_up(const attestation::Artefact& artefact);
+  struct Loaded {
+    base::Result<CopyPtr> copy;  ///< null: there is none; an error: there may be one that cannot be used now
+    std::optional<attestation::Accepted> newest{};
+  };
+  Loaded load(const attestation::Artefact& artefact);
   base::Result<CopyPtr> read_copy(const attestation::Artefact& artefact) const;
   void save(const attestation::Artefact& artefact, const Copy& copy, state::Store::Completion done = {}) const;
   Holding describe(const attestation::Artefact& artefact, const Copy& copy, const Entry* entry) const;
@@ -235,5 +261,11 @@ struct Vault::Impl {
   void forget_unused(base::UtcTime since);
   bool collectable(const attestation::Artefact& artefact) const;
 };
+
+/// Somebody waits for its fetch.
+inline bool awaited(const Entry& entry) { return !entry.waiters.empty() || (entry.job && entry.job->pinned > 0); }
+
+/// The documents together with the chain that vouches for them.
+Shared with_context(const attestation::Collateral& documents, const attestation::Collateral& context);
 
 }  // namespace attestry::collateral
