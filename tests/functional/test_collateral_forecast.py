@@ -5,7 +5,8 @@ import json
 
 import pytest
 from harness import attestry
-from operators import Operator
+from operators import Operator, rfc3339
+from test_measurement_sets import Measurements
 from workload import Workload, measurement
 
 AT = "2026-11-21T11:43:52Z"
@@ -37,6 +38,10 @@ def verify(case, at, *arguments):
     return done.json()
 
 
+def seconds_between(a, b):
+    return (datetime.datetime.fromisoformat(b) - datetime.datetime.fromisoformat(a)).total_seconds()
+
+
 def shifted(at, seconds):
     moved = datetime.datetime.fromisoformat(at) + datetime.timedelta(seconds=seconds)
     return moved.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -61,6 +66,7 @@ def test_forecast_names_the_day_and_the_document_that_ends(cases, name, checks):
         assert day == "2026-12-20" or name.startswith("snp"), found.keys()
         assert cause["remedy"] == "collateral" and "import" in cause["what_to_do"]
         assert cause["document"].startswith("collateral ")
+        assert [name.split("/")[0] for name in cause["refresh"]] == [cause["document"].split()[1]]
         assert [one["workload"] for one in cause["workloads"]] == [str(case)]
         # To the second: the check passes until then, and fails from then on.
         status = {
@@ -106,6 +112,20 @@ def test_forecast_names_the_end_of_a_waiver(cases, tmp_path):
     assert verify(case, cause["at"], "--policy", policy)["verdict"] == "refused"
 
 
+def test_forecast_says_when_only_new_evidence_helps(tmp_path):
+    case = tmp_path / "maa"
+    assert attestry("forge", "--kind", "maa-sevsnpvm", "--seed", "forecast", "--at", AT, "--out", case).code == 0
+    issuer = json.loads((case / "case.json").read_text())["expected_issuer"]
+    flags = ["--issuer", issuer, "--jwks", f"{issuer}={case / 'jwks.json'}"]
+    document = forecast(case, *flags, "--at", AT, "--days", 2).json()
+    assert document["red_now"] == []
+    found = causes(document)
+    [cause] = [cause for (_, check), cause in found.items() if check == "maa.time.expires"]
+    assert (cause["remedy"], cause["refresh"]) == ("evidence", []) and "No newer collateral" in cause["what_to_do"]
+    assert attestry("verify", case, *flags, "--at", shifted(cause["at"], -1)).code == 0
+    assert attestry("verify", case, *flags, "--at", cause["at"]).code == 1
+
+
 def test_forecast_groups_machines_by_day_and_cause(cases):
     both = [cases / "tdx-v4", cases / "sw-hardening-needed"]
     flags = ["--trust", both[0] / "root.pem", "--at", AT, "--days", 60]
@@ -114,6 +134,24 @@ def test_forecast_groups_machines_by_day_and_cause(cases):
     text = attestry("collateral", "forecast", *both, *flags).out
     for word in ("2026-12-20", "dcap.tcb_info.validity", "2 workloads", "because", "do "):
         assert word in text
+
+
+def test_forecast_of_a_server_sees_a_measurement_end(servers):
+    server = servers.dev()
+    operator, app, ends = Operator(server), "name:dated", rfc3339(45 * 86400)
+    operator.approve(app, "app.create", app)
+    policy = operator.blob({"format": 1, "name": "by set", "identities_from": ["set:dated"]})
+    operator.approve(app, "policy.approve", policy)
+    measurements = Measurements(operator, "dated")
+    entry = operator.blob(measurements.document(measurement(server.seed), not_after=ends))
+    measurements.do("add", entry)
+    measurements.do("approve", entry)
+    assert Workload(server, app).send().status == 201
+    flags = ["--server", server.admin, "--token-file", server.data / "admin.token"]
+    found = causes(forecast("--days", 60, *flags).json()["forecast"])
+    [cause] = [cause for cause in found.values() if cause["remedy"] == "policy"]
+    assert cause["check"] == "policy.measurement.allowed" and abs(seconds_between(ends, cause["at"])) <= 1
+    assert [one["workload"] for one in cause["workloads"]] == [app]
 
 
 def test_forecast_of_a_server_names_its_releases(servers):
