@@ -105,13 +105,14 @@ void Vault::Impl::warm(const Artefact& artefact) {
     const auto entry = entry_of(artefact);
     if (!entry || !may_be_stored(*entry)) return;
   }
+  const Entry::Tried tried{clock.steady(), clock.now()};  // not the time after: the clock may have been set meanwhile
   Loaded found = load(artefact);
   const Lock lock(mutex);
   const auto entry = entry_of(artefact);
   if (!entry || entry->copy) return;
   if (!entry->newest) entry->newest = found.newest;
   if (!found.copy.ok()) {
-    entry->store_tried = {clock.steady(), clock.now()};
+    entry->store_tried = tried;
     return;
   }
   entry->in_store = false;
