@@ -1,5 +1,5 @@
-// Any bytes are an exported appraisal or an error; what was read is written and read back to the same, and its id is the
-// digest of its document. Judging it again never fails for want of anything in it.
+// Any bytes are an exported appraisal or an error; what was read is written and read back to the same, and its id is
+// the digest of its document. Judging it again never fails for want of anything in it.
 #include "appraisal/replay.h"
 #include "base/bytes.h"
 #include "base/encoding.h"

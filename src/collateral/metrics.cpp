@@ -47,7 +47,8 @@ void VaultMetrics::update_vault(const VaultStats& now) {
   add("attestry_collateral_timeouts_total", "Requests that left at their deadline", &VaultStats::timeouts);
   add("attestry_collateral_negative_hits_total", "Requests answered with a failure of before",
       &VaultStats::negative_hits);
-  add("attestry_collateral_stale_answers_total", "Answers with something whose refresh failed or is late", &VaultStats::stale);
+  add("attestry_collateral_stale_answers_total", "Answers with something whose refresh failed or is late",
+      &VaultStats::stale);
   add("attestry_collateral_fetches_total", "Fetches that were begun", &VaultStats::fetches);
   add("attestry_collateral_refreshes_total", "Fetches of something that was held", &VaultStats::refreshes);
   add("attestry_collateral_failures_total", "Fetches that gave nothing usable", &VaultStats::failures);
@@ -97,7 +98,9 @@ void VaultMetrics::update_artefacts() {
         .set(static_cast<double>(now.seconds - held.fetched_at.seconds));
     metrics_.gauge("attestry_collateral_left_seconds", "Until it can be used no more, without a refresh", labels)
         .set(static_cast<double>(held.usable_until.seconds - now.seconds));
-    metrics_.gauge("attestry_collateral_stale_seconds", "Since its refresh was due, when that failed or is late; else 0", labels)
+    metrics_
+        .gauge("attestry_collateral_stale_seconds", "Since its refresh was due, when that failed or is late; else 0",
+               labels)
         .set(static_cast<double>(held.stale_seconds.value_or(0)));
   }
 }

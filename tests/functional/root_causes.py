@@ -1,6 +1,6 @@
 """The root cause of every failure that the vectors and the forge know, as tests/data/root_causes.json keeps them.
 
-    python root_causes.py [--write]     # what the program says now: statistics; with --write, into the golden file
+python root_causes.py [--write]     # what the program says now: statistics; with --write, into the golden file
 """
 
 import concurrent.futures
@@ -19,7 +19,8 @@ GOLDEN = ROOT / "tests" / "data" / "root_causes.json"
 SEED = "root causes"
 AT = "2026-06-15T00:00:00Z"
 # One kind of each verifier, and what only some kinds can have wrong.
-FORGED = ["sgx-v3", "tdx-v4", "tdx-v5", "snp-milan-v3", "snp-turin-v5", "snp-genoa-v5-vlek", "nitro", "maa-sgx", "maa-azurevm-snp"]  # fmt: skip
+FORGED = ["sgx-v3", "tdx-v4", "tdx-v5", "snp-milan-v3", "snp-turin-v5", "snp-genoa-v5-vlek", "nitro", "maa-sgx",
+          "maa-azurevm-snp"]  # fmt: skip
 LOG_FAULTS = ["other-boot", "changed-text", "changed-payload", "second-separator", "missing-event", "cut"]
 THREADS = 4
 
@@ -124,7 +125,8 @@ def write(found):
     groups = []
     for group in sorted(found):
         lines = [
-            f"    {json.dumps(name)}: {json.dumps(found[group][name], ensure_ascii=False)}" for name in sorted(found[group])
+            f"    {json.dumps(name)}: {json.dumps(found[group][name], ensure_ascii=False)}"
+            for name in sorted(found[group])
         ]
         groups.append(f"  {json.dumps(group)}: {{\n" + ",\n".join(lines) + "\n  }")
     GOLDEN.write_text("{\n" + ",\n".join(groups) + "\n}\n")
