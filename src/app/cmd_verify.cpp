@@ -23,6 +23,7 @@
 #include "base/encoding.h"
 #include "collateral/bundle.h"
 #include "collateral/pcs.h"
+#include "collateral/shelf.h"
 #include "collateral/vault.h"
 #include "collateral/vendors.h"
 #include "net/client.h"
@@ -93,6 +94,11 @@ base::Result<collateral::Bundle> read_named(const std::string& path, const Verif
     TRY(const collateral::Shelf shelf, read_shelf(path), "--collateral");
     const auto found = shelf.collateral_for(evidence, options.issuers, at);
     return collateral::Bundle{.items = found->items(), .problems = found->problems()};
+  }
+  // The name may be mistyped, and collateral is there for whoever does not look at the verdict again.
+  if (!std::filesystem::exists(path)) {
+    return base::Error{base::Code::usage, "--collateral " + path + ": no such file or folder", "a file or a folder", "",
+                       "Correct the path, or leave the flag out."};
   }
   collateral::Bundle bundle = collateral::read_bundle_path(path);
   const bool has_keys = std::ranges::any_of(
@@ -219,6 +225,31 @@ class ClockAt final : public base::Clock {
   const base::Clock& real_;
 };
 
+/// Of the way to judge the evidence that is nearest to complete what is there; the rest is missing for that reason.
+base::Result<collateral::Bundle> what_came(const collateral::Vault& vault, const std::vector<attestation::Needs>& ways,
+                                           attestation::EvidenceFormat format, base::UtcTime at,
+                                           const base::Error& why) {
+  std::vector<collateral::Held> best;
+  for (const auto& way : ways) {
+    const auto wanted_here = [&](const attestation::Artefact& one) {
+      return std::ranges::find(way.artefacts, one) != way.artefacts.end();
+    };
+    TRY(auto held, vault.held(wanted_here, at, collateral::kMaxShelfBytes));
+    if (held.size() > best.size()) best = std::move(held);
+  }
+  if (best.empty()) return why;
+  collateral::Bundle out;
+  for (const auto& one : best) {
+    out.items.insert(out.items.end(), one.documents->items().begin(), one.documents->items().end());
+  }
+  for (const auto kind : wanted(format)) {
+    if (std::ranges::find(out.items, kind, &attestation::CollateralItem::kind) == out.items.end()) {
+      out.set_problem(kind, why.text(), true);
+    }
+  }
+  return out;
+}
+
 /// AMD's and issuers' by a vault of one call: it knows what is needed, in which order, and what is authentic.
 base::Result<collateral::Bundle> fetch_by_vault(Context& context, const VerifyInputs& options,
                                                 const attestation::Verifier& verifier,
@@ -232,8 +263,9 @@ base::Result<collateral::Bundle> fetch_by_vault(Context& context, const VerifyIn
   collateral::Vendors vendors(nullptr, &kds, &issuers);
   const ClockAt clock(at, context.clock);
   collateral::Vault vault(&vendors, verifier, nullptr, {.background = false, .clock = &clock});
-  TRY(const auto set, vault.collateral_for(evidence, at, context.clock.steady() + kFetchTime));
-  return collateral::Bundle{set->items(), set->problems()};
+  const auto set = vault.collateral_for(evidence, at, context.clock.steady() + kFetchTime);
+  if (set.ok()) return collateral::Bundle{(*set)->items(), (*set)->problems()};
+  return what_came(vault, attestation::needs_of(evidence, options.issuers), evidence.format, at, set.error());
 }
 
 base::Result<std::shared_ptr<const attestation::Collateral>> collect(Context& context, const VerifyInputs& options,

@@ -14,6 +14,7 @@ struct WhyCommand {
   AppraisalPlace place;
   VerifyInputs inputs;
   bool all = false;
+  bool asks_anew = false;  ///< a policy or a time is given
   bool no_colour = false;
   std::string format = "text";
 };
@@ -34,6 +35,10 @@ base::Result<int> print(Context& context, const WhyCommand& options, const Named
 
 base::Result<int> why(Context& context, const WhyCommand& options) {
   if (names_appraisal(options.inputs.evidence, options.place)) {
+    if (options.asks_anew) {
+      return base::Error{base::Code::usage, "what is stored is explained as it was judged", "no --policy and no --at",
+                         options.inputs.evidence, "To judge it again: attestry appraisal replay ID --policy NEW"};
+    }
     TRY(const auto found, find_appraisal(context, options.inputs.evidence, options.place));
     return print(context, options, found);
   }
@@ -70,7 +75,10 @@ void add_why(CLI::App& app, Context& context) {
   command->add_option("--format", options->format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  command->callback([&context, options] { finish(context, [&] { return why(context, *options); }); });
+  command->callback([&context, command, options] {
+    options->asks_anew = command->count("--policy") + command->count("--at") > 0;
+    finish(context, [&] { return why(context, *options); });
+  });
 }
 
 }  // namespace attestry::app

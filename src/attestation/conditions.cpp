@@ -87,6 +87,8 @@ ClaimIndex::ClaimIndex(const Verdict& verdict, std::span<const ListInForce> list
   for (const Claim& claim : verdict.claims) {
     if (const ClaimInfo* known = find_claim(claim.name)) claims_[place_of(*known)] = &claim;
   }
+  const ClaimInfo* registers = find_claim("eventlog.registers");
+  lacks_event_log_ = verdict.platform == Platform::tdx && registers != nullptr && find(*registers) == nullptr;
 }
 
 const Claim* ClaimIndex::find(const ClaimInfo& claim) const noexcept { return claims_[place_of(claim)]; }
@@ -354,6 +356,17 @@ bool Condition::holds(const ClaimIndex& claims, bool believe_log) const {
   if (operator_ != Operator::in_list) return admits(claim->value);
   const SignedList* list = claims.list(list_);
   return list != nullptr && list->contains(*claim_, claim->value);
+}
+
+bool Condition::lacks_input(const ClaimIndex& claims, bool believe_log) const {
+  const bool believe = believe_log || (operator_ == Operator::all_of && fixes_boot());
+  const auto lacks = [&](const Condition& member) { return member.lacks_input(claims, believe); };
+  const auto holds_or_lacks = [&](const Condition& member) { return member.holds(claims, believe) || lacks(member); };
+  if (operator_ == Operator::any_of) return std::ranges::any_of(group_, lacks);
+  if (operator_ == Operator::all_of) return !holds(claims, believe_log) && std::ranges::all_of(group_, holds_or_lacks);
+  const Claim* claim = claims.find(*claim_);
+  if (claim == nullptr) return claims.lacks_event_log() && claim_->name.starts_with("eventlog.");
+  return operator_ == Operator::in_list && claims.list(list_) == nullptr;
 }
 
 std::string Condition::found(const ClaimIndex& claims, bool believe_log) const {

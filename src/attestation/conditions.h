@@ -35,8 +35,11 @@ class ClaimIndex {
   const Claim* find(const ClaimInfo& claim) const noexcept;
   /// nullptr when no such list is in force.
   const SignedList* list(std::string_view name) const noexcept;
+  /// A TD's quote without a log of its boot: what the log would say is not known, rather than not so.
+  bool lacks_event_log() const noexcept { return lacks_event_log_; }
 
  private:
+  bool lacks_event_log_ = false;
   std::vector<const Claim*> claims_;
   std::span<const ListInForce> lists_;
 };
@@ -74,6 +77,9 @@ class Condition {
   /// A claim that the evidence does not have holds nothing. Neither does one that is only an event log's word, unless
   /// what must hold together fixes RTMR2 (fixes_boot()), here or, with `believe_log`, around this condition.
   bool holds(const ClaimIndex& claims, bool believe_log = false) const;
+  /// Of a condition that does not hold: only because a signed list or a boot event log was not given. Who asks again
+  /// with them may hear something else.
+  bool lacks_input(const ClaimIndex& claims, bool believe_log = false) const;
   /// Whether it admits only listed values of RTMR2, the register of what the boot loader and the EFI stub measured.
   bool fixes_boot() const;
   /// "isvsvn at least 3", for the verdict.

@@ -196,8 +196,14 @@ void judge_conditions(Evaluation& e, const PolicyRules& rules, std::span<const L
   for (const Condition& condition : conditions) {
     if (condition.holds(claims, believe)) continue;
     all = false;
-    e.judge(CheckId::policy_condition, false, condition.text(), condition.found(claims, believe),
-            condition.explain(claims, believe));
+    std::string found = condition.found(claims, believe);
+    std::string detail = condition.explain(claims, believe);
+    if (condition.lacks_input(claims, believe)) {
+      detail.append(detail.empty() ? "" : "; ").append("a signed list or a boot event log was not given");
+      e.missing(CheckId::policy_condition, condition.text(), std::move(found), std::move(detail));
+    } else {
+      e.judge(CheckId::policy_condition, false, condition.text(), std::move(found), std::move(detail));
+    }
   }
   if (all) e.judge(CheckId::policy_condition, true, "all conditions", std::to_string(conditions.size()) + " hold");
 }
@@ -283,6 +289,11 @@ void judge_secure_boot(Evaluation& e) {
     const Claim* claim = e.verdict().claim(name);
     if (claim == nullptr) continue;
     return e.judge(CheckId::policy_secure_boot, claim->value == "true", "on", claim->value == "true" ? "on" : "off");
+  }
+  const Verdict& verdict = e.verdict();
+  const bool log_given = verdict.claim("eventlog.registers") != nullptr;
+  if (verdict.platform == Platform::tdx && verdict.evidence == Genuineness::genuine && !log_given) {
+    return e.missing(CheckId::policy_secure_boot, "on", "not known", "no event log was given beside the quote");
   }
   e.absent(CheckId::policy_secure_boot, "on", "Secure Boot");
 }

@@ -335,12 +335,33 @@ TEST(PolicyEvaluate, EvidenceWithoutATimeIsNeverYoungEnough) {
   EXPECT_THAT(verdict.root_cause()->detail, HasSubstr("tdx bears no time"));
 }
 
+TEST(PolicyEvaluate, AConditionOnALogThatWasNotGivenIsOpen) {
+  const auto outcome = [](const std::string& conditions, bool log = false) {
+    Verdict verdict = genuine_td();
+    if (log) verdict.claims.push_back({.name = "eventlog.registers", .value = "rtmr0 rtmr1 rtmr2"});
+    evaluate(parsed(R"({"format":1,"conditions":[)" + conditions + "]}"), verdict);
+    return verdict.outcome;
+  };
+  const std::string boot = R"({"claim":"eventlog.secure_boot","equals":true})";
+  const std::string other = R"({"claim":"mrtd","equals":")" + std::string(96, '7') + R"("})";
+  const std::string own = R"({"claim":"mrtd","equals":")" + kMrtd + R"("})";
+  EXPECT_EQ(outcome(boot), Outcome::undecided);
+  EXPECT_EQ(outcome(boot, true), Outcome::refused) << "the log was given, and says nothing of it";
+  EXPECT_EQ(outcome(boot + "," + other), Outcome::refused);
+  EXPECT_EQ(outcome(R"({"all_of":[)" + boot + "," + own + "]}"), Outcome::undecided);
+  EXPECT_EQ(outcome(R"({"all_of":[)" + boot + "," + other + "]}"), Outcome::refused);
+  EXPECT_EQ(outcome(R"({"any_of":[)" + boot + "," + other + "]}"), Outcome::undecided);
+  EXPECT_EQ(outcome(R"({"any_of":[)" + boot + "," + own + "]}"), Outcome::accepted);
+  EXPECT_EQ(outcome(R"({"any_of":[)" + boot + "," + other + "]}", true), Outcome::refused);
+}
+
 TEST(PolicyEvaluate, EventLogAndSecureBoot) {
   const Policy log = parsed(R"({"format":1,"require":{"event_log":true}})");
   const Policy secure = parsed(R"({"format":1,"require":{"secure_boot":true}})");
   Verdict verdict = genuine_td();
   EXPECT_EQ(judged(log, verdict), "policy.event_log");
   EXPECT_EQ(judged(secure, verdict), "policy.secure_boot");
+  EXPECT_EQ(verdict.outcome, Outcome::undecided) << "nobody gave the log that says it";
   verdict.checks = {{.check = CheckId::eventlog_replay, .status = CheckStatus::pass}};
   EXPECT_EQ(judged(log, verdict), "policy.event_log") << "for which registers?";
   verdict.claims.push_back({.name = "eventlog.registers", .value = "rtmr0 rtmr1 rtmr2"});
