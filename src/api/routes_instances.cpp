@@ -9,8 +9,6 @@ using base::Status;
 
 namespace {
 
-constexpr std::size_t kInstanceBody = 4u << 20;
-
 Result<net::Response> challenge(const Deps& deps, net::Request& request) {
   auto purpose = base::Purpose::instance_release;
   if (!request.body.empty()) {
@@ -64,12 +62,14 @@ Status add_instance_routes(net::Router& router, const Deps& deps) {
        .operation_id = "register_instance",
        .summary = "Evidence and CSR in; certificate, keys and configuration out",
        .description =
-           "The reply is sealed to the recipient key that the evidence binds. The nonce is the idempotency key.",
+           "The reply is sealed to the recipient key that the evidence binds. The nonce is the idempotency key. "
+           "`event_logs` are boot event logs that lead to the registers of the evidence: of each kind, TCG and "
+           "dstack's JSON, at most one. Report data does not cover them; the registers do.",
        .request_schema = "InstanceRequest",
        .response_schema = "InstanceReply",
        .success_status = 201,
        .tag = "provision",
-       .body_limit = kInstanceBody,
+       .body_limit = provision::InstanceRequest::kMaxBytes,
        .handler = [&deps](const net::Request& request, net::Responder responder) {
          register_instance(deps, request, std::move(responder));
        }});

@@ -1,5 +1,4 @@
 // POST /v1/verify and the catalogue of checks.
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -7,7 +6,7 @@
 #include "api/handlers.h"
 #include "appraisal/replay.h"
 #include "attestation/catalogue.h"
-#include "attestation/eventlog/log.h"
+#include "attestation/event_logs.h"
 #include "attestation/policy.h"
 #include "attestation/policy_schema.h"
 #include "base/encoding.h"
@@ -62,28 +61,6 @@ Status read_lists(const base::JsonValue& value, VerifyRequest& out) {
   return base::done();
 }
 
-/// At most one of each kind, which the first bytes say, as on the command line.
-Status read_event_logs(const base::JsonValue& value, VerifyRequest& out) {
-  constexpr std::size_t kMaxLogs = 2;
-  if (!value.is_array() || value.size() > kMaxLogs) {
-    return Error{Code::malformed, "event_logs", "an array of at most 2 logs: one TCG log, one of dstack", {}};
-  }
-  auto& logs = out.evidence.supplements;
-  for (auto item = value.first(); item; item = item->next()) {
-    const auto text = item->plain_string();
-    if (!text) return Error{Code::malformed, "event_logs", "base64url without padding", {}};
-    TRY(auto bytes, base::base64url_decode(*text), "event_logs");
-    if (bytes.size() > attestation::eventlog::kMaxLogBytes) return Error{Code::too_large, "event_logs"};
-    const auto kind = attestation::eventlog::looks_like_json(bytes) ? attestation::SupplementKind::dstack_event_log
-                                                                    : attestation::SupplementKind::tcg_event_log;
-    if (std::ranges::find(logs, kind, &attestation::Supplement::kind) != logs.end()) {
-      return Error{Code::malformed, "event_logs", "at most one TCG log and one of dstack", "two of one kind"};
-    }
-    logs.push_back({kind, std::move(bytes)});
-  }
-  return base::done();
-}
-
 Status read_options(const base::JsonValue& root, VerifyRequest& out) {
   if (const auto collateral = root.find("collateral")) {
     if (!collateral->is_object()) return Error{Code::malformed, "collateral", "an object (QuoteCollateralV3)", {}};
@@ -108,7 +85,7 @@ Status read_options(const base::JsonValue& root, VerifyRequest& out) {
     TRY(const auto text, data->string("report_data"));
     TRY(out.report_data, base::hex_decode(text), "report_data");
   }
-  if (const auto logs = root.find("event_logs")) TRY_OK(read_event_logs(*logs, out));
+  if (const auto logs = root.find("event_logs")) TRY_OK(attestation::read_event_logs(*logs, out.evidence.supplements));
   if (const auto lists = root.find("lists")) TRY_OK(read_lists(*lists, out));
   if (const auto policy = root.find("policy")) TRY_OK(read_policy(*policy, out));
   if (const auto store = root.find("store")) {

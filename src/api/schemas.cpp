@@ -29,7 +29,8 @@ std::string_view schemas_json() noexcept {
 "InstanceRequest":{"type":"object","additionalProperties":false,"required":["evidence","csr","recipient","nonce","app"],"properties":{
  "evidence":{"$ref":"#/components/schemas/Base64Url"},"csr":{"$ref":"#/components/schemas/Base64Url"},
  "recipient":{"$ref":"#/components/schemas/Base64Url"},"nonce":{"$ref":"#/components/schemas/Base64Url"},
- "tenant":{"$ref":"#/components/schemas/Path_tenant"},"app":{"$ref":"#/components/schemas/Path_app"}}},
+ "tenant":{"$ref":"#/components/schemas/Path_tenant"},"app":{"$ref":"#/components/schemas/Path_app"},
+ "event_logs":{"type":"array","maxItems":2,"items":{"$ref":"#/components/schemas/Base64Url"}}}},
 "InstanceReply":{"type":"object","required":["sealed","receipt"],"properties":{
  "sealed":{"$ref":"#/components/schemas/Base64Url"},"receipt":{"type":"string"}}},
 "VerifyRequest":{"type":"object","additionalProperties":false,"required":["evidence"],"properties":{

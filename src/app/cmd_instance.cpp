@@ -7,6 +7,8 @@
 #include "app/cli.h"
 #include "app/release_folder.h"
 #include "app/simulated_tee.h"
+#include "attestation/event_logs.h"
+#include "attestation/eventlog/log.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "client/registration.h"
@@ -25,6 +27,8 @@ struct InstanceOptions {
   std::string out;
   std::string simulated_tee;
   std::string kind = "tdx-v4";
+  bool simulated_boot = false;
+  std::vector<std::string> event_logs;
   std::string format = "text";
   std::int64_t timeout = 30;
 };
@@ -66,15 +70,22 @@ base::Result<int> register_command(Context& context, const InstanceOptions& opti
   }
   TRY(const auto trust_bytes, read_input(context, options.trust, kMaxTrust), "--trust");
   TRY(const auto trust, client::Trust::parse(base::as_text(trust_bytes)), "--trust");
-  TRY(const auto tee, SimulatedTee::open(options.simulated_tee, options.kind), "--simulated-tee");
+  TRY(const auto tee, SimulatedTee::open(options.simulated_tee, options.kind, options.simulated_boot),
+      "--simulated-tee");
   TRY(const auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
   TRY(const auto tenant, base::Tenant::parse(options.tenant), "--tenant");
   TRY(const auto app, base::AppRef::parse(options.app), "--app");
+  std::vector<attestation::Supplement> logs;
+  for (const std::string& path : options.event_logs) {
+    TRY(auto bytes, read_input(context, path, attestation::eventlog::kMaxLogBytes), "--event-log");
+    TRY_OK(attestation::add_event_log(logs, std::move(bytes)), "--event-log " + path);
+  }
   const client::RegistrationRequest request{
       .url = options.server,
       .tenant = tenant,
       .app = app,
-      .deadline = std::chrono::steady_clock::now() + std::chrono::seconds{options.timeout}};
+      .deadline = std::chrono::steady_clock::now() + std::chrono::seconds{options.timeout},
+      .event_logs = std::move(logs)};
   TRY(const auto registered,
       client::register_instance(*http, tee->attester(), trust, request, crypto::system_random()));
   if (!options.out.empty()) TRY_OK(write_release(options.out, registered), "--out");
@@ -126,6 +137,15 @@ void add_instance(CLI::App& app, Context& context) {
                       "seed file of a simulated TEE (attestry dev makes forge.seed)");
   command->add_option("--kind", options->kind, "kind of simulated evidence: tdx-v4, tdx-v5, sgx-v3, …")
       ->capture_default_str();
+  command->add_flag("--simulated-boot", options->simulated_boot,
+                    "the simulated TD measures its boot and sends its event logs, those of attestry forge --event-log "
+                    "with this seed");
+  command
+      ->add_option("--event-log", options->event_logs,
+                   "log of this TD's boot, for policies that ask what was booted: TCG (the CCEL data area) or "
+                   "dstack's JSON; it must lead to the registers of the quote. May be given again, once for each kind")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command->add_option("--timeout", options->timeout, "seconds for the whole registration")->capture_default_str();
   command->add_option("--format", options->format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))

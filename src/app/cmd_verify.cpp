@@ -17,6 +17,7 @@
 #include "app/verify_inputs.h"
 #include "appraisal/replay.h"
 #include "attestation/artefact.h"
+#include "attestation/event_logs.h"
 #include "attestation/eventlog/log.h"
 #include "attestation/policy.h"
 #include "attestation/verifier.h"
@@ -51,8 +52,7 @@ constexpr std::array<std::string_view, 2> kDstackLogFiles{"eventlog.json", "dsta
 
 base::Result<attestation::Supplement> read_event_log(Context& context, const std::string& path) {
   TRY(base::Bytes bytes, read_input(context, path, attestation::eventlog::kMaxLogBytes), "event log");
-  const auto kind = attestation::eventlog::looks_like_json(bytes) ? attestation::SupplementKind::dstack_event_log
-                                                                  : attestation::SupplementKind::tcg_event_log;
+  const auto kind = attestation::event_log_kind(bytes);
   return attestation::Supplement{kind, std::move(bytes)};
 }
 

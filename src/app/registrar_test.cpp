@@ -20,6 +20,7 @@
 #include "crypto/hpke.h"
 #include "crypto/x509.h"
 #include "forge/attester.h"
+#include "forge/event_log.h"
 #include "forge/scenario.h"
 #include "governance/testing/support.h"
 
@@ -100,12 +101,13 @@ class RegistrarTest : public ::testing::Test {
     const auto& s = from.statement;
     const auto evidence = attester.attest(s.binding()).value();
     const auto csr = crypto::make_csr(from.signing_key, "web").value();
-    const std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
-                                                               {"csr", base::base64url(csr)},
-                                                               {"recipient", base::base64url(s.recipient)},
-                                                               {"nonce", base::base64url(s.nonce)},
-                                                               {"app", s.app.text()}}}
-                                 .compact();
+    base::JsonOutObject members{{"evidence", base::base64url(evidence.bytes)},
+                                {"csr", base::base64url(csr)},
+                                {"recipient", base::base64url(s.recipient)},
+                                {"nonce", base::base64url(s.nonce)},
+                                {"app", s.app.text()}};
+    if (!event_log.empty()) members.emplace_back("event_logs", base::JsonOutArray{base::base64url(event_log)});
+    const std::string body = base::JsonOut{std::move(members)}.compact();
     auto parsed = InstanceRequest::parse(base::to_bytes(body + body_more));
     EXPECT_TRUE(parsed.ok()) << parsed.error().text();
     return std::move(*parsed);
@@ -139,6 +141,7 @@ class RegistrarTest : public ::testing::Test {
 
   forge::ForgePki pki = *forge::ForgePki::make(base::as_bytes("registrar test"));
   forge::QuoteSpec quote = forge::default_quote(pki, forge::QuoteKind::tdx_v4);
+  base::Bytes event_log;  ///< beside the quote; empty: none
   crypto::SeededRandom random{base::as_bytes("registrar")};
   governance::testing::House house;
   std::string identity;
@@ -298,6 +301,47 @@ TEST_F(RegistrarTest, EveryVerdictIsKeptUnderTheIdThatIsAnsweredAndReplaysByteFo
 
   source.away = true;
   EXPECT_TRUE(go(request(workload())).error().appraisal.empty()) << "an outage is no verdict";
+}
+
+TEST_F(RegistrarTest, APolicyThatAsksForTheBootHoldsOnTheLogThatLeadsToTheQuote) {
+  house.approve(kWeb, Action::policy_approve,
+                house.blob(R"({"format":1,"name":"booted","require":{"event_log":true}})"));
+  const auto kept = [&](const std::string& id) {
+    base::Digest32 digest{};
+    EXPECT_TRUE(base::hex_decode_into(id, digest).ok()) << id;
+    auto whole = appraisals.load(base::Tenant::standard(), digest);
+    EXPECT_TRUE(whole.ok()) << whole.error().text();
+    EXPECT_TRUE(appraisal::replay(*whole)->same) << id;
+    return std::move(*whole);
+  };
+  const auto logs = forge::make_event_logs({.seed = "registrar"});
+  quote.td.rtmr = logs.rtmr;
+  const auto without = go(request(workload()));
+  refused(without, Code::denied, "policy.event_log; expected for rtmr0, rtmr1, rtmr2; found not given");
+  EXPECT_TRUE(kept(without.error().appraisal).inputs().evidence.supplements.empty());
+  EXPECT_EQ(leaves("refusal"), 1u);
+
+  event_log = logs.ccel;
+  const auto from = workload();
+  const auto asked = request(from);
+  const auto released = go(asked);
+  ASSERT_TRUE(released.has_value()) << released.error().error.text();
+  const auto receipt = client::check_reply(released->receipt, released->sealed, trust(), from.statement);
+  ASSERT_TRUE(receipt.ok()) << receipt.error().text();
+  const auto appraisal = kept(receipt->leaf.appraisal);
+  ASSERT_EQ(appraisal.inputs().evidence.supplements.size(), 1u);
+  EXPECT_EQ(appraisal.inputs().evidence.supplements[0].bytes, logs.ccel);
+  // The log is part of the body that the nonce stands for.
+  EXPECT_EQ(go(asked)->sealed, released->sealed);
+  event_log = base::to_bytes(logs.dstack);
+  refused(go(request(from)), Code::replayed, "");
+
+  event_log = forge::make_event_logs({.seed = "another boot"}).ccel;
+  const auto other = request(workload());
+  const auto false_log = go(other);
+  refused(false_log, Code::evidence_false, "not genuine");
+  EXPECT_THAT(kept(false_log.error().appraisal).verdict_json(), HasSubstr("eventlog.replay"));
+  EXPECT_FALSE(consumed(other));
 }
 
 TEST_F(RegistrarTest, AnOutageIsNoRefusalAndCostsNothing) {

@@ -14,7 +14,9 @@ namespace attestry::app {
 class SimulatedTee {
  public:
   /// `seed_file` holds the seed as text; `kind` as forge::parse_quote_kind.
-  static base::Result<std::unique_ptr<SimulatedTee>> open(const std::string& seed_file, const std::string& kind);
+  /// With `boot` it is a TD that measured its boot, and gives the logs of `attestry forge --event-log` with that seed.
+  static base::Result<std::unique_ptr<SimulatedTee>> open(const std::string& seed_file, const std::string& kind,
+                                                          bool boot = false);
   const forge::ForgePki& pki() const noexcept { return pki_; }
   attestation::Attester& attester() noexcept { return *attester_; }
 

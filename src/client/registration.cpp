@@ -1,5 +1,7 @@
 #include "client/registration.h"
 
+#include <algorithm>
+
 #include "attestation/sealed_reply.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -82,6 +84,17 @@ Result<base::Bytes> challenge(net::HttpTransport& http, const RegistrationReques
   return bytes_member(doc->root(), "nonce");
 }
 
+base::JsonOutArray event_logs(const RegistrationRequest& request, const attestation::Evidence& evidence) {
+  base::JsonOutArray out;
+  for (const auto& log : request.event_logs) out.emplace_back(base::base64url(log.bytes));
+  for (const auto& log : evidence.supplements) {
+    const bool replaced =
+        std::ranges::find(request.event_logs, log.kind, &attestation::Supplement::kind) != request.event_logs.end();
+    if (!replaced) out.emplace_back(base::base64url(log.bytes));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<ReceivedRelease> ReceivedRelease::parse(base::ByteView json) {
@@ -154,13 +167,16 @@ Result<Registered> register_instance(net::HttpTransport& http, attestation::Atte
                                                 .csr_spki = signing_key.public_key().spki(),
                                                 .recipient = recipient.bytes()};
   TRY(const auto evidence, attester.attest(statement.binding()), "evidence");
-  std::string body = base::JsonOut{base::JsonOutObject{{"evidence", base::base64url(evidence.bytes)},
-                                                       {"csr", base::base64url(csr)},
-                                                       {"recipient", base::base64url(statement.recipient)},
-                                                       {"nonce", base::base64url(statement.nonce)},
-                                                       {"tenant", request.tenant.text()},
-                                                       {"app", request.app.text()}}}
-                         .compact();
+  base::JsonOutObject members{{"evidence", base::base64url(evidence.bytes)},
+                              {"csr", base::base64url(csr)},
+                              {"recipient", base::base64url(statement.recipient)},
+                              {"nonce", base::base64url(statement.nonce)},
+                              {"tenant", request.tenant.text()},
+                              {"app", request.app.text()}};
+  // A server of before knows no such member: it is there only when a log is.
+  auto logs = event_logs(request, evidence);
+  if (!logs.empty()) members.emplace_back("event_logs", std::move(logs));
+  std::string body = base::JsonOut{std::move(members)}.compact();
   net::HttpRequest post{.method = net::Method::post,
                         .url = request.url + "/v1/instances",
                         .body = std::move(body),

@@ -43,6 +43,8 @@ struct RegistrationRequest {
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
   base::Deadline deadline;
+  /// Of this boot, at most one of a kind. Each takes the place of the one of its kind that the attester gives.
+  std::vector<attestation::Supplement> event_logs{};
 };
 
 struct Registered {

@@ -1,5 +1,7 @@
 // A simulated TEE: makes evidence on request with fixed measurements, like a TD's quote generation service.
 #pragma once
+#include <vector>
+
 #include "attestation/binding.h"
 #include "forge/quote.h"
 
@@ -9,15 +11,18 @@ namespace attestry::forge {
 class ForgeAttester final : public attestation::Attester {
  public:
   /// `spec` gives kind and measurements; its report data is replaced on every call. `pki` must outlive the attester.
-  static base::Result<ForgeAttester> make(const ForgePki& pki, QuoteSpec spec, const PlatformSpec& platform = {});
+  /// `logs` are given beside every quote; the registers in `spec` are the caller's to match.
+  static base::Result<ForgeAttester> make(const ForgePki& pki, QuoteSpec spec, const PlatformSpec& platform = {},
+                                          std::vector<attestation::Supplement> logs = {});
   base::Result<attestation::Evidence> attest(const base::FixedBytes<64>& report_data) override;
 
  private:
-  ForgeAttester(const ForgePki& pki, Platform platform, QuoteSpec spec)
-      : pki_(&pki), platform_(std::move(platform)), spec_(std::move(spec)) {}
+  ForgeAttester(const ForgePki& pki, Platform platform, QuoteSpec spec, std::vector<attestation::Supplement> logs)
+      : pki_(&pki), platform_(std::move(platform)), spec_(std::move(spec)), logs_(std::move(logs)) {}
   const ForgePki* pki_;
   Platform platform_;
   QuoteSpec spec_;
+  std::vector<attestation::Supplement> logs_;
 };
 
 }  // namespace attestry::forge

@@ -7,6 +7,7 @@
 
 #include "appraisal/replay.h"
 #include "attestation/binding.h"
+#include "attestation/event_logs.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -463,9 +464,10 @@ void answer_attempt(const RegistrarDeps& deps, Attempt attempt, std::move_only_f
 }  // namespace
 
 Result<InstanceRequest> InstanceRequest::parse(base::Bytes body) {
-  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(body)}), "request body");
+  TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(body)}, {.max_bytes = kMaxBytes}),
+      "request body");
   const auto root = doc->root();
-  TRY_OK(root.only({"evidence", "csr", "recipient", "nonce", "tenant", "app"}), "request body");
+  TRY_OK(root.only({"evidence", "csr", "recipient", "nonce", "tenant", "app", "event_logs"}), "request body");
   const auto bytes_of = [&](std::string_view key) -> Result<base::Bytes> {
     TRY(const auto value, root.get(key));
     TRY(const auto text, value.string(key));
@@ -485,8 +487,10 @@ Result<InstanceRequest> InstanceRequest::parse(base::Bytes body) {
   TRY(const auto app_value, root.get("app"));
   TRY(const auto app_text, app_value.string("app"));
   TRY(auto app, base::AppRef::parse(app_text));
+  std::vector<attestation::Supplement> logs;
+  if (const auto value = root.find("event_logs")) TRY_OK(attestation::read_event_logs(*value, logs));
   const auto format = attestation::detect_format(evidence);
-  return InstanceRequest{.evidence = {format, std::move(evidence)},
+  return InstanceRequest{.evidence = {format, std::move(evidence), std::move(logs)},
                          .csr = std::move(csr),
                          .recipient = std::move(recipient),
                          .nonce = std::move(nonce),

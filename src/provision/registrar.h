@@ -17,15 +17,18 @@ namespace attestry::provision {
 
 /// The body of POST /v1/instances, parsed.
 struct InstanceRequest {
-  attestation::Evidence evidence;
-  base::Bytes csr;        ///< PEM or DER
-  base::Bytes recipient;  ///< KEM id u16 ‖ public key
+  static constexpr std::size_t kMaxBytes = 8u << 20;  ///< of the body
+
+  attestation::Evidence evidence;  ///< with the event logs
+  base::Bytes csr;                 ///< PEM or DER
+  base::Bytes recipient;           ///< KEM id u16 ‖ public key
   base::Bytes nonce;
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
   base::Bytes body;  ///< the whole body as received: idempotency is by its digest
 
-  /// Strict JSON: evidence, csr, recipient, nonce (base64url), tenant (optional), app.
+  /// Strict JSON: evidence, csr, recipient, nonce (base64url), tenant (optional), app, event_logs (optional). The
+  /// binding does not cover the logs: each must lead to the registers of evidence that it does cover.
   static base::Result<InstanceRequest> parse(base::Bytes body);
 };
 

@@ -89,7 +89,7 @@ def test_http_bad_challenge_request_is_400(server, body):
     problem(post(server, "/v1/challenges", body), 400, "malformed")
 
 
-BODY_LIMITS = {"/v1/challenges": MIB, "/v1/instances": 4 * MIB, "/v1/verify": 8 * MIB}
+BODY_LIMITS = {"/v1/challenges": MIB, "/v1/instances": 8 * MIB, "/v1/verify": 8 * MIB}
 
 
 @pytest.mark.parametrize(("path", "limit"), BODY_LIMITS.items())
