@@ -81,7 +81,13 @@ Result<net::Response> give_out(const Deps& deps, const net::Request& request) {
   collateral::Shelf all{
       .realm = deps.registry.realm(), .created = now, .origin = deps.registry.audience(), .items = {}};
   for (const auto& one : *held) {
-    all.items[one.about.artefact] = {one.about.source, one.about.fetched_at, one.documents->items()};
+    collateral::ShelfItem item{.source = one.about.source, .fetched_at = one.about.fetched_at, .documents = {}};
+    const auto own = documents_of(one.about.artefact);
+    for (const auto& document : one.documents->items()) {
+      const bool is_own = std::ranges::find(own, document.kind) != own.end();
+      (is_own ? item.documents : item.context).push_back(document);
+    }
+    all.items.emplace(one.about.artefact, std::move(item));
   }
   std::string json = all.chosen([&](const Artefact& a) { return collateral::name_begins(a, beginning); }).to_json();
   if (json.size() > collateral::kMaxShelfBytes) return too_much();

@@ -1,6 +1,7 @@
 #include "collateral/shelf.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <optional>
 #include <utility>
@@ -30,6 +31,8 @@ using base::Result;
 constexpr int kVersion = 1;
 constexpr std::size_t kMaxArtefacts = 100'000;
 constexpr std::size_t kMaxText = 2048;
+constexpr std::array kChains{CollateralKind::amd_chain, CollateralKind::tcb_info_chain,
+                             CollateralKind::qe_identity_chain, CollateralKind::pck_crl_chain};
 
 Result<std::string> text_of(const JsonValue& object, std::string_view key) {
   TRY(const JsonValue value, object.get(key));
@@ -69,6 +72,23 @@ Result<CollateralItem> read_document(const JsonValue& value, std::span<const Col
   return item;
 }
 
+/// Chains that are none of the artefact's own, at most one of a kind.
+Result<std::vector<CollateralItem>> read_context(const JsonValue& list, std::span<const CollateralKind> own) {
+  if (!list.is_array() || list.size() == 0 || list.size() > kChains.size()) {
+    return Error{Code::malformed, "context", "one chain or some, an array", {}};
+  }
+  std::vector<CollateralItem> out;
+  for (auto one = list.first(); one; one = one->next()) {
+    TRY(CollateralItem item, read_document(*one, kChains));
+    const bool twice = std::ranges::find(out, item.kind, &CollateralItem::kind) != out.end();
+    if (twice || std::ranges::find(own, item.kind) != own.end()) {
+      return Error{Code::malformed, "context", "one of a kind", std::string{to_text(item.kind)} + " again"};
+    }
+    out.push_back(std::move(item));
+  }
+  return out;
+}
+
 Result<ShelfItem> read_item(const JsonValue& value, const Artefact& artefact) {
   ShelfItem out;
   TRY(out.source, text_of(value, "source"));
@@ -82,6 +102,9 @@ Result<ShelfItem> read_item(const JsonValue& value, const Artefact& artefact) {
   for (auto one = documents.first(); one; one = one->next(), ++index) {
     TRY(CollateralItem item, read_document(*one, expected.subspan(index, 1)));
     out.documents.push_back(std::move(item));
+  }
+  if (const auto context = value.find("context")) {
+    TRY(out.context, read_context(*context, expected));
   }
   return out;
 }
@@ -98,32 +121,53 @@ int rank(const Artefact& artefact) {
   return std::holds_alternative<attestation::RootCrlOf>(artefact) ? 1 : 0;
 }
 
-/// These documents and those of a signer that stands on the shelf.
-std::vector<CollateralItem> beside_signer(const Artefact& artefact, std::vector<CollateralItem> documents,
-                                          const Shelf& shelf) {
+/// Those of a signer that stands on the shelf; none: it has none, or it does not stand there.
+std::vector<CollateralItem> signers_on(const Shelf& shelf, const Artefact& artefact) {
   if (const auto signer = signer_of(artefact)) {
     const auto chain = shelf.items.find(*signer);
-    if (chain != shelf.items.end()) {
-      documents.insert(documents.end(), chain->second.documents.begin(), chain->second.documents.end());
-    }
+    if (chain != shelf.items.end()) return chain->second.documents;
   }
-  if (!std::holds_alternative<attestation::RootCrlOf>(artefact)) return documents;
+  if (!std::holds_alternative<attestation::RootCrlOf>(artefact)) return {};
   for (const auto& [other, item] : shelf.items) {
     const auto chain = std::ranges::find_if(item.documents, [](const auto& d) { return is_intel_chain(d.kind); });
-    if (chain == item.documents.end()) continue;
-    documents.push_back(*chain);
-    break;
+    if (chain != item.documents.end()) return {*chain};
   }
+  return {};
+}
+
+std::vector<CollateralItem> joined(std::vector<CollateralItem> documents, const std::vector<CollateralItem>& more) {
+  documents.insert(documents.end(), more.begin(), more.end());
   return documents;
+}
+
+/// These documents and those of a signer that stands on the shelf, or else what came along with them.
+std::vector<CollateralItem> beside_signer(const Artefact& artefact, const ShelfItem& item, const Shelf& shelf) {
+  const auto signers = signers_on(shelf, artefact);
+  return joined(item.documents, signers.empty() ? item.context : signers);
 }
 
 /// `item` as of `artefact`, under the signers of `shelf`.
 Result<attestation::Accepted> judge_item(const Shelf& shelf, const Artefact& artefact, const ShelfItem& item,
                                          const attestation::Verifier& verifier, base::UtcTime now) {
-  const auto documents = Collateral::make(beside_signer(artefact, item.documents, shelf));
-  TRY(auto accepted, verifier.accept(artefact, *documents, now));
+  auto judged = verifier.accept(artefact, *Collateral::make(beside_signer(artefact, item, shelf)), now);
+  // What stands on the shelf may have run out.
+  if (!judged.ok() && !item.context.empty()) {
+    auto by_context = verifier.accept(artefact, *Collateral::make(joined(item.documents, item.context)), now);
+    if (by_context.ok()) judged = std::move(by_context);
+  }
+  TRY(attestation::Accepted accepted, std::move(judged));
   TRY_OK(date_key_set(artefact, item.fetched_at, now, kKeySetSeconds, accepted));
   return accepted;
+}
+
+/// Every chain of Intel's ends in the certificate that the root's list is judged by.
+void add_intel_chain(const Shelf& from, Shelf& out) {
+  if (!out.items.contains(attestation::RootCrlOf{})) return;
+  const auto has_chain = [](const auto& entry) {
+    return std::ranges::any_of(entry.second.documents, [](const CollateralItem& d) { return is_intel_chain(d.kind); });
+  };
+  if (std::ranges::any_of(out.items, has_chain)) return;
+  if (const auto any = std::ranges::find_if(from.items, has_chain); any != from.items.end()) out.items.insert(*any);
 }
 
 }  // namespace
@@ -136,10 +180,14 @@ std::string Shelf::to_json() const {
       const auto found = std::ranges::find(item.documents, kind, &CollateralItem::kind);
       if (found != item.documents.end()) documents.push_back(document_json(*found));
     }
-    list.emplace_back(JsonOutObject{{"artefact", to_text(artefact)},
-                                    {"source", item.source},
-                                    {"fetched_at", base::to_rfc3339(item.fetched_at)},
-                                    {"documents", std::move(documents)}});
+    JsonOutObject one{{"artefact", to_text(artefact)},
+                      {"source", item.source},
+                      {"fetched_at", base::to_rfc3339(item.fetched_at)},
+                      {"documents", std::move(documents)}};
+    JsonOutArray context;
+    for (const CollateralItem& document : item.context) context.push_back(document_json(document));
+    if (!context.empty()) one.emplace_back("context", std::move(context));
+    list.emplace_back(std::move(one));
   }
   return JsonOut{JsonOutObject{{"v", kVersion},
                                {"realm", base::to_text(realm)},
@@ -167,7 +215,7 @@ Result<Shelf> Shelf::parse(std::string_view json) {
     return Error{Code::malformed, "artefacts", "an array of at most " + std::to_string(kMaxArtefacts), {}};
   }
   for (auto one = list.first(); one; one = one->next()) {
-    TRY_OK(one->only({"artefact", "source", "fetched_at", "documents"}), "artefact");
+    TRY_OK(one->only({"artefact", "source", "fetched_at", "documents", "context"}), "artefact");
     TRY(const std::string name, text_of(*one, "artefact"));
     TRY(Artefact artefact, attestation::parse_artefact(name));
     TRY(ShelfItem item, read_item(*one, artefact), name);
@@ -240,7 +288,7 @@ std::shared_ptr<const Collateral> Shelf::collateral_for(const attestation::Evide
 std::vector<CollateralItem> Shelf::with_signer(const Artefact& artefact) const {
   const auto found = items.find(artefact);
   if (found == items.end()) return {};
-  return beside_signer(artefact, found->second.documents, *this);
+  return beside_signer(artefact, found->second, *this);
 }
 
 Shelf Shelf::chosen(const std::function<bool(const Artefact&)>& wanted) const {
@@ -252,12 +300,10 @@ Shelf Shelf::chosen(const std::function<bool(const Artefact&)>& wanted) const {
       if (const auto chain = items.find(*signer); chain != items.end()) out.items.insert(*chain);
     }
   }
-  if (!out.items.contains(attestation::RootCrlOf{})) return out;
-  const auto has_chain = [](const auto& entry) {
-    return std::ranges::any_of(entry.second.documents, [](const CollateralItem& d) { return is_intel_chain(d.kind); });
-  };
-  if (std::ranges::any_of(out.items, has_chain)) return out;
-  if (const auto any = std::ranges::find_if(items, has_chain); any != items.end()) out.items.insert(*any);
+  add_intel_chain(*this, out);
+  for (auto& [artefact, item] : out.items) {
+    if (!signers_on(out, artefact).empty()) item.context.clear();
+  }
   return out;
 }
 

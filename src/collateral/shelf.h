@@ -32,6 +32,8 @@ struct ShelfItem {
   base::UtcTime fetched_at;
   /// Those of attestation::documents_of, one each and no other.
   std::vector<attestation::CollateralItem> documents;
+  /// The chain that it was found authentic by, for where its signer does not stand on the shelf. Judged like all else.
+  std::vector<attestation::CollateralItem> context{};
 };
 
 /// Plain data.
@@ -58,9 +60,9 @@ struct Shelf {
   std::shared_ptr<const attestation::Collateral> collateral_for(const attestation::Evidence& evidence,
                                                                 std::span<const std::string> issuers,
                                                                 base::UtcTime now) const;
-  /// The artefact's documents and those of its signer that stand here too: what can be judged by itself.
+  /// The artefact's documents and those of its signer, or its context: what can be judged by itself.
   std::vector<attestation::CollateralItem> with_signer(const attestation::Artefact& artefact) const;
-  /// The artefacts that `wanted` says, and the signers of them.
+  /// The artefacts that `wanted` says, and the signers of them; a context only of those whose signers are not here.
   Shelf chosen(const std::function<bool(const attestation::Artefact&)>& wanted) const;
   /// Issuers whose key sets are here.
   std::vector<std::string> issuers() const;

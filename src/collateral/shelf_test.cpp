@@ -100,6 +100,27 @@ TEST(ShelfTest, PutsSignersBeforeWhatTheySigned) {
   EXPECT_THAT(kinds(attestation::QeIdentityOf{}), ElementsAre());
 }
 
+TEST(ShelfTest, CarriesTheChainOfWhoseSignerIsNotThere) {
+  const attestation::Artefact list = attestation::RootCrlOf{};
+  const CollateralItem chain{.kind = CollateralKind::pck_crl_chain, .bytes = base::to_bytes("a chain")};
+  Shelf shelf = some();
+  shelf.items.at(list).context = {chain};
+  const auto everything = [](const attestation::Artefact&) { return true; };
+  EXPECT_TRUE(shelf.chosen(everything).items.at(list).context.empty()) << "TCB info has a chain";
+  std::erase_if(shelf.items, [&](const auto& entry) { return entry.first != list; });
+  const Shelf alone = shelf.chosen(everything);
+  const auto read = Shelf::parse(alone.to_json());
+  ASSERT_TRUE(read.ok()) << read.error().text();
+  EXPECT_EQ(read->to_json(), alone.to_json());
+  const auto documents = read->with_signer(list);
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_EQ(documents.back().bytes, chain.bytes);
+  for (const auto& wrong : {replaced(alone.to_json(), "pck_crl_chain", "pck_crl"),
+                            replaced(alone.to_json(), R"("context":[)", R"("context":[{},)")}) {
+    EXPECT_FALSE(Shelf::parse(wrong).ok()) << wrong;
+  }
+}
+
 TEST(ShelfTest, NamesWhatIsMissingForEvidence) {
   // A token of an issuer whose keys are here, and of one whose are not.
   const auto token = [](const std::string& issuer) {

@@ -180,9 +180,9 @@ class Vault final : public CollateralSource {
   base::Result<Held> refresh(const attestation::Artefact& artefact, base::Deadline deadline);
   /// Everything, in memory or in the store, in order of the artefacts.
   base::Result<std::vector<Holding>> list() const;
-  /// Everything wanted that has not ended at `now`, with its documents, from memory and from one view of the store;
-  /// nothing is brought into memory for it, and what comes from the store is not judged again. Error `too_large` when
-  /// the documents are more than `max_bytes` together.
+  /// Everything wanted that has not ended at `now`, with its documents and those that it was judged by, from memory and
+  /// from one view of the store; nothing is brought into memory for it, and what comes from the store is not judged
+  /// again. Error `too_large` when the documents are more than `max_bytes` together.
   base::Result<std::vector<Held>> held(const std::function<bool(const attestation::Artefact&)>& wanted,
                                        base::UtcTime now, std::size_t max_bytes) const;
   /// A document that is held, or was within VaultOptions::replaced_seconds, by its SHA-256. Error `not_found`.

@@ -1,6 +1,7 @@
 // The vault's store: reading back, writing, listing, and taking in what somebody brings.
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "base/encoding.h"
@@ -266,7 +267,12 @@ std::vector<Held> Vault::Impl::held_in_memory(const std::function<bool(const Art
   const Lock lock(mutex);
   for (const auto& [artefact, entry] : entries) {
     if (entry->copy && wanted(artefact)) {
-      out.push_back({describe(artefact, *entry->copy, entry.get()), entry->copy->documents});
+      const auto signer = signer_of(artefact);
+      const auto chain = signer ? entries.find(*signer) : entries.end();
+      const bool by_itself = entry->copy->context->items().empty() || (chain != entries.end() && chain->second->copy);
+      out.push_back(
+          {describe(artefact, *entry->copy, entry.get()),
+           by_itself ? entry->copy->documents : with_context(*entry->copy->documents, *entry->copy->context)});
     }
   }
   return out;
@@ -294,7 +300,12 @@ Result<std::vector<Held>> Vault::held(const std::function<bool(const Artefact&)>
     for (const auto& [artefact, record] : records) {
       if (!wanted(artefact) || all.contains(artefact)) continue;
       auto documents = internal::read_documents(*view, record.documents);
-      if (!documents.ok()) continue;  // it is fetched again when somebody needs it
+      const auto signer = signer_of(artefact);
+      const auto chain = signer ? records.find(*signer) : records.end();
+      const bool by_itself = chain != records.end() && now <= chain->second.accepted.expires;
+      auto context = by_itself ? std::vector<CollateralItem>{} : internal::read_documents(*view, record.context);
+      if (!documents.ok() || !context.ok()) continue;  // it is fetched again when somebody needs it
+      std::ranges::move(*context, std::back_inserter(*documents));
       TRY_OK(add({impl_->describe(artefact, record), Collateral::make(*std::move(documents))}));
     }
   }
