@@ -11,6 +11,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "state/file.h"
 
 namespace attestry::app {
 namespace {
@@ -25,6 +26,8 @@ struct GovernanceOptions {
   std::string subject;
   std::string public_key;
   std::string confirm;
+  std::vector<std::string> keys;
+  std::string out;
   bool dry_run = false;
   bool yes = false;
 };
@@ -196,12 +199,67 @@ base::Result<int> secret_remove(Context& context, const GovernanceOptions& optio
   return kExitOk;
 }
 
+/// Every key signs the one envelope. Two signatures of one key are one operator still: that is said here, before the
+/// server counts them.
+base::Status sign_with(governance::Envelope& envelope, const std::vector<std::string>& key_files) {
+  for (const std::string& file : key_files) {
+    TRY(const auto key, read_operator_key(file));
+    if (envelope.count_valid({key.public_key()}) > 0) {
+      return base::Error{base::Code::conflict, "this key has signed the approval already: " + file, "another key",
+                         base::hex(key.public_key()),
+                         "Have another operator sign it; attestry approve submit FILE submits it as it is."};
+    }
+    envelope.sign(key);
+  }
+  return base::done();
+}
+
+base::Result<int> write_envelope(Context& context, const GovernanceOptions& options,
+                                 const governance::Envelope& envelope, base::UtcTime expires) {
+  const std::string text = envelope.to_json() + "\n";
+  TRY_OK(state::replace_file(*context.files, options.out, base::as_bytes(text)), "--out");
+  context.err << "Not submitted: " << envelope.signatures.size()
+              << (envelope.signatures.size() == 1 ? " signature is" : " signatures are") << " in " << options.out
+              << ", good until " << base::to_rfc3339(expires)
+              << " and as long as the app has no newer approval. The next operator:\n"
+              << "  attestry approve add " << options.out << " --key KEY\n";
+  return kExitOk;
+}
+
+/// Other people's keys are elsewhere: what waits in a file for their signatures needs days, not an hour.
+constexpr std::int64_t kFileSeconds = std::int64_t{7} * 24 * 3600;
+
 base::Result<int> submit(Context& context, const GovernanceOptions& options, governance::Action action,
                          const std::string& subject) {
   TRY(const auto session, OperatorSession::open(options.connection));
-  TRY(const auto key, read_operator_key(options.connection.key));
   TRY(const auto app, base::AppRef::parse(options.app));
-  TRY(const auto answer, session->approve(app, action, subject, key, context.clock.now()));
+  const base::UtcTime now = context.clock.now();
+  const std::int64_t seconds = options.out.empty() ? kApprovalSeconds : kFileSeconds;
+  TRY(auto envelope, session->approval(app, action, subject, now, seconds));
+  TRY_OK(sign_with(envelope, options.keys));
+  if (!options.out.empty()) return write_envelope(context, options, envelope, now + seconds);
+  TRY(const auto answer, session->submit(envelope));
+  print_json(context, options, answer);
+  return kExitOk;
+}
+
+/// Signs what `--out` wrote, and submits it unless it is to go on to somebody else. What is signed is told: the file
+/// came from another person.
+base::Result<int> approve_file(Context& context, const GovernanceOptions& options) {
+  TRY(const auto text, file_text(context, options.file));
+  TRY(auto envelope, governance::Envelope::parse(text), options.file);
+  if (envelope.payload_type != governance::kApprovalPayloadType) {
+    return base::Error{base::Code::malformed, options.file + " is no approval",
+                       std::string{governance::kApprovalPayloadType}, envelope.payload_type,
+                       "Name a file that attestry approve … --out made."};
+  }
+  TRY(const auto approval, governance::Approval::parse(envelope.payload), options.file);
+  TRY_OK(sign_with(envelope, options.keys));
+  context.err << "approval " << approval.seq << " of " << approval.app.text() << ", tenant " << approval.tenant.text()
+              << ": " << governance::to_text(approval.action) << " " << approval.subject << "\n";
+  if (!options.out.empty()) return write_envelope(context, options, envelope, approval.expires);
+  TRY(const auto session, OperatorSession::open(options.connection));
+  TRY(const auto answer, session->submit(envelope));
   print_json(context, options, answer);
   return kExitOk;
 }
@@ -315,6 +373,7 @@ base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
   TRY(const bool ahead, goes_ahead(context, options, "This revocation", "revoke", options.subject));
   if (!ahead) return kExitOk;
   TRY(const int code, submit(context, options, governance::Action::revoke, options.subject));
+  if (!options.out.empty()) return code;
   context.err
       << "Keys that an ended instance holds it keeps. If a revoked identity had received keys, move the app to new "
          "ones:\n"
@@ -338,7 +397,16 @@ Sub plain(CLI::App& parent, Context& context, const char* name, const char* help
 
 Sub add(CLI::App& parent, Context& context, const char* name, const char* help, Command command, bool signs = false) {
   auto sub = plain(parent, context, name, help, command);
-  add_operator_options(*sub.command, sub.options->connection, signs);
+  add_operator_options(*sub.command, sub.options->connection, false);
+  if (!signs) return sub;
+  sub.command
+      ->add_option("--key", sub.options->keys,
+                   "operator's key file (attestry operator keygen); again for each further operator who signs")
+      ->envname("ATTESTRY_OPERATOR_KEY")
+      ->allow_extra_args(false)
+      ->required();
+  sub.command->add_option("--out", sub.options->out,
+                          "do not submit: write the signed approval here, for others to sign (attestry approve add)");
   return sub;
 }
 
@@ -442,6 +510,15 @@ void add_approve(CLI::App& app, Context& context) {
     sub.command->add_option("--confirm", sub.options->confirm, "digest of the preview that you have read");
     sub.command->add_flag("--yes", sub.options->yes, "sign it whomever it ends");
   }
+  const auto sign =
+      add(*group, context, "add", "Add signatures to an approval in a file (--out), and submit it", approve_file, true);
+  positional(sign, "FILE", sign.options->file, "approval that approve … --out wrote");
+  sign.command->footer(
+      "Example, when two operators must sign:\n"
+      "  attestry approve policy web default --key alice.key --out policy.approval.json\n"
+      "  attestry approve add policy.approval.json --key bob.key");
+  const auto send = add(*group, context, "submit", "Submit an approval in a file (--out) as it is", approve_file);
+  positional(send, "FILE", send.options->file, "approval that approve … --out wrote");
 }
 
 }  // namespace attestry::app

@@ -20,7 +20,6 @@ using base::Result;
 namespace {
 
 constexpr std::string_view kKeyHeader = "attestry-operator-key-1 ";
-constexpr std::int64_t kApprovalSeconds = 3600;
 
 Result<std::string> read_line(const std::string& path, std::string_view what) {
   TRY(auto bytes, state::system_files().read(path, 64 * 1024), what);
@@ -113,9 +112,9 @@ std::string OperatorSession::path(std::string_view rest) const {
   return "/v1/tenants/" + tenant_.text() + std::string{rest};
 }
 
-Result<std::string> OperatorSession::approve(const base::AppRef& app, governance::Action action,
-                                             std::string_view subject, const crypto::Ed25519PrivateKey& key,
-                                             base::UtcTime now) const {
+Result<governance::Envelope> OperatorSession::approval(const base::AppRef& app, governance::Action action,
+                                                       std::string_view subject, base::UtcTime now,
+                                                       std::int64_t seconds) const {
   TRY(const auto server, api_->json(net::Method::get, "/v1/admin/server"), "server");
   governance::Approval approval{.audience = {},
                                 .tenant = tenant_,
@@ -124,7 +123,7 @@ Result<std::string> OperatorSession::approve(const base::AppRef& app, governance
                                 .subject = std::string{subject},
                                 .policy_sha256 = {},
                                 .prev = {},
-                                .expires = now + kApprovalSeconds};
+                                .expires = now + seconds};
   TRY(const auto origin, server->root().get("origin"));
   TRY(approval.audience, origin.string("origin"));
   TRY(const auto realm, server->root().get("realm"));
@@ -142,10 +141,20 @@ Result<std::string> OperatorSession::approve(const base::AppRef& app, governance
       TRY(approval.policy_sha256, policy.string("policy"));
     }
   }
-  governance::Envelope envelope{
+  return governance::Envelope{
       .payload_type = std::string{governance::kApprovalPayloadType}, .payload = approval.payload(), .signatures = {}};
-  envelope.sign(key);
+}
+
+Result<std::string> OperatorSession::submit(const governance::Envelope& envelope) const {
   return api_->call(net::Method::post, "/v1/approvals", envelope.to_json());
+}
+
+Result<std::string> OperatorSession::approve(const base::AppRef& app, governance::Action action,
+                                             std::string_view subject, const crypto::Ed25519PrivateKey& key,
+                                             base::UtcTime now) const {
+  TRY(auto envelope, approval(app, action, subject, now, kApprovalSeconds));
+  envelope.sign(key);
+  return submit(envelope);
 }
 
 Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {

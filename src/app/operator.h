@@ -28,6 +28,9 @@ void add_server_options(CLI::App& command, OperatorOptions& options);
 /// Those, --format, and with `signs` --key.
 void add_operator_options(CLI::App& command, OperatorOptions& options, bool signs);
 
+/// Time within which an approval that is submitted at once is accepted.
+inline constexpr std::int64_t kApprovalSeconds = 3600;
+
 /// A connection of one command.
 class OperatorSession {
  public:
@@ -37,7 +40,12 @@ class OperatorSession {
   /// "/v1/tenants/<tenant>" + rest
   std::string path(std::string_view rest) const;
 
-  /// Reads the app's state, builds the approval that follows it, signs it and submits it; the server's answer.
+  /// Reads the app's state and builds the approval that follows it, to be accepted for `seconds`. Not signed yet.
+  base::Result<governance::Envelope> approval(const base::AppRef& app, governance::Action action,
+                                              std::string_view subject, base::UtcTime now, std::int64_t seconds) const;
+  /// The server's answer.
+  base::Result<std::string> submit(const governance::Envelope& envelope) const;
+  /// Builds, signs and submits.
   base::Result<std::string> approve(const base::AppRef& app, governance::Action action, std::string_view subject,
                                     const crypto::Ed25519PrivateKey& key, base::UtcTime now) const;
 

@@ -216,6 +216,38 @@ def test_cli_two_operators_when_the_threshold_is_two(shell, web):
     shell("approve", "threshold", "web", "2")
     assert shell.json("app", "show", "web")["threshold"] == 2
     assert "too few operators" in shell.refused(1, "approve", "policy", "web", "default")
+    state = shell.json("approve", "policy", "web", "default", "--key", "alice.key", "--key", "bob.key")
+    assert len(state["app"]["policy"]) == 64
+    assert len(shell.json("app", "approvals", "web")["approvals"][-1]["signatures"]) == 2
+    twice = shell.refused(1, "approve", "threshold", "web", "1", "--key", "bob.key", "--key", "bob.key")
+    assert "signed the approval already: bob.key" in twice
+    shell("approve", "threshold", "web", "1", "--key", "bob.key", "--key", "alice.key")
+    assert shell.json("app", "show", "web")["threshold"] == 1
+
+
+def test_cli_an_approval_goes_from_operator_to_operator_in_a_file(shell, web):
+    shell.keygen("bob.key")
+    shell.keygen("carol.key")
+    shell("approve", "threshold", "web", "3", "--key", "alice.key")
+    half = shell("approve", "policy", "web", "default", "--out", "one.json")
+    assert "Not submitted: 1 signature is in one.json" in half.err
+    assert "attestry approve add one.json" in half.err
+    assert half.out == ""
+    assert shell.json("app", "show", "web")["policy"] is None
+    assert "too few operators" in shell.refused(1, "approve", "submit", "one.json")
+    assert "already: alice.key" in shell.refused(1, "approve", "add", "one.json")
+    assert "too few operators" in shell.refused(1, "approve", "add", "one.json", "--key", "bob.key")
+    both = shell("approve", "add", "one.json", "--key", "bob.key", "--out", "one.json")
+    assert "policy.approve" in both.err
+    assert "name:web" in both.err
+    assert "2 signatures are in one.json" in both.err
+    shell("approve", "add", "one.json", "--key", "carol.key", "--out", "all.json")
+    state = shell.json("approve", "submit", "all.json")
+    assert len(state["app"]["policy"]) == 64
+    shell.refused(1, "approve", "submit", "all.json")  # it was accepted once
+    shell.refused(2, "approve", "add", "missing.json", "--key", "bob.key")
+    shell.write("other.json", {"payloadType": "text/plain", "payload": "YQ==", "signatures": [{"sig": "AA=="}]})
+    shell.refused(2, "approve", "add", "other.json", "--key", "bob.key")
 
 
 @pytest.mark.parametrize("what", ["policy", "identity", "configuration"])
