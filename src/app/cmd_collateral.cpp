@@ -276,32 +276,65 @@ void drop_other_chain(std::vector<Outcome>& outcomes) {
   });
 }
 
-Result<std::vector<Outcome>> import_one(Context& context, const CollateralOptions& options, const std::string& path) {
-  TRY(Given given, read_given(context, options, path));
-  const bool bundle = !options.signers.empty();
-  std::vector<Outcome> out;
-  if (!options.out.empty()) {
-    if (!bundle) given.shelf.realm = realm_of(options);
-    TRY(out, put_in_folder(context, options, options.out, given.shelf));
-  } else {
-    if (bundle) {
-      TRY(const auto realm, realm_of_server(options));
-      TRY_OK(check_realm(given.shelf.realm, realm));
+/// What is to be put away, in this order. Of vendors' own documents there is one shelf, and another one only for what
+/// is given twice under one name; each bundle stays its own, for it says where it came from.
+std::vector<collateral::Shelf> shelves_of(std::vector<Given>& given, const CollateralOptions& options) {
+  std::vector<collateral::Shelf> out;
+  for (Given& one : given) {
+    if (!options.signers.empty()) {
+      out.push_back(std::move(one.shelf));
+      continue;
     }
-    const std::string source = bundle ? "bundle of " + given.shelf.origin : "file";
-    TRY(out, put_in_server(options, given.shelf, source));
+    one.shelf.realm = realm_of(options);
+    for (auto& shelf : out) shelf.items.merge(one.shelf.items);
+    if (!one.shelf.items.empty() || out.empty()) out.push_back(std::move(one.shelf));
   }
-  if (!bundle) drop_other_chain(out);
-  out.insert(out.end(), given.left.begin(), given.left.end());
   return out;
 }
 
+/// One shelf brings its signers along. Of several, what others are judged by comes first, whichever of them has it.
+std::vector<collateral::Shelf> in_turn(std::vector<collateral::Shelf> shelves) {
+  if (shelves.size() < 2) return shelves;
+  std::vector<collateral::Shelf> out;
+  for (const bool judged_by_others : {false, true}) {
+    for (const auto& shelf : shelves) {
+      collateral::Shelf part{.realm = shelf.realm, .created = shelf.created, .origin = shelf.origin, .items = {}};
+      for (const auto& [artefact, item] : shelf.items) {
+        const bool leaf = collateral::signer_of(artefact) || std::holds_alternative<attestation::RootCrlOf>(artefact);
+        if (leaf == judged_by_others) part.items.emplace(artefact, item);
+      }
+      if (!part.items.empty()) out.push_back(std::move(part));
+    }
+  }
+  return out;
+}
+
+/// Everything is read before anything is put away, and signers are judged before what they signed: the order of the
+/// arguments means nothing.
 Result<int> import_files(Context& context, const CollateralOptions& options) {
-  std::vector<Outcome> all;
+  const bool bundle = !options.signers.empty();
+  std::vector<Given> given;
   for (const auto& path : options.names) {
-    TRY(const auto outcomes, import_one(context, options, path));
+    TRY(Given one, read_given(context, options, path));
+    given.push_back(std::move(one));
+  }
+  const auto shelves = shelves_of(given, options);
+  if (bundle && options.out.empty()) {
+    TRY(const auto realm, realm_of_server(options));
+    for (const auto& shelf : shelves) TRY_OK(check_realm(shelf.realm, realm));
+  }
+  std::vector<Outcome> all;
+  for (const auto& shelf : in_turn(shelves)) {
+    std::vector<Outcome> outcomes;
+    if (!options.out.empty()) {
+      TRY(outcomes, put_in_folder(context, options, options.out, shelf));
+    } else {
+      TRY(outcomes, put_in_server(options, shelf, bundle ? "bundle of " + shelf.origin : "file"));
+    }
     all.insert(all.end(), outcomes.begin(), outcomes.end());
   }
+  if (!bundle) drop_other_chain(all);
+  for (const Given& one : given) all.insert(all.end(), one.left.begin(), one.left.end());
   return print_outcomes(context, options, "imported", all);
 }
 

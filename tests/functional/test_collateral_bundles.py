@@ -3,6 +3,7 @@ which stands in a network namespace that has no route to anywhere."""
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -269,3 +270,31 @@ def test_collateral_import_takes_a_vendors_own_files(dev, tmp_path):
     (tmp_path / "noise.der").write_bytes(os.urandom(64))
     done = attestry("collateral", "import", tmp_path / "noise.der", *flags)
     assert done.code == 2 and "what this is" in done.err, done
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("vcek.der", "cert_chain.pem", "crl.der"))))
+def test_collateral_import_does_not_depend_on_the_order_of_its_files(cases, tmp_path, order):
+    case = cases / "snp-milan-v3"
+    flags = ["--out", tmp_path / "collateral", "--trust", case / "root.pem", "--format", "json"]
+    done = attestry("collateral", "import", *(case / name for name in order), *flags)
+    assert done.code == 0, done
+    outcomes = {one["artefact"].split("/")[0]: one["outcome"] for one in done.json()["imported"]}
+    assert outcomes == {"amd_chain": "added", "vcek": "added", "amd_crl": "added"}
+
+
+def test_collateral_import_judges_signers_first_whichever_file_has_them(servers, tmp_path):
+    """A forged chain of the same name beside the good one hides nothing, and a server takes leaves first too."""
+    server = servers.dev()
+    case, other = tmp_path / "case", tmp_path / "other"
+    for folder, seed in ((case, server.seed), (other, "somebody else")):
+        assert attestry("forge", "--kind", "snp-milan-v3", "--seed", seed, "--out", folder).code == 0
+    files = [case / "crl.der", case / "vcek.der", case / "cert_chain.pem"]
+    done = attestry("collateral", "import", *files, *server_flags(server))
+    assert done.code == 0, done
+    assert {one["outcome"] for one in done.json()["imported"]} == {"added"}
+    flags = ["--out", tmp_path / "collateral", "--trust", case / "root.pem", "--format", "json"]
+    done = attestry("collateral", "import", other / "cert_chain.pem", *files, *flags)
+    assert done.code == 1, done
+    outcomes = [(one["artefact"].split("/")[0], one["outcome"]) for one in done.json()["imported"]]
+    assert outcomes.count(("amd_chain", "refused")) == 1
+    assert {("amd_chain", "added"), ("vcek", "added"), ("amd_crl", "added")} <= set(outcomes)
