@@ -298,3 +298,20 @@ def test_collateral_import_judges_signers_first_whichever_file_has_them(servers,
     outcomes = [(one["artefact"].split("/")[0], one["outcome"]) for one in done.json()["imported"]]
     assert outcomes.count(("amd_chain", "refused")) == 1
     assert {("amd_chain", "added"), ("vcek", "added"), ("amd_crl", "added")} <= set(outcomes)
+
+
+def test_collateral_bundle_may_bring_the_chain_of_a_list_that_stands_alone(cases, bundle, tmp_path, operator):
+    """Of Intel's documents nothing but the root's list: what it was judged by comes along, and is judged."""
+    payload = json.loads(base64.b64decode(json.loads(bundle.read_text())["payload"]))
+    by_name = {one["artefact"]: one for one in payload["artefacts"]}
+    alone = by_name["root_ca_crl/intel"]
+    chain = by_name["pck_crl/platform"]["documents"][1]
+    for name, artefact, outcome in (
+        ("with", {**alone, "context": [chain]}, "added"),
+        ("without", alone, "refused"),
+    ):
+        file, folder = tmp_path / name, tmp_path / f"{name}-collateral"
+        file.write_text(signed({**payload, "artefacts": [artefact]}, operator.key))
+        command = ["collateral", "import", file, "--signer", operator.public, "--out", folder, *trust(cases)]
+        done = attestry(*command, "--format", "json")
+        assert [one["outcome"] for one in done.json()["imported"]] == [outcome], done
