@@ -32,7 +32,7 @@ Error refused(CollateralKind document, CheckId check, std::string expected, std:
               std::string_view detail = {}) {
   std::string what = std::string{to_text(document)} + ": " + std::string{info(check).id} + " failed";
   if (!detail.empty()) what += ": " + std::string{detail};
-  return {Code::unavailable, std::move(what), std::move(expected), std::move(found)};
+  return {Code::unavailable, std::move(what), std::move(expected), std::move(found), std::string{info(check).remedy}};
 }
 
 Status require(CollateralKind document, CheckId check, bool good, std::string_view expected, std::string_view found) {
