@@ -230,13 +230,22 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   TRY(const auto http, net::HttpClient::make());
   RecordingAttester attester{tee->attester()};
   TRY(const auto app, base::AppRef::parse(kDevApp));
-  TRY(const auto registered,
-      client::register_instance(*http, attester, trust, {.url = server->url(), .app = app, .deadline = soon()},
-                                crypto::system_random()),
-      "registration");
-  context.out << "A simulated TD proved itself to the server:\n\n";
-  TRY_OK(show_simulated_verdict(context, verifier, attester.last, vendors->pcs_url()), "verdict");
-  print_registered(context.out, registered);
+  std::string appraisal;
+  const auto registered = client::register_instance(
+      *http, attester, trust, {.url = server->url(), .app = app, .deadline = soon(), .refused_appraisal = &appraisal},
+      crypto::system_random());
+  if (registered.ok()) {
+    context.out << "A simulated TD proved itself to the server:\n\n";
+    TRY_OK(show_simulated_verdict(context, verifier, attester.last, vendors->pcs_url()), "verdict");
+    print_registered(context.out, *registered);
+  } else {
+    // Another policy, a revoked identity: what the operators of this folder decided is no reason to end.
+    print_error(context.err, registered.error());
+    if (!appraisal.empty()) print_appraisal(context.err, appraisal);
+    if (options.once) return base::exit_code(registered.error().code);
+    context.out << "The simulated TD was refused: " << kDevApp << " of this data folder does not let it in now (reason "
+                << "above). The server serves all the same.\n";
+  }
   context.out << "\n";
   TRY(const bool shown, show_real_verdict(context, options.real), "real quote");
   if (!shown) {

@@ -59,6 +59,25 @@ void print_json(Context& context, const client::Registered& registered) {
               << "\n";
 }
 
+/// A refusal is explained by the appraisal that the server kept: whoever asks its operators needs the id.
+base::Result<int> refused(Context& context, const InstanceOptions& options, const base::Error& error,
+                          const std::string& appraisal) {
+  if (appraisal.empty()) return error;
+  print_error(context.err, error);
+  print_appraisal(context.err, appraisal);
+  if (options.format == "json") {
+    context.out << base::JsonOut{base::JsonOutObject{{"code", base::slug(error.code)},
+                                                     {"detail", error.what},
+                                                     {"expected", error.expected},
+                                                     {"found", error.found},
+                                                     {"remedy", error.remedy},
+                                                     {"appraisal", appraisal}}}
+                       .pretty()
+                << "\n";
+  }
+  return base::exit_code(error.code);
+}
+
 base::Result<int> register_command(Context& context, const InstanceOptions& options) {
   if (options.simulated_tee.empty()) {
     return base::Error{base::Code::usage,
@@ -80,14 +99,17 @@ base::Result<int> register_command(Context& context, const InstanceOptions& opti
     TRY(auto bytes, read_input(context, path, attestation::eventlog::kMaxLogBytes), "--event-log");
     TRY_OK(attestation::add_event_log(logs, std::move(bytes)), "--event-log " + path);
   }
+  std::string appraisal;
   const client::RegistrationRequest request{
       .url = options.server,
       .tenant = tenant,
       .app = app,
       .deadline = std::chrono::steady_clock::now() + std::chrono::seconds{options.timeout},
-      .event_logs = std::move(logs)};
-  TRY(const auto registered,
-      client::register_instance(*http, tee->attester(), trust, request, crypto::system_random()));
+      .event_logs = std::move(logs),
+      .refused_appraisal = &appraisal};
+  const auto done = client::register_instance(*http, tee->attester(), trust, request, crypto::system_random());
+  if (!done) return refused(context, options, done.error(), appraisal);
+  const client::Registered& registered = *done;
   if (!options.out.empty()) TRY_OK(write_release(options.out, registered), "--out");
   if (options.format == "json") {
     print_json(context, registered);
@@ -99,6 +121,10 @@ base::Result<int> register_command(Context& context, const InstanceOptions& opti
 }
 
 }  // namespace
+
+void print_appraisal(std::ostream& err, const std::string& id) {
+  err << "  appraisal   " << id << "\n              its operators see why: attestry why " << id << "\n";
+}
 
 void print_registered(std::ostream& out, const client::Registered& registered) {
   const auto& release = registered.release;

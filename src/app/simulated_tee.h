@@ -26,6 +26,8 @@ class SimulatedTee {
   std::unique_ptr<forge::ForgeAttester> attester_;
 };
 
+/// The appraisal that explains a refusal, and how to read it.
+void print_appraisal(std::ostream& err, const std::string& id);
 /// What a workload received, for people; no secret is shown.
 void print_registered(std::ostream& out, const client::Registered& registered);
 

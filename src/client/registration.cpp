@@ -77,6 +77,16 @@ Result<std::shared_ptr<const base::JsonDocument>> read_answer(const net::Respons
   return Error{Code::unavailable, std::string{what} + ": the server answered " + std::to_string(response.status)};
 }
 
+/// The id goes to a terminal and into a command line: nothing but a digest is taken from the other side.
+std::string appraisal_of(const net::Response& refusal) {
+  const auto doc = base::JsonDocument::parse(refusal.body);
+  if (!doc || !(*doc)->root().is_object()) return {};
+  const auto member = (*doc)->root().find("appraisal");
+  const auto id = member && member->is_string() ? member->string("appraisal") : Result<std::string>{std::string{}};
+  if (!id || id->size() != 64 || id->find_first_not_of("0123456789abcdef") != std::string::npos) return {};
+  return *id;
+}
+
 Result<base::Bytes> challenge(net::HttpTransport& http, const RegistrationRequest& request) {
   TRY(const auto response,
       http.post(request.url + "/v1/challenges", "{\"purpose\":1}", "application/json", request.deadline));
@@ -184,6 +194,9 @@ Result<Registered> register_instance(net::HttpTransport& http, attestation::Atte
                         .max_bytes = kMaxAnswer};
   post.headers.set("Content-Type", "application/json");
   TRY(const auto response, http.send(post));
+  if (request.refused_appraisal != nullptr && response.status >= 400) {
+    *request.refused_appraisal = appraisal_of(response);
+  }
   TRY(const auto doc, read_answer(response, "registration"));
   TRY(const auto sealed, bytes_member(doc->root(), "sealed"));
   Registered done;

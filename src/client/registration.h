@@ -45,6 +45,9 @@ struct RegistrationRequest {
   base::Deadline deadline;
   /// Of this boot, at most one of a kind. Each takes the place of the one of its kind that the attester gives.
   std::vector<attestation::Supplement> event_logs{};
+  /// When not null: receives the id of the stored appraisal (64 hex digits) that a refusal names, or "" when it names
+  /// none. Outlives the call.
+  std::string* refused_appraisal = nullptr;
 };
 
 struct Registered {

@@ -115,7 +115,11 @@ Result<EntryRecord> apply(const MeasurementAction& action, std::optional<EntryRe
       add_voices(out, signers, now);
       return out;
     case MeasurementVerb::approve: {
-      if (!entry || entry->state == MeasurementState::removed) return no_entry(action);
+      if (!entry) return no_entry(action);
+      if (entry->state == MeasurementState::removed) {
+        return Error{Code::conflict, "the entry was removed: add it again, then approve it", "an entry in the set",
+                     base::hex(action.subject), "Add it again: attestry measurement add FILE"};
+      }
       const bool new_voice = std::ranges::any_of(signers, [&](const auto& key) { return !has_voice(*entry, key); });
       if (!new_voice && entry->state == MeasurementState::approved) {
         return Error{Code::conflict, "the entry is approved already, and by this operator", "another operator", {}};

@@ -357,6 +357,7 @@ TEST_F(MeasurementSetsTest, ARemovalIsIdempotentAndBarsWhatWasSignedBeforeIt) {
   EXPECT_EQ(house.log->head().size, size);
   refused(submit(early, {"bob"}), Code::conflict, "out of order");
   refused(change(MeasurementVerb::remove, id), Code::conflict, "removed already");
+  refused(change(MeasurementVerb::approve, id), Code::conflict, "was removed: add it again");
   ASSERT_TRUE(change(MeasurementVerb::add, id).ok());
   ASSERT_TRUE(change(MeasurementVerb::approve, id).ok());
   ASSERT_TRUE(submit(removal, {"alice"}).ok());

@@ -95,3 +95,38 @@ def test_dev_shows_commands_that_work_while_it_serves(dev, tmp_path):
         done = attestry(*words[1:], cwd=tmp_path)
         assert done.code == 0, (line, done)
     assert (tmp_path / "received" / "key.pem").exists()
+
+
+def test_dev_serves_although_its_demonstration_is_refused(servers, tmp_path):
+    """A folder whose operators have decided otherwise since: the server comes up, and says why the TD is not let in."""
+    first = servers.dev(tmp_path / "data")
+    env = {"ATTESTRY_SERVER": first.admin, "ATTESTRY_TOKEN_FILE": str(first.data / "admin.token")}
+    (identity,) = attestry("app", "show", "hello", "--format", "json", env=env).json()["identities"]
+    key = first.data / "operator.key"
+    done = attestry("approve", "revocation", "hello", identity, "--key", key, "--yes", env=env)
+    assert done.code == 0, done
+    # A workload is told which appraisal explains its refusal.
+    instance = ["instance", "--server", first.public, "--trust", first.trust_file, "--app", "hello"]
+    instance += ["--simulated-tee", first.data / "forge.seed"]
+    refused = attestry(*instance)
+    assert refused.code == 1 and refused.out == "", refused
+    id = re.search(r"^  appraisal   ([0-9a-f]{64})$", refused.err, re.MULTILINE)[1]
+    assert f"attestry why {id}" in refused.err
+    assert attestry("why", id, env=env).code == 1
+    as_json = attestry(*instance, "--format", "json")
+    assert as_json.code == 1
+    assert re.fullmatch(r"[0-9a-f]{64}", as_json.json()["appraisal"])
+    assert first.terminate() == 0
+
+    again = servers.dev(tmp_path / "data")
+    output = "\n".join(again.lines)
+    assert "The simulated TD was refused" in output
+    assert re.search(r"^  appraisal   [0-9a-f]{64}$", again.output, re.MULTILINE), again.output
+    env["ATTESTRY_SERVER"] = again.admin
+    assert attestry("app", "show", "hello", env=env).code == 0
+    assert again.terminate() == 0
+
+    once = attestry("dev", "--once", "--any-port", "--data", tmp_path / "data")
+    assert once.code == 1, once
+    assert "registration" in once.err
+    assert "appraisal" in once.err

@@ -206,6 +206,12 @@ def test_measurement_removal_bars_an_approval_that_was_signed_before_it(dev, ope
     front.do("remove", id)
     refused(front.send(early, [second.key]), 409, "conflict")
     assert front.state(id) == "removed"
+    late = front.try_to("approve", id)
+    refused(late, 409, "conflict")
+    assert "was removed: add it again" in late.text
+    front.do("add", id)
+    front.do("approve", id)
+    assert front.state(id) == "approved"
 
 
 @pytest.mark.parametrize(
