@@ -148,8 +148,9 @@ TEST(VerifyCommand, ReadsAFileAndJudgesAsOfTheGivenTime) {
 
 TEST(VerifyCommand, TakesOneValuePerFlagSoThatEvidenceMayStandLast) {
   const TestFile quote("last.bin", cut_quote());
-  const Ran ran =
-      run_with({"verify", "--collateral", "/nowhere/a.json", "--collateral", "/nowhere/b.json", quote.path()});
+  const TestFile a("a.json", "{}");
+  const TestFile b("b.json", "{}");
+  const Ran ran = run_with({"verify", "--collateral", a.path(), "--collateral", b.path(), quote.path()});
   EXPECT_EQ(ran.code, kExitRefused);
   EXPECT_THAT(ran.out, StartsWith("REFUSED"));
 }
@@ -184,7 +185,9 @@ TEST(VerifyCommand, WithoutCollateralTheAnswerIsUndecidedAndAServiceThatIsAwayIs
   const std::string root = (folder / "root.pem").string();
   EXPECT_EQ(run_with({"verify", folder.string(), "--trust", root}).code, kExitOk);
   EXPECT_EQ(run_with({"verify", quote, "--trust", root}).code, kExitUndecided);
-  EXPECT_EQ(run_with({"verify", quote, "--trust", root, "--collateral", "/nowhere"}).code, kExitUndecided);
+  const Ran mistyped = run_with({"verify", quote, "--trust", root, "--collateral", "/nowhere"});
+  EXPECT_EQ(mistyped.code, kExitUsage);
+  EXPECT_THAT(mistyped.err, HasSubstr("no such file or folder"));
   const Ran away = run_with({"verify", quote, "--trust", root, "--pcs", "http://127.0.0.1:1", "--format", "json"});
   EXPECT_EQ(away.code, kExitUndecided);
   EXPECT_EQ(member(away.out, "evidence"), "\"undecided\"");

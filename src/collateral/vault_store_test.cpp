@@ -19,7 +19,6 @@ using Outcome = Imported::Outcome;
 
 const std::string kIssuer = "https://keys.test";
 const Artefact kKeys = attestation::JwksOf{kIssuer};
-const Artefact kPckCrl = attestation::PckCrlOf{true};
 const attestation::VcekOf kChip{.product = attestation::snp::Product::milan, .hwid = base::Bytes(64, 7), .tcb = {}};
 
 /// A store whose disk fails when a test says so.
