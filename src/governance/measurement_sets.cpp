@@ -9,6 +9,7 @@
 #include "governance/instance_record.h"
 #include "governance/measurement_record.h"
 #include "state/keys.h"
+#include "state/scan.h"
 
 namespace attestry::governance {
 
@@ -174,31 +175,20 @@ JsonOut impact_json(const std::string& set, const base::Digest32& id, const Impa
 Status collect_instances(const state::ReadView& view, const base::Tenant& tenant, const std::string& source,
                          std::uint64_t barred_below, base::UtcTime now, Impact& out) {
   const Key prefix = Key(Space::resting_on, tenant).lp(source);
-  std::optional<Error> broken;
-  TRY_OK(view.scan(prefix, {}, kMaxInstances, [&](base::ByteView key, base::ByteView) {
-    const auto one = [&]() -> Status {
-      base::Reader name{key.subspan(prefix.bytes().size())};
-      TRY(const auto app_bytes, name.lp("app", 1024));
-      TRY(const auto app, base::AppRef::from_bytes(app_bytes));
-      TRY(const auto instance, name.lp("instance", 128));
-      TRY(const auto stored, view.get(Key(Space::instances, tenant).lp(app_bytes).lp(instance)));
-      if (!stored) return base::done();
-      TRY(const auto record, decode_instance(*stored));
-      if (record.expires <= now || record.leaf_index < barred_below) return base::done();
-      TRY(const bool holds, still_holds(view, tenant, app, record));
-      if (!holds) return base::done();
-      if (out.instances.size() >= Impact::kMaxListedInstances) {
-        ++out.more_instances;
-      } else {
-        out.instances.push_back({app, std::string{base::as_text(instance)}, record.expires});
-      }
-      return base::done();
-    }();
-    if (!one) broken = one.error();
-    return !broken;
-  }));
-  if (broken) return *broken;
-  return base::done();
+  return state::scan_each(view, prefix, kMaxInstances, [&](base::ByteView key, base::ByteView) -> Status {
+    base::Reader name{key.subspan(prefix.bytes().size())};
+    TRY(const auto app_bytes, name.lp("app", 1024));
+    TRY(const auto app, base::AppRef::from_bytes(app_bytes));
+    TRY(const auto instance, name.lp("instance", 128));
+    TRY(const auto stored, view.get(Key(Space::instances, tenant).lp(app_bytes).lp(instance)));
+    if (!stored) return base::done();
+    TRY(const auto record, decode_instance(*stored));
+    if (record.expires <= now || record.leaf_index < barred_below) return base::done();
+    TRY(const bool holds, still_holds(view, tenant, app, record));
+    if (!holds) return base::done();
+    list_or_count(out, {app, std::string{base::as_text(instance)}, record.expires});
+    return base::done();
+  });
 }
 
 }  // namespace
@@ -441,29 +431,23 @@ Result<std::vector<InstanceStatus>> MeasurementSets::instances(const base::Tenan
   TRY(const auto view, store_.read());
   const Key prefix = Key(Space::instances, tenant).lp(app.bytes());
   std::vector<InstanceStatus> out;
-  std::optional<Error> broken;
-  TRY_OK(view->scan(prefix, {}, kMaxInstances, [&](base::ByteView key, base::ByteView value) {
-    const auto one = [&]() -> Status {
-      base::Reader name{key.subspan(prefix.bytes().size())};
-      TRY(const auto instance, name.lp("instance", 128));
-      TRY(const auto record, decode_instance(value));
-      InstanceStatus status{.instance = std::string{base::as_text(instance)},
-                            .expires = record.expires,
-                            .source = record.source,
-                            .state = record.expires <= now ? "expired" : "live",
-                            .why = {}};
-      TRY(const bool holds, still_holds(*view, tenant, app, record));
-      if (!holds) {
-        status.state = "ended";
-        status.why = "what let it in was removed: " + record.source;
-      }
-      out.push_back(std::move(status));
-      return base::done();
-    }();
-    if (!one) broken = one.error();
-    return !broken;
+  TRY_OK(state::scan_each(*view, prefix, kMaxInstances, [&](base::ByteView key, base::ByteView value) -> Status {
+    base::Reader name{key.subspan(prefix.bytes().size())};
+    TRY(const auto instance, name.lp("instance", 128));
+    TRY(const auto record, decode_instance(value));
+    InstanceStatus status{.instance = std::string{base::as_text(instance)},
+                          .expires = record.expires,
+                          .source = record.source,
+                          .state = record.expires <= now ? "expired" : "live",
+                          .why = {}};
+    TRY(const bool holds, still_holds(*view, tenant, app, record));
+    if (!holds) {
+      status.state = "ended";
+      status.why = "what let it in was removed: " + record.source;
+    }
+    out.push_back(std::move(status));
+    return base::done();
   }));
-  if (broken) return *broken;
   return out;
 }
 

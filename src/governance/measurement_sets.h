@@ -58,6 +58,16 @@ struct Impact {
   static constexpr std::size_t kMaxListedInstances = 10'000;
 };
 
+/// One more that would end: listed, or beyond kMaxListedInstances counted.
+template <class Report>
+void list_or_count(Report& out, Impact::Instance one) {
+  if (out.instances.size() < Impact::kMaxListedInstances) {
+    out.instances.push_back(std::move(one));
+  } else {
+    ++out.more_instances;
+  }
+}
+
 struct AcceptedMeasurement {
   MeasurementEntry entry;
   std::string set;

@@ -9,11 +9,10 @@
 #include "governance/instance_record.h"
 #include "governance/measurement_record.h"
 #include "state/keys.h"
+#include "state/scan.h"
 
 namespace attestry::governance {
 
-using base::Code;
-using base::Error;
 using base::JsonOut;
 using base::JsonOutArray;
 using base::JsonOutObject;
@@ -47,27 +46,16 @@ bool rests_on(const std::string& source, const std::vector<std::string>& gone) {
 Status collect(const state::ReadView& view, const base::Tenant& tenant, const base::AppRef& app,
                const std::vector<std::string>& gone, base::UtcTime now, RevocationImpact& out) {
   const Key prefix = Key(Space::instances, tenant).lp(app.bytes());
-  std::optional<Error> broken;
-  TRY_OK(view.scan(prefix, {}, kMaxInstances, [&](base::ByteView key, base::ByteView value) {
-    const auto one = [&]() -> Status {
-      base::Reader name{key.subspan(prefix.bytes().size())};
-      TRY(const auto instance, name.lp("instance", 128));
-      TRY(const auto record, decode_instance(value));
-      if (record.expires <= now || !rests_on(record.source, gone)) return base::done();
-      TRY(const bool holds, still_holds(view, tenant, app, record));
-      if (!holds) return base::done();
-      if (out.instances.size() >= Impact::kMaxListedInstances) {
-        ++out.more_instances;
-      } else {
-        out.instances.push_back({app, std::string{base::as_text(instance)}, record.expires});
-      }
-      return base::done();
-    }();
-    if (!one) broken = one.error();
-    return !broken;
-  }));
-  if (broken) return *broken;
-  return base::done();
+  return state::scan_each(view, prefix, kMaxInstances, [&](base::ByteView key, base::ByteView value) -> Status {
+    base::Reader name{key.subspan(prefix.bytes().size())};
+    TRY(const auto instance, name.lp("instance", 128));
+    TRY(const auto record, decode_instance(value));
+    if (record.expires <= now || !rests_on(record.source, gone)) return base::done();
+    TRY(const bool holds, still_holds(view, tenant, app, record));
+    if (!holds) return base::done();
+    list_or_count(out, {app, std::string{base::as_text(instance)}, record.expires});
+    return base::done();
+  });
 }
 
 JsonOut impact_json(const base::AppRef& app, Action action, const base::Digest32& subject,
