@@ -21,7 +21,6 @@ namespace {
 using base::Result;
 
 constexpr std::size_t kShownId = 16;
-constexpr std::size_t kMaxKeySetBytes = 1u << 20;
 
 struct AppraisalOptions {
   AppraisalPlace place;

@@ -33,7 +33,6 @@ namespace attestry::app {
 namespace {
 
 constexpr std::size_t kMaxPolicyBytes = 1u << 20;
-constexpr std::size_t kMaxKeySetBytes = 1u << 20;
 constexpr std::size_t kMaxListBytes = 16u << 20;
 constexpr std::chrono::seconds kFetchTime{30};
 

@@ -1,5 +1,6 @@
 // The inputs of `attestry verify`, for every command that judges evidence: evidence, collateral, time, anchors, policy.
 #pragma once
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "base/result.h"
 
 namespace attestry::app {
+
+inline constexpr std::size_t kMaxKeySetBytes = 1u << 20;  ///< of a file with a token issuer's keys
 
 struct VerifyInputs {
   std::string evidence;
