@@ -26,7 +26,7 @@ struct CheckInfo {
 };
 
 /// "YYYY.N"; changes whenever a check is added or judged differently.
-inline constexpr std::string_view kCatalogueVersion = "2026.3";
+inline constexpr std::string_view kCatalogueVersion = "2026.4";
 
 std::span<const CheckInfo> catalogue() noexcept;
 const CheckInfo& info(CheckId check) noexcept;
