@@ -87,8 +87,9 @@ ClaimIndex::ClaimIndex(const Verdict& verdict, std::span<const ListInForce> list
   for (const Claim& claim : verdict.claims) {
     if (const ClaimInfo* known = find_claim(claim.name)) claims_[place_of(*known)] = &claim;
   }
+  if (verdict.platform != Platform::tdx) return;
   const ClaimInfo* registers = find_claim("eventlog.registers");
-  lacks_event_log_ = verdict.platform == Platform::tdx && registers != nullptr && find(*registers) == nullptr;
+  lacks_event_log_ = registers != nullptr && find(*registers) == nullptr;
 }
 
 const Claim* ClaimIndex::find(const ClaimInfo& claim) const noexcept { return claims_[place_of(claim)]; }

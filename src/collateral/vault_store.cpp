@@ -234,17 +234,12 @@ Result<std::map<Artefact, Record>> read_records(const state::ReadView& view) {
 
 Holding Vault::Impl::describe(const Artefact& artefact, const Record& record) const {
   Copy copy;
+  copy.documents = Collateral::none();
   copy.accepted = record.accepted;
   copy.fetched_at = record.fetched_at;
   copy.refresh_at = record.refresh_at;
-  Holding held{.artefact = artefact,
-               .issued = record.accepted.issued,
-               .expires = record.accepted.expires,
-               .fetched_at = record.fetched_at,
-               .refresh_at = record.refresh_at,
-               .usable_until = usable_until(copy),
-               .number = record.accepted.number,
-               .source = record.source};
+  copy.source = record.source;
+  Holding held = describe(artefact, copy, nullptr);
   read_infos(record.documents, held.documents);
   return held;
 }
