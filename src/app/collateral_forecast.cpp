@@ -73,7 +73,7 @@ base::Status print_text(std::ostream& out, const base::JsonValue& forecast) {
       print_workloads(out, workloads);
     }
   }
-  if (days.size() == 0) out << "\nNothing turns red in that time.\n";
+  if (days.size() == 0) out << (red.size() == 0 ? "\nNothing" : "\nNothing else") << " turns red in that time.\n";
   return base::done();
 }
 

@@ -143,3 +143,6 @@ def test_verify_token_appraisal_of_a_stranger_vouches_for_no_keys(token, tmp_pat
     done = replay("--jwks", foreign / "jwks.json")
     assert done.code == 3 and "signed this token" in done.err, done
     assert "what the appraisal says" in attestry("why", file).out
+    for flags in (["--policy", "strict"], ["--at", AT]):
+        done = attestry("why", file, *flags)
+        assert done.code == 2 and "appraisal replay" in done.err, done
