@@ -19,16 +19,21 @@ class EcPublicKey {
   static base::Result<EcPublicKey> from_raw(Curve curve, base::ByteView xy);
   /// DER SubjectPublicKeyInfo (RFC 5480) with a named curve.
   static base::Result<EcPublicKey> from_spki(base::ByteView der);
+  /// 04 ‖ X ‖ Y (SEC 1 2.3.3); compressed points are refused.
+  static base::Result<EcPublicKey> from_point(Curve curve, base::ByteView point);
 
   Curve curve() const noexcept;
   base::Bytes raw() const;
   base::Bytes spki() const;
+  base::Bytes point() const;  ///< 04 ‖ X ‖ Y
 
   /// ECDSA with SHA-256 (P-256) or SHA-384 (P-384); signature r ‖ s of exactly twice the field size; 0 and >= n
   /// refused.
   bool verify_raw(base::ByteView message, base::ByteView signature) const;
   /// The same with a DER Ecdsa-Sig-Value.
   bool verify_der(base::ByteView message, base::ByteView signature) const;
+  /// The same over a digest of any length, cut to the leftmost bits of the order (FIPS 186-5 6.4.1).
+  bool verify_digest_der(base::ByteView digest, base::ByteView signature) const;
 
   struct Impl;
   explicit EcPublicKey(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -48,15 +53,24 @@ class EcPrivateKey {
   static base::Result<EcPrivateKey> from_wide(Curve curve, base::ByteView bytes);
   /// PKCS #8 DER or PEM's content, unencrypted.
   static base::Result<EcPrivateKey> from_pkcs8(base::ByteView der);
+  /// ECPrivateKey DER with a named curve (RFC 5915).
+  static base::Result<EcPrivateKey> from_sec1(base::ByteView der);
 
   Curve curve() const noexcept;
   EcPublicKey public_key() const;
   Secret scalar() const;
   Secret pkcs8() const;
+  /// ECPrivateKey DER with the curve and the public key in it: 121 bytes on P-256.
+  Secret sec1() const;
+  /// ECDH (SP 800-56A 5.7.1.2): the shared point's x, as long as the field. Error `malformed` for a key on another
+  /// curve.
+  base::Result<Secret> agree(const EcPublicKey& peer) const;
   /// r ‖ s. Deterministic nonce (RFC 6979 or an equivalent that mixes key and message) when `deterministic`: test PKIs
   /// only need it; otherwise the library's hedged nonce.
   base::Bytes sign_raw(base::ByteView message, bool deterministic = false) const;
   base::Bytes sign_der(base::ByteView message, bool deterministic = false) const;
+  /// Over a digest of any length, as EcPublicKey::verify_digest_der takes it.
+  base::Bytes sign_digest_der(base::ByteView digest) const;
 
   struct Impl;
   explicit EcPrivateKey(std::shared_ptr<const Impl> impl) noexcept : impl_(std::move(impl)) {}

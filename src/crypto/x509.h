@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -104,6 +105,33 @@ struct ExtensionOut {
   bool critical = false;
   base::Bytes value;  ///< DER that goes into the OCTET STRING
 };
+
+/// All of a request that a registry looks at; its signature by its own key is verified. Algorithms: ECDSA on P-224 to
+/// P-521 and RSA (PKCS #1 v1.5, PSS) with SHA-256 to SHA-512, and Ed25519.
+struct CsrFull {
+  base::Bytes spki;         ///< verbatim
+  base::Bytes subject_der;  ///< verbatim Name
+  std::string common_name;  ///< empty when absent, given twice or not clean text
+  std::vector<std::string> dns;
+  std::vector<base::Bytes> ips;  ///< 4 or 16 bytes
+  /// Dotted OID and contents of the OCTET STRING, in order, subjectAltName included; an OID may be there more than
+  /// once.
+  std::vector<std::pair<std::string, base::Bytes>> extensions;
+};
+/// PEM or DER.
+base::Result<CsrFull> parse_csr_full(base::ByteView pem_or_der);
+
+/// What a request asks for; subjectAltName is made from `dns` and `ips` when there are any.
+struct CsrSpec {
+  std::vector<NameField> subject;
+  std::vector<std::string> dns;
+  std::vector<base::Bytes> ips;
+  std::vector<ExtensionOut> extensions;
+};
+base::Result<base::Bytes> make_csr(const CsrSpec& spec, const EcPrivateKey& key);
+base::Result<base::Bytes> make_csr(const CsrSpec& spec, const Ed25519PrivateKey& key);
+base::Result<base::Bytes> make_csr(const CsrSpec& spec, const RsaPrivateKey& key);
+
 /// What a new certificate says; extensions appear exactly in this order.
 struct CertificateSpec {
   base::Bytes serial;  ///< big-endian magnitude
@@ -114,6 +142,7 @@ struct CertificateSpec {
   base::UtcTime not_after;
   base::Bytes spki;
   std::vector<ExtensionOut> extensions;
+  base::Bytes subject_der{};  ///< instead of subject when not empty: a Name taken verbatim from elsewhere
 };
 /// Signed by `issuer` with ECDSA of its curve. `deterministic` as in EcPrivateKey::sign_raw.
 base::Result<base::Bytes> issue_certificate(const CertificateSpec& spec, const EcPrivateKey& issuer,
@@ -142,6 +171,7 @@ base::Bytes basic_constraints(bool ca, std::optional<unsigned> path_length);
 enum KeyUsage : unsigned {
   digital_signature = 0x80,
   non_repudiation = 0x40,
+  key_encipherment = 0x20,
   key_agreement = 0x08,
   key_cert_sign = 0x04,
   crl_sign = 0x02

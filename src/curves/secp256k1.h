@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/secret.h"
+#include "curves/address.h"
 
 namespace attestry::curves {
 
@@ -20,6 +21,8 @@ class Secp256k1PrivateKey {
   const base::FixedBytes<64>& public_key_raw() const noexcept { return raw_; }
   /// r ‖ s over a 32-byte digest, low s, nonce after RFC 6979.
   base::Result<base::FixedBytes<64>> sign_digest(base::ByteView digest) const;
+  /// r ‖ s ‖ v over a 32-byte digest, low s, v in {0, 1}: what secp256k1_recover takes.
+  base::Result<base::FixedBytes<65>> sign_recoverable(base::ByteView digest) const;
 
  private:
   explicit Secp256k1PrivateKey(crypto::Secret scalar) : scalar_(std::move(scalar)) {}
@@ -30,5 +33,12 @@ class Secp256k1PrivateKey {
 
 /// `public_key` 33 or 65 bytes; high s is accepted.
 bool secp256k1_verify_digest(base::ByteView public_key, base::ByteView digest, base::ByteView signature);
+
+/// x ‖ y of the key that signed the 32-byte digest; `signature` is r ‖ s ‖ v with v in {0, 1}: 27 and 28 are refused.
+/// A high s is accepted, so a signature is never the name of what it signed.
+base::Result<base::FixedBytes<64>> secp256k1_recover(base::ByteView digest, base::ByteView signature);
+
+/// The last 20 bytes of Keccak-256(x ‖ y).
+Address ethereum_address(const base::FixedBytes<64>& public_key_raw);
 
 }  // namespace attestry::curves

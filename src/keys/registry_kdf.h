@@ -1,0 +1,26 @@
+// The registry's first derivation, "kdf 1": one CA key and one app key for a contract, without epochs
+// (docs/formats/registry.md). New apps derive by keys/derivation.h.
+#pragma once
+#include "base/result.h"
+#include "crypto/ec.h"
+#include "crypto/secret.h"
+#include "curves/address.h"
+
+namespace attestry::keys {
+
+struct RegistryAppKeys {
+  crypto::EcPrivateKey ca;   ///< P-256
+  crypto::EcPrivateKey app;  ///< P-256
+};
+
+/// The master when none is imported: HKDF of the root with LP("legacy") ‖ LP("registry") (FORMATS 5). 32 bytes.
+crypto::Secret registry_master(const crypto::Secret& root);
+
+/// d = SHA-256(master ‖ contract ‖ "ca" or "app"). `master` has at least 32 bytes. Error `crypto` in the one case in
+/// 2^32 where d is not a scalar of the curve: no such key was ever usable.
+base::Result<RegistryAppKeys> registry_app_keys(const crypto::Secret& master, const curves::Address& contract);
+
+/// Base32 text, 56 characters, from the app's private key as PEM and the disk's label.
+crypto::Secret registry_disk_key(const crypto::Secret& app_private_key_pem, base::ByteView label);
+
+}  // namespace attestry::keys
