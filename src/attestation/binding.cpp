@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
+#include "attestation/root_cause.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation {
-namespace {
 
 using base::Code;
-using base::Error;
+
+namespace {
 
 void record(Verdict& verdict, CheckResult result) {
   std::erase_if(verdict.checks, [&](const CheckResult& r) { return r.check == result.check; });
@@ -45,18 +46,6 @@ bool record_binding(Verdict& verdict, base::ByteView binding, const BindingState
                    .actual = base::hex(verdict.report_data),
                    .detail = foreign.empty() ? "" : std::string{foreign} + " is of something else"});
   return equal;
-}
-
-Error from_root_cause(Code code, std::string what, const Verdict& verdict) {
-  Error error{.code = code, .what = std::move(what)};
-  if (const CheckResult* cause = verdict.root_cause()) {
-    const CheckInfo& check = info(cause->check);
-    error.what.append(": ").append(check.id);
-    error.expected = cause->expected;
-    error.found = cause->actual;
-    error.remedy = check.remedy;
-  }
-  return error;
 }
 
 }  // namespace

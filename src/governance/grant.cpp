@@ -10,6 +10,23 @@ using base::Code;
 using base::Error;
 using base::Result;
 
+namespace {
+
+/// ARCHITECTURE 3.6: forged evidence never reaches production keys, and the reverse keeps simulated stores simulated.
+base::Status require_realm(base::Realm evidence, base::Realm realm) {
+  if (evidence == realm) return base::done();
+  return Error{Code::realm_mismatch, "evidence of another realm", std::string{base::to_text(realm)},
+               std::string{base::to_text(evidence)}};
+}
+
+Result<base::UtcTime> still_valid(std::optional<base::UtcTime> until, base::UtcTime now) {
+  if (until && *until > now) return *until;
+  return Error{Code::denied, "the attestation is no longer valid", "valid_until after " + base::to_rfc3339(now),
+               until ? base::to_rfc3339(*until) : "none"};
+}
+
+}  // namespace
+
 Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh, const AppPolicy& app,
                         base::Realm realm, base::UtcTime now) {
   const AppState& state = app.state();
@@ -26,22 +43,34 @@ Result<Grant> authorize(const attestation::Verified& verified, const appraisal::
     return Error{Code::denied, "the evidence was appraised by another policy", base::hex(app.policy().sha256()),
                  base::hex(verified.policy_sha256())};
   }
-  // ARCHITECTURE 3.6: forged evidence never reaches production keys, and the reverse keeps simulated stores simulated.
-  const base::Realm evidence_realm = verdict.simulated ? base::Realm::simulated : base::Realm::production;
-  if (evidence_realm != realm) {
-    return Error{Code::realm_mismatch, "evidence of another realm", std::string{base::to_text(realm)},
-                 std::string{base::to_text(evidence_realm)}};
-  }
-  if (!verdict.valid_until || *verdict.valid_until <= now) {
-    return Error{Code::denied, "the attestation is no longer valid", "valid_until after " + base::to_rfc3339(now),
-                 verdict.valid_until ? base::to_rfc3339(*verdict.valid_until) : "none"};
-  }
+  TRY_OK(require_realm(verdict.simulated ? base::Realm::simulated : base::Realm::production, realm));
+  TRY(const auto until, still_valid(verdict.valid_until, now));
   Grant grant{state, statement.purpose, realm};
   grant.policy_sha256_ = verified.policy_sha256();
-  grant.expires_ = *verdict.valid_until;
+  grant.expires_ = until;
   grant.binding_ = verified.binding();
   grant.recipient_ = statement.recipient;
   grant.spki_ = statement.csr_spki;
+  return grant;
+}
+
+Result<Grant> authorize(const MeasuredKey& key, const ContractApproval& approval, base::Realm realm,
+                        base::UtcTime now) {
+  TRY_OK(require_realm(key.realm(), realm));
+  TRY(const auto until, still_valid(key.until(), now));
+  const ContractAnswer& answer = approval.answer();
+  AppState state;
+  state.tenant = approval.tenant();
+  state.app = approval.app();
+  state.version = answer.version;
+  state.prev = answer.snapshot;
+  state.epoch = answer.epoch;
+  state.configuration = answer.configuration;
+  Grant grant{std::move(state), base::Purpose::instance_release, realm};
+  grant.policy_sha256_ = key.policy_sha256();
+  grant.expires_ = until;
+  if (key.verdict() != nullptr) grant.binding_ = attestation::key_report_data(key.spki());
+  grant.spki_ = key.spki();
   return grant;
 }
 

@@ -6,6 +6,8 @@
 #include "attestation/binding.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "governance/contract_authority.h"
+#include "governance/measured_key.h"
 #include "governance/registry.h"
 
 namespace attestry::governance {
@@ -35,6 +37,7 @@ class Grant {
  private:
   friend base::Result<Grant> authorize(const attestation::Verified&, const appraisal::Fresh&, const AppPolicy&,
                                        base::Realm, base::UtcTime);
+  friend base::Result<Grant> authorize(const MeasuredKey&, const ContractApproval&, base::Realm, base::UtcTime);
   Grant(AppState state, base::Purpose purpose, base::Realm realm)
       : state_(std::move(state)), purpose_(purpose), realm_(realm) {}
   AppState state_;
@@ -52,5 +55,10 @@ class Grant {
 /// otherwise).
 base::Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh,
                               const AppPolicy& app, base::Realm realm, base::UtcTime now);
+
+/// For dialects whose wire has no challenge: the key's holder is measured, and a contract (or its stand-in) allows what
+/// is measured there. `realm_mismatch` as above. Such a grant has no recipient: nothing can be sealed under it.
+base::Result<Grant> authorize(const MeasuredKey& key, const ContractApproval& approval, base::Realm realm,
+                              base::UtcTime now);
 
 }  // namespace attestry::governance
