@@ -87,6 +87,9 @@ struct Peer {
   std::string address;  ///< "127.0.0.1:40022", "[::1]:40022" or "unix"
   bool tls = false;
   std::optional<std::uint32_t> uid;  ///< of the process, on unix sockets
+  /// DER of the certificate whose key the client proved to hold, where the listener asks for one. Nothing else is known
+  /// of it unless the listener requires a CA (TlsClients).
+  std::shared_ptr<const base::Bytes> certificate{};
 };
 
 /// A whole, size-checked request. Movable value; a handler owns it.

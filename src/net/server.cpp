@@ -62,7 +62,7 @@ Peer peer_of(const Unix::socket& socket) {
   auto& mutable_socket = const_cast<Unix::socket&>(socket);
   ucred credentials{};
   socklen_t size = sizeof(credentials);
-  Peer peer{"unix", false, std::nullopt};
+  Peer peer{"unix", false, std::nullopt, nullptr};
   if (getsockopt(mutable_socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
     peer.uid = credentials.uid;
   }

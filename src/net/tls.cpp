@@ -40,7 +40,29 @@ int choose_http11(SSL*, const unsigned char** out, unsigned char* out_size, cons
 /// OpenSSL's own would ask at the terminal and hang a service.
 int refuse_passphrase(char*, int, int, void*) { return 0; }
 
-base::Result<std::shared_ptr<asio::ssl::context>> make_context(std::string_view chain_pem, std::string_view key_pem) {
+/// The holder of the key is whom the handler judges, by other means than a chain.
+int accept_any(int, X509_STORE_CTX*) { return 1; }
+
+base::Status ask_clients(asio::ssl::context& context, const TlsClients& clients) {
+  if (clients.certificates == TlsClients::Certificates::none) return base::done();
+  auto* native = context.native_handle();
+  // A resumed session would carry a certificate whose key was proved in another connection.
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(native, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(native, 0);
+  if (clients.certificates == TlsClients::Certificates::asked) {
+    SSL_CTX_set_verify(native, SSL_VERIFY_PEER, &accept_any);
+    return base::done();
+  }
+  boost::system::error_code ec;
+  context.add_certificate_authority(asio::buffer(clients.ca_pem), ec);
+  if (ec) return tls_error("the CA of the clients cannot be read");
+  SSL_CTX_set_verify(native, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return base::done();
+}
+
+base::Result<std::shared_ptr<asio::ssl::context>> make_context(std::string_view chain_pem, std::string_view key_pem,
+                                                               const TlsClients& clients) {
   ERR_clear_error();
   std::shared_ptr<asio::ssl::context> context;
   try {
@@ -62,6 +84,7 @@ base::Result<std::shared_ptr<asio::ssl::context>> make_context(std::string_view 
   context->use_private_key(asio::buffer(key_pem), asio::ssl::context::pem, ec);
   if (ec || SSL_CTX_check_private_key(native) != 1)
     return tls_error("the key cannot be read or is of another certificate");
+  TRY_OK(ask_clients(*context, clients));
   return context;
 }
 
@@ -85,25 +108,28 @@ void TlsServerContext::Impl::replace(std::shared_ptr<asio::ssl::context> next) {
   context_.swap(next);
 }
 
-TlsServerContext::TlsServerContext() : impl_(std::make_unique<Impl>()) {}
+TlsServerContext::TlsServerContext(TlsClients clients)
+    : clients_(std::move(clients)), impl_(std::make_unique<Impl>()) {}
 TlsServerContext::~TlsServerContext() = default;
 
 base::Result<std::shared_ptr<TlsServerContext>> TlsServerContext::from_pem(std::string_view chain_pem,
-                                                                           std::string_view key_pem) {
-  std::shared_ptr<TlsServerContext> context{new TlsServerContext};
+                                                                           std::string_view key_pem,
+                                                                           TlsClients clients) {
+  std::shared_ptr<TlsServerContext> context{new TlsServerContext{std::move(clients)}};
   TRY_OK(context->reload_pem(chain_pem, key_pem));
   return context;
 }
 
 base::Result<std::shared_ptr<TlsServerContext>> TlsServerContext::from_files(const std::string& chain_file,
-                                                                             const std::string& key_file) {
-  std::shared_ptr<TlsServerContext> context{new TlsServerContext};
+                                                                             const std::string& key_file,
+                                                                             TlsClients clients) {
+  std::shared_ptr<TlsServerContext> context{new TlsServerContext{std::move(clients)}};
   TRY_OK(context->reload_files(chain_file, key_file));
   return context;
 }
 
 base::Status TlsServerContext::reload_pem(std::string_view chain_pem, std::string_view key_pem) {
-  TRY(auto context, make_context(chain_pem, key_pem));
+  TRY(auto context, make_context(chain_pem, key_pem, clients_));
   impl_->replace(std::move(context));
   return base::done();
 }

@@ -36,6 +36,19 @@ void line(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
 
+/// What the client proved to hold the key of; null when it was not asked, or sent none.
+std::shared_ptr<const base::Bytes> peer_certificate(asio::ssl::stream<StreamSocket&>& tls) {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate{SSL_get1_peer_certificate(tls.native_handle()),
+                                                                &X509_free};
+  if (!certificate) return nullptr;
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate.get(), &der);
+  if (size <= 0) return nullptr;
+  auto out = std::make_shared<const base::Bytes>(der, der + size);
+  OPENSSL_free(der);
+  return out;
+}
+
 }  // namespace
 
 Connection::Connection(std::shared_ptr<Core> core, IoThread& io, StreamSocket socket, Place place, Peer peer)
@@ -88,6 +101,7 @@ void Connection::on_handshake(const boost::system::error_code& ec) {
   const base::MutexLock lock{mutex_};
   if (state_ != State::handshake) return;
   if (ec) return close();
+  peer_.certificate = peer_certificate(*tls_);
   enter(State::idle, core_->limits.header_deadline);
   read();
 }

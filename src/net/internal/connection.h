@@ -74,7 +74,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   const std::shared_ptr<Core> core_;
   IoThread& io_;
   const Place place_;
-  const Peer peer_;
+  Peer peer_;  ///< complete once the handshake is done
   std::atomic<base::Deadline::rep> deadline_{base::Deadline::max().time_since_epoch().count()};
 
   base::Mutex mutex_;
