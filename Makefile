@@ -8,7 +8,7 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run test unit functional check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run test unit functional contracts check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ unit: packages
 
 functional: unit
 	@tools/functional.sh $(ARGS)
+
+contracts: ## compile contracts/*.sol into contracts/artifacts
+	@tools/deps/npm.sh && "$$(tools/deps/node.sh)" contracts/compile.mjs
 
 check: packages ## every lint; clang-tidy on what changed
 	@tools/deps/install.sh test check && tools/deps/venv.sh build/check-venv check && tools/check.sh

@@ -89,6 +89,7 @@ scripts() {
     { cat build/check-unittest.log; bad=1; }
   return $bad
 }
+contract_artifacts() { tools/deps/npm.sh && "$(tools/deps/node.sh)" contracts/compile.mjs --check; }
 presets() { cmake --list-presets >/dev/null; }
 
 mkdir -p build
@@ -99,6 +100,7 @@ step "no file over 800 lines" none long_files
 step "nothing left unfinished" none unfinished
 step "no paths of one machine" none machine_paths
 step "scripts: shellcheck, ruff, tests of the tools" scripts
+step "contracts compile to contracts/artifacts" contract_artifacts
 step "presets" presets
 step "headers compile alone" headers_alone
 if [ $all = yes ]; then step "clang-tidy, every file" tidy; else step "clang-tidy, what changed" tidy; fi

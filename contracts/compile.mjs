@@ -1,0 +1,88 @@
+// Compiles the contracts and writes contracts/artifacts/*.json, the files that the program embeds and the tests deploy.
+//   node contracts/compile.mjs [--check]     --check: writes nothing; fails when what is there is not what comes out
+// The compiler and OpenZeppelin come from tools/deps/npm.sh. Only soljson.js of the package solc is used (a WebAssembly
+// build of the compiler without dependencies), and all sources are given to it at once, so it reads no file by itself.
+import {createHash} from 'node:crypto';
+import fs from 'node:fs';
+import {createRequire} from 'node:module';
+import path from 'node:path';
+import {fileURLToPath} from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const packages = process.env.ATTESTRY_NPM ?? path.join(here, '..', '.cache', 'npm');
+const contracts = ['Registry', 'Kms'];
+// Without a hash of the metadata in the code, a changed comment does not change the bytes on chain.
+const settings = {
+  evmVersion: 'cancun',
+  optimizer: {enabled: true, runs: 200},
+  metadata: {appendCBOR: false, bytecodeHash: 'none'},
+};
+
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+
+/** All sources that the contracts import, by the name under which they import them. */
+function collect(name, sources) {
+  if (name in sources) return;
+  const file = name.startsWith('contracts/') ? path.join(here, '..', name) : path.join(packages, name);
+  const content = fs.readFileSync(file, 'utf8');
+  sources[name] = {content};
+  for (const [, target] of content.matchAll(/^import\s+(?:[^"']*\sfrom\s+)?["']([^"']+)["'];/gms)) {
+    collect(target.startsWith('.') ? path.posix.join(path.posix.dirname(name), target) : target, sources);
+  }
+}
+
+function compile(sources) {
+  const soljson = createRequire(import.meta.url)(path.join(packages, 'solc', 'soljson.js'));
+  const input = {
+    language: 'Solidity',
+    sources,
+    settings: {
+      ...settings,
+      outputSelection: {
+        '*': {'*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers']},
+      },
+    },
+  };
+  const run = soljson.cwrap('solidity_compile', 'string', ['string', 'number', 'number']);
+  const output = JSON.parse(run(JSON.stringify(input), 0, 0));
+  // Warnings about other people's sources are theirs.
+  const ours = (error) => (error.sourceLocation?.file ?? '').startsWith('contracts/');
+  const problems = (output.errors ?? []).filter((error) => error.severity === 'error' || ours(error));
+  if (problems.length > 0) {
+    console.error(problems.map((error) => error.formattedMessage).join('\n'));
+    process.exit(1);
+  }
+  return {output, version: soljson.cwrap('solidity_version', 'string', [])()};
+}
+
+const sources = {};
+for (const name of contracts) collect(`contracts/${name}.sol`, sources);
+const {output, version} = compile(sources);
+const hashes = Object.fromEntries(Object.keys(sources).sort().map((name) => [name, sha256(sources[name].content)]));
+
+let stale = 0;
+for (const name of contracts) {
+  const made = output.contracts[`contracts/${name}.sol`][name];
+  const runtime = made.evm.deployedBytecode.object.length / 2;
+  if (runtime > 24576) throw new Error(`${name}: ${runtime} bytes of code, a chain takes 24576 (EIP-170)`);
+  const text = JSON.stringify({
+    contract: name,
+    compiler: version,
+    settings,
+    sources: hashes,
+    abi: made.abi,
+    selectors: made.evm.methodIdentifiers,
+    bytecode: `0x${made.evm.bytecode.object}`,
+    deployedBytecode: `0x${made.evm.deployedBytecode.object}`,
+  }, null, 1) + '\n';
+  const file = path.join(here, 'artifacts', `${name}.json`);
+  if (process.argv.includes('--check')) {
+    if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === text) continue;
+    console.error(`contracts/artifacts/${name}.json is not what the sources give; run: make contracts`);
+    stale = 1;
+  } else {
+    fs.writeFileSync(file, text);
+    console.log(`contracts/artifacts/${name}.json: ${runtime} bytes of code`);
+  }
+}
+process.exit(stale);
