@@ -1,0 +1,87 @@
+// Transactions: EIP-1559 signing, and sending one until its receipt is there.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "chain/json_rpc.h"
+#include "chain/rpc.h"
+#include "curves/secp256k1.h"
+
+namespace attestry::chain {
+
+/// Of type 2 (EIP-1559), with an empty access list. Fees are in wei per gas.
+struct Transaction {
+  std::uint64_t chain_id = 0;
+  std::uint64_t nonce = 0;
+  std::uint64_t max_priority_fee = 0;
+  std::uint64_t max_fee = 0;
+  std::uint64_t gas_limit = 0;
+  std::optional<Address> to{};  ///< nothing: creates a contract
+  Word value{};                 ///< wei
+  base::Bytes data{};
+};
+
+struct SignedTransaction {
+  base::Bytes raw{};  ///< 0x02 ‖ RLP, for eth_sendRawTransaction
+  base::Digest32 hash{};
+};
+
+/// What is signed: Keccak-256(0x02 ‖ RLP without the signature).
+base::Digest32 signing_hash(const Transaction& transaction);
+/// Low s, y parity 0 or 1 (EIP-2).
+base::Result<SignedTransaction> sign(const Transaction& transaction, const curves::Secp256k1PrivateKey& key);
+/// Who signed it. Strict: canonical RLP, low s.
+base::Result<std::pair<Transaction, Address>> decode_transaction(base::ByteView raw);
+
+struct Receipt {
+  base::Digest32 transaction{};
+  bool succeeded = false;
+  BlockRef block{};  ///< its time is not in a receipt and stays zero
+  std::uint64_t gas_used = 0;
+  std::optional<Address> contract{};  ///< that was created
+  std::string revert_reason{};        ///< when it did not succeed and the node can still tell
+};
+
+struct SenderOptions {
+  std::uint64_t chain_id = 0;       ///< refused when an endpoint has another
+  std::uint64_t confirmations = 0;  ///< blocks on top of the receipt's before send() returns
+  std::uint64_t max_fee_limit = 0;  ///< wei per gas; more is refused (`conflict`), 0: no limit
+  std::uint32_t gas_percent = 120;  ///< of the estimate
+  std::chrono::milliseconds poll{250};
+  const base::Clock* clock = &base::system_clock();
+};
+
+/// Sends transactions of one key, one at a time. Thread-safe. A transaction goes to every endpoint and is looked for at
+/// every endpoint; nonce and fees are taken from the first that answers.
+class Sender {
+ public:
+  /// The endpoints must outlive it.
+  Sender(std::vector<Endpoint*> endpoints, const curves::Secp256k1PrivateKey& key, SenderOptions options);
+  const Address& address() const noexcept { return address_; }
+
+  /// Errors: `denied` when the contract reverts already in the estimate (the reason is in `found`), `unavailable` when
+  /// no endpoint answers, `deadline_exceeded` with the transaction's hash when it was sent and no receipt came.
+  base::Result<Receipt> send(const std::optional<Address>& to, base::ByteView data, const Word& value,
+                             base::Deadline deadline);
+
+ private:
+  base::Result<Transaction> plan(const std::optional<Address>& to, base::ByteView data, const Word& value,
+                                 base::Deadline deadline);
+  base::Status broadcast(const SignedTransaction& transaction, base::Deadline deadline);
+  base::Result<std::optional<Receipt>> find_receipt(const base::Digest32& hash, base::Deadline deadline);
+  base::Result<Receipt> wait(const SignedTransaction& transaction, base::Deadline deadline);
+  std::string reason_of(const Transaction& transaction, const Receipt& receipt, base::Deadline deadline);
+
+  std::vector<Endpoint*> endpoints_;
+  const curves::Secp256k1PrivateKey& key_;
+  const SenderOptions options_;
+  Address address_{};
+  base::Mutex sending_;
+};
+
+}  // namespace attestry::chain
