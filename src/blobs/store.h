@@ -62,8 +62,8 @@ class Sealer {
                                             base::ByteView sealed) = 0;
 };
 
-/// Layout of names. Both read only what stands at their place; `seed` also reads, and writes, the layout without tenant
-/// and app that the first registry used (configs/<id>, secrets/<id>; there one URI belongs to one app).
+/// Layout of names. Both write and read tenants/<tenant>/<app>/configs|secrets/<id>; `seed` also reads the first
+/// registry's layout, where one URI belongs to one app and most backends kept no types apart.
 enum class Dialect : std::uint8_t { native, seed };
 
 struct S3Credentials {

@@ -221,6 +221,18 @@ struct HttpClient::Impl {
     }
   }
 
+  void set_identity(CURL* curl) const {
+    if (options.certificate_pem.empty()) return;
+    const auto key = base::as_text(options.key_pem->reveal());
+    curl_blob certificate_blob{const_cast<char*>(options.certificate_pem.data()), options.certificate_pem.size(),
+                               CURL_BLOB_NOCOPY};
+    curl_blob key_blob{const_cast<char*>(key.data()), key.size(), CURL_BLOB_NOCOPY};
+    curl_easy_setopt(curl, CURLOPT_SSLCERTTYPE, "PEM");
+    curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &certificate_blob);
+    curl_easy_setopt(curl, CURLOPT_SSLKEYTYPE, "PEM");
+    curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &key_blob);
+  }
+
   void set_route(CURL* curl, const HttpRequest& request) const {
     if (!request.unix_socket.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request.unix_socket.c_str());
     if (!options.environment_proxy || !request.unix_socket.empty()) {
@@ -241,6 +253,10 @@ base::Result<std::unique_ptr<HttpClient>> HttpClient::make(ClientOptions options
   }
   if (!options.ca_file.empty() && !std::ifstream{options.ca_file}) {
     return base::Error{base::Code::configuration, "HTTP client: cannot open the CA file " + options.ca_file};
+  }
+  if (options.certificate_pem.empty() != (options.key_pem == nullptr || options.key_pem->empty())) {
+    return base::Error{base::Code::configuration,
+                       "HTTP client: a client certificate needs its key, and a key its certificate"};
   }
   auto impl = std::make_unique<Impl>();
   impl->options = std::move(options);
@@ -276,6 +292,7 @@ base::Result<Response> HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &take_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &got);
   impl_->set_trust(curl);
+  impl_->set_identity(curl);
   impl_->set_route(curl, request);
   set_method(curl, request);
   const auto code = curl_easy_perform(curl);

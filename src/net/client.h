@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "crypto/secret.h"
 #include "net/http.h"
 
 namespace attestry::net {
@@ -37,6 +38,10 @@ struct ClientOptions {
   /// What https trusts: exactly one of these. All empty: the system's roots.
   std::string ca_file{};
   std::string ca_pem{};
+  /// What this client proves itself with where a server asks: a PEM chain, leaf first, and its unencrypted PEM key.
+  /// Both or neither.
+  std::string certificate_pem{};
+  std::shared_ptr<const crypto::Secret> key_pem{};
   /// http_proxy, https_proxy and no_proxy of the environment; loopback addresses never go through a proxy.
   bool environment_proxy = true;
   std::size_t max_idle_handles = 16;  ///< kept for reuse, each with its own open connections
@@ -47,7 +52,7 @@ struct ClientOptions {
 /// libcurl with pooled handles. Follows no redirects, keeps no cookies, sends no credentials by itself.
 class HttpClient final : public HttpTransport {
  public:
-  /// configuration when both trusts are given or the file cannot be read.
+  /// configuration when both trusts are given, the file cannot be read, or a certificate comes without its key.
   static base::Result<std::unique_ptr<HttpClient>> make(ClientOptions options = {});
   ~HttpClient() override;
   base::Result<Response> send(const HttpRequest& request) override;
