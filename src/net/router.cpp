@@ -76,6 +76,8 @@ std::string_view to_text(Role role) noexcept {
       return "agent";
     case Role::metrics:
       return "metrics";
+    case Role::bootstrap:
+      return "bootstrap";
   }
   return "";
 }

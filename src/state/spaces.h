@@ -37,6 +37,9 @@ enum class Space : std::uint8_t {
   keys = 0x70,              ///< keys: wrapped service keys
   epochs = 0x71,            ///< keys: epoch per application
   pki = 0x72,               ///< provision: CA certificates and issued certificates
+  bootstrap = 0x73,         ///< keys: the set of shares of the registry's master key, what admins asked for
+  admin_requests = 0x74,    ///< keys: signed admin requests that were used, by admin
+  rotation = 0x75,          ///< keys: what is being sealed anew, by application
 };
 
 }  // namespace attestry::state

@@ -1,0 +1,159 @@
+// Who holds the registry's master key and how it comes into memory: split among admins once, put together by enough of
+// them after every start (docs/reference/bootstrap.md has the table of states). The master key is never at rest.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/ec.h"
+#include "crypto/random.h"
+#include "crypto/secret.h"
+#include "keys/admin_set.h"
+#include "keys/share_set.h"
+#include "state/store.h"
+
+namespace attestry::keys {
+
+enum class BootstrapState : std::uint8_t { initial, generating_shares, recovering, complete };
+/// As GET /admin/status says it.
+std::string_view to_text(BootstrapState state) noexcept;
+
+struct BootstrapOptions {
+  unsigned threshold = 2;  ///< the fewest admins who can recover; a request may ask for more
+  /// Clients of the seed's dialect are served: shares are encrypted in the first form of docs/formats/registry.md too.
+  bool seed_dialect = false;
+  /// Shares that were made elsewhere, for which this store has no commitments, are put together unverified. For moving
+  /// from another server; off otherwise.
+  bool unknown_shares = false;
+  /// What an earlier server said on GET /admin/commitments, for recovery on a new machine; empty: none.
+  std::string commitments_json{};
+};
+
+struct ShareAssignment {
+  std::string admin;
+  unsigned index = 0;
+};
+struct GeneratedShares {
+  unsigned threshold = 0;
+  std::vector<ShareAssignment> assignments;  ///< by index
+};
+struct EncryptedShare {
+  unsigned index = 0;
+  base::Bytes blob;
+};
+enum class ShareFormat : std::uint8_t { v1, v2 };
+enum class Submitted : std::uint8_t { accepted, unlocked };
+
+/// What the server says of itself; nothing of it is secret.
+struct BootstrapStatus {
+  BootstrapState state = BootstrapState::initial;
+  bool has_shares = false;      ///< there is a set of shares, whatever the state
+  unsigned threshold = 0;       ///< of that set, or of the recovery that has begun
+  unsigned total_shares = 0;
+  unsigned submitted = 0;       ///< distinct admins whose shares lie in memory
+  base::FixedBytes<16> set_id{};
+  base::Digest32 secret_commitment{};
+  struct Share {
+    std::string admin;
+    unsigned index = 0;
+    std::optional<base::Digest32> commitment;  ///< none for a share that was made elsewhere and never seen here
+    bool fetched = false;                      ///< was sent to the admin
+    bool received = false;                     ///< the admin has shown that he holds it
+  };
+  std::vector<Share> shares;
+};
+
+/// The context that a share's second form is sealed with: it opens for this set, place and admin only.
+std::string share_context(base::ByteView set_id, unsigned index, std::string_view admin);
+/// The context that a share is sealed with on its way back to the server.
+std::string submission_context(base::ByteView set_id, unsigned index, std::string_view admin);
+
+/// The state machine, durable over restarts: every step is one transaction of the store. Thread-safe; steps run one
+/// after the other. Errors of the caller have the code `conflict` (not in this state), `usage` or `not_found`, and a
+/// `what` that is the seed's text; everything else is the store's or a defect.
+class Bootstrap {
+ public:
+  /// `configuration` when the admins are not those whom the stored shares were made for: the set of admins changes by
+  /// a ceremony, never by editing a file.
+  static base::Result<std::unique_ptr<Bootstrap>> open(state::Store& store, AdminSet admins, BootstrapOptions options,
+                                                       crypto::Random& random, const base::Clock& clock);
+
+  ~Bootstrap();
+  Bootstrap(const Bootstrap&) = delete;
+  Bootstrap& operator=(const Bootstrap&) = delete;
+
+  const AdminSet& admins() const noexcept { return admins_; }
+  const BootstrapOptions& options() const noexcept { return options_; }
+  BootstrapStatus status() const;
+  /// GET /admin/commitments: the status without what passes, as JSON; what a new machine needs to name wrong shares.
+  std::string commitments_json() const;
+  /// The key of this run that shares are sealed to on their way back.
+  crypto::EcPublicKey recovery_key() const { return recovery_key_.public_key(); }
+
+  /// initial -> generating_shares. `threshold` and `total` as an old request may give them; the first `total` admins
+  /// get a share each.
+  base::Result<GeneratedShares> generate(std::optional<std::int64_t> threshold, std::optional<std::int64_t> total,
+                                         base::Deadline deadline);
+  /// initial -> recovering; also from generating_shares when a restart has lost the master key. The threshold.
+  base::Result<unsigned> begin_recovery(std::optional<std::int64_t> threshold, base::Deadline deadline);
+  /// The admin's own share. The last admin's fetch ends generating_shares.
+  base::Result<EncryptedShare> fetch(std::string_view admin, ShareFormat format, base::Deadline deadline);
+  /// The admin says that he has opened his share and that it matches its commitment: it is not kept any longer.
+  base::Status confirm(std::string_view admin, const base::Digest32& commitment, base::Deadline deadline);
+  /// A share in clear. A wrong one is named and dropped; the others stay.
+  base::Result<Submitted> submit(std::string_view admin, std::int64_t index, crypto::Secret share,
+                                 base::Deadline deadline);
+  /// The same for a share that was sealed to recovery_key().
+  base::Result<Submitted> submit_sealed(std::string_view admin, std::int64_t index, base::ByteView sealed,
+                                        base::Deadline deadline);
+
+  /// A copy of the master key; `unavailable` until the state is complete.
+  base::Result<crypto::Secret> master() const;
+
+  /// Remembers a signed request; `replayed` when it was there. `until` is when it may be forgotten; none: never.
+  base::Status use_request(std::string_view admin, base::ByteView id, std::optional<base::UtcTime> until,
+                           base::Deadline deadline);
+
+ private:
+  Bootstrap(state::Store& store, AdminSet admins, BootstrapOptions options, crypto::Random& random,
+            const base::Clock& clock);
+  BootstrapState state_now() const ATTESTRY_REQUIRES(mutex_);
+  base::Status start();
+  base::Status load() ATTESTRY_REQUIRES(mutex_);
+  base::Status take_over_commitments() ATTESTRY_REQUIRES(mutex_);
+  base::Status keep(const std::optional<ShareSet>& set, std::optional<unsigned> recovering, base::Deadline deadline)
+      ATTESTRY_REQUIRES(mutex_);
+  base::Result<ShareSet> split(const crypto::Secret& master, unsigned threshold, unsigned total) const;
+  base::Status check_share(std::string_view admin, unsigned index, const crypto::Secret& share) const
+      ATTESTRY_REQUIRES(mutex_);
+  base::Result<Submitted> combine(base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  base::Status check_master(const crypto::Secret& master) ATTESTRY_REQUIRES(mutex_);
+  ShareSet first_seen_set(const crypto::Secret& master) const ATTESTRY_REQUIRES(mutex_);
+
+  struct Entry {
+    unsigned index = 0;
+    crypto::Secret share;
+  };
+
+  state::Store& store_;
+  const AdminSet admins_;
+  const BootstrapOptions options_;
+  crypto::Random& random_;
+  const base::Clock& clock_;
+  const crypto::EcPrivateKey recovery_key_;
+  mutable base::Mutex mutex_;
+  std::optional<ShareSet> set_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<unsigned> recovering_ ATTESTRY_GUARDED_BY(mutex_);  ///< threshold of a recovery that has begun
+  crypto::Secret master_ ATTESTRY_GUARDED_BY(mutex_);
+  bool generated_here_ ATTESTRY_GUARDED_BY(mutex_) = false;  ///< master_ came from generate(), not from shares
+  std::map<std::string, Entry, std::less<>> submitted_ ATTESTRY_GUARDED_BY(mutex_);  ///< by admin
+};
+
+}  // namespace attestry::keys

@@ -1,0 +1,46 @@
+// A set of shares as the store keeps it: commitments, who has which, and ciphertexts that their admins have not taken
+// yet. Nothing in it is secret.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "keys/admin_set.h"
+
+namespace attestry::keys {
+
+struct ShareRecord {
+  std::string admin;
+  base::Digest32 fingerprint{};              ///< of the admin's key
+  std::optional<base::Digest32> commitment;  ///< none for a share that was made elsewhere and never seen here
+  base::Bytes v1, v2;                        ///< encrypted to the admin; empty when there is none (any more)
+  bool fetched = false;                      ///< was sent to the admin
+  bool received = false;                     ///< the admin has shown that he holds it
+};
+
+struct ShareSet {
+  base::FixedBytes<16> id{};
+  unsigned threshold = 0;
+  base::UtcTime created;
+  base::Digest32 admins{};  ///< AdminSet::digest() at that time
+  base::Digest32 secret_commitment{};
+  std::vector<ShareRecord> shares;  ///< by index
+
+  bool all_fetched() const noexcept;
+  /// Index of the admin's share; nullopt when he has none.
+  std::optional<unsigned> index_of(std::string_view admin) const noexcept;
+};
+
+base::Bytes encode(const ShareSet& set);
+base::Result<ShareSet> decode_share_set(base::ByteView stored);
+
+/// What GET /admin/commitments says of a set, and back. The admins' keys are taken from `admins`: `configuration` when
+/// one of the set is not among them.
+std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem);
+base::Result<ShareSet> parse_commitments(std::string_view json, const AdminSet& admins, base::UtcTime now);
+
+}  // namespace attestry::keys
