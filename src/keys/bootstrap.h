@@ -15,7 +15,7 @@
 #include "crypto/ec.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
-#include "keys/admin_set.h"
+#include "keys/admin_auth.h"
 #include "keys/share_set.h"
 #include "state/store.h"
 
@@ -54,10 +54,10 @@ enum class Submitted : std::uint8_t { accepted, unlocked };
 /// What the server says of itself; nothing of it is secret.
 struct BootstrapStatus {
   BootstrapState state = BootstrapState::initial;
-  bool has_shares = false;      ///< there is a set of shares, whatever the state
-  unsigned threshold = 0;       ///< of that set, or of the recovery that has begun
+  bool has_shares = false;  ///< there is a set of shares, whatever the state
+  unsigned threshold = 0;   ///< of that set, or of the recovery that has begun
   unsigned total_shares = 0;
-  unsigned submitted = 0;       ///< distinct admins whose shares lie in memory
+  unsigned submitted = 0;  ///< distinct admins whose shares lie in memory
   base::FixedBytes<16> set_id{};
   base::Digest32 secret_commitment{};
   struct Share {
@@ -92,8 +92,8 @@ class Bootstrap {
   const AdminSet& admins() const noexcept { return admins_; }
   const BootstrapOptions& options() const noexcept { return options_; }
   BootstrapStatus status() const;
-  /// GET /admin/commitments: the status without what passes, as JSON; what a new machine needs to name wrong shares.
-  std::string commitments_json() const;
+  /// GET /admin/commitments: what a new machine needs to name wrong shares. `not_found` when there is no set.
+  base::Result<std::string> commitments_json() const;
   /// The key of this run that shares are sealed to on their way back.
   crypto::EcPublicKey recovery_key() const { return recovery_key_.public_key(); }
 
@@ -117,8 +117,9 @@ class Bootstrap {
   /// A copy of the master key; `unavailable` until the state is complete.
   base::Result<crypto::Secret> master() const;
 
-  /// Remembers a signed request; `replayed` when it was there. `until` is when it may be forgotten; none: never.
-  base::Status use_request(std::string_view admin, base::ByteView id, std::optional<base::UtcTime> until,
+  /// Remembers a signed request of an admin, durable; `replayed` when it was there already. It may be forgotten after
+  /// `forget_after`.
+  base::Status use_request(std::string_view admin, const base::Digest32& replay_key, base::UtcTime forget_after,
                            base::Deadline deadline);
 
  private:

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/reader.h"
+#include "crypto/hash.h"
 #include "state/keys.h"
 
 namespace attestry::keys {
@@ -59,7 +60,7 @@ Result<ShareRecord> parse_share(const base::JsonValue& value, std::size_t index,
     return Error{Code::configuration, "the commitments name the admin " + id + ", who is not in the file of admins"};
   ShareRecord out;
   out.admin = id;
-  out.fingerprint = admin->fingerprint();
+  out.fingerprint = key_fingerprint(*admin);
   // The one who shared is gone: there is nothing to fetch here.
   out.fetched = out.received = true;
   TRY(const auto commitment, value.get("commitment"));
@@ -80,6 +81,17 @@ std::optional<unsigned> ShareSet::index_of(std::string_view admin) const noexcep
     if (shares[i].admin == admin) return i;
   }
   return std::nullopt;
+}
+
+base::Digest32 key_fingerprint(const Admin& admin) {
+  const auto* key = admin.ec_key();
+  return key == nullptr ? base::Digest32{} : crypto::sha256(key->spki());
+}
+
+base::Digest32 admins_digest(const AdminSet& admins) {
+  base::LpWriter out;
+  for (const auto& admin : admins.admins()) out.lp(admin.id).raw(key_fingerprint(admin));
+  return crypto::sha256(out.bytes());
 }
 
 base::Bytes encode(const ShareSet& set) {
@@ -148,7 +160,7 @@ Result<ShareSet> parse_commitments(std::string_view json, const AdminSet& admins
   TRY_OK(base::hex_decode_into(id, out.id), "set_id");
   TRY(out.secret_commitment, digest_member(root, "secret_commitment"));
   out.created = now;
-  out.admins = admins.digest();
+  out.admins = admins_digest(admins);
   TRY(const auto shares, root.get("shares"));
   for (auto value = shares.first(); value; value = value->next()) {
     TRY(auto share, parse_share(*value, out.shares.size(), admins));

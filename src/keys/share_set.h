@@ -9,13 +9,13 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "keys/admin_set.h"
+#include "keys/admin_auth.h"
 
 namespace attestry::keys {
 
 struct ShareRecord {
   std::string admin;
-  base::Digest32 fingerprint{};              ///< of the admin's key
+  base::Digest32 fingerprint{};              ///< key_fingerprint() of the admin
   std::optional<base::Digest32> commitment;  ///< none for a share that was made elsewhere and never seen here
   base::Bytes v1, v2;                        ///< encrypted to the admin; empty when there is none (any more)
   bool fetched = false;                      ///< was sent to the admin
@@ -26,7 +26,7 @@ struct ShareSet {
   base::FixedBytes<16> id{};
   unsigned threshold = 0;
   base::UtcTime created;
-  base::Digest32 admins{};  ///< AdminSet::digest() at that time
+  base::Digest32 admins{};  ///< admins_digest() at that time
   base::Digest32 secret_commitment{};
   std::vector<ShareRecord> shares;  ///< by index
 
@@ -34,6 +34,11 @@ struct ShareSet {
   /// Index of the admin's share; nullopt when he has none.
   std::optional<unsigned> index_of(std::string_view admin) const noexcept;
 };
+
+/// SHA-256 of the admin's SPKI DER, whatever the PEM around it looks like. Only for admins with an EC key.
+base::Digest32 key_fingerprint(const Admin& admin);
+/// Of ids and keys, in the file's order.
+base::Digest32 admins_digest(const AdminSet& admins);
 
 base::Bytes encode(const ShareSet& set);
 base::Result<ShareSet> decode_share_set(base::ByteView stored);

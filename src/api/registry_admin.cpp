@@ -1,0 +1,334 @@
+#include "api/registry_admin.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+
+namespace attestry::api {
+
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::Result;
+using base::Status;
+using keys::AdminAccess;
+
+namespace {
+
+constexpr std::size_t kMaxBody = 64 * 1024;
+constexpr std::string_view kInternal = "Internal server error";
+
+/// The seed's errors are lines of text (docs/formats/registry.md).
+net::Response text_error(int status, std::string_view text) {
+  auto response = net::text_response(status, std::string{text} + "\n");
+  response.content_type = "text/plain; charset=utf-8";
+  response.headers.set("X-Content-Type-Options", "nosniff");
+  return response;
+}
+
+net::Response json_line(const JsonOut& value) {
+  auto response = net::json_response(200, value.compact() + "\n");
+  response.headers.set("Cache-Control", "no-store");
+  return response;
+}
+
+/// The caller's mistakes say what they are; the server's own say so in its log only.
+net::Response error_response(const Error& error, std::string_view prefix, std::string_view otherwise) {
+  switch (error.code) {
+    case Code::not_found:
+      return text_error(404, error.what);
+    case Code::conflict:
+    case Code::usage:
+      return text_error(400, std::string{prefix} + error.what);
+    case Code::unauthenticated:
+    case Code::replayed:
+      return text_error(401, "Unauthorized");
+    default:
+      base::log(base::LogLevel::error, "an admin's request failed", {{"reason", error.text()}});
+      return text_error(base::http_status(error.code) == 503 ? 503 : 500, otherwise);
+  }
+}
+
+bool is_loopback_name(std::string_view host) {
+  const auto colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
+bool is_own(std::string_view host, const std::vector<std::string>& hosts) {
+  return is_loopback_name(host) ||
+         std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
+}
+
+/// A first-version signature is a constant of its request, so what makes one use of it different from the next is the
+/// signature itself; of that only r, because (r, n - s) is as good as (r, s). Short DER: the verifier took it already.
+base::Digest32 v1_replay_key(const base::Digest32& request, base::ByteView signature) {
+  base::ByteView r;
+  if (signature.size() > 4 && signature.size() >= 4U + signature[3]) r = signature.subspan(4, signature[3]);
+  return crypto::sha256({request, r});
+}
+
+struct Handlers {
+  RegistryAdminDeps deps;
+
+  keys::Bootstrap& bootstrap() const { return deps.bootstrap; }
+
+  /// Who asks, by a signature that has not been used before. `path` is the route's own.
+  Result<AdminAccess> authenticate(const net::Request& request, std::string_view path) const {
+    const keys::AdminHeaders headers{.id = std::string{request.headers.get(keys::kAdminIdHeader)},
+                                     .signature = std::string{request.headers.get(keys::kAdminSignatureHeader)},
+                                     .time = std::string{request.headers.get(keys::kAdminTimeHeader)},
+                                     .nonce = std::string{request.headers.get(keys::kAdminNonceHeader)},
+                                     .signature_v2 = std::string{request.headers.get(keys::kAdminSignatureV2Header)}};
+    const bool v2 = !headers.signature_v2.empty() || !headers.time.empty() || !headers.nonce.empty();
+    const std::string_view host = request.headers.get("Host");
+    if (request.method == net::Method::head || (v2 && !is_own(host, deps.hosts)))
+      return Error{Code::unauthenticated, "not a request to this server"};
+    const keys::AdminRequestParts parts{.method = net::to_text(request.method),
+                                        .host = host,
+                                        .path = v2 ? std::string_view{request.target} : path,
+                                        .body = base::as_bytes(request.body)};
+    const auto versions =
+        bootstrap().options().seed_dialect ? keys::AdminVersions::v1_and_v2 : keys::AdminVersions::v2_only;
+    TRY(auto access, keys::verify_admin_request(bootstrap().admins(), headers, parts, deps.clock->now(), versions));
+    auto key = access.replay_key;
+    if (access.version == 1) {
+      TRY(const auto signature, base::base64_decode(headers.signature));
+      key = v1_replay_key(key, signature);
+    }
+    TRY_OK(bootstrap().use_request(access.who->id, key, access.forget_after, request.deadline));
+    return access;
+  }
+
+  net::Response status() const {
+    const auto now = bootstrap().status();
+    JsonOutObject out{{"state", to_text(now.state)}};
+    if (now.state == keys::BootstrapState::generating_shares || now.state == keys::BootstrapState::recovering) {
+      out.emplace_back("threshold", now.threshold);
+      out.emplace_back("total_shares", now.total_shares);
+    }
+    return json_line(JsonOut{std::move(out)});
+  }
+
+  net::Response commitments() const {
+    const auto json = bootstrap().commitments_json();
+    if (!json) return error_response(json.error(), "", kInternal);
+    auto response = net::json_response(200, *json + "\n");
+    response.headers.set("Cache-Control", "no-store");
+    return response;
+  }
+
+  net::Response generate(net::Request& request) const;
+  net::Response recover(net::Request& request) const;
+  net::Response fetch(net::Request& request) const;
+  net::Response submit(net::Request& request) const;
+  net::Response received(net::Request& request) const;
+};
+
+struct Numbers {
+  std::optional<std::int64_t> threshold, total;
+};
+
+/// The oldest clients send {"threshold":t,"total_shares":n}, later ones nothing.
+Result<Numbers> numbers_in(const std::string& body) {
+  Numbers out;
+  if (body.empty()) return out;
+  TRY(const auto document, base::JsonDocument::parse(body));
+  const auto root = document->root();
+  if (!root.is_object()) return Error{Code::malformed, "no object"};
+  constexpr std::int64_t kMost = 1'000'000;
+  if (const auto value = root.find("threshold")) {
+    TRY(out.threshold, value->integer("threshold", -kMost, kMost));
+  }
+  if (const auto value = root.find("total_shares")) {
+    TRY(out.total, value->integer("total_shares", -kMost, kMost));
+  }
+  return out;
+}
+
+net::Response Handlers::generate(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/init/generate");
+  if (!access) return error_response(access.error(), "", kInternal);
+  const auto state = bootstrap().status();
+  if (state.state != keys::BootstrapState::initial || state.has_shares)
+    return text_error(400, "Bootstrap already in progress or complete");
+  const auto numbers = numbers_in(request.body);
+  if (!numbers) return text_error(400, "Invalid request body");
+  const auto made = bootstrap().generate(numbers->threshold, numbers->total, request.deadline);
+  if (!made) return error_response(made.error(), "", "Failed to create KMS: " + std::string{slug(made.error().code)});
+  JsonOutArray assignments;
+  for (const auto& one : made->assignments)
+    assignments.emplace_back(JsonOutObject{{"admin_id", one.admin}, {"share_index", one.index}});
+  return json_line(
+      JsonOut{JsonOutObject{{"instructions", "Each admin must retrieve their share using GET /admin/share"},
+                            {"message", "KMS initialized and shares generated successfully"},
+                            {"share_assignments", std::move(assignments)},
+                            {"threshold", made->threshold},
+                            {"total_shares", static_cast<std::uint64_t>(made->assignments.size())}}});
+}
+
+net::Response Handlers::recover(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/init/recover");
+  if (!access) return error_response(access.error(), "", kInternal);
+  const auto numbers = numbers_in(request.body);
+  if (!numbers) return text_error(400, "Invalid request body");
+  const auto threshold = bootstrap().begin_recovery(numbers->threshold, request.deadline);
+  if (!threshold) return error_response(threshold.error(), "", kInternal);
+  return json_line(JsonOut{JsonOutObject{{"instructions", "Admins must submit their shares using POST /admin/share"},
+                                         {"message", "Recovery mode initiated"},
+                                         {"threshold", *threshold}}});
+}
+
+net::Response Handlers::fetch(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/share");
+  if (!access) return error_response(access.error(), "", kInternal);
+  const auto format = access->version == 1 ? keys::ShareFormat::v1 : keys::ShareFormat::v2;
+  const auto share = bootstrap().fetch(access->who->id, format, request.deadline);
+  if (!share) return error_response(share.error(), "", kInternal);
+  return json_line(
+      JsonOut{JsonOutObject{{"share_index", share->index}, {"encrypted_share", base::base64(share->blob)}}});
+}
+
+/// A member's text, which is a secret, into bytes that are wiped.
+std::optional<crypto::Secret> decode_secret(const base::JsonValue& object, std::string_view key) {
+  const auto value = object.find(key);
+  if (!value || !value->is_string()) return std::nullopt;
+  auto text = value->string(key);
+  if (!text) return std::nullopt;
+  auto bytes = base::base64_decode(*text);
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
+  if (!bytes) return std::nullopt;
+  return crypto::Secret::absorb(*bytes);
+}
+
+struct Submission {
+  std::int64_t index = 0;
+  crypto::Secret share;   ///< in clear (first version) …
+  base::Bytes signature;  ///< … and the admin's signature over it
+  base::Bytes sealed;     ///< or sealed to the server
+};
+
+/// In the seed's order; what is wrong is the error's `what`.
+Result<Submission> submission_in(std::string body) {
+  const auto malformed = [](const char* what) { return Error{Code::usage, what}; };
+  const auto document = base::JsonDocument::parse(std::move(body), base::JsonLimits{.wipe = true});
+  if (!document || !(*document)->root().is_object()) return malformed("Invalid request body");
+  const auto root = (*document)->root();
+  Submission out;
+  const auto index = root.find("share_index");
+  if (!index) return malformed("Invalid request body");
+  const auto number = index->integer("share_index", -1'000'000, 1'000'000);
+  if (!number) return malformed("Invalid request body");
+  out.index = *number;
+  if (const auto sealed = root.find("sealed_share")) {
+    const auto text = sealed->string("sealed_share");
+    const auto bytes = text ? base::base64_decode(*text) : Result<base::Bytes>{text.error()};
+    if (!bytes) return malformed("Invalid share encoding");
+    out.sealed = *bytes;
+    return out;
+  }
+  auto share = decode_secret(root, "share");
+  if (!share) return malformed("Invalid share encoding");
+  out.share = *std::move(share);
+  const auto signature = root.find("signature");
+  const auto text = signature ? signature->string("signature") : Result<std::string>{malformed("absent")};
+  const auto bytes = text ? base::base64_decode(*text) : Result<base::Bytes>{text.error()};
+  if (!bytes) return malformed("Invalid signature encoding");
+  out.signature = *bytes;
+  return out;
+}
+
+Result<keys::Submitted> take_share(keys::Bootstrap& bootstrap, const AdminAccess& access, Submission submission,
+                                   base::Deadline deadline) {
+  if (!submission.sealed.empty())
+    return bootstrap.submit_sealed(access.who->id, submission.index, submission.sealed, deadline);
+  if (!bootstrap.options().seed_dialect) {
+    return Error{Code::usage, "shares in clear are not taken; seal it to the recovery_key of GET /admin/commitments"};
+  }
+  if (!keys::verify_share_signature(*access.who, submission.share.reveal(), submission.signature))
+    return Error{Code::usage, "invalid signature"};
+  return bootstrap.submit(access.who->id, submission.index, std::move(submission.share), deadline);
+}
+
+net::Response Handlers::submit(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/share");
+  if (!access) return error_response(access.error(), "", kInternal);
+  if (bootstrap().status().state != keys::BootstrapState::recovering)
+    return text_error(400, "KMS not in recovery mode");
+  auto submission = submission_in(std::move(request.body));
+  if (!submission) return text_error(400, submission.error().what);
+  const auto taken = take_share(bootstrap(), *access, *std::move(submission), request.deadline);
+  if (!taken) return error_response(taken.error(), "Share submission failed: ", kInternal);
+  return json_line(JsonOut{
+      JsonOutObject{{"message", *taken == keys::Submitted::unlocked ? "KMS unlocked successfully - recovery complete"
+                                                                    : "Share accepted, waiting for more shares"}}});
+}
+
+net::Response Handlers::received(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/share/received");
+  if (!access) return error_response(access.error(), "", kInternal);
+  // A constant signature shows nothing about who has what now.
+  if (access->version == 1) return text_error(401, "Unauthorized");
+  const auto document = base::JsonDocument::parse(request.body);
+  base::Digest32 commitment{};
+  const auto value = document ? (*document)->root().find("commitment") : std::nullopt;
+  const auto text = value ? value->plain_string() : std::nullopt;
+  if (!text || !base::hex_decode_into(*text, commitment)) return text_error(400, "Invalid request body");
+  const auto done = bootstrap().confirm(access->who->id, commitment, request.deadline);
+  if (!done) return error_response(done.error(), "", kInternal);
+  return json_line(JsonOut{JsonOutObject{{"message", "Share received"}}});
+}
+
+net::Route route(net::Method method, std::string path, std::string id, std::string summary, net::Auth auth,
+                 std::function<net::Response(net::Request&)> handler) {
+  net::Route out;
+  out.method = method;
+  out.path = std::move(path);
+  out.role = net::Role::bootstrap;
+  out.auth = auth;
+  out.operation_id = std::move(id);
+  out.summary = std::move(summary);
+  out.tag = "registry admin";
+  out.consumes = {};
+  out.body_limit = method == net::Method::post ? kMaxBody : 0;
+  out.handler = [handler = std::move(handler)](net::Request request, net::Responder responder) {
+    responder.send(handler(request));
+  };
+  return out;
+}
+
+}  // namespace
+
+Status register_registry_admin(net::Router& router, const RegistryAdminDeps& deps) {
+  const Handlers handlers{deps};
+  using net::Auth;
+  using net::Method;
+  using net::Request;
+  TRY_OK(router.add(route(Method::get, "/admin/status", "registry_admin_status", "State of the bootstrap", Auth::none,
+                          [handlers](Request&) { return handlers.status(); })));
+  TRY_OK(router.add(route(Method::get, "/admin/commitments", "registry_admin_commitments",
+                          "Commitments of the admins' shares", Auth::none,
+                          [handlers](Request&) { return handlers.commitments(); })));
+  TRY_OK(router.add(route(Method::post, "/admin/init/generate", "registry_admin_generate",
+                          "Make a master key and split it", Auth::signature,
+                          [handlers](Request& request) { return handlers.generate(request); })));
+  TRY_OK(router.add(route(Method::post, "/admin/init/recover", "registry_admin_recover", "Ask admins for their shares",
+                          Auth::signature, [handlers](Request& request) { return handlers.recover(request); })));
+  TRY_OK(
+      router.add(route(Method::get, "/admin/share", "registry_admin_fetch", "The admin's own share, encrypted to him",
+                       Auth::signature, [handlers](Request& request) { return handlers.fetch(request); })));
+  TRY_OK(router.add(route(Method::post, "/admin/share", "registry_admin_submit", "A share for the recovery",
+                          Auth::signature, [handlers](Request& request) { return handlers.submit(request); })));
+  return router.add(route(Method::post, "/admin/share/received", "registry_admin_received",
+                          "The admin has opened his share", Auth::signature,
+                          [handlers](Request& request) { return handlers.received(request); }));
+}
+
+}  // namespace attestry::api
