@@ -22,6 +22,7 @@ from harness import PATIENCE, ROOT
 
 NPM = pathlib.Path(os.environ.get("ATTESTRY_NPM", ROOT / ".cache" / "npm"))
 ARTIFACTS = ROOT / "contracts" / "artifacts"
+OPENZEPPELIN = NPM / "@openzeppelin" / "contracts" / "build" / "contracts"
 ZERO = "0x" + "00" * 20
 
 
@@ -35,7 +36,9 @@ class RpcError(Exception):
 
 class Reverted(Exception):
     """The contract refused. reason: text of Error(string), name of a known error with its arguments, or the hex of
-    what came; data: all bytes that came."""
+    what came; data: all bytes that came; transaction: its hash, when it is in a block all the same."""
+
+    transaction = None
 
     def __init__(self, data, artifact=None):
         self.data = data
@@ -76,13 +79,15 @@ class Entry:
 
 
 class Artifact:
-    """contracts/artifacts/<name>.json."""
+    """contracts/artifacts/<name>.json, or one that OpenZeppelin has compiled (folder=OPENZEPPELIN)."""
 
-    def __init__(self, name):
-        about = json.loads((ARTIFACTS / f"{name}.json").read_text())
+    def __init__(self, name, folder=ARTIFACTS):
+        about = json.loads((folder / f"{name}.json").read_text())
         self.name, self.about = name, about
         self.bytecode = bytes.fromhex(about["bytecode"][2:])
         self.functions = {item["name"]: Entry(item) for item in about["abi"] if item["type"] == "function"}
+        constructors = [item for item in about["abi"] if item["type"] == "constructor"]
+        self.constructor = [abi.Type(item) for about in constructors for item in about["inputs"]]
         self.events = [Entry(item) for item in about["abi"] if item["type"] == "event"]
         self.errors = [Entry(item) for item in about["abi"] if item["type"] == "error"]
 
@@ -118,6 +123,22 @@ class Contract:
         data = self.chain.eth_call(self.address, self.calldata(function, *arguments), sender, block, self.artifact)
         values = abi.decode(self.artifact.functions[function].outputs, data)
         return values[0] if len(values) == 1 else values
+
+    def call_all(self, calls, sender=None):
+        """One batch of (function, arguments): of each its value, or Reverted."""
+        requests = []
+        for function, arguments in calls:
+            call = {"to": self.address, "data": "0x" + self.calldata(function, *arguments).hex()}
+            requests.append(("eth_call", [call | ({"from": str(sender)} if sender else {}), "latest"]))
+        values = []
+        for (function, _), answer in zip(calls, self.chain.rpc_batch(requests), strict=True):
+            if "error" in answer:
+                values.append(_as_revert(RpcError("eth_call", answer["error"]), self.artifact))
+                continue
+            outputs = self.artifact.functions[function].outputs
+            decoded = abi.decode(outputs, bytes.fromhex(answer["result"][2:]))
+            values.append(decoded[0] if len(decoded) == 1 else decoded)
+        return values
 
     def send(self, function, *arguments, sender=None, wait=True, **fields):
         """A transaction; its receipt, with .events, or its hash when there is no waiting for a block."""
@@ -193,16 +214,24 @@ class Anvil:
         self.process.stdout.close()
 
     def rpc(self, method, *parameters):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)})
-        try:
-            connection.request("POST", "/", body, {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
+        answer = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)})
         if "error" in answer:
             raise RpcError(method, answer["error"])
         return answer["result"]
+
+    def rpc_batch(self, requests):
+        """Answers, with their errors, to (method, parameters) pairs, in their order."""
+        named = enumerate(requests)
+        batch = [{"jsonrpc": "2.0", "id": i, "method": method, "params": list(rest)} for i, (method, rest) in named]
+        return sorted(self._post(batch), key=lambda answer: answer["id"])
+
+    def _post(self, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
 
     # Blocks
 
@@ -226,6 +255,12 @@ class Anvil:
     def revert(self, snapshot):
         assert self.rpc("evm_revert", snapshot)
 
+    def changed(self, transaction, address):
+        """Whether that transaction changed the storage of that contract."""
+        tracer = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
+        difference = self.rpc("debug_traceTransaction", transaction, tracer)
+        return address in difference["pre"] or address in difference["post"]
+
     # Accounts and contracts
 
     def impersonate(self, address, ether=1000):
@@ -234,8 +269,8 @@ class Anvil:
         self.rpc("anvil_setBalance", address, hex(ether * 10**18))
         return address
 
-    def eth_call(self, to, data, sender=None, block="latest", artifact=None):
-        call = {"to": to, "data": "0x" + data.hex()}
+    def eth_call(self, to, data, sender=None, block="latest", artifact=None, **fields):
+        call = {"to": to, "data": "0x" + data.hex(), **fields}
         if sender is not None:
             call["from"] = str(sender)
         try:
@@ -257,7 +292,11 @@ class Anvil:
         if not wait:
             return sent
         if sent["status"] != "0x1":  # it is in a block, without effect; a call on the block before says why
-            self.eth_call(to, data, transaction["from"], int(sent["blockNumber"], 16) - 1, artifact)
+            try:
+                self.eth_call(to, data, transaction["from"], int(sent["blockNumber"], 16) - 1, artifact, **fields)
+            except Reverted as reverted:
+                reverted.transaction = sent["transactionHash"]
+                raise
         return self._receipt(sent, artifact)
 
     def receipt(self, transaction, artifact=None):
@@ -272,9 +311,11 @@ class Anvil:
         receipt.events = [Event(known[log["topics"][0]], log) for log in receipt["logs"] if log["topics"][0] in known]
         return receipt
 
-    def deploy(self, name, sender=None):
-        artifact = Artifact(name)
-        receipt = self.send(None, artifact.bytecode, sender, artifact=artifact)
+    def deploy(self, artifact, *arguments, sender=None):
+        """artifact: the name of one of ours, or an Artifact."""
+        artifact = Artifact(artifact) if isinstance(artifact, str) else artifact
+        code = artifact.bytecode + abi.encode(artifact.constructor, arguments)
+        receipt = self.send(None, code, sender, artifact=artifact)
         contract = Contract(self, artifact, receipt["contractAddress"])
         contract.receipt = receipt
         return contract
