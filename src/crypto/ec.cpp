@@ -72,7 +72,7 @@ bssl::UniquePtr<EC_KEY> new_key(Curve curve) {
 }
 
 /// point: 04 ‖ X ‖ Y. The library refuses coordinates >= p and points off the curve; both curves have cofactor 1.
-base::Result<EcPublicKey> from_point(Curve curve, base::ByteView point) {
+base::Result<EcPublicKey> read_point(Curve curve, base::ByteView point) {
   bssl::UniquePtr<EC_KEY> key = new_key(curve);
   const EC_GROUP* group = info(curve).group();
   bssl::UniquePtr<EC_POINT> q(EC_POINT_new(group));
@@ -137,6 +137,14 @@ bssl::UniquePtr<ECDSA_SIG> sign(const EcPrivateKey::Impl& key, base::ByteView me
   return signature;
 }
 
+base::Bytes der_of(const ECDSA_SIG& signature) {
+  std::uint8_t* der = nullptr;
+  std::size_t size = 0;
+  require(ECDSA_SIG_to_bytes(&der, &size, &signature) == 1, "signature");
+  const bssl::UniquePtr<std::uint8_t> owner(der);
+  return {der, der + size};
+}
+
 base::Result<EcPrivateKey> from_bignum(Curve curve, const BIGNUM* scalar) {
   const EC_GROUP* group = info(curve).group();
   bssl::UniquePtr<EC_KEY> key = new_key(curve);
@@ -149,6 +157,17 @@ base::Result<EcPrivateKey> from_bignum(Curve curve, const BIGNUM* scalar) {
     return base::Error{.code = base::Code::malformed, .what = "private scalar out of range"};
   }
   return EcPrivateKey(std::make_shared<const EcPrivateKey::Impl>(EcPrivateKey::Impl{curve, std::move(key)}));
+}
+
+base::Result<EcPrivateKey> of_known_curve(const EC_KEY* key) {
+  for (const Curve curve : {Curve::p256, Curve::p384}) {
+    if (EC_GROUP_cmp(EC_KEY_get0_group(key), info(curve).group(), nullptr) == 0) {
+      // The public key is computed anew: a file in which the two do not belong together cannot mislead.
+      return from_bignum(curve, EC_KEY_get0_private_key(key));
+    }
+  }
+  return base::Error{
+      .code = base::Code::malformed, .what = "private key on another curve", .expected = "P-256 or P-384"};
 }
 
 Secret order_of(Curve curve) {
@@ -170,19 +189,29 @@ base::Result<EcPublicKey> EcPublicKey::from_raw(Curve curve, base::ByteView xy) 
   std::array<std::uint8_t, 97> point{};
   point[0] = 0x04;
   std::ranges::copy(xy, point.begin() + 1);
-  return from_point(curve, base::ByteView(point).first(1 + xy.size()));
+  return read_point(curve, base::ByteView(point).first(1 + xy.size()));
 }
 
 base::Result<EcPublicKey> EcPublicKey::from_spki(base::ByteView der) {
   for (const Curve curve : {Curve::p256, Curve::p384}) {
     const base::ByteView prefix = info(curve).spki_prefix;
     if (der.size() == prefix.size() + 2 * info(curve).field_size && base::equal(der.first(prefix.size()), prefix)) {
-      return from_point(curve, der.subspan(prefix.size() - 1));
+      return read_point(curve, der.subspan(prefix.size() - 1));
     }
   }
   return base::Error{.code = base::Code::malformed,
                      .what = "not a key that this program knows",
                      .expected = "an uncompressed P-256 or P-384 key with a named curve (RFC 5480)"};
+}
+
+base::Result<EcPublicKey> EcPublicKey::from_point(Curve curve, base::ByteView point) {
+  if (point.size() != 1 + 2 * info(curve).field_size || point[0] != 0x04) {
+    return base::Error{.code = base::Code::malformed,
+                       .what = "not an uncompressed point",
+                       .expected = "04 and " + std::to_string(2 * info(curve).field_size) + " bytes (SEC 1 2.3.3)",
+                       .found = std::to_string(point.size()) + " bytes"};
+  }
+  return read_point(curve, point);
 }
 
 Curve EcPublicKey::curve() const noexcept { return impl_->curve; }
@@ -192,6 +221,8 @@ base::Bytes EcPublicKey::raw() const {
   point.erase(point.begin());
   return point;
 }
+
+base::Bytes EcPublicKey::point() const { return point_of(impl_->curve, impl_->key.get()); }
 
 base::Bytes EcPublicKey::spki() const {
   base::Bytes out = base::to_bytes(info(impl_->curve).spki_prefix);
@@ -220,6 +251,15 @@ bool EcPublicKey::verify_der(base::ByteView message, base::ByteView signature) c
     return impl_->own->verify(sha384(message), base::ByteView(*fixed).first(48), base::ByteView(*fixed).last(48));
   }
   return verify_by_library(*impl_, digest(impl_->curve, message).view(), parsed.get());
+}
+
+bool EcPublicKey::verify_digest_der(base::ByteView hash, base::ByteView signature) const {
+  const bssl::UniquePtr<ECDSA_SIG> parsed(ECDSA_SIG_from_bytes(signature.data(), signature.size()));
+  if (parsed == nullptr) {
+    ERR_clear_error();
+    return false;
+  }
+  return verify_by_library(*impl_, hash, parsed.get());
 }
 
 bool internal::p384_verify_by_library(const EcPublicKey& key, const Sha384Digest& digest, base::ByteView r,
@@ -267,21 +307,26 @@ base::Result<EcPrivateKey> EcPrivateKey::from_pkcs8(base::ByteView der) {
                        .what = "not a private key that this program knows",
                        .expected = "an unencrypted PKCS #8 key on P-256 or P-384"};
   }
-  for (const Curve curve : {Curve::p256, Curve::p384}) {
-    if (EC_GROUP_cmp(EC_KEY_get0_group(key), info(curve).group(), nullptr) == 0) {
-      // The public key is computed anew: a file in which the two do not belong together cannot mislead.
-      return from_bignum(curve, EC_KEY_get0_private_key(key));
-    }
+  return of_known_curve(key);
+}
+
+base::Result<EcPrivateKey> EcPrivateKey::from_sec1(base::ByteView der) {
+  CBS cbs = internal::cbs_of(der);
+  const bssl::UniquePtr<EC_KEY> key(EC_KEY_parse_private_key(&cbs, nullptr));
+  ERR_clear_error();
+  if (key == nullptr || CBS_len(&cbs) != 0) {
+    return base::Error{.code = base::Code::malformed,
+                       .what = "not a private key that this program knows",
+                       .expected = "an ECPrivateKey (RFC 5915) on P-256 or P-384 that names its curve"};
   }
-  return base::Error{
-      .code = base::Code::malformed, .what = "private key on another curve", .expected = "P-256 or P-384"};
+  return of_known_curve(key.get());
 }
 
 Curve EcPrivateKey::curve() const noexcept { return impl_->curve; }
 
 EcPublicKey EcPrivateKey::public_key() const {
   const base::Bytes point = point_of(impl_->curve, impl_->key.get());
-  auto key = from_point(impl_->curve, point);
+  auto key = read_point(impl_->curve, point);
   require(key.has_value(), "own public key");
   return *std::move(key);
 }
@@ -304,6 +349,26 @@ Secret EcPrivateKey::pkcs8() const {
   return Secret::copy_of(room.reveal().first(CBB_len(&cbb)));
 }
 
+Secret EcPrivateKey::sec1() const {
+  Secret room(512);
+  CBB cbb;
+  require(CBB_init_fixed(&cbb, room.writable().data(), room.size()) == 1 &&
+              EC_KEY_marshal_private_key(&cbb, impl_->key.get(), 0) == 1 && CBB_flush(&cbb) == 1,
+          "cannot write a private key");
+  return Secret::copy_of(room.reveal().first(CBB_len(&cbb)));
+}
+
+base::Result<Secret> EcPrivateKey::agree(const EcPublicKey& peer) const {
+  if (peer.curve() != impl_->curve) {
+    return base::Error{.code = base::Code::malformed, .what = "key agreement between two curves"};
+  }
+  Secret x(info(impl_->curve).field_size);
+  const EC_POINT* point = EC_KEY_get0_public_key(peer.impl().key.get());
+  const int size = ECDH_compute_key(x.writable().data(), x.size(), point, impl_->key.get(), nullptr);
+  require(size > 0 && static_cast<std::size_t>(size) == x.size(), "key agreement failed");
+  return x;
+}
+
 base::Bytes EcPrivateKey::sign_raw(base::ByteView message, bool deterministic) const {
   const bssl::UniquePtr<ECDSA_SIG> signature = sign(*impl_, message, deterministic);
   const std::size_t half = info(impl_->curve).field_size;
@@ -315,12 +380,13 @@ base::Bytes EcPrivateKey::sign_raw(base::ByteView message, bool deterministic) c
 }
 
 base::Bytes EcPrivateKey::sign_der(base::ByteView message, bool deterministic) const {
-  const bssl::UniquePtr<ECDSA_SIG> signature = sign(*impl_, message, deterministic);
-  std::uint8_t* der = nullptr;
-  std::size_t size = 0;
-  require(ECDSA_SIG_to_bytes(&der, &size, signature.get()) == 1, "signature");
-  const bssl::UniquePtr<std::uint8_t> owner(der);
-  return {der, der + size};
+  return der_of(*sign(*impl_, message, deterministic));
+}
+
+base::Bytes EcPrivateKey::sign_digest_der(base::ByteView hash) const {
+  const bssl::UniquePtr<ECDSA_SIG> signature(ECDSA_do_sign(hash.data(), hash.size(), impl_->key.get()));
+  require(signature != nullptr, "signing failed");
+  return der_of(*signature);
 }
 
 }  // namespace attestry::crypto

@@ -87,6 +87,16 @@ base::Result<base::Bytes> extensions(const std::vector<ExtensionOut>& list, std:
   return der::tlv(tag, der::tlv(0x30, content));
 }
 
+}  // namespace
+
+base::Result<base::Bytes> internal::written_name(const std::vector<NameField>& fields) { return name(fields); }
+
+base::Result<base::Bytes> internal::written_extensions(const std::vector<ExtensionOut>& list) {
+  return extensions(list, 0x31);
+}
+
+namespace {
+
 /// RFC 4055 3.1, without the default trailer field.
 base::Bytes pss_algorithm() {
   const base::Bytes sha384 = der::sequence({der::oid("2.16.840.1.101.3.4.2.2"), der::tlv(0x05, {})});
@@ -106,7 +116,10 @@ base::Result<base::Bytes> certificate_content(const CertificateSpec& spec, base:
   TRY(const base::Bytes serial, serial_number(spec.serial), "certificate");
   TRY(const base::Bytes not_before, time(spec.not_before), "notBefore");
   TRY(const base::Bytes not_after, time(spec.not_after), "notAfter");
-  TRY(const base::Bytes subject, name(spec.subject), "subject");
+  base::Bytes subject = spec.subject_der;
+  if (subject.empty()) {
+    TRY(subject, name(spec.subject), "subject");
+  }
   base::Bytes issuer_name = spec.issuer_der;
   if (issuer_name.empty()) {
     TRY(issuer_name, name(spec.issuer), "issuer");

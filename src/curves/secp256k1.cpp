@@ -1,11 +1,13 @@
 #include "curves/secp256k1.h"
 
 #include <secp256k1.h>
+#include <secp256k1_recovery.h>
 
 #include <algorithm>
 
 #include "crypto/random.h"
 #include "crypto/scalar.h"
+#include "curves/keccak.h"
 
 namespace attestry::curves {
 
@@ -69,6 +71,22 @@ Result<base::FixedBytes<64>> Secp256k1PrivateKey::sign_digest(base::ByteView dig
   return out;
 }
 
+Result<base::FixedBytes<65>> Secp256k1PrivateKey::sign_recoverable(base::ByteView digest) const {
+  if (digest.size() != 32) return Error{Code::malformed, "digest", "32 bytes", std::to_string(digest.size())};
+  secp256k1_ecdsa_recoverable_signature signature;
+  if (secp256k1_ecdsa_sign_recoverable(context(), &signature, digest.data(), scalar_.reveal().data(), nullptr,
+                                       nullptr) != 1) {
+    return Error{Code::crypto, "secp256k1 signature"};
+  }
+  base::FixedBytes<65> out{};
+  int v = 0;
+  secp256k1_ecdsa_recoverable_signature_serialize_compact(context(), out.data(), &v, &signature);
+  // v = 2 or 3 says that r was reduced: one signature in 2^127.
+  if (v > 1) return Error{Code::crypto, "secp256k1 signature"};
+  out[64] = static_cast<std::uint8_t>(v);
+  return out;
+}
+
 bool secp256k1_verify_digest(base::ByteView public_key, base::ByteView digest, base::ByteView signature) {
   // Sizes first: the library ends the process when it is handed a null pointer.
   if (digest.size() != 32 || signature.size() != 64) return false;
@@ -80,6 +98,33 @@ bool secp256k1_verify_digest(base::ByteView public_key, base::ByteView digest, b
   // The library verifies low s only; high s is the same signature.
   secp256k1_ecdsa_signature_normalize(context(), &parsed, &parsed);
   return secp256k1_ecdsa_verify(context(), &parsed, digest.data(), &point) == 1;
+}
+
+Result<base::FixedBytes<64>> secp256k1_recover(base::ByteView digest, base::ByteView signature) {
+  if (digest.size() != 32) return Error{Code::malformed, "digest", "32 bytes", std::to_string(digest.size())};
+  if (signature.size() != 65 || signature[64] > 1) {
+    return Error{Code::malformed, "recoverable signature", "65 bytes r, s and v, v being 0 or 1",
+                 std::to_string(signature.size()) + " bytes"};
+  }
+  secp256k1_ecdsa_recoverable_signature parsed;
+  secp256k1_pubkey point;
+  if (secp256k1_ecdsa_recoverable_signature_parse_compact(context(), &parsed, signature.data(), signature[64]) != 1 ||
+      secp256k1_ecdsa_recover(context(), &point, &parsed, digest.data()) != 1) {
+    return Error{Code::malformed, "recoverable signature", "r and s of a signature that some key made"};
+  }
+  base::FixedBytes<65> uncompressed{};
+  std::size_t size = uncompressed.size();
+  secp256k1_ec_pubkey_serialize(context(), uncompressed.data(), &size, &point, SECP256K1_EC_UNCOMPRESSED);
+  base::FixedBytes<64> out{};
+  std::copy(uncompressed.begin() + 1, uncompressed.end(), out.begin());
+  return out;
+}
+
+Address ethereum_address(const base::FixedBytes<64>& public_key_raw) {
+  const base::Digest32 hash = keccak256(public_key_raw);
+  Address out{};
+  std::copy(hash.end() - static_cast<std::ptrdiff_t>(out.size()), hash.end(), out.begin());
+  return out;
 }
 
 }  // namespace attestry::curves
