@@ -1,0 +1,26 @@
+#include "provision/registry_secret.h"
+
+#include "curves/ecies.h"
+
+namespace attestry::provision {
+
+std::string registry_secret_context(const curves::Address& contract) {
+  return "attestry-registry-secret:" + curves::address_hex(contract);
+}
+
+base::Result<base::Bytes> seal_registry_secret(const crypto::EcPublicKey& app_key, const curves::Address& contract,
+                                               SecretFormat format, base::ByteView plaintext, crypto::Random& random) {
+  if (plaintext.size() > kMaxRegistrySecret) {
+    return base::Error{base::Code::too_large, "the secret is too large", "at most 1 MiB", {}};
+  }
+  if (format == SecretFormat::v1) return curves::ecies_v1_seal(app_key, plaintext, random);
+  return curves::ecies_v2_seal(app_key, registry_secret_context(contract), plaintext, random);
+}
+
+base::Result<crypto::Secret> open_registry_secret(const crypto::EcPrivateKey& app_key, const curves::Address& contract,
+                                                  base::ByteView blob) {
+  if (!curves::is_ecies_v2(blob)) return curves::ecies_v1_open(app_key, blob);
+  return curves::ecies_v2_open(app_key, registry_secret_context(contract), blob);
+}
+
+}  // namespace attestry::provision
