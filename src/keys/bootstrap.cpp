@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/json_writer.h"
 #include "base/log.h"
 #include "curves/ecies.h"
 #include "curves/shamir.h"
@@ -167,7 +168,8 @@ Status Bootstrap::load() {
 
 Status Bootstrap::take_over_commitments() {
   constexpr std::chrono::seconds kPatience{30};
-  TRY(auto set, parse_commitments(options_.commitments_json, admins_, clock_.now()), "commitments");
+  TRY(auto set, parse_commitments(options_.commitments_json), "commitments");
+  TRY_OK(bind_admins(set, admins_, clock_.now()), "commitments");
   TRY_OK(keep(set, recovering_, std::chrono::steady_clock::now() + kPatience));
   base::log(base::LogLevel::info, "commitments of the admins' shares were taken over",
             {{"set", base::hex(set_->id)}, {"threshold", std::to_string(set_->threshold)}});
@@ -220,10 +222,11 @@ BootstrapStatus Bootstrap::status() const {
   return out;
 }
 
-Result<std::string> Bootstrap::commitments_json() const {
+std::string Bootstrap::commitments_json() const {
+  const auto key = base::pem_encode("PUBLIC KEY", recovery_key_.public_key().spki());
   const base::MutexLock lock(mutex_);
-  if (!set_) return Error{Code::not_found, "No shares have been made"};
-  return keys::commitments_json(*set_, base::pem_encode("PUBLIC KEY", recovery_key_.public_key().spki()));
+  if (set_) return keys::commitments_json(*set_, key);
+  return base::JsonOut{base::JsonOutObject{{"recovery_key", key}, {"version", 1}}}.compact();
 }
 
 Result<ShareSet> Bootstrap::split(const crypto::Secret& master, unsigned threshold, unsigned total) const {

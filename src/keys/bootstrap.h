@@ -92,8 +92,9 @@ class Bootstrap {
   const AdminSet& admins() const noexcept { return admins_; }
   const BootstrapOptions& options() const noexcept { return options_; }
   BootstrapStatus status() const;
-  /// GET /admin/commitments: what a new machine needs to name wrong shares. `not_found` when there is no set.
-  base::Result<std::string> commitments_json() const;
+  /// GET /admin/commitments: what a new machine needs to name wrong shares, and recovery_key(). Only the latter when no
+  /// set of shares is known.
+  std::string commitments_json() const;
   /// The key of this run that shares are sealed to on their way back.
   crypto::EcPublicKey recovery_key() const { return recovery_key_.public_key(); }
 

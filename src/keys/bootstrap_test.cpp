@@ -277,7 +277,7 @@ TEST_F(BootstrapTest, TheSetOfAdminsDoesNotChangeByAnEditedFile) {
 TEST_F(BootstrapTest, CommitmentsGoToANewMachine) {
   const auto shares = generate_and_fetch();
   const auto before = master();
-  options.commitments_json = bootstrap->commitments_json().value_or("");
+  options.commitments_json = bootstrap->commitments_json();
   const state::testing::TempFolder elsewhere;
   bootstrap.reset();
   store.reset();

@@ -50,19 +50,20 @@ Result<base::Digest32> digest_member(const base::JsonValue& object, std::string_
   return out;
 }
 
-Result<ShareRecord> parse_share(const base::JsonValue& value, std::size_t index, const AdminSet& admins) {
+Result<bool> flag_member(const base::JsonValue& object, std::string_view key) {
+  const auto value = object.find(key);
+  if (!value) return false;
+  return value->boolean(key);
+}
+
+Result<ShareRecord> parse_share(const base::JsonValue& value, std::size_t index) {
+  ShareRecord out;
   TRY(const auto id_value, value.get("admin_id"));
-  TRY(const auto id, id_value.string("admin_id"));
+  TRY(out.admin, id_value.string("admin_id"));
   TRY(const auto at, value.get("share_index"));
   TRY_OK(at.integer("share_index", static_cast<std::int64_t>(index), static_cast<std::int64_t>(index)));
-  const Admin* admin = admins.find(id);
-  if (admin == nullptr)
-    return Error{Code::configuration, "the commitments name the admin " + id + ", who is not in the file of admins"};
-  ShareRecord out;
-  out.admin = id;
-  out.fingerprint = key_fingerprint(*admin);
-  // The one who shared is gone: there is nothing to fetch here.
-  out.fetched = out.received = true;
+  TRY(out.fetched, flag_member(value, "fetched"));
+  TRY(out.received, flag_member(value, "received"));
   TRY(const auto commitment, value.get("commitment"));
   if (!commitment.is_null()) {
     TRY(out.commitment, digest_member(value, "commitment"));
@@ -149,7 +150,7 @@ std::string commitments_json(const ShareSet& set, std::string_view recovery_key_
       .compact();
 }
 
-Result<ShareSet> parse_commitments(std::string_view json, const AdminSet& admins, base::UtcTime now) {
+Result<ShareSet> parse_commitments(std::string_view json) {
   TRY(const auto document, base::JsonDocument::parse(std::string{json}));
   const auto root = document->root();
   TRY(const auto version, root.get("version"));
@@ -159,19 +160,33 @@ Result<ShareSet> parse_commitments(std::string_view json, const AdminSet& admins
   TRY(const auto id, id_value.string("set_id"));
   TRY_OK(base::hex_decode_into(id, out.id), "set_id");
   TRY(out.secret_commitment, digest_member(root, "secret_commitment"));
-  out.created = now;
-  out.admins = admins_digest(admins);
   TRY(const auto shares, root.get("shares"));
   for (auto value = shares.first(); value; value = value->next()) {
-    TRY(auto share, parse_share(*value, out.shares.size(), admins));
+    TRY(auto share, parse_share(*value, out.shares.size()), "shares");
     if (out.index_of(share.admin))
-      return Error{Code::configuration, "the commitments name the admin " + share.admin + " twice"};
+      return Error{Code::malformed, "the commitments name the admin " + share.admin + " twice"};
     out.shares.push_back(std::move(share));
   }
   TRY(const auto threshold, root.get("threshold"));
   TRY(const auto number, threshold.integer("threshold", 2, static_cast<std::int64_t>(out.shares.size())));
   out.threshold = static_cast<unsigned>(number);
   return out;
+}
+
+base::Status bind_admins(ShareSet& set, const AdminSet& admins, base::UtcTime now) {
+  for (auto& share : set.shares) {
+    const Admin* admin = admins.find(share.admin);
+    if (admin == nullptr) {
+      return Error{Code::configuration,
+                   "the commitments name the admin " + share.admin + ", who is not in the file of admins"};
+    }
+    share.fingerprint = key_fingerprint(*admin);
+    // The one who shared is gone: there is nothing to fetch here.
+    share.fetched = share.received = true;
+  }
+  set.created = now;
+  set.admins = admins_digest(admins);
+  return base::done();
 }
 
 }  // namespace attestry::keys

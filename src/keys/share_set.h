@@ -43,9 +43,10 @@ base::Digest32 admins_digest(const AdminSet& admins);
 base::Bytes encode(const ShareSet& set);
 base::Result<ShareSet> decode_share_set(base::ByteView stored);
 
-/// What GET /admin/commitments says of a set, and back. The admins' keys are taken from `admins`: `configuration` when
-/// one of the set is not among them.
+/// What GET /admin/commitments says of a set, and back. What is read knows no keys of admins and no time of making.
 std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem);
-base::Result<ShareSet> parse_commitments(std::string_view json, const AdminSet& admins, base::UtcTime now);
+base::Result<ShareSet> parse_commitments(std::string_view json);
+/// Makes a set that was read into one of these admins: `configuration` when one of the set is not among them.
+base::Status bind_admins(ShareSet& set, const AdminSet& admins, base::UtcTime now);
 
 }  // namespace attestry::keys
