@@ -356,10 +356,15 @@ Status Bootstrap::check_share(std::string_view admin, unsigned index, const cryp
     return Error{Code::usage,
                  "share " + std::to_string(index) + " is not this admin's, whose share is " + std::to_string(*own)};
   }
+  const auto found = curves::share_commitment(set_->id, share);
   const auto& expected = set_->shares[index].commitment;
-  if (expected && curves::share_commitment(set_->id, share) != *expected) {
+  if (expected && found != *expected) {
     return wrong_share("share " + std::to_string(index) + " of admin " + std::string{admin} +
                        " does not match its commitment");
+  }
+  for (const auto& other : set_->shares) {
+    if (other.admin != admin && other.commitment == found)
+      return wrong_share("that is the share of admin " + other.admin);
   }
   return base::done();
 }

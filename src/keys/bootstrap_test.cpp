@@ -259,7 +259,10 @@ TEST_F(BootstrapTest, ForeignSharesAreTakenOnlyWhenSomebodySaidSo) {
   ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
   refused(submit(0, (*shares)[1]), Code::usage, "share 0 of admin ada does not match its commitment");
   EXPECT_TRUE(submit(0, (*shares)[0]).ok());
-  refused(submit(2, (*shares)[1]), Code::usage, "wrong is one of cyd");
+  refused(submit(2, (*shares)[1]), Code::usage, "that is the share of admin bob");
+  auto forged = (*shares)[2].clone();
+  forged.writable()[0] ^= 1;
+  refused(submit(2, forged), Code::usage, "wrong is one of cyd");
   EXPECT_EQ(submit(2, (*shares)[2]).value_or(Submitted::accepted), Submitted::unlocked);
 }
 
