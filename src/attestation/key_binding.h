@@ -10,8 +10,8 @@ namespace attestry::attestation {
 /// SHA-256 of the DER SubjectPublicKeyInfo, then 32 zero bytes.
 base::FixedBytes<64> key_report_data(base::ByteView spki);
 
-/// Proof that genuine evidence, accepted by a policy, carries the digest of exactly this public key. Only appraise_key()
-/// makes one.
+/// Proof that genuine evidence, accepted by a policy, carries the digest of exactly this public key. Only
+/// appraise_key() makes one.
 class VerifiedKey {
  public:
   const Verdict& verdict() const noexcept { return verdict_; }  ///< with the policy's checks

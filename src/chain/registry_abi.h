@@ -241,6 +241,9 @@ inline constexpr Function<Nothing, MaaReport, Word> kSetConfigForMaa{"setConfigF
                                                                      0xed1fce63};
 inline constexpr Function<Nothing, Word> kRemoveConfigMapForIdentity{"removeConfigMapForIdentity(bytes32)", 0x8533d8b7};
 
+/// Of attestry's own contracts: digest of the policy that the app wants its workloads appraised by; zero for none.
+inline constexpr Function<Word> kPolicy{"policy()", 0x0505c8c9};
+
 // -- storage and artifacts (registry)
 
 inline constexpr Function<std::vector<std::string>> kStorageBackends{"StorageBackends()", 0xd0ab83ac};

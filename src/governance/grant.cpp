@@ -59,13 +59,15 @@ Result<Grant> authorize(const MeasuredKey& key, const ContractApproval& approval
   TRY_OK(require_realm(key.realm(), realm));
   TRY(const auto until, still_valid(key.until(), now));
   const ContractAnswer& answer = approval.answer();
-  AppState state;
-  state.tenant = approval.tenant();
-  state.app = approval.app();
-  state.version = answer.version;
-  state.prev = answer.snapshot;
-  state.epoch = answer.epoch;
-  state.configuration = answer.configuration;
+  AppState state{.tenant = approval.tenant(),
+                 .app = approval.app(),
+                 .version = answer.version,
+                 .prev = answer.snapshot,
+                 .epoch = answer.epoch,
+                 .policy = answer.policy,
+                 .identities = {answer.identity},
+                 .configuration = answer.configuration,
+                 .secrets = {}};
   Grant grant{std::move(state), base::Purpose::instance_release, realm};
   grant.policy_sha256_ = key.policy_sha256();
   grant.expires_ = until;

@@ -34,8 +34,8 @@ class MeasuredKey {
   base::Digest32 policy_sha256() const noexcept { return key_ ? key_->policy_sha256() : base::Digest32{}; }
 
  private:
-  MeasuredKey(Voucher voucher, base::Bytes spki, base::Realm realm) :
-      voucher_(voucher), spki_(std::move(spki)), realm_(realm) {}
+  MeasuredKey(Voucher voucher, base::Bytes spki, base::Realm realm)
+      : voucher_(voucher), spki_(std::move(spki)), realm_(realm) {}
   Voucher voucher_;
   base::Bytes spki_;
   base::Realm realm_;

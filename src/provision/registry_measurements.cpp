@@ -115,8 +115,7 @@ base::Digest32 RegistryMeasurements::identity(const curves::Address& contract) c
                             : maa_identity(contract, pcr4, pcr9, pcr11);
 }
 
-Result<RegistryMeasurements> measurements_from_headers(std::string_view type, std::string_view json,
-                                                       bool legacy_maa) {
+Result<RegistryMeasurements> measurements_from_headers(std::string_view type, std::string_view json, bool legacy_maa) {
   const auto kind = kind_of(type);
   if (!kind) {
     return invalid("could not extract attestation type from header " + std::string{type} + ": unsupported operation");
@@ -133,12 +132,16 @@ Result<RegistryMeasurements> measurements_of(const attestation::Verdict& verdict
     return out;
   }
   return Error{Code::malformed, "invalid measurements: the evidence has no registers that a contract knows",
-               "a TDX quote, or a token that carries one's registers", std::string{attestation::to_text(verdict.platform)}};
+               "a TDX quote, or a token that carries one's registers",
+               std::string{attestation::to_text(verdict.platform)}};
 }
 
 std::optional<TdxFacts> tdx_facts(const attestation::Verdict& verdict, std::uint64_t chain_id,
                                   const curves::Address& contract) {
-  TdxFacts out{.chain_id = chain_id, .contract = contract, .debug = verdict.debug};
+  TdxFacts out;
+  out.chain_id = chain_id;
+  out.contract = contract;
+  out.debug = verdict.debug;
   static constexpr std::string_view kRegisters[] = {"rtmr0", "rtmr1", "rtmr2", "rtmr3"};
   for (std::size_t i = 0; i < out.rtmr.size(); ++i) {
     if (!read_claim(verdict, kRegisters[i], out.rtmr[i])) return std::nullopt;

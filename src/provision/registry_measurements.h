@@ -17,9 +17,9 @@ inline constexpr std::string_view kMeasurementHeader = "X-Flashbots-Measurement"
 struct RegistryMeasurements {
   enum class Kind : std::uint8_t { dcap, maa };
   Kind kind = Kind::dcap;
-  TdxRegister mrtd{};                ///< dcap
-  std::array<TdxRegister, 3> rtmr{}; ///< dcap
-  base::Digest32 pcr4{};             ///< maa, like the following
+  TdxRegister mrtd{};                 ///< dcap
+  std::array<TdxRegister, 3> rtmr{};  ///< dcap
+  base::Digest32 pcr4{};              ///< maa, like the following
   base::Digest32 pcr9{};
   base::Digest32 pcr11{};
 

@@ -1,0 +1,49 @@
+// The authority of apps that a contract governs: asks the contract, pinned to one block that a quorum agrees on.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "chain/rpc.h"
+#include "governance/contract_authority.h"
+
+namespace attestry::governance {
+
+struct ChainAuthorityOptions {
+  std::uint64_t chain_id = 0;
+  /// Ask for the extended identity only; the known one leaves out the firmware and the debug bit.
+  bool require_extended = false;
+  /// Contracts of the first generation have no IdentityAllowed(): for them an identity is allowed when it has a
+  /// configuration. Off, because a contract that reverts without a word would look the same.
+  bool first_generation = false;
+  /// A release is refused when the head has moved further than this beyond the block that was asked (FORMATS 6).
+  std::uint64_t max_blocks_behind = 2;
+};
+
+/// Thread-safe; the reader outlives it. One batch for each question. Contracts of all generations: which names one has
+/// is learnt at the first answer.
+class ChainAuthority final : public ContractAuthority {
+ public:
+  ChainAuthority(chain::ChainReader& reader, ChainAuthorityOptions options)
+      : ContractAuthority(options.chain_id), reader_(reader), options_(options) {}
+
+  base::Result<ContractFacts> facts(const base::Tenant& tenant, const ContractAddress& contract,
+                                    base::Deadline deadline) override;
+  base::Status still_holds(state::WriteTxn& txn, const ContractApproval& approval) const override;
+
+ protected:
+  base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) override;
+
+ private:
+  base::Result<std::vector<chain::CallOutcome>> read(const std::vector<chain::Call>& calls, chain::BlockRef& block,
+                                                     base::Deadline deadline);
+  std::string snapshot(const chain::BlockRef& block) const;
+  void saw(std::uint64_t block) const;
+
+  chain::ChainReader& reader_;
+  const ChainAuthorityOptions options_;
+  mutable base::Mutex mutex_;
+  mutable std::uint64_t newest_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace attestry::governance

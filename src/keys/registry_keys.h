@@ -1,0 +1,45 @@
+// Keys of the registry's dialect for those who may have them: the master behind one door, and what comes out of it for
+// a Grant, or of public parts for anybody.
+#pragma once
+#include "base/result.h"
+#include "crypto/secret.h"
+#include "governance/grant.h"
+#include "keys/registry_kdf.h"
+
+namespace attestry::keys {
+
+/// Where the master of "kdf 1" is. Thread-safe.
+class RegistryMaster {
+ public:
+  virtual ~RegistryMaster() = default;
+  /// `unavailable` while administrators have not brought it together yet.
+  virtual base::Result<crypto::Secret> master() const = 0;
+};
+
+/// A master that this process has from its start.
+class FixedRegistryMaster final : public RegistryMaster {
+ public:
+  explicit FixedRegistryMaster(crypto::Secret master) : master_(std::move(master)) {}
+  base::Result<crypto::Secret> master() const override;
+
+ private:
+  crypto::Secret master_;
+};
+
+/// Thread-safe; the master outlives it.
+class RegistryKeys {
+ public:
+  explicit RegistryKeys(const RegistryMaster& master) : master_(master) {}
+  /// Of the grant's app, which is a contract; `usage` for another kind.
+  base::Result<RegistryAppKeys> app_keys(const governance::Grant& grant) const;
+  /// For the CA's own certificate, which everybody may have. Whoever calls it hands out nothing else.
+  base::Result<RegistryAppKeys> for_ca_certificate(const curves::Address& contract) const;
+
+ private:
+  const RegistryMaster& master_;
+};
+
+/// The contract of an app that is one; `usage` otherwise.
+base::Result<curves::Address> contract_of(const base::AppRef& app);
+
+}  // namespace attestry::keys

@@ -1,0 +1,394 @@
+#include "provision/registry_provisioner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "appraisal/replay.h"
+#include "attestation/key_binding.h"
+#include "base/encoding.h"
+#include "base/json_writer.h"
+#include "crypto/hash.h"
+#include "curves/ecies.h"
+#include "provision/registry_evidence.h"
+#include "provision/registry_pki.h"
+#include "state/keys.h"
+
+namespace attestry::provision {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::uint8_t kRecordVersion = 1;
+/// Beyond so many waiting writes a refusal is answered and not recorded, as for the main job.
+constexpr std::size_t kBusyStore = 256;
+
+state::Key used_key(const base::Tenant& tenant, const base::Digest32& evidence) {
+  return state::Key(state::Space::registry_evidence, tenant).lp(base::ByteView{evidence});
+}
+
+std::string error_json(const Error& error) {
+  return base::JsonOut{base::JsonOutObject{{"code", base::slug(error.code)},
+                                           {"what", error.what},
+                                           {"expected", error.expected},
+                                           {"found", error.found},
+                                           {"remedy", error.remedy}}}
+      .compact();
+}
+
+/// What is stored of evidence that was judged.
+struct Recorded {
+  std::shared_ptr<const appraisal::StoredAppraisal> appraisal;
+  appraisal::Entry entry;
+};
+
+/// Everything that the transaction needs.
+struct Decided {
+  governance::ContractApproval approval;
+  audit::Leaf leaf;
+  std::optional<Recorded> recorded;
+  std::optional<base::Digest32> used;  ///< evidence that may come once
+  RegistryReply reply;
+};
+
+class Provisioning {
+ public:
+  Provisioning(const RegistryProvisionerDeps& deps, const RegistryRules& rules, RegistryRegistration request,
+               base::Deadline deadline)
+      : deps_(deps), rules_(rules), request_(std::move(request)), deadline_(deadline) {}
+
+  /// Up to the evidence; false when `refusal()` says why it ends here.
+  bool begin() {
+    if (const auto usable = deps_.store.clock_usable(); !usable) return fail(RegistryStep::record, usable.error());
+    now_ = deps_.store.now();
+    auto csr = crypto::parse_csr_full(request_.csr);
+    if (!csr) return fail(RegistryStep::csr, std::move(csr).error());
+    csr_ = std::move(*csr);
+    if (request_.vouched) return true;
+    auto carried = carried_evidence(*csr_, request_.client_certificate.get());
+    if (!carried) return fail(RegistryStep::measurements, std::move(carried).error());
+    carried_ = std::move(*carried);
+    return true;
+  }
+
+  bool has_evidence() const noexcept { return carried_.has_value(); }
+  const attestation::Evidence& evidence() const noexcept { return carried_->evidence; }
+  base::UtcTime now() const noexcept { return now_; }
+  base::Deadline deadline() const noexcept { return deadline_; }
+  const RegistryRefusal& refusal() const noexcept { return *refusal_; }
+  std::optional<Recorded> take_recorded() { return std::exchange(recorded_, std::nullopt); }
+  const base::Tenant& tenant() const noexcept { return rules_.tenant; }
+
+  /// After begin(): nullopt when `refusal()` says why not.
+  std::optional<Decided> decide(std::optional<Result<appraisal::Examined>> examined) {
+    auto key = measured(std::move(examined));
+    if (!key) return std::nullopt;
+    auto approval = allowed(*key);
+    if (!approval) return std::nullopt;
+    auto grant = governance::authorize(*key, *approval, deps_.store.realm(), now_);
+    if (!grant) {
+      fail(RegistryStep::denied, std::move(grant).error());
+      return std::nullopt;
+    }
+    return release(*grant, *std::move(approval));
+  }
+
+ private:
+  bool fail(RegistryStep step, Error error, std::string subject = {}) {
+    refusal_ = RegistryRefusal{.step = step, .error = std::move(error), .subject = std::move(subject)};
+    return false;
+  }
+
+  std::optional<governance::MeasuredKey> measured(std::optional<Result<appraisal::Examined>> examined) {
+    if (!examined) {
+      measurements_ = *request_.vouched;
+      return governance::MeasuredKey::vouched(request_.voucher, csr_->spki, deps_.store.realm(),
+                                              now_ + rules_.vouched_seconds);
+    }
+    auto key = appraise(*std::move(examined));
+    if (!key) {
+      fail(RegistryStep::measurements, std::move(key).error());
+      return std::nullopt;
+    }
+    auto measurements = measurements_of(key->verdict());
+    if (!measurements) {
+      fail(RegistryStep::measurements, std::move(measurements).error());
+      return std::nullopt;
+    }
+    measurements_ = *measurements;
+    return governance::MeasuredKey::proven(*std::move(key));
+  }
+
+  Result<attestation::VerifiedKey> appraise(Result<appraisal::Examined> maybe) {
+    TRY(auto examined, std::move(maybe));
+    const auto report_data = attestation::key_report_data(csr_->spki);
+    appraisal::AppraisalInputs inputs{.evidence = carried_->evidence,
+                                      .collateral = std::move(examined.collateral),
+                                      .at = now_,
+                                      .anchors = deps_.appraiser.verifier().anchors(),
+                                      .policy = rules_.policy,
+                                      .report_data = base::to_bytes(report_data)};
+    attestation::Verdict verdict = std::move(examined.verdict);
+    auto key = attestation::appraise_key(rules_.policy, verdict, csr_->spki);
+    recorded_ =
+        Recorded{.appraisal = std::make_shared<const appraisal::StoredAppraisal>(
+                     appraisal::StoredAppraisal::make(std::move(inputs), attestation::to_json(verdict))),
+                 .entry = {.stored = now_,
+                           .app = governance::contract_app(deps_.authority.chain_id(), request_.contract).text(),
+                           .summary = appraisal::summary_of(verdict)}};
+    return key;
+  }
+
+  std::optional<governance::ContractApproval> allowed(const governance::MeasuredKey& key) {
+    const OperatorRules rules{.v1 = rules_.operator_v1,
+                              .digest = rules_.operator_digest,
+                              .chain_id = deps_.authority.chain_id(),
+                              .contract = request_.contract,
+                              .now = now_};
+    auto signer = recover_operator(*csr_, rules);
+    if (!signer) {
+      fail(RegistryStep::operator_signature, std::move(signer).error());
+      return std::nullopt;
+    }
+    governance::ContractQuestion question{.tenant = rules_.tenant,
+                                          .contract = request_.contract,
+                                          .identity = measurements_.identity(request_.contract),
+                                          .operator_address = signer->address,
+                                          .verdict = key.verdict()};
+    if (key.verdict() != nullptr) {
+      if (const auto facts = tdx_facts(*key.verdict(), deps_.authority.chain_id(), request_.contract)) {
+        question.extended = extended_identity(*facts);
+      }
+    }
+    identity_ = base::hex(question.identity);
+    auto approval = deps_.authority.decide(question, deadline_);
+    if (!approval) {
+      const bool denied = approval.error().code == Code::denied;
+      fail(denied ? RegistryStep::denied : RegistryStep::allowed, std::move(approval).error(), identity_);
+      return std::nullopt;
+    }
+    if (auto accepted = contract_policy(key, *approval); !accepted) {
+      fail(RegistryStep::denied, std::move(accepted).error(), identity_);
+      return std::nullopt;
+    }
+    return *std::move(approval);
+  }
+
+  /// The app's own policy, which its contract names, besides this server's.
+  Status contract_policy(const governance::MeasuredKey& key, const governance::ContractApproval& approval) const {
+    const auto& digest = approval.answer().policy;
+    if (!digest) return base::done();
+    if (key.verdict() == nullptr) {
+      return Error{Code::denied, "the app's contract names a policy, and a proxy's word cannot be appraised",
+                   "evidence", std::string{governance::to_text(key.voucher())}};
+    }
+    auto bytes = deps_.registry.blob(rules_.tenant, *digest);
+    if (!bytes) {
+      Error error = std::move(bytes).error();
+      if (error.code == Code::not_found) {
+        error = {Code::unavailable, "the policy that the app's contract names is not stored here", base::hex(*digest),
+                 "", "Store it: attestry blob put, or PUT /v1/blobs."};
+      }
+      return error;
+    }
+    TRY(const auto policy, attestation::Policy::parse(base::as_text(*bytes)), "policy of the contract");
+    attestation::Verdict verdict = *key.verdict();
+    TRY_OK(attestation::appraise_key(policy, verdict, key.spki()));
+    return base::done();
+  }
+
+  std::optional<Decided> release(const governance::Grant& grant, governance::ContractApproval approval) {
+    auto keys = deps_.keys.app_keys(grant);
+    if (!keys) {
+      fail(RegistryStep::key, std::move(keys).error());
+      return std::nullopt;
+    }
+    RegistryRelease out;
+    if (!certify(grant, *keys, out)) return std::nullopt;
+    if (request_.with_configuration && !configure(grant, approval, *keys, out)) return std::nullopt;
+    out.leaf_key = deps_.random.secret(32);
+    Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .used = {}, .reply = {}};
+    decided.reply.body = request_.encode(out);
+    decided.leaf = leaf(grant, out, decided);
+    decided.reply.leaf_key = std::move(out.leaf_key);
+    if (carried_ && !carried_->key_proved && rules_.evidence_once) {
+      decided.used = crypto::sha256(carried_->evidence.bytes);
+    }
+    return decided;
+  }
+
+  bool certify(const governance::Grant& grant, const keys::RegistryAppKeys& keys, RegistryRelease& out) {
+    auto ca = registry_ca_pem(keys, request_.contract);
+    if (!ca) return fail(RegistryStep::key, std::move(ca).error());
+    out.ca_pem = *std::move(ca);
+    out.app_pubkey_pem = registry_app_pubkey_pem(keys);
+    out.app_privkey_pem = registry_app_privkey_pem(keys);
+    const std::int64_t until = grant.expires().seconds - now_.seconds;
+    auto leaf = registry_leaf_pem(keys, request_.contract, *csr_, {.strict = rules_.strict_names}, now_, deps_.random,
+                                  std::min(until, rules_.certificate_seconds));
+    if (!leaf) return fail(RegistryStep::certificate, std::move(leaf).error());
+    out.leaf_pem = *std::move(leaf);
+    return true;
+  }
+
+  bool configure(const governance::Grant& grant, const governance::ContractApproval& approval,
+                 const keys::RegistryAppKeys& keys, RegistryRelease& out) {
+    const auto& id = grant.governance().configuration;
+    if (!id) {
+      return fail(RegistryStep::config_lookup,
+                  {Code::denied, "Config not mapped", "a configuration for the identity", {}}, identity_);
+    }
+    auto store = deps_.open_storage(rules_.tenant, grant.app(), approval.answer().storage);
+    if (!store) return fail(RegistryStep::storage, std::move(store).error());
+    const blobs::Place configs{.tenant = rules_.tenant, .app = grant.app(), .type = blobs::Type::config};
+    auto text = (*store)->get(configs, *id, deadline_);
+    if (!text) return fail(RegistryStep::config_fetch, std::move(text).error(), base::hex(*id));
+    const TemplateSources sources{
+        .fetch_many = [&](std::span<const RegistryReference> wanted) { return fetch(**store, configs, wanted); },
+        .open_secret = [&](base::ByteView blob) { return curves::ecies_v1_open(keys.app, blob); }};
+    auto rendered = render_registry_template(base::as_text(*text), sources, rules_.templates);
+    if (!rendered) return fail(RegistryStep::config_render, std::move(rendered).error());
+    out.configuration = std::move(rendered->text);
+    return true;
+  }
+
+  std::vector<Result<base::Bytes>> fetch(blobs::BlobStore& store, blobs::Place place,
+                                         std::span<const RegistryReference> wanted) const {
+    std::vector<Result<base::Bytes>> out;
+    for (const RegistryReference& reference : wanted) {
+      place.type = reference.type == ReferenceType::config ? blobs::Type::config : blobs::Type::secret;
+      out.push_back(store.get(place, reference.id, deadline_));
+    }
+    return out;
+  }
+
+  audit::Leaf leaf(const governance::Grant& grant, const RegistryRelease& out, const Decided& decided) const {
+    audit::Leaf entry;
+    entry.type = "release.registry";
+    entry.realm = deps_.store.realm();
+    entry.audience = deps_.log.origin();
+    entry.tenant = grant.tenant();
+    entry.app = grant.app().text();
+    entry.time = now_;
+    if (decided.recorded) {
+      entry.binding = base::hex(grant.binding());
+      entry.appraisal = base::hex(decided.recorded->appraisal->id());
+      entry.policy = base::hex(grant.policy_sha256());
+    }
+    const auto commit = [&](std::string_view label, base::ByteView value) {
+      return audit::commitment(out.leaf_key, label, value);
+    };
+    entry.governance = commit("governance", base::as_bytes(grant.governance().prev));
+    entry.outputs["identity"] = commit("identity", decided.approval.answer().identity);
+    entry.outputs["voucher"] = commit("voucher", base::as_bytes(governance::to_text(voucher())));
+    entry.outputs["certificate"] = commit("certificate", base::as_bytes(out.leaf_pem));
+    entry.outputs["key/app"] = commit("key/app", out.app_privkey_pem.reveal());
+    if (out.configuration) entry.outputs["configuration"] = commit("configuration", out.configuration->reveal());
+    entry.reply = base::hex(crypto::sha256(base::as_bytes(decided.reply.body)));
+    return entry;
+  }
+
+  governance::Voucher voucher() const noexcept {
+    return request_.vouched ? request_.voucher : governance::Voucher::evidence;
+  }
+
+  const RegistryProvisionerDeps& deps_;
+  const RegistryRules& rules_;
+  const RegistryRegistration request_;
+  const base::Deadline deadline_;
+  base::UtcTime now_{};
+  std::optional<crypto::CsrFull> csr_;
+  std::optional<CarriedEvidence> carried_;
+  RegistryMeasurements measurements_{};
+  std::string identity_;
+  std::optional<Recorded> recorded_;
+  std::optional<RegistryRefusal> refusal_;
+};
+
+/// Inside the committer: everything or nothing.
+Status commit(const RegistryProvisionerDeps& deps, Decided& d, state::WriteTxn& txn) {
+  TRY_OK(deps.authority.still_holds(txn, d.approval));
+  if (d.used) {
+    const auto key = used_key(d.approval.tenant(), *d.used);
+    TRY(const auto before, txn.get(key));
+    if (before) {
+      return Error{Code::replayed, "this evidence was used before", "evidence that was made for this request", "",
+                   "Make a new key, new evidence and a new request; or connect with the key's certificate."};
+    }
+    auto record = state::value(kRecordVersion);
+    record.u64(static_cast<std::uint64_t>(d.leaf.time.seconds));
+    TRY_OK(txn.put(key, record.bytes()));
+  }
+  TRY(d.reply.leaf_index, deps.log.append(txn, d.leaf));
+  if (!d.recorded) return base::done();
+  d.recorded->entry.origin = appraisal::Origin::release;
+  d.recorded->entry.leaf_index = d.reply.leaf_index;
+  return deps.appraisals.put(txn, d.approval.tenant(), *d.recorded->appraisal, d.recorded->entry);
+}
+
+using Done = std::move_only_function<void(RegistryOutcome)>;
+
+RegistryOutcome answer(const RegistryProvisionerDeps& deps, Decided& d, const Status& status) {
+  if (!status) return std::unexpected(RegistryRefusal{.step = RegistryStep::record, .error = status.error()});
+  auto receipt = deps.log.receipt(d.reply.leaf_index);
+  if (!receipt) {
+    return std::unexpected(RegistryRefusal{.step = RegistryStep::record, .error = std::move(receipt).error()});
+  }
+  d.reply.receipt = *std::move(receipt);
+  return std::move(d.reply);
+}
+
+/// With an id for `attestry why` when evidence was judged and the store is not busy.
+void refuse(const RegistryProvisionerDeps& deps, Provisioning& work, Done done) {
+  RegistryRefusal refusal = work.refusal();
+  auto recorded = work.take_recorded();
+  if (!recorded || deps.store.stats().queued > kBusyStore) return done(std::unexpected(std::move(refusal)));
+  recorded->entry.origin = appraisal::Origin::attempt;
+  recorded->entry.refusal_json = error_json(refusal.error);
+  auto shared = std::make_shared<Recorded>(*std::move(recorded));
+  deps.store.write([shared, tenant = work.tenant(), &appraisals = deps.appraisals](
+                       state::WriteTxn& txn) { return appraisals.put(txn, tenant, *shared->appraisal, shared->entry); },
+                   [shared, refusal = std::move(refusal), done = std::move(done)](const Status& status) mutable {
+                     if (status) refusal.appraisal = base::hex(shared->appraisal->id());
+                     done(std::unexpected(std::move(refusal)));
+                   });
+}
+
+void finish(const RegistryProvisionerDeps& deps, Provisioning& work,
+            std::optional<Result<appraisal::Examined>> examined, Done done) {
+  auto decided = work.decide(std::move(examined));
+  if (!decided) return refuse(deps, work, std::move(done));
+  auto shared = std::make_shared<Decided>(*std::move(decided));
+  deps.store.write(
+      [shared, &deps](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
+      [shared, &deps, done = std::move(done)](const Status& status) mutable { done(answer(deps, *shared, status)); });
+}
+
+}  // namespace
+
+RegistryProvisioner::RegistryProvisioner(RegistryProvisionerDeps deps, RegistryRules rules)
+    : deps_(std::move(deps)), rules_(std::move(rules)) {}
+RegistryProvisioner::~RegistryProvisioner() = default;
+
+void RegistryProvisioner::provision(RegistryRegistration request, base::Deadline deadline, Done done) const {
+  auto work = std::make_shared<Provisioning>(deps_, rules_, std::move(request), deadline);
+  if (!work->begin()) return refuse(deps_, *work, std::move(done));
+  if (!work->has_evidence()) return finish(deps_, *work, std::nullopt, std::move(done));
+  const attestation::Evidence& evidence = work->evidence();
+  const base::UtcTime now = work->now();
+  deps_.appraiser.examine_when_ready(
+      evidence, now, now, deadline, [work, this, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
+        finish(deps_, *work, std::move(examined), std::move(done));
+      });
+}
+
+Result<RegistryPki> RegistryProvisioner::pki(const curves::Address& contract) const {
+  TRY(const auto keys, deps_.keys.for_ca_certificate(contract));
+  TRY(auto ca, registry_ca_pem(keys, contract));
+  return RegistryPki{.ca_pem = std::move(ca), .app_pubkey_pem = registry_app_pubkey_pem(keys)};
+}
+
+}  // namespace attestry::provision
