@@ -78,6 +78,10 @@ std::string_view to_text(Role role) noexcept {
       return "metrics";
     case Role::bootstrap:
       return "bootstrap";
+    case Role::registry:
+      return "registry";
+    case Role::registry_proxy:
+      return "registry_proxy";
   }
   return "";
 }

@@ -15,7 +15,7 @@
 namespace attestry::net {
 
 /// A listener serves a set of roles; a route belongs to exactly one and does not exist elsewhere (ARCHITECTURE 3.8).
-enum class Role : std::uint8_t { public_, attested, admin, agent, metrics, bootstrap };
+enum class Role : std::uint8_t { public_, attested, admin, agent, metrics, bootstrap, registry, registry_proxy };
 std::string_view to_text(Role role) noexcept;
 
 class RoleSet {

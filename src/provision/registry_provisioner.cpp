@@ -211,7 +211,12 @@ class Provisioning {
     if (request_.with_configuration && !configure(grant, approval, *keys, out)) return std::nullopt;
     out.leaf_key = deps_.random.secret(32);
     Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .used = {}, .reply = {}};
-    decided.reply.body = request_.encode(out);
+    auto body = request_.encode(out);
+    if (!body) {
+      fail(RegistryStep::key, std::move(body).error());
+      return std::nullopt;
+    }
+    decided.reply.body = *std::move(body);
     decided.leaf = leaf(grant, out, decided);
     decided.reply.leaf_key = std::move(out.leaf_key);
     if (carried_ && !carried_->key_proved && rules_.evidence_once) {
@@ -383,12 +388,6 @@ void RegistryProvisioner::provision(RegistryRegistration request, base::Deadline
       evidence, now, now, deadline, [work, this, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
         finish(deps_, *work, std::move(examined), std::move(done));
       });
-}
-
-Result<RegistryPki> RegistryProvisioner::pki(const curves::Address& contract) const {
-  TRY(const auto keys, deps_.keys.for_ca_certificate(contract));
-  TRY(auto ca, registry_ca_pem(keys, contract));
-  return RegistryPki{.ca_pem = std::move(ca), .app_pubkey_pem = registry_app_pubkey_pem(keys)};
 }
 
 }  // namespace attestry::provision

@@ -65,7 +65,7 @@ struct RegistryRegistration {
   /// DER, when the client proved in TLS that it holds the key.
   std::shared_ptr<const base::Bytes> client_certificate{};
   /// The reply's bytes, whose digest stands in the leaf.
-  std::function<std::string(const RegistryRelease&)> encode;
+  std::function<base::Result<std::string>(const RegistryRelease&)> encode;
 };
 
 struct RegistryReply {
@@ -105,12 +105,6 @@ struct RegistryProvisionerDeps {
   OpenStorage open_storage;
 };
 
-/// Certificates and keys that anybody may see of an app.
-struct RegistryPki {
-  std::string ca_pem;
-  std::string app_pubkey_pem;
-};
-
 /// Thread-safe.
 class RegistryProvisioner {
  public:
@@ -120,7 +114,6 @@ class RegistryProvisioner {
   /// covered by a stored checkpoint. May wait for the chain and for storage until `deadline`.
   void provision(RegistryRegistration request, base::Deadline deadline,
                  std::move_only_function<void(RegistryOutcome)> done) const;
-  base::Result<RegistryPki> pki(const curves::Address& contract) const;
   const RegistryRules& rules() const noexcept { return rules_; }
 
  private:

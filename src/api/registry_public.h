@@ -1,0 +1,44 @@
+// The registry's dialect for workloads and for anybody, both generations of it: the seed's paths, bodies and words
+// (docs/formats/registry.md), with no rules of its own.
+#pragma once
+#include <atomic>
+
+#include "governance/contract_authority.h"
+#include "net/router.h"
+#include "provision/registry_pki_service.h"
+#include "provision/registry_provisioner.h"
+
+namespace attestry::api {
+
+struct RegistryPublicRules {
+  base::Tenant tenant = base::Tenant::standard();
+  /// Status codes of the first servers, which answer 400 or 500 to nearly everything. Off: the right classes.
+  bool old_status = false;
+  bool legacy_maa = false;  ///< as in measurements_from_headers
+  /// Headers with measurements are believed from whoever reaches the port. Named so that nobody sets it by chance.
+  bool believe_headers_of_anybody = false;
+  curves::Address kms_operator{};  ///< what the second generation says of itself
+};
+
+/// Liveness and draining of the dialect: a drained server is not ready, and goes on answering.
+struct RegistryHealth {
+  std::atomic<bool> draining{false};
+};
+
+/// Everything outlives the router's server.
+struct RegistryPublicDeps {
+  const provision::RegistryProvisioner& provisioner;
+  provision::RegistryPkiService& pki;
+  governance::ContractAuthority& authority;
+  RegistryHealth& health;
+  RegistryPublicRules rules{};
+};
+
+/// For Role::registry (evidence in the request or the TLS connection) and Role::registry_proxy (a proxy that the
+/// listener has authenticated, whose headers are believed):
+///   POST /api/attested/register/{contract}   POST /api/attested/secrets/{contract}
+///   GET /api/public/app_metadata/{contract}  GET /api/public/pki/{contract}
+///   GET /livez  GET /readyz; and for Role::bootstrap GET /drain  GET /undrain, besides those two
+base::Status register_registry_public(net::Router& router, const RegistryPublicDeps& deps);
+
+}  // namespace attestry::api

@@ -1,0 +1,48 @@
+#include "provision/registry_pki_service.h"
+
+#include <chrono>
+
+#include "crypto/hash.h"
+#include "provision/registry_pki.h"
+
+namespace attestry::provision {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+RegistryPkiService::RegistryPkiService(const keys::RegistryKeys& keys, attestation::Attester* attester,
+                                       const base::Clock& clock, PkiServiceOptions options)
+    : keys_(keys), attester_(attester), clock_(clock), options_(options), kept_(options.max_kept) {}
+
+std::shared_ptr<const RegistryPki> RegistryPkiService::fresh(const base::Digest32& key) {
+  auto kept = kept_.find(key);
+  if (!kept || clock_.steady() >= kept->fresh_until) return nullptr;
+  return {kept, &kept->pki};
+}
+
+Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::get(const curves::Address& contract) {
+  // Strangers choose the addresses: the cache's hash must not be theirs.
+  const base::Digest32 key = crypto::sha256(contract);
+  if (auto found = fresh(key)) return found;
+  const base::MutexLock lock(making_);
+  if (auto found = fresh(key)) return found;
+  TRY(const auto keys, keys_.for_ca_certificate(contract));
+  auto made = std::make_shared<Kept>();
+  TRY(made->pki.ca_pem, registry_ca_pem(keys, contract));
+  made->pki.app_pubkey_pem = registry_app_pubkey_pem(keys);
+  if (attester_ != nullptr) {
+    TRY(made->pki.attestation, attest(pki_report_data(contract, made->pki.ca_pem, made->pki.app_pubkey_pem)));
+  }
+  made->fresh_until = clock_.steady() + std::chrono::seconds(options_.fresh_seconds);
+  kept_.put(key, made);
+  return std::shared_ptr<const RegistryPki>{made, &made->pki};
+}
+
+Result<base::Bytes> RegistryPkiService::attest(const base::FixedBytes<64>& report_data) {
+  if (attester_ == nullptr) return base::Bytes{};
+  TRY(auto evidence, attester_->attest(report_data), "attestation");
+  return std::move(evidence.bytes);
+}
+
+}  // namespace attestry::provision
