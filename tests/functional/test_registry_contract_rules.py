@@ -7,9 +7,9 @@ import random
 
 import pytest
 from evm import ZERO, Anvil, Reverted
-from registry_model import ROLES, Kms, Refused, Registry, dcap_report, onboard_hash
+from registry_model import OPERATOR, ROLES, Kms, Refused, Registry, dcap_report, onboard_hash
 
-STEPS = 120
+STEPS = 160
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,18 @@ def test_registry_064_random_calls_change_only_what_the_rules_allow(chain, kind,
     changing = sorted(entry.name for entry in functions if entry.mutability not in ("view", "pure"))
     assert [name for name in changing if not hasattr(kind, name)] == [], "the model knows every function that can write"
 
+    for account in accounts[1:3]:  # something to take away, and to quarrel about
+        contract.send("grantRole", OPERATOR, account)
+        model.grantRole(accounts[0], OPERATOR, account)
+    # One theme after the other: calls that have to do with each other meet more often than by chance alone.
+    themes = [changing, changing, [name for name in changing if "Domain" in name or "Onboard" in name]]
     story, done = [], 0
     for _ in range(STEPS):
-        function = dice.choice(changing)
-        if function == "renounceOwnership" and dice.random() < 0.9:  # it ends most of what could be tried after it
+        thaw = model.frozen and model.owner != ZERO and dice.random() < 0.3
+        function = "unfreeze" if thaw else dice.choice(dice.choice(themes))
+        if function == "renounceOwnership" and dice.random() < 0.95:  # it ends most of what could be tried after it
             continue
-        sender = dice.choice([*accounts, model.owner, model.owner, model.pending])
+        sender = model.owner if thaw else dice.choice([*accounts, model.owner, model.owner, model.pending])
         if sender == ZERO:
             sender = accounts[0]
         given = arguments.of(function)
@@ -120,4 +126,4 @@ def test_registry_064_random_calls_change_only_what_the_rules_allow(chain, kind,
         unchanged = not chain.changed(receipt["transactionHash"], contract.address)
         assert unchanged or receipt.events, f"a change without an event\n{story}"
         assert_equal(contract, model, accounts, arguments.pools)
-    assert done > STEPS // 4, "too few of the calls were allowed to say much"
+    assert done > STEPS // 8, "too few of the calls were allowed to say much"

@@ -289,6 +289,9 @@ def test_registry_064_a_domain_name_is_removed_by_its_operator_or_the_owner(cont
     assert events(contract.send(remove, "b.example")) == [("InstanceDomainRemoved", "b.example", owner)]
     assert contract.call("InstanceDomainNames") == []
     assert refusal(contract.send, remove, "b.example") == "Domain name not registered"
+    contract.send("grantRole", OPERATOR, other)
+    refused = refusal(contract.send, remove, "b.example", sender=other)
+    assert refused == "Domain name of another operator", "a removed name belongs to nobody"
 
 
 # Registry
