@@ -8,10 +8,10 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run test unit functional contracts check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 packages:
 	@tools/deps/install.sh build
@@ -42,6 +42,9 @@ functional: unit
 
 contracts: ## compile contracts/*.sol into contracts/artifacts
 	@tools/deps/npm.sh && "$$(tools/deps/node.sh)" contracts/compile.mjs
+
+contracts-gas: ## what the contracts' functions cost, into docs/reference/contracts.md
+	@tools/deps/npm.sh && tools/deps/install.sh test && tools/deps/venv.sh build/venv test && build/venv/bin/python tests/functional/contract_gas.py --write
 
 check: packages ## every lint; clang-tidy on what changed
 	@tools/deps/install.sh test check && tools/deps/venv.sh build/check-venv check && tools/check.sh

@@ -3,6 +3,7 @@
 import hashlib
 
 import abi
+import contract_gas
 import pytest
 from evm import OPENZEPPELIN, ZERO, Anvil, Artifact, Contract, Reverted
 from registry_model import ADMIN, GUARDIAN, INSTANCE, METADATA, OPERATOR, dcap_report, no_role, onboard_hash
@@ -171,6 +172,17 @@ def test_registry_064_no_fallback_and_no_ether(chain, contract):
         with pytest.raises(Reverted):
             chain.send(contract.address, data, value=hex(1))
     assert chain.rpc("eth_getBalance", contract.address, "latest") == "0x0"
+
+
+def test_registry_064_the_reference_page_is_complete_and_measured():
+    page = contract_gas.PAGE.read_text()
+    for name in SELECTORS:
+        artifact = Artifact(name)
+        for entry in artifact.functions.values():
+            assert f"| `{entry.signature}` | `{entry.selector.hex()}` |" in page, entry.signature
+        for entry in artifact.events:
+            assert f"| `{entry.signature}` | `{entry.topic.hex()}` |" in page, entry.signature
+    assert contract_gas.in_page() == contract_gas.table(), "make contracts-gas"
 
 
 # Identities: the vectors that every implementation of the formula must give
