@@ -130,5 +130,44 @@ TEST_F(Secp256k1, RandomKeysSignAndVerify) {
   }
 }
 
+TEST_F(Secp256k1, ARecoverableSignatureGivesItsKey) {
+  crypto::SeededRandom random(as_bytes("recover"));
+  for (int i = 0; i < 50; ++i) {
+    const auto digest = random.bytes<32>();
+    const auto key = Secp256k1PrivateKey::from_wide(random.bytes<48>()).value();
+    const auto signature = key.sign_recoverable(digest).value();
+    EXPECT_LE(signature[64], 1);
+    EXPECT_TRUE(std::equal(signature.begin(), signature.end() - 1, key.sign_digest(digest)->begin()));
+    EXPECT_EQ(secp256k1_recover(digest, signature).value(), key.public_key_raw());
+    auto other = signature;
+    other[64] ^= 1;
+    const auto recovered = secp256k1_recover(digest, other);
+    EXPECT_TRUE(!recovered.ok() || *recovered != key.public_key_raw());
+  }
+}
+
+TEST_F(Secp256k1, OtherFormsOfRecoverableSignaturesAreRefused) {
+  const auto signature = key_.sign_recoverable(digest_).value();
+  for (const std::uint8_t v :
+       {std::uint8_t{2}, std::uint8_t{3}, std::uint8_t{27}, std::uint8_t{28}, std::uint8_t{255}}) {
+    auto wrong = signature;
+    wrong[64] = v;
+    EXPECT_FALSE(secp256k1_recover(digest_, wrong).ok()) << int{v};
+  }
+  EXPECT_FALSE(secp256k1_recover(digest_, base::ByteView(signature).first(64)).ok());
+  EXPECT_FALSE(secp256k1_recover(digest_, {}).ok());
+  EXPECT_FALSE(secp256k1_recover({}, signature).ok());
+  EXPECT_FALSE(secp256k1_recover(digest_, base::Bytes(65, 0)).ok());
+  base::Bytes garbage(65, 0xff);
+  garbage[64] = 0;
+  EXPECT_FALSE(secp256k1_recover(digest_, garbage).ok());
+  EXPECT_FALSE(key_.sign_recoverable(base::Bytes(31, 0)).ok());
+}
+
+TEST_F(Secp256k1, AddressOfTheGenerator) {
+  EXPECT_EQ(address_checksum_text(ethereum_address(key_.public_key_raw())),
+            "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf");
+}
+
 }  // namespace
 }  // namespace attestry::curves

@@ -1,0 +1,154 @@
+#include "curves/ecies.h"
+
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "curves/testing/fixed_random.h"
+
+namespace attestry::curves {
+namespace {
+
+using base::as_bytes;
+using testing::FixedRandom;
+using testing::for_scalar;
+
+base::Bytes unhex(std::string_view text) { return base::hex_decode(text).value(); }
+
+constexpr std::string_view kAppScalar = "bf087ac8c373106fe7cc3d311681ef19a0ef300a6a12a69a8e3995c5e79bc33a";
+constexpr std::string_view kNonce = "000102030405060708090a0b";
+// docs/formats/registry.md: an ephemeral scalar of 12345, and of 32, where the shared x begins with a zero byte.
+constexpr std::string_view kNormal =
+    "00410426efcebd0ee9e34a669187e18b3a9122b2f733945b649cc9f9f921e9f9dad81290238bde9cc7bb330d150c67704dd25ae7055205744b"
+    "6f31bf4070745872d0e6000102030405060708090a0b8372cbb7b098e0a23f91158bcda68fd9696e5266f3adbf48ceb30f28";
+constexpr std::string_view kLeadingZero =
+    "0041042377c7d690a242ca6c45074e8ea5beefaa557fd5b68371d9d1475bd52a7ed0e147a13fb98413a4393f8d90e9bf901b7e6658a6cdecf4"
+    "6716e7c067b1ddb8d2b2000102030405060708090a0b03e316b3bd72b7f4542ca900a975de4bf6d54268b9c46dc2c2fa10f6";
+
+class Ecies : public ::testing::Test {
+ protected:
+  crypto::EcPrivateKey key_ = crypto::EcPrivateKey::from_scalar(crypto::Curve::p256, unhex(kAppScalar)).value();
+  crypto::EcPublicKey to_ = key_.public_key();
+  crypto::SeededRandom random_{as_bytes("ecies")};
+
+  bool opens(base::ByteView blob) { return ecies_v1_open(key_, blob).ok(); }
+};
+
+TEST_F(Ecies, V1OpensTheKnownBlobs) {
+  for (const std::string_view blob : {kNormal, kLeadingZero}) {
+    const auto opened = ecies_v1_open(key_, unhex(blob));
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    EXPECT_EQ(base::as_text(opened->reveal()), "hello secret");
+  }
+}
+
+TEST_F(Ecies, V1WritesTheKnownBlobs) {
+  FixedRandom normal(for_scalar(12345, unhex(kNonce)));
+  EXPECT_EQ(base::hex(ecies_v1_seal(to_, as_bytes("hello secret"), normal).value()), kNormal);
+  EXPECT_EQ(normal.left(), 0u);
+  FixedRandom zero(for_scalar(32, unhex(kNonce)));
+  EXPECT_EQ(base::hex(ecies_v1_seal(to_, as_bytes("hello secret"), zero).value()), kLeadingZero);
+}
+
+TEST_F(Ecies, BothVersionsGiveBackWhatWasSealedOfAnySize) {
+  for (const crypto::Curve curve : {crypto::Curve::p256, crypto::Curve::p384}) {
+    const auto key = crypto::EcPrivateKey::generate(curve, random_);
+    for (std::size_t size = 0; size < 150; ++size) {
+      const crypto::Secret plain = random_.secret(size);
+      const auto v1 = ecies_v1_seal(key.public_key(), plain.reveal(), random_);
+      const auto v2 = ecies_v2_seal(key.public_key(), "here", plain.reveal(), random_);
+      ASSERT_TRUE(v1.ok() && v2.ok());
+      EXPECT_FALSE(is_ecies_v2(*v1));
+      EXPECT_TRUE(is_ecies_v2(*v2));
+      EXPECT_TRUE(crypto::equal_constant_time(ecies_v1_open(key, *v1)->reveal(), plain.reveal()));
+      EXPECT_TRUE(crypto::equal_constant_time(ecies_v2_open(key, "here", *v2)->reveal(), plain.reveal()));
+    }
+  }
+}
+
+TEST_F(Ecies, V1HasTheOverheadOfItsFormat) {
+  EXPECT_EQ(ecies_v1_seal(to_, as_bytes(std::string(32, 'x')), random_)->size(), 127u);
+  EXPECT_EQ(ecies_v1_seal(to_, {}, random_)->size(), 95u);
+}
+
+TEST_F(Ecies, EveryFlippedByteIsRefused) {
+  const base::Bytes v1 = unhex(kLeadingZero);
+  const base::Bytes v2 = ecies_v2_seal(to_, "here", as_bytes("hello"), random_).value();
+  for (std::size_t i = 0; i < v1.size(); ++i) {
+    base::Bytes wrong = v1;
+    wrong[i] ^= 0x01;
+    EXPECT_FALSE(opens(wrong)) << i;
+  }
+  for (std::size_t i = 0; i < v2.size(); ++i) {
+    base::Bytes wrong = v2;
+    wrong[i] ^= 0x80;
+    EXPECT_FALSE(ecies_v2_open(key_, "here", wrong).ok()) << i;
+  }
+}
+
+TEST_F(Ecies, EveryTruncationIsRefused) {
+  const base::Bytes v1 = unhex(kNormal);
+  const base::Bytes v2 = ecies_v2_seal(to_, "here", as_bytes("hello"), random_).value();
+  for (std::size_t i = 0; i < v1.size(); ++i) EXPECT_FALSE(opens(base::ByteView(v1).first(i))) << i;
+  for (std::size_t i = 0; i < v2.size(); ++i) {
+    EXPECT_FALSE(ecies_v2_open(key_, "here", base::ByteView(v2).first(i)).ok()) << i;
+  }
+}
+
+TEST_F(Ecies, V1RefusesLengthsThatOnceWrapped) {
+  for (const unsigned length : {0x0000U, 0x0001U, 0x0021U, 0x0040U, 0x0042U, 0x0061U, 0xfff1U, 0xfff2U, 0xffffU}) {
+    base::Bytes blob = unhex(kNormal);
+    blob[0] = static_cast<std::uint8_t>(length >> 8);
+    blob[1] = static_cast<std::uint8_t>(length);
+    EXPECT_FALSE(opens(blob)) << length;
+    EXPECT_FALSE(opens(base::ByteView(blob).first(2))) << length;
+    blob.resize(70000);
+    EXPECT_FALSE(opens(blob)) << length;
+  }
+}
+
+TEST_F(Ecies, CompressedAndForeignPointsAreRefused) {
+  base::Bytes compressed = unhex("0021");
+  const base::Bytes good = unhex(kNormal);
+  compressed.push_back(static_cast<std::uint8_t>(2 + (good[66] & 1)));
+  compressed.insert(compressed.end(), good.begin() + 3, good.begin() + 35);
+  compressed.insert(compressed.end(), good.begin() + 67, good.end());
+  EXPECT_FALSE(opens(compressed));
+  base::Bytes off_curve = good;
+  off_curve[66] ^= 0x01;
+  const auto refused = ecies_v1_open(key_, off_curve);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, base::Code::malformed);
+  base::Bytes zero = good;
+  std::fill(zero.begin() + 3, zero.begin() + 67, std::uint8_t{0});
+  EXPECT_FALSE(opens(zero));
+}
+
+TEST_F(Ecies, AnotherKeyOrContextOpensNothing) {
+  const auto other = crypto::EcPrivateKey::generate(crypto::Curve::p256, random_);
+  EXPECT_FALSE(ecies_v1_open(other, unhex(kNormal)).ok());
+  const base::Bytes v2 = ecies_v2_seal(to_, "app a", as_bytes("hello"), random_).value();
+  EXPECT_TRUE(ecies_v2_open(key_, "app a", v2).ok());
+  EXPECT_FALSE(ecies_v2_open(key_, "app b", v2).ok());
+  EXPECT_FALSE(ecies_v2_open(key_, "", v2).ok());
+  EXPECT_FALSE(ecies_v2_open(other, "app a", v2).ok());
+  const auto p384 = crypto::EcPrivateKey::generate(crypto::Curve::p384, random_);
+  EXPECT_FALSE(ecies_v2_open(p384, "app a", v2).ok());
+}
+
+TEST_F(Ecies, OneVersionIsNeverReadAsTheOther) {
+  const base::Bytes v2 = ecies_v2_seal(to_, "", as_bytes("hello"), random_).value();
+  EXPECT_FALSE(opens(v2));
+  EXPECT_FALSE(ecies_v2_open(key_, "", unhex(kNormal)).ok());
+}
+
+// Whoever reads docs/formats/registry.md can check his own implementation against this.
+TEST_F(Ecies, V2WritesTheKnownBlob) {
+  FixedRandom fixed(for_scalar(32, {}));
+  EXPECT_EQ(base::hex(ecies_v2_seal(to_, "attestry/test", as_bytes("hello secret"), fixed).value()),
+            "4154453201042377c7d690a242ca6c45074e8ea5beefaa557fd5b68371d9d1475bd52a7ed0e147a13fb98413a4393f8d"
+            "90e9bf901b7e6658a6cdecf46716e7c067b1ddb8d2b2c33f7bb0d232f1e83a3241658fcde87355ada41a504f775f11fc"
+            "8a47");
+}
+
+}  // namespace
+}  // namespace attestry::curves
