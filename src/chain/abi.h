@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -65,11 +66,15 @@ struct AbiLimits {
   std::size_t max_count = 4096;      ///< elements of one array
 };
 
-/// Reads such a sequence. Offsets, lengths and padding are checked; whoever wants the canonical spelling encodes what
-/// was read and compares (registry_abi.h does). Views live as long as the bytes. Not thread-safe.
+struct AbiArray;
+
+/// Reads such a sequence. Offsets, lengths and padding are checked, and what points twice at the same bytes is cut off
+/// when more was read than there is; whoever wants the canonical spelling encodes what was read and compares
+/// (registry_abi.h does). Views live as long as the bytes. Not thread-safe.
 class AbiReader {
  public:
-  explicit AbiReader(base::ByteView region, const AbiLimits& limits = {}) noexcept : region_(region), limits_(limits) {}
+  explicit AbiReader(base::ByteView region, const AbiLimits& limits = {})
+      : region_(region), limits_(limits), budget_(std::make_shared<std::size_t>(region.size())) {}
 
   base::Result<Word> word(std::string_view field);
   base::Result<std::uint64_t> u64(std::string_view field);
@@ -81,18 +86,22 @@ class AbiReader {
   base::Result<std::string> string(std::string_view field);
   /// A tuple (or array of fixed length) that is dynamic; one that is not is read in place, member by member.
   base::Result<AbiReader> tuple(std::string_view field);
-  struct Array {
-    std::size_t count;
-    base::ByteView elements;  ///< for a reader of its own
-  };
-  base::Result<Array> array(std::string_view field);
-  const AbiLimits& limits() const noexcept { return limits_; }
+  /// T[].
+  base::Result<AbiArray> array(std::string_view field);
 
  private:
+  AbiReader inside(base::ByteView region) const;
+  base::Status spend(std::size_t bytes, std::string_view field);
   base::Result<base::ByteView> at_offset(std::string_view field);
   base::ByteView region_;
   std::size_t position_ = 0;
   AbiLimits limits_;
+  std::shared_ptr<std::size_t> budget_;  ///< bytes that may still be read, of all readers of one answer
+};
+
+struct AbiArray {
+  std::size_t count;
+  AbiReader elements;
 };
 
 /// What a revert's data says: "Operator not authorized" for Error(string), "panic 0x11" for Panic(uint256), the name of

@@ -35,7 +35,8 @@ struct Account {
   base::Digest32 code_hash{};
 };
 
-/// The value under `key` in the trie, or nothing when the proof shows that it is absent. `proof` is the path of nodes
+/// The value under `key` (hashed already, as in every trie of the state), or nothing when the proof shows that it is
+/// absent. `proof` is the path of nodes
 /// from the root; a node too many, one that is not hashed by its parent, or a spelling that is not canonical is an
 /// error of code `malformed`.
 base::Result<std::optional<base::Bytes>> verify_trie(const base::Digest32& root, base::ByteView key,

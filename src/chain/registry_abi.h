@@ -99,11 +99,10 @@ struct Abi<std::vector<T>> {
     w.array(values.size(), elements);
   }
   static base::Result<std::vector<T>> get(AbiReader& r) {
-    TRY(const auto array, r.array("array"));
-    AbiReader elements{array.elements, r.limits()};
+    TRY(auto array, r.array("array"));
     std::vector<T> out;
     for (std::size_t i = 0; i < array.count; ++i) {
-      TRY(auto value, Abi<T>::get(elements));
+      TRY(auto value, Abi<T>::get(array.elements));
       out.push_back(std::move(value));
     }
     return out;
@@ -256,6 +255,20 @@ inline constexpr Function<base::Bytes, Word> kArtifacts{"artifacts(bytes32)", 0x
 inline constexpr Function<std::uint64_t> kMaxBytesSize{"MAX_BYTES_SIZE()", 0xaaae748e};
 inline constexpr std::size_t kMaxArtifactBytes = 20480;
 
+inline constexpr Function<Nothing, Word> kRemoveArtifact{"removeArtifact(bytes32)", 0x22f6e1bf};
+inline constexpr Function<Nothing, std::string> kRemoveInstanceDomainName{"removeInstanceDomainName(string)",
+                                                                          0x2e7d34e4};
+inline constexpr Function<std::uint64_t> kMaxListLength{"MAX_LIST_LENGTH()", 0xff583736};
+inline constexpr Function<std::uint64_t> kMaxDomainSize{"MAX_DOMAIN_SIZE()", 0x668c4cbc};
+
+// -- freezing and the policy (attestry's own contracts only)
+
+inline constexpr Function<Word> kPolicy{"policy()", 0x0505c8c9};
+inline constexpr Function<Nothing, Word> kSetPolicy{"setPolicy(bytes32)", 0xdc27151e};
+inline constexpr Function<bool> kPaused{"paused()", 0x5c975abb};
+inline constexpr Function<Nothing> kFreeze{"freeze()", 0x62a5af3b};
+inline constexpr Function<Nothing> kUnfreeze{"unfreeze()", 0x6a28f000};
+
 // -- the older names (a contract has one set of them; a client asks for both)
 
 namespace older {
@@ -265,6 +278,11 @@ inline constexpr Function<std::vector<std::string>> kInstanceDomainNames{"allIns
 inline constexpr Function<std::vector<std::string>> kStorageBackends{"allStorageBackends()", 0xc7d77a9d};
 inline constexpr Function<std::string, std::uint64_t> kInstanceDomainNameAt{"instanceDomainNames(uint256)", 0x9936b92b};
 inline constexpr Function<std::string, std::uint64_t> kStorageBackendAt{"storageBackends(uint256)", 0xaa539d26};
+inline constexpr Function<Nothing, DcapReport> kAllowlistDcap{"whitelistDCAP((bytes,bytes[4],bytes,bytes,bytes))",
+                                                              0x11291806};
+inline constexpr Function<Nothing, MaaReport> kAllowlistMaa{"whitelistMAA((bytes32[24]))", 0xee9f85fa};
+inline constexpr Function<Nothing, Word> kAllowlistIdentity{"whitelistIdentity(bytes32)", 0x51c3e812};
+inline constexpr Function<Nothing, Word> kRemoveAllowlistedIdentity{"removeWhitelistedIdentity(bytes32)", 0xa507ed5e};
 }  // namespace older
 
 // -- KMS contract
@@ -287,11 +305,19 @@ inline constexpr Function<Nothing, Address> kAllowApplication{"AllowApplication(
 inline constexpr Function<Nothing, Address> kRemoveAllowlistedApplication{"RemoveAllowlistedApplication(address)",
                                                                           0x0adb7b5b};
 
+/// Attestry's own contract only.
+inline constexpr Function<std::vector<Address>> kAllowlistedApplications{"AllowlistedApplications()", 0x0dba7071};
+inline constexpr Function<Word, Address> kApplicationPolicy{"applicationPolicy(address)", 0x8de0b7b3};
+inline constexpr Function<Nothing, Address, Word> kSetApplicationPolicy{"setApplicationPolicy(address,bytes32)",
+                                                                        0x1fef95f1};
+inline constexpr Function<Nothing, Word> kRemoveOnboardRequest{"removeOnboardRequest(bytes32)", 0xf69d4f37};
+
 // -- roles and ownership (OpenZeppelin AccessControl and Ownable)
 
 inline constexpr Function<Word> kRoleOperator{"ROLE_OPERATOR()", 0x98a1b397};
 inline constexpr Function<Word> kRoleMetadata{"ROLE_METADATA()", 0x8404c1a3};
 inline constexpr Function<Word> kRoleInstance{"ROLE_INSTANCE()", 0x53f24b6d};
+inline constexpr Function<Word> kRoleGuardian{"ROLE_GUARDIAN()", 0x77e223b0};
 inline constexpr Function<Word> kDefaultAdminRole{"DEFAULT_ADMIN_ROLE()", 0xa217fddf};
 inline constexpr Function<bool, Word, Address> kHasRole{"hasRole(bytes32,address)", 0x91d14854};
 inline constexpr Function<Nothing, Word, Address> kGrantRole{"grantRole(bytes32,address)", 0x2f2ff15d};
@@ -300,6 +326,8 @@ inline constexpr Function<Nothing, Word, Address> kRenounceRole{"renounceRole(by
 inline constexpr Function<Word, Word> kGetRoleAdmin{"getRoleAdmin(bytes32)", 0x248a9ca3};
 inline constexpr Function<Address> kOwner{"owner()", 0x8da5cb5b};
 inline constexpr Function<Nothing, Address> kTransferOwnership{"transferOwnership(address)", 0xf2fde38b};
+inline constexpr Function<Address> kPendingOwner{"pendingOwner()", 0xe30c3978};
+inline constexpr Function<Nothing> kAcceptOwnership{"acceptOwnership()", 0x79ba5097};
 inline constexpr Function<Nothing> kRenounceOwnership{"renounceOwnership()", 0x715018a6};
 inline constexpr Function<bool, Selector> kSupportsInterface{"supportsInterface(bytes4)", 0x01ffc9a7};
 
@@ -335,6 +363,14 @@ inline constexpr Event<Address, AppPki> kPkiUpdated{"PKIUpdated(address,(bytes,b
 inline constexpr Event<std::string, Address> kStorageBackendSet{"StorageBackendSet(string,address)"};
 inline constexpr Event<std::string, Address> kStorageBackendRemoved{"StorageBackendRemoved(string,address)"};
 inline constexpr Event<Word, Address> kIdentityAllowlisted{"IdentityAllowlisted(bytes32,address)"};
+/// Attestry's own contracts only.
+inline constexpr Event<Word, Address> kIdentityConfigRemoved{"IdentityConfigRemoved(bytes32,address)"};
+inline constexpr Event<Word, Address> kArtifactRemoved{"ArtifactRemoved(bytes32,address)"};
+inline constexpr Event<std::string, Address> kInstanceDomainRemoved{"InstanceDomainRemoved(string,address)"};
+inline constexpr Event<Word, Address> kAllowlistedIdentityRemoved{"AllowlistedIdentityRemoved(bytes32,address)"};
+inline constexpr Event<Word, Address> kPolicySet{"PolicySet(bytes32,address)"};
+inline constexpr Event<Address> kPausedEvent{"Paused(address)"};
+inline constexpr Event<Address> kUnpausedEvent{"Unpaused(address)"};
 /// OpenZeppelin's: their arguments are the topics after the first.
 inline constexpr Event<> kRoleGranted{"RoleGranted(bytes32,address,address)"};
 inline constexpr Event<> kRoleRevoked{"RoleRevoked(bytes32,address,address)"};

@@ -44,8 +44,10 @@ struct Receipt {
   BlockRef block{};  ///< its time is not in a receipt and stays zero
   std::uint64_t gas_used = 0;
   std::optional<Address> contract{};  ///< that was created
-  std::string revert_reason{};        ///< when it did not succeed and the node can still tell
 };
+
+/// Of a contract that an account creates with this nonce.
+Address created_address(const Address& sender, std::uint64_t nonce);
 
 struct SenderOptions {
   std::uint64_t chain_id = 0;       ///< refused when an endpoint has another
@@ -57,19 +59,21 @@ struct SenderOptions {
 };
 
 /// Sends transactions of one key, one at a time. Thread-safe. A transaction goes to every endpoint and is looked for at
-/// every endpoint; nonce and fees are taken from the first that answers.
+/// every endpoint; nonce, gas and fees are taken from the first that answers.
 class Sender {
  public:
-  /// The endpoints must outlive it.
+  /// The endpoints and the key must outlive it.
   Sender(std::vector<Endpoint*> endpoints, const curves::Secp256k1PrivateKey& key, SenderOptions options);
   const Address& address() const noexcept { return address_; }
 
-  /// Errors: `denied` when the contract reverts already in the estimate (the reason is in `found`), `unavailable` when
-  /// no endpoint answers, `deadline_exceeded` with the transaction's hash when it was sent and no receipt came.
+  /// Errors: `denied` when the contract reverts (in the estimate, nothing was sent then), with its reason in `found`;
+  /// `conflict` when fees are above the limit; `unavailable` when no endpoint answers or takes it; `deadline_exceeded`
+  /// with the transaction's hash when it was sent and no receipt came.
   base::Result<Receipt> send(const std::optional<Address>& to, base::ByteView data, const Word& value,
                              base::Deadline deadline);
 
  private:
+  base::Result<RpcAnswers> ask_first(std::span<const RpcRequest> requests, base::Deadline deadline);
   base::Result<Transaction> plan(const std::optional<Address>& to, base::ByteView data, const Word& value,
                                  base::Deadline deadline);
   base::Status broadcast(const SignedTransaction& transaction, base::Deadline deadline);

@@ -1,0 +1,169 @@
+// The state behind QuorumReader: endpoints with their lanes, the head and its watchdog, questions under way, the cache.
+#pragma once
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "chain/internal/ballots.h"
+#include "chain/internal/cache.h"
+#include "chain/internal/lane.h"
+#include "chain/internal/round.h"
+#include "chain/quorum.h"
+
+namespace attestry::chain {
+
+struct QuorumReader::Impl {
+  Impl(net::HttpTransport& transport, QuorumOptions given);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // -- head.cpp: which block is the head
+
+  base::Result<BlockRef> head(base::Deadline deadline, bool anew);
+  ChainStatus status() const;
+
+  // -- calls.cpp: what contracts answer
+
+  base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls, base::Deadline deadline);
+  base::Result<std::vector<Word>> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
+                                          base::Deadline deadline);
+  void trust_events(const Address& address, bool trusted);
+
+ private:
+  struct Voter {
+    EndpointStatus status{};
+    bool suspect = false;    ///< gave no answer last time: nobody waits for it when a quorum is there
+    bool disagrees = false;  ///< in the last round where a quorum was found
+  };
+  using CallsRound = internal::Round<internal::CallsBallot>;
+  using Outcome = internal::ResultCache::Outcome;
+
+  /// One eth_call batch under way.
+  struct Flight {
+    Flight(const BlockRef& block, std::size_t voters, base::Deadline deadline)
+        : at(block), round(voters, deadline), judged(voters) {}
+    BlockRef at;
+    std::vector<Call> calls{};  ///< complete before the round begins
+    CallsRound round;
+    std::vector<bool> judged{};  ///< whose ballot was compared; under the round's lock
+  };
+  /// Where one call's answer comes from.
+  struct Source {
+    Outcome outcome{};
+    std::shared_ptr<Flight> flight{};
+    std::size_t place = 0;
+    std::string key{};
+  };
+
+  /// Asks every endpoint in its own lane; `ask` gives the ballot.
+  template <class Ballot>
+  void start(const std::shared_ptr<internal::Round<Ballot>>& round,
+             std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
+             std::function<void(std::size_t)> after = {});
+  void note(std::size_t voter, const base::Error* error);
+  void note_vote(std::size_t voter, bool contradicts);
+  void count_round();
+  bool worth_waiting_for_none(const std::vector<bool>& cast) const;
+  base::Deadline round_deadline() const { return options_.clock->steady() + options_.round_timeout; }
+  template <class Ballot>
+  std::string troubles(const typename internal::Round<Ballot>::Ballots& ballots) const;
+  base::Error no_quorum(std::string what, std::string found);
+
+  // head.cpp
+  void keep_fresh();
+  bool wait_for_work();
+  base::Result<BlockRef> refresh();
+  internal::HeadBallots ask_heads();
+  void note_heads(const internal::HeadBallots& heads);
+  base::Result<BlockRef> choose(const internal::HeadBallots& heads);
+  std::optional<BlockRef> seen_already(const internal::HeadBallots& heads, std::uint64_t number,
+                                       const std::optional<BlockRef>& floor);
+  internal::BlocksBallots ask_blocks(const std::vector<std::uint64_t>& numbers, const std::vector<bool>& may_vote);
+  base::Result<BlockRef> judge(const internal::HeadBallots& heads, const std::vector<std::uint64_t>& numbers,
+                               const std::optional<BlockRef>& floor);
+  base::Error raise_alarm(const BlockRef& floor, const BlockRef& other);
+  void carry_results(const BlockRef& from, const BlockRef& to);
+  void publish(const BlockRef& head);
+  std::optional<base::Error> held_back() ATTESTRY_REQUIRES(mutex_);
+  std::optional<base::Error> stale() const ATTESTRY_REQUIRES(mutex_);
+  std::optional<base::Error> alarm() const;
+
+  // calls.cpp
+  std::vector<Source> sources(const BlockRef& at, std::span<const Call> calls, std::shared_ptr<Flight>& mine);
+  void launch(const std::shared_ptr<Flight>& flight);
+  base::Result<internal::CallsBallot> ask_calls(std::size_t voter, Endpoint& endpoint, const Flight& flight,
+                                                base::Deadline deadline);
+  base::Result<Outcome> await(Source& source, base::Deadline deadline);
+  void count_disagreement(Flight& flight);
+
+  const QuorumOptions options_;
+  const std::size_t quorum_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< as they are from the start
+
+  mutable base::Mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<Voter> voters_ ATTESTRY_GUARDED_BY(mutex_);     ///< in the order of endpoints_
+  std::optional<BlockRef> head_ ATTESTRY_GUARDED_BY(mutex_);  ///< confirmed in this run
+  std::optional<BlockRef> floor_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<BlockRef> newest_ ATTESTRY_GUARDED_BY(mutex_);
+  std::size_t agreeing_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  base::Deadline confirmed_ ATTESTRY_GUARDED_BY(mutex_){};  ///< when head_ was agreed on last
+  base::Deadline advanced_ ATTESTRY_GUARDED_BY(mutex_){};   ///< when newest_ last grew
+  std::string alarm_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<base::Error> trouble_ ATTESTRY_GUARDED_BY(mutex_);  ///< of the last refresh
+  bool stalled_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  bool running_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  bool wanted_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  std::uint64_t refreshes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+
+  std::set<Address> trusted_ ATTESTRY_GUARDED_BY(mutex_);
+  internal::ResultCache cache_ ATTESTRY_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::pair<std::shared_ptr<Flight>, std::size_t>> pending_
+      ATTESTRY_GUARDED_BY(mutex_);  ///< by block hash and key
+  ChainStatus counters_ ATTESTRY_GUARDED_BY(mutex_);
+
+  std::vector<std::unique_ptr<internal::Lane>> lanes_;
+  std::thread keeper_;
+};
+
+template <class Ballot>
+void QuorumReader::Impl::start(const std::shared_ptr<internal::Round<Ballot>>& round,
+                               std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
+                               std::function<void(std::size_t)> after) {
+  count_round();
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    auto task = [this, i, round, ask, after] {
+      const bool late = options_.clock->steady() >= round->deadline();
+      base::Result<Ballot> ballot =
+          late ? base::Error{base::Code::deadline_exceeded, "no answer in time, nor to what was asked before"}
+               : ask(i, *endpoints_[i], round->deadline());
+      note(i, ballot.ok() ? nullptr : &ballot.error());
+      round->cast(i, std::move(ballot));
+      if (after) after(i);
+    };
+    if (lanes_[i]->run(std::move(task))) continue;
+    round->cast(i, base::Error{base::Code::unavailable, "too many questions wait for this endpoint"});
+  }
+}
+
+/// "a: no answer in time; b: connection refused".
+template <class Ballot>
+std::string QuorumReader::Impl::troubles(const typename internal::Round<Ballot>::Ballots& ballots) const {
+  std::string out;
+  for (std::size_t i = 0; i < ballots.size(); ++i) {
+    if (ballots[i] && ballots[i]->ok()) continue;
+    out += (out.empty() ? "" : "; ") + endpoints_[i]->name() + ": ";
+    out += ballots[i] ? ballots[i]->error().text() : "no answer in time";
+  }
+  return out.empty() ? "the endpoints contradict each other" : out;
+}
+
+}  // namespace attestry::chain
