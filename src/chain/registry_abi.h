@@ -241,7 +241,6 @@ inline constexpr Function<Nothing, MaaReport, Word> kSetConfigForMaa{"setConfigF
 inline constexpr Function<Nothing, Word> kRemoveConfigMapForIdentity{"removeConfigMapForIdentity(bytes32)", 0x8533d8b7};
 
 /// Of attestry's own contracts: digest of the policy that the app wants its workloads appraised by; zero for none.
-inline constexpr Function<Word> kPolicy{"policy()", 0x0505c8c9};
 
 // -- storage and artifacts (registry)
 
