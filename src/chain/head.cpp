@@ -130,7 +130,7 @@ std::optional<Error> QuorumReader::Impl::held_back() {
   if (error.has_value() != stalled_) {
     stalled_ = error.has_value();
     base::log(stalled_ ? LogLevel::error : LogLevel::info, stalled_ ? "chain.stalled" : "chain.goes_on",
-              {{"why", error ? error->text() : std::string{}}});
+              {{"why", error ? in_words(*error) : std::string{}}});
   }
   return error;
 }

@@ -116,8 +116,9 @@ Error batch_error(const JsonValue& root) {
 
 std::string endpoint_name(std::string_view url) {
   const auto scheme = url.find("://");
-  const auto host = scheme == std::string_view::npos ? 0 : scheme + 3;
-  return std::string{url.substr(0, url.find_first_of("/?#", host))};
+  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
+  url = url.substr(0, url.find_first_of("/?#"));
+  return std::string{url.substr(url.rfind('@') + 1)};
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ std::optional<CallOutcome> revert_of(const RpcError& error);
 // -- one endpoint
 
 struct EndpointOptions {
-  std::string name{};  ///< for logs and metrics; empty: the URL without path, query and user
+  std::string name{};  ///< for logs and metrics; empty: the URL's host and port
   std::string url{};
   net::Headers headers{};            ///< of every request: a token of a hosted node
   std::size_t max_bytes = 4u << 20;  ///< of an answer

@@ -115,6 +115,13 @@ QuorumReader::Impl::~Impl() {
   lanes_.clear();  // before anything that their tasks use
 }
 
+std::string in_words(const Error& error) {
+  std::string out = error.what;
+  if (!error.expected.empty()) out += ", expected " + error.expected;
+  if (!error.found.empty()) out += ", found " + error.found;
+  return out;
+}
+
 void QuorumReader::Impl::count_round() {
   const base::MutexLock lock{mutex_};
   ++counters_.rounds;
@@ -126,7 +133,7 @@ void QuorumReader::Impl::note(std::size_t voter, const Error* error) {
   ++v.status.asked;
   const bool was_well = v.status.trouble.empty();
   v.suspect = error != nullptr;
-  v.status.trouble = error == nullptr ? std::string{} : error->text();
+  v.status.trouble = error == nullptr ? std::string{} : in_words(*error);
   v.status.wrong_chain = error != nullptr && error->code == Code::configuration;
   if (error != nullptr) {
     ++v.status.failed;

@@ -132,10 +132,14 @@ std::vector<RpcRequest> block_requests(std::span<const std::uint64_t> numbers) {
 Result<BlocksBallot> read_blocks(const RpcAnswers& answers, std::span<const std::uint64_t> numbers) {
   BlocksBallot out;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    auto block = read_block(answers.answers[i]);
-    const bool usable = block.ok() && block->ref.number == numbers[i];
-    if (block.ok() && !usable) return away("the node answers with another block than was asked for");
-    out.push_back(usable ? std::optional{*block} : std::nullopt);
+    const RpcAnswer& answer = answers.answers[i];
+    if (answer.error || answer.result->is_null()) {
+      out.emplace_back();  // it does not have the block
+      continue;
+    }
+    TRY(const SeenBlock block, read_block(answer));
+    if (block.ref.number != numbers[i]) return away("the node answers with another block than was asked for");
+    out.emplace_back(block);
   }
   return out;
 }

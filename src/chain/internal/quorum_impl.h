@@ -134,6 +134,9 @@ struct QuorumReader::Impl {
   std::thread keeper_;
 };
 
+/// What went wrong and what was found, without advice.
+std::string in_words(const base::Error& error);
+
 template <class Ballot>
 void QuorumReader::Impl::start(const std::shared_ptr<internal::Round<Ballot>>& round,
                                std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
@@ -161,7 +164,7 @@ std::string QuorumReader::Impl::troubles(const typename internal::Round<Ballot>:
   for (std::size_t i = 0; i < ballots.size(); ++i) {
     if (ballots[i] && ballots[i]->ok()) continue;
     out += (out.empty() ? "" : "; ") + endpoints_[i]->name() + ": ";
-    out += ballots[i] ? ballots[i]->error().text() : "no answer in time";
+    out += ballots[i] ? in_words(ballots[i]->error()) : "no answer in time";
   }
   return out.empty() ? "the endpoints contradict each other" : out;
 }
