@@ -4,7 +4,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <set>
 
@@ -50,6 +49,9 @@ struct Member {
 };
 using Members = std::vector<std::shared_ptr<Member>>;
 
+/// Without the remedy: one of the whole list is enough.
+std::string brief(const Error& error) { return error.what + (error.found.empty() ? "" : " (" + error.found + ")"); }
+
 /// Several failures as one, named after what can be concluded from them.
 Error joined(const char* action, const base::Digest32& id, const Members& members,
              const std::vector<std::optional<Error>>& errors) {
@@ -62,7 +64,7 @@ Error joined(const char* action, const base::Digest32& id, const Members& member
     away = away || !error || nobody_knows(error->code);
     corrupt = corrupt || (error && error->code == Code::corrupt);
     out.what.append(i == 0 ? "" : "; ").append(members[i]->store->name()).append(": ");
-    out.what.append(error ? error->text() : "no answer yet");
+    out.what.append(error ? brief(*error) : "no answer yet");
   }
   out.what.append("]");
   if (away) {
@@ -133,7 +135,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
   /// A backend that holds something else is worth a line even where another one has the right bytes.
   static void report(const BlobStore& store, const Error& error) {
     if (error.code != Code::corrupt) return;
-    base::log(base::LogLevel::warning, "blob: corrupt content", {{"backend", store.uri()}, {"error", error.text()}});
+    base::log(base::LogLevel::warning, "blob: corrupt content", {{"backend", store.uri()}, {"error", brief(error)}});
   }
 
   Error failure() ATTESTRY_REQUIRES(mutex_) { return joined("fetch", id_, members_, errors_); }
@@ -295,10 +297,11 @@ class Multi final : public MultiStore {
 
   /// Those that failed a moment ago come last, else as they were given.
   std::vector<std::size_t> order() const {
-    std::vector<std::size_t> out(members_.size());
-    std::iota(out.begin(), out.end(), std::size_t{0});
+    std::vector<std::size_t> out;
+    std::vector<std::size_t> last;
     const auto now = options_.clock->steady();
-    std::stable_partition(out.begin(), out.end(), [this, now](std::size_t i) { return !members_[i]->sour(now); });
+    for (std::size_t i = 0; i < members_.size(); ++i) (members_[i]->sour(now) ? last : out).push_back(i);
+    out.insert(out.end(), last.begin(), last.end());
     return out;
   }
 
