@@ -362,10 +362,19 @@ base::Result<Secret> EcPrivateKey::agree(const EcPublicKey& peer) const {
   if (peer.curve() != impl_->curve) {
     return base::Error{.code = base::Code::malformed, .what = "key agreement between two curves"};
   }
-  Secret x(info(impl_->curve).field_size);
+  // The library's own ECDH validates the peer's key anew, which costs as much as the agreement: a key that was read
+  // here is on its curve, and with a cofactor of 1 that is full validation (SP 800-56A 5.6.2.3.3).
+  const EC_GROUP* group = info(impl_->curve).group();
   const EC_POINT* point = EC_KEY_get0_public_key(peer.impl().key.get());
-  const int size = ECDH_compute_key(x.writable().data(), x.size(), point, impl_->key.get(), nullptr);
-  require(size > 0 && static_cast<std::size_t>(size) == x.size(), "key agreement failed");
+  const bssl::UniquePtr<EC_POINT> shared(EC_POINT_new(group));
+  const bssl::UniquePtr<BIGNUM> number(BN_new());
+  require(shared != nullptr && number != nullptr, "no memory for a key agreement");
+  Secret x(info(impl_->curve).field_size);
+  require(EC_POINT_mul(group, shared.get(), nullptr, point, EC_KEY_get0_private_key(impl_->key.get()), nullptr) == 1 &&
+              EC_POINT_get_affine_coordinates_GFp(group, shared.get(), number.get(), nullptr, nullptr) == 1 &&
+              BN_bn2bin_padded(x.writable().data(), x.size(), number.get()) == 1,
+          "key agreement failed");
+  BN_clear(number.get());
   return x;
 }
 

@@ -15,8 +15,12 @@
 #include "crypto/ec.h"
 #include "crypto/hash.h"
 #include "crypto/hpke.h"
+#include "crypto/key_pem.h"
+#include "curves/ecies.h"
 #include "curves/secp256k1.h"
+#include "curves/shamir.h"
 #include "keys/derivation.h"
+#include "keys/registry_kdf.h"
 #include "keys/root_file.h"
 #include "net/router.h"
 #include "provision/template.h"
@@ -38,6 +42,19 @@ class HiddenRandom final : public crypto::Random {
   void fill(std::span<std::uint8_t> out) override {
     for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(next_ += 41);
     hide(out);
+  }
+
+ private:
+  unsigned next_ = 3;
+};
+
+/// Randomness of a split: the places of the shares are public, the polynomials hidden.
+class SplitRandom final : public crypto::Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (std::uint8_t& byte : out) byte = static_cast<std::uint8_t>(next_ = next_ * 5 + 1);
+    constexpr std::size_t kPlace = 2;
+    if (out.size() > kPlace) hide(out);
   }
 
  private:
@@ -193,6 +210,35 @@ void secp256k1() {
   show(signature);
 }
 
+void sharing() {
+  SplitRandom random;
+  const auto secret = hidden(32);
+  auto shares = curves::shamir_split(secret, 3, 5, random);
+  expect(shares.has_value() && shares->size() == 5, "no shares");
+  show(curves::share_commitment(kMessage, shares->front()));
+  shares->resize(3);
+  const auto again = curves::shamir_combine(*shares);
+  expect(again.has_value(), "shares do not combine");
+  show(curves::secret_commitment(kMessage, *again));
+}
+
+void registry_keys() {
+  const auto keys = keys::registry_app_keys(hidden(32), curves::Address{});
+  expect(keys.has_value(), "no registry keys");
+  const auto pem = crypto::sec1_pem(keys->app);
+  expect(keys::registry_disk_key(pem, kMessage).size() == 56, "no disk key");
+}
+
+void agreement() {
+  HiddenRandom random;
+  const auto key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+  auto point = key.public_key().point();
+  show(point);
+  const auto to = *crypto::EcPublicKey::from_point(crypto::Curve::p256, point);
+  const auto blob = *curves::ecies_v2_seal(to, "context", kMessage, nonces());
+  expect(curves::ecies_v2_open(key, "context", blob).has_value(), "blob does not open");
+}
+
 void x25519() {
   const auto key = hidden(32);
   show(crypto::x25519_public(key.reveal()));
@@ -228,6 +274,9 @@ int main(int argc, char** argv) {
                {"ed25519", ed25519},
                {"p256", p256},
                {"secp256k1", secp256k1},
+               {"sharing", sharing},
+               {"registry_keys", registry_keys},
+               {"agreement", agreement},
                {"x25519", x25519}};
   for (const auto& one : cases) {
     if (argc <= 1 || std::string_view(argv[1]) == one.name) one.run();
