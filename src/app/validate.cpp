@@ -7,6 +7,7 @@
 #include "app/loopback.h"
 #include "app/paths.h"
 #include "app/wire.h"
+#include "app/wire_registry.h"
 #include "audit/note.h"
 #include "base/log.h"
 #include "collateral/fixed_source.h"
@@ -45,6 +46,13 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"collateral.alarm_hours", 1, 24 * 30},
                               {"collateral.max_queue", 1, 100'000},
                               {"collateral.unused_vcek_days", 1, 36'500},
+                              {"registry.threshold", 2, 255},
+                              {"registry.bootstrap_timeout", 0, 366 * 86400},
+                              {"registry.chain_id", 1, INT64_MAX},
+                              {"registry.quorum", 0, 64},
+                              {"registry.max_head_age", 0, 86400},
+                              {"registry.storage_cache_bytes", 0, INT64_MAX},
+                              {"registry.storage_seconds", 1, 600},
                               {"limits.connections", 1, 1'000'000},
                               {"limits.in_flight", 1, 1'000'000},
                               {"limits.requests_per_second", 0, 1'000'000},
@@ -53,8 +61,11 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"limits.header_seconds", 1, 3600},
                               {"limits.read_seconds", 1, 3600},
                               {"limits.request_seconds", 1, 3600}};
-constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock"};
-constexpr std::string_view kListeners[] = {"server.listen", "server.admin_listen", "server.metrics_listen"};
+constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock",
+                                     "registry.first_generation", "registry.evidence_once", "registry.old_status",
+                                     "registry.legacy_maa", "registry.believe_headers_of_anybody"};
+constexpr std::string_view kListeners[] = {"server.listen", "server.admin_listen", "server.metrics_listen",
+                                         "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
 
 Result<std::int64_t> number(const Settings& settings, std::string_view name) {
   for (const auto& range : kNumbers) {
@@ -67,7 +78,7 @@ bool is_unix(std::string_view address) { return address.starts_with("unix:"); }
 
 Status check_listener(const Settings& settings, std::string_view name) {
   const std::string& address = settings.text(name);
-  if (address.empty() && name == "server.metrics_listen") return base::done();
+  if (address.empty() && (name == "server.metrics_listen" || name.starts_with("registry."))) return base::done();
   if (is_unix(address) && address.size() > 5) return base::done();
   if (net::is_socket_address(address)) return base::done();
   return Error{Code::configuration, named(settings, name), "127.0.0.1:8443, [::1]:0 or unix:/path", address,
@@ -235,6 +246,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   for (const auto service : {"collateral.pcs", "collateral.kds"}) note(check_service(settings, service));
   for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
   note(check_serving(settings));
+  note(check_registry(settings));
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

@@ -12,6 +12,7 @@
 #include "app/paths.h"
 #include "app/validate.h"
 #include "app/version.h"
+#include "app/wire_registry.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "collateral/fixed_source.h"
@@ -212,6 +213,8 @@ Result<std::pair<std::string, std::string>> own_certificate(base::UtcTime now) {
 struct Tls {
   std::shared_ptr<net::TlsServerContext> context;
   std::string own_certificate;
+  std::string chain_pem{};  ///< for listeners with a context of their own; empty with mode off
+  std::string key_pem{};
 };
 
 Result<Tls> make_tls(const Settings& settings, const Layout& layout, base::UtcTime now) {
@@ -221,11 +224,15 @@ Result<Tls> make_tls(const Settings& settings, const Layout& layout, base::UtcTi
   if (mode == "files") {
     TRY(tls.context, net::TlsServerContext::from_files(settings.text("tls.certificate"), settings.text("tls.key")),
         "tls");
+    TRY(tls.chain_pem, read_small(settings.text("tls.certificate")));
+    TRY(tls.key_pem, read_small(settings.text("tls.key")));
     return tls;
   }
   TRY(auto made, own_certificate(now));
   TRY(tls.context, net::TlsServerContext::from_pem(made.first, made.second), "tls");
   TRY_OK(write_private(layout.tls_certificate(), made.first), "own certificate");
+  tls.chain_pem = made.first;
+  tls.key_pem = std::move(made.second);
   tls.own_certificate = std::move(made.first);
   return tls;
 }
@@ -259,6 +266,7 @@ struct RunningServer::Impl {
   std::unique_ptr<secrets::SecretStore> secrets;
   std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
+  std::unique_ptr<RegistryService> registry_dialect;
   net::Metrics metrics;
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
@@ -271,6 +279,7 @@ struct RunningServer::Impl {
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
   Status listen(const Settings& settings, const Seams& seams);
+  std::string registry_url(const Settings& settings) const;
 };
 
 namespace {
@@ -394,6 +403,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   appraiser = std::make_unique<appraisal::Appraiser>(*verifier, *source, std::chrono::seconds(longest), *seams.clock);
   challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
   registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
+  auto legacy_master = keys::registry_master(root.keys.root);
+  auto blob_sealing = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/blobs/v1"), 32);
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
@@ -401,6 +412,15 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
       *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock, *appraisals});
+  TRY(registry_dialect, RegistryService::open(settings, {.store = *store,
+                                                         .log = *log,
+                                                         .appraiser = *appraiser,
+                                                         .registry = *registry,
+                                                         .appraisals = *appraisals,
+                                                         .clock = *seams.clock,
+                                                         .data = layout.data,
+                                                         .master = std::move(legacy_master),
+                                                         .sealing = std::move(blob_sealing)}));
   return base::done();
 }
 
@@ -422,6 +442,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   deps->patience = std::chrono::seconds(patience);
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
+  if (registry_dialect) TRY_OK(registry_dialect->add_routes(*router), "routes of the registry");
   router->set_authenticator(deps->authenticate);
   TRY_OK(router->check(), "routes");
   TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
@@ -435,6 +456,10 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   if (const std::string& address = settings.text("server.metrics_listen"); !address.empty()) {
     has_metrics = true;
     options.listeners.push_back({address, {net::Role::metrics}, is_loopback(address) ? nullptr : tls.context});
+  }
+  if (registry_dialect) {
+    TRY(auto more, registry_dialect->listeners(tls.chain_pem, tls.key_pem), "registry");
+    for (net::Listener& listener : more) options.listeners.push_back(std::move(listener));
   }
   options.on_finished = [this](const net::RequestRecord& record) {
     metrics
@@ -450,6 +475,12 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   health.set("store", true);
   health.set("log", true);
   return base::done();
+}
+
+/// Of the listener that comes after those of the native API; empty when there is none.
+std::string RunningServer::Impl::registry_url(const Settings& settings) const {
+  if (!registry_dialect || settings.text("registry.listen").empty()) return {};
+  return server->url(has_metrics ? 3 : 2);
 }
 
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -482,6 +513,7 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
   base::log(base::LogLevel::info, "listening",
             {{"public", impl->server->url(0)},
              {"admin", impl->server->url(1)},
+             {"registry", impl->registry_url(settings)},
              {"origin", impl->log->origin()},
              {"realm", std::string{base::to_text(realm)}}});
   return std::unique_ptr<RunningServer>{new RunningServer(std::move(impl))};

@@ -246,7 +246,7 @@ class Provisioning {
       return fail(RegistryStep::config_lookup,
                   {Code::denied, "Config not mapped", "a configuration for the identity", {}}, identity_);
     }
-    auto store = deps_.open_storage(rules_.tenant, grant.app(), approval.answer().storage);
+    auto store = deps_.open_storage(grant, keys, approval.answer().storage);
     if (!store) return fail(RegistryStep::storage, std::move(store).error());
     const blobs::Place configs{.tenant = rules_.tenant, .app = grant.app(), .type = blobs::Type::config};
     auto text = (*store)->get(configs, *id, deadline_);

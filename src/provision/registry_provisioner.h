@@ -76,9 +76,9 @@ struct RegistryReply {
 };
 using RegistryOutcome = std::expected<RegistryReply, RegistryRefusal>;
 
-/// A contract's storage as one store. Thread-safe.
+/// A contract's storage as one store, opened with credentials of the grant's app alone. Thread-safe.
 using OpenStorage = std::function<base::Result<std::shared_ptr<blobs::BlobStore>>(
-    const base::Tenant&, const base::AppRef&, const std::vector<std::string>& uris)>;
+    const governance::Grant&, const keys::RegistryAppKeys&, const std::vector<std::string>& uris)>;
 
 struct RegistryRules {
   base::Tenant tenant = base::Tenant::standard();

@@ -1,0 +1,407 @@
+#include "app/wire_registry.h"
+
+#include <algorithm>
+#include <chrono>
+#include <list>
+#include <map>
+
+#include "app/loopback.h"
+#include "app/paths.h"
+#include "app/simulated_tee.h"
+#include "app/validate.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "blobs/multi.h"
+#include "blobs/sealing.h"
+#include "crypto/hash.h"
+#include "governance/local_authority.h"
+#include "provision/registry_pki.h"
+#include "state/file.h"
+#include "tee/remote_attester.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kMaxOpenStores = 256;
+constexpr std::int64_t kVaultCertificateSeconds = 86400;
+constexpr std::chrono::seconds kQuotePatience{10};
+
+/// The master key of a bootstrap, once its administrators have brought it together.
+class BootstrappedMaster final : public keys::RegistryMaster {
+ public:
+  explicit BootstrappedMaster(const keys::Bootstrap& bootstrap) : bootstrap_(bootstrap) {}
+  Result<crypto::Secret> master() const override { return bootstrap_.master(); }
+
+ private:
+  const keys::Bootstrap& bootstrap_;
+};
+
+Result<std::string> read_text(const std::string& path, std::size_t most) {
+  TRY(const auto bytes, state::system_files().read(path, most), path);
+  if (!bytes) return Error{Code::not_found, "no such file: " + path};
+  return std::string{base::as_text(*bytes)};
+}
+
+Result<crypto::Secret> read_master(const Settings& settings) {
+  const std::string& path = settings.text("registry.master");
+  const Error wrong{Code::configuration, named(settings, "registry.master"), "a file with 64 hex digits", path,
+                    "Make one: `(umask 077; openssl rand -hex 32 > FILE)`."};
+  if (path.empty()) return wrong;
+  TRY(auto text, read_text(path, 4096));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+  base::Digest32 bytes{};
+  const bool good = text.size() == 64 && base::hex_decode_into(text, bytes).ok();
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (!good) return wrong;
+  auto master = crypto::Secret::copy_of(bytes);
+  crypto::wipe(bytes);
+  return master;
+}
+
+Result<attestation::Policy> read_policy(const Settings& settings) {
+  const std::string& name = settings.text("registry.policy");
+  if (const auto* builtin = attestation::Policy::builtin(name)) return *builtin;
+  TRY(const auto text, read_text(name, attestation::kMaxPolicyDocumentBytes), named(settings, "registry.policy"));
+  return attestation::Policy::parse(text);
+}
+
+Result<provision::RegistryRules> read_rules(const Settings& settings) {
+  provision::RegistryRules rules;
+  TRY(rules.tenant, base::Tenant::parse(settings.text("registry.tenant")), named(settings, "registry.tenant"));
+  TRY(rules.policy, read_policy(settings));
+  TRY(rules.evidence_once, settings.boolean("registry.evidence_once"));
+  rules.operator_v1 = settings.text("registry.operator_signature") == "v1";
+  rules.strict_names = settings.text("registry.names") == "strict";
+  rules.templates.mode =
+      settings.text("registry.templates") == "json" ? provision::TemplateMode::json : provision::TemplateMode::text;
+  return rules;
+}
+
+Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Clock& clock) {
+  chain::QuorumOptions options;
+  TRY(const auto id, settings.integer("registry.chain_id", 1, INT64_MAX));
+  TRY(const auto quorum, settings.integer("registry.quorum", 0, 64));
+  TRY(options.max_head_age, settings.integer("registry.max_head_age", 0, 86400));
+  TRY(options.finality, chain::Finality::parse(settings.text("registry.finality")),
+      named(settings, "registry.finality"));
+  options.chain_id = static_cast<std::uint64_t>(id);
+  options.quorum = static_cast<std::size_t>(quorum);
+  if (options.max_head_age == 0) options.max_final_age = 0;
+  for (const std::string& url : settings.list("registry.rpc")) options.endpoints.push_back({.url = url});
+  options.clock = &clock;
+  return options;
+}
+
+bool one_of(const Settings& settings, std::string_view name, std::initializer_list<std::string_view> values) {
+  return std::ranges::find(values, settings.text(name)) != values.end();
+}
+
+}  // namespace
+
+/// Members in the order of their making.
+struct RegistryService::Impl {
+  Impl(const Settings& set, RegistryParts given) : settings(set), parts(std::move(given)) {}
+
+  const Settings settings;
+  RegistryParts parts;
+  std::unique_ptr<keys::Bootstrap> bootstrap;
+  std::unique_ptr<keys::RegistryMaster> master;
+  std::unique_ptr<keys::RegistryKeys> keys;
+  std::unique_ptr<net::HttpClient> chain_http;
+  std::unique_ptr<chain::QuorumReader> reader;
+  std::unique_ptr<governance::ContractAuthority> authority;
+  std::unique_ptr<blobs::Sealer> sealer;
+  std::shared_ptr<blobs::Lanes> lanes;
+  std::shared_ptr<blobs::BlobCache> cache;
+  std::unique_ptr<net::HttpClient> quote_http;
+  std::unique_ptr<SimulatedTee> simulated;
+  std::unique_ptr<attestation::Attester> made_attester;
+  attestation::Attester* attester = nullptr;
+  std::unique_ptr<provision::RegistryProvisioner> provisioner;
+  std::unique_ptr<provision::RegistryPkiService> pki;
+  api::RegistryHealth health;
+
+  struct Opened {
+    std::shared_ptr<blobs::BlobStore> store;
+    base::Deadline until{};
+  };
+  base::Mutex stores_mutex;
+  std::map<std::string, Opened> stores ATTESTRY_GUARDED_BY(stores_mutex);
+
+  Status open_keys();
+  Status open_governance();
+  Status open_storage();
+  Status open_attester();
+  Status open();
+
+  Result<std::shared_ptr<blobs::BlobStore>> store_of(const governance::Grant& grant, const keys::RegistryAppKeys& app,
+                                                     const std::vector<std::string>& uris);
+  Result<blobs::StoreContext> context_of(const governance::Grant& grant, const keys::RegistryAppKeys& app,
+                                         const std::vector<std::string>& uris) const;
+  Result<blobs::VaultCredentials> vault_certificate(const curves::Address& contract,
+                                                    const keys::RegistryAppKeys& app) const;
+};
+
+Status RegistryService::Impl::open_keys() {
+  const std::string& kms = settings.text("registry.kms");
+  if (kms == "derived") {
+    master = std::make_unique<keys::FixedRegistryMaster>(std::move(parts.master));
+  } else if (kms == "simple") {
+    TRY(auto secret, read_master(settings));
+    master = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
+  } else {
+    TRY(const auto text, read_text(settings.text("registry.admins"), 1u << 20), named(settings, "registry.admins"));
+    TRY(auto admins, keys::AdminSet::parse(base::as_bytes(text)), named(settings, "registry.admins"));
+    TRY(const auto threshold, settings.integer("registry.threshold", 2, 255));
+    TRY(bootstrap, keys::Bootstrap::open(parts.store, std::move(admins),
+                                         {.threshold = static_cast<unsigned>(threshold), .seed_dialect = true},
+                                         crypto::system_random(), parts.clock));
+    master = std::make_unique<BootstrappedMaster>(*bootstrap);
+  }
+  keys = std::make_unique<keys::RegistryKeys>(*master);
+  return base::done();
+}
+
+Status RegistryService::Impl::open_governance() {
+  TRY(auto options, read_chain(settings, parts.clock));
+  if (settings.text("registry.governance") == "local") {
+    authority = std::make_unique<governance::LocalAuthority>(parts.registry, parts.clock, options.chain_id);
+    return base::done();
+  }
+  const std::uint64_t chain_id = options.chain_id;
+  TRY(chain_http, net::HttpClient::make({.ca_file = settings.text("registry.rpc_ca"), .clock = &parts.clock}),
+      named(settings, "registry.rpc_ca"));
+  TRY(reader, chain::QuorumReader::make(*chain_http, std::move(options)));
+  TRY(const bool first_generation, settings.boolean("registry.first_generation"));
+  authority = std::make_unique<governance::ChainAuthority>(
+      *reader, governance::ChainAuthorityOptions{.chain_id = chain_id,
+                                                 .require_extended = settings.text("registry.identity") == "extended",
+                                                 .first_generation = first_generation});
+  return base::done();
+}
+
+Status RegistryService::Impl::open_storage() {
+  TRY(sealer,
+      blobs::open_tenant_sealer(parts.data + "/registry-keys", std::move(parts.sealing), crypto::system_random()));
+  lanes = std::make_shared<blobs::Lanes>();
+  TRY(const auto bytes, settings.integer("registry.storage_cache_bytes", 0, INT64_MAX));
+  if (bytes == 0) return base::done();
+  TRY(cache, blobs::BlobCache::open({.folder = parts.data + "/registry-cache",
+                                     .max_bytes = static_cast<std::uint64_t>(bytes),
+                                     .sealer = sealer.get()}));
+  return base::done();
+}
+
+Status RegistryService::Impl::open_attester() {
+  constexpr std::string_view kSimulated = "simulated:";
+  const std::string& kind = settings.text("registry.attestation");
+  if (kind == "none") return base::done();
+  if (kind == "dummy") {
+    made_attester = std::make_unique<tee::DummyAttester>();
+  } else if (kind.starts_with(kSimulated)) {
+    TRY(simulated, SimulatedTee::open(kind.substr(kSimulated.size()), "tdx"), named(settings, "registry.attestation"));
+    attester = &simulated->attester();
+    return base::done();
+  } else {
+    TRY(quote_http, net::HttpClient::make({.clock = &parts.clock}));
+    made_attester = std::make_unique<tee::RemoteAttester>(*quote_http, kind, kQuotePatience, parts.clock);
+  }
+  attester = made_attester.get();
+  return base::done();
+}
+
+/// Vault knows an app by a certificate of its CA: "<40 hex>.app".
+Result<blobs::VaultCredentials> RegistryService::Impl::vault_certificate(const curves::Address& contract,
+                                                                         const keys::RegistryAppKeys& app) const {
+  auto& random = crypto::system_random();
+  const auto key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+  TRY(const auto request, crypto::make_csr({.subject = {{"2.5.4.3", provision::registry_app_name(contract), false}},
+                                            .dns = {},
+                                            .ips = {},
+                                            .extensions = {}},
+                                           key));
+  TRY(const auto csr, crypto::parse_csr_full(request));
+  blobs::VaultCredentials out;
+  TRY(out.certificate_pem,
+      provision::registry_leaf_pem(app, contract, csr, {}, parts.store.now(), random, 2 * kVaultCertificateSeconds));
+  out.key_pem = crypto::Secret::copy_of(base::as_bytes(base::pem_encode("PRIVATE KEY", key.pkcs8().reveal())));
+  return out;
+}
+
+Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::Grant& grant,
+                                                              const keys::RegistryAppKeys& app,
+                                                              const std::vector<std::string>& uris) const {
+  const std::string& root = settings.text("registry.storage_root");
+  blobs::StoreContext context{.tenant = grant.tenant(),
+                              .app = grant.app(),
+                              .dialect = blobs::Dialect::seed,
+                              .file_root = root.empty() ? parts.data + "/registry-files" : root,
+                              .clock = &parts.clock};
+  // Aliasing: the reader is this service's and outlives the store.
+  if (reader) context.chain.reader = std::shared_ptr<chain::ChainReader>{std::shared_ptr<void>{}, reader.get()};
+  const bool vault = std::ranges::any_of(uris, [](const std::string& uri) { return uri.starts_with("vault:"); });
+  if (vault) {
+    TRY(const auto contract, keys::contract_of(grant.app()));
+    TRY(context.vault, vault_certificate(contract, app));
+  }
+  return context;
+}
+
+Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const governance::Grant& grant,
+                                                                          const keys::RegistryAppKeys& app,
+                                                                          const std::vector<std::string>& uris) {
+  std::string name = grant.tenant().text() + " " + grant.app().text();
+  for (const std::string& uri : uris) name += "\n" + uri;
+  const auto now = parts.clock.steady();
+  {
+    const base::MutexLock lock(stores_mutex);
+    const auto found = stores.find(name);
+    if (found != stores.end() && now < found->second.until) return found->second.store;
+  }
+  TRY(const auto context, context_of(grant, app, uris));
+  auto opened = blobs::open_all(uris, context);
+  for (const auto& [uri, why] : opened.refused) {
+    base::log(base::LogLevel::warning, "a storage backend of an app cannot be used",
+              {{"app", grant.app().text()}, {"uri", uri}, {"reason", why.text()}});
+  }
+  if (opened.stores.empty()) {
+    return Error{Code::unavailable, "no valid storage backends created",
+                 "at least one backend that this server can open",
+                 opened.refused.empty() ? "the contract names none" : opened.refused.front().second.text()};
+  }
+  TRY(const auto seconds, settings.integer("registry.storage_seconds", 1, 600));
+  TRY(auto multi,
+      blobs::make_multi(
+          std::move(opened.stores),
+          {.lanes = lanes, .cache = cache, .backend_deadline = std::chrono::seconds(seconds), .clock = &parts.clock}));
+  std::shared_ptr<blobs::BlobStore> store = std::move(multi);
+  const base::MutexLock lock(stores_mutex);
+  // Rarely and all at once: what is in use stays alive with its users.
+  if (stores.size() >= kMaxOpenStores) stores.clear();
+  stores[name] = {store, now + std::chrono::seconds(kVaultCertificateSeconds)};
+  return store;
+}
+
+Status RegistryService::Impl::open() {
+  TRY(auto rules, read_rules(settings));
+  const auto tenant = rules.tenant;
+  TRY_OK(open_keys());
+  TRY_OK(open_governance());
+  TRY_OK(open_storage());
+  TRY_OK(open_attester());
+  provisioner = std::make_unique<provision::RegistryProvisioner>(
+      provision::RegistryProvisionerDeps{
+          .store = parts.store,
+          .log = parts.log,
+          .appraiser = parts.appraiser,
+          .registry = parts.registry,
+          .authority = *authority,
+          .keys = *keys,
+          .appraisals = parts.appraisals,
+          .random = crypto::system_random(),
+          .open_storage = [this](const governance::Grant& grant, const keys::RegistryAppKeys& app,
+                                 const std::vector<std::string>& uris) { return store_of(grant, app, uris); }},
+      std::move(rules));
+  pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
+  return base::done();
+}
+
+RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RegistryService::~RegistryService() = default;
+
+Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& settings, RegistryParts parts) {
+  if (settings.text("registry.listen").empty() && settings.text("registry.proxy_listen").empty()) {
+    return std::unique_ptr<RegistryService>{};
+  }
+  TRY_OK(check_registry(settings));
+  auto impl = std::make_unique<Impl>(settings, std::move(parts));
+  TRY_OK(impl->open(), "registry");
+  return std::unique_ptr<RegistryService>{new RegistryService(std::move(impl))};
+}
+
+Status RegistryService::add_routes(net::Router& router) {
+  const Settings& settings = impl_->settings;
+  api::RegistryPublicRules rules{.tenant = impl_->provisioner->rules().tenant};
+  TRY(rules.old_status, settings.boolean("registry.old_status"));
+  TRY(rules.legacy_maa, settings.boolean("registry.legacy_maa"));
+  TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
+  if (rules.believe_headers_of_anybody) {
+    base::log(base::LogLevel::warning,
+              "registry.believe_headers_of_anybody is set: whoever reaches the registry's port gets every app's keys",
+              {{"setting", settings.origin("registry.believe_headers_of_anybody")}});
+  }
+  TRY_OK(api::register_registry_public(
+      router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
+  if (!impl_->bootstrap) return base::done();
+  return api::register_registry_admin(router, {.bootstrap = *impl_->bootstrap, .clock = &impl_->parts.clock});
+}
+
+Result<std::vector<net::Listener>> RegistryService::listeners(std::string_view chain_pem,
+                                                              std::string_view key_pem) const {
+  const Settings& settings = impl_->settings;
+  const bool plain = chain_pem.empty();
+  std::vector<net::Listener> out;
+  if (const std::string& address = settings.text("registry.listen"); !address.empty()) {
+    net::Listener listener{address, {net::Role::registry}};
+    if (!plain) {
+      TRY(listener.tls,
+          net::TlsServerContext::from_pem(chain_pem, key_pem, {.certificates = net::TlsClients::Certificates::asked}));
+    }
+    out.push_back(std::move(listener));
+  }
+  if (const std::string& address = settings.text("registry.proxy_listen"); !address.empty()) {
+    net::Listener listener{address, {net::Role::registry_proxy}};
+    if (!address.starts_with("unix:")) {
+      TRY(const auto ca, read_text(settings.text("registry.proxy_ca"), 1u << 20), named(settings, "registry.proxy_ca"));
+      TRY(listener.tls,
+          net::TlsServerContext::from_pem(chain_pem, key_pem,
+                                          {.certificates = net::TlsClients::Certificates::required, .ca_pem = ca}));
+    }
+    out.push_back(std::move(listener));
+  }
+  if (const std::string& address = settings.text("registry.admin_listen"); !address.empty()) {
+    net::Listener listener{address, {net::Role::bootstrap}};
+    if (!plain && !address.starts_with("unix:") && !is_loopback(address)) {
+      TRY(listener.tls, net::TlsServerContext::from_pem(chain_pem, key_pem));
+    }
+    out.push_back(std::move(listener));
+  }
+  return out;
+}
+
+Status check_registry(const Settings& settings) {
+  struct Choice {
+    std::string_view name;
+    std::initializer_list<std::string_view> values;
+    std::string_view shown;
+  };
+  const Choice choices[] = {{"registry.kms", {"derived", "simple", "shamir"}, "derived, simple or shamir"},
+                            {"registry.governance", {"chain", "local"}, "chain or local"},
+                            {"registry.identity", {"any", "extended"}, "any or extended"},
+                            {"registry.operator_signature", {"v1", "v2"}, "v1 or v2"},
+                            {"registry.names", {"strict", "free"}, "strict or free"},
+                            {"registry.templates", {"text", "json"}, "text or json"}};
+  for (const Choice& choice : choices) {
+    if (one_of(settings, choice.name, choice.values)) continue;
+    return Error{Code::configuration, named(settings, choice.name), std::string{choice.shown},
+                 settings.text(choice.name)};
+  }
+  const std::string& proxy = settings.text("registry.proxy_listen");
+  if (proxy.empty() || proxy.starts_with("unix:")) return base::done();
+  if (settings.text("registry.proxy_ca").empty()) {
+    return Error{
+        Code::configuration, named(settings, "registry.proxy_listen"), "registry.proxy_ca, or unix:PATH", proxy,
+        "A proxy whose headers are believed proves who it is: by a certificate, or by reaching a unix socket."};
+  }
+  if (settings.text("tls.mode") != "off") return base::done();
+  return Error{Code::configuration, named(settings, "registry.proxy_listen") + " needs TLS", "tls.mode auto or files",
+               "off"};
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,54 @@
+// The registry's dialect of a running server, built out of the rooms (docs/how-to/run-a-registry.md).
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "api/registry_admin.h"
+#include "api/registry_public.h"
+#include "app/settings.h"
+#include "appraisal/appraisal_store.h"
+#include "blobs/cache.h"
+#include "blobs/lanes.h"
+#include "chain/quorum.h"
+#include "governance/chain_authority.h"
+#include "keys/bootstrap.h"
+#include "net/server.h"
+#include "provision/registry_pki_service.h"
+#include "provision/registry_provisioner.h"
+
+namespace attestry::app {
+
+/// What the registry takes from the rest of the server; all of it outlives the service.
+struct RegistryParts {
+  state::Store& store;
+  audit::Log& log;
+  const appraisal::Appraiser& appraiser;
+  governance::Registry& registry;
+  const appraisal::AppraisalStore& appraisals;
+  const base::Clock& clock;
+  std::string data;        ///< folder
+  crypto::Secret master;   ///< of kms "derived"
+  crypto::Secret sealing;  ///< wraps the tenants' keys for what is kept of storage
+};
+
+class RegistryService {
+ public:
+  /// Null when the settings do not ask for it.
+  static base::Result<std::unique_ptr<RegistryService>> open(const Settings& settings, RegistryParts parts);
+  ~RegistryService();
+
+  base::Status add_routes(net::Router& router);
+  /// The listeners that the settings ask for; `chain` and `key` are PEM of the server's own certificate, empty with
+  /// tls.mode off.
+  base::Result<std::vector<net::Listener>> listeners(std::string_view chain_pem, std::string_view key_pem) const;
+
+ private:
+  struct Impl;
+  explicit RegistryService(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Mistakes of the registry's settings that concern more than one of them.
+base::Status check_registry(const Settings& settings);
+
+}  // namespace attestry::app
