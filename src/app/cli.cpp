@@ -72,6 +72,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_place_list(app, context);
   add_blob(app, context);
   add_secret(app, context);
+  add_template(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

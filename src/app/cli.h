@@ -73,6 +73,7 @@ void add_place_list(CLI::App& app, Context& context);
 void add_policy(CLI::App& app, Context& context);
 void add_secret(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);
+void add_template(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 void add_why(CLI::App& app, Context& context);

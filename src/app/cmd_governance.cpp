@@ -5,6 +5,7 @@
 
 #include "app/cli.h"
 #include "app/cmd_policy.h"
+#include "app/cmd_secret_seal.h"
 #include "app/operator.h"
 #include "app/tables.h"
 #include "attestation/policy.h"
@@ -479,6 +480,7 @@ void add_secret(CLI::App& app, Context& context) {
       with_app(add(*group, context, "remove", "Remove a value that is not approved (any more)", secret_remove));
   positional(remove, "NAME", remove.options->name, "name of the secret");
   positional(remove, "ID", remove.options->subject, "id of the value: 64 hex digits");
+  add_secret_seal(*group, context);
 }
 
 void add_approve(CLI::App& app, Context& context) {
