@@ -216,8 +216,11 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   context.out << "  collateral      " << vendors->pcs_url() << " (simulated service)\n"
               << "  chips' keys     " << vendors->kds_url() << " (simulated service)\n"
               << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
-              << server->metrics_url() << "/metrics\n"
-              << "  log             " << server->log_vkey() << "\n\n";
+              << server->metrics_url() << "/metrics\n";
+  for (const auto& [name, url] : server->registry_urls()) {
+    context.out << "  " << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << url << "\n";
+  }
+  context.out << "  log             " << server->log_vkey() << "\n\n";
 
   TRY(const auto probe, tee->attester().attest({}));
   TRY(const auto probe_verdict, verifier.verify(probe, *attestation::Collateral::none(), context.clock.now()));

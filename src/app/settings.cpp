@@ -72,6 +72,7 @@ constexpr SettingInfo kSettings[] = {
     {"registry.quorum", "0", "endpoints that must agree; 0: more than half"},
     {"registry.finality", "finalized", "which block is believed: finalized, safe or depth:N"},
     {"registry.max_head_age", "120", "seconds that the newest block may be old; 0: any age, for development chains"},
+    {"registry.head_ms", "1000", "milliseconds that the newest block is believed to be the newest; 0: asked each time"},
     {"registry.identity", "any",
      "any, or extended: only identities that cover firmware, configuration and debug bit count"},
     {"registry.first_generation", "false", "believe contracts that have no IdentityAllowed()"},

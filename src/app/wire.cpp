@@ -267,6 +267,7 @@ struct RunningServer::Impl {
   std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
   std::unique_ptr<RegistryService> registry_dialect;
+  std::vector<std::pair<std::string, std::size_t>> registry_listeners;  ///< for whom, and which of the server's
   net::Metrics metrics;
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
@@ -279,7 +280,6 @@ struct RunningServer::Impl {
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
   Status listen(const Settings& settings, const Seams& seams);
-  std::string registry_url(const Settings& settings) const;
 };
 
 namespace {
@@ -459,7 +459,10 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   }
   if (registry_dialect) {
     TRY(auto more, registry_dialect->listeners(tls.chain_pem, tls.key_pem), "registry");
-    for (net::Listener& listener : more) options.listeners.push_back(std::move(listener));
+    for (auto& [name, listener] : more) {
+      registry_listeners.emplace_back(name, options.listeners.size());
+      options.listeners.push_back(std::move(listener));
+    }
   }
   options.on_finished = [this](const net::RequestRecord& record) {
     metrics
@@ -475,12 +478,6 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   health.set("store", true);
   health.set("log", true);
   return base::done();
-}
-
-/// Of the listener that comes after those of the native API; empty when there is none.
-std::string RunningServer::Impl::registry_url(const Settings& settings) const {
-  if (!registry_dialect || settings.text("registry.listen").empty()) return {};
-  return server->url(has_metrics ? 3 : 2);
 }
 
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -513,7 +510,6 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
   base::log(base::LogLevel::info, "listening",
             {{"public", impl->server->url(0)},
              {"admin", impl->server->url(1)},
-             {"registry", impl->registry_url(settings)},
              {"origin", impl->log->origin()},
              {"realm", std::string{base::to_text(realm)}}});
   return std::unique_ptr<RunningServer>{new RunningServer(std::move(impl))};
@@ -522,6 +518,11 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
 std::string RunningServer::url() const { return impl_->server->url(0); }
 std::string RunningServer::admin_url() const { return impl_->server->url(1); }
 std::string RunningServer::metrics_url() const { return impl_->has_metrics ? impl_->server->url(2) : std::string{}; }
+std::vector<std::pair<std::string, std::string>> RunningServer::registry_urls() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
+  return out;
+}
 const std::string& RunningServer::origin() const { return impl_->log->origin(); }
 std::string RunningServer::log_vkey() const { return impl_->log->key().vkey(); }
 const std::string& RunningServer::own_certificate() const { return impl_->own_certificate; }

@@ -3,6 +3,8 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/settings.h"
 #include "attestation/anchors.h"
@@ -32,6 +34,8 @@ class RunningServer {
   std::string url() const;  ///< public listener
   std::string admin_url() const;
   std::string metrics_url() const;  ///< empty when there is none
+  /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins".
+  std::vector<std::pair<std::string, std::string>> registry_urls() const;
   const std::string& origin() const;
   std::string log_vkey() const;
   /// PEM of the own certificate when tls.mode is auto; empty otherwise.

@@ -93,6 +93,10 @@ Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Cl
   options.chain_id = static_cast<std::uint64_t>(id);
   options.quorum = static_cast<std::size_t>(quorum);
   if (options.max_head_age == 0) options.max_final_age = 0;
+  TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
+  options.head_ttl = std::chrono::milliseconds(head_ms);
+  // Asked in the background, so that a registration finds the head in memory and costs one round trip.
+  options.poll = std::chrono::milliseconds(head_ms / 2);
   for (const std::string& url : settings.list("registry.rpc")) options.endpoints.push_back({.url = url});
   options.clock = &clock;
   return options;
@@ -342,18 +346,18 @@ Status RegistryService::add_routes(net::Router& router) {
   return api::register_registry_admin(router, {.bootstrap = *impl_->bootstrap, .clock = &impl_->parts.clock});
 }
 
-Result<std::vector<net::Listener>> RegistryService::listeners(std::string_view chain_pem,
-                                                              std::string_view key_pem) const {
+Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::listeners(std::string_view chain_pem,
+                                                                                      std::string_view key_pem) const {
   const Settings& settings = impl_->settings;
   const bool plain = chain_pem.empty();
-  std::vector<net::Listener> out;
+  std::vector<std::pair<std::string, net::Listener>> out;
   if (const std::string& address = settings.text("registry.listen"); !address.empty()) {
     net::Listener listener{address, {net::Role::registry}};
     if (!plain) {
       TRY(listener.tls,
           net::TlsServerContext::from_pem(chain_pem, key_pem, {.certificates = net::TlsClients::Certificates::asked}));
     }
-    out.push_back(std::move(listener));
+    out.emplace_back("registry", std::move(listener));
   }
   if (const std::string& address = settings.text("registry.proxy_listen"); !address.empty()) {
     net::Listener listener{address, {net::Role::registry_proxy}};
@@ -363,14 +367,14 @@ Result<std::vector<net::Listener>> RegistryService::listeners(std::string_view c
           net::TlsServerContext::from_pem(chain_pem, key_pem,
                                           {.certificates = net::TlsClients::Certificates::required, .ca_pem = ca}));
     }
-    out.push_back(std::move(listener));
+    out.emplace_back("registry proxy", std::move(listener));
   }
   if (const std::string& address = settings.text("registry.admin_listen"); !address.empty()) {
     net::Listener listener{address, {net::Role::bootstrap}};
     if (!plain && !address.starts_with("unix:") && !is_loopback(address)) {
       TRY(listener.tls, net::TlsServerContext::from_pem(chain_pem, key_pem));
     }
-    out.push_back(std::move(listener));
+    out.emplace_back("registry admins", std::move(listener));
   }
   return out;
 }

@@ -38,9 +38,10 @@ class RegistryService {
   ~RegistryService();
 
   base::Status add_routes(net::Router& router);
-  /// The listeners that the settings ask for; `chain` and `key` are PEM of the server's own certificate, empty with
+  /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own certificate, empty with
   /// tls.mode off.
-  base::Result<std::vector<net::Listener>> listeners(std::string_view chain_pem, std::string_view key_pem) const;
+  base::Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,
+                                                                             std::string_view key_pem) const;
 
  private:
   struct Impl;

@@ -1,0 +1,251 @@
+"""The registry's dialect from outside: a contract on anvil, a server that asks it, and the wire's clients written from
+docs/formats/registry.md. Shares no code with the program."""
+
+import base64
+import datetime
+import hashlib
+import json
+
+import abi
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.oid import NameOID
+from harness import Server, request
+from workload import forge
+
+OPERATOR_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98670.17")
+DCAP_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.1")
+TYPE, MEASUREMENT = "X-Flashbots-Attestation-Type", "X-Flashbots-Measurement"
+PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
+SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def raw_address(text):
+    return bytes.fromhex(str(text).removeprefix("0x"))
+
+
+def bare(address):
+    """As the wire's paths have it: 40 digits without 0x."""
+    return raw_address(address).hex()
+
+
+def spki(key, encoding=DER):
+    return key.public_key().public_bytes(encoding, SPKI)
+
+
+# -- secp256k1, as far as an operator's signature needs it (SEC 1 4.1.6)
+
+P = 2**256 - 2**32 - 977
+N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+G = (
+    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
+)
+
+
+def _add(a, b):
+    if a is None or b is None:
+        return a or b
+    if a[0] == b[0]:
+        if (a[1] + b[1]) % P == 0:
+            return None
+        slope = 3 * a[0] * a[0] * pow(2 * a[1], -1, P)
+    else:
+        slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, P)
+    x = (slope * slope - a[0] - b[0]) % P
+    return x, (slope * (a[0] - x) - a[1]) % P
+
+
+def _multiply(scalar, point):
+    out = None
+    while scalar:
+        if scalar & 1:
+            out = _add(out, point)
+        point = _add(point, point)
+        scalar >>= 1
+    return out
+
+
+def sign_recoverable(key, digest):
+    """r || s || v with v 0 or 1; key: 32 bytes."""
+    d, z = int.from_bytes(key), int.from_bytes(digest)
+    for attempt in range(1, 1000):
+        k = int.from_bytes(sha256(key + digest + bytes([attempt % 256]))) % N
+        point = _multiply(k, G)
+        r = point[0] % N
+        s = pow(k, -1, N) * (z + r * d) % N
+        if point[0] < N and r and s:
+            v = point[1] & 1
+            if s > N // 2:
+                s, v = N - s, v ^ 1
+            return r.to_bytes(32) + s.to_bytes(32) + bytes([v])
+    raise AssertionError("no signature")
+
+
+# -- a workload of the dialect
+
+
+def dcap_identity(contract, rtmrs):
+    return abi.keccak(raw_address(contract) + b"".join(rtmrs[:3]))
+
+
+def rtmrs_of(quote):
+    """RTMR0 to RTMR3 of a version 4 quote."""
+    return [quote[376 + 48 * i : 424 + 48 * i] for i in range(4)]
+
+
+def key_report_data(key):
+    return sha256(spki(key)) + bytes(32)
+
+
+def operator_extension(key, operator_key):
+    return sign_recoverable(operator_key, sha256(spki(key, PEM)))
+
+
+def make_csr(contract, key, evidence=None, operator=None, name=None, names=(), extensions=()):
+    """PEM. evidence, operator: contents of the extensions."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name or f"{bare(contract)}.app")])
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+    found = [(DCAP_OID, evidence), (OPERATOR_OID, operator), *extensions]
+    for oid, value in found:
+        if value is not None:
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(PEM)
+
+
+def self_signed(key, evidence=None):
+    """A client certificate as attested TLS has it. PEM."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "workload")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+    )
+    if evidence is not None:
+        builder = builder.add_extension(x509.UnrecognizedExtension(DCAP_OID, evidence), False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(PEM)
+
+
+# -- ECIES, first form
+
+
+def ecies_seal(public, plain):
+    ephemeral = ec.generate_private_key(ec.SECP256R1())
+    shared = ephemeral.exchange(ec.ECDH(), public).lstrip(b"\0")
+    point = ephemeral.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+    nonce = sha256(point)[:12]
+    return len(point).to_bytes(2) + point + nonce + AESGCM(sha256(shared)).encrypt(nonce, plain, None)
+
+
+def ecies_open(private, blob):
+    size = int.from_bytes(blob[:2])
+    point = ec.EllipticCurvePublicKey.from_encoded_point(private.curve, blob[2 : 2 + size])
+    key = sha256(private.exchange(ec.ECDH(), point).lstrip(b"\0"))
+    return AESGCM(key).decrypt(blob[2 + size : 14 + size], blob[14 + size :], None)
+
+
+# -- a server and its contract
+
+CHAIN_SETTINGS = {
+    "registry.listen": "127.0.0.1:0",
+    "registry.admin_listen": "127.0.0.1:0",
+    "registry.finality": "depth:0",
+    "registry.max_head_age": "0",
+    "registry.head_ms": "0",
+    "registry.names": "free",
+}
+
+
+def start_registry(data, chain, **settings):
+    """attestry dev with the dialect, asking `chain`. The server has .registry, .proxy (a path or None), .admins."""
+    chosen = {"registry.rpc": chain.url, "registry.chain_id": chain.chain_id, **CHAIN_SETTINGS, **settings}
+    server = start_dev_registry(data, chosen)
+    server.files = data / "registry-files"
+    return server
+
+
+def start_dev_registry(data, settings):
+    sets = [f"--set={name}={value}" for name, value in settings.items()]
+    server = Server(["dev", "--data", data, "--any-port", *sets], data)
+    found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
+    server.public, server.admin, server.metrics = found.groups()
+    server.registry = server.proxy = server.admins = None
+    if settings.get("registry.listen"):
+        server.registry = server.wait_for(r"^  registry +(\S+)$")[1]
+    if settings.get("registry.proxy_listen"):
+        server.proxy = server.wait_for(r"^  registry proxy +(\S+)$")[1]
+    if settings.get("registry.admin_listen"):
+        server.admins = server.wait_for(r"^  registry admins +(\S+)$")[1]
+    server.log_key = server.wait_for(r"^  log +(\S+)")[1]
+    server.wait_for(r"^Serving until")
+    return server
+
+
+class Workload:
+    """One TD with a key, its quote for that key, and its requests."""
+
+    def __init__(self, server, contract, operator_key=None, **csr):
+        self.server, self.contract = server, contract
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.quote = forge(server.seed, key_report_data(self.key))
+        self.operator = operator_extension(self.key, operator_key) if operator_key else None
+        self.csr = make_csr(contract, self.key, **{"evidence": self.quote, "operator": self.operator, **csr})
+
+    @property
+    def identity(self):
+        return dcap_identity(self.contract, rtmrs_of(self.quote))
+
+    def register(self, path="register", body=None, headers=None, url=None):
+        return request(
+            url or self.server.registry,
+            "POST",
+            f"/api/attested/{path}/{bare(self.contract)}",
+            self.csr if body is None else body,
+            {"Content-Type": "application/octet-stream", **(headers or {})},
+        )
+
+
+class Released:
+    """A reply of the first generation."""
+
+    def __init__(self, reply):
+        assert reply.status == 200, reply
+        out = json.loads(reply.body)
+        self.headers = reply.headers
+        self.key_pem = base64.b64decode(out["app_privkey"])
+        self.key = serialization.load_pem_private_key(self.key_pem, None)
+        self.certificate = x509.load_pem_x509_certificate(base64.b64decode(out["tls_cert"]))
+        self.config = None if out.get("config") is None else base64.b64decode(out["config"])
+        self.body = out
+
+
+def put_blob(server, kind, data, store="store"):
+    """Into the file storage that the contract names. Content id."""
+    folder = server.files / store / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    name = sha256(data).hex()
+    (folder / name).write_bytes(data)
+    return name
+
+
+def allow(contract, workload, config=bytes(32), storage="file://./store/"):
+    """The owner lets the workload's identity in, with a configuration in the file storage."""
+    contract.send("setConfigForIdentity", workload.identity, config)
+    if storage and storage not in contract.call("StorageBackends"):
+        contract.send("setStorageBackend", storage)
