@@ -67,6 +67,19 @@ base::Result<std::optional<Settings>> load_checked(Context& context, const Serve
   return std::optional<Settings>{};
 }
 
+/// True when somebody said stop; false when the registry's administrators took too long, because a server that nobody
+/// unlocks is one that a supervisor must see.
+bool wait_for_end(const RunningServer& server) {
+  constexpr std::chrono::milliseconds kLook{200};
+  const auto until = std::chrono::steady_clock::now() + server.bootstrap_timeout();
+  while (server.awaits_admins()) {
+    if (wait_for_stop_signal(kLook)) return true;
+    if (server.bootstrap_timeout().count() != 0 && std::chrono::steady_clock::now() >= until) return false;
+  }
+  wait_for_stop_signal();
+  return true;
+}
+
 base::Result<int> serve(Context& context, const ServeOptions& options) {
   block_signals();
   TRY(const auto checked, load_checked(context, options));
@@ -87,7 +100,14 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
   }
   context.out << "  log                      " << server->log_vkey() << "\n";
   context.out.flush();
-  wait_for_stop_signal();
+  if (!wait_for_end(*server)) {
+    return base::Error{base::Code::unavailable,
+                       "the administrators did not bring the registry's master key in time",
+                       "at most " + std::to_string(server->bootstrap_timeout().count()) + " seconds",
+                       {},
+                       "Start the server again and let them run `attestry admin ceremony`; registry.bootstrap_timeout "
+                       "gives them more time."};
+  }
   base::log(base::LogLevel::info, "stopping", {{"drain_seconds", std::to_string(kDrain.count())}});
   return server->stop(std::chrono::steady_clock::now() + kDrain) ? kExitOk : kExitUndecided;
 }

@@ -22,4 +22,15 @@ void wait_for_stop_signal() {
   sigwait(&set, &got);
 }
 
+bool wait_for_stop_signal(std::chrono::milliseconds patience) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
+  const timespec limit{.tv_sec = static_cast<time_t>(seconds.count()),
+                       .tv_nsec = static_cast<long>((patience - seconds).count() * 1'000'000)};
+  return sigtimedwait(&set, nullptr, &limit) > 0;
+}
+
 }  // namespace attestry::app

@@ -1,5 +1,6 @@
 // Waiting for SIGINT or SIGTERM without a handler that could run anywhere.
 #pragma once
+#include <chrono>
 
 namespace attestry::app {
 
@@ -7,5 +8,7 @@ namespace attestry::app {
 void block_signals();
 /// Sleeps until one of SIGINT and SIGTERM comes.
 void wait_for_stop_signal();
+/// The same for at most `patience`; false when nobody said stop.
+bool wait_for_stop_signal(std::chrono::milliseconds patience);
 
 }  // namespace attestry::app

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "app/loopback.h"
 #include "app/paths.h"
+#include "app/registry_root.h"
 #include "app/wire.h"
 #include "app/wire_registry.h"
 #include "audit/note.h"
@@ -62,11 +63,13 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"limits.header_seconds", 1, 3600},
                               {"limits.read_seconds", 1, 3600},
                               {"limits.request_seconds", 1, 3600}};
-constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock",
-                                     "registry.first_generation", "registry.evidence_once", "registry.old_status",
-                                     "registry.legacy_maa", "registry.believe_headers_of_anybody"};
-constexpr std::string_view kListeners[] = {"server.listen", "server.admin_listen", "server.metrics_listen",
-                                         "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
+constexpr std::string_view kFlags[] = {"collateral.offline",     "audit.accept_missing_checkpoint",
+                                       "state.confirm_clock",    "registry.first_generation",
+                                       "registry.evidence_once", "registry.old_status",
+                                       "registry.legacy_maa",    "registry.believe_headers_of_anybody",
+                                       "registry.admin_v1",      "registry.foreign_shares"};
+constexpr std::string_view kListeners[] = {"server.listen",   "server.admin_listen",   "server.metrics_listen",
+                                           "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
 
 Result<std::int64_t> number(const Settings& settings, std::string_view name) {
   for (const auto& range : kNumbers) {
@@ -248,6 +251,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
   note(check_serving(settings));
   note(check_registry(settings));
+  note(check_registry_root(settings));
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

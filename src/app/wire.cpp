@@ -244,6 +244,7 @@ struct RunningServer::Impl {
   Layout layout;
   std::string own_certificate;
   bool has_metrics = false;
+  std::chrono::seconds bootstrap_timeout{0};
   std::unique_ptr<attestation::Verifier> verifier;
   std::unique_ptr<state::Store> store;
   std::unique_ptr<audit::Log> log;
@@ -412,6 +413,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
       *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock, *appraisals});
+  TRY(const auto patience, settings.integer("registry.bootstrap_timeout", 0, INT64_MAX));  // the range is mistakes_in's
+  bootstrap_timeout = std::chrono::seconds(patience);
   TRY(registry_dialect, RegistryService::open(settings, {.store = *store,
                                                          .log = *log,
                                                          .appraiser = *appraiser,
@@ -523,6 +526,11 @@ std::vector<std::pair<std::string, std::string>> RunningServer::registry_urls() 
   for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
   return out;
 }
+bool RunningServer::awaits_admins() const {
+  const auto* bootstrap = impl_->registry_dialect ? impl_->registry_dialect->bootstrap() : nullptr;
+  return bootstrap != nullptr && bootstrap->status().state != keys::BootstrapState::complete;
+}
+std::chrono::seconds RunningServer::bootstrap_timeout() const { return impl_->bootstrap_timeout; }
 const std::string& RunningServer::origin() const { return impl_->log->origin(); }
 std::string RunningServer::log_vkey() const { return impl_->log->key().vkey(); }
 const std::string& RunningServer::own_certificate() const { return impl_->own_certificate; }

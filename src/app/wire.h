@@ -1,6 +1,7 @@
 // All registration in one place: builds a running server out of the rooms. A new platform, collateral source, key
 // source or dialect is one line in wire.cpp.
 #pragma once
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,6 +37,9 @@ class RunningServer {
   std::string metrics_url() const;  ///< empty when there is none
   /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins".
   std::vector<std::pair<std::string, std::string>> registry_urls() const;
+  /// The registry's master key is still with its administrators.
+  bool awaits_admins() const;
+  std::chrono::seconds bootstrap_timeout() const;  ///< 0: they may take any time
   const std::string& origin() const;
   std::string log_vkey() const;
   /// PEM of the own certificate when tls.mode is auto; empty otherwise.

@@ -7,6 +7,7 @@
 
 #include "app/loopback.h"
 #include "app/paths.h"
+#include "app/registry_root.h"
 #include "app/simulated_tee.h"
 #include "app/validate.h"
 #include "base/encoding.h"
@@ -32,36 +33,10 @@ constexpr std::size_t kMaxOpenStores = 256;
 constexpr std::int64_t kVaultCertificateSeconds = 86400;
 constexpr std::chrono::seconds kQuotePatience{10};
 
-/// The master key of a bootstrap, once its administrators have brought it together.
-class BootstrappedMaster final : public keys::RegistryMaster {
- public:
-  explicit BootstrappedMaster(const keys::Bootstrap& bootstrap) : bootstrap_(bootstrap) {}
-  Result<crypto::Secret> master() const override { return bootstrap_.master(); }
-
- private:
-  const keys::Bootstrap& bootstrap_;
-};
-
 Result<std::string> read_text(const std::string& path, std::size_t most) {
   TRY(const auto bytes, state::system_files().read(path, most), path);
   if (!bytes) return Error{Code::not_found, "no such file: " + path};
   return std::string{base::as_text(*bytes)};
-}
-
-Result<crypto::Secret> read_master(const Settings& settings) {
-  const std::string& path = settings.text("registry.master");
-  const Error wrong{Code::configuration, named(settings, "registry.master"), "a file with 64 hex digits", path,
-                    "Make one: `(umask 077; openssl rand -hex 32 > FILE)`."};
-  if (path.empty()) return wrong;
-  TRY(auto text, read_text(path, 4096));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
-  base::Digest32 bytes{};
-  const bool good = text.size() == 64 && base::hex_decode_into(text, bytes).ok();
-  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
-  if (!good) return wrong;
-  auto master = crypto::Secret::copy_of(bytes);
-  crypto::wipe(bytes);
-  return master;
 }
 
 Result<attestation::Policy> read_policy(const Settings& settings) {
@@ -157,18 +132,13 @@ Status RegistryService::Impl::open_keys() {
   if (kms == "derived") {
     master = std::make_unique<keys::FixedRegistryMaster>(std::move(parts.master));
   } else if (kms == "simple") {
-    TRY(auto secret, read_master(settings));
+    TRY(auto secret, read_registry_master(settings));
     master = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
   } else {
-    TRY(const auto text, read_text(settings.text("registry.admins"), 1u << 20), named(settings, "registry.admins"));
-    TRY(auto admins, keys::AdminSet::parse(base::as_bytes(text)), named(settings, "registry.admins"));
-    TRY(const auto threshold, settings.integer("registry.threshold", 2, 255));
-    TRY(bootstrap, keys::Bootstrap::open(parts.store, std::move(admins),
-                                         {.threshold = static_cast<unsigned>(threshold), .seed_dialect = true},
-                                         crypto::system_random(), parts.clock));
-    master = std::make_unique<BootstrappedMaster>(*bootstrap);
+    TRY(bootstrap, open_bootstrap(settings, parts.store, crypto::system_random(), parts.clock));
   }
-  keys = std::make_unique<keys::RegistryKeys>(*master);
+  const keys::RegistryMaster& source = bootstrap ? static_cast<const keys::RegistryMaster&>(*bootstrap) : *master;
+  keys = std::make_unique<keys::RegistryKeys>(source);
   return base::done();
 }
 
@@ -343,8 +313,12 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY_OK(api::register_registry_public(
       router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
   if (!impl_->bootstrap) return base::done();
-  return api::register_registry_admin(router, {.bootstrap = *impl_->bootstrap, .clock = &impl_->parts.clock});
+  return api::register_registry_admin(
+      router,
+      {.bootstrap = *impl_->bootstrap, .hosts = settings.list("registry.admin_hosts"), .clock = &impl_->parts.clock});
 }
+
+const keys::Bootstrap* RegistryService::bootstrap() const noexcept { return impl_->bootstrap.get(); }
 
 Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::listeners(std::string_view chain_pem,
                                                                                       std::string_view key_pem) const {

@@ -38,8 +38,10 @@ class RegistryService {
   ~RegistryService();
 
   base::Status add_routes(net::Router& router);
-  /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own certificate, empty with
-  /// tls.mode off.
+  /// Where administrators bring the master key; null when it does not come from them.
+  const keys::Bootstrap* bootstrap() const noexcept;
+  /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own
+  /// certificate, empty with tls.mode off.
   base::Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,
                                                                              std::string_view key_pem) const;
 

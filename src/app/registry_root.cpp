@@ -1,0 +1,94 @@
+#include "app/registry_root.h"
+
+#include <string>
+
+#include "app/validate.h"
+#include "base/encoding.h"
+#include "state/file.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kMaxFile = 1u << 20;
+
+Result<std::string> read_setting_file(const Settings& settings, std::string_view name, std::string remedy) {
+  const std::string& path = settings.text(name);
+  if (path.empty())
+    return Error{Code::configuration, named(settings, name) + " is not set", "the name of a file", "", remedy};
+  TRY(const auto bytes, state::system_files().read(path, kMaxFile), named(settings, name));
+  if (!bytes)
+    return Error{Code::configuration, named(settings, name) + ": there is no file " + path, {}, {}, std::move(remedy)};
+  return std::string{base::as_text(*bytes)};
+}
+
+Result<keys::AdminSet> read_admins(const Settings& settings) {
+  TRY(const auto json,
+      read_setting_file(settings, "registry.admins",
+                        "Make it: attestry admin generate-config --admin-pubkey-files a.pem,b.pem,c.pem"));
+  auto admins = keys::AdminSet::parse(base::as_bytes(json));
+  if (!admins) {
+    Error error = std::move(admins.error().at(named(settings, "registry.admins")));
+    error.code = Code::configuration;
+    return error;
+  }
+  return admins;
+}
+
+Result<unsigned> threshold_of(const Settings& settings, const keys::AdminSet& admins) {
+  TRY(const auto threshold, settings.integer("registry.threshold", 2, 255));
+  if (static_cast<std::size_t>(threshold) > admins.admins().size()) {
+    return Error{Code::configuration, named(settings, "registry.threshold"),
+                 "at most the number of administrators, " + std::to_string(admins.admins().size()),
+                 std::to_string(threshold)};
+  }
+  return static_cast<unsigned>(threshold);
+}
+
+}  // namespace
+
+Result<crypto::Secret> read_registry_master(const Settings& settings) {
+  const std::string remedy = "Make one: `(umask 077; openssl rand -hex 32 > FILE)`.";
+  TRY(auto text, read_setting_file(settings, "registry.master", remedy));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+  base::Digest32 bytes{};
+  const bool good = text.size() == 2 * bytes.size() && base::hex_decode_into(text, bytes).ok();
+  const std::size_t found = text.size();
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (good) return crypto::Secret::absorb(bytes);
+  return Error{Code::configuration, named(settings, "registry.master"), "64 hex digits: 32 bytes",
+               std::to_string(found) + " characters that are not", remedy};
+}
+
+Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& settings, state::Store& store,
+                                                        crypto::Random& random, const base::Clock& clock) {
+  TRY(auto admins, read_admins(settings));
+  keys::BootstrapOptions options;
+  TRY(options.threshold, threshold_of(settings, admins));
+  TRY(options.seed_dialect, settings.boolean("registry.admin_v1"));
+  TRY(options.unknown_shares, settings.boolean("registry.foreign_shares"));
+  if (!settings.text("registry.commitments").empty()) {
+    TRY(options.commitments_json,
+        read_setting_file(settings, "registry.commitments", "It is shamir-commitments.json of the ceremony."));
+  }
+  return keys::Bootstrap::open(store, std::move(admins), std::move(options), random, clock);
+}
+
+Status check_registry_root(const Settings& settings) {
+  const std::string& kms = settings.text("registry.kms");
+  if (kms == "simple") {
+    TRY_OK(read_registry_master(settings));
+  }
+  if (kms == "shamir") {
+    TRY(const auto admins, read_admins(settings));
+    TRY_OK(threshold_of(settings, admins));
+  }
+  return base::done();
+}
+
+}  // namespace attestry::app
