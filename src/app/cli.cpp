@@ -66,6 +66,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_instance(app, context);
   add_operator(app, context);
   add_app(app, context);
+  add_admin(app, context);
   add_approve(app, context);
   add_policy(app, context);
   add_measurement(app, context);

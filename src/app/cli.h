@@ -52,6 +52,7 @@ base::Result<base::Bytes> read_input(Context& context, const std::string& path, 
 /// The id among `known` that `given` is most likely a slip of; empty when none is near.
 std::string nearest(std::string_view given, const std::vector<std::string>& known);
 
+void add_admin(CLI::App& app, Context& context);
 void add_app(CLI::App& app, Context& context);
 void add_appraisal(CLI::App& app, Context& context);
 void add_approve(CLI::App& app, Context& context);
