@@ -16,6 +16,7 @@
 #include "crypto/random.h"
 #include "crypto/secret.h"
 #include "keys/admin_auth.h"
+#include "keys/registry_keys.h"
 #include "keys/share_set.h"
 #include "state/store.h"
 
@@ -78,14 +79,14 @@ std::string submission_context(base::ByteView set_id, unsigned index, std::strin
 /// The state machine, durable over restarts: every step is one transaction of the store. Thread-safe; steps run one
 /// after the other. Errors of the caller have the code `conflict` (not in this state), `usage` or `not_found`, and a
 /// `what` that is the seed's text; everything else is the store's or a defect.
-class Bootstrap {
+class Bootstrap final : public RegistryMaster {
  public:
   /// `configuration` when the admins are not those whom the stored shares were made for: the set of admins changes by
   /// a ceremony, never by editing a file.
   static base::Result<std::unique_ptr<Bootstrap>> open(state::Store& store, AdminSet admins, BootstrapOptions options,
                                                        crypto::Random& random, const base::Clock& clock);
 
-  ~Bootstrap();
+  ~Bootstrap() override;
   Bootstrap(const Bootstrap&) = delete;
   Bootstrap& operator=(const Bootstrap&) = delete;
 
@@ -116,7 +117,7 @@ class Bootstrap {
                                         base::Deadline deadline);
 
   /// A copy of the master key; `unavailable` until the state is complete.
-  base::Result<crypto::Secret> master() const;
+  base::Result<crypto::Secret> master() const override;
 
   /// Remembers a signed request of an admin, durable; `replayed` when it was there already. It may be forgotten after
   /// `forget_after`.
