@@ -47,7 +47,7 @@ class Ceremony {
   Status find_server();
   Status generate();
   Result<bool> distribute();
-  Status take_share(const Seat& seat, const keys::ShareSet& set);
+  Status take_share(Seat& seat, const keys::ShareSet& set);
   Status verify(const keys::ShareSet& set);
   Status recombine(const keys::ShareSet& set, const std::vector<crypto::Secret>& shares);
   Status keep_commitments(const keys::ShareSet& set);
@@ -203,16 +203,22 @@ Status Ceremony::generate() {
   return base::done();
 }
 
-Status Ceremony::take_share(const Seat& seat, const keys::ShareSet& set) {
+Status Ceremony::take_share(Seat& seat, const keys::ShareSet& set) {
+  const auto index = set.index_of(seat.id);
   TRY(const bool have, app::present(seat.files.share));
+  if (!have && index && set.shares[*index].received) {
+    // Whoever stands here at night needs the others' shares, not an error about this one.
+    say(seat.name + "  HAS LOST his share: he had it, and " + seat.files.share + " is not there. Going on without it.");
+    seat.here.reset();
+    return base::done();
+  }
   if (!have) {
-    TRY(const auto index, fetch_share(server_, *seat.here, seat.files.share));
-    say(seat.name + "  share " + std::to_string(index) + " fetched, opened, compared, stored in " + seat.files.share);
+    TRY(const auto fetched, fetch_share(server_, *seat.here, seat.files.share));
+    say(seat.name + "  share " + std::to_string(fetched) + " fetched, opened, compared, stored in " + seat.files.share);
     return base::done();
   }
   TRY(const auto share, read_share_file(seat.files.share));
   TRY(const auto plain, open_share(share, *seat.here, &set));
-  const auto index = set.index_of(seat.id);
   if (index && !set.shares[*index].received) {
     // A crash came between storing the share and saying so.
     const auto commitment = base::hex(curves::share_commitment(set.id, plain));
@@ -228,7 +234,7 @@ Result<bool> Ceremony::distribute() {
   for (;;) {
     TRY(const auto known, server_.commitments());
     if (!known.set) return Error{Code::conflict, "the server knows of no shares"};
-    for (const auto& seat : seats_) {
+    for (auto& seat : seats_) {
       if (seat.here) TRY_OK(take_share(seat, *known.set), seat.name);
     }
     TRY(const auto now, server_.commitments());

@@ -69,14 +69,6 @@ class Registry:
         self.generate()
         return dict(admin.fetch(self.server) for admin in self.admins)
 
-    def recover(self, shares, indexes=(0, 1)):
-        reply = self.admins[2].post(self.server, "/admin/init/recover")
-        assert reply.status == 200, reply
-        for index in indexes:
-            reply = self.admins[index].submit(self.server, index, shares[index])
-            assert reply.status == 200, reply
-        return reply
-
 
 @pytest.fixture
 def registry(tmp_path):
@@ -286,7 +278,8 @@ def test_registry_044_replay_of_admin_requests(registry):
     headers = ada.headers_v2("GET", "127.0.0.1:1", "/admin/share", nonce=nonce)
     assert answer(request(server.bootstrap, "GET", "/admin/share", headers=headers)) == UNAUTHORIZED, "for another host"
     assert answer(ada.call_v2(server, "GET", "/admin/share", at=1_700_000_000)) == UNAUTHORIZED, "too old"
-    headers = ada.headers_v2("POST", server.bootstrap.split("//")[1], path)
+    host = server.bootstrap.split("//")[1]
+    headers = {**ada.headers_v2("POST", host, path), "Host": host}
     assert answer(request(server.bootstrap, "GET", "/admin/share", headers=headers)) == UNAUTHORIZED
     assert request(server.bootstrap, "POST", path, headers=headers).status == 200
     assert answer(request(server.bootstrap, "POST", path, headers=headers)) == UNAUTHORIZED
@@ -466,10 +459,7 @@ def test_registry_053_ceremony_goes_on_where_it_stopped(registry, tmp_path):
             share.unlink()
     # Two are enough, and whose share is gone is said.
     done = attestry(*ceremony, "--server", server.bootstrap)
-    assert done.code != 0 and "admin-2" in done.err, done
-    (folder / "admin-2" / "admin-private.pem").unlink()
-    done = attestry(*ceremony, "--server", server.bootstrap)
-    assert done.code == 0, done
+    assert done.code == 0 and "admin-2  HAS LOST his share" in done.out, done
     assert status(server) == {"state": "complete"}
     # A share that was changed on its medium is named.
     share = folder / "admin-1" / "shamir-share.json"
