@@ -171,7 +171,7 @@ Status Ceremony::find_server() {
     say("No server answers at " + server_.url() + ": " + status.error().what);
     say("Start it with the settings");
     say("  registry.kms = shamir");
-    say("  registry.admins_file = " + std::filesystem::absolute(admins_file()).string());
+    say("  registry.admins = " + std::filesystem::absolute(admins_file()).string());
     say("  registry.threshold = " + std::to_string(options_.threshold));
     if (options_.yes) return status.error();
     TRY(const bool again, agree("Does it run now?"));

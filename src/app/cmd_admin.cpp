@@ -77,7 +77,7 @@ Result<int> generate_config(Context& context, const AdminOptions& options) {
   TRY(const auto json, admins_json(options.public_key_files));
   TRY_OK(write_once(options.files.admins, json));
   context.out << options.files.admins << " names " << options.public_key_files.size()
-              << " admins; the server's setting registry.admins_file takes it\n";
+              << " admins; the server's setting registry.admins takes it\n";
   return kExitOk;
 }
 

@@ -284,7 +284,7 @@ Result<unsigned> Bootstrap::begin_recovery(std::optional<std::int64_t> threshold
                  "No shares are known to this server",
                  {},
                  {},
-                 "Give it the commitments that `attestry admin ceremony` stored: registry.commitments_file."};
+                 "Give it the commitments that `attestry admin ceremony` stored: registry.commitments."};
   }
   needed = set_ ? set_->threshold : std::max(needed, options_.threshold);
   if (needed > admins_.admins().size())

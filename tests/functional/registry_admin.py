@@ -201,7 +201,9 @@ def write_admins(path, admins):
 def settings_of(admins_file, **settings):
     return {
         "registry.kms": "shamir",
-        "registry.admins_file": admins_file,
+        "registry.listen": "127.0.0.1:0",
+        "registry.governance": "local",
+        "registry.admins": admins_file,
         "registry.threshold": 2,
         "registry.admin_listen": "127.0.0.1:0",
         **settings,
@@ -209,8 +211,8 @@ def settings_of(admins_file, **settings):
 
 
 def find_bootstrap(server):
-    lines = [line for line in server.lines if "admins of the registry" in line]
-    server.bootstrap = lines[0].split()[4]
+    lines = [line for line in server.lines if "registry admins" in line]
+    server.bootstrap = lines[0].split()[-1]
     return server
 
 

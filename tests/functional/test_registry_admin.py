@@ -324,13 +324,13 @@ def test_registry_046_bad_seed(tmp_path):
         seed = tmp_path / "seed"
         seed.write_text(text)
         seed.chmod(0o600)
-        settings = {"registry.kms": "simple", "registry.seed": f"file:{seed}"}
+        settings = {"registry.kms": "simple", "registry.master": seed, "registry.listen": "127.0.0.1:0"}
         done = attestry(*serve_arguments(tmp_path / "data", **settings))
         assert done.code == 2, done
-        assert "registry.seed" in done.err and "ready" not in done.out
+        assert "registry.master" in done.err and "ready" not in done.out
         assert not text or text not in done.err
     done = attestry(*serve_arguments(tmp_path / "data", **{"registry.kms": "other"}))
-    assert done.code == 2 and "simple, shamir" in done.err
+    assert done.code == 2 and "derived, simple or shamir" in done.err
 
 
 def test_registry_047_nobody_unlocks_in_time(registry):
@@ -342,11 +342,11 @@ def test_registry_047_nobody_unlocks_in_time(registry):
 
 def test_registry_047_admins_of_a_started_server_are_checked(registry):
     for text, complaint in (
-        ("{", "registry.admins_file"),
-        (json.dumps({"admins": []}), "registry.admins_file"),
+        ("{", "registry.admins"),
+        (json.dumps({"admins": []}), "registry.admins"),
         (
             json.dumps({"admins": [{"id": n, "pubkey": registry.admins[0].pem.decode()} for n in "ab"]}),
-            "registry.admins_file",
+            "registry.admins",
         ),
     ):
         registry.file.write_text(text)
@@ -442,7 +442,7 @@ def test_registry_053_ceremony_goes_on_where_it_stopped(registry, tmp_path):
     ceremony = ["admin", "ceremony", "--folder", folder, "--yes"]
     done = attestry(*ceremony, "--server", "http://127.0.0.1:1")
     assert done.code == 3, "no server yet"
-    assert "registry.admins_file" in done.out
+    assert "registry.admins" in done.out
     registry.file = folder / "shamir-admins.json"
     server = registry.start()
     done = attestry(*ceremony, "--server", server.bootstrap)
