@@ -35,16 +35,24 @@ std::string base64_of(std::string_view text) { return base::base64(base::as_byte
 
 // ---- what went wrong, in the words of the wire
 
+/// Without the code and the remedy, for which the wire has no place.
+std::string said(const Error& error) {
+  std::string out = error.what;
+  if (!error.expected.empty()) out += "; expected " + error.expected;
+  if (!error.found.empty()) out += "; found " + error.found;
+  return out;
+}
+
 /// An authority's reason is a revert's.
 std::string words_of_denial(const RegistryRefusal& refusal) {
   const std::string& reason = refusal.error.what;
   if (reason == "identity not allowed") return reason;
   if (reason == "Operator not authorized") return "could not verify identity is allowed: execution reverted: " + reason;
-  return "identity not allowed: " + refusal.error.text();
+  return "identity not allowed: " + said(refusal.error);
 }
 
 std::string words_of(const RegistryRefusal& refusal) {
-  const std::string inner = refusal.error.text();
+  const std::string inner = said(refusal.error);
   switch (refusal.step) {
     case RegistryStep::measurements:
       return "could not parse identity from request: " +
@@ -176,7 +184,7 @@ struct Handlers {
     if (!contract) {
       return registry_error(400, generation == Generation::first
                                      ? "Invalid contract address format"
-                                     : "invalid contract address: " + contract.error().text());
+                                     : "invalid contract address: " + said(contract.error()));
     }
     out.contract = *contract;
     out.with_configuration = generation == Generation::first;
@@ -235,7 +243,7 @@ struct Handlers {
 
   net::Response unavailable(std::string_view prefix, const Error& error) const {
     return registry_error(deps.rules.old_status ? 500 : base::http_status(error.code),
-                          std::string{prefix} + ": " + error.text());
+                          std::string{prefix} + ": " + said(error));
   }
 
   net::Response metadata(const net::Request& request) const {

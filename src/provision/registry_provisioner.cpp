@@ -8,9 +8,9 @@
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/hash.h"
-#include "curves/ecies.h"
 #include "provision/registry_evidence.h"
 #include "provision/registry_pki.h"
+#include "provision/registry_secret.h"
 #include "state/keys.h"
 
 namespace attestry::provision {
@@ -253,7 +253,7 @@ class Provisioning {
     if (!text) return fail(RegistryStep::config_fetch, std::move(text).error(), base::hex(*id));
     const TemplateSources sources{
         .fetch_many = [&](std::span<const RegistryReference> wanted) { return fetch(**store, configs, wanted); },
-        .open_secret = [&](base::ByteView blob) { return curves::ecies_v1_open(keys.app, blob); }};
+        .open_secret = [&](base::ByteView blob) { return open_registry_secret(keys.app, request_.contract, blob); }};
     auto rendered = render_registry_template(base::as_text(*text), sources, rules_.templates);
     if (!rendered) return fail(RegistryStep::config_render, std::move(rendered).error());
     out.configuration = std::move(rendered->text);

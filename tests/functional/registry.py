@@ -4,7 +4,9 @@ docs/formats/registry.md. Shares no code with the program."""
 import base64
 import datetime
 import hashlib
+import http.client
 import json
+import socket
 
 import abi
 from cryptography import x509
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
-from harness import Server, request
+from harness import PATIENCE, Reply, Server, request
 from workload import forge
 
 OPERATOR_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98670.17")
@@ -249,3 +251,41 @@ def allow(contract, workload, config=bytes(32), storage="file://./store/"):
     contract.send("setConfigForIdentity", workload.identity, config)
     if storage and storage not in contract.call("StorageBackends"):
         contract.send("setStorageBackend", storage)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def through_proxy(server, method, path, body=None, headers=None):
+    """As the proxy speaks to the server: over its unix socket."""
+    connection = _UnixConnection(server.proxy.removeprefix("unix:"))
+    try:
+        connection.request(method, path, body=body, headers=dict(headers or {}))
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+def measured(registers, kind="qemu-tdx"):
+    """The headers of the proxy. registers: number to hex."""
+    return {TYPE: kind, MEASUREMENT: json.dumps({str(number): value for number, value in registers.items()})}
+
+
+def deploy_at(chain, address):
+    """A Registry with its owner and roles at that address: code and storage of one that was deployed elsewhere."""
+    made = chain.deploy("Registry")
+    tracer = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
+    about = chain.rpc("debug_traceTransaction", made.receipt["transactionHash"], tracer)["post"][str(made.address).lower()]
+    chain.rpc("anvil_setCode", address, chain.rpc("eth_getCode", str(made.address), "latest"))
+    for slot, value in about["storage"].items():
+        chain.rpc("anvil_setStorageAt", address, slot, value)
+    return chain.contract("Registry", address)
