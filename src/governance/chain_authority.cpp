@@ -118,6 +118,8 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   const std::size_t storage = calls.size();
   calls.push_back(abi::kStorageBackends.at(question.contract));
   calls.push_back(abi::older::kStorageBackends.at(question.contract));
+  calls.push_back(abi::kInstanceDomainNames.at(question.contract));
+  calls.push_back(abi::older::kInstanceDomainNames.at(question.contract));
   calls.push_back(abi::kPolicy.at(question.contract));
 
   chain::BlockRef block;
@@ -135,7 +137,8 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     break;
   }
   TRY(answer.storage, names_of(either(outcomes[storage], outcomes[storage + 1])));
-  const CallOutcome& policy = outcomes[storage + 2];
+  TRY(answer.domain_names, names_of(either(outcomes[storage + 2], outcomes[storage + 3])));
+  const CallOutcome& policy = outcomes[storage + 4];
   if (!policy.reverted && !absent(policy)) {
     TRY(const auto digest, abi::kPolicy.decode(policy.data));
     if (!is_zero(digest)) answer.policy = digest;

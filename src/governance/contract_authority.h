@@ -35,6 +35,7 @@ struct ContractAnswer {
   base::Digest32 identity{};  ///< the one that is allowed
   std::optional<base::Digest32> configuration;
   std::vector<std::string> storage;      ///< URIs, in the authority's order
+  std::vector<std::string> domain_names;  ///< of the app's instances
   std::optional<base::Digest32> policy;  ///< that the app wants its workloads appraised by, besides this server's own
   std::string snapshot;                  ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
   std::uint64_t version = 0;             ///< block number, or version of the app's state

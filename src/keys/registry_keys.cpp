@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "crypto/hash.h"
+
 namespace attestry::keys {
 
 using base::Code;
@@ -23,15 +25,24 @@ Result<curves::Address> contract_of(const base::AppRef& app) {
   return out;
 }
 
-Result<RegistryAppKeys> RegistryKeys::app_keys(const governance::Grant& grant) const {
-  TRY(const auto contract, contract_of(grant.app()));
+Result<std::shared_ptr<const RegistryAppKeys>> RegistryKeys::derive(const curves::Address& contract) const {
+  // Strangers choose the addresses: the cache's hash must not be theirs.
+  const base::Digest32 key = crypto::sha256(contract);
+  if (auto found = kept_.find(key)) return found;
   TRY(const auto master, master_.master(), "master key");
-  return registry_app_keys(master, contract);
+  TRY(auto derived, registry_app_keys(master, contract));
+  auto made = std::make_shared<const RegistryAppKeys>(std::move(derived));
+  kept_.put(key, made);
+  return made;
 }
 
-Result<RegistryAppKeys> RegistryKeys::for_ca_certificate(const curves::Address& contract) const {
-  TRY(const auto master, master_.master(), "master key");
-  return registry_app_keys(master, contract);
+Result<std::shared_ptr<const RegistryAppKeys>> RegistryKeys::app_keys(const governance::Grant& grant) const {
+  TRY(const auto contract, contract_of(grant.app()));
+  return derive(contract);
+}
+
+Result<std::shared_ptr<const RegistryAppKeys>> RegistryKeys::for_ca_certificate(const curves::Address& contract) const {
+  return derive(contract);
 }
 
 }  // namespace attestry::keys

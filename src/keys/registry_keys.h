@@ -1,6 +1,9 @@
 // Keys of the registry's dialect for those who may have them: the master behind one door, and what comes out of it for
 // a Grant, or of public parts for anybody.
 #pragma once
+#include <memory>
+
+#include "attestation/lru_cache.h"
 #include "base/result.h"
 #include "crypto/secret.h"
 #include "governance/grant.h"
@@ -26,17 +29,21 @@ class FixedRegistryMaster final : public RegistryMaster {
   crypto::Secret master_;
 };
 
-/// Thread-safe; the master outlives it.
+/// Thread-safe; the master outlives it. Keys of apps that were used last are kept: they are a function of the master,
+/// and the master is in this process anyhow.
 class RegistryKeys {
  public:
-  explicit RegistryKeys(const RegistryMaster& master) : master_(master) {}
+  explicit RegistryKeys(const RegistryMaster& master, std::size_t max_kept = 1024) : master_(master), kept_(max_kept) {}
   /// Of the grant's app, which is a contract; `usage` for another kind.
-  base::Result<RegistryAppKeys> app_keys(const governance::Grant& grant) const;
+  base::Result<std::shared_ptr<const RegistryAppKeys>> app_keys(const governance::Grant& grant) const;
   /// For the CA's own certificate, which everybody may have. Whoever calls it hands out nothing else.
-  base::Result<RegistryAppKeys> for_ca_certificate(const curves::Address& contract) const;
+  base::Result<std::shared_ptr<const RegistryAppKeys>> for_ca_certificate(const curves::Address& contract) const;
 
  private:
+  base::Result<std::shared_ptr<const RegistryAppKeys>> derive(const curves::Address& contract) const;
+
   const RegistryMaster& master_;
+  mutable attestation::LruCache<RegistryAppKeys> kept_;
 };
 
 /// The contract of an app that is one; `usage` otherwise.

@@ -29,8 +29,8 @@ Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::get(const curves:
   if (auto found = fresh(key)) return found;
   TRY(const auto keys, keys_.for_ca_certificate(contract));
   auto made = std::make_shared<Kept>();
-  TRY(made->pki.ca_pem, registry_ca_pem(keys, contract));
-  made->pki.app_pubkey_pem = registry_app_pubkey_pem(keys);
+  TRY(made->pki.ca_pem, registry_ca_pem(*keys, contract));
+  made->pki.app_pubkey_pem = registry_app_pubkey_pem(*keys);
   if (attester_ != nullptr) {
     TRY(made->pki.attestation, attest(pki_report_data(contract, made->pki.ca_pem, made->pki.app_pubkey_pem)));
   }

@@ -207,8 +207,8 @@ class Provisioning {
       return std::nullopt;
     }
     RegistryRelease out;
-    if (!certify(grant, *keys, out)) return std::nullopt;
-    if (request_.with_configuration && !configure(grant, approval, *keys, out)) return std::nullopt;
+    if (!certify(grant, approval, **keys, out)) return std::nullopt;
+    if (request_.with_configuration && !configure(grant, approval, **keys, out)) return std::nullopt;
     out.leaf_key = deps_.random.secret(32);
     Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .used = {}, .reply = {}};
     auto body = request_.encode(out);
@@ -225,15 +225,13 @@ class Provisioning {
     return decided;
   }
 
-  bool certify(const governance::Grant& grant, const keys::RegistryAppKeys& keys, RegistryRelease& out) {
-    auto ca = registry_ca_pem(keys, request_.contract);
-    if (!ca) return fail(RegistryStep::key, std::move(ca).error());
-    out.ca_pem = *std::move(ca);
-    out.app_pubkey_pem = registry_app_pubkey_pem(keys);
+  bool certify(const governance::Grant& grant, const governance::ContractApproval& approval,
+               const keys::RegistryAppKeys& keys, RegistryRelease& out) {
     out.app_privkey_pem = registry_app_privkey_pem(keys);
     const std::int64_t until = grant.expires().seconds - now_.seconds;
-    auto leaf = registry_leaf_pem(keys, request_.contract, *csr_, {.strict = rules_.strict_names}, now_, deps_.random,
-                                  std::min(until, rules_.certificate_seconds));
+    auto leaf = registry_leaf_pem(keys, request_.contract, *csr_,
+                                  {.strict = rules_.strict_names, .domains = approval.answer().domain_names}, now_,
+                                  deps_.random, std::min(until, rules_.certificate_seconds));
     if (!leaf) return fail(RegistryStep::certificate, std::move(leaf).error());
     out.leaf_pem = *std::move(leaf);
     return true;

@@ -49,8 +49,6 @@ struct RegistryRefusal {
 struct RegistryRelease {
   crypto::Secret app_privkey_pem;
   std::string leaf_pem;
-  std::string app_pubkey_pem;
-  std::string ca_pem;
   std::optional<crypto::Secret> configuration;
   crypto::Secret leaf_key;  ///< k of the leaf's HMACs (FORMATS 6)
 };

@@ -284,7 +284,9 @@ def deploy_at(chain, address):
     """A Registry with its owner and roles at that address: code and storage of one that was deployed elsewhere."""
     made = chain.deploy("Registry")
     tracer = {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}
-    about = chain.rpc("debug_traceTransaction", made.receipt["transactionHash"], tracer)["post"][str(made.address).lower()]
+    about = chain.rpc("debug_traceTransaction", made.receipt["transactionHash"], tracer)["post"][
+        str(made.address).lower()
+    ]
     chain.rpc("anvil_setCode", address, chain.rpc("eth_getCode", str(made.address), "latest"))
     for slot, value in about["storage"].items():
         chain.rpc("anvil_setStorageAt", address, slot, value)

@@ -1,0 +1,292 @@
+"""Whose evidence counts in the registry's dialect: in the request, over attested TLS, from a proxy with a certificate."""
+
+import base64
+import hashlib
+import http.client
+import json
+import ssl
+
+import pytest
+import registry_pki
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from evm import Anvil
+from harness import PATIENCE, Reply, split_url
+from registry import (
+    MEASUREMENT,
+    TYPE,
+    Released,
+    Workload,
+    allow,
+    bare,
+    key_report_data,
+    make_csr,
+    measured,
+    operator_extension,
+    put_blob,
+    rtmrs_of,
+    self_signed,
+    start_registry,
+)
+from workload import forge
+
+CONFIG = b"listen = 443\n"
+CONFIG_ID = hashlib.sha256(CONFIG).digest()
+
+
+@pytest.fixture(scope="module")
+def chain():
+    with Anvil() as node:
+        yield node
+
+
+def started(folder, chain, **settings):
+    running = start_registry(folder / "data", chain, **settings)
+    put_blob(running, "configs", CONFIG)
+    return running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chain):
+    running = started(tmp_path_factory.mktemp("evidence"), chain)
+    yield running
+    assert running.terminate() == 0, running.output
+
+
+@pytest.fixture
+def contract(chain):
+    return chain.deploy("Registry")
+
+
+@pytest.fixture
+def operator(chain):
+    return chain.accounts[0].key
+
+
+@pytest.fixture
+def workload(server, contract, operator):
+    made = Workload(server, contract.address, operator)
+    allow(contract, made, CONFIG_ID)
+    return made
+
+
+def refused(reply, status, words):
+    assert (reply.status, words in reply.text) == (status, True), reply
+
+
+def test_registry_063_evidence_made_for_another_key(server, workload, contract, operator):
+    other = ec.generate_private_key(ec.SECP256R1())
+    csr = make_csr(contract.address, other, workload.quote, operator_extension(other, operator))
+    refused(workload.register(body=csr), 422, "not made for this key")
+
+
+@pytest.mark.parametrize("where", ["signature", "body"])
+def test_registry_063_evidence_with_a_changed_byte(workload, contract, where):
+    quote = bytearray(workload.quote)
+    quote[700 if where == "signature" else 400] ^= 1
+    csr = make_csr(contract.address, workload.key, bytes(quote), workload.operator)
+    refused(workload.register(body=csr), 422, "not genuine")
+
+
+def test_registry_063_and_flaw_05_a_debug_td(tmp_path, chain, contract, operator):
+    """The known identity does not cover the debug bit: the server's policy does."""
+    running = started(tmp_path, chain)
+    made = Workload(running, contract.address, operator)
+    allow(contract, made, CONFIG_ID)
+    quote = forge(running.seed, key_report_data(made.key), "tdx-v4", "--fault", "debug")
+    assert rtmrs_of(quote)[:3] == rtmrs_of(made.quote)[:3]
+    reply = made.register(body=make_csr(contract.address, made.key, quote, made.operator))
+    refused(reply, 403, "policy.debug")
+    assert reply.headers["X-Attestry-Appraisal"]
+    assert made.register().status == 200
+    assert running.terminate() == 0
+
+
+def test_registry_063_evidence_twice_in_a_request(workload, contract):
+    maa = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.2")
+    csr = make_csr(contract.address, workload.key, workload.quote, workload.operator, extensions=[(maa, b"a.b.c")])
+    refused(workload.register(body=csr), 400, "more than once")
+
+
+def test_registry_no_evidence_at_all(workload, contract):
+    refused(workload.register(body=make_csr(contract.address, workload.key)), 400, "invalid measurements: no evidence")
+
+
+def test_registry_evidence_in_a_request_counts_once(server, workload, contract):
+    """Without a challenge, a request that somebody recorded would open everything to him."""
+    assert workload.register().status == 200
+    refused(workload.register(), 409, "was used before")
+    again = make_csr(contract.address, workload.key, workload.quote, workload.operator, names=["other.example"])
+    refused(workload.register(body=again), 409, "was used before")
+
+
+def test_registry_a_refusal_uses_no_evidence_up(server, contract, operator):
+    made = Workload(server, contract.address, operator)
+    refused(made.register(), 403, "identity not allowed")
+    allow(contract, made, CONFIG_ID)
+    assert made.register().status == 200
+
+
+def test_registry_two_apps_do_not_share_evidence(server, chain, workload, contract, operator):
+    """The same evidence for a second contract: its own identity is asked about, and it is used up as well."""
+    other = chain.deploy("Registry")
+    csr = make_csr(other.address, workload.key, workload.quote, workload.operator)
+    assert workload.register().status == 200
+    foreign = Workload(server, other.address, operator)
+    refused(foreign.register(body=csr), 403, "identity not allowed")
+
+
+# -- attested TLS
+
+
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory, chain):
+    running = started(tmp_path_factory.mktemp("tls"), chain, **{"tls.mode": "auto"})
+    yield running
+    assert running.terminate() == 0, running.output
+
+
+def over_tls(server, workload, tmp_path, evidence=None, csr=None, key=None):
+    """With a client certificate of the workload's key, or of another one."""
+    key = key or workload.key
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(server.data / "tls.pem")
+    file = tmp_path / "client.pem"
+    file.write_bytes(
+        self_signed(key, evidence)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context.load_cert_chain(file)
+    _, port = split_url(server.registry)
+    connection = http.client.HTTPSConnection("localhost", port, timeout=PATIENCE, context=context)
+    try:
+        connection.request("POST", f"/api/attested/register/{bare(workload.contract)}", body=csr or workload.csr)
+        answer = connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def tls_workload(tls_server, contract, operator):
+    made = Workload(tls_server, contract.address, operator)
+    allow(contract, made, CONFIG_ID)
+    return made
+
+
+def test_registry_attested_tls_proves_the_key_in_every_connection(tls_server, tls_workload, tmp_path):
+    for _ in range(2):
+        assert Released(over_tls(tls_server, tls_workload, tmp_path, tls_workload.quote)).config == CONFIG
+
+
+def test_registry_attested_tls_evidence_only_in_the_certificate(tls_server, tls_workload, contract, tmp_path):
+    csr = make_csr(contract.address, tls_workload.key, operator=tls_workload.operator)
+    assert over_tls(tls_server, tls_workload, tmp_path, tls_workload.quote, csr).status == 200
+
+
+def test_registry_attested_tls_different_evidence_in_both(tls_server, tls_workload, tmp_path):
+    other = forge(tls_server.seed, key_report_data(tls_workload.key), "tdx-v5")
+    refused(over_tls(tls_server, tls_workload, tmp_path, other), 400, "carry different evidence")
+
+
+def test_registry_a_certificate_of_another_key_proves_nothing(tls_server, tls_workload, tmp_path):
+    """A thief with a recorded request and a key of his own: it counts once, as over a connection without a proof."""
+    thief = ec.generate_private_key(ec.SECP256R1())
+    assert over_tls(tls_server, tls_workload, tmp_path, None, key=thief).status == 200
+    refused(over_tls(tls_server, tls_workload, tmp_path, tls_workload.quote, key=thief), 409, "was used before")
+    assert over_tls(tls_server, tls_workload, tmp_path, tls_workload.quote).status == 200, "its owner still may"
+
+
+# -- a proxy with a certificate
+
+
+def test_registry_a_proxy_proves_itself_by_a_certificate(tmp_path, chain, contract, operator):
+    ca, good, bad = registry_pki.issue(tmp_path)
+    running = started(
+        tmp_path,
+        chain,
+        **{"tls.mode": "auto", "registry.proxy_listen": "127.0.0.1:0", "registry.proxy_ca": ca},
+    )
+    made = Workload(running, contract.address, operator)
+    allow(contract, made, CONFIG_ID)
+    rtmrs = rtmrs_of(made.quote)
+    headers = measured({0: "00" * 48, 1: rtmrs[0].hex(), 2: rtmrs[1].hex(), 3: rtmrs[2].hex()})
+    assert {TYPE, MEASUREMENT} == {*headers}
+
+    def ask(client):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(running.data / "tls.pem")
+        if client:
+            context.load_cert_chain(client)
+        connection = http.client.HTTPSConnection(
+            *("localhost", split_url(running.proxy)[1]), timeout=PATIENCE, context=context
+        )
+        try:
+            connection.request(
+                "POST", f"/api/attested/register/{bare(contract.address)}", body=made.csr, headers=headers
+            )
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    assert Released(ask(good)).config == CONFIG
+    for stranger in (bad, None):
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
+            ask(stranger)
+    assert running.terminate() == 0
+
+
+def test_registry_what_a_contract_revokes_gets_nothing_more(server, chain, contract, operator):
+    """Renewals are registrations: the next block decides."""
+    first = Workload(server, contract.address, operator)
+    allow(contract, first, CONFIG_ID)
+    assert first.register().status == 200
+    contract.send("removeConfigMapForIdentity", first.identity)
+    renewal = Workload(server, contract.address, operator)
+    assert renewal.identity == first.identity
+    refused(renewal.register(), 403, "identity not allowed")
+
+
+def test_registry_a_frozen_contract_releases_nothing(server, workload, contract):
+    contract.send("freeze")
+    refused(workload.register(), 403, "Contract is frozen")
+    contract.send("unfreeze")
+    assert workload.register().status == 200
+
+
+def test_registry_flaw_08_names_of_other_apps(tmp_path, chain, contract, operator):
+    running = started(tmp_path, chain, **{"registry.names": "strict"})
+    contract.send("registerInstanceDomainName", "mine.example")
+    own = f"{bare(contract.address)}.app"
+    for csr, status in (
+        ({"name": "11" * 20 + ".app"}, 403),
+        ({"names": ["bank.example"]}, 403),
+        ({"names": [own, f"one.{own}", "mine.example"]}, 200),
+    ):
+        made = Workload(running, contract.address, operator, **csr)
+        allow(contract, made, CONFIG_ID)
+        reply = made.register()
+        assert reply.status == status, reply
+    assert running.terminate() == 0
+
+
+def test_registry_extended_identities_cover_what_the_known_ones_leave_out(tmp_path, chain, contract, operator):
+    running = started(tmp_path, chain, **{"registry.identity": "extended"})
+    made = Workload(running, contract.address, operator)
+    allow(contract, made, CONFIG_ID)
+    refused(made.register(), 403, "identity not allowed")
+    assert running.terminate() == 0
+
+
+def test_registry_the_log_names_the_release_and_not_its_secrets(server, workload):
+    reply = workload.register()
+    released = Released(reply)
+    leaf = server.leaves()[int(reply.headers["X-Attestry-Leaf"])]
+    text = json.dumps(leaf)
+    assert leaf["reply"] == hashlib.sha256(reply.body).hexdigest()
+    assert leaf["appraisal"]
+    for secret in (released.key_pem, CONFIG):
+        assert base64.b64encode(secret).decode() not in text
+        assert hashlib.sha256(secret).hexdigest() not in text
