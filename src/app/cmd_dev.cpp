@@ -230,7 +230,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
 
   TRY(const auto trust_text, read_input(context, data + "/trust.json", 1u << 20));
   TRY(const auto trust, client::Trust::parse(base::as_text(trust_text)));
-  TRY(const auto http, net::HttpClient::make());
+  TRY(const auto http, net::HttpClient::make({.ca_pem = server->own_certificate()}));
   RecordingAttester attester{tee->attester()};
   TRY(const auto app, base::AppRef::parse(kDevApp));
   std::string appraisal;

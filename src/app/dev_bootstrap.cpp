@@ -74,6 +74,7 @@ Status bootstrap_dev(const RunningServer& server, const std::string& data, const
   OperatorOptions options;
   options.server = server.admin_url();
   options.token_file = server.admin_token_file();
+  if (!server.own_certificate().empty()) options.ca = data + "/tls.pem";
   TRY(const auto session, OperatorSession::open(options));
   client::Trust trust;
   trust.log.origin = server.origin();
