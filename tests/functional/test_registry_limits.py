@@ -1,0 +1,195 @@
+"""Storage behind a registration, and what strangers may cost: rows 23 to 29, 36 and 65 through the server."""
+
+import base64
+import concurrent.futures
+import hashlib
+import json
+import socket
+import threading
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from evm import Anvil
+from harness import request, split_url
+from registry import Released, Workload, allow, bare, ecies_seal, put_blob, start_registry
+
+CONFIG = b'{"a":1}'
+
+
+@pytest.fixture(scope="module")
+def chain():
+    with Anvil() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chain):
+    running = start_registry(tmp_path_factory.mktemp("limits") / "data", chain, **{"registry.storage_seconds": "1"})
+    yield running
+    assert running.terminate() == 0, running.output
+
+
+@pytest.fixture
+def contract(chain):
+    return chain.deploy("Registry")
+
+
+@pytest.fixture
+def operator(chain):
+    return chain.accounts[0].key
+
+
+@pytest.fixture
+def workload(server, contract, operator):
+    return Workload(server, contract.address, operator)
+
+
+def app_key(server, contract):
+    reply = request(server.registry, "GET", f"/api/public/pki/{bare(contract.address)}").json()
+    return serialization.load_pem_public_key(base64.b64decode(reply["app_pubkey"]))
+
+
+def release(server, contract, workload, template, *storage):
+    config = put_blob(server, "configs", template)
+    contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(config))
+    for uri in storage or ["file://./store/"]:
+        contract.send("setStorageBackend", uri)
+    return workload.register()
+
+
+def test_registry_024_secrets_inside_included_configurations(server, contract, workload):
+    secret = put_blob(server, "secrets", ecies_seal(app_key(server, contract), b'"hunter2"'))
+    inner = put_blob(server, "configs", f'{{"password":"__SECRET_REF_{secret}"}}'.encode())
+    outer = put_blob(server, "configs", f'{{"db":"__CONFIG_REF_{inner}"}}'.encode())
+    reply = release(server, contract, workload, f'{{"all":"__CONFIG_REF_{outer}"}}'.encode())
+    assert json.loads(Released(reply).config) == {"all": {"db": {"password": "hunter2"}}}
+
+
+def test_registry_025_every_character_of_a_secret_is_itself(server, contract, workload):
+    nasty = b'$1 $$ ${x} \\ "quoted"\nnext line \x00'
+    secret = put_blob(server, "secrets", ecies_seal(app_key(server, contract), nasty))
+    reply = release(server, contract, workload, f"before __SECRET_REF_{secret} after".encode())
+    assert Released(reply).config == b"before " + nasty + b" after"
+
+
+def test_registry_026_a_secret_of_another_app(server, chain, contract, workload):
+    other = chain.deploy("Registry")
+    secret = put_blob(server, "secrets", ecies_seal(app_key(server, other), b"x"))
+    reply = release(server, contract, workload, f"__SECRET_REF_{secret}".encode())
+    assert reply.status == 500
+    assert f"failed to decrypt secret {secret}" in reply.text
+
+
+def test_registry_027_corrupt_content_is_refused_and_the_next_backend_asked(server, contract, workload):
+    template = b"genuine " + workload.identity
+    config = put_blob(server, "configs", template, store="good")
+    spoilt = server.files / "bad" / "configs"
+    spoilt.mkdir(parents=True, exist_ok=True)
+    (spoilt / config).write_bytes(b"forged")
+    contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(config))
+    contract.send("setStorageBackend", "file://./bad/")
+    assert workload.register().status == 502
+    contract.send("setStorageBackend", "file://./good/")
+    again = Workload(server, contract.address, None)
+    again.key, again.csr, again.quote = workload.key, workload.csr, workload.quote
+    assert Released(again.register()).config == template
+
+
+def test_registry_028_a_backend_that_lacks_it_and_one_that_has_it(server, contract, workload):
+    (server.files / "empty").mkdir(exist_ok=True)
+    reply = release(server, contract, workload, CONFIG, "file://./empty/", "file://./store/")
+    assert Released(reply).config == CONFIG
+
+
+def test_registry_029_when_all_fail_each_is_named(server, contract, workload):
+    for name in ("one", "two"):
+        (server.files / name).mkdir(exist_ok=True)
+        contract.send("setStorageBackend", f"file://./{name}/")
+    contract.send("setConfigForIdentity", workload.identity, hashlib.sha256(b"nowhere").digest())
+    reply = workload.register()
+    assert reply.status == 502
+    assert "config template retrieval error" in reply.text
+    assert "file-one" in reply.text
+    assert "file-two" in reply.text
+
+
+def test_registry_036_an_invalid_uri_among_good_ones(server, contract, workload):
+    reply = release(server, contract, workload, CONFIG, "gopher://x", "not a uri", "file://./store/")
+    assert Released(reply).config == CONFIG
+
+
+def test_registry_no_usable_storage(server, contract, workload):
+    contract.send("setConfigForIdentity", workload.identity, hashlib.sha256(CONFIG).digest())
+    reply = workload.register()
+    assert reply.status == 503
+    assert "storage backend retrieval error: no valid storage backends created" in reply.text
+
+
+def test_registry_flaw_04_storage_outside_of_its_folder(server, contract, workload, tmp_path):
+    """A contract's owner is not this machine's administrator."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / hashlib.sha256(b"outside").hexdigest()).write_bytes(b"outside")
+    contract.send("setConfigForIdentity", workload.identity, hashlib.sha256(b"outside").digest())
+    for uri in (f"file://{tmp_path}/", "file://./../../../../../../../" + str(tmp_path) + "/"):
+        contract.send("setStorageBackend", uri)
+    assert workload.register().status in (502, 503)
+
+
+def test_registry_065_large_bodies_are_refused_before_they_are_read(server, contract):
+    host, port = split_url(server.registry)
+    before = server.resident_kib()
+    with socket.create_connection((host, port), timeout=30) as stream:
+        stream.sendall(
+            f"POST /api/attested/register/{bare(contract.address)} HTTP/1.1\r\nHost: x\r\n"
+            f"Content-Length: {300 << 20}\r\n\r\n".encode()
+        )
+        assert stream.recv(64).startswith(b"HTTP/1.1 413 ")
+    reply = request(server.registry, "POST", f"/api/attested/register/{bare(contract.address)}", b"x" * (10 << 20))
+    assert reply.status == 413
+    assert server.resident_kib() - before < 2048
+
+
+def test_registry_065_a_client_that_never_ends_its_header_disturbs_nobody(server, contract, workload):
+    host, port = split_url(server.registry)
+    slow = [socket.create_connection((host, port), timeout=30) for _ in range(50)]
+    try:
+        for stream in slow:
+            stream.sendall(b"POST /api/attested/register/")
+        assert release(server, contract, workload, CONFIG).status == 200
+    finally:
+        for stream in slow:
+            stream.close()
+
+
+class BlackHole:
+    """Takes connections and says nothing."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.held = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self):
+        try:
+            while True:
+                self.held.append(self.socket.accept()[0])
+        except OSError:
+            return
+
+
+def test_registry_065_a_hanging_backend_costs_its_own_app_a_hedge(server, chain, operator):
+    """Many registrations of an app with a hanging backend, and of one without: all get theirs."""
+    hole = BlackHole()
+    apps = [chain.deploy("Registry") for _ in range(2)]
+    put_blob(server, "configs", CONFIG)
+    workloads = []
+    for number, contract in enumerate(apps):
+        if number == 0:
+            contract.send("setStorageBackend", f"ipfs://{hole.url}/")
+        workloads += [Workload(server, contract.address, operator) for _ in range(10)]
+        allow(contract, workloads[-1], hashlib.sha256(CONFIG).digest())
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda one: one.register().status, workloads))
+    assert replies == [200] * 20
+    hole.socket.close()
