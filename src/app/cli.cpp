@@ -80,6 +80,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_eventlog(app, context);
   add_forge(app, context);
   add_collateral(app, context);
+  add_chain(app, context);
   add_completion(app, context);
   add_version(app, context);
   try {

@@ -58,6 +58,7 @@ void add_appraisal(CLI::App& app, Context& context);
 void add_approve(CLI::App& app, Context& context);
 void add_audit(CLI::App& app, Context& context);
 void add_blob(CLI::App& app, Context& context);
+void add_chain(CLI::App& app, Context& context);
 void add_checks(CLI::App& app, Context& context);
 void add_claims(CLI::App& app, Context& context);
 void add_collateral(CLI::App& app, Context& context);

@@ -1,0 +1,84 @@
+"""Endpoints of a chain with vices, in front of a real node: each is a proxy that passes JSON-RPC on and changes what it
+likes.
+
+  with Endpoint(chain) as honest, Endpoint(chain) as liar:
+      liar.change = lambda method, parameters, answer: {"result": "0x"} if method == "eth_call" else answer
+"""
+
+import http.server
+import json
+import threading
+
+from harness import PATIENCE, request
+
+
+class Endpoint:
+    def __init__(self, chain):
+        self.chain = chain
+        self.change = None  # (method, parameters, answer) -> answer; an answer has "result" or "error"
+        self.lag = 0  # blocks that it is behind
+        self.silent = False  # holds every request until it is let go
+        self.asked = []  # methods
+        self.rounds = 0
+        self._go = threading.Event()
+        endpoint = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                endpoint.rounds += 1
+                if endpoint.silent:
+                    endpoint._go.wait(PATIENCE)
+                answer = json.dumps([endpoint.answer(one) for one in batch]).encode()
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
+                except OSError:
+                    self.close_connection = True  # who asked has not waited
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.name = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.die()
+
+    def die(self):
+        """From now on connections are refused."""
+        self._go.set()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def answer(self, one):
+        method, parameters = one["method"], one["params"]
+        self.asked.append(method)
+        if self.lag:
+            newest = self.chain.height - self.lag
+            if method == "eth_getBlockByNumber" and parameters[0] == "latest":
+                parameters = [hex(newest), *parameters[1:]]
+            elif method == "eth_getBlockByNumber" and parameters[0][:2] == "0x" and int(parameters[0], 16) > newest:
+                return {"jsonrpc": "2.0", "id": one["id"], "result": None}
+            elif method in ("eth_call", "eth_getLogs"):
+                return {"jsonrpc": "2.0", "id": one["id"], "error": {"code": -32000, "message": "header not found"}}
+        whole = {"jsonrpc": "2.0", "id": one["id"], "method": method, "params": parameters}
+        answer = request(self.chain.url, "POST", "/", whole, {"Content-Type": "application/json"}).json()
+        answer = {name: answer[name] for name in ("result", "error") if name in answer}
+        if self.change:
+            answer = self.change(method, parameters, answer)
+        return {"jsonrpc": "2.0", "id": one["id"], **answer}
