@@ -1,4 +1,4 @@
-// What an operator does before a workload can register: operator, app, policy, blob, secret, approve. Every command is
+// What an operator does before a workload can register: operator, app, policy, secret, approve. Every command is
 // a call or two of /v1; the rules are the server's.
 #include <CLI/CLI.hpp>
 #include <ostream>
@@ -147,21 +147,6 @@ base::Result<int> policy_show(Context& context, const GovernanceOptions& options
 }
 base::Result<int> secret_list(Context& context, const GovernanceOptions& options) {
   return print_list(context, options, app_path(options) + "/secrets", "secrets", {"name", "size", "stored", "id"});
-}
-
-base::Result<int> blob_put(Context& context, const GovernanceOptions& options) {
-  TRY(const auto session, OperatorSession::open(options.connection));
-  TRY(auto text, file_text(context, options.file));
-  TRY(const auto id, put_blob(*session, std::move(text)));
-  context.out << id << "\n";
-  return kExitOk;
-}
-
-base::Result<int> blob_get(Context& context, const GovernanceOptions& options) {
-  TRY(const auto session, OperatorSession::open(options.connection));
-  TRY(const auto bytes, session->api().call(net::Method::get, session->path("/blobs/" + options.subject)));
-  context.out << bytes;
-  return kExitOk;
 }
 
 base::Result<int> policy_builtin(Context& context, const GovernanceOptions& options) {
@@ -454,16 +439,6 @@ void add_policy(CLI::App& app, Context& context) {
   const auto builtin = plain(*group, context, "builtin", "Print a built-in policy, to start from", policy_builtin);
   positional(builtin, "NAME", builtin.options->name, "genuine, default or strict");
   with_app(add(*group, context, "show", "The effective policy of an app, with its approved identities", policy_show));
-}
-
-void add_blob(CLI::App& app, Context& context) {
-  auto* group =
-      app.add_subcommand("blob", "Content-addressed documents: policies, identities, configuration templates");
-  group->require_subcommand(1);
-  const auto put = add(*group, context, "put", "Store a file; prints its SHA-256", blob_put);
-  positional(put, "FILE", put.options->file, "file or -");
-  const auto get = add(*group, context, "get", "Print a stored blob", blob_get);
-  positional(get, "ID", get.options->subject, "64 hex digits");
 }
 
 void add_secret(CLI::App& app, Context& context) {

@@ -49,8 +49,13 @@ struct Member {
 };
 using Members = std::vector<std::shared_ptr<Member>>;
 
-/// Without the remedy: one of the whole list is enough.
-std::string brief(const Error& error) { return error.what + (error.found.empty() ? "" : " (" + error.found + ")"); }
+/// Without the remedy: one of the whole list is enough. Errors mostly begin with the name of their backend already.
+std::string brief(const BlobStore& store, const Error& error) {
+  const auto name = store.name() + ": ";
+  auto out = error.what.starts_with(name) ? error.what : name + error.what;
+  if (!error.found.empty()) out.append(" (").append(error.found).append(")");
+  return out;
+}
 
 /// Several failures as one, named after what can be concluded from them.
 Error joined(const char* action, const base::Digest32& id, const Members& members,
@@ -63,8 +68,10 @@ Error joined(const char* action, const base::Digest32& id, const Members& member
     const auto& error = errors[i];
     away = away || !error || nobody_knows(error->code);
     corrupt = corrupt || (error && error->code == Code::corrupt);
-    out.what.append(i == 0 ? "" : "; ").append(members[i]->store->name()).append(": ");
-    out.what.append(error ? brief(*error) : "no answer yet");
+    out.what.append(i == 0 ? "" : "; ");
+    out.what.append(brief(*members[i]->store, error.value_or(Error{Code::unavailable, "no answer yet"})));
+    if (error && out.remedy.empty()) out.remedy = error->remedy;
+    if (error && members.size() == 1) out.expected = error->expected;
   }
   out.what.append("]");
   if (away) {
@@ -135,7 +142,8 @@ class Flight : public std::enable_shared_from_this<Flight> {
   /// A backend that holds something else is worth a line even where another one has the right bytes.
   static void report(const BlobStore& store, const Error& error) {
     if (error.code != Code::corrupt) return;
-    base::log(base::LogLevel::warning, "blob: corrupt content", {{"backend", store.uri()}, {"error", brief(error)}});
+    base::log(base::LogLevel::warning, "blob: corrupt content",
+              {{"backend", store.uri()}, {"error", brief(store, error)}});
   }
 
   Error failure() ATTESTRY_REQUIRES(mutex_) { return joined("fetch", id_, members_, errors_); }
