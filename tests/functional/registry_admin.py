@@ -5,9 +5,11 @@ import base64
 import hashlib
 import json
 import os
+import re
 import struct
 import time
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_public_key,
 )
 from harness import request, start_serve
 
@@ -181,6 +184,28 @@ def host_of(url):
     return url.split("://")[1].rstrip("/")
 
 
+CONTRACT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def pki(server, contract=CONTRACT):
+    return request(server.registry, "GET", f"/api/public/pki/{contract}")
+
+
+def derived_spki(master, purpose, contract=CONTRACT):
+    """The seed's derivation of a contract's key, as far as its public key."""
+    seed = hashlib.sha256(master + bytes.fromhex(contract) + purpose.encode()).digest()
+    key = ec.derive_private_key(int.from_bytes(seed, "big"), ec.SECP256R1())
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def served_spki(reply):
+    """(of the CA's certificate, of the app's key) that a server gives to anybody."""
+    body = reply.json()
+    ca = x509.load_pem_x509_certificate(base64.b64decode(body["ca_cert"])).public_key()
+    app = load_pem_public_key(base64.b64decode(body["app_pubkey"]))
+    return tuple(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in (ca, app))
+
+
 def status(server):
     reply = request(server.bootstrap, "GET", "/admin/status")
     assert reply.status == 200 and reply.headers["Content-Type"] == "application/json", reply
@@ -213,6 +238,7 @@ def settings_of(admins_file, **settings):
 def find_bootstrap(server):
     lines = [line for line in server.lines if "registry admins" in line]
     server.bootstrap = lines[0].split()[-1]
+    server.registry = next(line for line in server.lines if re.match(r"  registry +http", line)).split()[-1]
     return server
 
 

@@ -3,6 +3,7 @@ command line, and by those who should get nowhere. Rows and flaws have the numbe
 
 import base64
 import hashlib
+import http.server
 import itertools
 import json
 import os
@@ -10,16 +11,21 @@ import pathlib
 import re
 import stat
 import subprocess
+import threading
 
 import pytest
 from harness import ATTESTRY, Program, attestry, clean_environment, request, serve_arguments
 from registry_admin import (
+    CONTRACT,
     Admin,
     combine,
     commitment,
     commitments,
+    derived_spki,
     files_of,
     malleated,
+    pki,
+    served_spki,
     settings_of,
     split,
     start_registry,
@@ -122,8 +128,11 @@ def test_registry_038_generate_two_of_three(registry):
     set_id = bytes.fromhex(public["set_id"])
     for index, share in shares.items():
         assert public["shares"][index]["commitment"] == commitment("share", set_id, share)
+    served = served_spki(pki(server))
     for two in itertools.combinations(shares.values(), 2):
-        assert public["secret_commitment"] == commitment("secret", set_id, combine(two))
+        master = combine(two)
+        assert public["secret_commitment"] == commitment("secret", set_id, master)
+        assert served == (derived_spki(master, "ca"), derived_spki(master, "app"))
 
 
 def test_registry_038_sizes_of_old_bodies_are_looked_at(registry):
@@ -165,9 +174,10 @@ def test_registry_039_rules_of_fetching(registry):
 def test_registry_040_recovery_after_a_crash_gives_the_same_key(registry):
     registry.start(**V1)
     shares = registry.generate_and_fetch()
-    before = commitments(registry.server)
+    before, keys = commitments(registry.server), served_spki(pki(registry.server))
     server = registry.kill(**V1)
     assert status(server) == {"state": "initial"}
+    assert pki(server).status >= 500, "no key of any app before the master is back"
     reply = registry.admins[0].post(server, "/admin/init/recover")
     assert reply.json() == {
         "instructions": "Admins must submit their shares using POST /admin/share",
@@ -182,6 +192,7 @@ def test_registry_040_recovery_after_a_crash_gives_the_same_key(registry):
     reply = registry.admins[2].submit(server, 2, shares[2], digest=digest)
     assert reply.json() == {"message": "KMS unlocked successfully - recovery complete"}
     assert status(server) == {"state": "complete"}
+    assert served_spki(pki(server)) == keys
     after = commitments(server)
     assert after["secret_commitment"] == before["secret_commitment"]
     assert after["secret_commitment"] == commitment(
@@ -580,9 +591,57 @@ def test_registry_flaw_11_shares_are_wiped_and_never_travel_in_clear(registry, t
     assert master in pieces, "the key itself is in memory, so this looked at the right place"
     for share in opened:
         assert share not in pieces
-    for path in (registry.folder / "switched").iterdir():
+    for path in filter(pathlib.Path.is_file, (registry.folder / "switched").rglob("*")):
         content = path.read_bytes()
         assert master not in content and not any(share[:32] in content for share in opened)
+
+
+def test_registry_flaw_13_after_generating_the_server_answers(registry):
+    """With no provider of evidence at all: the seed's server crashes on the first question about a contract."""
+    server = registry.start(**V1, **{"registry.attestation": "none"})
+    shares = registry.generate_and_fetch()
+    for _ in range(2):
+        reply = pki(server)
+        assert reply.status == 200, reply
+        assert reply.json()["attestation"] == ""
+        assert served_spki(reply)[1] == derived_spki(combine([shares[0], shares[1]]), "app")
+
+
+class Quoter(http.server.BaseHTTPRequestHandler):
+    """A provider of evidence, which says what it was asked for."""
+
+    def do_GET(self):
+        body = b"quote over " + self.path.rsplit("/", 1)[1].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_registry_flaw_14_recovery_keeps_the_provider_of_evidence(registry):
+    quoter = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quoter)
+    threading.Thread(target=quoter.serve_forever, daemon=True).start()
+    try:
+        settings = {**V1, "registry.attestation": f"http://127.0.0.1:{quoter.server_port}"}
+        server = registry.start(**settings)
+        shares = registry.generate_and_fetch()
+        first = pki(server).json()
+        server = registry.kill(**settings)
+        assert registry.admins[0].post(server, "/admin/init/recover").status == 200
+        for index in (0, 1):
+            assert registry.admins[index].submit(server, index, shares[index]).status == 200
+        again = pki(server).json()
+        assert served_spki(pki(server))[1] == derived_spki(combine([shares[0], shares[1]]), "app")
+    finally:
+        quoter.shutdown()
+        quoter.server_close()
+    for body in (first, again):
+        told = [base64.b64decode(body[name]) for name in ("ca_cert", "app_pubkey")]
+        data = bytes.fromhex(CONTRACT) + hashlib.sha256(b"".join(told)).digest() + bytes(12)
+        assert base64.b64decode(body["attestation"]) == b"quote over " + data.hex().encode()
 
 
 def test_registry_053_help_names_every_command():
