@@ -25,7 +25,9 @@ constexpr std::chrono::milliseconds kAcceptPause{20};
 /// Connections that listeners for anybody leave to those of operators and metrics, but never more than a quarter.
 constexpr std::size_t kReserved = 64;
 
-bool for_anybody(const RoleSet& roles) { return roles.has(Role::public_) || roles.has(Role::attested); }
+bool for_anybody(const RoleSet& roles) {
+  return roles.has(Role::public_) || roles.has(Role::attested) || roles.has(Role::registry);
+}
 
 base::Error address_error(const std::string& address, const std::string& why) {
   return {base::Code::configuration, "listener " + address + ": " + why, "127.0.0.1:8443, [::1]:0 or unix:/path"};
