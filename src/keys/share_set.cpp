@@ -23,6 +23,7 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMaxText = 256;
 constexpr std::size_t kMaxBlob = 4096;
+constexpr std::size_t kMaxShares = 255;
 enum Flag : std::uint8_t { kFetched = 1, kReceived = 2, kCommitted = 4 };
 
 Result<ShareRecord> decode_share(base::Reader& in) {
@@ -60,6 +61,8 @@ Result<ShareRecord> parse_share(const base::JsonValue& value, std::size_t index)
   ShareRecord out;
   TRY(const auto id_value, value.get("admin_id"));
   TRY(out.admin, id_value.string("admin_id"));
+  if (out.admin.empty() || out.admin.size() > kMaxText)
+    return Error{Code::malformed, "admin_id", "1 to 256 characters", std::to_string(out.admin.size())};
   TRY(const auto at, value.get("share_index"));
   TRY_OK(at.integer("share_index", static_cast<std::int64_t>(index), static_cast<std::int64_t>(index)));
   TRY(out.fetched, flag_member(value, "fetched"));
@@ -161,6 +164,8 @@ Result<ShareSet> parse_commitments(std::string_view json) {
   TRY_OK(base::hex_decode_into(id, out.id), "set_id");
   TRY(out.secret_commitment, digest_member(root, "secret_commitment"));
   TRY(const auto shares, root.get("shares"));
+  if (!shares.is_array() || shares.size() > kMaxShares)
+    return Error{Code::malformed, "shares", "a list of at most 255", std::to_string(shares.size())};
   for (auto value = shares.first(); value; value = value->next()) {
     TRY(auto share, parse_share(*value, out.shares.size()), "shares");
     if (out.index_of(share.admin))
