@@ -268,6 +268,33 @@ TEST(Tls, RoundTripWithTheGivenTrust) {
   EXPECT_TRUE(server->stop(patience()));
 }
 
+TEST(Tls, AClientProvesItselfWhereTheServerAsks) {
+  const SelfSigned own;
+  const SelfSigned known;
+  const SelfSigned stranger;
+  const auto tls = TlsServerContext::from_pem(
+      own.chain, own.key, {.certificates = TlsClients::Certificates::required, .ca_pem = known.chain});
+  ASSERT_TRUE(tls.ok()) << tls.error().text();
+  const auto server = serve_tls(*tls, router_with({echo()}));
+  const auto as = [&own](const SelfSigned& identity) {
+    ClientOptions options;
+    options.ca_pem = own.chain;
+    options.certificate_pem = identity.chain;
+    options.key_pem = std::make_shared<const crypto::Secret>(crypto::Secret::copy_of(base::as_bytes(identity.key)));
+    return options;
+  };
+  const auto url = server->url() + "/echo";
+  const auto reply = client(as(known))->post(url, "x", "text/plain", patience());
+  ASSERT_TRUE(reply.ok()) << reply.error().text();
+  EXPECT_FALSE(client(as(stranger))->post(url, "x", "text/plain", patience()).ok());
+  ClientOptions nobody;
+  nobody.ca_pem = own.chain;
+  EXPECT_FALSE(client(nobody)->post(url, "x", "text/plain", patience()).ok());
+  auto halved = as(known);
+  halved.key_pem.reset();
+  EXPECT_EQ(HttpClient::make(halved).error().code, base::Code::configuration);
+}
+
 TEST(Tls, AServerOfAnotherCaIsNotTrusted) {
   const SelfSigned own;
   const SelfSigned other;
