@@ -96,6 +96,8 @@ constexpr SettingInfo kSettings[] = {
     {"registry.names", "strict", "of certificates: strict (of the app only), or free (whatever is asked for)"},
     {"registry.templates", "text", "references in configurations: text or json"},
     {"registry.storage_root", "", "file: storage of contracts lies beneath this folder; default <data>/registry-files"},
+    {"registry.storage_private", "false",
+     "storage of contracts may be on this machine and in private networks: whoever owns a contract names it"},
     {"registry.storage_cache_bytes", "268435456", "of what was read from storage, on disk"},
     {"registry.storage_seconds", "5", "for one read of one storage backend"},
     {"registry.attestation", "none",

@@ -217,6 +217,13 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
                               .dialect = blobs::Dialect::seed,
                               .file_root = root.empty() ? parts.data + "/registry-files" : root,
                               .clock = &parts.clock};
+  TRY(const bool storage_private, settings.boolean("registry.storage_private"));
+  context.connect = [storage_private](net::ClientOptions options) -> Result<std::shared_ptr<net::HttpTransport>> {
+    // The URIs are a contract owner's: nobody may have this server call what only it can reach.
+    options.public_only = !storage_private;
+    TRY(auto http, net::HttpClient::make(std::move(options)));
+    return std::shared_ptr<net::HttpTransport>{std::move(http)};
+  };
   // Aliasing: the reader is this service's and outlives the store.
   if (reader) context.chain.reader = std::shared_ptr<chain::ChainReader>{std::shared_ptr<void>{}, reader.get()};
   const bool vault = std::ranges::any_of(uris, [](const std::string& uri) { return uri.starts_with("vault:"); });

@@ -1,6 +1,8 @@
 #include "net/client.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "net/address.h"
 
 namespace attestry::net {
 namespace {
@@ -187,6 +190,22 @@ base::Result<Response> HttpTransport::post(std::string url, std::string body, st
   return send(request);
 }
 
+namespace {
+
+/// Asked with the address that is really connected to, so that a name cannot resolve to something else meanwhile.
+curl_socket_t open_public_socket(void*, curlsocktype, curl_sockaddr* address) {
+  base::ByteView ip;
+  if (address->family == AF_INET) {
+    ip = {reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in*>(&address->addr)->sin_addr), 4};
+  } else if (address->family == AF_INET6) {
+    ip = {reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in6*>(&address->addr)->sin6_addr), 16};
+  }
+  if (!is_public_ip(ip)) return CURL_SOCKET_BAD;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+}  // namespace
+
 struct HttpClient::Impl {
   ClientOptions options;
   std::string no_proxy;
@@ -234,6 +253,7 @@ struct HttpClient::Impl {
   }
 
   void set_route(CURL* curl, const HttpRequest& request) const {
+    if (options.public_only) curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &open_public_socket);
     if (!request.unix_socket.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request.unix_socket.c_str());
     if (!options.environment_proxy || !request.unix_socket.empty()) {
       curl_easy_setopt(curl, CURLOPT_PROXY, "");

@@ -44,6 +44,9 @@ struct ClientOptions {
   std::shared_ptr<const crypto::Secret> key_pem{};
   /// http_proxy, https_proxy and no_proxy of the environment; loopback addresses never go through a proxy.
   bool environment_proxy = true;
+  /// Connects to addresses of the internet at large only (is_public_ip), whatever a name resolves to: for URLs that
+  /// strangers write. Holds for a proxy's address, too.
+  bool public_only = false;
   std::size_t max_idle_handles = 16;  ///< kept for reuse, each with its own open connections
   std::string user_agent = "attestry";
   const base::Clock* clock = &base::system_clock();

@@ -171,6 +171,7 @@ CHAIN_SETTINGS = {
     "registry.max_head_age": "0",
     "registry.head_ms": "0",
     "registry.names": "free",
+    "registry.storage_private": "true",
 }
 
 

@@ -16,6 +16,23 @@ from registry import Released, Workload, allow, bare, ecies_seal, put_blob, star
 CONFIG = b'{"a":1}'
 
 
+class BlackHole:
+    """Takes connections and says nothing."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.held = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self):
+        try:
+            while True:
+                self.held.append(self.socket.accept()[0])
+        except OSError:
+            return
+
+
 @pytest.fixture(scope="module")
 def chain():
     with Anvil() as node:
@@ -135,6 +152,21 @@ def test_registry_flaw_04_storage_outside_of_its_folder(server, contract, worklo
     assert workload.register().status in (502, 503)
 
 
+def test_registry_storage_on_private_networks_is_not_called(tmp_path, chain, contract, operator):
+    """Whoever owns a contract writes its storage URIs: they must not reach what only the server can reach."""
+    hole = BlackHole()
+    running = start_registry(tmp_path / "data", chain, **{"registry.storage_private": "false"})
+    made = Workload(running, contract.address, operator)
+    contract.send("setConfigForIdentity", made.identity, hashlib.sha256(CONFIG).digest())
+    port = hole.url.split(":")[1]
+    for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254"):
+        contract.send("setStorageBackend", f"ipfs://{host}:{port}/")
+    assert made.register().status == 503
+    assert hole.held == []
+    assert running.terminate() == 0
+    hole.socket.close()
+
+
 def test_registry_065_large_bodies_are_refused_before_they_are_read(server, contract):
     host, port = split_url(server.registry)
     before = server.resident_kib()
@@ -159,23 +191,6 @@ def test_registry_065_a_client_that_never_ends_its_header_disturbs_nobody(server
     finally:
         for stream in slow:
             stream.close()
-
-
-class BlackHole:
-    """Takes connections and says nothing."""
-
-    def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"127.0.0.1:{self.socket.getsockname()[1]}"
-        self.held = []
-        threading.Thread(target=self._take, daemon=True).start()
-
-    def _take(self):
-        try:
-            while True:
-                self.held.append(self.socket.accept()[0])
-        except OSError:
-            return
 
 
 def test_registry_065_a_hanging_backend_costs_its_own_app_a_hedge(server, chain, operator):
