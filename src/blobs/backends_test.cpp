@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "blobs/internal/test_rigs.h"
+#include "blobs/sealing.h"
 
 namespace attestry::blobs::testing {
 namespace {
@@ -243,6 +244,24 @@ TEST_F(S3, PutsTheBucketIntoTheHostOfAmazonsOwnServers) {
     EXPECT_FALSE(fetch(uri, context, id));
     EXPECT_TRUE(rig.server->seen().back().url.starts_with(url)) << rig.server->seen().back().url;
   }
+}
+
+TEST_F(S3, ACopyOfASealedBucketShowsNothing) {
+  TemporaryFolder keys;
+  const auto sealer = open_tenant_sealer(keys.path(), crypto::Secret{32}, crypto::system_random()).value();
+  auto context = rig.context(kApp);
+  context.sealer = sealer.get();
+  auto store = open_store(rig.uri(), context).value();
+  rig.server->objects.clear();
+  ASSERT_TRUE(store->put(config_of(kApp), base::as_bytes("a canary in a configuration"), soon()));
+  ASSERT_TRUE(store->get(config_of(kApp), id_of("a canary in a configuration"), soon()));
+  ASSERT_EQ(rig.server->objects.size(), 1u);
+  const auto object = rig.server->objects.begin();
+  EXPECT_EQ(object->second.find("canary"), std::string::npos);
+  // Moved to another id it does not open there.
+  const auto moved = id_of("another");
+  rig.server->objects["some prefix/" + own_name(config_of(kApp), moved)] = object->second;
+  EXPECT_EQ(code_of(store->get(config_of(kApp), moved, soon())), Code::corrupt);
 }
 
 // -- IPFS
