@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 using Bytes = std::shared_ptr<const base::Bytes>;
 
 constexpr std::size_t kIdDigits = 16;
+constexpr int kGrace = 20;  // of a deadline: a call that ends at it may still say why
 constexpr std::size_t kMaxNegative = 4096;
 constexpr std::size_t kMaxFlights = 256;  // before old ones are looked for
 constexpr milliseconds kFirstPenalty{1000};
@@ -105,13 +106,15 @@ class Flight : public std::enable_shared_from_this<Flight> {
         start_next(now);
         continue;
       }
-      if (started_ == order_.size() && outstanding_ == 0) return failure();
+      // A call that still waits in its lane at its deadline has failed, whoever holds the lane.
+      const bool all_late = now >= last_deadline_ + limit_ / kGrace;
+      if (started_ == order_.size() && (outstanding_ == 0 || all_late)) return failure();
       if (now >= deadline) {
         auto error = failure();
         error.code = Code::deadline_exceeded;
         return error;
       }
-      const auto until = started_ < order_.size() ? std::min(deadline, next_start_) : deadline;
+      const auto until = std::min(deadline, started_ < order_.size() ? next_start_ : last_deadline_ + limit_ / kGrace);
       // A deadline without end is more than some standard libraries can wait for.
       changed_.wait_until(mutex_, std::min(until, now + std::chrono::hours{1}));
     }
@@ -154,6 +157,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
     ++outstanding_;
     const auto store = members_[which]->store;
     const auto deadline = now + limit_;
+    last_deadline_ = deadline;
     const auto lane = place_.tenant.text() + " " + place_.app.text() + " " + store->uri();
     auto self = shared_from_this();
     const auto queued = lanes_->run(lane, deadline, [self, store, which, deadline](bool late) {
@@ -182,6 +186,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
   std::size_t started_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   std::size_t outstanding_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   base::Deadline next_start_ ATTESTRY_GUARDED_BY(mutex_){};
+  base::Deadline last_deadline_ ATTESTRY_GUARDED_BY(mutex_){};
   std::vector<std::optional<Error>> errors_ ATTESTRY_GUARDED_BY(mutex_);
   Bytes answer_ ATTESTRY_GUARDED_BY(mutex_);
 };
