@@ -239,11 +239,11 @@ BlocksBallots QuorumReader::Impl::ask_blocks(const std::vector<std::uint64_t>& n
     return answers.ok() ? internal::read_blocks(*answers, numbers) : Result<BlocksBallot>{answers.error()};
   });
   return round->gather(kGrace, [this, &numbers, &may_vote](const BlocksBallots& ballots, bool all) {
-    // The best candidate and the floor, which is the last, or what there is when all who are well have spoken.
-    const bool best = internal::elect(ballots, 0, quorum_, may_vote).block.has_value();
-    const bool last = internal::elect(ballots, numbers.size() - 1, quorum_, {}).block.has_value();
-    if (best && last) return true;
-    return usable(ballots) >= quorum_ && (!all || worth_waiting_for_none(cast_of(ballots)));
+    // The best candidate and the floor, which is the last, are certain; the others have a moment to agree or to be
+    // named.
+    if (all) return usable(ballots) >= quorum_ && worth_waiting_for_none(cast_of(ballots));
+    return internal::elect(ballots, 0, quorum_, may_vote).block.has_value() &&
+           internal::elect(ballots, numbers.size() - 1, quorum_, {}).block.has_value();
   });
 }
 

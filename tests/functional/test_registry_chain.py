@@ -38,13 +38,13 @@ def endpoints(chain):
         yield [stack.enter_context(Endpoint(chain)) for _ in range(3)]
 
 
-def flags(chain, endpoints, *more):
+def flags(chain, endpoints, *more, finality="depth:2"):
     urls = [flag for endpoint in endpoints for flag in ("--rpc", endpoint.url)]
-    return [*urls, "--chain-id", str(chain.chain_id), "--finality", "depth:2", "--timeout", "8", *more]
+    return [*urls, "--chain-id", str(chain.chain_id), "--finality", finality, "--timeout", "8", *more]
 
 
-def head(chain, endpoints, *more):
-    return attestry("chain", "head", *flags(chain, endpoints, "--format", "json", *more))
+def head(chain, endpoints, *more, finality="depth:2"):
+    return attestry("chain", "head", *flags(chain, endpoints, "--format", "json", *more, finality=finality))
 
 
 def question(registry, function="ConfigForIdentity"):
@@ -99,7 +99,7 @@ def test_the_head_is_final_and_agreed_on(chain, registry, endpoints):
     report = done.json()
     assert report["head"]["number"] == chain.height - 2
     assert report["head"]["hash"] == chain.block(chain.height - 2)["hash"]
-    assert report["agreeing"] == 3
+    assert report["agreeing"] >= 2
     assert report["quorum"] == 2
 
 
@@ -107,7 +107,7 @@ def test_tags_of_a_real_node_are_understood(chain, registry, endpoints):
     chain.mine(100)
     for finality in ("safe", "finalized"):
         expected = chain.block(finality)
-        done = head(chain, endpoints, "--finality", finality, "--max-final-age", "0")
+        done = head(chain, endpoints, "--max-final-age", "0", finality=finality)
         assert done.code == 0, done
         assert done.json()["head"]["hash"] == expected["hash"]
 
@@ -138,17 +138,20 @@ def test_a_lying_endpoint_is_outvoted_and_named(chain, registry, endpoints):
         return answer
 
     endpoints[0].change = another_block
-    done = head(chain, endpoints)
-    assert done.code == 0, done
-    assert done.json()["head"]["hash"] == chain.block(chain.height - 2)["hash"]
-    assert by_name(done.json(), endpoints[0])["disagreed"] == 1
+    with Watch(chain, endpoints) as watch:
+        line = watch.first
+        while by_name(line["status"], endpoints[0])["disagreed"] == 0:  # it may be too slow to be heard
+            line = watch.again()
+            assert line["status"]["head"]["hash"] == chain.block(chain.height - 2)["hash"]
 
 
 def test_a_lagging_endpoint_changes_nothing(chain, registry, endpoints):
     endpoints[1].lag = 4
-    done = head(chain, endpoints)
-    assert done.json()["head"]["number"] == chain.height - 2
-    assert by_name(done.json(), endpoints[1])["lag"] == 4
+    with Watch(chain, endpoints) as watch:
+        line = watch.first
+        while by_name(line["status"], endpoints[1])["lag"] != 4:
+            line = watch.again()
+            assert line["status"]["head"]["number"] == chain.height - 2
     assert call(chain, endpoints, registry).code == 0
 
 
@@ -167,10 +170,12 @@ def test_a_censoring_endpoint_changes_nothing(chain, registry, endpoints):
 
 def test_a_dead_endpoint_changes_nothing(chain, registry, endpoints):
     endpoints[0].die()
-    done = head(chain, endpoints)
-    assert done.code == 0, done
-    assert by_name(done.json(), endpoints[0])["trouble"]
     assert call(chain, endpoints, registry).code == 0
+    with Watch(chain, endpoints) as watch:
+        line = watch.first
+        while not by_name(line["status"], endpoints[0])["trouble"]:
+            line = watch.again()
+            assert line["status"]["head"]["number"] == chain.height - 2
 
 
 def test_a_hanging_endpoint_delays_nobody(chain, registry, endpoints):
@@ -308,10 +313,7 @@ def test_storage_is_proved_against_the_block(chain, registry, endpoints):
     endpoints[2].change = lie
     done = attestry("chain", "storage", *flags(chain, endpoints), *arguments)
     assert done.code == UNAVAILABLE, done
-    nobody = ["--to", "0x" + "77" * 20, "--slot", "0"]
-    done = attestry("chain", "storage", *flags(chain, endpoints), *nobody)
-    assert done.code == UNAVAILABLE, done
-    endpoints[2].change = None
+    nobody = ["--to", "0x" + "77" * 20, "--slot", "0"]  # that it does not exist is proved, whatever else is said
     done = attestry("chain", "storage", *flags(chain, endpoints), *nobody)
     assert (done.code, done.out.split()) == (0, ["0x" + "00" * 32]), done
 
