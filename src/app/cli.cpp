@@ -6,6 +6,8 @@
 #include <array>
 #include <fstream>
 
+#include "app/cmd_registry_csr.h"
+#include "app/registry_commands.h"
 #include "app/version.h"
 #include "base/suggest.h"
 
@@ -65,6 +67,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_serve(app, context);
   add_instance(app, context);
   add_operator(app, context);
+  add_operator_signing(app, context);
   add_app(app, context);
   add_admin(app, context);
   add_approve(app, context);
@@ -74,6 +77,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_blob(app, context);
   add_secret(app, context);
   add_template(app, context);
+  add_registry(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

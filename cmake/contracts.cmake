@@ -1,0 +1,25 @@
+# The contracts as they were compiled (contracts/artifacts), written into the program: `attestry registry deploy` sends
+# these bytes, and compares what stands on the chain with them.
+set(ATTESTRY_CONTRACTS_SOURCE ${CMAKE_BINARY_DIR}/generated/registry_contracts.cpp)
+set(contracts "")
+foreach(name Registry Kms)
+  set(file ${CMAKE_SOURCE_DIR}/contracts/artifacts/${name}.json)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} json)
+  string(JSON creation GET "${json}" bytecode)
+  string(JSON deployed GET "${json}" deployedBytecode)
+  string(JSON compiler GET "${json}" compiler)
+  string(APPEND contracts
+    "    {\"${name}\",\n     \"${compiler}\",\n     \"${creation}\",\n     \"${deployed}\"},\n")
+endforeach()
+file(CONFIGURE OUTPUT ${ATTESTRY_CONTRACTS_SOURCE} @ONLY CONTENT
+"// Made from contracts/artifacts by cmake/contracts.cmake.
+#include \"app/registry_contracts.h\"
+
+namespace attestry::app::generated {
+
+const CompiledContract kContracts[2] = {
+@contracts@};
+
+}  // namespace attestry::app::generated
+")

@@ -1,0 +1,243 @@
+#include "app/registry_chain.h"
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+#include <ostream>
+
+#include "base/encoding.h"
+#include "state/file.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutObject;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kMaxKeyFile = 4096;
+
+void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
+
+Result<curves::Secp256k1PrivateKey> key_of_text(std::string text, const std::string& where) {
+  std::string_view digits{text};
+  while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r' || digits.back() == ' ')) {
+    digits.remove_suffix(1);
+  }
+  if (digits.starts_with("0x")) digits.remove_prefix(2);
+  base::Digest32 scalar{};
+  const bool good = digits.size() == 64 && base::hex_decode_into(digits, scalar).ok();
+  wipe(text);
+  if (!good) {
+    return Error{Code::malformed, where + " holds no key", "64 hex digits", {}, "It is never shown; check the file."};
+  }
+  auto key = curves::Secp256k1PrivateKey::from_scalar(scalar);
+  crypto::wipe(scalar);
+  return key;
+}
+
+base::JsonOutObject call_object(const curves::Address& from, const std::optional<curves::Address>& to,
+                                base::ByteView data) {
+  base::JsonOutObject out{{"from", chain::hex_data(from)}, {"data", chain::hex_data(data)}};
+  if (to) out.emplace_back("to", chain::hex_data(*to));
+  return out;
+}
+
+}  // namespace
+
+void add_chain_options(CLI::App& command, ChainOptions& options) {
+  command.add_option("--rpc,--rpc-addr", options.rpc, "JSON-RPC endpoint; again for each further one")
+      ->envname("ATTESTRY_RPC")
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  command.add_option("--rpc-ca", options.ca, "PEM certificate to trust for https endpoints")->type_name("FILE");
+  command.add_option("--chain-id", options.chain_id, "the chain that every endpoint must serve")
+      ->envname("ATTESTRY_CHAIN_ID")
+      ->check(CLI::PositiveNumber)
+      ->required();
+  command.add_option("--timeout", options.timeout, "seconds")->check(CLI::Range(1, 86400))->capture_default_str();
+  command.add_option("--format", options.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
+void add_contract_option(CLI::App& command, ChainOptions& options, bool required) {
+  command.add_option("--contract,--app-contract", options.contract, "address of the contract")
+      ->envname("ATTESTRY_CONTRACT")
+      ->required(required);
+}
+
+void add_key_options(CLI::App& command, ChainOptions& options) {
+  auto* file =
+      command.add_option("--key", options.key_file, "file of mode 0600 with the account's key as 64 hex digits");
+  file->type_name("FILE");
+  command.add_option("--key-env", options.key_env, "or the variable of the environment that holds it")
+      ->type_name("NAME")
+      ->excludes(file);
+}
+
+void add_sending_options(CLI::App& command, ChainOptions& options) {
+  add_key_options(command, options);
+  command.add_flag("--dry-run", options.dry_run, "show the transaction and its cost, and send nothing");
+}
+
+Result<curves::Secp256k1PrivateKey> read_chain_key(const std::string& file, const std::string& env) {
+  if (file.empty() == env.empty()) {
+    return Error{Code::usage, "whose key signs?", "--key FILE or --key-env NAME", {}, "A key is never an argument."};
+  }
+  if (!env.empty()) {
+    const char* value = std::getenv(env.c_str());
+    if (value == nullptr) return Error{Code::not_found, "--key-env: the environment has no " + env};
+    return key_of_text(value, "the variable " + env);
+  }
+  struct stat info{};
+  if (::stat(file.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+    return Error{
+        Code::configuration, "the key can be read by others: " + file, "mode 0600", {}, "Run chmod 600 " + file};
+  }
+  TRY(auto bytes, state::system_files().read(file, kMaxKeyFile), "--key");
+  if (!bytes) return Error{Code::not_found, "--key: there is no file " + file};
+  std::string text{base::as_text(*bytes)};
+  crypto::wipe(*bytes);
+  return key_of_text(std::move(text), file);
+}
+
+Result<chain::Word> parse_word(std::string_view text, std::string_view what) {
+  if (text.starts_with("0x")) text.remove_prefix(2);
+  chain::Word word{};
+  TRY_OK(base::hex_decode_into(text, word), what);
+  return word;
+}
+
+Result<std::unique_ptr<ChainSession>> ChainSession::open(const ChainOptions& options, Context& context) {
+  std::unique_ptr<ChainSession> session{new ChainSession(options, context)};
+  if (!options.contract.empty()) {
+    TRY(session->contract_, curves::parse_address(options.contract), "--contract");
+  }
+  TRY(session->http_, net::HttpClient::make({.ca_file = options.ca}), "--rpc-ca");
+  chain::QuorumOptions quorum{.chain_id = options.chain_id, .max_head_age = 0, .max_final_age = 0};
+  TRY(quorum.finality, chain::Finality::parse(options.finality), "--finality");
+  for (const std::string& url : options.rpc) {
+    quorum.endpoints.push_back({.url = url});
+    session->endpoints_.push_back(
+        std::make_unique<chain::Endpoint>(*session->http_, chain::EndpointOptions{.url = url}));
+  }
+  TRY(session->reader_, chain::QuorumReader::make(*session->http_, std::move(quorum)));
+  TRY_OK(session->check_chain_id());
+  return session;
+}
+
+base::Deadline ChainSession::deadline() const {
+  return std::chrono::steady_clock::now() + std::chrono::seconds{options_.timeout};
+}
+
+/// Before anything is signed: a transaction for the wrong chain may be valid there.
+Status ChainSession::check_chain_id() {
+  for (const auto& endpoint : endpoints_) {
+    const auto answer = endpoint->ask({"eth_chainId", {}}, deadline());
+    if (!answer) continue;  // a dead endpoint does not hinder the others; the reader counts them
+    TRY(const auto found, chain::parse_quantity(*answer->answers[0].result, "eth_chainId"), endpoint->name());
+    if (found == options_.chain_id) continue;
+    return Error{Code::configuration, endpoint->name() + " serves another chain", std::to_string(options_.chain_id),
+                 std::to_string(found), "Correct --chain-id or --rpc; nothing was signed."};
+  }
+  return base::done();
+}
+
+Result<base::Bytes> ChainSession::code(const curves::Address& address, const chain::BlockRef& at) {
+  std::map<base::Bytes, std::size_t> votes;
+  std::string trouble = "no endpoint";
+  for (const auto& endpoint : endpoints_) {
+    const auto answer =
+        endpoint->ask({"eth_getCode", {chain::hex_data(address), chain::quantity(at.number)}}, deadline());
+    if (!answer) {
+      trouble = answer.error().text();
+      continue;
+    }
+    TRY(auto bytes, chain::parse_data(*answer->answers[0].result, "eth_getCode"), endpoint->name());
+    if (++votes[bytes] > endpoints_.size() / 2) return bytes;
+  }
+  return Error{Code::unavailable, "the endpoints do not agree on the contract's code", {}, trouble};
+}
+
+Result<std::uint64_t> ChainSession::estimate(const curves::Address& from, const std::optional<curves::Address>& to,
+                                             base::ByteView data) {
+  const chain::RpcRequest request{"eth_estimateGas", {call_object(from, to, data)}};
+  Error last{Code::unavailable, "no endpoint answers"};
+  for (const auto& endpoint : endpoints_) {
+    const auto answers = endpoint->batch({&request, 1}, deadline());
+    if (!answers) {
+      last = answers.error();
+      continue;
+    }
+    const auto& answer = answers->answers[0];
+    if (answer.result) return chain::parse_quantity(*answer.result, "eth_estimateGas");
+    if (const auto revert = chain::revert_of(*answer.error)) {
+      return Error{Code::denied, "the contract refuses", {}, revert->reason};
+    }
+    last = Error{Code::unavailable, "eth_estimateGas fails", {}, answer.error->message};
+  }
+  return last;
+}
+
+Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts) {
+  TRY(const auto key, read_chain_key(options_.key_file, options_.key_env));
+  std::vector<chain::Endpoint*> endpoints;
+  for (const auto& endpoint : endpoints_) endpoints.push_back(endpoint.get());
+  chain::Sender sender(std::move(endpoints), key, {.chain_id = options_.chain_id});
+  context_.err << "transaction on chain " << options_.chain_id << "\n  from            "
+               << curves::address_checksum_text(sender.address()) << "\n  to              "
+               << (to ? curves::address_checksum_text(*to) : "a new contract") << "\n";
+  for (const auto& [name, value] : facts) {
+    context_.err << "  " << name << std::string(name.size() < 15 ? 16 - name.size() : 1, ' ') << value << "\n";
+  }
+  Sent sent;
+  if (options_.dry_run) {
+    TRY(sent.gas, estimate(sender.address(), to, data));
+    return sent;
+  }
+  TRY(auto receipt, sender.send(to, data, chain::Word{}, deadline()));
+  sent.gas = receipt.gas_used;
+  const bool succeeded = receipt.succeeded;
+  sent.receipt = std::move(receipt);
+  if (!succeeded) {
+    return Error{Code::denied, "the contract refused the transaction", {}, base::hex(sent.receipt->transaction)};
+  }
+  return sent;
+}
+
+void ChainSession::print_sent(const Sent& sent, JsonOutObject extra) {
+  if (options_.format == "json") {
+    JsonOutObject out{{"sent", sent.receipt.has_value()}, {"gas", sent.gas}};
+    if (sent.receipt) {
+      out.emplace_back("transaction", chain::hex_data(sent.receipt->transaction));
+      out.emplace_back("block", sent.receipt->block.number);
+    }
+    for (auto& item : extra) out.push_back(std::move(item));
+    context_.out << JsonOut{std::move(out)}.pretty() << "\n";
+    return;
+  }
+  if (!sent.receipt) {
+    context_.out << "would use " << sent.gas << " gas; nothing was sent\n";
+    return;
+  }
+  context_.out << "done in block " << sent.receipt->block.number << ", " << sent.gas << " gas, transaction "
+               << chain::hex_data(sent.receipt->transaction) << "\n";
+}
+
+Result<int> ChainSession::send_and_print(base::ByteView data, std::string_view function, Facts facts,
+                                         JsonOutObject extra) {
+  facts.insert(facts.begin(), {"call", std::string{function}});
+  TRY(const Sent sent, send(contract_, data, facts));
+  print_sent(sent, std::move(extra));
+  return kExitOk;
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,92 @@
+// What the commands that read and change contracts share: endpoints, the key that signs, and a transaction that is
+// shown before it is sent.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "app/cli.h"
+#include "app/registry_contracts.h"
+#include "base/json_writer.h"
+#include "chain/quorum.h"
+#include "chain/transaction.h"
+#include "curves/secp256k1.h"
+#include "net/client.h"
+
+namespace attestry::app {
+
+struct ChainOptions {
+  std::vector<std::string> rpc{"http://127.0.0.1:8545"};
+  std::string ca;
+  std::uint64_t chain_id = 0;
+  std::string finality = "depth:0";
+  std::string contract;
+  std::string key_file;
+  std::string key_env;
+  std::string format = "text";
+  std::int64_t timeout = 120;
+  bool dry_run = false;
+};
+/// --rpc, --rpc-ca, --chain-id, --timeout, --format.
+void add_chain_options(CLI::App& command, ChainOptions& options);
+/// --contract.
+void add_contract_option(CLI::App& command, ChainOptions& options, bool required = true);
+/// --key, --key-env.
+void add_key_options(CLI::App& command, ChainOptions& options);
+/// Those of a command that sends: the key's and --dry-run.
+void add_sending_options(CLI::App& command, ChainOptions& options);
+
+/// A secp256k1 key as 64 hex digits, 0x in front or not, out of a file of mode 0600 or a variable of the environment;
+/// never out of an argument, which every process of the machine may read. Exactly one of the two names is given.
+base::Result<curves::Secp256k1PrivateKey> read_chain_key(const std::string& file, const std::string& env);
+
+/// Name and value, for people, of what a transaction says.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+struct Sent {
+  std::optional<chain::Receipt> receipt{};  ///< none of a dry run
+  std::uint64_t gas = 0;                    ///< used, or estimated by a dry run
+};
+
+/// Connections of one command. Not thread-safe.
+class ChainSession {
+ public:
+  /// `usage` for addresses that are none, `configuration` when an endpoint serves another chain.
+  static base::Result<std::unique_ptr<ChainSession>> open(const ChainOptions& options, Context& context);
+
+  const curves::Address& contract() const noexcept { return contract_; }
+  chain::QuorumReader& reader() noexcept { return *reader_; }
+  net::HttpTransport& http() noexcept { return *http_; }
+  base::Deadline deadline() const;
+
+  /// The code at an address at this block, when more than half of the endpoints say the same.
+  base::Result<base::Bytes> code(const curves::Address& address, const chain::BlockRef& at);
+  /// Shows `facts` on the error stream, then sends with the key of the options, or with --dry-run only asks what it
+  /// would cost. `denied` with the contract's reason when it would revert: nothing is sent then.
+  base::Result<Sent> send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts);
+  /// send() to the contract, and its outcome in the format that was asked for.
+  base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts,
+                                   base::JsonOutObject extra = {});
+  void print_sent(const Sent& sent, base::JsonOutObject extra);
+
+ private:
+  ChainSession(const ChainOptions& options, Context& context) : options_(options), context_(context) {}
+  base::Result<std::uint64_t> estimate(const curves::Address& from, const std::optional<curves::Address>& to,
+                                       base::ByteView data);
+  base::Status check_chain_id();
+
+  const ChainOptions& options_;
+  Context& context_;
+  curves::Address contract_{};
+  std::unique_ptr<net::HttpClient> http_;
+  std::vector<std::unique_ptr<chain::Endpoint>> endpoints_;
+  std::unique_ptr<chain::QuorumReader> reader_;
+};
+
+/// 64 hex digits, 0x in front or not.
+base::Result<chain::Word> parse_word(std::string_view text, std::string_view what);
+
+}  // namespace attestry::app

@@ -1,0 +1,27 @@
+#include "app/registry_contracts.h"
+
+#include "base/encoding.h"
+
+namespace attestry::app {
+
+using base::Result;
+
+std::string_view to_text(ContractKind kind) noexcept { return kind == ContractKind::registry ? "registry" : "kms"; }
+
+Result<ContractCode> contract_code(ContractKind kind) {
+  const auto& compiled = generated::kContracts[static_cast<std::size_t>(kind)];
+  ContractCode out{.kind = kind, .compiler = compiled.compiler, .creation = {}, .deployed = {}};
+  TRY(out.creation, base::hex_decode(compiled.creation.substr(2)), compiled.name);
+  TRY(out.deployed, base::hex_decode(compiled.deployed.substr(2)), compiled.name);
+  return out;
+}
+
+Result<std::optional<ContractKind>> recognise_contract(base::ByteView code) {
+  for (const auto kind : {ContractKind::registry, ContractKind::kms}) {
+    TRY(const ContractCode known, contract_code(kind));
+    if (base::equal(known.deployed, code)) return std::optional{kind};
+  }
+  return std::optional<ContractKind>{};
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,34 @@
+// The contracts that this program deploys and recognises, as contracts/compile.mjs compiled them.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace attestry::app {
+
+namespace generated {
+/// Hex with 0x, straight out of contracts/artifacts (cmake/contracts.cmake).
+struct CompiledContract {
+  std::string_view name, compiler, creation, deployed;
+};
+extern const CompiledContract kContracts[2];
+}  // namespace generated
+
+enum class ContractKind : std::uint8_t { registry, kms };
+std::string_view to_text(ContractKind kind) noexcept;
+
+struct ContractCode {
+  ContractKind kind{};
+  std::string_view compiler;
+  base::Bytes creation;  ///< data of the transaction that creates it
+  base::Bytes deployed;  ///< what stands on the chain then, exactly
+};
+/// Error `internal` when this program was built from no hex.
+base::Result<ContractCode> contract_code(ContractKind kind);
+/// Which of them `code` is, byte for byte; nothing for everything else.
+base::Result<std::optional<ContractKind>> recognise_contract(base::ByteView code);
+
+}  // namespace attestry::app

@@ -1,0 +1,217 @@
+"""attestry registry: contracts deployed, read and changed from the command line, on a real chain."""
+
+import base64
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+import registry
+from evm import ZERO, Anvil
+from harness import attestry
+from registry_model import GUARDIAN, OPERATOR
+
+IDENTITY, CONFIG, POLICY = "1d" * 32, "cf" * 32, "90" * 32
+
+
+@pytest.fixture(scope="module")
+def node():
+    with Anvil() as chain:
+        yield chain
+
+
+class Owner:
+    """One account's command line."""
+
+    def __init__(self, node, folder, account):
+        self.node, self.account = node, account
+        self.key = folder / f"{account.address}.key"
+        self.key.write_text(account.key.hex() + "\n")
+        self.key.chmod(0o600)
+
+    def run(self, *arguments, signs=True, contract=None, env=None):
+        more = ["--rpc", self.node.url, "--chain-id", self.node.chain_id, "--format", "json"]
+        more += ["--contract", contract] if contract else []
+        more += ["--key", self.key] if signs else []
+        return attestry("registry", *arguments, *more, env=env)
+
+
+@pytest.fixture
+def owner(node, tmp_path):
+    return Owner(node, tmp_path, node.accounts[0])
+
+
+@pytest.fixture
+def contract(node):
+    return node.deploy("Registry")
+
+
+@pytest.mark.parametrize("kind", ["registry", "kms"])
+def test_registry_deploy_compares_the_code_on_the_chain(node, owner, kind):
+    done = owner.run("deploy", kind)
+    assert done.code == 0, done
+    made = done.json()
+    assert made["code_verified"] and made["kind"] == kind and made["gas"] > 1_000_000
+    found = node.contract(kind.capitalize(), made["contract"])
+    assert found.call("owner") == owner.account.address
+    shown = owner.run("show", signs=False, contract=made["contract"]).json()
+    assert (shown["kind"], shown["code_verified"]) == (kind, True)
+    assert shown["owner"].lower() == owner.account.address
+
+
+def test_registry_dry_run_sends_nothing(node, owner):
+    height = node.height
+    done = owner.run("deploy", "--dry-run")
+    assert done.code == 0, done
+    assert done.json()["sent"] is False and done.json()["gas"] > 1_000_000
+    assert "a new contract" in done.err
+    assert node.height == height
+
+
+def test_registry_changes_and_shows_everything_public(node, owner, contract, tmp_path):
+    other = node.accounts[3].address
+    artifact = tmp_path / "artifact"
+    artifact.write_bytes(b'{"a":1}')
+    for arguments in [
+        ("grant", "guardian", other),
+        ("grant", "operator", ZERO),
+        ("allow", IDENTITY, "--config", CONFIG),
+        ("storage", "add", "file://./store/"),
+        ("storage", "add", "ipfs://127.0.0.1:5001/"),
+        ("storage", "remove", "ipfs://127.0.0.1:5001/"),
+        ("domain", "add", "app.example.org"),
+        ("policy", POLICY),
+        ("owner", "transfer", other),
+        ("artifact", "add", artifact),
+    ]:
+        done = owner.run(*arguments, contract=contract.address)
+        assert done.code == 0, (arguments, done)
+        assert done.json()["sent"] and done.json()["gas"] > 20_000
+        assert f"transaction on chain {node.chain_id}" in done.err
+    shown = owner.run("show", "--account", other, signs=False, contract=contract.address).json()
+    assert shown["block"]["number"] == node.height
+    assert shown["storage"] == ["file://./store/"] and shown["domains"] == ["app.example.org"]
+    assert shown["policy"] == POLICY and shown["frozen"] is False and shown["pki"] is None
+    assert shown["pending_owner"].lower() == other
+    roles = {entry["address"].lower(): entry["roles"] for entry in shown["accounts"]}
+    assert roles[other] == ["guardian"] and roles[ZERO] == ["operator"]
+    assert contract.call("hasRole", GUARDIAN, other)
+    assert contract.call("IdentityAllowed", bytes.fromhex(IDENTITY), owner.account.address)
+    got = attestry(
+        *["registry", "artifact", "get", hashlib.sha256(b'{"a":1}').hexdigest(), "--contract", contract.address],
+        *["--rpc", node.url, "--chain-id", node.chain_id],
+    )
+    assert (got.code, got.out) == (0, '{"a":1}')
+
+    assert owner.run("disallow", IDENTITY, contract=contract.address).code == 0
+    assert owner.run("revoke", "operator", ZERO, contract=contract.address).code == 0
+    assert owner.run("freeze", contract=contract.address).code == 0
+    assert not contract.call("hasRole", OPERATOR, ZERO)
+    assert contract.call("identityConfigMap", bytes.fromhex(IDENTITY)) == bytes(32)
+    assert owner.run("show", signs=False, contract=contract.address).json()["frozen"] is True
+
+
+def test_registry_kms_contract_allows_identities_and_applications(node, owner):
+    kms, app = node.deploy("Kms"), "0x" + "a9" * 20
+    assert owner.run("allow", IDENTITY, "--kms", contract=kms.address).code == 0
+    assert owner.run("application", "allow", app, contract=kms.address).code == 0
+    assert kms.call("ApplicationAllowed", app)
+    assert kms.call("allowlistedIdentities", bytes.fromhex(IDENTITY))
+    shown = owner.run("show", signs=False, contract=kms.address).json()
+    assert [one.lower() for one in shown["applications"]] == [app]
+    assert owner.run("application", "disallow", app, contract=kms.address).code == 0
+    assert not kms.call("ApplicationAllowed", app)
+
+
+def test_registry_command_refused_by_the_contract_sends_nothing(node, contract, tmp_path):
+    stranger = Owner(node, tmp_path, node.accounts[5])
+    height = node.height
+    done = stranger.run("grant", "operator", stranger.account.address, contract=contract.address)
+    assert done.code == 1 and "AccessControlUnauthorizedAccount" in done.err, done
+    dry = stranger.run("policy", POLICY, "--dry-run", contract=contract.address)
+    assert dry.code == 1 and "OwnableUnauthorizedAccount" in dry.err, dry
+    assert node.height == height
+
+
+def test_registry_command_on_the_wrong_chain_signs_nothing(node, owner, contract):
+    height = node.height
+    done = attestry(
+        *["registry", "freeze", "--contract", contract.address, "--key", owner.key],
+        *["--rpc", node.url, "--chain-id", node.chain_id + 1],
+    )
+    assert done.code == 2 and "another chain" in done.err, done
+    assert node.height == height
+
+
+def test_registry_key_of_a_command_is_never_an_argument(node, owner, contract):
+    digits = owner.account.key.hex()
+    as_value = attestry(
+        *["registry", "freeze", "--contract", contract.address, "--key", digits],
+        *["--rpc", node.url, "--chain-id", node.chain_id],
+    )
+    assert as_value.code != 0 and not contract.call("paused"), as_value
+    owner.key.chmod(0o644)
+    open_to_all = owner.run("freeze", contract=contract.address)
+    assert open_to_all.code != 0 and "can be read by others" in open_to_all.err
+    from_environment = owner.run(
+        "freeze", "--key-env", "OWNER_KEY", signs=False, contract=contract.address, env={"OWNER_KEY": "0x" + digits}
+    )
+    assert from_environment.code == 0, from_environment
+    assert contract.call("paused")
+    wrong = owner.run(
+        "unfreeze", "--key-env", "OWNER_KEY", signs=False, contract=contract.address, env={"OWNER_KEY": digits[:-1]}
+    )
+    assert wrong.code != 0 and digits[:-1] not in wrong.err + wrong.out
+
+
+def test_registry_show_knows_a_contract_that_is_not_ours(node, owner, contract):
+    node.rpc("anvil_setCode", contract.address, node.rpc("eth_getCode", contract.address, "latest") + "00")
+    shown = owner.run("show", signs=False, contract=contract.address).json()
+    assert (shown["kind"], shown["code_verified"]) == (None, False)
+    nowhere = owner.run("show", signs=False, contract="0x" + "77" * 20)
+    assert nowhere.code != 0 and "no contract at this address" in nowhere.err
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """A registry outside of a TEE."""
+
+    def do_GET(self):
+        parts = {"ca_cert": b"a CA", "app_pubkey": b"a key", "attestation": b"Attestation for CA 00"}
+        body = json.dumps({name: base64.b64encode(value).decode() for name, value in parts.items()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_registry_publish_pki_believes_no_dummy_evidence(owner, contract):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        publish = ["publish-pki", "--server", f"http://127.0.0.1:{server.server_port}"]
+        refused = owner.run(*publish, "--policy", "default", contract=contract.address)
+        assert refused.code == 1 and "dummy attestation" in refused.err, refused
+        assert contract.call("PKI")[0] == b""
+        done = owner.run(*publish, "--unverified", contract=contract.address)
+        assert done.code == 0 and done.json()["verified"] is False, done
+        assert contract.call("PKI")[:2] == (b"a CA", b"a key")
+        shown = owner.run("show", signs=False, contract=contract.address).json()
+        assert shown["pki"]["app_pubkey"] == "a key"
+        server.shutdown()
+
+
+def test_registry_identity_is_that_of_verified_evidence(node, contract, tmp_path):
+    case = tmp_path / "case"
+    assert attestry("forge", "--seed", "a workload", "--out", case).code == 0
+    command = ["registry", "identity", case / "quote.bin", "--contract", contract.address, "--format", "json"]
+    command += ["--chain-id", node.chain_id, "--collateral", case / "collateral.json", "--offline"]
+    done = attestry(*command, "--trust", case / "root.pem")
+    assert done.code == 0, done
+    rtmrs = registry.rtmrs_of((case / "quote.bin").read_bytes())
+    assert done.json()["identity"] == registry.dcap_identity(contract.address, rtmrs).hex()
+    assert len(done.json()["extended"]) == 64 and done.json()["extended"] != done.json()["identity"]
+    unknown_root = attestry(*command)
+    assert unknown_root.code != 0 and unknown_root.out == "", unknown_root

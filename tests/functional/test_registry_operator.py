@@ -1,0 +1,125 @@
+"""An operator's signature: in a request that `attestry registry csr` makes, and handed to an instance that waits."""
+
+import hashlib
+import http.server
+import threading
+
+import abi
+import pytest
+import registry
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from evm import Anvil
+from harness import PATIENCE, attestry
+
+
+@pytest.fixture(scope="module")
+def node():
+    with Anvil() as chain:
+        yield chain
+
+
+@pytest.fixture
+def operator_key(node, tmp_path):
+    path = tmp_path / "operator.key"
+    path.write_text(node.accounts[0].key.hex())
+    path.chmod(0o600)
+    return path
+
+
+def is_signature_of(signature, digest, private):
+    """ECDSA over secp256k1 (SEC 1 4.1.4)."""
+    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
+    public = registry._multiply(int.from_bytes(private), registry.G)
+    inverse = pow(s, -1, registry.N)
+    point = registry._add(
+        registry._multiply(int.from_bytes(digest) * inverse % registry.N, registry.G),
+        registry._multiply(r * inverse % registry.N, public),
+    )
+    return point[0] % registry.N == r and signature[64] in (0, 1)
+
+
+class Instance:
+    """An instance that waits for its operator, as the dialect's do."""
+
+    def __init__(self, digest):
+        self.posted, instance = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self, status, body=b""):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                known = self.path == "/instance_pubkey"
+                self.answer(200 if known else 404, digest if known else b"")
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                instance.posted.append((self.path, body))
+                self.answer(200 if len(body) == 65 else 400)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.thread.join(PATIENCE)
+        self.server.server_close()
+
+
+def test_registry_054_the_operator_signs_what_a_waiting_instance_shows(node, tmp_path, operator_key):
+    key = registry.ec.generate_private_key(registry.ec.SECP256R1())
+    digest = hashlib.sha256(registry.spki(key, serialization.Encoding.PEM)).digest()
+    instance = Instance(digest)
+    try:
+        done = attestry("operator", "sign-pubkey", "--instance-addr", instance.url, "--key", operator_key)
+        assert done.code == 0, done
+        [(path, signature)] = instance.posted
+        assert path == "/pubkey_signature" and len(signature) == 65
+        private = node.accounts[0].key
+        assert is_signature_of(signature, digest, private)
+        point = registry._multiply(int.from_bytes(private), registry.G)
+        address = abi.keccak(point[0].to_bytes(32) + point[1].to_bytes(32))[12:].hex()
+        assert address in done.out.lower() and digest.hex() in done.out
+    finally:
+        instance.stop()
+
+
+def test_registry_054_an_instance_that_shows_no_digest_gets_no_signature(operator_key):
+    instance = Instance(b"x" * 33)
+    try:
+        done = attestry("operator", "sign-pubkey", "--instance-addr", instance.url, "--key", operator_key)
+        assert done.code != 0 and instance.posted == []
+    finally:
+        instance.stop()
+
+
+def test_registry_csr_carries_evidence_and_the_operators_signature(node, tmp_path, operator_key):
+    contract, evidence = "0x" + "a9" * 20, tmp_path / "quote.bin"
+    evidence.write_bytes(b"evidence")
+    command = ["registry", "csr", "--contract", contract, "--evidence-extension", evidence]
+    command += ["--operator-key", operator_key, "--operator-signature", "v1"]
+    done = attestry(*command, "--key-out", tmp_path / "key.pem", "--out", tmp_path / "csr.pem")
+    assert done.code == 0, done
+    request = x509.load_pem_x509_csr((tmp_path / "csr.pem").read_bytes())
+    found = {item.oid: item.value.value for item in request.extensions}
+    public = request.public_key()
+    spki = public.public_bytes(registry.DER, registry.SPKI)
+    assert request.is_signature_valid and request.subject.rfc4514_string() == f"CN={contract[2:]}.app"
+    assert bytes.fromhex(done.out) == hashlib.sha256(spki).digest() + bytes(32)
+    assert found[registry.DCAP_OID] == b"evidence"
+    digest = hashlib.sha256(public.public_bytes(registry.PEM, registry.SPKI)).digest()
+    assert is_signature_of(found[registry.OPERATOR_OID], digest, node.accounts[0].key)
+    assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
+
+    signed = attestry("operator", "sign-csr", tmp_path / "csr.pem", "--key", operator_key, "--operator-signature", "v1")
+    assert signed.code == 0 and signed.json()["oid"] == registry.OPERATOR_OID.dotted_string
+    assert is_signature_of(bytes.fromhex(signed.json()["value"]), digest, node.accounts[0].key)
