@@ -39,28 +39,26 @@ JsonOutObject app_json(const governance::AppState& state) {
           {"secrets", digests(state.secrets)}};
 }
 
-Result<base::FixedBytes<32>> operator_key(std::string_view hex) {
-  base::FixedBytes<32> key{};
-  TRY_OK(base::hex_decode_into(hex, key), "operator's public key (hex of 32 bytes)");
-  return key;
+JsonOutObject operator_json(const governance::Operator& who) {
+  return {
+      {who.address ? "address" : "public_key", who.text()}, {"name", who.name}, {"since", base::to_rfc3339(who.since)}};
 }
 
 Result<net::Response> put_operator(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
-  TRY(const auto key, operator_key(request.parameter("key")));
+  TRY(auto who, governance::operator_of(request.parameter("key")));
   TRY(const auto doc, net::json_body(request));
   TRY_OK(doc->root().only({"name"}), "request body");
-  TRY(auto name, text_member(doc->root(), "name"));
-  const auto now = deps.store.now();
-  TRY_OK(deps.registry.set_operator(tenant, {.public_key = key, .name = name, .since = now}, now, request.deadline));
-  return net::json_response(
-      200, JsonOut{JsonOutObject{{"public_key", base::hex(key)}, {"name", name}, {"since", base::to_rfc3339(now)}}});
+  TRY(who.name, text_member(doc->root(), "name"));
+  who.since = deps.store.now();
+  TRY_OK(deps.registry.set_operator(tenant, who, who.since, request.deadline));
+  return net::json_response(200, JsonOut{operator_json(who)});
 }
 
 Result<net::Response> delete_operator(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
-  TRY(const auto key, operator_key(request.parameter("key")));
-  TRY_OK(deps.registry.remove_operator(tenant, key, deps.store.now(), request.deadline));
+  TRY(const auto who, governance::operator_of(request.parameter("key")));
+  TRY_OK(deps.registry.remove_operator(tenant, who.id(), deps.store.now(), request.deadline));
   return net::empty_response();
 }
 
@@ -68,10 +66,7 @@ Result<net::Response> list_operators(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
   TRY(const auto operators, deps.registry.operators(tenant));
   JsonOutArray list;
-  for (const auto& who : operators) {
-    list.emplace_back(JsonOutObject{
-        {"public_key", base::hex(who.public_key)}, {"name", who.name}, {"since", base::to_rfc3339(who.since)}});
-  }
+  for (const auto& who : operators) list.emplace_back(operator_json(who));
   return net::json_response(200, JsonOut{JsonOutObject{{"operators", std::move(list)}}});
 }
 
@@ -201,15 +196,15 @@ net::Route write(const Deps& deps, net::Method method, std::string path, std::st
 
 Status add_operator_routes(net::Router& router, const Deps& deps) {
   auto put = write(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
-                   "Let a key sign approvals of a tenant", "Operator", put_operator);
+                   "Let a key, or the account of a wallet, sign approvals of a tenant", "Operator", put_operator);
   put.request_schema = "OperatorRequest";
   TRY_OK(router.add(std::move(put)));
   auto remove = write(deps, net::Method::delete_, "/v1/tenants/{tenant}/operators/{key}", "remove_operator",
-                      "Take a key's right to sign approvals away", "", delete_operator);
+                      "Take the right to sign approvals away", "", delete_operator);
   remove.success_status = 204;
   TRY_OK(router.add(std::move(remove)));
   return router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/operators", "list_operators",
-                          "Keys that may sign approvals", "OperatorList", list_operators));
+                          "Keys and accounts that may sign approvals", "OperatorList", list_operators));
 }
 
 Status add_blob_routes(net::Router& router, const Deps& deps) {

@@ -82,7 +82,8 @@ std::string_view schemas_json() noexcept {
  "checks":{"type":"array","items":{"$ref":"#/components/schemas/Check"}}}},
 "OperatorRequest":{"type":"object","additionalProperties":false,"required":["name"],"properties":{
  "name":{"type":"string","minLength":1,"maxLength":128}}},
-"Operator":{"type":"object","required":["public_key","name","since"],"properties":{"public_key":{"$ref":"#/components/schemas/Digest"},
+"Operator":{"type":"object","required":["name","since"],"oneOf":[{"required":["public_key"]},{"required":["address"]}],
+ "properties":{"public_key":{"$ref":"#/components/schemas/Digest"},"address":{"type":"string","pattern":"^0x[0-9a-f]{40}$"},
  "name":{"type":"string"},"since":{"$ref":"#/components/schemas/Time"}}},
 "OperatorList":{"type":"object","required":["operators"],"properties":{"operators":{"type":"array","items":{"$ref":"#/components/schemas/Operator"}}}},
 "BlobBytes":{},

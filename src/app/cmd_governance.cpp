@@ -26,9 +26,11 @@ struct GovernanceOptions {
   std::string name;
   std::string subject;
   std::string public_key;
+  std::string address;
   std::string confirm;
   std::vector<std::string> keys;
   std::string out;
+  bool wallet = false;
   bool dry_run = false;
   bool yes = false;
 };
@@ -101,32 +103,50 @@ base::Result<int> print_list(Context& context, const GovernanceOptions& options,
 std::string app_path(const GovernanceOptions& options) { return "/apps/" + net::percent_encode(options.app); }
 
 base::Result<int> operator_keygen(Context& context, const GovernanceOptions& options) {
-  TRY(const auto key, create_operator_key(options.file, crypto::system_random()));
-  context.out << base::hex(key.public_key()) << "\n";
-  context.err << "The key is in " << options.file << "; have an administrator add its public key:\n"
-              << "  attestry operator add " << base::hex(key.public_key()) << " --name NAME\n";
+  std::string who;
+  if (options.wallet) {
+    TRY(const auto key, create_wallet_key(options.file, crypto::system_random()));
+    who = "0x" + base::hex(curves::ethereum_address(key.public_key_raw()));
+  } else {
+    TRY(const auto key, create_operator_key(options.file, crypto::system_random()));
+    who = base::hex(key.public_key());
+  }
+  context.out << who << "\n";
+  context.err << "The key is in " << options.file << "; have an administrator add its "
+              << (options.wallet ? "address" : "public key") << ":\n"
+              << "  attestry operator add " << (options.wallet ? "--address " : "") << who << " --name NAME\n";
   return kExitOk;
+}
+
+/// The public key, or the address.
+base::Result<std::string> operator_path(const OperatorSession& session, const GovernanceOptions& options) {
+  if (options.public_key.empty() == options.address.empty()) {
+    return base::Error{base::Code::usage, "whose right to sign", "a public key, or --address 0x…",
+                       options.address.empty() ? "none" : "both"};
+  }
+  const std::string& who = options.address.empty() ? options.public_key : options.address;
+  return session.path("/operators/" + net::percent_encode(who));
 }
 
 base::Result<int> operator_add(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
   const std::string body = base::JsonOut{base::JsonOutObject{{"name", options.name}}}.compact();
-  TRY(const auto answer,
-      session->api().call(net::Method::put, session->path("/operators/" + options.public_key), body));
+  TRY(const auto path, operator_path(*session, options));
+  TRY(const auto answer, session->api().call(net::Method::put, path, body));
   print_json(context, options, answer);
   return kExitOk;
 }
 
 base::Result<int> operator_remove(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
-  TRY([[maybe_unused]] const auto answer,
-      session->api().call(net::Method::delete_, session->path("/operators/" + options.public_key)));
+  TRY(const auto path, operator_path(*session, options));
+  TRY([[maybe_unused]] const auto answer, session->api().call(net::Method::delete_, path));
   context.out << "removed; its former approvals stay what they are\n";
   return kExitOk;
 }
 
 base::Result<int> operator_list(Context& context, const GovernanceOptions& options) {
-  return print_list(context, options, "/operators", "operators", {"name", "since", "public_key"});
+  return print_list(context, options, "/operators", "operators", {"name", "since", "public_key", "address"});
 }
 base::Result<int> app_list(Context& context, const GovernanceOptions& options) {
   return print_list(context, options, "/apps", "apps", {"app", "seq", "epoch", "threshold", "policy"});
@@ -188,15 +208,7 @@ base::Result<int> secret_remove(Context& context, const GovernanceOptions& optio
 /// Every key signs the one envelope. Two signatures of one key are one operator still: that is said here, before the
 /// server counts them.
 base::Status sign_with(governance::Envelope& envelope, const std::vector<std::string>& key_files) {
-  for (const std::string& file : key_files) {
-    TRY(const auto key, read_operator_key(file));
-    if (envelope.count_valid({key.public_key()}) > 0) {
-      return base::Error{base::Code::conflict, "this key has signed the approval already: " + file, "another key",
-                         base::hex(key.public_key()),
-                         "Have another operator sign it; attestry approve submit FILE submits it as it is."};
-    }
-    envelope.sign(key);
-  }
+  for (const std::string& file : key_files) TRY_OK(sign_with_key(envelope, file));
   return base::done();
 }
 
@@ -386,8 +398,10 @@ Sub add(CLI::App& parent, Context& context, const char* name, const char* help, 
   add_operator_options(*sub.command, sub.options->connection, false);
   if (!signs) return sub;
   sub.command
-      ->add_option("--key", sub.options->keys,
-                   "operator's key file (attestry operator keygen); again for each further operator who signs")
+      ->add_option(
+          "--key", sub.options->keys,
+          "operator's key file (attestry operator keygen), or an EVM account's (64 hex digits); again for each further "
+          "operator who signs")
       ->envname("ATTESTRY_OPERATOR_KEY")
       ->allow_extra_args(false)
       ->required();
@@ -405,6 +419,11 @@ void positional(const Sub& sub, const char* name, std::string& value, const char
   sub.command->add_option(name, value, help)->required();
 }
 
+void whose(const Sub& sub) {
+  sub.command->add_option("PUBLIC_KEY", sub.options->public_key, "64 hex digits");
+  sub.command->add_option("--address", sub.options->address, "account of an EVM wallet: 0x and 40 hex digits");
+}
+
 }  // namespace
 
 void add_operator(CLI::App& app, Context& context) {
@@ -413,12 +432,14 @@ void add_operator(CLI::App& app, Context& context) {
   const auto keygen =
       plain(*group, context, "keygen", "Make an operator's key in a new file; prints the public key", operator_keygen);
   positional(keygen, "FILE", keygen.options->file, "where to put it (never overwritten)");
+  keygen.command->add_flag("--wallet", keygen.options->wallet,
+                           "the key of an EVM account (secp256k1), to sign as a wallet does");
   const auto put = add(*group, context, "add", "Let a key sign approvals of the tenant (administrator)", operator_add);
-  positional(put, "PUBLIC_KEY", put.options->public_key, "64 hex digits");
+  whose(put);
   put.command->add_option("--name", put.options->name, "whose key it is")->required();
   const auto remove = add(*group, context, "remove", "Take that right away (administrator)", operator_remove);
-  positional(remove, "PUBLIC_KEY", remove.options->public_key, "64 hex digits");
-  add(*group, context, "list", "Keys that may sign now", operator_list);
+  whose(remove);
+  add(*group, context, "list", "Keys and accounts that may sign now", operator_list);
 }
 
 void add_app(CLI::App& app, Context& context) {

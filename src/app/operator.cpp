@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
 #include "base/encoding.h"
+#include "governance/operators.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -157,7 +159,10 @@ Result<std::string> OperatorSession::approve(const base::AppRef& app, governance
   return submit(envelope);
 }
 
-Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
+namespace {
+
+/// Of a file that nobody else can read.
+Result<std::string> read_key_line(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
     return Error{Code::configuration,
@@ -166,15 +171,69 @@ Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
                  {},
                  "Run chmod 600 " + path};
   }
-  TRY(auto line, read_line(path, "operator's key"));
+  return read_line(path, "operator's key");
+}
+
+Result<crypto::Ed25519PrivateKey> own_key(const std::string& path, std::string_view line) {
   if (!line.starts_with(kKeyHeader))
     return Error{Code::malformed, path + " is no operator's key", {}, {}, "Make one: attestry operator keygen FILE"};
-  auto seed = base::base64url_decode(std::string_view{line}.substr(kKeyHeader.size()));
-  wipe(line);
+  auto seed = base::base64url_decode(line.substr(kKeyHeader.size()));
   if (!seed) return std::move(seed.error().at("operator's key"));
   auto key = crypto::Ed25519PrivateKey::from_seed(*seed);
   crypto::wipe(*seed);
   return key;
+}
+
+Result<curves::Secp256k1PrivateKey> wallet_key(std::string_view line) {
+  base::FixedBytes<32> scalar{};
+  TRY_OK(base::hex_decode_into(line.substr(line.starts_with("0x") ? 2 : 0), scalar), "key of a wallet");
+  auto key = curves::Secp256k1PrivateKey::from_scalar(scalar);
+  crypto::wipe(scalar);
+  return key;
+}
+
+Error signed_already(const std::string& path, std::string who) {
+  return {Code::conflict, "this key has signed the approval already: " + path, "another key", std::move(who),
+          "Have another operator sign it; attestry approve submit FILE submits it as it is."};
+}
+
+}  // namespace
+
+Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
+  TRY(auto line, read_key_line(path));
+  auto key = own_key(path, line);
+  wipe(line);
+  return key;
+}
+
+Result<OperatorKey> read_any_operator_key(const std::string& path) {
+  TRY(auto line, read_key_line(path));
+  const bool wallet = line.size() == (line.starts_with("0x") ? 66u : 64u);
+  const auto parse = [&]() -> Result<OperatorKey> {
+    if (wallet) {
+      TRY(auto key, wallet_key(line));
+      return OperatorKey{std::move(key)};
+    }
+    TRY(auto key, own_key(path, line));
+    return OperatorKey{std::move(key)};
+  };
+  auto key = parse();
+  wipe(line);
+  return key;
+}
+
+base::Status sign_with_key(governance::Envelope& envelope, const std::string& path) {
+  TRY(const auto key, read_any_operator_key(path));
+  if (const auto* own = std::get_if<crypto::Ed25519PrivateKey>(&key)) {
+    if (envelope.count_valid({own->public_key()}) > 0) return signed_already(path, base::hex(own->public_key()));
+    envelope.sign(*own);
+    return base::done();
+  }
+  const auto& wallet = std::get<curves::Secp256k1PrivateKey>(key);
+  const auto address = curves::ethereum_address(wallet.public_key_raw());
+  const auto before = governance::wallet_signers(envelope);
+  if (std::ranges::find(before, address) != before.end()) return signed_already(path, "0x" + base::hex(address));
+  return governance::sign_as_wallet(envelope, wallet);
 }
 
 Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random) {
@@ -184,6 +243,20 @@ Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, c
   line.reserve(kKeyHeader.size() + seed.size() + 1);  // no copy is left behind in a buffer that was outgrown
   line.append(kKeyHeader).append(seed).push_back('\n');
   wipe(seed);
+  const auto written = write_new_file(path, base::as_bytes(line));
+  wipe(line);
+  if (!written) return written.error();
+  return key;
+}
+
+Result<curves::Secp256k1PrivateKey> create_wallet_key(const std::string& path, crypto::Random& random) {
+  const auto wide = random.secret(48);
+  TRY(auto key, curves::Secp256k1PrivateKey::from_wide(wide.reveal()));
+  std::string digits = base::hex(key.scalar().reveal());
+  std::string line;
+  line.reserve(digits.size() + 3);
+  line.append("0x").append(digits).push_back('\n');
+  wipe(digits);
   const auto written = write_new_file(path, base::as_bytes(line));
   wipe(line);
   if (!written) return written.error();

@@ -3,12 +3,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "app/cli.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "client/api_client.h"
 #include "crypto/ec.h"
+#include "curves/secp256k1.h"
 #include "governance/approval.h"
 #include "net/client.h"
 
@@ -58,7 +60,14 @@ class OperatorSession {
 
 /// Operator keys are files of their own: one line "attestry-operator-key-1 <base64url seed>", mode 0600.
 base::Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path);
+/// That, or the key of an EVM account as wallets export it: one line of 64 hex digits, with or without 0x, mode 0600.
+using OperatorKey = std::variant<crypto::Ed25519PrivateKey, curves::Secp256k1PrivateKey>;
+base::Result<OperatorKey> read_any_operator_key(const std::string& path);
+/// `conflict` when the key has signed the envelope already.
+base::Status sign_with_key(governance::Envelope& envelope, const std::string& path);
 /// `conflict` when anything of that name is there already, be it a link to nowhere: nothing is ever overwritten.
 base::Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random);
+/// The same for an EVM account.
+base::Result<curves::Secp256k1PrivateKey> create_wallet_key(const std::string& path, crypto::Random& random);
 
 }  // namespace attestry::app

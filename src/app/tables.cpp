@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "governance/approval.h"
+#include "governance/operators.h"
 
 namespace attestry::app {
 
@@ -28,36 +29,31 @@ std::string cell(const base::JsonValue& item, const std::string& column) {
   return text ? printable(std::string{*text}) : std::string{value->source()};
 }
 
-struct Operator {
-  base::FixedBytes<32> key{};
-  std::string name;
-};
+using governance::Operator;
 
 Result<std::vector<Operator>> operators_of(const OperatorSession& session) {
   TRY(const auto doc, session.api().json(net::Method::get, session.path("/operators")));
   TRY(const auto items, doc->root().get("operators"));
   std::vector<Operator> out;
   for (auto item = items.first(); item; item = item->next()) {
-    Operator who;
-    TRY_OK(base::hex_decode_into(cell(*item, "public_key"), who.key), "operators");
+    TRY(auto who, governance::operator_of(cell(*item, item->find("address") ? "address" : "public_key")), "operators");
     who.name = cell(*item, "name");
     out.push_back(std::move(who));
   }
   return out;
 }
 
-/// Names of those whose signature verifies; a key that was removed since has no name any more.
+/// Names of those whose signature verifies; an operator who was removed since has no name any more.
 std::string signers(const governance::Envelope& envelope, const std::vector<Operator>& operators) {
-  std::vector<base::FixedBytes<32>> keys;
-  for (const auto& who : operators) keys.push_back(who.key);
+  const auto known = governance::signers_of(envelope, operators);
   std::string out;
-  for (const auto& key : envelope.valid_signers(keys)) {
-    const auto who = std::ranges::find(operators, key, &Operator::key);
+  for (const auto& id : known) {
+    const auto who = std::ranges::find_if(operators, [&](const Operator& o) { return std::ranges::equal(o.id(), id); });
     out += (out.empty() ? "" : ", ") + who->name;
   }
-  const std::size_t known = envelope.count_valid(keys);
-  if (known < envelope.signatures.size())
-    out += (out.empty() ? "" : ", ") + std::to_string(envelope.signatures.size() - known) + " of removed operators";
+  if (known.size() < envelope.signatures.size())
+    out +=
+        (out.empty() ? "" : ", ") + std::to_string(envelope.signatures.size() - known.size()) + " of removed operators";
   return out;
 }
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMaxSignatures = 64;
 constexpr std::size_t kSignatureBytes = 64;  // RFC 8032 section 5.1.6
+constexpr std::size_t kWalletBytes = 65;     // r ‖ s ‖ v of an EVM account: never counted here, but kept
 
 Result<std::string> text_member(const base::JsonValue& object, std::string_view key) {
   TRY(const auto value, object.get(key));
@@ -46,8 +47,8 @@ Result<Envelope> Envelope::parse(std::string_view json, std::size_t max_bytes) {
     }
     TRY(const auto sig, text_member(*item, "sig"), "envelope signature");
     TRY(signature.signature, base::base64_decode(sig), "envelope signature");
-    if (signature.signature.size() != kSignatureBytes) {
-      return Error{Code::malformed, "envelope signature", "64 bytes of Ed25519",
+    if (signature.signature.size() != kSignatureBytes && signature.signature.size() != kWalletBytes) {
+      return Error{Code::malformed, "envelope signature", "64 bytes of Ed25519, or 65 of a wallet",
                    std::to_string(signature.signature.size()) + " bytes"};
     }
     envelope.signatures.push_back(std::move(signature));

@@ -12,7 +12,7 @@ namespace attestry::crypto {
 
 struct EnvelopeSignature {
   std::string keyid;      ///< a hint only; never counted
-  base::Bytes signature;  ///< 64 bytes Ed25519 over the DSSE pre-authentication encoding
+  base::Bytes signature;  ///< 64 bytes Ed25519 over the DSSE pre-authentication encoding; 65: a wallet's
 };
 
 /// DSSE v1 envelope. The payload is kept as received: signatures cover its bytes, not its meaning.

@@ -1,5 +1,11 @@
 #include "governance/local_authority.h"
 
+#include <algorithm>
+#include <array>
+
+#include "base/encoding.h"
+#include "curves/keccak.h"
+
 namespace attestry::governance {
 
 using base::Code;
@@ -13,13 +19,81 @@ std::string snapshot_of(const AppState& state) {
   return state.tenant.text() + "/" + state.app.text() + "#" + std::to_string(state.version) + "@" + state.prev;
 }
 
+/// The registers that the contracts' identities are made of, and their size (docs/formats/registry.md, "Identities").
+struct Registers {
+  std::array<std::string_view, 3> names;
+  std::size_t bytes;
+};
+constexpr Registers kRegisters[] = {{{"rtmr0", "rtmr1", "rtmr2"}, 48}, {{"pcr4", "pcr9", "pcr11"}, 32}};
+/// Identities that one document may stand for: each register may have several values.
+constexpr std::size_t kMaxCombinations = 256;
+
+const std::vector<std::string>* values_of(const attestation::IdentityRule& rule, std::string_view claim) {
+  for (const auto& [name, values] : rule.claims) {
+    if (name == claim) return &values;
+  }
+  return nullptr;
+}
+
+bool makes(const ContractQuestion& question, std::size_t bytes, std::initializer_list<std::string_view> hex_values) {
+  base::LpWriter packed;
+  packed.raw(question.contract);
+  for (const std::string_view hex : hex_values) {
+    const auto value = base::hex_decode(hex);
+    if (!value || value->size() != bytes) return false;
+    packed.raw(*value);
+  }
+  return curves::keccak256(packed.bytes()) == question.identity;
+}
+
+/// Whether an approved identity says the registers of a contract's identity and nothing more, so that the identity
+/// alone is all that was approved.
+bool stands_for(const attestation::IdentityRule& rule, const ContractQuestion& question) {
+  if (rule.claims.size() != 3) return false;
+  for (const Registers& registers : kRegisters) {
+    const auto* first = values_of(rule, registers.names[0]);
+    const auto* second = values_of(rule, registers.names[1]);
+    const auto* third = values_of(rule, registers.names[2]);
+    if (first == nullptr || second == nullptr || third == nullptr) continue;
+    if (first->size() * second->size() * third->size() > kMaxCombinations) return false;
+    for (const std::string& a : *first) {
+      for (const std::string& b : *second) {
+        for (const std::string& c : *third) {
+          if (makes(question, registers.bytes, {a, b, c})) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+/// Of a proxy's word. Conditions and lists look at what an identity does not say.
+bool allows_identity(const attestation::Policy& policy, const ContractQuestion& question) {
+  const auto& rules = policy.rules();
+  if (!rules.conditions.empty() || !rules.lists.empty()) return false;
+  return std::ranges::any_of(rules.identities, [&](const auto& rule) { return stands_for(rule, question); });
+}
+
 }  // namespace
+
+/// As the contracts' modifier: only where the tenant has operators with an address is one asked for.
+Result<bool> LocalAuthority::may_operate(const ContractQuestion& question, ContractAnswer& answer) const {
+  TRY(const auto operators, registry_.operators(question.tenant));
+  if (std::ranges::none_of(operators, [](const Operator& who) { return who.address.has_value(); })) return true;
+  answer.operator_address = question.operator_address;
+  return std::ranges::find(operators, answer.operator_address, &Operator::address) != operators.end();
+}
 
 Result<ContractAnswer> LocalAuthority::ask(const ContractQuestion& question, base::Deadline) {
   const auto app = contract_app(chain_id(), question.contract);
+  ContractAnswer answer;
+  TRY(const bool authorized, may_operate(question, answer));
   auto policy = registry_.policy_of(question.tenant, app, clock_.now());
   if (!policy && policy.error().code != Code::denied) return std::move(policy).error();
-  ContractAnswer answer;
+  if (!authorized) {
+    answer.reason = "Operator not authorized";
+    return answer;
+  }
   if (!policy) {
     answer.reason = policy.error().what;
     return answer;
@@ -27,18 +101,19 @@ Result<ContractAnswer> LocalAuthority::ask(const ContractQuestion& question, bas
   const AppState& state = policy->state();
   answer.snapshot = snapshot_of(state);
   answer.version = state.version;
+  answer.references = state.references;
   answer.epoch = state.epoch;
   answer.configuration = state.configuration;
-  answer.storage = {"local://"};
+  answer.storage = {std::string{kLocalStorage}};
   answer.identity = question.identity;
+  answer.reason = "identity not allowed";
   if (question.verdict == nullptr) {
-    answer.reason = "approvals say more than an identity does: they need evidence, and a proxy's word is none";
+    answer.allowed = allows_identity(policy->policy(), question);
     return answer;
   }
   attestation::Verdict verdict = *question.verdict;
   attestation::evaluate(policy->policy(), verdict, {}, {.lists = policy->lists()});
   answer.allowed = verdict.outcome == attestation::Outcome::accepted;
-  if (!answer.allowed) answer.reason = "identity not allowed";
   return answer;
 }
 
@@ -47,11 +122,18 @@ Result<ContractFacts> LocalAuthority::facts(const base::Tenant& tenant, const Co
   TRY(const auto state, registry_.app(tenant, contract_app(chain_id(), contract)));
   ContractFacts out;
   out.snapshot = snapshot_of(state);
+  out.storage = {std::string{kLocalStorage}};
   return out;
 }
 
 Status LocalAuthority::still_holds(state::WriteTxn& txn, const ContractApproval& approval) const {
-  return Registry::require_version(txn, approval.tenant(), approval.app(), approval.answer().version);
+  const ContractAnswer& answer = approval.answer();
+  TRY_OK(Registry::require_version(txn, approval.tenant(), approval.app(), answer.version, answer.references));
+  if (!answer.operator_address) return base::done();
+  TRY(const auto still, txn.get(operator_key(approval.tenant(), *answer.operator_address)));
+  if (still) return base::done();
+  return Error{Code::conflict, "the operator was removed while this was decided", "an operator of the tenant",
+               "0x" + base::hex(*answer.operator_address), "Try again, with another operator's signature."};
 }
 
 }  // namespace attestry::governance

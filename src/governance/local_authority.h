@@ -1,10 +1,14 @@
 // The authority of apps that have a contract's address and no chain: the approvals of operators, as for every other app
-// (approval.h). What a contract maps to a configuration is the app's approved configuration here.
+// (approval.h). What a contract maps to a configuration is the app's approved configuration here; who has the
+// operator's role there is an operator of the tenant with an address here, where the tenant has any.
 #pragma once
 #include "governance/contract_authority.h"
 #include "governance/registry.h"
 
 namespace attestry::governance {
+
+/// URI of what the server itself keeps for an app.
+inline constexpr std::string_view kLocalStorage = "local://";
 
 /// Thread-safe; the registry and the clock outlive it.
 class LocalAuthority final : public ContractAuthority {
@@ -20,6 +24,8 @@ class LocalAuthority final : public ContractAuthority {
   base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) override;
 
  private:
+  base::Result<bool> may_operate(const ContractQuestion& question, ContractAnswer& answer) const;
+
   Registry& registry_;
   const base::Clock& clock_;
 };

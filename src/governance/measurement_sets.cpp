@@ -219,7 +219,9 @@ Result<AcceptedMeasurement> MeasurementSets::submit(const Envelope& envelope, ba
   }
   TRY(const auto known, registry_.operators(action.tenant));
   std::vector<base::FixedBytes<32>> keys;
-  for (const Operator& one : known) keys.push_back(one.public_key);
+  for (const Operator& one : known) {
+    if (one.public_key) keys.push_back(*one.public_key);
+  }
   const auto signers = envelope.valid_signers(keys);
   if (signers.empty()) {  // what nobody signed does not come as far as the committer
     return Error{Code::denied, "no operator of this tenant signed the change", "an operator", "none",

@@ -41,34 +41,6 @@ Key revocation_key(const Approval& approval, base::ByteView payload_sha256) {
   return Key(Space::identities, approval.tenant).lp(approval.app.bytes()).lp(payload_sha256);
 }
 
-Result<std::vector<Operator>> read_operators(const state::ReadView& view, const base::Tenant& tenant) {
-  const Key prefix{Space::operators, tenant};
-  std::vector<Operator> found;
-  std::optional<Error> broken;
-  TRY_OK(view.scan(prefix, {}, kMaxOperators, [&](base::ByteView key, base::ByteView value) {
-    const auto one = [&]() -> Result<Operator> {
-      base::Reader name{key.subspan(prefix.bytes().size())};
-      TRY(const auto public_key, name.lp("public key", 32));
-      TRY(auto in, state::open_value(value, kRecordVersion, "operator"));
-      TRY(const auto text, in.lp("name", 256));
-      TRY(const auto since, in.u64be("since"));
-      Operator who{
-          .public_key = {}, .name = std::string{base::as_text(text)}, .since = {static_cast<std::int64_t>(since)}};
-      if (public_key.size() != 32) return Error{Code::corrupt, "operator key"};
-      std::ranges::copy(public_key, who.public_key.begin());
-      return who;
-    }();
-    if (!one) {
-      broken = one.error();
-      return false;
-    }
-    found.push_back(*one);
-    return true;
-  }));
-  if (broken) return *broken;
-  return found;
-}
-
 Result<std::optional<AppState>> read_app(const state::ReadView& view, const base::Tenant& tenant,
                                          const base::AppRef& app) {
   TRY(const auto stored, view.get(app_key(tenant, app)));
@@ -212,18 +184,12 @@ Status check_order(const AppState& state, const Approval& approval) {
   return base::done();
 }
 
-/// Operators' keys, among those in the store now, that signed the envelope. Signatures are checked before the
-/// transaction; inside it only membership is looked at again, so that the committer does no cryptography.
-std::size_t still_operators(const std::vector<base::FixedBytes<32>>& signers, const std::vector<Operator>& now) {
-  return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const auto& key) {
-    return std::ranges::any_of(now, [&](const Operator& o) { return o.public_key == key; });
+/// Operators, among those in the store now, who signed the envelope. Signatures are checked before the transaction;
+/// inside it only membership is looked at again, so that the committer does no cryptography.
+std::size_t still_operators(const std::vector<base::Bytes>& signers, const std::vector<Operator>& now) {
+  return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const base::Bytes& id) {
+    return std::ranges::any_of(now, [&](const Operator& o) { return std::ranges::equal(o.id(), id); });
   }));
-}
-
-std::vector<base::FixedBytes<32>> valid_signers(const Envelope& envelope, const std::vector<Operator>& operators) {
-  std::vector<base::FixedBytes<32>> keys;
-  for (const auto& who : operators) keys.push_back(who.public_key);
-  return envelope.valid_signers(keys);
 }
 
 audit::Leaf leaf_of(std::string type, base::Realm realm, const std::string& audience, const base::Tenant& tenant,
@@ -244,36 +210,38 @@ Registry::Registry(state::Store& store, audit::Log& log, base::Realm realm, std:
 
 Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now,
                               base::Deadline deadline) {
+  if (who.public_key.has_value() == who.address.has_value())
+    return Error{Code::malformed, "operator", "a public key or an address", who.name};
   if (who.name.empty() || who.name.size() > 128)
     return Error{Code::malformed, "operator name", "1 to 128 bytes", who.name};
   return store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto present, read_operators(txn, tenant));
         const bool known =
-            std::ranges::any_of(present, [&](const Operator& o) { return o.public_key == who.public_key; });
+            std::ranges::any_of(present, [&](const Operator& o) { return std::ranges::equal(o.id(), who.id()); });
         if (!known && present.size() >= kMaxOperators)
           return Error{Code::too_large, "too many operators", "at most 256"};
         auto record = state::value(kRecordVersion);
         record.lp(who.name).u64(static_cast<std::uint64_t>(now.seconds));
-        TRY_OK(txn.put(Key(Space::operators, tenant).lp(base::ByteView{who.public_key}), record.bytes()));
+        TRY_OK(txn.put(operator_key(tenant, who.id()), record.bytes()));
         auto leaf = leaf_of("operator.set", realm_, audience_, tenant, now);
-        leaf.reply = base::hex(crypto::sha256(who.public_key));
+        leaf.reply = base::hex(crypto::sha256(who.id()));
         TRY([[maybe_unused]] const auto index, log_.append(txn, leaf));
         return base::done();
       },
       deadline);
 }
 
-Status Registry::remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now,
+Status Registry::remove_operator(const base::Tenant& tenant, base::ByteView id, base::UtcTime now,
                                  base::Deadline deadline) {
   return store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
-        const auto key = Key(Space::operators, tenant).lp(public_key);
+        const auto key = operator_key(tenant, id);
         TRY(const auto present, txn.get(key));
-        if (!present) return Error{Code::not_found, "no operator of this tenant has that key"};
+        if (!present) return Error{Code::not_found, "no operator of this tenant has that key or address"};
         TRY_OK(txn.erase(key));
         auto leaf = leaf_of("operator.remove", realm_, audience_, tenant, now);
-        leaf.reply = base::hex(crypto::sha256(public_key));
+        leaf.reply = base::hex(crypto::sha256(id));
         TRY([[maybe_unused]] const auto index, log_.append(txn, leaf));
         return base::done();
       },
@@ -324,7 +292,7 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
     TRY_OK(check_document(approval.action, bytes), "subject");
   }
   TRY(const auto known, operators(approval.tenant));
-  const auto signers = valid_signers(envelope, known);
+  const auto signers = signers_of(envelope, known);
   if (signers.empty()) return too_few_signed(1, 0);  // what nobody signed does not come as far as the committer
   const auto digest = crypto::sha256(base::as_bytes(envelope.payload));
   const std::string digest_text = base::hex(digest);

@@ -10,15 +10,10 @@
 #include "audit/log.h"
 #include "base/result.h"
 #include "governance/approval.h"
+#include "governance/operators.h"
 #include "state/store.h"
 
 namespace attestry::governance {
-
-struct Operator {
-  base::FixedBytes<32> public_key{};
-  std::string name;
-  base::UtcTime since;
-};
 
 /// The state of one app after all its approvals: one snapshot, read together.
 struct AppState {
@@ -67,10 +62,11 @@ class Registry {
  public:
   Registry(state::Store& store, audit::Log& log, base::Realm realm, std::string audience);
 
-  /// Adds or removes an operator's key of a tenant; the caller has authenticated an administrator. A leaf each.
+  /// Adds or removes an operator's key or account of a tenant; the caller has authenticated an administrator. A leaf
+  /// each.
   base::Status set_operator(const base::Tenant& tenant, const Operator& who, base::UtcTime now,
                             base::Deadline deadline);
-  base::Status remove_operator(const base::Tenant& tenant, base::ByteView public_key, base::UtcTime now,
+  base::Status remove_operator(const base::Tenant& tenant, base::ByteView id, base::UtcTime now,
                                base::Deadline deadline);
   base::Result<std::vector<Operator>> operators(const base::Tenant& tenant) const;
 

@@ -1,0 +1,130 @@
+#include "governance/operators.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "curves/eip712.h"
+
+namespace attestry::governance {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+using state::Key;
+using state::Space;
+
+namespace {
+
+constexpr std::size_t kMaxOperators = 256;
+constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::size_t kWalletSignature = 65;
+/// Wallets count v from here (EIP-155 before chain ids), the library from zero.
+constexpr std::uint8_t kWalletV = 27;
+
+Status set_id(Operator& who, base::ByteView id) {
+  if (id.size() == 32) {
+    std::ranges::copy(id, who.public_key.emplace().begin());
+  } else if (id.size() == 20) {
+    std::ranges::copy(id, who.address.emplace().begin());
+  } else {
+    return Error{Code::corrupt, "operator's key", "32 or 20 bytes", std::to_string(id.size()) + " bytes"};
+  }
+  return base::done();
+}
+
+Result<Operator> decode(base::ByteView key, base::ByteView value) {
+  base::Reader name{key};
+  TRY(const auto id, name.lp("operator", 32));
+  TRY(auto in, state::open_value(value, kRecordVersion, "operator"));
+  TRY(const auto text, in.lp("name", 256));
+  TRY(const auto since, in.u64be("since"));
+  Operator who{.name = std::string{base::as_text(text)}, .since = {static_cast<std::int64_t>(since)}};
+  TRY_OK(set_id(who, id));
+  return who;
+}
+
+curves::Address address_of(const curves::Secp256k1PrivateKey& key) {
+  return curves::ethereum_address(key.public_key_raw());
+}
+
+}  // namespace
+
+base::ByteView Operator::id() const noexcept {
+  if (public_key) return *public_key;
+  return address ? base::ByteView{*address} : base::ByteView{};
+}
+
+std::string Operator::text() const { return (address ? "0x" : "") + base::hex(id()); }
+
+Result<Operator> operator_of(std::string_view text) {
+  Operator who{.name = {}, .since = {}};
+  if (!text.starts_with("0x") && !text.starts_with("0X")) {
+    TRY_OK(base::hex_decode_into(text, who.public_key.emplace()), "operator's public key (hex of 32 bytes)");
+    return who;
+  }
+  // Wallets write addresses with capitals as a checksum (EIP-55); here they are digits.
+  std::string digits{text.substr(2)};
+  for (char& c : digits) {
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  }
+  TRY_OK(base::hex_decode_into(digits, who.address.emplace()), "operator's address (0x and hex of 20 bytes)");
+  return who;
+}
+
+Result<std::vector<Operator>> read_operators(const state::ReadView& view, const base::Tenant& tenant) {
+  const Key prefix{Space::operators, tenant};
+  std::vector<Operator> found;
+  std::optional<Error> broken;
+  TRY_OK(view.scan(prefix, {}, kMaxOperators, [&](base::ByteView key, base::ByteView value) {
+    auto one = decode(key.subspan(prefix.bytes().size()), value);
+    if (!one) {
+      broken = one.error();
+      return false;
+    }
+    found.push_back(*std::move(one));
+    return true;
+  }));
+  if (broken) return *broken;
+  return found;
+}
+
+Key operator_key(const base::Tenant& tenant, base::ByteView id) { return Key(Space::operators, tenant).lp(id); }
+
+std::vector<curves::Address> wallet_signers(const crypto::Envelope& envelope) {
+  const auto digest = curves::eip712_document_digest(envelope.payload_type, envelope.payload);
+  std::vector<curves::Address> out;
+  for (const auto& one : envelope.signatures) {
+    if (one.signature.size() != kWalletSignature) continue;
+    base::Bytes signature = one.signature;
+    if (signature.back() >= kWalletV) signature.back() = static_cast<std::uint8_t>(signature.back() - kWalletV);
+    const auto key = curves::secp256k1_recover(digest, signature);
+    if (!key) continue;
+    const auto address = curves::ethereum_address(*key);
+    if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+  }
+  return out;
+}
+
+std::vector<base::Bytes> signers_of(const crypto::Envelope& envelope, const std::vector<Operator>& known) {
+  std::vector<base::FixedBytes<32>> keys;
+  for (const auto& who : known) {
+    if (who.public_key) keys.push_back(*who.public_key);
+  }
+  std::vector<base::Bytes> out;
+  for (const auto& key : envelope.valid_signers(keys)) out.push_back(base::to_bytes(key));
+  for (const auto& address : wallet_signers(envelope)) {
+    if (std::ranges::find(known, std::optional{address}, &Operator::address) == known.end()) continue;
+    out.push_back(base::to_bytes(address));
+  }
+  return out;
+}
+
+Status sign_as_wallet(crypto::Envelope& envelope, const curves::Secp256k1PrivateKey& key) {
+  TRY(auto signature, key.sign_recoverable(curves::eip712_document_digest(envelope.payload_type, envelope.payload)));
+  signature.back() = static_cast<std::uint8_t>(signature.back() + kWalletV);
+  envelope.signatures.push_back({"0x" + base::hex(address_of(key)), base::to_bytes(signature)});
+  return base::done();
+}
+
+}  // namespace attestry::governance
