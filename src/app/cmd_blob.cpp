@@ -34,6 +34,7 @@ struct BlobOptions {
   std::string out;
   std::vector<std::string> ids;
   std::string ids_file;
+  bool of_app = false;  ///< --app was given
 };
 using Options = std::shared_ptr<BlobOptions>;
 
@@ -65,8 +66,12 @@ void print_refused(Context& context, const BlobStores& stores) {
 base::Result<int> put_to_server(Context& context, const BlobOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
   TRY(const auto bytes, content(context, options.subject, kMaxServerBlob));
-  TRY(const auto answer, session->api().call(net::Method::post, session->path("/blobs"),
-                                             std::string{base::as_text(bytes)}, "application/octet-stream"));
+  // With an app: into the storage that this server keeps for it ("local://"), where its registrations look.
+  const std::string path = options.of_app
+                               ? "/apps/" + net::percent_encode(options.storage.app) + "/blobs/" + options.storage.type
+                               : "/blobs";
+  TRY(const auto answer, session->api().call(net::Method::post, session->path(path), std::string{base::as_text(bytes)},
+                                             "application/octet-stream"));
   TRY(const auto document, base::JsonDocument::parse(answer));
   TRY(const auto id, document->root().get("id"));
   TRY(const auto text, id.string("id"));
@@ -362,6 +367,7 @@ void add_blob(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   const auto put = add(*group, context, "put", "Store a file; prints its SHA-256", blob_put, false);
   put.command->add_option("FILE", put.options->subject, "file or -")->required();
+  put.command->get_option("--app")->each([options = put.options](const std::string&) { options->of_app = true; });
   const auto get = add(*group, context, "get", "Print a stored blob", blob_get, false);
   get.command->add_option("ID", get.options->subject, "64 hex digits")->required();
   get.command->add_option("--out", get.options->out, "write it to this file, readable by its owner only");

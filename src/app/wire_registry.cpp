@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 
+#include "app/local_blobs.h"
 #include "app/loopback.h"
 #include "app/paths.h"
 #include "app/registry_root.h"
@@ -246,7 +247,13 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
     if (found != stores.end() && now < found->second.until) return found->second.store;
   }
   TRY(const auto context, context_of(grant, app, uris));
-  auto opened = blobs::open_all(uris, context);
+  auto elsewhere = uris;
+  const bool here = std::erase(elsewhere, governance::kLocalStorage) > 0;
+  auto opened = blobs::open_all(elsewhere, context);
+  if (here) {
+    TRY(auto local, open_local_blobs(parts.data, grant.tenant(), grant.app(), *sealer, parts.registry, parts.clock));
+    opened.stores.push_back(std::move(local));
+  }
   for (const auto& [uri, why] : opened.refused) {
     base::log(base::LogLevel::warning, "a storage backend of an app cannot be used",
               {{"app", grant.app().text()}, {"uri", uri}, {"reason", why.text()}});
@@ -319,6 +326,10 @@ Status RegistryService::add_routes(net::Router& router) {
   }
   TRY_OK(api::register_registry_public(
       router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
+  TRY_OK(
+      api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant, const base::AppRef& app) {
+        return open_local_blobs(impl->parts.data, tenant, app, *impl->sealer, impl->parts.registry, impl->parts.clock);
+      }));
   if (!impl_->bootstrap) return base::done();
   return api::register_registry_admin(
       router,

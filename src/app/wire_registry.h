@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "api/registry_admin.h"
+#include "api/registry_blobs.h"
 #include "api/registry_public.h"
 #include "app/settings.h"
 #include "appraisal/appraisal_store.h"

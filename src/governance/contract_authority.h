@@ -21,9 +21,10 @@ base::AppRef contract_app(std::uint64_t chain_id, const ContractAddress& contrac
 struct ContractQuestion {
   base::Tenant tenant = base::Tenant::standard();
   ContractAddress contract{};
-  base::Digest32 identity{};                 ///< as the seed's contracts compute it
-  std::optional<base::Digest32> extended{};  ///< identity v2, which is asked about first
-  ContractAddress operator_address{};        ///< all zero when nobody signed
+  base::Digest32 identity{};                   ///< as the seed's contracts compute it
+  std::optional<base::Digest32> extended{};    ///< identity v2, which is asked about first
+  ContractAddress operator_address{};          ///< all zero when nobody signed
+  std::optional<base::FixedBytes<48>> mrtd{};  ///< of a TD, which the identity leaves out; whoever vouches says it
   /// The evidence's verdict where there was evidence: approvals can say more than an identity does. Outlives the call.
   const attestation::Verdict* verdict = nullptr;
 };
@@ -34,11 +35,11 @@ struct ContractAnswer {
   std::string reason;         ///< why not, as the authority words it: "Operator not authorized"
   base::Digest32 identity{};  ///< the one that is allowed
   std::optional<base::Digest32> configuration;
-  std::vector<std::string> storage;      ///< URIs, in the authority's order
+  std::vector<std::string> storage;       ///< URIs, in the authority's order
   std::vector<std::string> domain_names;  ///< of the app's instances
-  std::optional<base::Digest32> policy;  ///< that the app wants its workloads appraised by, besides this server's own
-  std::string snapshot;                  ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
-  std::uint64_t version = 0;             ///< block number, or version of the app's state
+  std::optional<base::Digest32> policy;   ///< that the app wants its workloads appraised by, besides this server's own
+  std::string snapshot;                   ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
+  std::uint64_t version = 0;              ///< block number, or version of the app's state
   std::uint32_t epoch = 0;
   /// Of local governance: version of the tenant's sets and lists where the policy looks into them, and the account
   /// whose right was asked for. Either may be gone when the release is committed.

@@ -19,12 +19,9 @@ std::string snapshot_of(const AppState& state) {
   return state.tenant.text() + "/" + state.app.text() + "#" + std::to_string(state.version) + "@" + state.prev;
 }
 
-/// The registers that the contracts' identities are made of, and their size (docs/formats/registry.md, "Identities").
-struct Registers {
-  std::array<std::string_view, 3> names;
-  std::size_t bytes;
-};
-constexpr Registers kRegisters[] = {{{"rtmr0", "rtmr1", "rtmr2"}, 48}, {{"pcr4", "pcr9", "pcr11"}, 32}};
+/// The registers that a contract's identity of a TD is made of (docs/formats/registry.md, "Identities").
+constexpr std::array<std::string_view, 3> kRegisters{"rtmr0", "rtmr1", "rtmr2"};
+constexpr std::size_t kRegisterBytes = 48;
 /// Identities that one document may stand for: each register may have several values.
 constexpr std::size_t kMaxCombinations = 256;
 
@@ -35,32 +32,34 @@ const std::vector<std::string>* values_of(const attestation::IdentityRule& rule,
   return nullptr;
 }
 
-bool makes(const ContractQuestion& question, std::size_t bytes, std::initializer_list<std::string_view> hex_values) {
+bool makes(const ContractQuestion& question, std::initializer_list<std::string_view> registers) {
   base::LpWriter packed;
   packed.raw(question.contract);
-  for (const std::string_view hex : hex_values) {
+  for (const std::string_view hex : registers) {
     const auto value = base::hex_decode(hex);
-    if (!value || value->size() != bytes) return false;
+    if (!value || value->size() != kRegisterBytes) return false;
     packed.raw(*value);
   }
   return curves::keccak256(packed.bytes()) == question.identity;
 }
 
-/// Whether an approved identity says the registers of a contract's identity and nothing more, so that the identity
-/// alone is all that was approved.
+/// Whether an approved identity says MRTD, the registers of a contract's identity and nothing more, and these are they.
+/// MRTD is there because no document without a measurement of code can be approved.
 bool stands_for(const attestation::IdentityRule& rule, const ContractQuestion& question) {
-  if (rule.claims.size() != 3) return false;
-  for (const Registers& registers : kRegisters) {
-    const auto* first = values_of(rule, registers.names[0]);
-    const auto* second = values_of(rule, registers.names[1]);
-    const auto* third = values_of(rule, registers.names[2]);
-    if (first == nullptr || second == nullptr || third == nullptr) continue;
-    if (first->size() * second->size() * third->size() > kMaxCombinations) return false;
-    for (const std::string& a : *first) {
-      for (const std::string& b : *second) {
-        for (const std::string& c : *third) {
-          if (makes(question, registers.bytes, {a, b, c})) return true;
-        }
+  const auto* mrtd = values_of(rule, "mrtd");
+  if (mrtd == nullptr || !question.mrtd || std::ranges::find(*mrtd, base::hex(*question.mrtd)) == mrtd->end()) {
+    return false;
+  }
+  const auto* first = values_of(rule, kRegisters[0]);
+  const auto* second = values_of(rule, kRegisters[1]);
+  const auto* third = values_of(rule, kRegisters[2]);
+  if (rule.claims.size() != 1 + kRegisters.size() || first == nullptr || second == nullptr || third == nullptr)
+    return false;
+  if (first->size() * second->size() * third->size() > kMaxCombinations) return false;
+  for (const std::string& a : *first) {
+    for (const std::string& b : *second) {
+      for (const std::string& c : *third) {
+        if (makes(question, {a, b, c})) return true;
       }
     }
   }

@@ -157,6 +157,7 @@ class Provisioning {
                                           .contract = request_.contract,
                                           .identity = measurements_.identity(request_.contract),
                                           .operator_address = signer->address,
+                                          .mrtd = measurements_.mrtd,
                                           .verdict = key.verdict()};
     if (key.verdict() != nullptr) {
       if (const auto facts = tdx_facts(*key.verdict(), deps_.authority.chain_id(), request_.contract)) {
