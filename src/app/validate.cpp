@@ -274,9 +274,16 @@ Status addresses_free(const std::vector<std::pair<std::string, std::string>>& ad
 }
 
 Status addresses_free(const Settings& settings) {
-  return addresses_free({{"--listen", settings.text("server.listen")},
-                         {"--admin-listen", settings.text("server.admin_listen")},
-                         {"--metrics-listen", settings.text("server.metrics_listen")}});
+  std::vector<std::pair<std::string, std::string>> addresses{
+      {"--listen", settings.text("server.listen")},
+      {"--admin-listen", settings.text("server.admin_listen")},
+      {"--metrics-listen", settings.text("server.metrics_listen")}};
+  if (!settings.text("registry.listen").empty() || !settings.text("registry.proxy_listen").empty()) {
+    for (const std::string name : {"registry.listen", "registry.proxy_listen", "registry.admin_listen"}) {
+      addresses.emplace_back("--set " + name, settings.text(name));
+    }
+  }
+  return addresses_free(addresses);
 }
 
 Status long_enough(const keys::Unlock& unlock, const Settings& settings) {
