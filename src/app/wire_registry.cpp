@@ -164,7 +164,8 @@ Status RegistryService::Impl::open_governance() {
 Status RegistryService::Impl::open_storage() {
   TRY(sealer,
       blobs::open_tenant_sealer(parts.data + "/registry-keys", std::move(parts.sealing), crypto::system_random()));
-  lanes = std::make_shared<blobs::Lanes>();
+  // A read ends at its own deadline however full a lane is, so a burst of different blobs may wait.
+  lanes = std::make_shared<blobs::Lanes>(blobs::LaneOptions{.waiting = 1024});
   TRY(const auto bytes, settings.integer("registry.storage_cache_bytes", 0, INT64_MAX));
   if (bytes == 0) return base::done();
   TRY(cache, blobs::BlobCache::open({.folder = parts.data + "/registry-cache",
