@@ -1,5 +1,7 @@
 #include "app/local_blobs.h"
 
+#include <filesystem>
+
 #include "governance/local_authority.h"
 
 namespace attestry::app {
@@ -45,6 +47,14 @@ Result<std::unique_ptr<blobs::BlobStore>> open_local_blobs(const std::string& da
                                                            const base::Clock& clock) {
   const blobs::StoreContext context{
       .tenant = tenant, .app = app, .file_root = data + "/registry-local", .sealer = &sealer, .clock = &clock};
+  // A store whose folder is gone is away, and not empty: that of a server that has just begun is made here.
+  const std::filesystem::path folder = context.file_root + "/blobs";
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (!failed) {
+    std::filesystem::permissions(context.file_root, std::filesystem::perms::owner_all, failed);
+  }
+  if (failed) return base::Error{Code::io, "cannot create " + folder.string(), {}, failed.message()};
   TRY(auto files, blobs::open_store("file://./blobs/", context), governance::kLocalStorage);
   return std::unique_ptr<blobs::BlobStore>{std::make_unique<LocalBlobs>(std::move(files), registry)};
 }

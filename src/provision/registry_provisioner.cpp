@@ -27,7 +27,7 @@ constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::size_t kBusyStore = 256;
 
 state::Key used_key(const base::Tenant& tenant, const base::Digest32& evidence) {
-  return state::Key(state::Space::registry_evidence, tenant).lp(base::ByteView{evidence});
+  return state::Key(state::Space::used_evidence, tenant).lp(base::ByteView{evidence});
 }
 
 std::string error_json(const Error& error) {

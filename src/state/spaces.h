@@ -32,7 +32,7 @@ enum class Space : std::uint8_t {
   secrets = 0x41,           ///< secrets: values sealed at rest, by content id
   secret_names = 0x42,      ///< secrets: names, versions, access rules
   instances = 0x50,         ///< provision: registered instances
-  registry_evidence = 0x52,  ///< provision: evidence of the registry's dialect that was used, by digest
+  used_evidence = 0x52,     ///< provision: evidence of the registry's dialect that was used, by digest
   resting_on = 0x51,        ///< provision: instances by the measurement that let them in
   collateral = 0x60,        ///< collateral: cache by kind and platform
   keys = 0x70,              ///< keys: wrapped service keys
