@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "api/registry_wire.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -25,34 +26,22 @@ namespace {
 constexpr std::size_t kMaxBody = 64 * 1024;
 constexpr std::string_view kInternal = "Internal server error";
 
-/// The seed's errors are lines of text (docs/formats/registry.md).
-net::Response text_error(int status, std::string_view text) {
-  auto response = net::text_response(status, std::string{text} + "\n");
-  response.content_type = "text/plain; charset=utf-8";
-  response.headers.set("X-Content-Type-Options", "nosniff");
-  return response;
-}
-
-net::Response json_line(const JsonOut& value) {
-  auto response = net::json_response(200, value.compact() + "\n");
-  response.headers.set("Cache-Control", "no-store");
-  return response;
-}
+net::Response json_line(const JsonOut& value) { return registry_json(value.compact()); }
 
 /// The caller's mistakes say what they are; the server's own say so in its log only.
 net::Response error_response(const Error& error, std::string_view prefix, std::string_view otherwise) {
   switch (error.code) {
     case Code::not_found:
-      return text_error(404, error.what);
+      return registry_error(404, error.what);
     case Code::conflict:
     case Code::usage:
-      return text_error(400, std::string{prefix} + error.what);
+      return registry_error(400, std::string{prefix} + error.what);
     case Code::unauthenticated:
     case Code::replayed:
-      return text_error(401, "Unauthorized");
+      return registry_error(401, "Unauthorized");
     default:
       base::log(base::LogLevel::error, "an admin's request failed", {{"reason", error.text()}});
-      return text_error(base::http_status(error.code) == 503 ? 503 : 500, otherwise);
+      return registry_error(base::http_status(error.code) == 503 ? 503 : 500, otherwise);
   }
 }
 
@@ -156,9 +145,9 @@ net::Response Handlers::generate(net::Request& request) const {
   if (!access) return error_response(access.error(), "", kInternal);
   const auto state = bootstrap().status();
   if (state.state != keys::BootstrapState::initial || state.has_shares)
-    return text_error(400, "Bootstrap already in progress or complete");
+    return registry_error(400, "Bootstrap already in progress or complete");
   const auto numbers = numbers_in(request.body);
-  if (!numbers) return text_error(400, "Invalid request body");
+  if (!numbers) return registry_error(400, "Invalid request body");
   const auto made = bootstrap().generate(numbers->threshold, numbers->total, request.deadline);
   if (!made) return error_response(made.error(), "", "Failed to create KMS: " + std::string{slug(made.error().code)});
   JsonOutArray assignments;
@@ -176,7 +165,7 @@ net::Response Handlers::recover(net::Request& request) const {
   const auto access = authenticate(request, "/admin/init/recover");
   if (!access) return error_response(access.error(), "", kInternal);
   const auto numbers = numbers_in(request.body);
-  if (!numbers) return text_error(400, "Invalid request body");
+  if (!numbers) return registry_error(400, "Invalid request body");
   const auto threshold = bootstrap().begin_recovery(numbers->threshold, request.deadline);
   if (!threshold) return error_response(threshold.error(), "", kInternal);
   return json_line(JsonOut{JsonOutObject{{"instructions", "Admins must submit their shares using POST /admin/share"},
@@ -259,9 +248,9 @@ net::Response Handlers::submit(net::Request& request) const {
   const auto access = authenticate(request, "/admin/share");
   if (!access) return error_response(access.error(), "", kInternal);
   if (bootstrap().status().state != keys::BootstrapState::recovering)
-    return text_error(400, "KMS not in recovery mode");
+    return registry_error(400, "KMS not in recovery mode");
   auto submission = submission_in(std::move(request.body));
-  if (!submission) return text_error(400, submission.error().what);
+  if (!submission) return registry_error(400, submission.error().what);
   const auto taken = take_share(bootstrap(), *access, *std::move(submission), request.deadline);
   if (!taken) return error_response(taken.error(), "Share submission failed: ", kInternal);
   return json_line(JsonOut{
@@ -273,12 +262,12 @@ net::Response Handlers::received(net::Request& request) const {
   const auto access = authenticate(request, "/admin/share/received");
   if (!access) return error_response(access.error(), "", kInternal);
   // A constant signature shows nothing about who has what now.
-  if (access->version == 1) return text_error(401, "Unauthorized");
+  if (access->version == 1) return registry_error(401, "Unauthorized");
   const auto document = base::JsonDocument::parse(request.body);
   base::Digest32 commitment{};
   const auto value = document ? (*document)->root().find("commitment") : std::nullopt;
   const auto text = value ? value->plain_string() : std::nullopt;
-  if (!text || !base::hex_decode_into(*text, commitment)) return text_error(400, "Invalid request body");
+  if (!text || !base::hex_decode_into(*text, commitment)) return registry_error(400, "Invalid request body");
   const auto done = bootstrap().confirm(access->who->id, commitment, request.deadline);
   if (!done) return error_response(done.error(), "", kInternal);
   return json_line(JsonOut{JsonOutObject{{"message", "Share received"}}});
