@@ -8,6 +8,7 @@
 #include "app/cli.h"
 #include "app/cmd_registry_csr.h"
 #include "app/registry_chain.h"
+#include "attestation/key_binding.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/random.h"
@@ -107,7 +108,7 @@ Result<int> csr(Context& context, const CsrOptions& options) {
   }
   TRY(const Bytes der, crypto::make_csr(spec, key));
   TRY_OK(write_once(options.out, base::pem_encode("CERTIFICATE REQUEST", der)), "--out");
-  context.out << base::hex(provision::csr_report_data(spki)) << "\n";
+  context.out << base::hex(attestation::key_report_data(spki)) << "\n";
   context.err << "  request         " << options.out << "\n  key             "
               << (options.key_in.empty() ? options.key_out : options.key_in)
               << "\n  above           report data that the evidence must carry\n";

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/encoding.h"
 #include "crypto/hash.h"
 
 namespace attestry::attestation {
@@ -27,6 +28,8 @@ TEST(KeyBinding, ReportDataIsTheDigestOfTheKeyAndZeros) {
   const auto digest = crypto::sha256(kSpki);
   EXPECT_TRUE(base::equal(base::ByteView{data}.first(32), digest));
   EXPECT_EQ(base::ByteView{data}.back(), 0);
+  EXPECT_EQ(base::hex(key_report_data(base::as_bytes("abc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" + std::string(64, '0'));
 }
 
 TEST(KeyBinding, GenuineEvidenceWithTheKeyIsAccepted) {

@@ -187,10 +187,4 @@ base::Digest32 onboard_request_hash(base::ByteView pubkey_pem, const OnboardNonc
   return curves::keccak256(out.bytes());
 }
 
-ReportData csr_report_data(base::ByteView spki) {
-  ReportData out{};
-  std::ranges::copy(crypto::sha256(spki), out.begin());
-  return out;
-}
-
 }  // namespace attestry::provision

@@ -53,7 +53,5 @@ ReportData onboard_report_data(const curves::Address& kms_contract, base::ByteVi
 /// Keccak-256 of the ABI encoding (bytes pubkey, int256 nonce, address operator, bytes attestation).
 base::Digest32 onboard_request_hash(base::ByteView pubkey_pem, const OnboardNonce& nonce,
                                     const curves::Address& operator_address, base::ByteView attestation);
-/// The draft that carries evidence in requests and client certificates: SHA-256(SPKI) ‖ 32 zero bytes.
-ReportData csr_report_data(base::ByteView spki);
 
 }  // namespace attestry::provision
