@@ -4,16 +4,14 @@
 
 #include <filesystem>
 #include <ostream>
-#include <sstream>
 
 #include "app/cli.h"
 #include "app/cmd_secret_seal.h"
 #include "app/content_folder.h"
+#include "app/registry_metadata.h"
 #include "app/verify_inputs.h"
 #include "attestation/policy.h"
-#include "attestation/verdict.h"
 #include "base/encoding.h"
-#include "base/json.h"
 #include "base/json_writer.h"
 #include "crypto/hash.h"
 #include "crypto/key_pem.h"
@@ -32,7 +30,6 @@ using base::JsonOutObject;
 using base::Result;
 
 constexpr std::size_t kMaxPem = 64 * 1024;
-constexpr std::size_t kMaxAnswer = 1u << 20;
 constexpr std::chrono::seconds kTime{30};
 
 struct SealOptions {
@@ -65,83 +62,13 @@ Result<crypto::EcPublicKey> key_in_file(Context& context, const std::string& pat
   return key;
 }
 
-/// What a registry says of an app, exactly as it said it: its evidence is about these bytes.
-struct Metadata {
-  std::string ca_pem;
-  std::string pubkey_pem;
-  Bytes attestation;
-};
-
-Result<Bytes> member(const base::JsonValue& answer, std::string_view name) {
-  TRY(const auto value, answer.get(name));
-  TRY(const std::string text, value.string(name));
-  TRY(Bytes bytes, base::base64_decode(text), name);
-  return bytes;
-}
-
-Result<Metadata> parse_metadata(std::string_view body) {
-  TRY(const auto document, base::JsonDocument::parse(std::string{body}));
-  const base::JsonValue root = document->root();
-  TRY(const Bytes ca, member(root, "ca_cert"));
-  TRY(const Bytes key, member(root, "app_pubkey"));
-  // Older registries spell it so.
-  const std::string_view name = root.find("attestation") ? "attestation" : "attestaion";
-  TRY(Bytes attestation, member(root, name));
-  return Metadata{std::string{base::as_text(ca)}, std::string{base::as_text(key)}, std::move(attestation)};
-}
-
-/// GET /api/public/pki/<address>, or app_metadata of registries that do not know that.
-Result<Metadata> fetch_metadata(const SealOptions& options, const curves::Address& contract) {
-  TRY(const auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
-  std::string url = options.server;
-  while (url.ends_with('/')) url.pop_back();
-  for (const std::string_view route : {"/api/public/pki/", "/api/public/app_metadata/"}) {
-    const std::string whole = url + std::string{route} + curves::address_hex(contract);
-    TRY(const net::Response answer,
-        http->send({.url = whole, .deadline = std::chrono::steady_clock::now() + kTime, .max_bytes = kMaxAnswer}),
-        "--server");
-    if (answer.status == 404) continue;
-    if (answer.status == 200) {
-      TRY(auto metadata, parse_metadata(answer.body), whole);
-      return metadata;
-    }
-    const auto line = answer.body.substr(0, std::min<std::size_t>(answer.body.find('\n'), 200));
-    return Error{answer.status < 500 ? Code::denied : Code::unavailable, "the registry gives no key of this app", "200",
-                 std::to_string(answer.status) + " " + line, "Check the address and the registry's log."};
-  }
-  return Error{Code::not_found, "this server is no registry", "an answer at /api/public/pki/ADDRESS", "404 from " + url,
-               "Check --server."};
-}
-
-/// The evidence must be about exactly this CA and this key for this contract (docs/formats/registry.md), and come from
-/// a TEE that the policy knows: anybody has a genuine TEE of his own.
+/// With a word on how to do without evidence, which other commands cannot.
 base::Status check_evidence(Context& context, const SealOptions& options, const curves::Address& contract,
-                            const Metadata& metadata) {
-  if (options.verify.policy.empty()) {
-    return Error{Code::usage, "who may hold the app's key?", "--policy FILE with the measurements of the registry",
-                 "no policy", "Or pin the key with --app-pubkey or --fingerprint, if you have it from elsewhere."};
-  }
-  if (base::as_text(metadata.attestation).starts_with("Attestation for CA ")) {
-    return Error{Code::evidence_false, "the registry's key is not verified", "evidence of a TEE", "a dummy attestation",
-                 "This registry runs outside of a TEE; pin its key, or name --unverified for a test."};
-  }
-  std::istringstream stream{std::string{base::as_text(metadata.attestation)}};
-  Context with_evidence{.clock = context.clock, .in = stream, .out = context.out, .err = context.err};
-  VerifyInputs inputs = options.verify;
-  inputs.evidence = "-";
-  inputs.report_data = base::hex(provision::pki_report_data(contract, metadata.ca_pem, metadata.pubkey_pem));
-  TRY(const JudgedEvidence judged, judge_evidence(with_evidence, inputs), "the registry's evidence");
-  if (judged.verdict.outcome == attestation::Outcome::accepted) return base::done();
-  const auto* cause = judged.verdict.root_cause();
-  Error error{judged.verdict.outcome == attestation::Outcome::refused ? Code::evidence_false : Code::collateral_missing,
-              "the registry's key is not verified"};
-  if (cause != nullptr) {
-    error.what += ": " + std::string{attestation::info(cause->check).id} + " failed";
-    error.expected = cause->expected;
-    error.found = cause->actual;
-    if (!cause->detail.empty()) error.found += error.found.empty() ? cause->detail : " (" + cause->detail + ")";
-    error.remedy = "`attestry checks show " + std::string{attestation::info(cause->check).id} + "` explains the check.";
-  }
+                            const RegistryMetadata& metadata) {
+  auto status = check_registry_metadata(context, options.verify, contract, metadata);
+  if (status.ok() || !status.error().remedy.empty()) return status;
+  Error error = std::move(status).error();
+  error.remedy = "Or pin the key with --app-pubkey or --fingerprint, if you have it from elsewhere.";
   return error;
 }
 
@@ -167,7 +94,9 @@ Result<AppKey> key_of_server(Context& context, const SealOptions& options, const
   if (options.server.empty()) {
     return Error{Code::usage, "where is the app's key from?", "--server URL, or a PEM file as --app", options.app};
   }
-  TRY(const Metadata metadata, fetch_metadata(options, contract));
+  TRY(const auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
+  TRY(const RegistryMetadata metadata,
+      fetch_registry_metadata(*http, options.server, contract, std::chrono::steady_clock::now() + kTime));
   TRY(auto key, crypto::ec_public_key_from_pem(base::as_bytes(metadata.pubkey_pem)), "app_pubkey");
   TRY(const bool pinned, is_pinned(context, options, key));
   if (pinned) return AppKey{std::move(key), "is the pinned one"};

@@ -71,9 +71,10 @@ Result<JudgedEvidence> judge_bytes(Context& context, VerifyInputs inputs, base::
   Error error{judged.verdict.outcome == attestation::Outcome::refused ? Code::evidence_false : Code::collateral_missing,
               "the evidence is not accepted"};
   if (cause != nullptr) {
-    error.what += ": " + std::string{attestation::info(cause->check).id};
+    error.what += ": " + std::string{attestation::info(cause->check).id} + " failed";
     error.expected = cause->expected;
-    error.found = cause->actual.empty() ? cause->detail : cause->actual;
+    error.found = cause->actual;
+    if (!cause->detail.empty()) error.found += error.found.empty() ? cause->detail : " (" + cause->detail + ")";
     error.remedy = "`attestry checks show " + std::string{attestation::info(cause->check).id} + "` explains the check.";
   }
   return error;
@@ -86,13 +87,16 @@ base::Status check_registry_metadata(Context& context, VerifyInputs inputs, cons
                  "no policy"};
   }
   if (base::as_text(metadata.attestation).starts_with("Attestation for CA ")) {
-    return Error{Code::evidence_false, "the registry's key is not verified", "evidence of a TEE", "a dummy attestation",
-                 "This registry runs outside of a TEE; name --unverified for a test."};
+    return Error{
+        Code::evidence_false, "the registry's key is not verified", "evidence of a TEE", "a dummy attestation",
+        "This registry runs outside of a TEE; pin its key where the command can, or name --unverified for a test."};
   }
   const auto expected = base::hex(provision::pki_report_data(contract, metadata.ca_pem, metadata.pubkey_pem));
-  const auto judged = judge_bytes(context, std::move(inputs), metadata.attestation, expected);
-  if (!judged) return Error{judged.error()}.at("the registry's key");
-  return base::done();
+  auto judged = judge_bytes(context, std::move(inputs), metadata.attestation, expected);
+  if (judged) return base::done();
+  Error error = std::move(judged).error();
+  error.what = "the registry's key is not verified: " + error.what;
+  return error;
 }
 
 }  // namespace attestry::app
