@@ -115,9 +115,8 @@ void erase_all(state::Store& store, const std::vector<Item>& items, UtcTime sinc
 }  // namespace
 
 /// False when the vault ends meanwhile.
-bool Vault::Impl::pause(std::int64_t seconds) {
+bool Vault::Impl::pause_until(std::chrono::steady_clock::time_point until) {
   Lock lock(mutex);
-  const auto until = clock.steady() + std::chrono::seconds(seconds);
   while (!stopping && clock.steady() < until) store_wake.wait_for(lock, options.slice * 20);
   return !stopping;
 }
@@ -125,11 +124,14 @@ bool Vault::Impl::pause(std::int64_t seconds) {
 void Vault::Impl::store_keeper() {
   if (store == nullptr) return;
   while (!load_all()) {
-    if (!pause(options.refused_seconds)) return;
+    if (!pause_until(clock.steady() + std::chrono::seconds(options.refused_seconds))) return;
   }
+  // From before the look, not from its end: what became old while it was under way must not wait for another day.
+  auto started = clock.steady();
   do {
+    started = clock.steady();
     collect();
-  } while (pause(kDay));
+  } while (pause_until(started + std::chrono::seconds(kDay)));
 }
 
 /// What has to be refreshed is known from the start, whether anybody asks or not. Certificates of chips, of which there

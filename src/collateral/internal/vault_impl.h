@@ -253,7 +253,7 @@ struct Vault::Impl {
 
   // Minding the store (vault_collect.cpp).
   void store_keeper();
-  bool pause(std::int64_t seconds);
+  bool pause_until(std::chrono::steady_clock::time_point until);
   bool load_all();
   void collect();
   void note_use(const attestation::Artefact& artefact) const;
