@@ -28,9 +28,7 @@ class VerifiedKey {
   base::Digest32 policy_sha256_;
 };
 
-/// Evaluates the policy on the verdict, which receives its checks whatever the result. `evidence_false` when the
-/// evidence is not genuine or carries another key, `collateral_missing` when that cannot be decided, `denied` when the
-/// policy refuses.
+/// appraise_report_data() with the key's.
 base::Result<VerifiedKey> appraise_key(const Policy& policy, Verdict& verdict, base::ByteView spki,
                                        const References& references = {});
 

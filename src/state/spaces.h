@@ -40,6 +40,7 @@ enum class Space : std::uint8_t {
   pki = 0x72,               ///< provision: CA certificates and issued certificates
   bootstrap = 0x73,         ///< keys: the set of shares of the registry's master key, what admins asked for
   admin_requests = 0x74,    ///< keys: signed admin requests that were used, by admin
+  onboarded = 0x76,         ///< provision: servers that were given the registry's master, by request
   rotation = 0x75,          ///< keys: what is being sealed anew, by application
 };
 

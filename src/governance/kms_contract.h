@@ -1,0 +1,88 @@
+// The contract of the key service itself: which applications it serves, which identities may be one of its servers, and
+// the requests of new servers (docs/formats/registry.md). Read pinned to one block, like the apps' contracts.
+#pragma once
+#include <string>
+
+#include "attestation/key_binding.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "chain/registry_abi.h"
+#include "chain/rpc.h"
+#include "governance/contract_authority.h"
+
+namespace attestry::governance {
+
+using chain::registry::OnboardRequest;
+
+/// Proof that the contract holds this request, and allows the identity for its operator. Only
+/// KmsContract::onboarding() makes one.
+class OnboardApproval {
+ public:
+  const OnboardRequest& request() const noexcept { return request_; }
+  const base::Digest32& identity() const noexcept { return identity_; }
+  const std::string& snapshot() const noexcept { return snapshot_; }
+
+ private:
+  friend class KmsContract;
+  OnboardApproval(OnboardRequest request, const base::Digest32& identity, std::string snapshot)
+      : request_(std::move(request)), identity_(identity), snapshot_(std::move(snapshot)) {}
+  OnboardRequest request_;
+  base::Digest32 identity_;
+  std::string snapshot_;
+};
+
+/// Thread-safe; the reader outlives it. Errors: `denied` when the contract says no, `not_found` for a request that is
+/// not there, `unavailable` when it cannot be asked.
+class KmsContract {
+ public:
+  KmsContract(chain::ChainReader& reader, std::uint64_t chain_id, const ContractAddress& contract)
+      : reader_(reader), chain_id_(chain_id), contract_(contract) {}
+  const ContractAddress& address() const noexcept { return contract_; }
+
+  base::Status application_allowed(const ContractAddress& app, base::Deadline deadline);
+  base::Result<OnboardRequest> request(const base::Digest32& hash, base::Deadline deadline);
+  /// Asks for both at one block: the request may be taken back between two questions.
+  base::Result<OnboardApproval> onboarding(const base::Digest32& hash, const base::Digest32& identity,
+                                           base::Deadline deadline);
+  /// Whether the account has the operator's role.
+  base::Result<bool> is_operator(const ContractAddress& account, base::Deadline deadline);
+
+ private:
+  chain::ChainReader& reader_;
+  const std::uint64_t chain_id_;
+  const ContractAddress contract_;
+};
+
+/// The right to hand the master to one new server: its evidence is bound to the request that the contract approved.
+/// Move-only; only authorize_onboarding() makes one.
+class OnboardGrant {
+ public:
+  OnboardGrant(OnboardGrant&&) noexcept = default;
+  OnboardGrant& operator=(OnboardGrant&&) noexcept = default;
+  OnboardGrant(const OnboardGrant&) = delete;
+  OnboardGrant& operator=(const OnboardGrant&) = delete;
+
+  const OnboardRequest& request() const noexcept { return request_; }
+  const base::Digest32& identity() const noexcept { return identity_; }
+  const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
+  const std::string& snapshot() const noexcept { return snapshot_; }
+
+ private:
+  friend base::Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport&, const OnboardApproval&,
+                                                         const base::FixedBytes<64>&, base::Realm, base::UtcTime);
+  OnboardGrant() = default;
+  OnboardRequest request_;
+  base::Digest32 identity_{};
+  base::Digest32 policy_sha256_{};
+  std::string snapshot_;
+};
+
+/// `report_data`: that of the approved request, which the evidence must carry. `realm_mismatch` for evidence of another
+/// realm, `denied` when it is no longer valid.
+base::Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report,
+                                                const OnboardApproval& approval,
+                                                const base::FixedBytes<64>& report_data, base::Realm realm,
+                                                base::UtcTime now);
+
+}  // namespace attestry::governance
