@@ -26,11 +26,13 @@ def template(server, contract):
     """Three configurations and two secrets."""
     pki = request(server.registry, "GET", f"/api/public/pki/{bare(contract.address)}").json()
     app_key = serialization.load_pem_public_key(base64.b64decode(pki["app_pubkey"]))
-    members = [f'"c{i}":"__CONFIG_REF_{put_blob(server, "configs", f"[{i}]".encode())}"' for i in range(3)]
+    members = [
+        f'"c{i}":"__CONFIG_REF_{put_blob(server, contract.address, "configs", f"[{i}]".encode())}"' for i in range(3)
+    ]
     for i in range(2):
-        secret = put_blob(server, "secrets", ecies_seal(app_key, f'"secret {i}"'.encode()))
+        secret = put_blob(server, contract.address, "secrets", ecies_seal(app_key, f'"secret {i}"'.encode()))
         members.append(f'"s{i}":"__SECRET_REF_{secret}"')
-    return put_blob(server, "configs", ("{" + ",".join(members) + "}").encode())
+    return ("{" + ",".join(members) + "}").encode()
 
 
 def main():
@@ -41,7 +43,7 @@ def main():
         )
         contract = chain.deploy("Registry")
         operator = chain.accounts[0].key
-        allow(contract, Workload(server, contract.address, operator), bytes.fromhex(template(server, contract)))
+        allow(contract, Workload(server, contract.address, operator), template(server, contract))
         arguments = [server.registry, bare(contract.address), operator.hex(), server.data / "forge.seed"]
         done = subprocess.run(
             [BUILD / "bench" / "registry_load", *map(str, arguments), str(server.process.pid), count],

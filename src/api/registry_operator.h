@@ -33,12 +33,12 @@ class KmsOperator {
 /// Everything outlives the router's server.
 struct RegistryOperatorDeps {
   KmsOperator& kms_operator;
-  keys::ReceivedMaster* master = nullptr;          ///< null: this server's master comes from elsewhere
-  governance::KmsContract* contract = nullptr;     ///< null: nobody can be onboarded, from here or to here
+  keys::ReceivedMaster* master = nullptr;       ///< null: this server's master comes from elsewhere
+  governance::KmsContract* contract = nullptr;  ///< null: nobody can be onboarded, from here or to here
   provision::RegistryPkiService& attester;
-  net::HttpTransport* http = nullptr;              ///< to the server that gives its master
+  net::HttpTransport* http = nullptr;                         ///< to the server that gives its master
   const provision::RegistryOnboarding* onboarding = nullptr;  ///< null: this server gives its master to nobody
-  std::vector<curves::Address> operators{};        ///< who may run this server, besides the contract's operators
+  std::vector<curves::Address> operators{};  ///< who may run this server, besides the contract's operators
   crypto::Random& random;
   bool old_status = false;
 };

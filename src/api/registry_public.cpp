@@ -65,6 +65,8 @@ std::string words_of(const RegistryRefusal& refusal) {
       return "could not verify identity is allowed: " + inner;
     case RegistryStep::denied:
       return words_of_denial(refusal);
+    case RegistryStep::policy:
+      return "could not verify identity is allowed: policy of the contract: " + inner;
     case RegistryStep::key:
       return "key retrieval error: " + inner;
     case RegistryStep::certificate:
@@ -89,6 +91,10 @@ int status_of(const RegistryRefusal& refusal) {
   const int own = base::http_status(code);
   if (own == 503) return own;
   switch (refusal.step) {
+    case RegistryStep::allowed:
+      return code == Code::malformed ? 502 : own;  // a contract that answers nonsense
+    case RegistryStep::policy:
+      return 502;
     case RegistryStep::storage:
     case RegistryStep::config_fetch:
     case RegistryStep::config_render:
@@ -112,6 +118,7 @@ int old_status_of(const RegistryRefusal& refusal, const std::string& words, Gene
     case RegistryStep::csr:
     case RegistryStep::allowed:
     case RegistryStep::denied:
+    case RegistryStep::policy:
     case RegistryStep::key:
     case RegistryStep::certificate:
       return 401;
@@ -175,6 +182,15 @@ struct Handlers {
 
   void send(net::Responder& responder, net::Response response) const { responder.send(warned(std::move(response))); }
 
+  bool served(const curves::Address& contract) const {
+    return !deps.rules.contracts || deps.rules.contracts->contains(contract);
+  }
+  /// In the words of the second generation, which has such a list on the chain.
+  net::Response not_served(Generation generation) const {
+    const int old = generation == Generation::first ? 500 : 401;
+    return registry_error(deps.rules.old_status ? old : 403, "application not allowed");
+  }
+
   /// nullopt: `out` has what may be asked; otherwise the answer.
   std::optional<net::Response> read(const net::Request& request, net::Role role, Generation generation,
                                     provision::RegistryRegistration& out) const {
@@ -186,6 +202,7 @@ struct Handlers {
                                      ? "Invalid contract address format"
                                      : "invalid contract address: " + said(contract.error()));
     }
+    if (!served(*contract)) return not_served(generation);
     out.contract = *contract;
     out.with_configuration = generation == Generation::first;
     out.client_certificate = request.peer.certificate;
@@ -249,6 +266,7 @@ struct Handlers {
   net::Response metadata(const net::Request& request) const {
     const auto contract = curves::parse_address(request.parameter("contract"));
     if (!contract) return registry_error(400, "Invalid contract address format");
+    if (!served(*contract)) return not_served(Generation::first);
     const auto pki = deps.pki.get(*contract);
     if (!pki) return unavailable("Failed to get PKI", pki.error());
     const auto facts = deps.authority.facts(deps.rules.tenant, *contract, request.deadline);
@@ -272,6 +290,7 @@ struct Handlers {
   net::Response pki(const net::Request& request) const {
     const auto contract = curves::parse_address(request.parameter("contract"));
     if (!contract) return registry_error(400, "Invalid contract address format");
+    if (!served(*contract)) return not_served(Generation::second);
     const auto pki = deps.pki.get(*contract);
     if (!pki) return unavailable("Failed to get PKI", pki.error());
     return registry_json(JsonOut{JsonOutObject{{"app_pubkey", base64_of((*pki)->app_pubkey_pem)},
@@ -284,6 +303,11 @@ struct Handlers {
     if (!deps.health.draining) return registry_json(R"({"status":"ready"})");
     auto response = net::text_response(503, "{\"status\":\"not ready\"}\n");
     return response;
+  }
+  /// Whoever may stop traffic is an administrator, and these paths know no signatures: only this machine may.
+  static bool from_this_machine(const net::Request& request) {
+    const std::string& peer = request.peer.address;
+    return request.peer.uid.has_value() || peer.starts_with("127.") || peer.starts_with("[::1]");
   }
   net::Response drain() const {
     return registry_json(deps.health.draining.exchange(true) ? R"({"status":"already draining"})"
@@ -339,7 +363,11 @@ Status add_say(net::Router& router, const Shared& handlers, net::Role role, std:
                std::string summary, Say say) {
   auto r = route(role, net::Method::get, std::move(path), id, std::move(summary));
   r.immediate = true;
-  r.handler = [handlers, say](const net::Request&, net::Responder responder) {
+  const bool changes = say != &Handlers::ready;
+  r.handler = [handlers, say, changes](const net::Request& request, net::Responder responder) {
+    if (changes && !Handlers::from_this_machine(request)) {
+      return handlers->send(responder, registry_error(403, "from this machine only"));
+    }
     handlers->send(responder, ((*handlers).*say)());
   };
   return router.add(std::move(r));
@@ -366,7 +394,6 @@ Status register_registry_public(net::Router& router, const RegistryPublicDeps& d
     TRY_OK(router.add(std::move(alive)));
     TRY_OK(add_say(router, handlers, role, "/readyz", "readyz", "503 while drained", &Handlers::ready));
   }
-  // Whoever may stop traffic is an administrator, not whoever reaches the port.
   TRY_OK(add_say(router, handlers, net::Role::bootstrap, "/drain", "drain", "Says not ready from now on",
                  &Handlers::drain));
   return add_say(router, handlers, net::Role::bootstrap, "/undrain", "undrain", "Says ready again", &Handlers::undrain);

@@ -2,6 +2,8 @@
 // (docs/formats/registry.md), with no rules of its own.
 #pragma once
 #include <atomic>
+#include <optional>
+#include <set>
 
 #include "governance/contract_authority.h"
 #include "net/router.h"
@@ -12,6 +14,8 @@ namespace attestry::api {
 
 struct RegistryPublicRules {
   base::Tenant tenant = base::Tenant::standard();
+  /// The only contracts that are served; nullopt: whatever contract somebody deployed.
+  std::optional<std::set<curves::Address>> contracts{};
   /// Status codes of the first servers, which answer 400 or 500 to nearly everything. Off: the right classes.
   bool old_status = false;
   bool legacy_maa = false;  ///< as in measurements_from_headers

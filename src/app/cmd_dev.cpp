@@ -96,6 +96,7 @@ base::Result<Settings> dev_settings(const DevOptions& options, const std::string
                                               {"server.listen", address(options.listen)},
                                               {"server.admin_listen", address(options.admin_listen)},
                                               {"server.metrics_listen", address(options.metrics_listen)},
+                                              {"registry.admin_listen", address("127.0.0.1:8081")},
                                               {"tls.mode", "off"},
                                               {"collateral.pcs", vendors.pcs_url()},
                                               {"collateral.kds", vendors.kds_url()},

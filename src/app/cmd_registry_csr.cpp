@@ -119,6 +119,8 @@ struct SignOptions {
   Signing signing;
   std::string file;
   std::string instance = "https://127.0.0.1:8082";
+  std::string request;  ///< file: whose key the instance has to show
+  bool blind = false;
   std::string ca;
 };
 
@@ -133,7 +135,26 @@ Result<int> sign_csr(Context& context, const SignOptions& options) {
   return kExitOk;
 }
 
-/// What the instance shows is a digest of the first form: 32 bytes that say nothing of a contract or a time.
+/// What the instance shows is a digest of the first form: 32 bytes that say nothing, and may as well be a transaction
+/// or an approval of the same account. So it is signed only when it is the digest of a key that the operator knows.
+base::Status check_shown(Context& context, const SignOptions& options, base::ByteView shown) {
+  if (options.blind) return base::done();
+  if (options.request.empty()) {
+    return Error{Code::usage, "sign-pubkey signs what it is shown", "--csr FILE with the instance's request",
+                 base::hex(shown),
+                 "32 bytes can be anything: a transaction of this account, or an approval. Give the request that the "
+                 "instance made, or say --blind if this account has no rights but to start instances."};
+  }
+  TRY(const Bytes file, read_input(context, options.request, kMaxFile));
+  TRY(const auto request, crypto::parse_csr_full(file), options.request);
+  for (const auto kind : {provision::OperatorDigest::sha256, provision::OperatorDigest::keccak256}) {
+    if (base::equal(provision::operator_digest(request.spki, kind), shown)) return base::done();
+  }
+  return Error{Code::denied, "the instance shows the digest of another key",
+               base::hex(provision::operator_digest(request.spki, provision::OperatorDigest::sha256)), base::hex(shown),
+               "Nothing was signed. Take the request from the instance again, by a way that you trust."};
+}
+
 Result<int> sign_pubkey(Context& context, const SignOptions& options) {
   TRY(const auto key, read_chain_key(options.signing.key_file, options.signing.key_env));
   TRY(const auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
@@ -145,6 +166,7 @@ Result<int> sign_pubkey(Context& context, const SignOptions& options) {
     return Error{Code::malformed, "the instance shows no key", "200 and 32 bytes",
                  std::to_string(shown.status) + " and " + std::to_string(shown.body.size()) + " bytes"};
   }
+  TRY_OK(check_shown(context, options, base::as_bytes(shown.body)));
   TRY(const auto signature, key.sign_recoverable(base::as_bytes(shown.body)));
   TRY(const auto answer, http->post(url + "/pubkey_signature", std::string{base::as_text(signature)},
                                     "application/octet-stream", deadline));
@@ -191,6 +213,10 @@ void add_operator_signing(CLI::App& app, Context& context) {
   auto waiting = std::make_shared<SignOptions>();
   auto* pubkey = group->add_subcommand("sign-pubkey", "Sign the key that a waiting instance shows, and hand it over");
   pubkey->add_option("--instance-addr", waiting->instance, "the instance")->capture_default_str();
+  auto* own = pubkey->add_option("--csr", waiting->request, "the instance's request: nothing else is signed");
+  own->type_name("FILE");
+  pubkey->add_flag("--blind", waiting->blind, "sign whatever it shows, even a transaction of this account")
+      ->excludes(own);
   pubkey->add_option("--ca", waiting->ca, "PEM certificate to trust for TLS to it")->type_name("FILE");
   auto* file = pubkey->add_option("--key", waiting->signing.key_file, "file of mode 0600 with the operator's key");
   file->type_name("FILE");

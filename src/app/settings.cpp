@@ -54,6 +54,9 @@ constexpr SettingInfo kSettings[] = {
     {"collateral.serve", "held",
      "what anybody gets on the paths of the PCS and the KDS: off, held (a vendor is never asked for it), or fetch"},
     {"registry.listen", "", "the registry's dialect for workloads and anybody, 127.0.0.1:8080; empty: not offered"},
+    {"registry.contracts", "",
+     "whose apps these are: addresses of contracts, comma-separated, or any: then whoever deploys a contract is "
+     "served"},
     {"registry.proxy_listen", "",
      "the same for a proxy that ends attested TLS and whose measurement headers are believed: unix:PATH, or an address "
      "with registry.proxy_ca"},
@@ -158,9 +161,10 @@ std::string environment_name(std::string_view setting) {
 
 /// Variables that begin like settings and are none: of flags, and of this project's own build and tests.
 constexpr std::string_view kOtherVariables[] = {
-    "ATTESTRY_CONFIG",       "ATTESTRY_SERVER", "ATTESTRY_TOKEN_FILE",    "ATTESTRY_CA",        "ATTESTRY_TENANT",
-    "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",  "ATTESTRY_PUBLIC_SERVER", "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",
-    "ATTESTRY_SAMPLES",      "ATTESTRY_SHARED", "ATTESTRY_TEST_DATA",     "ATTESTRY_DOWNLOADS"};
+    "ATTESTRY_CONFIG",       "ATTESTRY_SERVER",    "ATTESTRY_TOKEN_FILE",    "ATTESTRY_CA",        "ATTESTRY_TENANT",
+    "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",     "ATTESTRY_PUBLIC_SERVER", "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",
+    "ATTESTRY_RPC",          "ATTESTRY_CHAIN_ID",  "ATTESTRY_CONTRACT",      "ATTESTRY_NPM",       "ATTESTRY_SAMPLES",
+    "ATTESTRY_SHARED",       "ATTESTRY_TEST_DATA", "ATTESTRY_DOWNLOADS"};
 
 /// Kubernetes and container links tell every process where a service named attestry-something is:
 /// ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://..., ..._PORT_<number>_<protocol>[_...].

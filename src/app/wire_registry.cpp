@@ -4,6 +4,8 @@
 #include <chrono>
 #include <list>
 #include <map>
+#include <optional>
+#include <set>
 
 #include "app/local_blobs.h"
 #include "app/loopback.h"
@@ -31,6 +33,9 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMaxOpenStores = 256;
+/// Registrations that wait for the chain or for storage at the same time, and behind them.
+constexpr std::size_t kWaitingThreads = 32;
+constexpr std::size_t kMostWaiting = 1024;
 constexpr std::int64_t kVaultCertificateSeconds = 86400;
 constexpr std::chrono::seconds kQuotePatience{10};
 
@@ -78,6 +83,21 @@ Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Cl
   return options;
 }
 
+/// nullopt: any.
+Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& settings) {
+  const auto listed = settings.list("registry.contracts");
+  if (listed == std::vector<std::string>{"any"}) return std::optional<std::set<curves::Address>>{};
+  std::set<curves::Address> out;
+  for (const std::string& text : listed) {
+    TRY(const auto address, curves::parse_address(text), named(settings, "registry.contracts"));
+    out.insert(address);
+  }
+  if (!out.empty()) return std::optional{std::move(out)};
+  return Error{Code::configuration, named(settings, "registry.contracts") + " says whose apps are served",
+               "addresses of contracts, or any", "",
+               "With any, whoever deploys a contract gets keys for it, and names storage that this server calls."};
+}
+
 bool one_of(const Settings& settings, std::string_view name, std::initializer_list<std::string_view> values) {
   return std::ranges::find(values, settings.text(name)) != values.end();
 }
@@ -105,6 +125,7 @@ struct RegistryService::Impl {
   attestation::Attester* attester = nullptr;
   std::unique_ptr<provision::RegistryProvisioner> provisioner;
   std::unique_ptr<provision::RegistryPkiService> pki;
+  std::unique_ptr<api::SlowLane> waiting = std::make_unique<api::SlowLane>(kWaitingThreads, kMostWaiting);
   api::RegistryHealth health;
 
   struct Opened {
@@ -213,16 +234,22 @@ Result<blobs::VaultCredentials> RegistryService::Impl::vault_certificate(const c
 Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::Grant& grant,
                                                               const keys::RegistryAppKeys& app,
                                                               const std::vector<std::string>& uris) const {
-  const std::string& root = settings.text("registry.storage_root");
+  TRY(const auto contract, keys::contract_of(grant.app()));
+  const std::string& configured = settings.text("registry.storage_root");
+  // A folder for each app: the URIs of contracts are public, and their names in the seed's layout say no app.
+  const std::string root = (configured.empty() ? parts.data + "/registry-files" : configured) + "/" +
+                           grant.tenant().text() + "/" + base::hex(contract);
   blobs::StoreContext context{.tenant = grant.tenant(),
                               .app = grant.app(),
                               .dialect = blobs::Dialect::seed,
-                              .file_root = root.empty() ? parts.data + "/registry-files" : root,
+                              .max_bytes = 4u << 20,
+                              .file_root = root,
                               .clock = &parts.clock};
   TRY(const bool storage_private, settings.boolean("registry.storage_private"));
   context.connect = [storage_private](net::ClientOptions options) -> Result<std::shared_ptr<net::HttpTransport>> {
     // The URIs are a contract owner's: nobody may have this server call what only it can reach.
     options.public_only = !storage_private;
+    options.environment_proxy = storage_private;  // a proxy would reach what this process may not
     TRY(auto http, net::HttpClient::make(std::move(options)));
     return std::shared_ptr<net::HttpTransport>{std::move(http)};
   };
@@ -230,7 +257,6 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
   if (reader) context.chain.reader = std::shared_ptr<chain::ChainReader>{std::shared_ptr<void>{}, reader.get()};
   const bool vault = std::ranges::any_of(uris, [](const std::string& uri) { return uri.starts_with("vault:"); });
   if (vault) {
-    TRY(const auto contract, keys::contract_of(grant.app()));
     TRY(context.vault, vault_certificate(contract, app));
   }
   return context;
@@ -295,14 +321,17 @@ Status RegistryService::Impl::open() {
           .appraisals = parts.appraisals,
           .random = crypto::system_random(),
           .open_storage = [this](const governance::Grant& grant, const keys::RegistryAppKeys& app,
-                                 const std::vector<std::string>& uris) { return store_of(grant, app, uris); }},
+                                 const std::vector<std::string>& uris) { return store_of(grant, app, uris); },
+          .run_waiting = [this](std::move_only_function<void()>& task) { return waiting->run(task); }},
       std::move(rules));
   pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
   return base::done();
 }
 
 RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-RegistryService::~RegistryService() = default;
+RegistryService::~RegistryService() {
+  impl_->waiting.reset();  // what runs there uses all the others
+}
 
 Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& settings, RegistryParts parts) {
   if (settings.text("registry.listen").empty() && settings.text("registry.proxy_listen").empty()) {
@@ -320,6 +349,7 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY(rules.old_status, settings.boolean("registry.old_status"));
   TRY(rules.legacy_maa, settings.boolean("registry.legacy_maa"));
   TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
+  TRY(rules.contracts, read_contracts(settings));
   if (rules.believe_headers_of_anybody) {
     base::log(base::LogLevel::warning,
               "registry.believe_headers_of_anybody is set: whoever reaches the registry's port gets every app's keys",
@@ -390,6 +420,12 @@ Status check_registry(const Settings& settings) {
                  settings.text(choice.name)};
   }
   const std::string& proxy = settings.text("registry.proxy_listen");
+  if (proxy.empty() && settings.text("registry.listen").empty()) return base::done();
+  TRY([[maybe_unused]] const auto contracts, read_contracts(settings));
+  if (settings.text("registry.identity") == "extended" && settings.text("registry.governance") == "local") {
+    return Error{Code::configuration, named(settings, "registry.identity"), "any, with registry.governance local",
+                 "extended", "Approvals name every register that counts by themselves."};
+  }
   if (proxy.empty() || proxy.starts_with("unix:")) return base::done();
   if (settings.text("registry.proxy_ca").empty()) {
     return Error{

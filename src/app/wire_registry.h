@@ -6,6 +6,7 @@
 #include "api/registry_admin.h"
 #include "api/registry_blobs.h"
 #include "api/registry_public.h"
+#include "api/slow_lane.h"
 #include "app/settings.h"
 #include "appraisal/appraisal_store.h"
 #include "blobs/cache.h"

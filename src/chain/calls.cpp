@@ -81,7 +81,20 @@ void QuorumReader::Impl::launch(const std::shared_ptr<Flight>& flight) {
       [this, flight](std::size_t voter, Endpoint& endpoint, base::Deadline deadline) {
         return ask_calls(voter, endpoint, *flight, deadline);
       },
-      [this, flight](std::size_t) { count_disagreement(*flight); });
+      [this, flight](std::size_t) {
+        count_disagreement(*flight);
+        if (flight->round.complete()) forget(*flight);
+      });
+}
+
+/// When everybody has answered, nobody new is to wait for this flight: what it decided is in the cache, and what it did
+/// not is to be asked anew.
+void QuorumReader::Impl::forget(const Flight& flight) {
+  const base::MutexLock lock{mutex_};
+  for (const Call& call : flight.calls) {
+    const auto found = pending_.find(pending_key(flight.at, ResultCache::key_of(call)));
+    if (found != pending_.end() && found->second.first.get() == &flight) pending_.erase(found);
+  }
 }
 
 Result<CallsBallot> QuorumReader::Impl::ask_calls(std::size_t voter, Endpoint& endpoint, const Flight& flight,

@@ -245,7 +245,16 @@ Result<RpcAnswers> Endpoint::batch(std::span<const RpcRequest> requests, base::D
                              .deadline = deadline,
                              .max_bytes = options_.max_bytes};
     request.headers.set("Content-Type", "application/json");
-    TRY(net::Response response, transport_.send(request));
+    auto sent = transport_.send(request);
+    if (!sent) {
+      // Not the transport's own words: providers put their customers' keys into the path of the URL.
+      const bool late = sent.error().code == Code::deadline_exceeded;
+      return Error{late ? Code::deadline_exceeded : Code::unavailable,
+                   options_.name + (late ? ": no answer in time" : ": cannot be reached"),
+                   {},
+                   sent.error().found};
+    }
+    net::Response response = *std::move(sent);
     if (response.status != 200) {
       return Error{Code::unavailable, options_.name + " answers with status " + std::to_string(response.status)};
     }

@@ -27,8 +27,11 @@ Result<OnboardRequest> request_in(const CallOutcome& outcome, const base::Digest
   TRY(auto request, abi::kFetchOnboardRequest.result(outcome));
   // The contract answers with an empty request where there is none.
   if (is_zero(request.nonce)) {
-    return Error{Code::not_found, "onchain onboard request " + base::hex(hash) + " not found", "a request of that hash",
-                 {}, "Send it first: requestOnboard, by an operator of the contract."};
+    return Error{Code::not_found,
+                 "onchain onboard request " + base::hex(hash) + " not found",
+                 "a request of that hash",
+                 {},
+                 "Send it first: requestOnboard, by an operator of the contract."};
   }
   return request;
 }
@@ -65,9 +68,8 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
                                                 base::Deadline deadline) {
   TRY(const auto known, request(hash, deadline));
   TRY(const auto block, reader_.head(deadline));
-  const std::vector<chain::Call> calls{
-      abi::kFetchOnboardRequest.at(contract_, hash),
-      abi::kIdentityAllowed.at(contract_, identity, known.operator_address)};
+  const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash),
+                                       abi::kIdentityAllowed.at(contract_, identity, known.operator_address)};
   TRY(const auto outcomes, reader_.call(block, calls, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
@@ -77,9 +79,9 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   if (outcomes[1].reverted) return refused(who + " unauthorized", outcomes[1]);
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[1].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[1]);
-  return OnboardApproval(std::move(present), identity,
-                         "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" +
-                             base::hex(block.hash));
+  return OnboardApproval(
+      std::move(present), identity,
+      "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
 }
 
 Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report, const OnboardApproval& approval,

@@ -37,7 +37,10 @@ Result<std::unique_ptr<ReceivedMaster>> ReceivedMaster::open(state::Store& store
 Result<crypto::Secret> ReceivedMaster::master() const {
   const base::MutexLock lock(mutex_);
   if (master_) return crypto::Secret::copy_of(master_->reveal());
-  return Error{Code::unavailable, "this server has no master key yet", "an operator who brings one", {},
+  return Error{Code::unavailable,
+               "this server has no master key yet",
+               "an operator who brings one",
+               {},
                "attestry kms generate or attestry kms onboard"};
 }
 

@@ -85,7 +85,7 @@ std::expected<Given, OnboardRefusal> decide(const OnboardingDeps& deps, const at
   const auto grant = governance::authorize_onboarding(*report, *approval, report_data, deps.store.realm(), work.now);
   if (!grant) return refuse(OnboardStep::identity, grant.error());
   const auto sealed = [&]() -> Result<base::Bytes> {
-    TRY(const auto recipient, crypto::ec_public_key_from_pem(base::as_text(grant->request().pubkey)), "pubkey");
+    TRY(const auto recipient, crypto::ec_public_key_from_pem(grant->request().pubkey), "pubkey");
     TRY(const auto master, deps.master.master(), "master key");
     return curves::ecies_v1_seal(recipient, master.reveal(), deps.random);
   }();
@@ -115,14 +115,12 @@ void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadlin
   auto before = given_before(deps_.store, hash);
   if (!before) return done(refuse(OnboardStep::process, std::move(before).error()));
   if (*before) return done(**std::move(before));
-  if (const auto usable = deps_.store.clock_usable(); !usable) return done(refuse(OnboardStep::process, usable.error()));
+  if (const auto usable = deps_.store.clock_usable(); !usable)
+    return done(refuse(OnboardStep::process, usable.error()));
   auto request = deps_.contract.request(hash, deadline);
   if (!request) return done(refuse(OnboardStep::request, std::move(request).error()));
-  auto work = std::make_shared<Work>(Work{.hash = hash,
-                                          .request = *std::move(request),
-                                          .evidence = {},
-                                          .now = deps_.store.now(),
-                                          .deadline = deadline});
+  auto work = std::make_shared<Work>(Work{
+      .hash = hash, .request = *std::move(request), .evidence = {}, .now = deps_.store.now(), .deadline = deadline});
   work->evidence = {.format = attestation::detect_format(work->request.attestation),
                     .bytes = work->request.attestation};
   deps_.appraiser.examine_when_ready(
@@ -131,12 +129,11 @@ void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadlin
         auto decided = decide(deps_, policy_, *work, std::move(examined));
         if (!decided) return done(std::unexpected(std::move(decided).error()));
         auto given = std::make_shared<Given>(*std::move(decided));
-        deps_.store.write(
-            [this, work, given](state::WriteTxn& txn) { return commit(deps_, *work, *given, txn); },
-            [given, done = std::move(done)](const Status& status) mutable {
-              if (!status) return done(refuse(OnboardStep::process, status.error()));
-              done(given->blob);
-            });
+        deps_.store.write([this, work, given](state::WriteTxn& txn) { return commit(deps_, *work, *given, txn); },
+                          [given, done = std::move(done)](const Status& status) mutable {
+                            if (!status) return done(refuse(OnboardStep::process, status.error()));
+                            done(given->blob);
+                          });
       });
 }
 

@@ -1,5 +1,5 @@
-// Handing the master to a new server of the same key service, as the registry's later generation does it: the request is
-// on the chain, with the new server's evidence in it (docs/formats/registry.md).
+// Handing the master to a new server of the same key service, as the registry's later generation does it: the request
+// is on the chain, with the new server's evidence in it (docs/formats/registry.md).
 #pragma once
 #include <expected>
 #include <functional>

@@ -25,14 +25,34 @@ Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::get(const curves:
   // Strangers choose the addresses: the cache's hash must not be theirs.
   const base::Digest32 key = crypto::sha256(contract);
   if (auto found = fresh(key)) return found;
-  const base::MutexLock lock(making_);
-  if (auto found = fresh(key)) return found;
+  {
+    const base::MutexLock lock(mutex_);
+    if (failure_ && clock_.steady() < failed_until_) return *failure_;
+  }
+  if (making_.test_and_set()) {
+    return Error{
+        Code::unavailable, "this server's evidence is being made for somebody else", {}, {}, "Ask again in a second."};
+  }
+  auto made = make(contract, key);
+  making_.clear();
+  return made;
+}
+
+Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::make(const curves::Address& contract,
+                                                                    const base::Digest32& key) {
   TRY(const auto keys, keys_.for_ca_certificate(contract));
   auto made = std::make_shared<Kept>();
   TRY(made->pki.ca_pem, registry_ca_pem(*keys, contract));
   made->pki.app_pubkey_pem = registry_app_pubkey_pem(*keys);
   if (attester_ != nullptr) {
-    TRY(made->pki.attestation, attest(pki_report_data(contract, made->pki.ca_pem, made->pki.app_pubkey_pem)));
+    auto evidence = attest(pki_report_data(contract, made->pki.ca_pem, made->pki.app_pubkey_pem));
+    if (!evidence) {
+      const base::MutexLock lock(mutex_);
+      failure_ = evidence.error();
+      failed_until_ = clock_.steady() + std::chrono::seconds(options_.retry_seconds);
+      return std::move(evidence).error();
+    }
+    made->pki.attestation = *std::move(evidence);
   }
   made->fresh_until = clock_.steady() + std::chrono::seconds(options_.fresh_seconds);
   kept_.put(key, made);

@@ -1,6 +1,8 @@
 // What anybody may see of an app: its CA, its public key, and this server's own evidence over both.
 #pragma once
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "attestation/binding.h"
@@ -21,11 +23,12 @@ struct RegistryPki {
 
 struct PkiServiceOptions {
   std::int64_t fresh_seconds = 300;  ///< evidence is made anew after so long
-  std::size_t max_kept = 4096;       ///< apps; strangers may ask for any address
+  std::size_t max_kept = 4096;       ///< apps
+  std::int64_t retry_seconds = 2;    ///< after a failure
 };
 
-/// Thread-safe. Evidence is made by one caller at a time for an app: strangers cannot make this server ask its quoting
-/// enclave more often than once in `fresh_seconds` for each of the apps it keeps, and whoever waits gets the same.
+/// Thread-safe. One caller at a time makes evidence for this page; the others, and for some seconds after a failure
+/// everybody, hear `unavailable` at once, so that strangers and a quote provider that is away hold no thread but one.
 class RegistryPkiService {
  public:
   /// `attester` may be null; both outlive it.
@@ -46,7 +49,12 @@ class RegistryPkiService {
   attestation::Attester* const attester_;
   const base::Clock& clock_;
   const PkiServiceOptions options_;
-  base::Mutex making_;  ///< held while evidence is made
+  base::Result<std::shared_ptr<const RegistryPki>> make(const curves::Address& contract, const base::Digest32& key);
+
+  std::atomic_flag making_{};
+  base::Mutex mutex_;
+  std::optional<base::Error> failure_ ATTESTRY_GUARDED_BY(mutex_);
+  base::Deadline failed_until_ ATTESTRY_GUARDED_BY(mutex_){};
   attestation::LruCache<Kept> kept_;
 };
 

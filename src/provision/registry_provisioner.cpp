@@ -50,7 +50,8 @@ struct Decided {
   governance::ContractApproval approval;
   audit::Leaf leaf;
   std::optional<Recorded> recorded;
-  std::optional<base::Digest32> used;  ///< evidence that may come once
+  std::optional<base::Digest32> used{};  ///< evidence that is used up
+  bool first_use = false;                ///< it must not have been used before
   RegistryReply reply;
 };
 
@@ -79,6 +80,11 @@ class Provisioning {
   base::UtcTime now() const noexcept { return now_; }
   base::Deadline deadline() const noexcept { return deadline_; }
   const RegistryRefusal& refusal() const noexcept { return *refusal_; }
+  /// Its digest, when it was read and counts once.
+  std::optional<base::Digest32> evidence_used() const {
+    if (!carried_ || !rules_.evidence_once) return std::nullopt;
+    return crypto::sha256(carried_->evidence.bytes);
+  }
   std::optional<Recorded> take_recorded() { return std::exchange(recorded_, std::nullopt); }
   const base::Tenant& tenant() const noexcept { return rules_.tenant; }
 
@@ -172,7 +178,9 @@ class Provisioning {
       return std::nullopt;
     }
     if (auto accepted = contract_policy(key, *approval); !accepted) {
-      fail(RegistryStep::denied, std::move(accepted).error(), identity_);
+      const Code code = accepted.error().code;
+      const bool denied = code == Code::denied || code == Code::evidence_false;
+      fail(denied ? RegistryStep::denied : RegistryStep::policy, std::move(accepted).error(), identity_);
       return std::nullopt;
     }
     return *std::move(approval);
@@ -195,7 +203,14 @@ class Provisioning {
       }
       return error;
     }
-    TRY(const auto policy, attestation::Policy::parse(base::as_text(*bytes)), "policy of the contract");
+    auto parsed = attestation::Policy::parse(base::as_text(*bytes));
+    if (!parsed) {
+      // The contract's owner named it: what is wrong with it is neither the workload's mistake nor a denial.
+      Error error = std::move(parsed.error().at("policy of the contract"));
+      error.code = Code::configuration;
+      return error;
+    }
+    const attestation::Policy& policy = *parsed;
     attestation::Verdict verdict = *key.verdict();
     TRY_OK(attestation::appraise_key(policy, verdict, key.spki()));
     return base::done();
@@ -211,7 +226,7 @@ class Provisioning {
     if (!certify(grant, approval, **keys, out)) return std::nullopt;
     if (request_.with_configuration && !configure(grant, approval, **keys, out)) return std::nullopt;
     out.leaf_key = deps_.random.secret(32);
-    Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .used = {}, .reply = {}};
+    Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .reply = {}};
     auto body = request_.encode(out);
     if (!body) {
       fail(RegistryStep::key, std::move(body).error());
@@ -220,10 +235,16 @@ class Provisioning {
     decided.reply.body = *std::move(body);
     decided.leaf = leaf(grant, out, decided);
     decided.reply.leaf_key = std::move(out.leaf_key);
-    if (carried_ && !carried_->key_proved && rules_.evidence_once) {
-      decided.used = crypto::sha256(carried_->evidence.bytes);
-    }
+    decided.used = evidence_used();
+    decided.first_use = carried_ && !carried_->key_proved;
     return decided;
+  }
+
+  /// What an app's operators list may not be another app's name, nor stand for names that nobody listed.
+  static std::vector<std::string> own_names(std::vector<std::string> listed) {
+    std::erase_if(
+        listed, [](const std::string& name) { return name.find('*') != std::string::npos || name.ends_with(".app"); });
+    return listed;
   }
 
   bool certify(const governance::Grant& grant, const governance::ContractApproval& approval,
@@ -231,8 +252,8 @@ class Provisioning {
     out.app_privkey_pem = registry_app_privkey_pem(keys);
     const std::int64_t until = grant.expires().seconds - now_.seconds;
     auto leaf = registry_leaf_pem(keys, request_.contract, *csr_,
-                                  {.strict = rules_.strict_names, .domains = approval.answer().domain_names}, now_,
-                                  deps_.random, std::min(until, rules_.certificate_seconds));
+                                  {.strict = rules_.strict_names, .domains = own_names(approval.answer().domain_names)},
+                                  now_, deps_.random, std::min(until, rules_.certificate_seconds));
     if (!leaf) return fail(RegistryStep::certificate, std::move(leaf).error());
     out.leaf_pem = *std::move(leaf);
     return true;
@@ -245,7 +266,9 @@ class Provisioning {
       return fail(RegistryStep::config_lookup,
                   {Code::denied, "Config not mapped", "a configuration for the identity", {}}, identity_);
     }
-    auto store = deps_.open_storage(grant, keys, approval.answer().storage);
+    auto uris = approval.answer().storage;
+    if (uris.size() > rules_.most_storage) uris.resize(rules_.most_storage);
+    auto store = deps_.open_storage(grant, keys, uris);
     if (!store) return fail(RegistryStep::storage, std::move(store).error());
     const blobs::Place configs{.tenant = rules_.tenant, .app = grant.app(), .type = blobs::Type::config};
     auto text = (*store)->get(configs, *id, deadline_);
@@ -312,20 +335,25 @@ class Provisioning {
   std::optional<RegistryRefusal> refusal_;
 };
 
+/// Whoever sees a request later must not be able to send it: used is used, however it came.
+Status use_up(state::WriteTxn& txn, const base::Tenant& tenant, const base::Digest32& evidence, base::UtcTime now,
+              bool first_use) {
+  const auto key = used_key(tenant, evidence);
+  TRY(const auto before, txn.get(key));
+  if (before && !first_use) return base::done();
+  if (before) {
+    return Error{Code::replayed, "this evidence was used before", "evidence that was made for this request", "",
+                 "Make a new key, new evidence and a new request; or connect with the key's certificate."};
+  }
+  auto record = state::value(kRecordVersion);
+  record.u64(static_cast<std::uint64_t>(now.seconds));
+  return txn.put(key, record.bytes());
+}
+
 /// Inside the committer: everything or nothing.
 Status commit(const RegistryProvisionerDeps& deps, Decided& d, state::WriteTxn& txn) {
   TRY_OK(deps.authority.still_holds(txn, d.approval));
-  if (d.used) {
-    const auto key = used_key(d.approval.tenant(), *d.used);
-    TRY(const auto before, txn.get(key));
-    if (before) {
-      return Error{Code::replayed, "this evidence was used before", "evidence that was made for this request", "",
-                   "Make a new key, new evidence and a new request; or connect with the key's certificate."};
-    }
-    auto record = state::value(kRecordVersion);
-    record.u64(static_cast<std::uint64_t>(d.leaf.time.seconds));
-    TRY_OK(txn.put(key, record.bytes()));
-  }
+  if (d.used) TRY_OK(use_up(txn, d.approval.tenant(), *d.used, d.leaf.time, d.first_use));
   TRY(d.reply.leaf_index, deps.log.append(txn, d.leaf));
   if (!d.recorded) return base::done();
   d.recorded->entry.origin = appraisal::Origin::release;
@@ -345,7 +373,8 @@ RegistryOutcome answer(const RegistryProvisionerDeps& deps, Decided& d, const St
   return std::move(d.reply);
 }
 
-/// With an id for `attestry why` when evidence was judged and the store is not busy.
+/// With an id for `attestry why` when evidence was judged and the store is not busy. Evidence that governance refused
+/// is used up like evidence that it accepted: it must not wait in somebody's drawer for the day on which it is allowed.
 void refuse(const RegistryProvisionerDeps& deps, Provisioning& work, Done done) {
   RegistryRefusal refusal = work.refusal();
   auto recorded = work.take_recorded();
@@ -353,12 +382,16 @@ void refuse(const RegistryProvisionerDeps& deps, Provisioning& work, Done done) 
   recorded->entry.origin = appraisal::Origin::attempt;
   recorded->entry.refusal_json = error_json(refusal.error);
   auto shared = std::make_shared<Recorded>(*std::move(recorded));
-  deps.store.write([shared, tenant = work.tenant(), &appraisals = deps.appraisals](
-                       state::WriteTxn& txn) { return appraisals.put(txn, tenant, *shared->appraisal, shared->entry); },
-                   [shared, refusal = std::move(refusal), done = std::move(done)](const Status& status) mutable {
-                     if (status) refusal.appraisal = base::hex(shared->appraisal->id());
-                     done(std::unexpected(std::move(refusal)));
-                   });
+  const auto used = refusal.step == RegistryStep::denied ? work.evidence_used() : std::nullopt;
+  deps.store.write(
+      [shared, used, tenant = work.tenant(), &appraisals = deps.appraisals](state::WriteTxn& txn) -> Status {
+        if (used) TRY_OK(use_up(txn, tenant, *used, shared->entry.stored, false));
+        return appraisals.put(txn, tenant, *shared->appraisal, shared->entry);
+      },
+      [shared, refusal = std::move(refusal), done = std::move(done)](const Status& status) mutable {
+        if (status) refusal.appraisal = base::hex(shared->appraisal->id());
+        done(std::unexpected(std::move(refusal)));
+      });
 }
 
 void finish(const RegistryProvisionerDeps& deps, Provisioning& work,
@@ -371,6 +404,19 @@ void finish(const RegistryProvisionerDeps& deps, Provisioning& work,
       [shared, &deps, done = std::move(done)](const Status& status) mutable { done(answer(deps, *shared, status)); });
 }
 
+/// Neither a worker of the server nor a thread of the collateral source waits for a chain or for somebody's storage.
+void wait_elsewhere(const RegistryProvisionerDeps& deps, const std::shared_ptr<Provisioning>& work,
+                    std::optional<Result<appraisal::Examined>> examined, Done done) {
+  auto shared_done = std::make_shared<Done>(std::move(done));
+  std::move_only_function<void()> task = [&deps, work, shared_done, examined = std::move(examined)]() mutable {
+    finish(deps, *work, std::move(examined), std::move(*shared_done));
+  };
+  if (deps.run_waiting(task)) return;
+  (*shared_done)(std::unexpected(RegistryRefusal{
+      .step = RegistryStep::record,
+      .error = {Code::unavailable, "too many registrations wait for the chain or for storage", {}, {}, "Try again."}}));
+}
+
 }  // namespace
 
 RegistryProvisioner::RegistryProvisioner(RegistryProvisionerDeps deps, RegistryRules rules)
@@ -380,12 +426,12 @@ RegistryProvisioner::~RegistryProvisioner() = default;
 void RegistryProvisioner::provision(RegistryRegistration request, base::Deadline deadline, Done done) const {
   auto work = std::make_shared<Provisioning>(deps_, rules_, std::move(request), deadline);
   if (!work->begin()) return refuse(deps_, *work, std::move(done));
-  if (!work->has_evidence()) return finish(deps_, *work, std::nullopt, std::move(done));
+  if (!work->has_evidence()) return wait_elsewhere(deps_, work, std::nullopt, std::move(done));
   const attestation::Evidence& evidence = work->evidence();
   const base::UtcTime now = work->now();
   deps_.appraiser.examine_when_ready(
       evidence, now, now, deadline, [work, this, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
-        finish(deps_, *work, std::move(examined), std::move(done));
+        wait_elsewhere(deps_, work, std::move(examined), std::move(done));
       });
 }
 

@@ -29,7 +29,8 @@ enum class RegistryStep : std::uint8_t {
   csr,
   operator_signature,
   allowed,  ///< the authority was asked and could not answer
-  denied,   ///< it answered no
+  denied,   ///< it answered no, or the app's policy did
+  policy,   ///< that the app's contract names: not here, or no policy at all
   key,
   certificate,
   config_lookup,
@@ -81,7 +82,8 @@ using OpenStorage = std::function<base::Result<std::shared_ptr<blobs::BlobStore>
 struct RegistryRules {
   base::Tenant tenant = base::Tenant::standard();
   attestation::Policy policy = attestation::Policy::standard();
-  /// Evidence in a request is used once when the connection does not prove the key; off: as often as somebody sends it.
+  /// Evidence in a request counts once when the connection does not prove the key, and not at all any more once it was
+  /// used or refused; off: as often as somebody sends it.
   bool evidence_once = true;
   OperatorDigest operator_digest = OperatorDigest::sha256;
   bool operator_v1 = true;
@@ -89,6 +91,7 @@ struct RegistryRules {
   TemplateOptions templates{};
   std::int64_t vouched_seconds = 86400;  ///< how long a proxy's word is good for
   std::int64_t certificate_seconds = 365 * 86400;
+  std::size_t most_storage = 16;  ///< of the storage URIs of a contract, in its order
 };
 
 struct RegistryProvisionerDeps {
@@ -101,6 +104,8 @@ struct RegistryProvisionerDeps {
   const appraisal::AppraisalStore& appraisals;
   crypto::Random& random;
   OpenStorage open_storage;
+  /// Runs what may wait for the chain and for storage, on threads of its own; false when too many wait.
+  std::function<bool(std::move_only_function<void()>&)> run_waiting;
 };
 
 /// Thread-safe.
@@ -108,8 +113,8 @@ class RegistryProvisioner {
  public:
   RegistryProvisioner(RegistryProvisionerDeps deps, RegistryRules rules);
   ~RegistryProvisioner();
-  /// `done` runs on the calling thread, on the collateral source's, or on the committer's once the leaf is durable and
-  /// covered by a stored checkpoint. May wait for the chain and for storage until `deadline`.
+  /// `done` runs on the calling thread, on one of run_waiting(), or on the committer's once the leaf is durable and
+  /// covered by a stored checkpoint. What waits for the chain and for storage waits there, until `deadline`.
   void provision(RegistryRegistration request, base::Deadline deadline,
                  std::move_only_function<void(RegistryOutcome)> done) const;
   const RegistryRules& rules() const noexcept { return rules_; }

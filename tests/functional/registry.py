@@ -167,6 +167,7 @@ def ecies_open(private, blob):
 CHAIN_SETTINGS = {
     "registry.listen": "127.0.0.1:0",
     "registry.admin_listen": "127.0.0.1:0",
+    "registry.contracts": "any",
     "registry.finality": "depth:0",
     "registry.max_head_age": "0",
     "registry.head_ms": "0",
@@ -238,18 +239,19 @@ class Released:
         self.body = out
 
 
-def put_blob(server, kind, data, store="store"):
-    """Into the file storage that the contract names. Content id."""
-    folder = server.files / store / kind
+def put_blob(server, contract, kind, data, store="store"):
+    """Into the app's own folder of file storage, in the seed's layout. Content id."""
+    folder = server.files / "default" / bare(contract) / store / kind
     folder.mkdir(parents=True, exist_ok=True)
     name = sha256(data).hex()
     (folder / name).write_bytes(data)
     return name
 
 
-def allow(contract, workload, config=bytes(32), storage="file://./store/"):
+def allow(contract, workload, template=None, storage="file://./store/"):
     """The owner lets the workload's identity in, with a configuration in the file storage."""
-    contract.send("setConfigForIdentity", workload.identity, config)
+    config = put_blob(workload.server, contract.address, "configs", template) if template is not None else "00" * 32
+    contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(config))
     if storage and storage not in contract.call("StorageBackends"):
         contract.send("setStorageBackend", storage)
 

@@ -227,6 +227,7 @@ def settings_of(admins_file, **settings):
     return {
         "registry.kms": "shamir",
         "registry.listen": "127.0.0.1:0",
+        "registry.contracts": "any",
         "registry.governance": "local",
         "registry.admins": admins_file,
         "registry.threshold": 2,

@@ -336,6 +336,7 @@ def test_registry_046_bad_seed(tmp_path):
         seed.write_text(text)
         seed.chmod(0o600)
         settings = {"registry.kms": "simple", "registry.master": seed, "registry.listen": "127.0.0.1:0"}
+        settings["registry.contracts"] = "any"
         done = attestry(*serve_arguments(tmp_path / "data", **settings))
         assert done.code == 2, done
         assert "registry.master" in done.err and "ready" not in done.out

@@ -17,7 +17,6 @@ from registry import (
     allow,
     bare,
     ecies_seal,
-    put_blob,
     rtmrs_of,
     sign_recoverable,
     start_dev_registry,
@@ -54,7 +53,7 @@ class OnChain:
         return self.contract.address
 
     def allow(self, workload, config):
-        allow(self.contract, workload, bytes.fromhex(put_blob(self.server, "configs", config)))
+        allow(self.contract, workload, config)
 
     def take_back(self, workload):
         self.contract.send("removeConfigMapForIdentity", workload.identity)

@@ -24,7 +24,6 @@ from registry import (
     make_csr,
     measured,
     operator_extension,
-    put_blob,
     rtmrs_of,
     self_signed,
     start_registry,
@@ -32,7 +31,6 @@ from registry import (
 from workload import forge
 
 CONFIG = b"listen = 443\n"
-CONFIG_ID = hashlib.sha256(CONFIG).digest()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,6 @@ def chain():
 
 def started(folder, chain, **settings):
     running = start_registry(folder / "data", chain, **settings)
-    put_blob(running, "configs", CONFIG)
     return running
 
 
@@ -67,7 +64,7 @@ def operator(chain):
 @pytest.fixture
 def workload(server, contract, operator):
     made = Workload(server, contract.address, operator)
-    allow(contract, made, CONFIG_ID)
+    allow(contract, made, CONFIG)
     return made
 
 
@@ -93,7 +90,7 @@ def test_registry_063_and_flaw_05_a_debug_td(tmp_path, chain, contract, operator
     """The known identity does not cover the debug bit: the server's policy does."""
     running = started(tmp_path, chain)
     made = Workload(running, contract.address, operator)
-    allow(contract, made, CONFIG_ID)
+    allow(contract, made, CONFIG)
     quote = forge(running.seed, key_report_data(made.key), "tdx-v4", "--fault", "debug")
     assert rtmrs_of(quote)[:3] == rtmrs_of(made.quote)[:3]
     reply = made.register(body=make_csr(contract.address, made.key, quote, made.operator))
@@ -121,11 +118,22 @@ def test_registry_evidence_in_a_request_counts_once(server, workload, contract):
     refused(workload.register(body=again), 409, "was used before")
 
 
-def test_registry_a_refusal_uses_no_evidence_up(server, contract, operator):
+def test_registry_evidence_that_was_refused_does_not_wait_for_better_days(server, contract, operator):
+    """A request that somebody collected while it was not allowed opens nothing on the day on which it is."""
     made = Workload(server, contract.address, operator)
     refused(made.register(), 403, "identity not allowed")
-    allow(contract, made, CONFIG_ID)
-    assert made.register().status == 200
+    allow(contract, made, CONFIG)
+    refused(made.register(), 409, "was used before")
+    assert Workload(server, contract.address, operator).register().status == 200
+
+
+def test_registry_evidence_that_a_proved_key_used_is_used(tls_server, contract, operator, tmp_path):
+    made = Workload(tls_server, contract.address, operator)
+    allow(contract, made, CONFIG)
+    assert over_tls(tls_server, made, tmp_path, made.quote).status == 200
+    thief = ec.generate_private_key(ec.SECP256R1())
+    refused(over_tls(tls_server, made, tmp_path, None, key=thief), 409, "was used before")
+    assert over_tls(tls_server, made, tmp_path, made.quote).status == 200, "its owner still may"
 
 
 def test_registry_two_apps_do_not_share_evidence(server, chain, workload, contract, operator):
@@ -171,7 +179,7 @@ def over_tls(server, workload, tmp_path, evidence=None, csr=None, key=None):
 @pytest.fixture
 def tls_workload(tls_server, contract, operator):
     made = Workload(tls_server, contract.address, operator)
-    allow(contract, made, CONFIG_ID)
+    allow(contract, made, CONFIG)
     return made
 
 
@@ -209,7 +217,7 @@ def test_registry_a_proxy_proves_itself_by_a_certificate(tmp_path, chain, contra
         **{"tls.mode": "auto", "registry.proxy_listen": "127.0.0.1:0", "registry.proxy_ca": ca},
     )
     made = Workload(running, contract.address, operator)
-    allow(contract, made, CONFIG_ID)
+    allow(contract, made, CONFIG)
     rtmrs = rtmrs_of(made.quote)
     headers = measured({0: "00" * 48, 1: rtmrs[0].hex(), 2: rtmrs[1].hex(), 3: rtmrs[2].hex()})
     assert {TYPE, MEASUREMENT} == {*headers}
@@ -241,7 +249,7 @@ def test_registry_a_proxy_proves_itself_by_a_certificate(tmp_path, chain, contra
 def test_registry_what_a_contract_revokes_gets_nothing_more(server, chain, contract, operator):
     """Renewals are registrations: the next block decides."""
     first = Workload(server, contract.address, operator)
-    allow(contract, first, CONFIG_ID)
+    allow(contract, first, CONFIG)
     assert first.register().status == 200
     contract.send("removeConfigMapForIdentity", first.identity)
     renewal = Workload(server, contract.address, operator)
@@ -249,11 +257,11 @@ def test_registry_what_a_contract_revokes_gets_nothing_more(server, chain, contr
     refused(renewal.register(), 403, "identity not allowed")
 
 
-def test_registry_a_frozen_contract_releases_nothing(server, workload, contract):
+def test_registry_a_frozen_contract_releases_nothing(workload, contract, operator):
     contract.send("freeze")
     refused(workload.register(), 403, "Contract is frozen")
     contract.send("unfreeze")
-    assert workload.register().status == 200
+    assert Workload(workload.server, contract.address, operator).register().status == 200
 
 
 def test_registry_flaw_08_names_of_other_apps(tmp_path, chain, contract, operator):
@@ -266,7 +274,7 @@ def test_registry_flaw_08_names_of_other_apps(tmp_path, chain, contract, operato
         ({"names": [own, f"one.{own}", "mine.example"]}, 200),
     ):
         made = Workload(running, contract.address, operator, **csr)
-        allow(contract, made, CONFIG_ID)
+        allow(contract, made, CONFIG)
         reply = made.register()
         assert reply.status == status, reply
     assert running.terminate() == 0
@@ -275,7 +283,7 @@ def test_registry_flaw_08_names_of_other_apps(tmp_path, chain, contract, operato
 def test_registry_extended_identities_cover_what_the_known_ones_leave_out(tmp_path, chain, contract, operator):
     running = started(tmp_path, chain, **{"registry.identity": "extended"})
     made = Workload(running, contract.address, operator)
-    allow(contract, made, CONFIG_ID)
+    allow(contract, made, CONFIG)
     refused(made.register(), 403, "identity not allowed")
     assert running.terminate() == 0
 

@@ -61,13 +61,18 @@ def workload(server, contract, operator):
     return Workload(server, contract.address, operator)
 
 
+def folder_of(server, contract):
+    """Beneath which the file storage of that app lies."""
+    return server.files / "default" / bare(contract.address)
+
+
 def app_key(server, contract):
     reply = request(server.registry, "GET", f"/api/public/pki/{bare(contract.address)}").json()
     return serialization.load_pem_public_key(base64.b64decode(reply["app_pubkey"]))
 
 
 def release(server, contract, workload, template, *storage):
-    config = put_blob(server, "configs", template)
+    config = put_blob(server, contract.address, "configs", template)
     contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(config))
     for uri in storage or ["file://./store/"]:
         contract.send("setStorageBackend", uri)
@@ -75,23 +80,23 @@ def release(server, contract, workload, template, *storage):
 
 
 def test_registry_024_secrets_inside_included_configurations(server, contract, workload):
-    secret = put_blob(server, "secrets", ecies_seal(app_key(server, contract), b'"hunter2"'))
-    inner = put_blob(server, "configs", f'{{"password":"__SECRET_REF_{secret}"}}'.encode())
-    outer = put_blob(server, "configs", f'{{"db":"__CONFIG_REF_{inner}"}}'.encode())
+    secret = put_blob(server, contract.address, "secrets", ecies_seal(app_key(server, contract), b'"hunter2"'))
+    inner = put_blob(server, contract.address, "configs", f'{{"password":"__SECRET_REF_{secret}"}}'.encode())
+    outer = put_blob(server, contract.address, "configs", f'{{"db":"__CONFIG_REF_{inner}"}}'.encode())
     reply = release(server, contract, workload, f'{{"all":"__CONFIG_REF_{outer}"}}'.encode())
     assert json.loads(Released(reply).config) == {"all": {"db": {"password": "hunter2"}}}
 
 
 def test_registry_025_every_character_of_a_secret_is_itself(server, contract, workload):
     nasty = b'$1 $$ ${x} \\ "quoted"\nnext line \x00'
-    secret = put_blob(server, "secrets", ecies_seal(app_key(server, contract), nasty))
+    secret = put_blob(server, contract.address, "secrets", ecies_seal(app_key(server, contract), nasty))
     reply = release(server, contract, workload, f"before __SECRET_REF_{secret} after".encode())
     assert Released(reply).config == b"before " + nasty + b" after"
 
 
 def test_registry_026_a_secret_of_another_app(server, chain, contract, workload):
     other = chain.deploy("Registry")
-    secret = put_blob(server, "secrets", ecies_seal(app_key(server, other), b"x"))
+    secret = put_blob(server, contract.address, "secrets", ecies_seal(app_key(server, other), b"x"))
     reply = release(server, contract, workload, f"__SECRET_REF_{secret}".encode())
     assert reply.status == 500
     assert f"failed to decrypt secret {secret}" in reply.text
@@ -99,8 +104,8 @@ def test_registry_026_a_secret_of_another_app(server, chain, contract, workload)
 
 def test_registry_027_corrupt_content_is_refused_and_the_next_backend_asked(server, contract, workload):
     template = b"genuine " + workload.identity
-    config = put_blob(server, "configs", template, store="good")
-    spoilt = server.files / "bad" / "configs"
+    config = put_blob(server, contract.address, "configs", template, store="good")
+    spoilt = folder_of(server, contract) / "bad" / "configs"
     spoilt.mkdir(parents=True, exist_ok=True)
     (spoilt / config).write_bytes(b"forged")
     contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(config))
@@ -113,14 +118,14 @@ def test_registry_027_corrupt_content_is_refused_and_the_next_backend_asked(serv
 
 
 def test_registry_028_a_backend_that_lacks_it_and_one_that_has_it(server, contract, workload):
-    (server.files / "empty").mkdir(exist_ok=True)
+    (folder_of(server, contract) / "empty").mkdir(parents=True, exist_ok=True)
     reply = release(server, contract, workload, CONFIG, "file://./empty/", "file://./store/")
     assert Released(reply).config == CONFIG
 
 
 def test_registry_029_when_all_fail_each_is_named(server, contract, workload):
     for name in ("one", "two"):
-        (server.files / name).mkdir(exist_ok=True)
+        (folder_of(server, contract) / name).mkdir(parents=True, exist_ok=True)
         contract.send("setStorageBackend", f"file://./{name}/")
     contract.send("setConfigForIdentity", workload.identity, hashlib.sha256(b"nowhere").digest())
     reply = workload.register()
@@ -167,6 +172,21 @@ def test_registry_storage_on_private_networks_is_not_called(tmp_path, chain, con
     hole.socket.close()
 
 
+def test_registry_flaw_08_the_files_of_another_app(server, chain, contract, operator):
+    """What a contract names is public: another app's owner may map an identity of his to the same configuration."""
+    victim = Workload(server, contract.address, operator)
+    allow(contract, victim, CONFIG)
+    assert Released(victim.register()).config == CONFIG
+    thief_contract = chain.deploy("Registry")
+    thief = Workload(server, thief_contract.address, operator)
+    (folder_of(server, thief_contract) / "store").mkdir(parents=True)
+    thief_contract.send("setConfigForIdentity", thief.identity, hashlib.sha256(CONFIG).digest())
+    own = bare(contract.address)
+    for uri in ("file://./store/", f"file://./../{own}/store/", f"file://{folder_of(server, contract)}/store/"):
+        thief_contract.send("setStorageBackend", uri)
+    assert thief.register().status == 502
+
+
 def test_registry_065_large_bodies_are_refused_before_they_are_read(server, contract):
     host, port = split_url(server.registry)
     before = server.resident_kib()
@@ -197,13 +217,12 @@ def test_registry_065_a_hanging_backend_costs_its_own_app_a_hedge(server, chain,
     """Many registrations of an app with a hanging backend, and of one without: all get theirs."""
     hole = BlackHole()
     apps = [chain.deploy("Registry") for _ in range(2)]
-    put_blob(server, "configs", CONFIG)
     workloads = []
     for number, contract in enumerate(apps):
         if number == 0:
             contract.send("setStorageBackend", f"ipfs://{hole.url}/")
         workloads += [Workload(server, contract.address, operator) for _ in range(10)]
-        allow(contract, workloads[-1], hashlib.sha256(CONFIG).digest())
+        allow(contract, workloads[-1], CONFIG)
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         replies = list(pool.map(lambda one: one.register().status, workloads))
     assert replies == [200] * 20

@@ -9,6 +9,7 @@ import pytest
 import registry
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
 from harness import PATIENCE, attestry
 
@@ -80,7 +81,16 @@ def test_registry_054_the_operator_signs_what_a_waiting_instance_shows(node, tmp
     digest = hashlib.sha256(registry.spki(key, serialization.Encoding.PEM)).digest()
     instance = Instance(digest)
     try:
-        done = attestry("operator", "sign-pubkey", "--instance-addr", instance.url, "--key", operator_key)
+        csr = tmp_path / "instance.csr"
+        csr.write_bytes(registry.make_csr("0x" + "a9" * 20, key))
+        command = ["operator", "sign-pubkey", "--instance-addr", instance.url, "--key", operator_key]
+        blind = attestry(*command)
+        assert (blind.code, instance.posted) == (2, []), blind
+        other = tmp_path / "other.csr"
+        other.write_bytes(registry.make_csr("0x" + "a9" * 20, ec.generate_private_key(ec.SECP256R1())))
+        foreign = attestry(*command, "--csr", other)
+        assert (foreign.code, instance.posted) == (1, []), foreign
+        done = attestry(*command, "--csr", csr)
         assert done.code == 0, done
         [(path, signature)] = instance.posted
         assert path == "/pubkey_signature" and len(signature) == 65

@@ -50,7 +50,7 @@ def ca_of(server, contract):
 
 def test_registry_002_an_allowed_workload_gets_key_certificate_and_configuration(server, contract, operator):
     workload = Workload(server, contract.address, operator, names=["web.example"])
-    allow(contract, workload, bytes.fromhex(put_blob(server, "configs", CONFIG)))
+    allow(contract, workload, CONFIG)
     released = Released(workload.register())
     assert released.config == CONFIG
     leaf = released.certificate
@@ -72,9 +72,8 @@ def test_registry_002_an_allowed_workload_gets_key_certificate_and_configuration
 def test_registry_023_a_secret_is_spliced_into_its_template(server, contract, operator):
     workload = Workload(server, contract.address, operator)
     app_key = serialization.load_pem_public_key(base64.b64decode(metadata(server, contract)["app_pubkey"]))
-    secret = put_blob(server, "secrets", ecies_seal(app_key, b'{"password":"p$1w"}'))
-    config = put_blob(server, "configs", f'{{"db":"__SECRET_REF_{secret}"}}'.encode())
-    allow(contract, workload, bytes.fromhex(config))
+    secret = put_blob(server, contract.address, "secrets", ecies_seal(app_key, b'{"password":"p$1w"}'))
+    allow(contract, workload, f'{{"db":"__SECRET_REF_{secret}"}}'.encode())
     assert json.loads(Released(workload.register()).config) == {"db": {"password": "p$1w"}}
 
 
@@ -88,7 +87,7 @@ def test_registry_011_an_identity_that_is_not_allowed_gets_nothing(server, contr
 
 def test_registry_012_an_operator_without_the_role_is_named(server, contract, chain):
     workload = Workload(server, contract.address, chain.accounts[3].key)
-    allow(contract, workload, bytes.fromhex(put_blob(server, "configs", CONFIG)))
+    allow(contract, workload, CONFIG)
     reply = workload.register()
     assert reply.status == 403
     assert "Operator not authorized" in reply.text

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import abi
@@ -14,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
-from harness import request
+from harness import PATIENCE, request
 from registry import (
     MEASUREMENT,
     TYPE,
@@ -134,7 +135,7 @@ def test_registry_003_keys_are_those_of_the_vectors(server, vector, operator):
     )
     if not vector.call("StorageBackends"):
         vector.send("setStorageBackend", "file://./store/")
-    put_blob(server, "configs", CONFIG)
+    put_blob(server, VECTOR, "configs", CONFIG)
     csr = make_csr(VECTOR, key, operator=operator_extension(key, operator))
     released = Released(from_proxy(server, VECTOR, csr))
     digest = hashlib.sha256(released.key_pem).hexdigest()
@@ -165,7 +166,7 @@ def test_registry_004_a_restart_changes_no_key(tmp_path, chain, contract):
 def test_registry_005_apps_are_strangers_to_each_other(server, chain, contract, operator):
     other = chain.deploy("Registry")
     workload = Workload(server, contract.address, operator)
-    allow(contract, workload, bytes.fromhex(put_blob(server, "configs", CONFIG)))
+    allow(contract, workload, CONFIG)
     released = Released(workload.register())
     ours, theirs = (get(server, "pki", bare(c.address)).json() for c in (contract, other))
     assert ours["app_pubkey"] != theirs["app_pubkey"]
@@ -254,7 +255,7 @@ def test_registry_013_the_operator_of_a_signature_is_asked_about(server, chain, 
     identity = abi.keccak(raw_address(contract.address) + bytes.fromhex(TDX[1] + TDX[2] + TDX[3]))
     contract.send("setConfigForIdentity", identity, CONFIG_ID)
     contract.send("setStorageBackend", "file://./store/")
-    put_blob(server, "configs", CONFIG)
+    put_blob(server, contract.address, "configs", CONFIG)
     assert "Operator not authorized" in from_proxy(server, contract.address, csr).text
     contract.send("grantRole", contract.call("ROLE_OPERATOR"), account.address)
     assert from_proxy(server, contract.address, csr).status == 200
@@ -281,7 +282,7 @@ def test_registry_015_the_identity_of_a_td_is_the_contracts_own(server, contract
     identity = contract.call("DCAPIdentity", report, [])
     contract.send("setConfigForIdentity", identity, CONFIG_ID)
     contract.send("setStorageBackend", "file://./store/")
-    put_blob(server, "configs", CONFIG)
+    put_blob(server, contract.address, "configs", CONFIG)
     assert from_proxy(server, contract.address, csr).status == 200
     assert from_proxy(server, contract.address, csr, {**TDX, 3: last(4)}).text == "identity not allowed\n"
     assert from_proxy(server, contract.address, csr, {**TDX, 4: last(7)}).status == 200, "RTMR3 is no part of it"
@@ -297,7 +298,7 @@ def test_registry_016_the_identity_of_azure_is_the_contracts_own(server, contrac
     identity = contract.call("MAAIdentity", (values,))
     contract.send("setConfigForIdentity", identity, CONFIG_ID)
     contract.send("setStorageBackend", "file://./store/")
-    put_blob(server, "configs", CONFIG)
+    put_blob(server, contract.address, "configs", CONFIG)
     assert from_proxy(server, contract.address, csr, AZURE, "azure-tdx").status == 200
     raw = {number: value[:32] for number, value in AZURE.items()}
     reply = from_proxy(server, contract.address, csr, raw, "azure-tdx")
@@ -371,6 +372,9 @@ def test_registry_020_a_remote_quote_provider(tmp_path, chain, contract):
         assert "Failed to get PKI: " in refused.text
         assert "500" in refused.text
         provider.status = 200
+        deadline = time.monotonic() + PATIENCE  # a failure is remembered for a moment
+        while get(running, "pki", bare(contract.address)).status != 200:
+            assert time.monotonic() < deadline
         out = {
             name: base64.b64decode(value) for name, value in get(running, "pki", bare(contract.address)).json().items()
         }
@@ -413,6 +417,17 @@ def test_registry_flaw_15_old_status_codes_are_a_switch(tmp_path, chain, contrac
     assert running.terminate() == 0
 
 
+def test_registry_051_contracts_that_are_not_served(tmp_path, chain, contract, csr):
+    running = seeded(tmp_path, chain, **{"registry.contracts": "0x" + "77" * 20})
+    for path in ("register", "secrets"):
+        reply = from_proxy(running, contract.address, csr, path=path)
+        assert (reply.status, reply.text) == (403, "application not allowed\n")
+    for path in ("app_metadata", "pki"):
+        assert get(running, path, bare(contract.address)).status == 403
+    assert get(running, "pki", "77" * 20).status == 200
+    assert running.terminate() == 0
+
+
 def test_registry_052_an_outage_of_the_chain_is_no_denial(tmp_path, csr):
     with Anvil() as node:
         own = node.deploy("Registry")
@@ -427,7 +442,7 @@ def test_registry_052_an_outage_of_the_chain_is_no_denial(tmp_path, csr):
 
 def test_registry_second_generation_secrets(server, contract, operator):
     workload = Workload(server, contract.address, operator)
-    allow(contract, workload, CONFIG_ID)
+    allow(contract, workload, CONFIG)
     out = json.loads(workload.register("secrets").body)
     assert sorted(out) == ["app_privkey", "attestation", "operator", "tls_cert"]
     assert out["operator"] == [0] * 20

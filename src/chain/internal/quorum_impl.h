@@ -102,6 +102,7 @@ struct QuorumReader::Impl {
                                                 base::Deadline deadline);
   base::Result<Outcome> await(Source& source, base::Deadline deadline);
   void count_disagreement(Flight& flight);
+  void forget(const Flight& flight);
 
   const QuorumOptions options_;
   const std::size_t quorum_;
