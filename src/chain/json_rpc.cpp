@@ -243,18 +243,10 @@ Result<RpcAnswers> Endpoint::batch(std::span<const RpcRequest> requests, base::D
                              .headers = options_.headers,
                              .body = rpc_batch(part),
                              .deadline = deadline,
-                             .max_bytes = options_.max_bytes};
+                             .max_bytes = options_.max_bytes,
+                             .shown_as = options_.name};
     request.headers.set("Content-Type", "application/json");
-    auto sent = transport_.send(request);
-    if (!sent) {
-      // Not the transport's own words: providers put their customers' keys into the path of the URL.
-      const bool late = sent.error().code == Code::deadline_exceeded;
-      return Error{late ? Code::deadline_exceeded : Code::unavailable,
-                   options_.name + (late ? ": no answer in time" : ": cannot be reached"),
-                   {},
-                   sent.error().found};
-    }
-    net::Response response = *std::move(sent);
+    TRY(net::Response response, transport_.send(request));
     if (response.status != 200) {
       return Error{Code::unavailable, options_.name + " answers with status " + std::to_string(response.status)};
     }

@@ -160,6 +160,7 @@ TEST_F(QuorumTest, ADeadEndpointIsNamedAndTheOthersGoOn) {
   EXPECT_EQ(*head(), nodes.nodes[1].branch.ref(98));
   EXPECT_EQ(ask(question)->data, echo(question, 98).data);
   while (endpoint(0).trouble.find("connection refused") == std::string::npos) std::this_thread::yield();
+  EXPECT_EQ(endpoint(0).trouble.find("customers-key"), std::string::npos) << endpoint(0).trouble;
   nodes.change(0, [](Node& node) { node.dead = false; });
   while (!endpoint(0).trouble.empty()) ASSERT_TRUE(head().ok());
 }

@@ -48,8 +48,10 @@ std::string shown(const std::string& url) {
   return text;
 }
 
-base::Status check_url(const std::string& text) {
-  const base::Error bad{base::Code::usage, "not a URL that can be called: " + shown(text),
+base::Status check_url(const HttpRequest& request) {
+  const std::string& text = request.url;
+  const base::Error bad{base::Code::usage,
+                        "not a URL that can be called: " + (request.shown_as.empty() ? shown(text) : request.shown_as),
                         "http:// or https:// with a host and without user and password"};
   const Url url{curl_url()};
   if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return bad;
@@ -138,7 +140,8 @@ void set_method(CURL* curl, const HttpRequest& request) {
 }
 
 base::Error failure(CURLcode code, const Collector& got, const char* detail, const HttpRequest& request) {
-  const auto where = std::string{to_text(request.method)} + " " + shown(request.url) +
+  const auto where = std::string{to_text(request.method)} + " " +
+                     (request.shown_as.empty() ? shown(request.url) : request.shown_as) +
                      (request.unix_socket.empty() ? "" : " (" + request.unix_socket + ")");
   if (got.too_large) {
     return {base::Code::unavailable, where + ": the answer is too large",
@@ -285,7 +288,7 @@ base::Result<std::unique_ptr<HttpClient>> HttpClient::make(ClientOptions options
 }
 
 base::Result<Response> HttpClient::send(const HttpRequest& request) {
-  TRY_OK(check_url(request.url));
+  TRY_OK(check_url(request));
   TRY(const auto headers, header_list(request));
   using std::chrono::milliseconds;
   const auto left = std::chrono::ceil<milliseconds>(request.deadline - impl_->options.clock->steady()).count();

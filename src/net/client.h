@@ -19,11 +19,13 @@ struct HttpRequest {
   base::Deadline deadline;           ///< for everything: name, connection, TLS, answer
   std::size_t max_bytes = 4u << 20;  ///< of the answer's body; its header may have 256 KiB
   std::string unix_socket{};         ///< path: connect there; the URL still gives Host and path
+  /// What errors say instead of the URL, for services that have their customers' keys in its path.
+  std::string shown_as{};
 };
 
 /// Where HTTP calls go. Implemented by HttpClient and by stand-ins in tests. Thread-safe.
 /// A Response of any status is a success here. Errors: unavailable (no connection, TLS refused, connection lost, answer
-/// too large), deadline_exceeded, usage (a URL that may not be called). Each names the URL without its query.
+/// too large), deadline_exceeded, usage (a URL that may not be called). Each names the URL without its query, or `shown_as`.
 class HttpTransport {
  public:
   virtual ~HttpTransport() = default;

@@ -198,6 +198,18 @@ TEST(HttpClient, CallsOnlyPlainHttpUrls) {
   EXPECT_EQ(split.error().code, base::Code::usage);
 }
 
+TEST(HttpClient, NamesAServiceInsteadOfAUrlThatCarriesItsKey) {
+  HttpRequest request{.url = "http://127.0.0.1:1/v3/customers-key", .deadline = patience(), .shown_as = "node.example"};
+  const auto closed = client()->send(request);
+  ASSERT_FALSE(closed.ok());
+  EXPECT_NE(closed.error().text().find("GET node.example"), std::string::npos) << closed.error().text();
+  EXPECT_EQ(closed.error().text().find("customers-key"), std::string::npos) << closed.error().text();
+  request.url = "ftp://127.0.0.1/v3/customers-key";
+  const auto refused = client()->send(request);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().text().find("customers-key"), std::string::npos) << refused.error().text();
+}
+
 TEST(HttpClient, SpeaksToUnixSockets) {
   const auto path =
       (std::filesystem::temp_directory_path() / ("attestry-client-" + std::to_string(::getpid()) + ".sock")).string();

@@ -104,7 +104,7 @@ class Nodes final : public net::HttpTransport {
   }
   ~Nodes() override { release(); }
 
-  static std::string url(std::size_t index) { return "http://node" + std::to_string(index) + ".test/"; }
+  static std::string url(std::size_t index) { return "http://node" + std::to_string(index) + ".test/v3/customers-key"; }
   QuorumOptions options(Finality finality = {.kind = Finality::Kind::depth, .depth = 2}) const {
     QuorumOptions out;
     out.chain_id = kChainId;
@@ -163,7 +163,10 @@ class Nodes final : public net::HttpTransport {
         return base::Error{base::Code::deadline_exceeded, "no whole answer in time"};
       }
     }
-    if (node.dead) return base::Error{base::Code::unavailable, "connection refused"};
+    if (node.dead) {  // in the words of the real client
+      const auto where = request.shown_as.empty() ? request.url : request.shown_as;
+      return base::Error{base::Code::unavailable, "POST " + where + ": connection refused"};
+    }
     if (node.status != 200)
       return net::Response{.status = node.status, .content_type = {}, .body = "no", .headers = {}};
     const bool json = request.method == net::Method::post && request.headers.get("content-type") == "application/json";
