@@ -30,8 +30,8 @@ class VerifiedReport {
 };
 
 /// Evaluates the policy on the verdict, which receives its checks whatever the result. `evidence_false` when the
-/// evidence is not genuine or carries other report data, `collateral_missing` when that cannot be decided, `denied` when
-/// the policy refuses.
+/// evidence is not genuine or carries other report data, `collateral_missing` when that cannot be decided, `denied`
+/// when the policy refuses.
 base::Result<VerifiedReport> appraise_report_data(const Policy& policy, Verdict& verdict,
                                                   const base::FixedBytes<64>& expected,
                                                   const References& references = {});

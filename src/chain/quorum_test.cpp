@@ -429,6 +429,7 @@ TEST_F(QuorumTest, ManyCallsAreOneRoundTrip) {
   const auto at = head();
   const std::size_t rounds = nodes.rounds();
   std::vector<Call> calls;
+  calls.reserve(40);
   for (std::uint8_t i = 0; i < 40; ++i) calls.push_back({kContract, {i}});
   EXPECT_EQ(call(*at, calls)->size(), 40u);
   reader.reset();
@@ -449,6 +450,7 @@ TEST_F(QuorumTest, IdenticalQuestionsShareOneRound) {
   const auto at = head();
   nodes.each([](Node& node) { node.hangs = true; });
   std::vector<std::jthread> callers;
+  callers.reserve(8);
   std::atomic<int> answered = 0;
   for (int i = 0; i < 8; ++i) {
     callers.emplace_back([&] {

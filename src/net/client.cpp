@@ -116,10 +116,10 @@ base::Result<List> header_list(const HttpRequest& request) {
     if (!valid_header(name, value)) return base::Error{base::Code::usage, "a header field that HTTP does not allow"};
     std::string field{name};
     field.append(value.empty() ? ";" : ": ").append(value);
-    auto* longer = curl_slist_append(list.get(), field.c_str());
+    auto* shorter = list.release();
+    auto* longer = curl_slist_append(shorter, field.c_str());
+    list.reset(longer != nullptr ? longer : shorter);
     if (longer == nullptr) return base::Error{base::Code::internal, "out of memory"};
-    static_cast<void>(list.release());
-    list.reset(longer);
   }
   return list;
 }

@@ -25,7 +25,8 @@ struct HttpRequest {
 
 /// Where HTTP calls go. Implemented by HttpClient and by stand-ins in tests. Thread-safe.
 /// A Response of any status is a success here. Errors: unavailable (no connection, TLS refused, connection lost, answer
-/// too large), deadline_exceeded, usage (a URL that may not be called). Each names the URL without its query, or `shown_as`.
+/// too large), deadline_exceeded, usage (a URL that may not be called). Each names the URL without its query, or
+/// `shown_as`.
 class HttpTransport {
  public:
   virtual ~HttpTransport() = default;
