@@ -1,6 +1,8 @@
 #include "api/registry_admin.h"
 
 #include <algorithm>
+#include <chrono>
+#include <memory>
 #include <optional>
 
 #include "api/registry_wire.h"
@@ -8,6 +10,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "crypto/hash.h"
 
 namespace attestry::api {
@@ -45,16 +48,58 @@ net::Response error_response(const Error& error, std::string_view prefix, std::s
   }
 }
 
-bool is_loopback_name(std::string_view host) {
+/// A loopback name is this machine's whoever says it, so it is the port that tells one server from another behind an
+/// ssh tunnel or on one machine.
+bool is_loopback_name(std::string_view host, unsigned own_port) {
+  std::string_view port;
   const auto colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
+    port = host.substr(colon + 1);
+    host = host.substr(0, colon);
+  }
+  if (own_port != 0 && port != std::to_string(own_port) && !(port.empty() && (own_port == 80 || own_port == 443)))
+    return false;
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
 }
 
-bool is_own(std::string_view host, const std::vector<std::string>& hosts) {
-  return is_loopback_name(host) ||
+bool is_own(std::string_view host, const std::vector<std::string>& hosts, unsigned own_port) {
+  return is_loopback_name(host, own_port) ||
          std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
 }
+
+/// Evidence over the key of this run: made once for each set of shares, and asked for by one caller at a time, so that
+/// strangers at the listener neither hold its threads nor the quoting enclave.
+class RecoveryEvidence {
+ public:
+  Result<base::Bytes> get(const RegistryAdminDeps& deps) {
+    const auto report_data = deps.bootstrap.recovery_report_data();
+    {
+      const base::MutexLock lock(mutex_);
+      if (made_for_ == report_data) return made_;
+      if (making_ || deps.clock->steady() < failed_until_)
+        return Error{Code::unavailable, "this server's evidence is not there yet", {}, {}, "Ask again in a second."};
+      making_ = true;
+    }
+    auto evidence = deps.attest(report_data);
+    const base::MutexLock lock(mutex_);
+    making_ = false;
+    if (evidence) {
+      made_for_ = report_data;
+      made_ = *evidence;
+    } else {
+      failed_until_ = deps.clock->steady() + kRetry;
+    }
+    return evidence;
+  }
+
+ private:
+  static constexpr std::chrono::seconds kRetry{2};
+  base::Mutex mutex_;
+  std::optional<base::FixedBytes<64>> made_for_ ATTESTRY_GUARDED_BY(mutex_);
+  base::Bytes made_ ATTESTRY_GUARDED_BY(mutex_);
+  bool making_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  base::Deadline failed_until_ ATTESTRY_GUARDED_BY(mutex_){};
+};
 
 /// A first-version signature is a constant of its request, so what makes one use of it different from the next is the
 /// signature itself; of that only r, because (r, n - s) is as good as (r, s). Short DER: the verifier took it already.
@@ -66,6 +111,7 @@ base::Digest32 v1_replay_key(const base::Digest32& request, base::ByteView signa
 
 struct Handlers {
   RegistryAdminDeps deps;
+  std::shared_ptr<RecoveryEvidence> evidence_of_key = std::make_shared<RecoveryEvidence>();
 
   keys::Bootstrap& bootstrap() const { return deps.bootstrap; }
 
@@ -78,10 +124,12 @@ struct Handlers {
                                      .signature_v2 = std::string{request.headers.get(keys::kAdminSignatureV2Header)}};
     const bool v2 = !headers.signature_v2.empty() || !headers.time.empty() || !headers.nonce.empty();
     const std::string_view host = request.headers.get("Host");
-    if (request.method == net::Method::head || (v2 && !is_own(host, deps.hosts)))
+    if (request.method == net::Method::head || (v2 && !is_own(host, deps.hosts, deps.own_port ? deps.own_port() : 0)))
       return Error{Code::unauthenticated, "not a request to this server"};
+    const auto server = keys::server_id(bootstrap().recovery_key());
     const keys::AdminRequestParts parts{.method = net::to_text(request.method),
                                         .host = host,
+                                        .server = server,
                                         .path = v2 ? std::string_view{request.target} : path,
                                         .body = base::as_bytes(request.body)};
     const auto versions =
@@ -108,6 +156,15 @@ struct Handlers {
 
   net::Response commitments() const {
     auto response = net::json_response(200, bootstrap().commitments_json() + "\n");
+    response.headers.set("Cache-Control", "no-store");
+    return response;
+  }
+
+  net::Response evidence() const {
+    if (!deps.attest) return registry_error(404, "This server has no source of evidence of its own");
+    const auto made = evidence_of_key->get(deps);
+    if (!made) return error_response(made.error(), "", "This server's evidence cannot be made now");
+    auto response = json_line(JsonOut{JsonOutObject{{"evidence", base::base64(*made)}}});
     response.headers.set("Cache-Control", "no-store");
     return response;
   }
@@ -253,9 +310,16 @@ net::Response Handlers::submit(net::Request& request) const {
   if (!submission) return registry_error(400, submission.error().what);
   const auto taken = take_share(bootstrap(), *access, *std::move(submission), request.deadline);
   if (!taken) return error_response(taken.error(), "Share submission failed: ", kInternal);
-  return json_line(JsonOut{
-      JsonOutObject{{"message", *taken == keys::Submitted::unlocked ? "KMS unlocked successfully - recovery complete"
-                                                                    : "Share accepted, waiting for more shares"}}});
+  const bool unlocked = *taken == keys::Submitted::unlocked;
+  JsonOutObject out{{"message", unlocked ? "KMS unlocked successfully - recovery complete"
+                                         : "Share accepted, waiting for more shares"}};
+  if (access->version != 1 && !unlocked) {
+    const auto now = bootstrap().status();
+    out.emplace_back("already", *taken == keys::Submitted::again);
+    out.emplace_back("submitted", now.submitted);
+    out.emplace_back("threshold", now.threshold);
+  }
+  return json_line(JsonOut{std::move(out)});
 }
 
 net::Response Handlers::received(net::Request& request) const {
@@ -303,6 +367,9 @@ Status register_registry_admin(net::Router& router, const RegistryAdminDeps& dep
   TRY_OK(router.add(route(Method::get, "/admin/commitments", "registry_admin_commitments",
                           "Commitments of the admins' shares", Auth::none,
                           [handlers](Request&) { return handlers.commitments(); })));
+  TRY_OK(router.add(route(Method::get, "/admin/evidence", "registry_admin_evidence",
+                          "This server's evidence over its recovery key", Auth::none,
+                          [handlers](Request&) { return handlers.evidence(); })));
   TRY_OK(router.add(route(Method::post, "/admin/init/generate", "registry_admin_generate",
                           "Make a master key and split it", Auth::signature,
                           [handlers](Request& request) { return handlers.generate(request); })));

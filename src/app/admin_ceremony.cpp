@@ -149,9 +149,12 @@ Status Ceremony::make_keys() {
 
 Status Ceremony::write_admins() {
   title(2, "the file of admins");
-  std::vector<std::string> files;
-  for (const auto& seat : seats_) files.push_back(seat.files.public_key);
-  TRY(const auto json, admins_json(files));
+  std::vector<std::string> files, names;
+  for (const auto& seat : seats_) {
+    files.push_back(seat.files.public_key);
+    names.push_back(seat.name);
+  }
+  TRY(const auto json, admins_json(files, names));
   TRY_OK(write_once(admins_file(), json), "the admins have changed since the file was written");
   TRY(const auto set, keys::AdminSet::parse(base::as_bytes(json)));
   for (std::size_t i = 0; i < seats_.size(); ++i) seats_[i].id = set.admins()[i].id;
@@ -329,8 +332,8 @@ Result<int> Ceremony::recover() {
 Result<int> Ceremony::bring_shares() {
   for (const auto& seat : seats_) {
     if (!seat.here) continue;
-    TRY(const auto message, submit_share(server_, *seat.here, seat.files.share), seat.name);
-    say(seat.name + "  " + message);
+    TRY(const auto answer, submit_share(server_, *seat.here, seat.files.share), seat.name);
+    say(seat.name + "  " + answer.text());
     TRY(const auto now, server_.status());
     if (now.state == "complete") {
       say("The server is unlocked with the same key as before.");

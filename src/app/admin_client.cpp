@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "app/loopback.h"
 #include "app/paths.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -46,6 +47,13 @@ std::string host_of(std::string_view url) {
   return std::string{url};
 }
 
+bool is_here(std::string_view url) {
+  std::string host = host_of(url);
+  const auto colon = host.rfind(':');
+  if (colon == std::string::npos || host.find(']', colon) != std::string::npos) host += ":80";
+  return is_loopback(host);
+}
+
 Status not_for_others(const std::string& path) {
   struct stat found{};
   if (::stat(path.c_str(), &found) == 0 && (found.st_mode & 077) != 0)
@@ -73,7 +81,15 @@ Error refused(const net::Response& response, const std::string& url) {
                     : response.status == 401 ? Code::unauthenticated
                     : response.status >= 500 ? Code::unavailable
                                              : Code::denied;
-  std::string remedy;
+  std::string remedy = "`attestry admin status` shows the server's state and what is next.";
+  if (response.body.starts_with('{')) {
+    return {Code::not_found, "this is not the registry's listener for admins",
+            "what registry.admin_listen says (127.0.0.1:8081 unless it was set)",
+            url + " answers with HTTP " + std::to_string(response.status),
+            "Name it: --server; the server prints it at its start as `registry admins`."};
+  }
+  if (line == "KMS not in recovery mode")
+    remedy = "One admin says `attestry admin init-recovery` first; if the state is complete, nothing is needed.";
   if (response.status == 401) {
     remedy =
         "Is this admin in the server's file of admins, is the machine's clock right, and does registry.admin_hosts "
@@ -141,20 +157,25 @@ Result<AdminIdentity> read_admin(const AdminFiles& files) {
   return AdminIdentity{base::hex(crypto::sha256(base::as_bytes(pem))), std::move(key)};
 }
 
-Result<std::string> admins_json(const std::vector<std::string>& public_key_files) {
+Result<std::string> admins_json(const std::vector<std::string>& public_key_files, std::vector<std::string> names) {
   std::vector<std::pair<std::string, std::string>> admins;
   for (const auto& path : public_key_files) {
     TRY(auto pem, read_whole(path));
     auto id = base::hex(crypto::sha256(base::as_bytes(pem)));
     admins.emplace_back(std::move(id), std::move(pem));
   }
-  TRY(const auto set, keys::AdminSet::make(std::move(admins)));
+  TRY(const auto set, keys::AdminSet::make(std::move(admins), std::move(names)));
   return set.json();
 }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::open(Options options, const base::Clock& clock) {
   TRY(auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
   while (options.url.ends_with('/')) options.url.pop_back();
+  if (options.url.starts_with("http:") && !options.insecure && !is_here(options.url)) {
+    return Error{Code::usage, "--server is another machine, without TLS", "https://, or http:// to this machine",
+                 options.url,
+                 "Whoever is on the way could take its place. For a test network: --insecure, better with --policy."};
+  }
   return std::unique_ptr<AdminServer>(new AdminServer(std::move(options), clock, std::move(http)));
 }
 
@@ -162,7 +183,13 @@ Result<std::string> AdminServer::send(net::HttpRequest request) const {
   request.deadline = std::chrono::steady_clock::now() + kPatience;
   auto response = http_->send(request);
   wipe(request.body);
-  if (!response) return response.error();
+  if (!response) {
+    Error error = response.error();
+    error.remedy =
+        "Is the server up, and is --server its listener for admins (registry.admin_listen, 127.0.0.1:8081 unless it "
+        "was set)?";
+    return error;
+  }
   if (response->status / 100 != 2) return refused(*response, request.url);
   return std::move(response->body);
 }
@@ -188,15 +215,56 @@ Result<ServerCommitments> AdminServer::commitments() const {
   TRY(out.recovery_key, text_of(document->root(), "recovery_key"));
   if (document->root().find("set_id")) {
     TRY(out.set, keys::parse_commitments(out.json), "/admin/commitments");
+    TRY(const auto shares, document->root().get("shares"));
+    for (auto one = shares.first(); one; one = one->next()) {
+      const auto name = one->find("admin_name");
+      const auto submitted = one->find("submitted");
+      out.names.emplace_back(name ? name->plain_string().value_or("") : "");
+      out.submitted.push_back(submitted && submitted->boolean("submitted").value_or(false));
+    }
   }
+  TRY_OK(check(out));
   return out;
+}
+
+std::string ServerCommitments::who(std::size_t index) const {
+  const std::string& id = set->shares[index].admin;
+  const std::string& name = names[index];
+  return name.empty() ? id : name + " (" + id.substr(0, 8) + ")";
+}
+
+Status AdminServer::check(const ServerCommitments& known) const {
+  if (!options_.check_evidence) return base::done();
+  TRY(const auto key, crypto::ec_public_key_from_pem(base::as_bytes(known.recovery_key)), "recovery_key");
+  const auto report_data = keys::recovery_key_report_data(known.set ? known.set->id : base::FixedBytes<16>{}, key);
+  if (checked_ == base::hex(report_data)) return base::done();
+  const auto answer = send({.url = options_.url + "/admin/evidence", .deadline = {}});
+  if (!answer) {
+    Error error = answer.error();
+    error.what = "the server shows no evidence over its key: " + error.what;
+    if (error.code == Code::not_found)
+      error.remedy = "It has no source of evidence (registry.attestation). Without --policy it is believed as it is.";
+    return error;
+  }
+  TRY(const auto document, base::JsonDocument::parse(*answer), "/admin/evidence");
+  TRY(const auto text, text_of(document->root(), "evidence"), "/admin/evidence");
+  TRY(const auto evidence, base::base64_decode(text), "/admin/evidence");
+  TRY_OK(options_.check_evidence(evidence, report_data), "the server is not believed");
+  checked_ = base::hex(report_data);
+  return base::done();
 }
 
 Result<std::string> AdminServer::call(const AdminIdentity& admin, net::Method method, std::string_view path,
                                       std::string body) const {
   const std::string host = host_of(options_.url);
+  base::Digest32 server_id{};
+  if (!options_.seed_dialect) {
+    TRY(const auto known, commitments());
+    TRY(const auto key, crypto::ec_public_key_from_pem(base::as_bytes(known.recovery_key)), "recovery_key");
+    server_id = keys::server_id(key);
+  }
   const keys::AdminRequestParts parts{
-      .method = net::to_text(method), .host = host, .path = path, .body = base::as_bytes(body)};
+      .method = net::to_text(method), .host = host, .server = server_id, .path = path, .body = base::as_bytes(body)};
   const auto signed_by = options_.seed_dialect ? keys::sign_admin_request_v1(admin.id, admin.key, path, parts.body)
                                                : keys::sign_admin_request_v2(admin.id, &admin.key, parts, clock_.now(),
                                                                              crypto::system_random());
@@ -300,7 +368,18 @@ Result<unsigned> fetch_share(const AdminServer& server, const AdminIdentity& adm
   return share.index;
 }
 
-Result<std::string> submit_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path) {
+std::string SubmitAnswer::text() const {
+  if (!in || !needed) {
+    if (message.starts_with("KMS unlocked")) return "The server is unlocked: it has its master key.";
+    return message;
+  }
+  const auto more = *needed - *in;
+  return (already ? "This share had been brought already: " : "The share is in: ") + std::to_string(*in) + " of " +
+         std::to_string(*needed) + ", waiting for more shares from " + std::to_string(more) +
+         (more == 1 ? " other admin." : " other admins.");
+}
+
+Result<SubmitAnswer> submit_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path) {
   TRY(const auto share, read_share_file(path));
   std::string body;
   if (server.seed_dialect()) {
@@ -322,7 +401,16 @@ Result<std::string> submit_share(const AdminServer& server, const AdminIdentity&
   }
   TRY(const auto answer, server.call(admin, net::Method::post, "/admin/share", std::move(body)));
   TRY(const auto document, base::JsonDocument::parse(answer), "/admin/share");
-  return text_of(document->root(), "message");
+  SubmitAnswer out;
+  TRY(out.message, text_of(document->root(), "message"));
+  if (const auto already = document->root().find("already")) {
+    TRY(out.already, already->boolean("already"));
+    TRY(const auto in, document->root().get("submitted"));
+    TRY(const auto needed, document->root().get("threshold"));
+    TRY(out.in, in.integer("submitted", 0, 255));
+    TRY(out.needed, needed.integer("threshold", 0, 255));
+  }
+  return out;
 }
 
 }  // namespace attestry::app

@@ -1,6 +1,7 @@
 // What an admin of the registry's master key does at his own machine: keys, the file of admins, signed requests, and
 // shares that are looked at before they are believed.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,8 +33,9 @@ struct AdminIdentity {
 base::Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Random& random);
 /// `configuration` when others may read the private key, or when the two are no pair.
 base::Result<AdminIdentity> read_admin(const AdminFiles& files);
-/// The file of admins for these public keys' files, in this order.
-base::Result<std::string> admins_json(const std::vector<std::string>& public_key_files);
+/// The file of admins for these public keys' files, in this order, with as many names as are given.
+base::Result<std::string> admins_json(const std::vector<std::string>& public_key_files,
+                                      std::vector<std::string> names = {});
 /// A file that no one else can read. `conflict` when there is one with other content.
 base::Status write_once(const std::string& path, std::string_view text);
 base::Result<std::string> read_whole(const std::string& path);
@@ -43,6 +45,10 @@ struct ServerCommitments {
   std::optional<keys::ShareSet> set;  ///< none when the server knows of no shares
   std::string recovery_key;           ///< PEM
   std::string json;
+  std::vector<std::string> names;  ///< of the admins, by index of their shares; empty where the server has none
+  std::vector<bool> submitted;     ///< by index
+  /// "admin-1 (a8154a98)", or the id of an admin without a name.
+  std::string who(std::size_t index) const;
 };
 
 /// The bootstrap's listener. A refusal is an Error whose `what` is the server's line.
@@ -52,7 +58,12 @@ class AdminServer {
     std::string url = "http://127.0.0.1:8081";
     std::string ca;
     bool seed_dialect = false;  ///< first-version requests and shares, for servers that know no others
+    bool insecure = false;      ///< http to another machine is allowed
+    /// Judges the server's evidence over that report data before anything is asked of it or given to it; null: the
+    /// server is believed.
+    std::function<base::Status(base::ByteView evidence, const base::FixedBytes<64>& report_data)> check_evidence{};
   };
+  /// `usage` for plain http to another machine without `insecure`.
   static base::Result<std::unique_ptr<AdminServer>> open(Options options, const base::Clock& clock);
 
   struct State {
@@ -60,7 +71,7 @@ class AdminServer {
     std::optional<std::int64_t> threshold, total;
   };
   base::Result<State> status() const;
-  /// `not_found` from a server of the seed's.
+  /// `not_found` from a server of the seed's. Its evidence is judged.
   base::Result<ServerCommitments> commitments() const;
   /// A signed request; the body of the answer. `body` is wiped.
   base::Result<std::string> call(const AdminIdentity& admin, net::Method method, std::string_view path,
@@ -72,7 +83,9 @@ class AdminServer {
   AdminServer(Options options, const base::Clock& clock, std::unique_ptr<net::HttpClient> http)
       : options_(std::move(options)), clock_(clock), http_(std::move(http)) {}
   base::Result<std::string> send(net::HttpRequest request) const;
+  base::Status check(const ServerCommitments& known) const;
   Options options_;
+  mutable std::string checked_;  ///< report data that evidence held for
   const base::Clock& clock_;
   std::unique_ptr<net::HttpClient> http_;
 };
@@ -91,7 +104,13 @@ base::Result<crypto::Secret> open_share(const ShareFile& share, const AdminIdent
 /// Fetches the admin's share, opens and checks it, stores it durably, and only then tells the server that it need not
 /// keep it. Its index.
 base::Result<unsigned> fetch_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path);
-/// Opens the share, checks it, and submits it. The server's message.
-base::Result<std::string> submit_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path);
+struct SubmitAnswer {
+  std::string message;                     ///< the server's
+  bool already = false;                    ///< this share was there before
+  std::optional<std::int64_t> in, needed;  ///< shares; none once it is unlocked, or from a server of the seed's
+  std::string text() const;                ///< for people
+};
+/// Opens the share, checks it, and submits it.
+base::Result<SubmitAnswer> submit_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path);
 
 }  // namespace attestry::app

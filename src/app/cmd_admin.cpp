@@ -5,6 +5,10 @@
 #include "app/admin_ceremony.h"
 #include "app/admin_client.h"
 #include "app/cli.h"
+#include "app/registry_metadata.h"
+#include "app/verify_inputs.h"
+#include "base/encoding.h"
+#include "base/json.h"
 #include "base/json_writer.h"
 #include "crypto/random.h"
 
@@ -21,7 +25,8 @@ namespace {
 struct AdminOptions {
   AdminServer::Options server;
   AdminFiles files;
-  std::vector<std::string> public_key_files;
+  VerifyInputs verify{};  ///< no policy is the default here
+  std::vector<std::string> public_key_files, names;
   std::optional<unsigned> threshold, total;
   std::string format = "text";
   CeremonyOptions ceremony;
@@ -35,33 +40,88 @@ std::string next_step(const std::string& state, bool has_shares) {
   return "One admin says `attestry admin init-generate`, or all of them run `attestry admin ceremony`.";
 }
 
+/// The connection of one command. With --policy the server must show evidence that it is what the policy says.
+Result<std::unique_ptr<AdminServer>> connect(Context& context, const AdminOptions& options) {
+  AdminServer::Options server = options.server;
+  if (!options.verify.policy.empty()) {
+    if (server.seed_dialect)
+      return Error{Code::usage, "--policy is for servers that show evidence over their key, not with --seed-dialect"};
+    server.check_evidence = [&context, &options](base::ByteView evidence,
+                                                 const base::FixedBytes<64>& report_data) -> base::Status {
+      if (base::as_text(evidence).starts_with("Attestation for ")) {
+        return Error{Code::evidence_false,
+                     "its evidence is a dummy",
+                     "evidence of a TEE",
+                     {},
+                     "This server runs outside of a TEE. Without --policy it is believed as it is."};
+      }
+      TRY_OK(judge_bytes(context, options.verify, evidence, base::hex(report_data)));
+      return base::done();
+    };
+  }
+  return AdminServer::open(std::move(server), context.clock);
+}
+
+JsonOut shares_json(const ServerCommitments& known) {
+  base::JsonOutArray list;
+  for (std::size_t i = 0; i < known.set->shares.size(); ++i) {
+    const auto& share = known.set->shares[i];
+    JsonOutObject one{{"share_index", static_cast<std::uint64_t>(i)},
+                      {"admin_id", share.admin},
+                      {"fetched", share.fetched},
+                      {"received", share.received},
+                      {"submitted", static_cast<bool>(known.submitted[i])}};
+    if (!known.names[i].empty()) one.emplace_back("admin_name", known.names[i]);
+    list.emplace_back(std::move(one));
+  }
+  return JsonOut{std::move(list)};
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+void print_shares(std::ostream& out, const ServerCommitments& known, bool recovering) {
+  const auto& set = *known.set;
+  out << "shares      " << set.threshold << " of " << set.shares.size() << " give the master key\n";
+  std::vector<std::string> in, missing;
+  for (std::size_t i = 0; i < set.shares.size(); ++i) {
+    const auto& share = set.shares[i];
+    (known.submitted[i] ? in : missing).push_back(known.who(i));
+    out << "  share " << i << "   "
+        << (known.submitted[i] ? "is in           "
+            : share.received   ? "with its admin  "
+            : share.fetched    ? "fetched         "
+                               : "not fetched yet ")
+        << known.who(i) << "\n";
+  }
+  if (!recovering) return;
+  out << "in          " << in.size() << " of " << set.threshold << (in.empty() ? "" : ": " + joined(in)) << "\n"
+      << "missing     " << set.threshold - in.size() << " more, of " << joined(missing) << "\n";
+}
+
 Result<int> status(Context& context, const AdminOptions& options) {
-  TRY(const auto server, AdminServer::open(options.server, context.clock));
+  TRY(const auto server, connect(context, options));
   TRY(const auto now, server->status());
   // A server of the seed's has no commitments to show.
   const auto known = server->commitments();
-  const auto* set = known && known->set ? &*known->set : nullptr;
+  if (!known && !options.verify.policy.empty()) return known.error();
+  const bool has_set = known && known->set;
   if (options.format == "json") {
     JsonOutObject out{{"state", now.state}};
     if (now.threshold) out.emplace_back("threshold", *now.threshold);
     if (now.total) out.emplace_back("total_shares", *now.total);
-    out.emplace_back("has_shares", set != nullptr);
+    out.emplace_back("has_shares", has_set);
+    if (has_set) out.emplace_back("shares", shares_json(*known));
     context.out << JsonOut{std::move(out)}.pretty() << "\n";
     return kExitOk;
   }
+  if (!options.verify.policy.empty()) context.out << "evidence    accepted under " << options.verify.policy << "\n";
   context.out << "state       " << now.state << "\n";
-  if (set != nullptr) {
-    context.out << "shares      " << set->threshold << " of " << set->shares.size() << " give the master key\n";
-    for (std::size_t i = 0; i < set->shares.size(); ++i) {
-      const auto& share = set->shares[i];
-      context.out << "  share " << i << "   "
-                  << (share.received  ? "with its admin  "
-                      : share.fetched ? "fetched         "
-                                      : "not fetched yet ")
-                  << share.admin << "\n";
-    }
-  }
-  context.out << "what to do  " << next_step(now.state, set != nullptr) << "\n";
+  if (has_set) print_shares(context.out, *known, now.state == "recovering");
+  context.out << "what to do  " << next_step(now.state, has_set) << "\n";
   return kExitOk;
 }
 
@@ -74,7 +134,11 @@ Result<int> generate_admin(Context& context, const AdminOptions& options) {
 }
 
 Result<int> generate_config(Context& context, const AdminOptions& options) {
-  TRY(const auto json, admins_json(options.public_key_files));
+  if (!options.names.empty() && options.names.size() != options.public_key_files.size()) {
+    return Error{Code::usage, "--admin-names", "a name for each of --admin-pubkey-files",
+                 std::to_string(options.names.size()) + " for " + std::to_string(options.public_key_files.size())};
+  }
+  TRY(const auto json, admins_json(options.public_key_files, options.names));
   TRY_OK(write_once(options.files.admins, json));
   context.out << options.files.admins << " names " << options.public_key_files.size()
               << " admins; the server's setting registry.admins takes it\n";
@@ -89,18 +153,39 @@ std::string numbers(const AdminOptions& options, bool with_total) {
   return out.empty() ? std::string{} : JsonOut{std::move(out)}.compact();
 }
 
+/// What a bootstrap's or a recovery's begin means for those who stand there.
+Result<std::string> begun(const std::string& answer, bool recovery) {
+  TRY(const auto document, base::JsonDocument::parse(answer), "the server's answer");
+  TRY(const auto value, document->root().get("threshold"));
+  TRY(const auto threshold, value.integer("threshold", 0, 255));
+  if (recovery) {
+    return "The server asks for shares: " + std::to_string(threshold) +
+           " admins bring theirs, each with `attestry admin submit-share`.\n";
+  }
+  TRY(const auto total_value, document->root().get("total_shares"));
+  TRY(const auto total, total_value.integer("total_shares", 0, 255));
+  return "The master key is made and split: " + std::to_string(threshold) + " of " + std::to_string(total) +
+         " shares give it back.\nEvery admin fetches his, with `attestry admin fetch-share`; until the last one has, "
+         "the server does not work.\n";
+}
+
 Result<int> init(Context& context, const AdminOptions& options, bool recovery) {
-  TRY(const auto server, AdminServer::open(options.server, context.clock));
+  TRY(const auto server, connect(context, options));
   TRY(const auto admin, read_admin(options.files));
   TRY(const auto answer,
       server->call(admin, net::Method::post, recovery ? "/admin/init/recover" : "/admin/init/generate",
                    numbers(options, !recovery)));
-  context.out << answer;
+  if (options.format == "json") {
+    context.out << answer;
+    return kExitOk;
+  }
+  TRY(const auto text, begun(answer, recovery));
+  context.out << text;
   return kExitOk;
 }
 
 Result<int> fetch(Context& context, const AdminOptions& options) {
-  TRY(const auto server, AdminServer::open(options.server, context.clock));
+  TRY(const auto server, connect(context, options));
   TRY(const auto admin, read_admin(options.files));
   TRY(const auto index, fetch_share(*server, admin, options.files.share));
   context.out << "share " << index << " is in " << options.files.share << ", encrypted to this admin's key\n"
@@ -109,15 +194,15 @@ Result<int> fetch(Context& context, const AdminOptions& options) {
 }
 
 Result<int> submit(Context& context, const AdminOptions& options) {
-  TRY(const auto server, AdminServer::open(options.server, context.clock));
+  TRY(const auto server, connect(context, options));
   TRY(const auto admin, read_admin(options.files));
-  TRY(const auto message, submit_share(*server, admin, options.files.share));
-  context.out << message << "\n";
+  TRY(const auto answer, submit_share(*server, admin, options.files.share));
+  context.out << answer.text() << "\n";
   return kExitOk;
 }
 
 Result<int> ceremony(Context& context, const AdminOptions& options) {
-  TRY(const auto server, AdminServer::open(options.server, context.clock));
+  TRY(const auto server, connect(context, options));
   if (options.server.seed_dialect)
     return Error{Code::usage, "the ceremony is for servers that know the second version of signed requests"};
   CeremonyOptions ceremony = options.ceremony;
@@ -140,7 +225,13 @@ void add_options(CLI::App& group, AdminOptions& options) {
   group.add_flag("--seed-dialect", options.server.seed_dialect,
                  "requests and shares of the first version, for servers that know no others; they can be replayed, and "
                  "a share goes to the server in clear");
-  group.add_option("--format", options.format, "text or json (status)")->check(CLI::IsMember({"text", "json"}));
+  group.add_flag("--insecure", options.server.insecure,
+                 "allow http:// to another machine: whoever is on the way can take the server's place");
+  group.add_option("--format", options.format, "text or json (status, init-*)")->check(CLI::IsMember({"text", "json"}));
+  options.verify.policy.clear();
+  add_verify_inputs(group, options.verify);
+  group.get_option("--policy")
+      ->description("what the server must prove to be, by evidence over its key, before it is given anything");
 }
 
 constexpr const char* kFooter =
@@ -176,6 +267,7 @@ void add_admin(CLI::App& app, Context& context) {
   config->add_option("--admin-pubkey-files", options->public_key_files, "public keys' files, comma-separated")
       ->delimiter(',')
       ->required();
+  config->add_option("--admin-names", options->names, "names of these admins, in the same order")->delimiter(',');
   add("init-generate", "Have the server make its master key and split it",
       [](Context& c, const AdminOptions& o) { return init(c, o, false); });
   add("init-recovery", "Have the server ask for shares",

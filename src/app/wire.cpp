@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -427,6 +428,14 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   return base::done();
 }
 
+/// Of "http://127.0.0.1:8081"; 0 where there is none (a socket in the file system).
+static unsigned port_of(const std::string& url) {
+  unsigned out = 0;
+  const auto colon = url.rfind(':');
+  if (colon != std::string::npos) std::from_chars(url.data() + colon + 1, url.data() + url.size(), out);
+  return out;
+}
+
 Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams) {
   TRY(const auto token, admin_token(layout));
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
@@ -478,6 +487,9 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
         .observe(std::chrono::duration<double>(record.duration).count());
   };
   TRY(server, net::Server::start(std::move(options), router));
+  for (const auto& [name, index] : registry_listeners) {
+    if (name == "registry admins") registry_dialect->listening(port_of(server->url(index)));
+  }
   health.set("store", true);
   health.set("log", true);
   return base::done();

@@ -1,6 +1,7 @@
 #include "app/wire_registry.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <list>
 #include <map>
@@ -127,6 +128,7 @@ struct RegistryService::Impl {
   std::unique_ptr<provision::RegistryPkiService> pki;
   std::unique_ptr<api::SlowLane> waiting = std::make_unique<api::SlowLane>(kWaitingThreads, kMostWaiting);
   api::RegistryHealth health;
+  std::atomic<unsigned> admin_port{0};
 
   struct Opened {
     std::shared_ptr<blobs::BlobStore> store;
@@ -362,10 +364,21 @@ Status RegistryService::add_routes(net::Router& router) {
         return open_local_blobs(impl->parts.data, tenant, app, *impl->sealer, impl->parts.registry, impl->parts.clock);
       }));
   if (!impl_->bootstrap) return base::done();
-  return api::register_registry_admin(
-      router,
-      {.bootstrap = *impl_->bootstrap, .hosts = settings.list("registry.admin_hosts"), .clock = &impl_->parts.clock});
+  api::RegistryAdminDeps deps{.bootstrap = *impl_->bootstrap,
+                              .hosts = settings.list("registry.admin_hosts"),
+                              .attest = {},
+                              .own_port = [impl = impl_.get()] { return impl->admin_port.load(); },
+                              .clock = &impl_->parts.clock};
+  if (impl_->attester != nullptr) {
+    deps.attest = [attester = impl_->attester](const base::FixedBytes<64>& report_data) -> Result<base::Bytes> {
+      TRY(auto evidence, attester->attest(report_data), "attestation");
+      return std::move(evidence.bytes);
+    };
+  }
+  return api::register_registry_admin(router, deps);
 }
+
+void RegistryService::listening(unsigned admin_port) noexcept { impl_->admin_port = admin_port; }
 
 const keys::Bootstrap* RegistryService::bootstrap() const noexcept { return impl_->bootstrap.get(); }
 

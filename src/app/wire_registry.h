@@ -40,6 +40,8 @@ class RegistryService {
   ~RegistryService();
 
   base::Status add_routes(net::Router& router);
+  /// Once it listens: the port of the admins' listener, which loopback names in signed requests must have.
+  void listening(unsigned admin_port) noexcept;
   /// Where administrators bring the master key; null when it does not come from them.
   const keys::Bootstrap* bootstrap() const noexcept;
   /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own

@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kMaxAdmins = 255;  // as many as there are shares of one split
 constexpr std::size_t kNonceBytes = 16;
 constexpr std::size_t kMaxId = 128;
+constexpr std::size_t kMaxName = 64;
 
 /// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } (RFC 8410 4).
 constexpr std::array<std::uint8_t, 12> kEd25519Prefix = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
@@ -46,6 +47,11 @@ Result<std::variant<crypto::EcPublicKey, Ed25519PublicKey>> key_from_pem(std::st
   return std::variant<crypto::EcPublicKey, Ed25519PublicKey>(std::move(key));
 }
 
+/// It is printed at terminals and in logs.
+bool is_name(std::string_view text) {
+  return text.size() <= kMaxName && std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 bool same_key(const Admin& a, const Admin& b) {
   if (a.key.index() != b.key.index()) return false;
   if (const auto* ec = a.ec_key()) return ec->spki() == b.ec_key()->spki();
@@ -68,7 +74,7 @@ base::Bytes v2_message(std::string_view id, const AdminRequestParts& request, st
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   base::LpWriter message;
-  message.lp("attestry/admin-request/2").lp(id).lp(request.method).lp(host).lp(request.path);
+  message.lp("attestry/admin-request/2").lp(id).lp(request.method).lp(host).lp(request.server).lp(request.path);
   message.lp(crypto::sha256(request.body)).u64(static_cast<std::uint64_t>(time)).lp(nonce);
   return std::move(message).take();
 }
@@ -114,16 +120,29 @@ Result<AdminAccess> verify_v2(const Admin& admin, const AdminHeaders& headers, c
 
 std::string Admin::fingerprint() const { return base::hex(crypto::sha256(base::as_bytes(pubkey_pem))); }
 
-Result<AdminSet> AdminSet::make(std::vector<std::pair<std::string, std::string>> ids_and_pems) {
+base::Digest32 server_id(const crypto::EcPublicKey& recovery_key) { return crypto::sha256(recovery_key.spki()); }
+
+base::FixedBytes<64> recovery_key_report_data(base::ByteView set_id, const crypto::EcPublicKey& recovery_key) {
+  base::LpWriter said;
+  said.lp("attestry/recovery-key/1").lp(set_id).lp(recovery_key.spki());
+  return crypto::sha512(said.bytes());
+}
+
+Result<AdminSet> AdminSet::make(std::vector<std::pair<std::string, std::string>> ids_and_pems,
+                                std::vector<std::string> names) {
   if (ids_and_pems.empty() || ids_and_pems.size() > kMaxAdmins) return malformed("administrators", "1 to 255 of them");
   std::vector<Admin> admins;
   admins.reserve(ids_and_pems.size());
   for (auto& [id, pem] : ids_and_pems) {
     if (id.empty() || id.size() > kMaxId) return malformed("administrator's id", "1 to 128 bytes");
+    std::string name = admins.size() < names.size() ? std::move(names[admins.size()]) : std::string{};
+    if (!is_name(name)) return malformed("name of administrator " + id, "at most 64 printable ASCII characters");
     TRY(auto key, key_from_pem(pem), "administrator " + id);
-    Admin admin{.id = std::move(id), .pubkey_pem = std::move(pem), .key = std::move(key)};
+    Admin admin{.id = std::move(id), .pubkey_pem = std::move(pem), .name = std::move(name), .key = std::move(key)};
     for (const Admin& other : admins) {
       if (other.id == admin.id) return malformed("administrator " + admin.id + " is there twice");
+      if (!admin.name.empty() && other.name == admin.name)
+        return malformed("two administrators have the name " + admin.name);
       if (same_key(other, admin)) return malformed("administrators " + other.id + " and " + admin.id + " share a key");
     }
     admins.push_back(std::move(admin));
@@ -137,15 +156,20 @@ Result<AdminSet> AdminSet::parse(base::ByteView json) {
   TRY(const base::JsonValue list, document->root().get("admins"), "administrators");
   if (!list.is_array()) return malformed("administrators", "an array under \"admins\"");
   std::vector<std::pair<std::string, std::string>> entries;
+  std::vector<std::string> names;
   for (auto one = list.first(); one; one = one->next()) {
-    TRY_OK(one->only({"id", "pubkey"}), "administrator");
+    TRY_OK(one->only({"id", "name", "pubkey"}), "administrator");
     TRY(const base::JsonValue id, one->get("id"), "administrator");
     TRY(const base::JsonValue pubkey, one->get("pubkey"), "administrator");
     TRY(std::string id_text, id.string("id"), "administrator");
     TRY(std::string pem, pubkey.string("pubkey"), "administrator");
     entries.emplace_back(std::move(id_text), std::move(pem));
+    names.emplace_back();
+    if (const auto name = one->find("name")) {
+      TRY(names.back(), name->string("name"), "administrator");
+    }
   }
-  return make(std::move(entries));
+  return make(std::move(entries), std::move(names));
 }
 
 const Admin* AdminSet::find(std::string_view id) const noexcept {
@@ -156,7 +180,9 @@ const Admin* AdminSet::find(std::string_view id) const noexcept {
 std::string AdminSet::json() const {
   base::JsonOutArray list;
   for (const Admin& admin : admins_) {
-    list.emplace_back(base::JsonOutObject{{"id", admin.id}, {"pubkey", admin.pubkey_pem}});
+    base::JsonOutObject one{{"id", admin.id}, {"pubkey", admin.pubkey_pem}};
+    if (!admin.name.empty()) one.emplace_back("name", admin.name);
+    list.emplace_back(std::move(one));
   }
   return base::JsonOut(base::JsonOutObject{{"admins", std::move(list)}}).compact();
 }

@@ -21,6 +21,7 @@ using Ed25519PublicKey = base::FixedBytes<32>;
 struct Admin {
   std::string id;
   std::string pubkey_pem;  ///< as the file has it
+  std::string name{};      ///< for people; empty: none was given
   std::variant<crypto::EcPublicKey, Ed25519PublicKey> key;
 
   std::string fingerprint() const;  ///< hex SHA-256 of pubkey_pem
@@ -28,13 +29,14 @@ struct Admin {
   const crypto::EcPublicKey* ec_key() const noexcept { return std::get_if<crypto::EcPublicKey>(&key); }
 };
 
-/// `{"admins":[{"id":…,"pubkey":PEM}, …]}`, 1 to 255 of them. An id or a key that is there twice is an error: one
-/// administrator is one share. Immutable, thread-safe.
+/// `{"admins":[{"id":…,"name":…,"pubkey":PEM}, …]}`, 1 to 255 of them; a name may be left out. An id, a key or a name
+/// that is there twice is an error: one administrator is one share. Immutable, thread-safe.
 class AdminSet {
  public:
   static base::Result<AdminSet> parse(base::ByteView json);
-  static base::Result<AdminSet> make(std::vector<std::pair<std::string, std::string>> ids_and_pems);
-  const std::vector<Admin>& admins() const noexcept { return admins_; }  ///< in the order of the file
+  static base::Result<AdminSet> make(std::vector<std::pair<std::string, std::string>> ids_and_pems,
+                                     std::vector<std::string> names = {});  ///< by place; fewer: the others have none
+  const std::vector<Admin>& admins() const noexcept { return admins_; }     ///< in the order of the file
   const Admin* find(std::string_view id) const noexcept;
   std::string json() const;  ///< as parse takes it
 
@@ -61,9 +63,17 @@ struct AdminHeaders {
 struct AdminRequestParts {
   std::string_view method;  ///< "GET"
   std::string_view host;    ///< Host header, which the caller has found to be its own name
+  base::ByteView server{};  ///< v2: server_id() of the server that is asked
   std::string_view path;    ///< v1: decoded path; v2: the request target as sent, with its query
   base::ByteView body;
 };
+/// What a v2 request names its server by: SHA-256 of the SPKI of the key of this run of it (GET /admin/commitments,
+/// "recovery_key"). Two servers of the same admins, and two runs of one, have different ones.
+base::Digest32 server_id(const crypto::EcPublicKey& recovery_key);
+/// What evidence of a server over its recovery key says: SHA-512(LP("attestry/recovery-key/1") ‖ LP(set id) ‖
+/// LP(SPKI)); the set id is 16 zero bytes when there is no set of shares.
+base::FixedBytes<64> recovery_key_report_data(base::ByteView set_id, const crypto::EcPublicKey& recovery_key);
+
 /// Which versions a listener takes.
 enum class AdminVersions : std::uint8_t { v2_only, v1_and_v2 };
 

@@ -33,8 +33,11 @@ class AdminAuth : public ::testing::Test {
   crypto::EcPrivateKey bob_ = crypto::EcPrivateKey::generate(crypto::Curve::p384, random_);
   crypto::Ed25519PrivateKey carol_ = crypto::Ed25519PrivateKey::generate(random_);
   AdminSet set_ = AdminSet::make({{"alice", pem(alice_)}, {"bob", pem(bob_)}, {"carol", ed25519_pem(carol_)}}).value();
-  AdminRequestParts request_{
-      .method = "POST", .host = "kms.example:8081", .path = "/admin/share", .body = as_bytes("{\"a\":1}")};
+  AdminRequestParts request_{.method = "POST",
+                             .host = "kms.example:8081",
+                             .server = as_bytes("this server"),
+                             .path = "/admin/share",
+                             .body = as_bytes("{\"a\":1}")};
 
   AdminHeaders v1(std::string_view id = "alice") const {
     return sign_admin_request_v1(id, alice_, request_.path, request_.body);
@@ -120,6 +123,7 @@ TEST_F(AdminAuth, V2CoversEverything) {
   };
   EXPECT_TRUE(differs([](AdminRequestParts& r) { r.method = "GET"; }));
   EXPECT_TRUE(differs([](AdminRequestParts& r) { r.host = "kms.example"; }));
+  EXPECT_TRUE(differs([](AdminRequestParts& r) { r.server = as_bytes("its replica"); }));
   EXPECT_TRUE(differs([](AdminRequestParts& r) { r.path = "/admin/share?x=1"; }));
   EXPECT_TRUE(differs([](AdminRequestParts& r) { r.body = {}; }));
 }

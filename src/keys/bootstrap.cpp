@@ -216,16 +216,28 @@ BootstrapStatus Bootstrap::status() const {
   out.set_id = set_->id;
   out.secret_commitment = set_->secret_commitment;
   for (const auto& share : set_->shares) {
-    out.shares.push_back(
-        {share.admin, static_cast<unsigned>(out.shares.size()), share.commitment, share.fetched, share.received});
+    out.shares.push_back({share.admin, static_cast<unsigned>(out.shares.size()), share.commitment, share.fetched,
+                          share.received, submitted_.contains(share.admin)});
   }
   return out;
+}
+
+base::FixedBytes<64> Bootstrap::recovery_report_data() const {
+  const base::MutexLock lock(mutex_);
+  return recovery_key_report_data(set_ ? set_->id : base::FixedBytes<16>{}, recovery_key_.public_key());
 }
 
 std::string Bootstrap::commitments_json() const {
   const auto key = base::pem_encode("PUBLIC KEY", recovery_key_.public_key().spki());
   const base::MutexLock lock(mutex_);
-  if (set_) return keys::commitments_json(*set_, key);
+  if (set_) {
+    std::vector<ShareNow> now;
+    for (const auto& share : set_->shares) {
+      const Admin* admin = admins_.find(share.admin);
+      now.push_back({admin == nullptr ? std::string{} : admin->name, submitted_.contains(share.admin)});
+    }
+    return keys::commitments_json(*set_, key, now);
+  }
   return base::JsonOut{base::JsonOutObject{{"recovery_key", key}, {"version", 1}}}.compact();
 }
 
@@ -452,10 +464,11 @@ Result<Submitted> Bootstrap::submit(std::string_view admin, std::int64_t index, 
   if (admins_.find(admin) == nullptr) return Error{Code::usage, "unregistered admin public key"};
   if (index < 0 || index > 254) return Error{Code::usage, "no share has the index " + std::to_string(index)};
   TRY_OK(check_share(admin, static_cast<unsigned>(index), share));
+  const bool again = submitted_.contains(admin);
   submitted_.insert_or_assign(std::string{admin}, Entry{static_cast<unsigned>(index), std::move(share)});
   base::log(base::LogLevel::info, "an admin has submitted a share",
             {{"admin", std::string{admin}}, {"submitted", std::to_string(submitted_.size())}});
-  if (submitted_.size() < *recovering_) return Submitted::accepted;
+  if (submitted_.size() < *recovering_) return again ? Submitted::again : Submitted::accepted;
   return combine(deadline);
 }
 

@@ -50,7 +50,7 @@ struct EncryptedShare {
   base::Bytes blob;
 };
 enum class ShareFormat : std::uint8_t { v1, v2 };
-enum class Submitted : std::uint8_t { accepted, unlocked };
+enum class Submitted : std::uint8_t { accepted, again, unlocked };  ///< again: this admin's share was there already
 
 /// What the server says of itself; nothing of it is secret.
 struct BootstrapStatus {
@@ -67,6 +67,7 @@ struct BootstrapStatus {
     std::optional<base::Digest32> commitment;  ///< none for a share that was made elsewhere and never seen here
     bool fetched = false;                      ///< was sent to the admin
     bool received = false;                     ///< the admin has shown that he holds it
+    bool submitted = false;                    ///< lies in memory
   };
   std::vector<Share> shares;
 };
@@ -93,6 +94,8 @@ class Bootstrap final : public RegistryMaster {
   const AdminSet& admins() const noexcept { return admins_; }
   const BootstrapOptions& options() const noexcept { return options_; }
   BootstrapStatus status() const;
+  /// What this run's recovery_key() is attested with: recovery_key_report_data() over the set's id.
+  base::FixedBytes<64> recovery_report_data() const;
   /// GET /admin/commitments: what a new machine needs to name wrong shares, and recovery_key(). Only the latter when no
   /// set of shares is known.
   std::string commitments_json() const;

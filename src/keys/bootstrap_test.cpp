@@ -231,7 +231,7 @@ TEST_F(BootstrapTest, OneAdminIsOneShareWhateverIndexHeSays) {
   ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
   EXPECT_TRUE(submit(0, shares[0]).ok());
   refused(bootstrap->submit("ada", 1, shares[1].clone(), soon()), Code::usage, "share 1 is not this admin's");
-  EXPECT_EQ(submit(0, shares[0]).value_or(Submitted::unlocked), Submitted::accepted) << "the same again";
+  EXPECT_EQ(submit(0, shares[0]).value_or(Submitted::unlocked), Submitted::again) << "the same again";
   refused(bootstrap->submit("ada", -1, shares[0].clone(), soon()), Code::usage, "no share has the index");
   refused(bootstrap->submit("eve", 1, shares[1].clone(), soon()), Code::usage, "unregistered admin");
   EXPECT_EQ(state(), recovering);

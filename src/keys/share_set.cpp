@@ -132,16 +132,20 @@ Result<ShareSet> decode_share_set(base::ByteView stored) {
   return out;
 }
 
-std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem) {
+std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem, const std::vector<ShareNow>& now) {
   JsonOutArray shares;
   for (unsigned i = 0; i < set.shares.size(); ++i) {
     const auto& share = set.shares[i];
-    shares.emplace_back(
-        JsonOutObject{{"admin_id", share.admin},
+    JsonOutObject one{{"admin_id", share.admin},
                       {"commitment", share.commitment ? JsonOut{base::hex(*share.commitment)} : JsonOut{nullptr}},
                       {"fetched", share.fetched},
                       {"received", share.received},
-                      {"share_index", i}});
+                      {"share_index", i}};
+    if (i < now.size()) {
+      if (!now[i].name.empty()) one.emplace_back("admin_name", now[i].name);
+      one.emplace_back("submitted", now[i].submitted);
+    }
+    shares.emplace_back(std::move(one));
   }
   return JsonOut{JsonOutObject{{"recovery_key", recovery_key_pem},
                                {"secret_commitment", base::hex(set.secret_commitment)},

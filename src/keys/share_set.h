@@ -44,7 +44,13 @@ base::Bytes encode(const ShareSet& set);
 base::Result<ShareSet> decode_share_set(base::ByteView stored);
 
 /// What GET /admin/commitments says of a set, and back. What is read knows no keys of admins and no time of making.
-std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem);
+/// `now`, by index, is said beside each share; it may be empty.
+struct ShareNow {
+  std::string name;        ///< of the admin; empty: none
+  bool submitted = false;  ///< lies in memory
+};
+std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem,
+                             const std::vector<ShareNow>& now = {});
 base::Result<ShareSet> parse_commitments(std::string_view json);
 /// Makes a set that was read into one of these admins: `configuration` when one of the set is not among them.
 base::Status bind_admins(ShareSet& set, const AdminSet& admins, base::UtcTime now);

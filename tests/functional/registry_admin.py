@@ -114,10 +114,11 @@ class Admin:
         digest = hashlib.sha256(path.encode() + body).digest()
         return {"X-Admin-ID": self.id, "X-Admin-Signature": base64.b64encode(self.sign_digest(digest)).decode()}
 
-    def headers_v2(self, method, host, path, body=b"", at=None, nonce=None):
+    def headers_v2(self, method, host, path, body=b"", at=None, nonce=None, server=bytes(32)):
+        """`server`: server_id() of the one that is asked."""
         at = int(time.time()) if at is None else at
         nonce = nonce or os.urandom(16)
-        message = b"".join(map(lp, ("attestry/admin-request/2", self.id, method, host.lower(), path)))
+        message = b"".join(map(lp, ("attestry/admin-request/2", self.id, method, host.lower(), server, path)))
         message += lp(hashlib.sha256(body).digest()) + struct.pack(">Q", at) + lp(nonce)
         signature = self.key.sign(message, ec.ECDSA(hashes.SHA256()))
 
@@ -139,7 +140,7 @@ class Admin:
         return request(server.bootstrap, "POST", path, body=body, headers=self.headers_v1(path, body))
 
     def call_v2(self, server, method, path, body=b"", **how):
-        headers = self.headers_v2(method, host_of(server.bootstrap), path, body, **how)
+        headers = self.headers_v2(method, host_of(server.bootstrap), path, body, server=server_id(server), **how)
         return request(server.bootstrap, method, path, body=body or None, headers=headers)
 
     def fetch(self, server):
@@ -217,8 +218,16 @@ def commitments(server):
     return request(server.bootstrap, "GET", "/admin/commitments").json()
 
 
-def write_admins(path, admins):
+def server_id(server):
+    """What a signed request names its server by: the digest of the key of this run."""
+    key = load_pem_public_key(commitments(server)["recovery_key"].encode())
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
+def write_admins(path, admins, names=()):
     entries = [{"id": admin.id, "pubkey": admin.pem.decode()} for admin in admins]
+    for entry, name in zip(entries, names, strict=False):
+        entry["name"] = name
     path.write_text(json.dumps({"admins": entries}))
     return path
 

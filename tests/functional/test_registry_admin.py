@@ -26,6 +26,7 @@ from registry_admin import (
     malleated,
     pki,
     served_spki,
+    server_id,
     settings_of,
     split,
     start_registry,
@@ -286,11 +287,12 @@ def test_registry_044_replay_of_admin_requests(registry):
     # Strict: the first version is not there at all.
     assert answer(ada.post(server, path)) == UNAUTHORIZED
     nonce = os.urandom(16)
-    headers = ada.headers_v2("GET", "127.0.0.1:1", "/admin/share", nonce=nonce)
+    own = server_id(server)
+    headers = ada.headers_v2("GET", "127.0.0.1:1", "/admin/share", nonce=nonce, server=own)
     assert answer(request(server.bootstrap, "GET", "/admin/share", headers=headers)) == UNAUTHORIZED, "for another host"
     assert answer(ada.call_v2(server, "GET", "/admin/share", at=1_700_000_000)) == UNAUTHORIZED, "too old"
     host = server.bootstrap.split("//")[1]
-    headers = {**ada.headers_v2("POST", host, path), "Host": host}
+    headers = {**ada.headers_v2("POST", host, path, server=own), "Host": host}
     assert answer(request(server.bootstrap, "GET", "/admin/share", headers=headers)) == UNAUTHORIZED
     assert request(server.bootstrap, "POST", path, headers=headers).status == 200
     assert answer(request(server.bootstrap, "POST", path, headers=headers)) == UNAUTHORIZED
@@ -405,7 +407,7 @@ def test_registry_053_admin_command_line(registry, tmp_path):
         )
 
     assert "init-generate" in attestry("admin", "--provisioning-server-addr", server.bootstrap).out
-    assert admin(0, "init-generate").json()["total_shares"] == 3
+    assert admin(0, "init-generate", "--format", "json").json()["total_shares"] == 3
     for who in range(3):
         done = admin(who, "fetch-share")
         assert done.code == 0, done
@@ -542,7 +544,8 @@ def test_registry_flaw_03_replays_end_no_distribution_and_begin_nothing(registry
     assert answer(cyd.get(server, "/admin/share")) == NO_SHARES
     assert cyd.call_v2(server, "GET", "/admin/share").status == 200
     nonce = os.urandom(16)
-    headers = cyd.headers_v2("GET", server.bootstrap.split("//")[1], "/admin/share", nonce=nonce)
+    host = server.bootstrap.split("//")[1]
+    headers = cyd.headers_v2("GET", host, "/admin/share", nonce=nonce, server=server_id(server))
     assert request(server.bootstrap, "GET", "/admin/share", headers=headers).status == 200
     assert answer(request(server.bootstrap, "GET", "/admin/share", headers=headers)) == UNAUTHORIZED
 
