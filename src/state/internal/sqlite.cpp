@@ -68,6 +68,7 @@ base::Result<std::unique_ptr<Connection>> Connection::open(const std::string& pa
     TRY_OK(out->execute("PRAGMA journal_mode = WAL"));
     // FULL syncs the write-ahead log at every commit: a reply must never be ahead of the disk.
     TRY_OK(out->execute("PRAGMA synchronous = FULL"));
+    TRY_OK(out->execute("PRAGMA cache_size = -16384"));
     // Takes the place of SQLite's own hook, which checkpoints inside the commit.
     sqlite3_wal_hook(
         db,
