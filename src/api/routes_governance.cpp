@@ -40,16 +40,24 @@ JsonOutObject app_json(const governance::AppState& state) {
 }
 
 JsonOutObject operator_json(const governance::Operator& who) {
-  return {
-      {who.address ? "address" : "public_key", who.text()}, {"name", who.name}, {"since", base::to_rfc3339(who.since)}};
+  return {{who.address ? "address" : "public_key", who.text()},
+          {"name", who.name},
+          {"since", base::to_rfc3339(who.since)},
+          {"right", std::string{to_text(who.right)}}};
 }
 
 Result<net::Response> put_operator(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_of(request));
   TRY(auto who, governance::operator_of(request.parameter("key")));
   TRY(const auto doc, net::json_body(request));
-  TRY_OK(doc->root().only({"name"}), "request body");
+  TRY_OK(doc->root().only({"name", "right"}), "request body");
   TRY(who.name, text_member(doc->root(), "name"));
+  if (doc->root().find("right")) {
+    TRY(const auto word, text_member(doc->root(), "right"));
+    const auto right = governance::operator_right_from(word);
+    if (!right) return Error{Code::malformed, "right", "approve or start", word};
+    who.right = *right;
+  }
   who.since = deps.store.now();
   TRY_OK(deps.registry.set_operator(tenant, who, who.since, request.deadline));
   return net::json_response(200, JsonOut{operator_json(who)});
@@ -195,16 +203,19 @@ net::Route write(const Deps& deps, net::Method method, std::string path, std::st
 }
 
 Status add_operator_routes(net::Router& router, const Deps& deps) {
-  auto put = write(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
-                   "Let a key, or the account of a wallet, sign approvals of a tenant", "Operator", put_operator);
+  auto put =
+      write(deps, net::Method::put, "/v1/tenants/{tenant}/operators/{key}", "set_operator",
+            "Let a key, or the account of a wallet, sign approvals of a tenant, or an account start its workloads",
+            "Operator", put_operator);
   put.request_schema = "OperatorRequest";
   TRY_OK(router.add(std::move(put)));
   auto remove = write(deps, net::Method::delete_, "/v1/tenants/{tenant}/operators/{key}", "remove_operator",
-                      "Take the right to sign approvals away", "", delete_operator);
+                      "Take an operator's right away", "", delete_operator);
   remove.success_status = 204;
   TRY_OK(router.add(std::move(remove)));
   return router.add(admin(deps, net::Method::get, "/v1/tenants/{tenant}/operators", "list_operators",
-                          "Keys and accounts that may sign approvals", "OperatorList", list_operators));
+                          "Keys and accounts that may sign approvals or start workloads", "OperatorList",
+                          list_operators));
 }
 
 Status add_blob_routes(net::Router& router, const Deps& deps) {

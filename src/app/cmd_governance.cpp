@@ -24,6 +24,7 @@ struct GovernanceOptions {
   std::string file;
   std::string app;
   std::string name;
+  std::string right = "approve";
   std::string subject;
   std::string public_key;
   std::string address;
@@ -130,7 +131,8 @@ base::Result<std::string> operator_path(const OperatorSession& session, const Go
 
 base::Result<int> operator_add(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
-  const std::string body = base::JsonOut{base::JsonOutObject{{"name", options.name}}}.compact();
+  const std::string body =
+      base::JsonOut{base::JsonOutObject{{"name", options.name}, {"right", options.right}}}.compact();
   TRY(const auto path, operator_path(*session, options));
   TRY(const auto answer, session->api().call(net::Method::put, path, body));
   print_json(context, options, answer);
@@ -146,7 +148,7 @@ base::Result<int> operator_remove(Context& context, const GovernanceOptions& opt
 }
 
 base::Result<int> operator_list(Context& context, const GovernanceOptions& options) {
-  return print_list(context, options, "/operators", "operators", {"name", "since", "public_key", "address"});
+  return print_list(context, options, "/operators", "operators", {"name", "right", "since", "public_key", "address"});
 }
 base::Result<int> app_list(Context& context, const GovernanceOptions& options) {
   return print_list(context, options, "/apps", "apps", {"app", "seq", "epoch", "threshold", "policy"});
@@ -434,9 +436,15 @@ void add_operator(CLI::App& app, Context& context) {
   positional(keygen, "FILE", keygen.options->file, "where to put it (never overwritten)");
   keygen.command->add_flag("--wallet", keygen.options->wallet,
                            "the key of an EVM account (secp256k1), to sign as a wallet does");
-  const auto put = add(*group, context, "add", "Let a key sign approvals of the tenant (administrator)", operator_add);
+  const auto put = add(*group, context, "add",
+                       "Let a key sign approvals of the tenant, or start its workloads (administrator)", operator_add);
   whose(put);
   put.command->add_option("--name", put.options->name, "whose key it is")->required();
+  put.command
+      ->add_option("--right", put.options->right,
+                   "approve: sign approvals; start: only start workloads of the registry's dialect (an --address)")
+      ->check(CLI::IsMember({"approve", "start"}))
+      ->capture_default_str();
   const auto remove = add(*group, context, "remove", "Take that right away (administrator)", operator_remove);
   whose(remove);
   add(*group, context, "list", "Keys and accounts that may sign now", operator_list);

@@ -129,7 +129,8 @@ struct WithoutChain {
   WithoutChain() {
     house.add_operator("alice");
     const auto added = house.registry->set_operator(
-        base::Tenant::standard(), {.address = kOperator, .name = "wallet", .since = {}}, house.store->now(), patient());
+        base::Tenant::standard(), {.address = kOperator, .name = "wallet", .since = {}, .right = OperatorRight::start},
+        house.store->now(), patient());
     EXPECT_TRUE(added.ok()) << added.error().text();
   }
   void create() {

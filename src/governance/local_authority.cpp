@@ -66,21 +66,43 @@ bool stands_for(const attestation::IdentityRule& rule, const ContractQuestion& q
   return false;
 }
 
-/// Of a proxy's word. Conditions and lists look at what an identity does not say.
+/// Whether a policy looks at what a proxy's word does not have: the state of the platform, logs, certificates, times.
+bool asks_for_evidence(const attestation::PolicyRules& rules) {
+  static const attestation::PolicyRules kDefaults;
+  const bool tcb = rules.accept_tcb != kDefaults.accept_tcb || rules.allow_advisories || rules.min_evaluation_number ||
+                   rules.min_tcb_date || rules.minimum.stated();
+  const bool switches = rules.require_sept_ve_disable || rules.require_committed_firmware ||
+                        rules.require_secure_boot || rules.require_event_log;
+  return tcb || switches || !rules.platforms.empty() || !rules.conditions.empty() || !rules.lists.empty() ||
+         !rules.identities_from.empty() || rules.max_age_seconds || rules.max_staleness_seconds;
+}
+
+/// Of a proxy's word, which counts only where operators ask for identities and nothing more.
 bool allows_identity(const attestation::Policy& policy, const ContractQuestion& question) {
   const auto& rules = policy.rules();
-  if (!rules.conditions.empty() || !rules.lists.empty()) return false;
+  if (asks_for_evidence(rules)) return false;
   return std::ranges::any_of(rules.identities, [&](const auto& rule) { return stands_for(rule, question); });
+}
+
+bool somebody_starts(const std::vector<Operator>& operators) {
+  return std::ranges::find(operators, OperatorRight::start, &Operator::right) != operators.end();
+}
+
+/// All zero: nobody signed.
+bool may_start(const std::vector<Operator>& operators, const curves::Address& address) {
+  return address != curves::Address{} && std::ranges::any_of(operators, [&](const Operator& who) {
+           return who.right == OperatorRight::start && who.address == address;
+         });
 }
 
 }  // namespace
 
-/// As the contracts' modifier: only where the tenant has operators with an address is one asked for.
+/// As the contracts' modifier: only where the tenant has accounts that may start workloads is one asked for.
 Result<bool> LocalAuthority::may_operate(const ContractQuestion& question, ContractAnswer& answer) const {
   TRY(const auto operators, registry_.operators(question.tenant));
-  if (std::ranges::none_of(operators, [](const Operator& who) { return who.address.has_value(); })) return true;
+  if (!somebody_starts(operators)) return true;
   answer.operator_address = question.operator_address;
-  return std::ranges::find(operators, answer.operator_address, &Operator::address) != operators.end();
+  return may_start(operators, question.operator_address);
 }
 
 Result<ContractAnswer> LocalAuthority::ask(const ContractQuestion& question, base::Deadline) {
@@ -128,11 +150,13 @@ Result<ContractFacts> LocalAuthority::facts(const base::Tenant& tenant, const Co
 Status LocalAuthority::still_holds(state::WriteTxn& txn, const ContractApproval& approval) const {
   const ContractAnswer& answer = approval.answer();
   TRY_OK(Registry::require_version(txn, approval.tenant(), approval.app(), answer.version, answer.references));
-  if (!answer.operator_address) return base::done();
-  TRY(const auto still, txn.get(operator_key(approval.tenant(), *answer.operator_address)));
-  if (still) return base::done();
-  return Error{Code::conflict, "the operator was removed while this was decided", "an operator of the tenant",
-               "0x" + base::hex(*answer.operator_address), "Try again, with another operator's signature."};
+  TRY(const auto operators, read_operators(txn, approval.tenant()));
+  if (answer.operator_address ? may_start(operators, *answer.operator_address) : !somebody_starts(operators)) {
+    return base::done();
+  }
+  return Error{Code::conflict, "the operators changed while this was decided", "an account that may start workloads",
+               answer.operator_address ? "0x" + base::hex(*answer.operator_address) : "none",
+               "Try again, with the signature of an operator of now."};
 }
 
 }  // namespace attestry::governance

@@ -224,8 +224,8 @@ Result<AcceptedMeasurement> MeasurementSets::submit(const Envelope& envelope, ba
   }
   const auto signers = envelope.valid_signers(keys);
   if (signers.empty()) {  // what nobody signed does not come as far as the committer
-    return Error{Code::denied, "no operator of this tenant signed the change", "an operator", "none",
-                 "List them with attestry operator list."};
+    return Error{Code::denied, "no operator of this tenant signed the change", "an operator with an Ed25519 key",
+                 "none", "List them with attestry operator list."};
   }
   TRY(const std::uint32_t required, required_voices(action.tenant, action.set));
   std::optional<Impact> hit;

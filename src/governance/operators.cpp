@@ -17,7 +17,8 @@ using state::Space;
 namespace {
 
 constexpr std::size_t kMaxOperators = 256;
-constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint8_t kRecordVersion = 2;
+constexpr std::uint8_t kWithoutRight = 1;  ///< records of before, when all operators approved
 constexpr std::size_t kWalletSignature = 65;
 /// Wallets count v from here (EIP-155 before chain ids), the library from zero.
 constexpr std::uint8_t kWalletV = 27;
@@ -36,10 +37,16 @@ Status set_id(Operator& who, base::ByteView id) {
 Result<Operator> decode(base::ByteView key, base::ByteView value) {
   base::Reader name{key};
   TRY(const auto id, name.lp("operator", 32));
-  TRY(auto in, state::open_value(value, kRecordVersion, "operator"));
+  const bool old = !value.empty() && value.front() == kWithoutRight;
+  TRY(auto in, state::open_value(value, old ? kWithoutRight : kRecordVersion, "operator"));
   TRY(const auto text, in.lp("name", 256));
   TRY(const auto since, in.u64be("since"));
-  Operator who{.name = std::string{base::as_text(text)}, .since = {static_cast<std::int64_t>(since)}};
+  TRY(const auto right, old ? Result<std::uint8_t>(std::uint8_t{0}) : in.u8("right"));
+  TRY_OK(in.finish("operator"));
+  if (right > static_cast<std::uint8_t>(OperatorRight::start)) return Error{Code::corrupt, "operator's right"};
+  Operator who{.name = std::string{base::as_text(text)},
+               .since = {static_cast<std::int64_t>(since)},
+               .right = static_cast<OperatorRight>(right)};
   TRY_OK(set_id(who, id));
   return who;
 }
@@ -49,6 +56,15 @@ curves::Address address_of(const curves::Secp256k1PrivateKey& key) {
 }
 
 }  // namespace
+
+std::string_view to_text(OperatorRight right) noexcept { return right == OperatorRight::start ? "start" : "approve"; }
+
+std::optional<OperatorRight> operator_right_from(std::string_view word) noexcept {
+  for (const auto right : {OperatorRight::approve, OperatorRight::start}) {
+    if (to_text(right) == word) return right;
+  }
+  return std::nullopt;
+}
 
 base::ByteView Operator::id() const noexcept {
   if (public_key) return *public_key;
@@ -89,6 +105,12 @@ Result<std::vector<Operator>> read_operators(const state::ReadView& view, const 
   return found;
 }
 
+base::Bytes encode_operator(const Operator& who) {
+  auto record = state::value(kRecordVersion);
+  record.lp(who.name).u64(static_cast<std::uint64_t>(who.since.seconds)).u8(static_cast<std::uint8_t>(who.right));
+  return record.bytes();
+}
+
 Key operator_key(const base::Tenant& tenant, base::ByteView id) { return Key(Space::operators, tenant).lp(id); }
 
 std::vector<curves::Address> wallet_signers(const crypto::Envelope& envelope) {
@@ -109,13 +131,14 @@ std::vector<curves::Address> wallet_signers(const crypto::Envelope& envelope) {
 std::vector<base::Bytes> signers_of(const crypto::Envelope& envelope, const std::vector<Operator>& known) {
   std::vector<base::FixedBytes<32>> keys;
   for (const auto& who : known) {
-    if (who.public_key) keys.push_back(*who.public_key);
+    if (who.public_key && who.right == OperatorRight::approve) keys.push_back(*who.public_key);
   }
   std::vector<base::Bytes> out;
   for (const auto& key : envelope.valid_signers(keys)) out.push_back(base::to_bytes(key));
   for (const auto& address : wallet_signers(envelope)) {
-    if (std::ranges::find(known, std::optional{address}, &Operator::address) == known.end()) continue;
-    out.push_back(base::to_bytes(address));
+    const bool counts = std::ranges::any_of(
+        known, [&](const Operator& who) { return who.right == OperatorRight::approve && who.address == address; });
+    if (counts) out.push_back(base::to_bytes(address));
   }
   return out;
 }

@@ -1,5 +1,5 @@
 // Operators of a tenant: whose signatures on an approval count, by an Ed25519 key or by the account of an EVM wallet
-// (docs/formats/approvals.md).
+// (docs/formats/approvals.md), and accounts that may only start workloads.
 #pragma once
 #include <optional>
 #include <string>
@@ -16,12 +16,20 @@
 
 namespace attestry::governance {
 
-/// Has the one or the other, never both: one operator is one voice.
+/// What an operator may do. One or the other: who may start a workload has no say in what it must be, so that the key
+/// of a deployment, which lies about on machines, approves nothing.
+enum class OperatorRight : std::uint8_t { approve = 0, start = 1 };
+/// "approve", "start".
+std::string_view to_text(OperatorRight right) noexcept;
+std::optional<OperatorRight> operator_right_from(std::string_view word) noexcept;
+
+/// Has a public key or an address, never both: one operator is one voice.
 struct Operator {
   std::optional<base::FixedBytes<32>> public_key{};  ///< Ed25519
   std::optional<curves::Address> address{};          ///< of an EVM account, which signs as EIP-712 says
   std::string name;
   base::UtcTime since;
+  OperatorRight right = OperatorRight::approve;  ///< `start` only with an address
 
   /// 32 or 20 bytes: what the operator is known by. Of this object.
   base::ByteView id() const noexcept;
@@ -34,13 +42,14 @@ base::Result<Operator> operator_of(std::string_view text);
 
 /// Those of the tenant now.
 base::Result<std::vector<Operator>> read_operators(const state::ReadView& view, const base::Tenant& tenant);
-/// Where one is stored.
+/// One as it is stored, and where.
+base::Bytes encode_operator(const Operator& who);
 state::Key operator_key(const base::Tenant& tenant, base::ByteView id);
 
 /// Accounts whose 65-byte signature (r ‖ s ‖ v, v in {0, 1, 27, 28}) over curves::eip712_document_digest() the envelope
 /// has, each once. What it says of its signers (`keyid`) is not looked at.
 std::vector<curves::Address> wallet_signers(const crypto::Envelope& envelope);
-/// Ids of those of `known` who signed the envelope, each once.
+/// Ids of those of `known` who may approve and signed the envelope, each once.
 std::vector<base::Bytes> signers_of(const crypto::Envelope& envelope, const std::vector<Operator>& known);
 /// Adds a signature as a wallet makes it, with v as wallets write it.
 base::Status sign_as_wallet(crypto::Envelope& envelope, const curves::Secp256k1PrivateKey& key);

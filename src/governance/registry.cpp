@@ -188,7 +188,8 @@ Status check_order(const AppState& state, const Approval& approval) {
 /// inside it only membership is looked at again, so that the committer does no cryptography.
 std::size_t still_operators(const std::vector<base::Bytes>& signers, const std::vector<Operator>& now) {
   return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const base::Bytes& id) {
-    return std::ranges::any_of(now, [&](const Operator& o) { return std::ranges::equal(o.id(), id); });
+    return std::ranges::any_of(
+        now, [&](const Operator& o) { return o.right == OperatorRight::approve && std::ranges::equal(o.id(), id); });
   }));
 }
 
@@ -203,6 +204,14 @@ audit::Leaf leaf_of(std::string type, base::Realm realm, const std::string& audi
   return leaf;
 }
 
+/// What the leaf of an operator's enrolment says (docs/formats/approvals.md).
+base::Digest32 operator_digest(const Operator& who) {
+  if (who.right == OperatorRight::approve) return crypto::sha256(who.id());
+  base::LpWriter both;
+  both.lp(who.id()).lp(to_text(who.right));
+  return crypto::sha256(both.bytes());
+}
+
 }  // namespace
 
 Registry::Registry(state::Store& store, audit::Log& log, base::Realm realm, std::string audience)
@@ -214,6 +223,8 @@ Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, b
     return Error{Code::malformed, "operator", "a public key or an address", who.name};
   if (who.name.empty() || who.name.size() > 128)
     return Error{Code::malformed, "operator name", "1 to 128 bytes", who.name};
+  if (who.right == OperatorRight::start && !who.address)
+    return Error{Code::malformed, "the right to start workloads", "an account's address", "a public key"};
   return store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto present, read_operators(txn, tenant));
@@ -221,11 +232,11 @@ Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, b
             std::ranges::any_of(present, [&](const Operator& o) { return std::ranges::equal(o.id(), who.id()); });
         if (!known && present.size() >= kMaxOperators)
           return Error{Code::too_large, "too many operators", "at most 256"};
-        auto record = state::value(kRecordVersion);
-        record.lp(who.name).u64(static_cast<std::uint64_t>(now.seconds));
-        TRY_OK(txn.put(operator_key(tenant, who.id()), record.bytes()));
+        Operator stored = who;
+        stored.since = now;
+        TRY_OK(txn.put(operator_key(tenant, who.id()), encode_operator(stored)));
         auto leaf = leaf_of("operator.set", realm_, audience_, tenant, now);
-        leaf.reply = base::hex(crypto::sha256(who.id()));
+        leaf.reply = base::hex(operator_digest(stored));
         TRY([[maybe_unused]] const auto index, log_.append(txn, leaf));
         return base::done();
       },
@@ -343,10 +354,10 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
           TRY([[maybe_unused]] const auto policy, effective_policy(state, now),
               "together with what is approved already");
         }
-        if (approval.action == Action::threshold_set && state.threshold > operators_now.size()) {
-          return Error{Code::malformed, "the threshold is above the number of operators",
-                       std::to_string(operators_now.size()), approval.subject,
-                       "More operators first: attestry operator add"};
+        const auto voters = std::ranges::count(operators_now, OperatorRight::approve, &Operator::right);
+        if (approval.action == Action::threshold_set && state.threshold > static_cast<std::size_t>(voters)) {
+          return Error{Code::malformed, "the threshold is above the number of operators", std::to_string(voters),
+                       approval.subject, "More operators first: attestry operator add"};
         }
         ++state.version;
         ++state.seq;

@@ -162,6 +162,8 @@ TEST_F(RegistryTest, OnlyOperatorsOfTheTenantCount) {
 }
 
 TEST_F(RegistryTest, TheThresholdCountsDistinctOperators) {
+  const Operator starter{.address = curves::Address{1}, .name = "deploy", .since = {}, .right = OperatorRight::start};
+  ASSERT_TRUE(house.registry->set_operator(base::Tenant::standard(), starter, house.store->now(), patient()).ok());
   refused(house.submit(house.next(kWeb, Action::threshold_set, "2")), Code::malformed, "above the number of operators");
   for (const char* bad : {"0", "65", "-1", "two", "1 ", "", "4294967297"})
     refused(house.submit(house.next(kWeb, Action::threshold_set, bad)), Code::malformed, "threshold");

@@ -25,7 +25,7 @@ from registry import (
 from test_cli_operator import Shell
 
 CHAIN_ID = 31337
-KEY, STRANGER = bytes([7] * 32), bytes([8] * 32)
+KEY, STRANGER, APPROVER = bytes([7] * 32), bytes([8] * 32), bytes([9] * 32)
 
 
 def address_of(key):
@@ -75,7 +75,9 @@ class WithoutChain:
         self.server = start_dev_registry(folder / "data", settings)
         self.approver = Operator(self.server)
         self.operator = KEY
-        reply = self.server.call("PUT", f"/v1/tenants/default/operators/{address_of(KEY)}", {"name": "a wallet"})
+        reply = self.server.call(
+            "PUT", f"/v1/tenants/default/operators/{address_of(KEY)}", {"name": "a wallet", "right": "start"}
+        )
         assert reply.status == 200, reply
         self.next = 1
 
@@ -211,6 +213,28 @@ def test_a_proxy_is_believed_where_only_registers_are_approved(local):
     assert Released(from_proxy(local, rtmrs)).config == b"listen = 1"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tcb": {"accept": ["UpToDate"]}},
+        {"tcb": {"min_evaluation_number": 1}},
+        {"platforms": ["tdx"]},
+        {"max_age_seconds": 60},
+        {"require": {"event_log": True}},
+    ],
+    ids=json.dumps,
+)
+def test_a_proxy_is_not_believed_where_a_policy_asks_for_more_than_registers(local, more):
+    local.app()
+    rtmrs = [bytes([n]) * 48 for n in (1, 2, 3)]
+    local.approver.approve(local.name, "configuration.approve", local.approver.blob(b"listen = 1"))
+    local.approver.approve(local.name, "identity.approve", local.approver.blob(registers_document(rtmrs)))
+    assert Released(from_proxy(local, rtmrs)).config == b"listen = 1"
+    policy = local.approver.blob({"format": 1, "name": "more", "identities": [], **more})
+    local.approver.approve(local.name, "policy.approve", policy)
+    assert from_proxy(local, rtmrs).text == "identity not allowed\n"
+
+
 def test_secrets_and_parts_come_from_the_servers_own_storage(local, tmp_path):
     app = local.app()
     metadata = request(local.server.registry, "GET", f"/api/public/app_metadata/{bare(app)}").json()
@@ -255,21 +279,47 @@ def by_wallets(payload, keys, others=()):
     return document
 
 
+def let_approve(local, key):
+    reply = local.server.call(
+        "PUT", f"/v1/tenants/default/operators/{address_of(key)}", {"name": "b", "right": "approve"}
+    )
+    assert (reply.status, reply.json()["right"]) == (200, "approve"), reply
+
+
+def test_who_may_start_workloads_approves_nothing(local):
+    local.app()
+    payload = local.approver.payload(local.name, "policy.approve", local.approver.blob({"format": 1, "name": "next"}))
+    reply = local.approver.send(by_wallets(payload, [KEY]))
+    assert reply.status == 403 and "operator" in reply.text, reply
+    refused = local.server.call("PUT", f"/v1/tenants/default/operators/{'ab' * 32}", {"name": "c", "right": "start"})
+    assert refused.status == 400 and "address" in refused.text
+
+
+def test_who_approves_may_not_start_workloads(local):
+    app = local.app()
+    workload = Workload(local.server, app, APPROVER)
+    local.allow(workload, b"listen = 1")
+    let_approve(local, APPROVER)
+    reply = workload.register()
+    assert reply.status == 403 and "Operator not authorized" in reply.text
+
+
 def test_m_of_n_counts_operators_and_not_keys(local):
     local.app()
+    let_approve(local, APPROVER)
     approver = local.approver
     approver.approve(local.name, "threshold.set", "2")
     policy = approver.blob({"format": 1, "name": "next"})
     payload = approver.payload(local.name, "policy.approve", policy)
-    twice = by_wallets(payload, [KEY, KEY])
+    twice = by_wallets(payload, [APPROVER, APPROVER])
     twice["signatures"][1]["keyid"] = "somebody else"
     assert approver.send(twice).status == 403
-    assert approver.send(by_wallets(payload, [KEY, STRANGER])).status == 403
+    assert approver.send(by_wallets(payload, [APPROVER, STRANGER])).status == 403
     assert (
         approver.send(by_wallets(canonical({**json.loads(payload), "expires": "2099-01-01T00:00:00Z"}), [])).status
         != 201
     )
-    assert approver.send(by_wallets(payload, [KEY], [approver.key])).status == 201
+    assert approver.send(by_wallets(payload, [APPROVER], [approver.key])).status == 201
 
 
 def test_a_wallet_signs_on_the_command_line(local, tmp_path):
