@@ -98,6 +98,12 @@ class Flight : public std::enable_shared_from_this<Flight> {
         clock_(options.clock),
         errors_(members.size()) {}
 
+  /// Asks the first backend, so that several flights are under way before anybody waits for one.
+  void start() {
+    const base::MutexLock lock{mutex_};
+    if (started_ == 0 && !order_.empty()) start_next(clock_->steady());
+  }
+
   base::Result<Bytes> wait(base::Deadline deadline) {
     const base::MutexLock lock{mutex_};
     while (!answer_) {
@@ -245,11 +251,34 @@ class Multi final : public MultiStore {
     }
     const Key key{place, id};
     TRY(const auto flight, join(key));
-    const auto got = flight->wait(deadline);
-    const bool led = leave(key, flight, got);
-    if (!got) return got.error();
-    if (led && options_.cache) options_.cache->keep(place, id, **got);
-    return **got;
+    return land(key, flight, deadline);
+  }
+
+  std::vector<base::Result<base::Bytes>> get_many(std::span<const Wanted> wanted, base::Deadline deadline) override {
+    struct Under {
+      std::shared_ptr<const base::Bytes> kept;
+      base::Result<std::shared_ptr<Flight>> flight;
+    };
+    std::vector<Under> under;
+    under.reserve(wanted.size());
+    for (const Wanted& one : wanted) {
+      auto kept = options_.cache ? options_.cache->find(one.place, one.id) : nullptr;
+      auto flight = kept ? base::Result<std::shared_ptr<Flight>>{nullptr} : join(Key{one.place, one.id});
+      if (flight.ok() && *flight) (*flight)->start();
+      under.push_back({std::move(kept), std::move(flight)});
+    }
+    std::vector<base::Result<base::Bytes>> out;
+    out.reserve(wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (under[i].kept) {
+        out.emplace_back(*under[i].kept);
+      } else if (!under[i].flight.ok()) {
+        out.emplace_back(under[i].flight.error());
+      } else {
+        out.push_back(land(Key{wanted[i].place, wanted[i].id}, *under[i].flight, deadline));
+      }
+    }
+    return out;
   }
 
   base::Result<base::Digest32> put(const Place& place, base::ByteView bytes, base::Deadline deadline) override {
@@ -307,6 +336,14 @@ class Multi final : public MultiStore {
     base::Digest32 id;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
+
+  base::Result<base::Bytes> land(const Key& key, const std::shared_ptr<Flight>& flight, base::Deadline deadline) {
+    const auto got = flight->wait(deadline);
+    const bool led = leave(key, flight, got);
+    if (!got) return got.error();
+    if (led && options_.cache) options_.cache->keep(key.place, key.id, **got);
+    return **got;
+  }
 
   /// Those that failed a moment ago come last, else as they were given.
   std::vector<std::size_t> order() const {

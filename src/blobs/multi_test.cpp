@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <condition_variable>
+#include <future>
 #include <thread>
 
 #include "blobs/internal/test_rigs.h"
@@ -150,8 +152,9 @@ TEST_F(Multi, AHangingBackendCostsAHedgeAndIsAskedLastNextTime) {
   auto b = puppet("b");
   give(*b, "hello");
   a->hang(true);
-  auto multi = open({.hedge = milliseconds{1}, .backend_deadline = milliseconds{50}});
+  auto multi = open({.hedge = milliseconds{1}, .backend_deadline = milliseconds{500}});
   EXPECT_TRUE(multi->get(place, id_of("hello"), soon()));
+  a->wait_for_hanging(1);
   EXPECT_EQ(a->gets, 1);
   // Its failure is known once its deadline has passed; another id then goes to the healthy one first.
   EXPECT_FALSE(multi->get(place, id_of("absent"), soon()));
@@ -173,6 +176,24 @@ TEST_F(Multi, EndsAtTheCallersDeadline) {
   const auto got = multi->get(place, id_of("x"), base::system_clock().steady() + milliseconds{5});
   EXPECT_EQ(got.error().code, Code::deadline_exceeded);
   states[0]->hang(false);
+}
+
+TEST_F(Multi, ManyBlobsAreFetchedAtTheSameTime) {
+  auto a = puppet("a");
+  for (const auto* content : {"one", "two", "three"}) give(*a, content);
+  a->hang(true);
+  auto multi = open();
+  const std::array wanted{Wanted{place, id_of("one")}, Wanted{place, id_of("absent")}, Wanted{place, id_of("two")},
+                          Wanted{place, id_of("three")}};
+  auto all = std::async(std::launch::async, [&] { return multi->get_many(wanted, soon()); });
+  a->wait_for_hanging(4);
+  a->hang(false);
+  const auto got = all.get();
+  ASSERT_EQ(got.size(), 4u);
+  EXPECT_EQ(base::as_text(*got[0]), "one");
+  EXPECT_EQ(got[1].error().code, Code::not_found);
+  EXPECT_EQ(base::as_text(*got[2]), "two");
+  EXPECT_EQ(base::as_text(*got[3]), "three");
 }
 
 TEST_F(Multi, ManyReadersOfOneBlobAreOneRead) {

@@ -12,6 +12,13 @@ base::Result<Type> type_from(std::string_view text) {
   return base::Error{base::Code::malformed, "not a type of blob", "config or secret", std::string{text.substr(0, 40)}};
 }
 
+std::vector<base::Result<base::Bytes>> BlobStore::get_many(std::span<const Wanted> wanted, base::Deadline deadline) {
+  std::vector<base::Result<base::Bytes>> out;
+  out.reserve(wanted.size());
+  for (const Wanted& one : wanted) out.push_back(get(one.place, one.id, deadline));
+  return out;
+}
+
 base::Result<std::vector<base::Digest32>> BlobStore::list(const Place&, base::Deadline) {
   return base::Error{base::Code::usage,
                      name() + " cannot list what it holds",

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,12 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
+/// One of several blobs that are read together.
+struct Wanted {
+  Place place;
+  base::Digest32 id{};
+};
+
 /// Thread-safe. Errors of a read are three different answers: `not_found` (the backend answered and has no such blob
 /// here), `unavailable` or `deadline_exceeded` (nobody knows: no answer, refused credentials, rate limit, failure), and
 /// `corrupt` (what stands there has another hash). `denied`: a place of another tenant or app than the store was opened
@@ -42,6 +49,8 @@ class BlobStore {
  public:
   virtual ~BlobStore() = default;
   virtual base::Result<base::Bytes> get(const Place& place, const base::Digest32& id, base::Deadline deadline) = 0;
+  /// As get(), in the order asked; a store over several backends fetches them at the same time.
+  virtual std::vector<base::Result<base::Bytes>> get_many(std::span<const Wanted> wanted, base::Deadline deadline);
   /// Durable when it returns. Storing the same bytes again is a success and changes nothing.
   virtual base::Result<base::Digest32> put(const Place& place, base::ByteView bytes, base::Deadline deadline) = 0;
   /// Whether the backend answers and takes our credentials.

@@ -133,6 +133,7 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     if (!judged.allowed) continue;
     answer.allowed = true;
     answer.identity = one.identity;
+    if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
     answer.configuration = judged.config;
     break;
   }

@@ -41,9 +41,9 @@ struct ContractAnswer {
   std::string snapshot;                   ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
   std::uint64_t version = 0;              ///< block number, or version of the app's state
   std::uint32_t epoch = 0;
-  /// Of local governance: version of the tenant's sets and lists where the policy looks into them, and the account
-  /// whose right was asked for. Either may be gone when the release is committed.
+  /// Of local governance: version of the tenant's sets and lists where the policy looks into them.
   std::optional<std::uint64_t> references{};
+  /// The account that asked for the workload to be started. Local governance: only where its right was looked at.
   std::optional<ContractAddress> operator_address{};
 };
 

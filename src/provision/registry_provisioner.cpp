@@ -284,12 +284,13 @@ class Provisioning {
 
   std::vector<Result<base::Bytes>> fetch(blobs::BlobStore& store, blobs::Place place,
                                          std::span<const RegistryReference> wanted) const {
-    std::vector<Result<base::Bytes>> out;
+    std::vector<blobs::Wanted> all;
+    all.reserve(wanted.size());
     for (const RegistryReference& reference : wanted) {
       place.type = reference.type == ReferenceType::config ? blobs::Type::config : blobs::Type::secret;
-      out.push_back(store.get(place, reference.id, deadline_));
+      all.push_back({place, reference.id});
     }
-    return out;
+    return store.get_many(all, deadline_);
   }
 
   audit::Leaf leaf(const governance::Grant& grant, const RegistryRelease& out, const Decided& decided) const {
@@ -310,6 +311,10 @@ class Provisioning {
     };
     entry.governance = commit("governance", base::as_bytes(grant.governance().prev));
     entry.outputs["identity"] = commit("identity", decided.approval.answer().identity);
+    // The account that the contract was asked about, and what it demands beyond the identity.
+    const auto& answer = decided.approval.answer();
+    if (answer.operator_address) entry.outputs["operator"] = commit("operator", *answer.operator_address);
+    if (answer.policy) entry.outputs["policy/contract"] = commit("policy/contract", *answer.policy);
     entry.outputs["voucher"] = commit("voucher", base::as_bytes(governance::to_text(voucher())));
     entry.outputs["certificate"] = commit("certificate", base::as_bytes(out.leaf_pem));
     entry.outputs["key/app"] = commit("key/app", out.app_privkey_pem.reveal());

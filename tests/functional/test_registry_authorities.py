@@ -23,6 +23,7 @@ from registry import (
     start_registry,
 )
 from test_cli_operator import Shell
+from workload import commitment, unb64u
 
 CHAIN_ID = 31337
 KEY, STRANGER, APPROVER = bytes([7] * 32), bytes([8] * 32), bytes([9] * 32)
@@ -143,6 +144,9 @@ def test_an_allowed_workload_gets_its_configuration_and_a_leaf(world):
     assert released.config == b"listen = 1"
     leaf = world.server.leaves()[int(released.headers["X-Attestry-Leaf"])]
     assert (leaf["type"], leaf["app"]) == ("release.registry", f"evm:{CHAIN_ID}:0x{bare(workload.contract)}")
+    key = unb64u(released.headers["X-Attestry-Leaf-Key"])
+    assert leaf["outputs"]["operator"] == commitment(key, "operator", bytes.fromhex(address_of(world.operator)[2:]))
+    assert leaf["outputs"]["configuration"] == commitment(key, "configuration", b"listen = 1")
 
 
 def test_what_is_not_allowed_gets_nothing(world):
