@@ -8,7 +8,7 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run demo-registry test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ build: packages ## build the program: build/attestry
 
 run: build samples ## a server, a simulated TEE and the whole story on your screen (ARGS=--once ends by itself)
 	@ATTESTRY_REAL_CASE=$${ATTESTRY_REAL_CASE:-$(ATTESTRY_SAMPLES)/tdx-v4-uptodate} build/attestry dev $(ARGS)
+
+demo-registry: build ## the registry on your screen: chain, admins, storage, a simulated TD, a crash, a recovery
+	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh
+	@build/venv/bin/python tests/functional/demo_registry.py $(ARGS)
 
 test: unit functional ## all tests: unit tests, then the real program from outside
 

@@ -120,6 +120,7 @@ struct RegistryService::Impl {
   std::unique_ptr<blobs::Sealer> sealer;
   std::shared_ptr<blobs::Lanes> lanes;
   std::shared_ptr<blobs::BlobCache> cache;
+  std::string storage_ca;  ///< PEM; empty: the system's roots
   std::unique_ptr<net::HttpClient> quote_http;
   std::unique_ptr<SimulatedTee> simulated;
   std::unique_ptr<attestation::Attester> made_attester;
@@ -189,6 +190,9 @@ Status RegistryService::Impl::open_storage() {
       blobs::open_tenant_sealer(parts.data + "/registry-keys", std::move(parts.sealing), crypto::system_random()));
   // A read ends at its own deadline however full a lane is, so a burst of different blobs may wait.
   lanes = std::make_shared<blobs::Lanes>(blobs::LaneOptions{.waiting = 1024});
+  if (const std::string& ca = settings.text("registry.storage_ca"); !ca.empty()) {
+    TRY(storage_ca, read_text(ca, 1u << 20), named(settings, "registry.storage_ca"));
+  }
   TRY(const auto bytes, settings.integer("registry.storage_cache_bytes", 0, INT64_MAX));
   if (bytes == 0) return base::done();
   TRY(cache, blobs::BlobCache::open({.folder = parts.data + "/registry-cache",
@@ -204,7 +208,8 @@ Status RegistryService::Impl::open_attester() {
   if (kind == "dummy") {
     made_attester = std::make_unique<tee::DummyAttester>();
   } else if (kind.starts_with(kSimulated)) {
-    TRY(simulated, SimulatedTee::open(kind.substr(kSimulated.size()), "tdx"), named(settings, "registry.attestation"));
+    TRY(simulated, SimulatedTee::open(kind.substr(kSimulated.size()), "tdx-v4"),
+        named(settings, "registry.attestation"));
     attester = &simulated->attester();
     return base::done();
   } else {
@@ -246,6 +251,8 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
                               .dialect = blobs::Dialect::seed,
                               .max_bytes = 4u << 20,
                               .file_root = root,
+                              .github_api = settings.text("registry.github_api"),
+                              .ca_pem = storage_ca,
                               .clock = &parts.clock};
   TRY(const bool storage_private, settings.boolean("registry.storage_private"));
   context.connect = [storage_private](net::ClientOptions options) -> Result<std::shared_ptr<net::HttpTransport>> {
