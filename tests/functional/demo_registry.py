@@ -318,17 +318,18 @@ class Demo:
     def recover(self):
         self.step("Two of the three admins bring their shares")
 
-        def admin(number, command):
+        def admin(number, command, *more):
             folder = f"ceremony/admin-{number}"
             files = ["--admin-privkey-file", f"{folder}/admin-private.pem"]
             files += ["--admin-pubkey-file", f"{folder}/admin-public.pem"]
             files += ["--shamir-share-file", f"{folder}/shamir-share.json"]
-            self.run("admin", command, "--server", self.bootstrap, *files)
+            self.run("admin", command, "--server", self.bootstrap, *files, *more)
 
         admin(1, "init-recovery")
-        admin(1, "submit-share")
+        say("Each has the server prove first that it is the registry's TD, so that no other program gets a share.")
+        admin(1, "submit-share", *self.verify)
         require(self.state() == "recovering", "one share is not enough")
-        admin(3, "submit-share")
+        admin(3, "submit-share", *self.verify)
         require(self.state() == "complete", "two are: the server has its key again")
 
     def release_again(self):
