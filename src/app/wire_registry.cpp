@@ -208,6 +208,11 @@ Status RegistryService::Impl::open_attester() {
   if (kind == "dummy") {
     made_attester = std::make_unique<tee::DummyAttester>();
   } else if (kind.starts_with(kSimulated)) {
+    if (parts.store.realm() == base::Realm::production) {
+      return Error{Code::configuration, "registry.attestation: a simulated TEE vouches for nothing",
+                   "none, or the address of a quote provider", kind,
+                   "Use `attestry dev`, or a data folder that was made for the simulated realm."};
+    }
     TRY(simulated, SimulatedTee::open(kind.substr(kSimulated.size()), "tdx-v4"),
         named(settings, "registry.attestation"));
     attester = &simulated->attester();
@@ -352,6 +357,24 @@ Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& s
   return std::unique_ptr<RegistryService>{new RegistryService(std::move(impl))};
 }
 
+/// What makes keys easier to get than a reader of the other settings would think is said at every start.
+Status warn_of_weak_settings(const Settings& settings) {
+  const auto warn = [&](std::string_view name, std::string_view consequence) {
+    base::log(base::LogLevel::warning, std::string{name} + ": " + std::string{consequence},
+              {{"setting", settings.origin(name)}});
+  };
+  TRY(const bool headers, settings.boolean("registry.believe_headers_of_anybody"));
+  if (headers) {
+    warn("registry.believe_headers_of_anybody", "whoever reaches the registry's port gets every app's keys");
+  }
+  TRY(const bool once, settings.boolean("registry.evidence_once"));
+  if (!once) warn("registry.evidence_once", "whoever has seen a request gets the same keys by sending it again");
+  if (settings.text("registry.attestation") == "dummy") {
+    warn("registry.attestation", "nobody can verify that this server runs in a TEE");
+  }
+  return base::done();
+}
+
 Status RegistryService::add_routes(net::Router& router) {
   const Settings& settings = impl_->settings;
   api::RegistryPublicRules rules{.tenant = impl_->provisioner->rules().tenant};
@@ -359,11 +382,7 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY(rules.legacy_maa, settings.boolean("registry.legacy_maa"));
   TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
   TRY(rules.contracts, read_contracts(settings));
-  if (rules.believe_headers_of_anybody) {
-    base::log(base::LogLevel::warning,
-              "registry.believe_headers_of_anybody is set: whoever reaches the registry's port gets every app's keys",
-              {{"setting", settings.origin("registry.believe_headers_of_anybody")}});
-  }
+  TRY_OK(warn_of_weak_settings(settings));
   TRY_OK(api::register_registry_public(
       router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
   TRY_OK(

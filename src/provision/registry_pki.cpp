@@ -79,6 +79,12 @@ std::vector<crypto::ExtensionOut> leaf_extensions(const crypto::CsrFull& csr, ba
   return out;
 }
 
+/// The app's CA says of a workload that it is of the app, and nothing of what else a request may claim (an
+/// organisation, a group, an address of mail): other programs read rights out of those.
+base::Bytes subject(const crypto::CsrFull& csr, const LeafRules& rules) {
+  return rules.strict ? crypto::der::name({{"2.5.4.3", csr.common_name, true}}) : csr.subject_der;
+}
+
 ReportData report_data(const curves::Address& contract, const base::Digest32& hash) {
   ReportData out{};
   std::ranges::copy(hash, std::ranges::copy(contract, out.begin()).out);
@@ -150,7 +156,7 @@ Result<std::string> registry_leaf_pem(const keys::RegistryAppKeys& keys, const c
                                      .not_after = now + std::min(lifetime, kRegistryLeafSeconds),
                                      .spki = csr.spki,
                                      .extensions = leaf_extensions(csr, keys.ca.public_key().spki()),
-                                     .subject_der = csr.subject_der};
+                                     .subject_der = subject(csr, rules)};
   TRY(const base::Bytes certificate, crypto::issue_certificate(spec, keys.ca), "certificate");
   return base::pem_encode("CERTIFICATE", certificate);
 }
