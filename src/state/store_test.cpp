@@ -425,6 +425,19 @@ class SqliteFileTest : public ::testing::Test {
     EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
     sqlite3_close(db);
   }
+  int count(const char* table) {
+    sqlite3* db = nullptr;
+    EXPECT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+    int rows = -1;
+    const auto sql = std::string{"SELECT count(*) FROM "} + table;
+    const auto read = [](void* out, int, char** values, char**) {
+      *static_cast<int*>(out) = std::atoi(values[0]);
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), read, &rows, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    sqlite3_close(db);
+    return rows;
+  }
   base::Result<std::unique_ptr<Store>> open() {
     StoreOptions options;
     options.path = path_;
@@ -441,6 +454,73 @@ TEST_F(SqliteFileTest, ANewerSchemaIsRefused) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Code::configuration);
   EXPECT_THAT(refused.error().text(), ::testing::HasSubstr("newer"));
+}
+
+std::string text_of(Store& store, std::string_view key) {
+  const auto view = store.read().value();
+  const auto value = view->get(base::as_bytes(key)).value();
+  return value ? std::string{base::as_text(*value)} : "nothing";
+}
+
+base::Status put(Store& store, std::string_view key, const std::string& value) {
+  return store.write_and_wait([&](WriteTxn& txn) { return txn.put(base::as_bytes(key), base::as_bytes(value)); },
+                              base::Deadline::max());
+}
+
+TEST_F(SqliteFileTest, LargeValuesComeAndGoWithTheirKeys) {
+  const std::string large(100'000, 'l');
+  const std::string larger(200'000, 'm');
+  {
+    const auto store = open().value();
+    ASSERT_TRUE(put(*store, "a", large).ok());
+    ASSERT_TRUE(put(*store, "b", large).ok());
+    ASSERT_TRUE(put(*store, "c", "small").ok());
+    ASSERT_TRUE(put(*store, "a", larger).ok());
+    ASSERT_TRUE(put(*store, "b", "small").ok());
+    ASSERT_TRUE(put(*store, "c", large).ok());
+    EXPECT_EQ(text_of(*store, "a"), larger);
+    EXPECT_EQ(text_of(*store, "b"), "small");
+    EXPECT_EQ(text_of(*store, "c"), large);
+    std::string scanned;
+    const auto visit = [&](base::ByteView key, base::ByteView value) {
+      scanned.append(base::as_text(key)).append(std::to_string(value.size())).append(" ");
+      return true;
+    };
+    ASSERT_TRUE(store->read().value()->scan({}, base::as_bytes("a"), 3, visit).ok());
+    EXPECT_EQ(scanned, "a200000 b5 c100000 ");
+    const auto twice = store->write_and_wait(
+        [&](WriteTxn& txn) { return txn.insert(base::as_bytes("c"), base::as_bytes(larger)); }, base::Deadline::max());
+    EXPECT_EQ(twice.error().code, Code::conflict);
+    EXPECT_EQ(text_of(*store, "c"), large);
+    ASSERT_TRUE(
+        store->write_and_wait([](WriteTxn& txn) { return txn.erase(base::as_bytes("a")); }, base::Deadline::max())
+            .ok());
+    EXPECT_EQ(text_of(*store, "a"), "nothing");
+  }
+  EXPECT_EQ(count("large"), 1) << "of c alone";
+}
+
+TEST_F(SqliteFileTest, AStoreOfTheFirstSchemaIsBroughtUpToDate) {
+  const std::string large(1000, 'l');
+  {
+    const auto store = open().value();
+    ASSERT_TRUE(put(*store, "b", "small").ok());
+  }
+  // As the first program left it: one table, all values beside their keys.
+  execute(
+      "DROP TRIGGER large_replaced; DROP TRIGGER large_erased; DROP TABLE large; ALTER TABLE kv DROP COLUMN large;"
+      "PRAGMA user_version = 1");
+  execute(("INSERT INTO kv VALUES(CAST('a' AS BLOB), CAST('" + large + "' AS BLOB))").c_str());
+  StoreOptions options;
+  options.path = path_;
+  options.read_only = true;
+  EXPECT_THAT(Store::open(options).error().text(), ::testing::HasSubstr("older attestry"));
+  const auto store = open().value();
+  EXPECT_EQ(text_of(*store, "a"), large);
+  EXPECT_EQ(text_of(*store, "b"), "small");
+  ASSERT_TRUE(put(*store, "a", large + "!").ok());
+  EXPECT_EQ(text_of(*store, "a"), large + "!");
+  EXPECT_EQ(count("large"), 1);
 }
 
 TEST_F(SqliteFileTest, AnotherProgramsDatabaseIsLeftAlone) {

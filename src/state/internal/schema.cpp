@@ -1,17 +1,31 @@
 #include "state/internal/schema.h"
 
+#include <array>
+
 #include "state/keys.h"
 
 namespace attestry::state {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x41545354;  // "ATST", in SQLite's header field for it
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
+
+/// Keys and small values in one table, so that a page holds many; large values in another one, written one after the
+/// other. Whoever takes a key away takes its value along. From version 1, where all values stood beside their keys;
+/// those that did so stay there until they are written again.
+constexpr std::array kLargeValues = {
+    "ALTER TABLE kv ADD COLUMN large INTEGER",
+    "CREATE TABLE large(id INTEGER PRIMARY KEY, value BLOB NOT NULL)",
+    "CREATE TRIGGER large_replaced AFTER UPDATE OF large ON kv WHEN old.large IS NOT NULL "
+    "BEGIN DELETE FROM large WHERE id = old.large; END",
+    "CREATE TRIGGER large_erased AFTER DELETE ON kv WHEN old.large IS NOT NULL "
+    "BEGIN DELETE FROM large WHERE id = old.large; END",
+};
 
 Key realm_key() { return Key(Space::meta).lp("realm"); }
 Key time_key() { return Key(Space::meta).lp("highest-time"); }
 
-base::Status check_version(Connection& connection) {
+base::Result<std::int64_t> check_version(Connection& connection) {
   TRY(const std::int64_t application, connection.pragma("PRAGMA application_id"));
   if (application != kApplicationId) {
     return base::Error{base::Code::configuration,
@@ -26,7 +40,7 @@ base::Status check_version(Connection& connection) {
                        "schema " + std::to_string(kSchemaVersion) + " or older", "schema " + std::to_string(version),
                        "Run the newer program; a store is never migrated backward."};
   }
-  return base::done();
+  return version;
 }
 
 base::Status check_realm(const Connection& connection, base::Realm realm) {
@@ -41,11 +55,16 @@ base::Status check_realm(const Connection& connection, base::Realm realm) {
   return base::done();
 }
 
+base::Status add_large_values(Connection& writer) {
+  for (const char* step : kLargeValues) TRY_OK(writer.execute(step));
+  return writer.execute(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str());
+}
+
 base::Status create(Connection& writer, base::Realm realm) {
   TRY_OK(writer.execute("BEGIN IMMEDIATE"));
   TRY_OK(writer.execute("CREATE TABLE kv(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID"));
   TRY_OK(writer.execute(("PRAGMA application_id = " + std::to_string(kApplicationId)).c_str()));
-  TRY_OK(writer.execute(("PRAGMA user_version = " + std::to_string(kSchemaVersion)).c_str()));
+  TRY_OK(add_large_values(writer));
   TRY_OK(writer.prepare());
   TRY_OK(writer.put(realm_key(), value(1).lp(base::to_text(realm)).bytes()));
   // One transaction: a store without a realm never exists, wherever the power is cut.
@@ -57,11 +76,23 @@ base::Status create(Connection& writer, base::Realm realm) {
 base::Status open_schema(Connection& writer, base::Realm realm) {
   TRY(const std::int64_t tables, writer.pragma("SELECT count(*) FROM sqlite_master"));
   if (tables == 0) return create(writer, realm);
+  TRY(const std::int64_t version, check_version(writer));
+  if (version < kSchemaVersion) {
+    // In one transaction: a program that is killed here finds the old store or the new one.
+    TRY_OK(writer.execute("BEGIN IMMEDIATE"));
+    TRY_OK(add_large_values(writer));
+    TRY_OK(writer.execute("COMMIT"));
+  }
   return check_schema(writer, realm);
 }
 
 base::Status check_schema(Connection& reader, base::Realm realm) {
-  TRY_OK(check_version(reader));
+  TRY(const std::int64_t version, check_version(reader));
+  if (version < kSchemaVersion) {
+    return base::Error{base::Code::configuration, "this store was written by an older attestry",
+                       "schema " + std::to_string(kSchemaVersion), "schema " + std::to_string(version),
+                       "Start the server on it once: it brings the store up to date."};
+  }
   TRY_OK(reader.prepare());
   return check_realm(reader, realm);
 }

@@ -8,8 +8,18 @@ namespace {
 constexpr int kBusyMilliseconds = 5000;
 // The end is a bound of the index, never a condition on rows: with "?2 IS NULL OR key < ?2" a scan of one record would
 // read everything that lies behind it in the table.
-constexpr const char* kScan = "SELECT key, value FROM kv WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
-constexpr const char* kScanToTheEnd = "SELECT key, value FROM kv WHERE key >= ?1 ORDER BY key LIMIT ?3";
+// A record's value stands beside its key, or in a row of its own where it is larger (schema.cpp).
+#define ATTESTRY_VALUE "CASE WHEN large IS NULL THEN value ELSE (SELECT value FROM large WHERE id = kv.large) END"
+constexpr const char* kGet = "SELECT " ATTESTRY_VALUE " FROM kv WHERE key = ?1";
+constexpr const char* kScan =
+    "SELECT key, " ATTESTRY_VALUE " FROM kv WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+constexpr const char* kScanToTheEnd = "SELECT key, " ATTESTRY_VALUE " FROM kv WHERE key >= ?1 ORDER BY key LIMIT ?3";
+#undef ATTESTRY_VALUE
+constexpr const char* kPut =
+    "INSERT INTO kv(key, value, large) VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET value = ?2, large = ?3";
+constexpr const char* kInsert = "INSERT INTO kv(key, value, large) VALUES(?1, ?2, ?3) ON CONFLICT(key) DO NOTHING";
+/// A page of the table of keys must hold many of them: the table is looked into at every step of every request.
+constexpr std::size_t kMostBesideItsKey = 256;
 
 base::Code code_of(int sqlite) {
   switch (sqlite & 0xff) {
@@ -108,10 +118,12 @@ base::Result<std::int64_t> Connection::pragma(const char* sql) {
 }
 
 base::Status Connection::prepare() {
-  TRY_OK(get_.prepare(db_, "SELECT value FROM kv WHERE key = ?1"));
+  TRY_OK(get_.prepare(db_, kGet));
   TRY_OK(scan_.prepare(db_, kScan));
-  TRY_OK(put_.prepare(db_, "INSERT INTO kv(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"));
-  TRY_OK(insert_.prepare(db_, "INSERT INTO kv(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO NOTHING"));
+  TRY_OK(put_.prepare(db_, kPut));
+  TRY_OK(insert_.prepare(db_, kInsert));
+  TRY_OK(put_large_.prepare(db_, "INSERT INTO large(value) VALUES(?1)"));
+  TRY_OK(erase_large_.prepare(db_, "DELETE FROM large WHERE id = ?1"));
   TRY_OK(erase_.prepare(db_, "DELETE FROM kv WHERE key = ?1"));
   constexpr std::array<const char*, 5> kSteps = {"BEGIN IMMEDIATE", "SAVEPOINT w", "RELEASE w", "ROLLBACK TO w",
                                                  "COMMIT"};
@@ -149,27 +161,55 @@ base::Status Connection::scan(base::ByteView prefix, base::ByteView from, std::s
   }
 }
 
-base::Status Connection::write(const Statement& statement, base::ByteView key, const base::ByteView* value,
-                               const char* step) {
-  const Statement::Use use(statement);
-  use.bind(1, key);
-  if (value != nullptr) use.bind(2, *value);
+base::Status Connection::run(const Statement::Use& use, const char* step) {
   const int rc = use.step();
   if (rc != SQLITE_DONE) return error(rc, step);
   return base::done();
 }
 
+/// Rows that are written anew stand one after the other, and so do the pages of a commit.
+base::Result<std::int64_t> Connection::put_large(base::ByteView value) {
+  const Statement::Use use(put_large_);
+  use.bind(1, value);
+  TRY_OK(run(use, "write a large value"));
+  return sqlite3_last_insert_rowid(db_);
+}
+
+base::Status Connection::write(const Statement& statement, base::ByteView key, base::ByteView value,
+                               std::optional<std::int64_t> large) {
+  const Statement::Use use(statement);
+  use.bind(1, key);
+  use.bind(2, large ? base::ByteView{} : value);
+  if (large) use.bind(3, *large);
+  return run(use, "write a record");
+}
+
 base::Status Connection::put(base::ByteView key, base::ByteView value) {
-  return write(put_, key, &value, "write a record");
+  if (value.size() <= kMostBesideItsKey) return write(put_, key, value, std::nullopt);
+  TRY(const std::int64_t large, put_large(value));
+  return write(put_, key, {}, large);
 }
 
 base::Status Connection::insert(base::ByteView key, base::ByteView value) {
-  TRY_OK(write(insert_, key, &value, "write a record"));
-  if (sqlite3_changes(db_) == 0) return base::Error{base::Code::conflict, "the record is already there"};
-  return base::done();
+  std::optional<std::int64_t> large;
+  if (value.size() > kMostBesideItsKey) {
+    TRY(large, put_large(value));
+  }
+  TRY_OK(write(insert_, key, value, large));
+  if (sqlite3_changes(db_) != 0) return base::done();
+  if (large) {
+    const Statement::Use use(erase_large_);
+    use.bind(1, *large);
+    TRY_OK(run(use, "delete a large value"));
+  }
+  return base::Error{base::Code::conflict, "the record is already there"};
 }
 
-base::Status Connection::erase(base::ByteView key) { return write(erase_, key, nullptr, "delete a record"); }
+base::Status Connection::erase(base::ByteView key) {
+  const Statement::Use use(erase_);
+  use.bind(1, key);
+  return run(use, "delete a record");
+}
 
 base::Status Connection::transaction(Step step) {
   constexpr std::array<const char*, 5> kNames = {"begin", "savepoint", "release", "rollback", "commit"};

@@ -83,11 +83,14 @@ class Connection {
  private:
   explicit Connection(sqlite3* db) noexcept : db_(db) {}
   base::Error error(int code, const char* step) const;
-  base::Status write(const Statement& statement, base::ByteView key, const base::ByteView* value, const char* step);
+  base::Status run(const Statement::Use& use, const char* step);
+  base::Status write(const Statement& statement, base::ByteView key, base::ByteView value,
+                     std::optional<std::int64_t> large);
+  base::Result<std::int64_t> put_large(base::ByteView value);
 
   sqlite3* db_;
   int wal_pages_ = 0;
-  Statement get_, scan_, put_, insert_, erase_;
+  Statement get_, scan_, put_, insert_, erase_, put_large_, erase_large_;
   std::array<Statement, 5> steps_;
 };
 
