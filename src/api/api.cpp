@@ -152,6 +152,7 @@ Status add_routes(net::Router& router, const Deps& deps, const std::set<Service>
       }
       case Service::governance: {
         TRY_OK(add_governance_routes(router, deps));
+        TRY_OK(add_sealing_routes(router, deps));
         TRY_OK(add_measurement_routes(router, deps));
         break;
       }

@@ -18,6 +18,7 @@
 #include "net/metrics.h"
 #include "net/router.h"
 #include "provision/registrar.h"
+#include "provision/sealing_rotation.h"
 #include "secrets/secret_store.h"
 
 namespace attestry::api {
@@ -60,6 +61,7 @@ struct Deps {
   Serving serving = Serving::held;
   std::chrono::seconds patience{10};  ///< the longest that one request waits for a vendor
   const base::Clock* clock = &base::system_clock();
+  provision::SealingRotation* sealing = nullptr;  ///< null: nothing is sealed anew here
 };
 
 /// Adds the routes of `services` and those that every process has (/v1/server, health, metrics, /openapi.json).

@@ -30,6 +30,7 @@ base::Status add_collateral_routes(net::Router& router, const Deps& deps);
 base::Status add_forecast_routes(net::Router& router, const Deps& deps);
 base::Status add_pccs_routes(net::Router& router, const Deps& deps);
 base::Status add_kds_routes(net::Router& router, const Deps& deps);
+base::Status add_sealing_routes(net::Router& router, const Deps& deps);
 base::Status add_service_routes(net::Router& router, const Deps& deps);
 
 /// JSON Schemas of components, by name: `{"Name":{…},…}`.

@@ -142,6 +142,10 @@ std::string_view schemas_json() noexcept {
 "Secret":{"type":"object","required":["id","name","size","stored"],"properties":{"id":{"$ref":"#/components/schemas/Digest"},
  "name":{"type":"string"},"size":{"type":"integer"},"stored":{"$ref":"#/components/schemas/Time"}}},
 "SecretList":{"type":"object","required":["secrets"],"properties":{"secrets":{"type":"array","items":{"$ref":"#/components/schemas/Secret"}}}},
+"Sealing":{"type":"object","required":["tenant","epoch","oldest","phase","since","values","files","values_left","files_left"],
+ "properties":{"tenant":{"type":"string"},"epoch":{"type":"integer"},"oldest":{"type":"integer"},
+ "phase":{"enum":["settled","values","files","erasing"]},"since":{"type":["string","null"]},"values":{"type":"integer"},
+ "files":{"type":"integer"},"values_left":{"type":"integer"},"files_left":{"type":"integer"}}},
 "LeafList":{"type":"object","required":["size","leaves"],"properties":{"size":{"type":"integer"},"leaves":{"type":"array","items":{
  "type":"object","required":["index","leaf"],"properties":{"index":{"type":"integer"},"leaf":{"type":"object"}}}}}},
 "Consistency":{"type":"object","required":["first","second","proof"],"properties":{"first":{"type":"integer"},"second":{"type":"integer"},

@@ -76,6 +76,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_place_list(app, context);
   add_blob(app, context);
   add_secret(app, context);
+  add_sealing(app, context);
   add_template(app, context);
   add_registry(app, context);
   add_audit(app, context);

@@ -74,6 +74,7 @@ void add_operator(CLI::App& app, Context& context);
 void add_place_list(CLI::App& app, Context& context);
 void add_policy(CLI::App& app, Context& context);
 void add_secret(CLI::App& app, Context& context);
+void add_sealing(CLI::App& app, Context& context);
 void add_serve(CLI::App& app, Context& context);
 void add_template(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);

@@ -41,6 +41,8 @@ class LocalBlobs final : public blobs::BlobStore {
 
 }  // namespace
 
+std::string local_blobs_folder(const std::string& data) { return data + "/registry-local/blobs"; }
+
 Result<std::unique_ptr<blobs::BlobStore>> open_local_blobs(const std::string& data, const base::Tenant& tenant,
                                                            const base::AppRef& app, blobs::Sealer& sealer,
                                                            const governance::Registry& registry,

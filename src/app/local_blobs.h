@@ -9,6 +9,9 @@
 
 namespace attestry::app {
 
+/// Where they lie.
+std::string local_blobs_folder(const std::string& data);
+
 /// A file store in `data`/registry-local, sealed under the tenant's key, with a name space for each app and type. A
 /// configuration that is approved for the app is found among the registry's blobs, too: whoever approved it put it
 /// there. The registry, the sealer and the clock outlive it.

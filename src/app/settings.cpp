@@ -118,6 +118,8 @@ constexpr SettingInfo kSettings[] = {
     {"appraisals.logged_days", "0", "how long appraisals that a log leaf names are kept; 0: for ever"},
     {"audit.checkpoint", "", "where the newest checkpoint is kept, outside the store; default <data>/checkpoint"},
     {"audit.accept_missing_checkpoint", "false", "start although the checkpoint file is gone; once, by an operator"},
+    {"state.reseal_pause_ms", "20",
+     "rest between the steps of sealing what is stored anew (attestry sealing rotate), so that requests come first"},
     {"state.confirm_clock", "false",
      "an operator says that this machine's clock is right, after a day or more of standstill; once"},
     {"limits.connections", "1024", "open connections"},

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "api/api.h"
+#include "app/local_blobs.h"
 #include "app/loopback.h"
 #include "app/paths.h"
 #include "app/validate.h"
@@ -16,6 +17,7 @@
 #include "app/wire_registry.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "blobs/sealing.h"
 #include "collateral/fixed_source.h"
 #include "collateral/metrics.h"
 #include "collateral/vault.h"
@@ -266,6 +268,9 @@ struct RunningServer::Impl {
   std::unique_ptr<governance::Registry> registry;
   std::unique_ptr<keys::AppRootSource> roots;
   std::unique_ptr<secrets::SecretStore> secrets;
+  std::unique_ptr<blobs::SealerEpochs> sealer_epochs;
+  std::unique_ptr<blobs::Sealer> sealer;
+  std::unique_ptr<provision::SealingRotation> sealing;
   std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
   std::unique_ptr<RegistryService> registry_dialect;
@@ -281,6 +286,7 @@ struct RunningServer::Impl {
 
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
+  Status open_sealing(const Settings& settings, crypto::Secret blob_sealing);
   Status listen(const Settings& settings, const Seams& seams);
 };
 
@@ -373,6 +379,50 @@ Status RunningServer::Impl::open_source(const Settings& settings, const Seams& s
   return base::done();
 }
 
+namespace {
+
+/// The store's epochs, as what seals files sees them.
+class BlobEpochs final : public blobs::SealerEpochs {
+ public:
+  explicit BlobEpochs(const keys::SealingEpochs& epochs) : epochs_(epochs) {}
+  Result<std::uint32_t> current(const base::Tenant& tenant) const override {
+    TRY(const auto state, epochs_.state(tenant));
+    return state.current;
+  }
+  Status readable(const base::Tenant& tenant, std::uint32_t epoch) const override {
+    TRY(const auto state, epochs_.state(tenant));
+    if (epoch >= state.oldest) return base::done();
+    return Error{Code::denied, "it was sealed in a retired epoch", std::to_string(state.oldest) + " or later",
+                 std::to_string(epoch)};
+  }
+  Result<crypto::Secret> key(const base::Tenant& tenant, std::uint32_t epoch) const override {
+    return epochs_.key(tenant, epoch, "blobs");
+  }
+
+ private:
+  const keys::SealingEpochs& epochs_;
+};
+
+}  // namespace
+
+Status RunningServer::Impl::open_sealing(const Settings& settings, crypto::Secret blob_sealing) {
+  sealer_epochs = std::make_unique<BlobEpochs>(secrets->epochs());
+  const std::string first_keys = layout.data + "/registry-keys";
+  TRY(sealer,
+      blobs::open_tenant_sealer(first_keys, std::move(blob_sealing), crypto::system_random(), sealer_epochs.get()));
+  TRY(const auto pause, settings.integer("state.reseal_pause_ms", 0, 60'000));
+  sealing = std::make_unique<provision::SealingRotation>(
+      provision::SealingRotationDeps{.store = *store,
+                                     .log = *log,
+                                     .secrets = *secrets,
+                                     .sealer = *sealer,
+                                     .files = local_blobs_folder(layout.data),
+                                     .cache = layout.data + "/registry-cache",
+                                     .first_keys = first_keys,
+                                     .pause = std::chrono::milliseconds(pause)});
+  return base::done();
+}
+
 Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, base::Realm realm) {
   TRY(auto root, open_root(settings, layout, realm));
   const std::string& origin = settings.text("server.origin");
@@ -410,6 +460,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
+  TRY_OK(open_sealing(settings, std::move(blob_sealing)));
   TRY(const auto retention, retention_of(settings));
   appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
@@ -424,7 +475,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                                                          .clock = *seams.clock,
                                                          .data = layout.data,
                                                          .master = std::move(legacy_master),
-                                                         .sealing = std::move(blob_sealing)}));
+                                                         .sealer = *sealer}));
   return base::done();
 }
 
@@ -441,6 +492,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   deps = std::make_unique<api::Deps>(api::Deps{*store, *log, *registry, *secrets, *challenges, *appraiser, *registrar,
                                                *appraisals, metrics, health, std::string{kVersion},
                                                std::move(idempotency_key)});
+  deps->sealing = sealing.get();
   deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
   deps->update_metrics = [this] { vault_metrics->update(); };
   slow = std::make_unique<api::SlowLane>();
@@ -498,6 +550,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RunningServer::~RunningServer() {
   impl_->server.reset();
+  impl_->sealing.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
   impl_->slow.reset();
   impl_->operators_lane.reset();

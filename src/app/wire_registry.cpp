@@ -17,7 +17,6 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "blobs/multi.h"
-#include "blobs/sealing.h"
 #include "crypto/hash.h"
 #include "governance/local_authority.h"
 #include "provision/registry_pki.h"
@@ -117,7 +116,6 @@ struct RegistryService::Impl {
   std::unique_ptr<net::HttpClient> chain_http;
   std::unique_ptr<chain::QuorumReader> reader;
   std::unique_ptr<governance::ContractAuthority> authority;
-  std::unique_ptr<blobs::Sealer> sealer;
   std::shared_ptr<blobs::Lanes> lanes;
   std::shared_ptr<blobs::BlobCache> cache;
   std::string storage_ca;  ///< PEM; empty: the system's roots
@@ -186,8 +184,6 @@ Status RegistryService::Impl::open_governance() {
 }
 
 Status RegistryService::Impl::open_storage() {
-  TRY(sealer,
-      blobs::open_tenant_sealer(parts.data + "/registry-keys", std::move(parts.sealing), crypto::system_random()));
   // A read ends at its own deadline however full a lane is, so a burst of different blobs may wait.
   lanes = std::make_shared<blobs::Lanes>(blobs::LaneOptions{.waiting = 1024});
   if (const std::string& ca = settings.text("registry.storage_ca"); !ca.empty()) {
@@ -197,7 +193,7 @@ Status RegistryService::Impl::open_storage() {
   if (bytes == 0) return base::done();
   TRY(cache, blobs::BlobCache::open({.folder = parts.data + "/registry-cache",
                                      .max_bytes = static_cast<std::uint64_t>(bytes),
-                                     .sealer = sealer.get()}));
+                                     .sealer = &parts.sealer}));
   return base::done();
 }
 
@@ -292,7 +288,8 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
   const bool here = std::erase(elsewhere, governance::kLocalStorage) > 0;
   auto opened = blobs::open_all(elsewhere, context);
   if (here) {
-    TRY(auto local, open_local_blobs(parts.data, grant.tenant(), grant.app(), *sealer, parts.registry, parts.clock));
+    TRY(auto local,
+        open_local_blobs(parts.data, grant.tenant(), grant.app(), parts.sealer, parts.registry, parts.clock));
     opened.stores.push_back(std::move(local));
   }
   for (const auto& [uri, why] : opened.refused) {
@@ -385,10 +382,10 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY_OK(warn_of_weak_settings(settings));
   TRY_OK(api::register_registry_public(
       router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
-  TRY_OK(
-      api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant, const base::AppRef& app) {
-        return open_local_blobs(impl->parts.data, tenant, app, *impl->sealer, impl->parts.registry, impl->parts.clock);
-      }));
+  TRY_OK(api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant,
+                                                                   const base::AppRef& app) {
+    return open_local_blobs(impl->parts.data, tenant, app, impl->parts.sealer, impl->parts.registry, impl->parts.clock);
+  }));
   if (!impl_->bootstrap) return base::done();
   api::RegistryAdminDeps deps{.bootstrap = *impl_->bootstrap,
                               .hosts = settings.list("registry.admin_hosts"),

@@ -28,9 +28,9 @@ struct RegistryParts {
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
   const base::Clock& clock;
-  std::string data;        ///< folder
-  crypto::Secret master;   ///< of kms "derived"
-  crypto::Secret sealing;  ///< wraps the tenants' keys for what is kept of storage
+  std::string data;       ///< folder
+  crypto::Secret master;  ///< of kms "derived"
+  blobs::Sealer& sealer;  ///< of what is kept of storage
 };
 
 class RegistryService {

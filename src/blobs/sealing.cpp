@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "blobs/internal/disk.h"
 #include "crypto/aead.h"
+#include "crypto/hash.h"
 
 namespace attestry::blobs {
 namespace {
@@ -20,11 +21,15 @@ using base::Code;
 using base::Error;
 
 constexpr std::string_view kMagic = "ATB1";
+constexpr std::string_view kEpochMagic = "ATB2";
 constexpr std::string_view kBlobLabel = "attestry-blob-v1";
+constexpr std::string_view kEpochLabel = "attestry-blob-v2";
 constexpr std::string_view kWrapLabel = "attestry-blob-key-v1";
 constexpr std::size_t kNonce = 12;
 constexpr std::size_t kKey = 32;
 constexpr std::size_t kMaxKeyFile = 256;
+constexpr std::size_t kTenantMark = 8;
+constexpr std::size_t kEpochHead = kEpochMagic.size() + sizeof(std::uint32_t) + kTenantMark;
 
 base::Bytes associated(std::string_view label, const base::Tenant& tenant, base::ByteView record) {
   base::LpWriter out;
@@ -32,37 +37,64 @@ base::Bytes associated(std::string_view label, const base::Tenant& tenant, base:
   return std::move(out).take();
 }
 
+base::Bytes associated(const base::Tenant& tenant, base::ByteView record, std::uint32_t epoch) {
+  base::LpWriter out;
+  out.lp(kEpochLabel).u32(epoch).lp(tenant.text()).lp(record);
+  return std::move(out).take();
+}
+
+/// What stands before everything that is sealed in an epoch from 1 on.
+base::Bytes head_of(const base::Tenant& tenant, std::uint32_t epoch) {
+  base::LpWriter out;
+  const auto mark = crypto::sha256(base::as_bytes(tenant.text()));
+  return std::move(out.raw(base::as_bytes(kEpochMagic)).u32(epoch).raw(base::ByteView{mark}.first(kTenantMark))).take();
+}
+
 base::Result<base::Bytes> seal_with(const crypto::Secret& key, crypto::Random& random, base::ByteView aad,
-                                    base::ByteView plain) {
+                                    base::ByteView plain, base::Bytes out = base::to_bytes(kMagic)) {
   const auto nonce = random.bytes<kNonce>();
   TRY(const auto sealed, crypto::aes256gcm_seal(key.reveal(), nonce, plain, aad));
-  base::Bytes out = base::to_bytes(kMagic);
   base::append(out, nonce);
   base::append(out, sealed);
   return out;
 }
 
 base::Result<crypto::Secret> open_with(const crypto::Secret& key, base::ByteView aad, base::ByteView sealed,
-                                       const std::string& what) {
+                                       const std::string& what, std::size_t head = kMagic.size()) {
   const Error bad{Code::corrupt, what + " does not open: altered, moved, or sealed under another key"};
-  if (!looks_sealed(sealed) || sealed.size() < kMagic.size() + kNonce) return bad;
-  const auto nonce = sealed.subspan(kMagic.size(), kNonce);
-  auto plain = crypto::aes256gcm_open(key.reveal(), nonce, sealed.subspan(kMagic.size() + kNonce), aad);
+  if (!looks_sealed(sealed) || sealed.size() < head + kNonce) return bad;
+  const auto nonce = sealed.subspan(head, kNonce);
+  auto plain = crypto::aes256gcm_open(key.reveal(), nonce, sealed.subspan(head + kNonce), aad);
   if (!plain) return bad;
   return plain;
 }
 
 class TenantSealer final : public Sealer {
  public:
-  TenantSealer(std::string folder, crypto::Secret wrapping, crypto::Random& random)
-      : folder_(std::move(folder)), wrapping_(std::move(wrapping)), random_(random) {}
+  TenantSealer(std::string folder, crypto::Secret wrapping, crypto::Random& random, const SealerEpochs* epochs)
+      : folder_(std::move(folder)), wrapping_(std::move(wrapping)), random_(random), epochs_(epochs) {}
 
   base::Result<base::Bytes> seal(const base::Tenant& tenant, base::ByteView record, base::ByteView plain) override {
+    std::uint32_t epoch = 0;
+    if (epochs_ != nullptr) {
+      TRY(epoch, epochs_->current(tenant));
+    }
+    if (epoch != 0) {
+      TRY(const auto key, epochs_->key(tenant, epoch));
+      return seal_with(key, random_, associated(tenant, record, epoch), plain, head_of(tenant, epoch));
+    }
     TRY(const auto key, key_of(tenant, true));
     return seal_with(key, random_, associated(kBlobLabel, tenant, record), plain);
   }
 
   base::Result<crypto::Secret> open(const base::Tenant& tenant, base::ByteView record, base::ByteView sealed) override {
+    const auto epoch = sealed_epoch(sealed).value_or(0);
+    if (epochs_ != nullptr) TRY_OK(epochs_->readable(tenant, epoch));
+    if (epoch != 0) {
+      if (epochs_ == nullptr) return Error{Code::corrupt, "a blob of another epoch than there are"};
+      TRY(const auto key, epochs_->key(tenant, epoch));
+      return open_with(key, associated(tenant, record, epoch), sealed, "a sealed blob", kEpochHead);
+    }
     TRY(const auto key, key_of(tenant, false));
     return open_with(key, associated(kBlobLabel, tenant, record), sealed, "a sealed blob");
   }
@@ -92,6 +124,7 @@ class TenantSealer final : public Sealer {
       return Error{Code::corrupt, "tenant " + tenant.text() + " has no blob key, so nothing of it is sealed here"};
     auto key = random_.secret(kKey);
     TRY(const auto fresh, seal_with(wrapping_, random_, aad, key.reveal()));
+    TRY_OK(make_folders(folder_));
     TRY_OK(write_file(path, fresh));
     return key;
   }
@@ -99,6 +132,7 @@ class TenantSealer final : public Sealer {
   const std::string folder_;
   const crypto::Secret wrapping_;
   crypto::Random& random_;
+  const SealerEpochs* const epochs_;
   base::Mutex mutex_;
   std::map<std::string, crypto::Secret, std::less<>> keys_ ATTESTRY_GUARDED_BY(mutex_);
 };
@@ -106,12 +140,43 @@ class TenantSealer final : public Sealer {
 }  // namespace
 
 base::Result<std::unique_ptr<Sealer>> open_tenant_sealer(const std::string& folder, crypto::Secret wrapping,
-                                                         crypto::Random& random) {
+                                                         crypto::Random& random, const SealerEpochs* epochs) {
   if (wrapping.size() != kKey) return Error{Code::configuration, "the key that wraps blob keys has not 32 bytes"};
-  TRY_OK(make_folders(folder));
-  return std::unique_ptr<Sealer>{std::make_unique<TenantSealer>(folder, std::move(wrapping), random)};
+  return std::unique_ptr<Sealer>{std::make_unique<TenantSealer>(folder, std::move(wrapping), random, epochs)};
 }
 
-bool looks_sealed(base::ByteView bytes) noexcept { return base::as_text(bytes).starts_with(kMagic); }
+base::Status erase_tenant_key(const std::string& folder, const base::Tenant& tenant) {
+  const auto path = folder + "/" + tenant.text() + ".key";
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (file < 0 && errno == ENOENT) return base::done();
+  if (file < 0) return disk_trouble("open", path);
+  // What a copying file system or a disk that moves its blocks keeps is still wrapped under the service's key.
+  const base::Bytes zeros(kMaxKeyFile, 0);
+  const bool written = ::write(file, zeros.data(), zeros.size()) == static_cast<ssize_t>(zeros.size());
+  const bool synced = written && ::fsync(file) == 0;
+  ::close(file);
+  if (!synced) return disk_trouble("overwrite", path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return disk_trouble("remove", path);
+  return base::done();
+}
+
+bool looks_sealed(base::ByteView bytes) noexcept {
+  const auto text = base::as_text(bytes);
+  return text.starts_with(kMagic) || text.starts_with(kEpochMagic);
+}
+
+std::optional<std::uint32_t> sealed_epoch(base::ByteView bytes) noexcept {
+  if (base::as_text(bytes).starts_with(kMagic)) return 0;
+  if (!base::as_text(bytes).starts_with(kEpochMagic) || bytes.size() < kEpochHead) return std::nullopt;
+  std::uint32_t epoch = 0;
+  for (std::size_t i = 0; i < sizeof(epoch); ++i) epoch = (epoch << 8) | bytes[kEpochMagic.size() + i];
+  return epoch;
+}
+
+bool sealed_for_another(base::ByteView bytes, const base::Tenant& tenant) noexcept {
+  if (sealed_epoch(bytes).value_or(0) == 0) return false;
+  const auto mark = crypto::sha256(base::as_bytes(tenant.text()));
+  return !base::equal(bytes.subspan(kEpochHead - kTenantMark, kTenantMark), base::ByteView{mark}.first(kTenantMark));
+}
 
 }  // namespace attestry::blobs

@@ -5,8 +5,11 @@
 #include <tuple>
 
 #include "base/encoding.h"
+#include "base/log.h"
+#include "base/reader.h"
 #include "crypto/hash.h"
 #include "state/keys.h"
+#include "state/scan.h"
 #include "state/sealed.h"
 
 namespace attestry::secrets {
@@ -20,7 +23,9 @@ using state::Space;
 
 namespace {
 
-constexpr std::uint8_t kRecordVersion = 2;
+constexpr std::uint8_t kRecordVersion = 2;       // sealed under the tenant's first key; its digest is the id
+constexpr std::uint8_t kEpochRecordVersion = 3;  // sealed in an epoch, and bound to the id
+constexpr std::string_view kPurpose = "secrets";
 constexpr std::size_t kSealedExtra = 1024;  // what sealing adds, with room
 
 constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
@@ -31,6 +36,7 @@ static_assert(kMaxValues * base64_size(kMaxValueBytes) + base64_size(kMaxConfigu
               "all values of an app fit into one sealed reply, whichever of them are approved");
 
 constexpr std::size_t kKeyBytes = 32;
+constexpr std::size_t kMaxOfTenant = 1u << 30;
 
 bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= 63 &&
@@ -43,25 +49,51 @@ Key record_of(const base::Tenant& tenant, const base::AppRef& app, const base::D
   return prefix_of(tenant, app).raw(id);
 }
 /// What a sealed value is bound to: its tenant, app and name, so that it opens
-/// nowhere else. The id is the digest of what comes out, so it binds by itself.
+/// nowhere else. The id is the digest of what comes out, so it binds by itself; what is sealed in a later epoch is
+/// bound to it by epoch_binding().
 base::Bytes binding_of(const base::Tenant& tenant, const base::AppRef& app, std::string_view name) {
   return base::to_bytes(base::ByteView{prefix_of(tenant, app).lp(name)});
+}
+
+/// `prefix` is prefix_of(tenant, app).
+base::Bytes epoch_binding(base::ByteView prefix, std::string_view name, base::ByteView id) {
+  base::LpWriter out;
+  return std::move(out.raw(prefix).lp(name).lp("id").raw(id)).take();
 }
 
 struct Record {
   SecretInfo info;
   base::Bytes sealed;
+  std::uint32_t epoch = 0;
 };
 
+base::Bytes encode(const Record& record) {
+  auto out = state::value(record.epoch == 0 ? kRecordVersion : kEpochRecordVersion);
+  if (record.epoch != 0) out.u32(record.epoch);
+  out.lp(record.info.name).u64(static_cast<std::uint64_t>(record.info.stored.seconds));
+  out.u32(static_cast<std::uint32_t>(record.info.size)).lp(record.sealed);
+  return std::move(out).take();
+}
+
 Result<Record> decode(base::ByteView value, const base::AppRef& app, base::ByteView id) {
-  TRY(auto in, state::open_value(value, kRecordVersion, "secret"));
+  const bool of_epoch = !value.empty() && value[0] == kEpochRecordVersion;
+  TRY(auto in, state::open_value(value, of_epoch ? kEpochRecordVersion : kRecordVersion, "secret"));
+  std::uint32_t epoch = 0;
+  if (of_epoch) {
+    TRY(epoch, in.u32be("epoch"));
+  }
   TRY(const auto name, in.lp("name", 63));
   TRY(const auto stored, in.u64be("stored"));
   TRY(const auto size, in.u32be("size"));
   TRY(const auto sealed, in.lp("sealed", kMaxValueBytes + kSealedExtra));
   TRY_OK(in.finish("secret"));
-  // Operators approved the digest of these bytes and of no others.
-  const auto found = crypto::sha256(sealed);
+  // Operators approved the digest of these bytes and of no others. Bytes of an epoch open for their id only.
+  base::Digest32 found{};
+  if (of_epoch && id.size() == found.size()) {
+    std::ranges::copy(id, found.begin());
+  } else {
+    found = crypto::sha256(sealed);
+  }
   if (!std::ranges::equal(found, id)) {
     return Error{Code::corrupt, "a stored secret has another content than its id", base::hex(id), base::hex(found),
                  "Restore the store from a backup, or deposit the value again "
@@ -72,7 +104,7 @@ Result<Record> decode(base::ByteView value, const base::AppRef& app, base::ByteV
                            .app = app,
                            .size = size,
                            .stored = {static_cast<std::int64_t>(stored)}},
-                base::to_bytes(sealed)};
+                base::to_bytes(sealed), epoch};
 }
 
 Result<std::vector<SecretInfo>> read_infos(const state::ReadView& view, const base::Tenant& tenant,
@@ -125,7 +157,7 @@ Result<Record> approved_record(const state::ReadView& view, const governance::Gr
 }  // namespace
 
 SecretStore::SecretStore(state::Store& store, crypto::Secret sealing, crypto::Random& random)
-    : store_(store), sealing_(std::move(sealing)), random_(random) {}
+    : store_(store), sealing_(std::move(sealing)), random_(random), epochs_(store, sealing_.clone(), random) {}
 
 /// The tenant's random key, unwrapped; `stored` is what its record holds.
 static Result<state::SealedValues> tenant_values(const crypto::Secret& sealing, crypto::Random& random,
@@ -134,6 +166,13 @@ static Result<state::SealedValues> tenant_values(const crypto::Secret& sealing, 
   const Key record = tenant_key_record(tenant);
   TRY(auto key, wrapper.open(record, stored), "the tenant's sealing key");
   return state::SealedValues::create(std::move(key), random);
+}
+
+/// `prefix` is prefix_of() of the record's app.
+static Result<crypto::Secret> open(const state::SealedValues& sealer, base::ByteView prefix, const Record& record) {
+  if (record.epoch != 0) return sealer.open(epoch_binding(prefix, record.info.name, record.info.id), record.sealed);
+  base::LpWriter binding;
+  return sealer.open(binding.raw(prefix).lp(record.info.name).bytes(), record.sealed);
 }
 
 Result<SecretInfo> SecretStore::put(const base::Tenant& tenant, const base::AppRef& app, std::string_view name,
@@ -148,24 +187,18 @@ Result<SecretInfo> SecretStore::put(const base::Tenant& tenant, const base::AppR
   SecretInfo info{.id = {}, .name = std::string{name}, .app = app, .size = value.size(), .stored = now};
   TRY_OK(store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
-        const Key key_record = tenant_key_record(tenant);
-        TRY(auto stored, txn.get(key_record));
-        if (!stored) {
-          TRY(const auto wrapper, state::SealedValues::create(sealing_.clone(), random_));
-          const auto fresh = random_.secret(kKeyBytes);
-          TRY(stored, wrapper.seal(key_record, fresh.reveal()));
-          TRY_OK(txn.put(key_record, *stored));
-        }
+        TRY(const auto epoch, epochs_.state(txn, tenant));
+        if (epoch.current == 0) TRY_OK(make_first_key(txn, tenant));
         TRY_OK(check_room(txn, tenant, app));
-        TRY(const auto values, tenant_values(sealing_, random_, tenant, *stored));
-        TRY(const auto sealed, values.seal(binding_of(tenant, app, name), value.reveal()));
-        info.id = crypto::sha256(sealed);
-        auto record = state::value(kRecordVersion);
-        record.lp(name)
-            .u64(static_cast<std::uint64_t>(now.seconds))
-            .u32(static_cast<std::uint32_t>(value.size()))
-            .lp(sealed);
-        return txn.insert(record_of(tenant, app, info.id), record.bytes());
+        TRY(const auto values, sealer(txn, tenant, epoch.current));
+        Record record{.info = info, .sealed = {}, .epoch = epoch.current};
+        TRY(record.sealed, values.seal(binding_of(tenant, app, name), value.reveal()));
+        info.id = crypto::sha256(record.sealed);
+        if (epoch.current != 0) {
+          // The id is as random as ever, and from now on what the sealed bytes are bound to.
+          TRY(record.sealed, values.seal(epoch_binding(prefix_of(tenant, app), name, info.id), value.reveal()));
+        }
+        return txn.insert(record_of(tenant, app, info.id), encode(record));
       },
       deadline));
   return info;
@@ -217,14 +250,99 @@ Result<std::vector<OpenSecret>> SecretStore::release(const governance::Grant& gr
     TRY(auto record, approved_record(*view, grant, id));
     chosen.insert_or_assign(record.info.name, std::move(record));
   }
-  TRY(const auto stored_key, view->get(tenant_key_record(grant.tenant())));
-  if (!stored_key) return Error{Code::corrupt, "the tenant's sealing key is not stored"};
-  TRY(const auto values, tenant_values(sealing_, random_, grant.tenant(), *stored_key));
+  std::map<std::uint32_t, state::SealedValues> sealers;
+  const Key prefix = prefix_of(grant.tenant(), grant.app());
   for (auto& [name, record] : chosen) {
-    TRY(auto value, values.open(binding_of(grant.tenant(), grant.app(), name), record.sealed), name);
+    auto known = sealers.find(record.epoch);
+    if (known == sealers.end()) {
+      TRY(auto made, sealer(*view, grant.tenant(), record.epoch));
+      known = sealers.emplace(record.epoch, std::move(made)).first;
+    }
+    TRY(auto value, open(known->second, prefix, record), name);
     released.push_back({std::move(record.info), std::move(value)});
   }
   return released;
+}
+
+Result<state::SealedValues> SecretStore::sealer(const state::ReadView& view, const base::Tenant& tenant,
+                                                std::uint32_t epoch) const {
+  if (epoch != 0) {
+    TRY(auto key, epochs_.key(view, tenant, epoch, kPurpose));
+    return state::SealedValues::create(std::move(key), random_);
+  }
+  TRY_OK(epochs_.readable(view, tenant, 0));
+  TRY(const auto stored, view.get(tenant_key_record(tenant)));
+  if (!stored) return Error{Code::corrupt, "the tenant's sealing key is not stored"};
+  return tenant_values(sealing_, random_, tenant, *stored);
+}
+
+Status SecretStore::make_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const {
+  const Key record = tenant_key_record(tenant);
+  TRY(const auto stored, txn.get(record));
+  if (stored) return base::done();
+  TRY(const auto wrapper, state::SealedValues::create(sealing_.clone(), random_));
+  const auto fresh = random_.secret(kKeyBytes);
+  TRY(const auto wrapped, wrapper.seal(record, fresh.reveal()));
+  return txn.put(record, wrapped);
+}
+
+Result<SecretStore::Resealed> SecretStore::reseal(state::WriteTxn& txn, const base::Tenant& tenant,
+                                                  base::ByteView cursor, std::size_t most) const {
+  TRY(const auto epoch, epochs_.state(txn, tenant));
+  Resealed out{.values = 0, .cursor = base::to_bytes(cursor), .finished = false};
+  // Which app a record is of stands in its key, which stays as it is.
+  TRY(const auto any_app, base::AppRef::parse("name:any"));
+  std::vector<std::pair<base::Bytes, base::Bytes>> some;
+  // From the last key that was looked at, which comes again and is skipped.
+  TRY_OK(txn.scan(Key(Space::secrets, tenant), cursor, most + 1, [&](base::ByteView key, base::ByteView value) {
+    if (some.size() < most && !base::equal(key, cursor)) some.emplace_back(base::to_bytes(key), base::to_bytes(value));
+    return true;
+  }));
+  out.finished = some.empty();
+  for (const auto& [key, value] : some) {
+    out.cursor = key;
+    const base::ByteView prefix = base::ByteView{key}.first(key.size() - std::tuple_size_v<base::Digest32>);
+    auto record = decode(value, any_app, base::ByteView{key}.subspan(prefix.size()));
+    if (!record) {
+      // A damaged value cannot be sealed anew, and must not keep the others from it: retire() will name it.
+      base::log(base::LogLevel::error, "a stored secret cannot be sealed anew", {{"reason", record.error().text()}});
+      continue;
+    }
+    if (record->epoch == epoch.current) continue;
+    TRY(const auto before, sealer(txn, tenant, record->epoch));
+    const auto plain = open(before, prefix, *record);
+    if (!plain) {
+      base::log(base::LogLevel::error, "a stored secret cannot be sealed anew", {{"reason", plain.error().text()}});
+      continue;
+    }
+    TRY(const auto now, sealer(txn, tenant, epoch.current));
+    TRY(record->sealed, now.seal(epoch_binding(prefix, record->info.name, record->info.id), plain->reveal()));
+    record->epoch = epoch.current;
+    TRY_OK(txn.put(key, encode(*record)));
+    ++out.values;
+  }
+  return out;
+}
+
+Result<std::uint64_t> SecretStore::older_than(const state::ReadView& view, const base::Tenant& tenant,
+                                              std::uint32_t epoch) const {
+  std::uint64_t count = 0;
+  TRY_OK(state::scan_each(view, Key(Space::secrets, tenant), kMaxOfTenant,
+                          [&](base::ByteView, base::ByteView value) -> Status {
+                            base::Reader in{value};
+                            TRY(const auto version, in.u8("version"));
+                            std::uint32_t of = 0;
+                            if (version == kEpochRecordVersion) {
+                              TRY(of, in.u32be("epoch"));
+                            }
+                            if (of < epoch) ++count;
+                            return base::done();
+                          }));
+  return count;
+}
+
+Status SecretStore::erase_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const {
+  return txn.erase(tenant_key_record(tenant));
 }
 
 }  // namespace attestry::secrets

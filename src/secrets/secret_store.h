@@ -9,6 +9,8 @@
 #include "crypto/random.h"
 #include "crypto/secret.h"
 #include "governance/grant.h"
+#include "keys/sealing_epochs.h"
+#include "state/sealed.h"
 #include "state/store.h"
 
 namespace attestry::secrets {
@@ -48,10 +50,32 @@ class SecretStore {
   /// released.
   base::Result<std::vector<OpenSecret>> release(const governance::Grant& grant) const;
 
+  /// Under which keys a tenant's values are sealed; begin() and retire() of it concern this store, too.
+  const keys::SealingEpochs& epochs() const noexcept { return epochs_; }
+  struct Resealed {
+    std::uint64_t values = 0;  ///< sealed anew
+    base::Bytes cursor;        ///< where to go on
+    bool finished = false;     ///< no value comes after
+  };
+  /// Looks at up to `most` values of the tenant after `cursor`, in the order of their keys, and seals those of older
+  /// epochs in the current one. Their ids stay: operators approved them.
+  base::Result<Resealed> reseal(state::WriteTxn& txn, const base::Tenant& tenant, base::ByteView cursor,
+                                std::size_t most) const;
+  /// How many values of the tenant are sealed in an epoch before `epoch`.
+  base::Result<std::uint64_t> older_than(const state::ReadView& view, const base::Tenant& tenant,
+                                         std::uint32_t epoch) const;
+  /// Erases the key from before the first rotation; nothing may need it any more.
+  base::Status erase_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const;
+
  private:
+  base::Result<state::SealedValues> sealer(const state::ReadView& view, const base::Tenant& tenant,
+                                           std::uint32_t epoch) const;
+  base::Status make_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const;
+
   state::Store& store_;
   crypto::Secret sealing_;
   crypto::Random& random_;
+  keys::SealingEpochs epochs_;
 };
 
 }  // namespace attestry::secrets

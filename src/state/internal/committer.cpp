@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "state/internal/schema.h"
+#include "state/spaces.h"
 
 namespace attestry::state {
 namespace {
@@ -16,19 +17,24 @@ base::Error not_committed(const base::Error& cause) {
 class Committer::Txn final : public WriteTxn {
  public:
   Txn(Connection& connection, std::uint64_t batch) noexcept : connection_(connection), batch_(batch) {}
+  bool keys_erased() const noexcept { return keys_erased_; }
   base::Result<std::optional<base::Bytes>> get(base::ByteView key) const override { return connection_.get(key); }
   base::Status scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
                     const Visitor& visit) const override {
     return connection_.scan(prefix, from, limit, visit);
   }
   base::Status put(base::ByteView key, base::ByteView value) override { return connection_.put(key, value); }
-  base::Status erase(base::ByteView key) override { return connection_.erase(key); }
+  base::Status erase(base::ByteView key) override {
+    if (!key.empty() && key[0] == static_cast<std::uint8_t>(Space::keys)) keys_erased_ = true;
+    return connection_.erase(key);
+  }
   base::Status insert(base::ByteView key, base::ByteView value) override { return connection_.insert(key, value); }
   std::uint64_t batch() const noexcept override { return batch_; }
 
  private:
   Connection& connection_;
   std::uint64_t batch_;
+  bool keys_erased_ = false;
 };
 
 Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
@@ -125,6 +131,7 @@ base::Status Committer::fill_batch(std::vector<Job>& batch) {
     if (!state) break;
   }
   if (state) state = connection_->transaction(Connection::Step::commit);
+  keys_erased_ = keys_erased_ || txn.keys_erased();
   return state;
 }
 
@@ -140,6 +147,13 @@ base::Status Committer::call_hook() {
 /// requests would feel. On this connection and no other: up to SQLite 3.51.2 a checkpoint of a second connection beside
 /// a commit that starts the log anew can lose committed pages (sqlite.org/wal.html, "WAL-reset bug").
 void Committer::empty_log() {
+  if (keys_erased_) {
+    // The log still holds the pages as they were. Should a reader be in the way, the next batch or start tries again.
+    const base::Status emptied = connection_->empty_wal();
+    keys_erased_ = !emptied;
+    if (emptied) emptied_at_ = 0;
+    if (emptied) return;
+  }
   constexpr int kStep = 100;
   const int pages = connection_->wal_pages();
   // Fewer than at the last step: the log has begun anew. While a long read keeps it from doing so it grows, and a step

@@ -57,6 +57,7 @@ class Committer {
   Store::AfterCommit hook_;
 
   std::uint64_t batch_number_ = 0;              ///< the committer's thread only
+  bool keys_erased_ = false;                    ///< the committer's thread only: a key may still lie in the log
   int emptied_at_ = 0;                          ///< the committer's thread only: pages in the log at the last step
   std::optional<base::UtcTime> time_in_batch_;  ///< the committer's thread only
   std::thread thread_;

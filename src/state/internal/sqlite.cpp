@@ -79,6 +79,8 @@ base::Result<std::unique_ptr<Connection>> Connection::open(const std::string& pa
     // FULL syncs the write-ahead log at every commit: a reply must never be ahead of the disk.
     TRY_OK(out->execute("PRAGMA synchronous = FULL"));
     TRY_OK(out->execute("PRAGMA cache_size = -16384"));
+    // What is erased is overwritten with zeros: keys that were retired must not lie in free pages.
+    TRY_OK(out->execute("PRAGMA secure_delete = ON"));
     // Takes the place of SQLite's own hook, which checkpoints inside the commit.
     sqlite3_wal_hook(
         db,
@@ -224,6 +226,13 @@ base::Status Connection::checkpoint() {
   const int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) return error(rc, "checkpoint");
   return base::done();
+}
+
+base::Status Connection::empty_wal() {
+  const int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (rc == SQLITE_OK) return base::done();
+  if ((rc & 0xff) == SQLITE_BUSY) return base::Error{base::Code::unavailable, "a reader still needs the log"};
+  return error(rc, "empty the log");
 }
 
 void Connection::rollback() noexcept {

@@ -224,6 +224,8 @@ base::Result<SqliteStore::Parts> open_parts(const StoreOptions& options) {
   TRY_OK(parts.lock->lock(options.path + ".lock"));
   TRY_OK(create_private(options.path));
   TRY(parts.writer, Connection::open(options.path, Connection::Mode::writer));
+  // Keys that were erased right before a crash may still lie in the log.
+  TRY_OK(parts.writer->empty_wal(), "store");
   TRY_OK(open_schema(*parts.writer, options.realm));
   TRY(parts.highest, read_highest_time(*parts.writer));
   parts.readers = std::make_shared<ReaderPool>(options.path, Connection::Mode::reader);

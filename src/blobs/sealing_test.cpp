@@ -1,0 +1,130 @@
+#include "blobs/sealing.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "blobs/internal/test_rigs.h"
+
+namespace attestry::blobs::testing {
+namespace {
+
+using base::Code;
+
+const base::Tenant kTenant = base::Tenant::standard();
+const base::Tenant kOther = *base::Tenant::parse("other");
+
+base::Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(30); }
+base::Bytes bytes(std::string_view text) { return base::to_bytes(text); }
+
+class Epochs final : public SealerEpochs {
+ public:
+  std::uint32_t now = 0, oldest = 0;
+  base::Result<std::uint32_t> current(const base::Tenant&) const override { return now; }
+  base::Status readable(const base::Tenant&, std::uint32_t epoch) const override {
+    if (epoch < oldest) return base::Error{Code::denied, "retired"};
+    return base::done();
+  }
+  base::Result<crypto::Secret> key(const base::Tenant&, std::uint32_t epoch) const override {
+    return crypto::Secret::copy_of(base::Bytes(32, static_cast<std::uint8_t>(epoch)));
+  }
+};
+
+class SealingTest : public ::testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  Epochs epochs_;
+  std::string keys_ = folder_.path() + "/keys";
+  std::unique_ptr<Sealer> sealer_ =
+      *open_tenant_sealer(keys_, crypto::Secret::copy_of(base::Bytes(32, 9)), crypto::system_random(), &epochs_);
+
+  std::string opened(const base::Tenant& tenant, std::string_view record, base::ByteView sealed) const {
+    const auto plain = sealer_->open(tenant, base::as_bytes(record), sealed);
+    return plain ? std::string{base::as_text(plain->reveal())} : std::string{base::slug(plain.error().code)};
+  }
+};
+
+TEST_F(SealingTest, EveryEpochIsReadableUntilItIsRetired) {
+  const auto first = *sealer_->seal(kTenant, base::as_bytes("r"), bytes("plain"));
+  epochs_.now = 3;
+  const auto later = *sealer_->seal(kTenant, base::as_bytes("r"), bytes("plain"));
+  EXPECT_EQ(sealed_epoch(first), 0U);
+  EXPECT_EQ(sealed_epoch(later), 3U);
+  EXPECT_EQ(sealed_epoch(bytes("plain")), std::nullopt);
+  EXPECT_FALSE(sealed_for_another(later, kTenant));
+  EXPECT_TRUE(sealed_for_another(later, kOther));
+  EXPECT_EQ(opened(kTenant, "r", first), "plain");
+  EXPECT_EQ(opened(kTenant, "r", later), "plain");
+  EXPECT_EQ(opened(kTenant, "another", later), "corrupt");
+  EXPECT_EQ(opened(kOther, "r", later), "corrupt");
+  for (std::size_t i = 0; i < later.size(); ++i) {
+    auto changed = later;
+    changed[i] ^= 1;
+    EXPECT_NE(opened(kTenant, "r", changed), "plain") << i;
+  }
+  epochs_.oldest = 3;
+  EXPECT_EQ(opened(kTenant, "r", first), "denied");
+  EXPECT_EQ(opened(kTenant, "r", later), "plain");
+}
+
+TEST_F(SealingTest, FilesAreSealedAnewInOrderAndEachOnce) {
+  const base::AppRef app = *base::AppRef::parse("name:a-web-app");
+  const StoreContext context{.tenant = kTenant, .app = app, .file_root = folder_.path(), .sealer = sealer_.get()};
+  const auto files = folder_.path() + "/blobs";
+  std::filesystem::create_directories(files);
+  const auto store = *open_store("file://./blobs/", context);
+  std::vector<base::Digest32> ids;
+  for (int i = 0; i < 5; ++i)
+    ids.push_back(*store->put({kTenant, app, i % 2 == 0 ? Type::config : Type::secret},
+                              bytes("blob " + std::to_string(i)), soon()));
+  EXPECT_EQ(*files_older_than(files, kTenant, 0), 0U);
+  epochs_.now = 1;
+  EXPECT_EQ(*files_older_than(files, kTenant, 1), 5U);
+  EXPECT_EQ(*files_older_than(files, kOther, 1), 0U);
+  std::string cursor;
+  std::uint64_t done = 0;
+  for (int step = 0; step < 3; ++step) {
+    const auto some = *reseal_files(files, kTenant, *sealer_, 1, cursor, 2);
+    EXPECT_EQ(some.finished, step == 2);
+    EXPECT_GE(some.cursor, cursor);
+    cursor = some.cursor;
+    done += some.files;
+  }
+  EXPECT_EQ(done, 5U);
+  EXPECT_EQ(*files_older_than(files, kTenant, 1), 0U);
+  EXPECT_EQ(reseal_files(files, kTenant, *sealer_, 1, "", 100)->files, 0U) << "what is done is passed over";
+  epochs_.oldest = 1;
+  ASSERT_TRUE(erase_tenant_key(keys_, kTenant).ok());
+  ASSERT_TRUE(erase_tenant_key(keys_, kTenant).ok()) << "it may be gone already";
+  EXPECT_FALSE(std::filesystem::exists(keys_ + "/default.key"));
+  for (int i = 0; i < 5; ++i) {
+    const auto found =
+        store->get({kTenant, app, i % 2 == 0 ? Type::config : Type::secret}, ids[static_cast<std::size_t>(i)], soon());
+    ASSERT_TRUE(found.ok()) << found.error().text();
+    EXPECT_EQ(*found, bytes("blob " + std::to_string(i)));
+  }
+}
+
+TEST_F(SealingTest, CachesForgetOnlyWhatIsOlderAndNotAnothers) {
+  const auto cache = folder_.path() + "/cache";
+  std::filesystem::create_directories(cache);
+  const auto write = [&](const std::string& name, const base::Bytes& content) {
+    std::ofstream{cache + "/" + name} << base::as_text(content);
+  };
+  write("nobodys", *sealer_->seal(kTenant, base::as_bytes("r"), bytes("x")));
+  epochs_.now = 1;
+  write("older", *sealer_->seal(kTenant, base::as_bytes("r"), bytes("x")));
+  write("anothers", *sealer_->seal(kOther, base::as_bytes("r"), bytes("x")));
+  epochs_.now = 2;
+  write("present", *sealer_->seal(kTenant, base::as_bytes("r"), bytes("x")));
+  ASSERT_TRUE(drop_cached(cache, kTenant, 2).ok());
+  ASSERT_TRUE(drop_cached(folder_.path() + "/absent", kTenant, 2).ok());
+  EXPECT_FALSE(std::filesystem::exists(cache + "/nobodys"));
+  EXPECT_FALSE(std::filesystem::exists(cache + "/older"));
+  EXPECT_TRUE(std::filesystem::exists(cache + "/anothers"));
+  EXPECT_TRUE(std::filesystem::exists(cache + "/present"));
+}
+
+}  // namespace
+}  // namespace attestry::blobs::testing
