@@ -1,10 +1,12 @@
 """Servers for the functional tests. Each has its own data folder and free ports; each must end well on SIGTERM."""
 
+import hashlib
 import itertools
 
 import pytest
 from harness import start_dev, start_serve
 from operators import Operator
+from storage import IpfsNode, Swift
 from workload import measurement
 
 
@@ -48,3 +50,25 @@ _numbers = itertools.count(1)
 def app(dev, operator):
     """The name of a new app, not created yet."""
     return f"name:app-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory):
+    server = Swift(tmp_path_factory.mktemp("swift") / "run")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(swift, request):
+    """A new bucket, named after the test."""
+    name = "b-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
+    assert swift.s3("PUT", f"/{name}")[0] == 200
+    return name
+
+
+@pytest.fixture(scope="session")
+def ipfs():
+    node = IpfsNode()
+    yield node
+    node.stop()

@@ -381,6 +381,8 @@ class Vault(_Server):
         context.load_verify_locations(folder / "clients.pem")
         context.verify_mode = ssl.CERT_OPTIONAL
         self.roles = {}  # certificate (DER) -> (role, prefix of the paths it may use)
+        self._named = {}  # common name -> (CA, prefix)
+        self._context = context
         self.tokens = {}
         self.documents = {}
         self.sealed = False
@@ -397,6 +399,23 @@ class Vault(_Server):
         self.roles[certificate.public_bytes(serialization.Encoding.DER)] = (name, prefix)
         return files
 
+    def trust(self, ca_pem, common_name, prefix):
+        """A role for whatever certificate of that CA has the name."""
+        self._context.load_verify_locations(cadata=ca_pem.decode())
+        self._named[common_name] = (x509.load_pem_x509_certificate(ca_pem), prefix)
+
+    def _role_of(self, peer):
+        """(role, prefix), or None."""
+        if peer is None or peer in self.roles:
+            return self.roles.get(peer)
+        certificate = x509.load_der_x509_certificate(peer)
+        name = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+        ca, prefix = self._named.get(name, (None, None))
+        if ca is None or certificate.issuer != ca.subject:
+            return None
+        certificate.verify_directly_issued_by(ca)
+        return name, prefix
+
     def answer(self, method, path, query, headers, body, peer):
         def errors(status, *texts):
             return status, {"content-type": "application/json"}, {"errors": list(texts)}
@@ -406,9 +425,10 @@ class Vault(_Server):
         if self.sealed:
             return errors(503, "Vault is sealed")
         if path == "/v1/auth/cert/login":
-            if method not in ("POST", "PUT") or peer not in self.roles:
+            found = self._role_of(peer)
+            if method not in ("POST", "PUT") or found is None:
                 return errors(400, "invalid certificate or no client certificate supplied")
-            role, prefix = self.roles[peer]
+            role, prefix = found
             if json.loads(body or b"{}").get("name", role) != role:
                 return errors(400, "no certificate role of that name")
             token = f"hvs.{role}.{len(self.tokens)}"

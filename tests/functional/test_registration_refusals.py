@@ -204,7 +204,7 @@ def test_registration_revoked_identity_gets_nothing_more(dev, operator, app):
     refused(Workload(dev, app).send(), 403, "denied")
 
 
-def test_registration_epoch_gives_other_keys(dev, operator, app):
+def test_registry_flaw_10_a_new_epoch_gives_other_keys(dev, operator, app):
     operator.make_app(app, dev.mrtd)
 
     def keys():

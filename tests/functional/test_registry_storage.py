@@ -9,7 +9,7 @@ import stat
 import pytest
 from evm import Anvil
 from harness import attestry
-from storage import Altering, GitHub, Hanging, IpfsNode, Swift, Vault
+from storage import Altering, GitHub, Hanging, Vault
 
 CONTENT = b'{"service":"web","secret":"__SECRET_REF_' + b"0" * 64 + b'"}\n'
 BINARY = bytes(range(256)) * 4
@@ -61,27 +61,6 @@ def folder(tmp_path):
             return self.path / place / kind / sha(content)
 
     return Folder("store")
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory):
-    server = Swift(tmp_path_factory.mktemp("swift") / "run")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def bucket(swift, request):
-    name = "b-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
-    assert swift.s3("PUT", f"/{name}")[0] == 200
-    return name
-
-
-@pytest.fixture(scope="module")
-def ipfs():
-    node = IpfsNode()
-    yield node
-    node.stop()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 #include "blobs/internal/checked.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/encoding.h"
@@ -100,10 +101,16 @@ base::Result<base::Bytes> NamedStore::get(const Place& place, const base::Digest
   const auto names = names_of(place, id, dialect_, seed_);
   const auto first = last_hit_.load(std::memory_order_relaxed) % names.size();
   Error worst = absent(name(), id);
+  std::optional<Error> away;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto which = (first + i) % names.size();
     auto stored = read(names[which], id, deadline);
     if (!stored && stored.error().code == Code::not_found) continue;
+    if (!stored && stored.error().code == Code::unavailable) {
+      // Whoever may read the names of one layout need not be allowed to ask for those of the other.
+      if (!away) away = std::move(stored).error();
+      continue;
+    }
     if (!stored) return std::move(stored).error();
     auto plain = unsealed(place, id, *std::move(stored));
     if (!plain && plain.error().code == Code::configuration) return plain;
@@ -113,7 +120,7 @@ base::Result<base::Bytes> NamedStore::get(const Place& place, const base::Digest
     }
     worst = corrupted(name(), names[which], id, plain ? "content hash mismatch" : "sealed content does not open");
   }
-  return worst;
+  return away ? *std::move(away) : worst;
 }
 
 base::Result<base::Digest32> NamedStore::put(const Place& place, base::ByteView bytes, base::Deadline deadline) {
