@@ -267,16 +267,17 @@ struct Handlers {
     const auto contract = curves::parse_address(request.parameter("contract"));
     if (!contract) return registry_error(400, "Invalid contract address format");
     if (!served(*contract)) return not_served(Generation::first);
+    // Whether there is such a contract comes first: evidence for addresses that anybody makes up costs a quote.
+    const auto facts = deps.facts.get(*contract, request.deadline);
+    if (!facts->ok()) {
+      const Error& error = facts->error();
+      return unavailable(error.code == Code::not_found ? "Failed to get registry" : "Failed to get domain names",
+                         error);
+    }
     const auto pki = deps.pki.get(*contract);
     if (!pki) return unavailable("Failed to get PKI", pki.error());
-    const auto facts = deps.authority.facts(deps.rules.tenant, *contract, request.deadline);
-    if (!facts) {
-      return unavailable(
-          facts.error().code == Code::not_found ? "Failed to get registry" : "Failed to get domain names",
-          facts.error());
-    }
     JsonOutArray domains;
-    for (const std::string& name : facts->domain_names) domains.emplace_back(name);
+    for (const std::string& name : (*facts)->domain_names) domains.emplace_back(name);
     const std::string attestation = base::base64((*pki)->attestation);
     // The first generation misspells it, and its clients read only that.
     return registry_json(JsonOut{JsonOutObject{{"app_pubkey", base64_of((*pki)->app_pubkey_pem)},
@@ -297,6 +298,23 @@ struct Handlers {
                                                {"attestation", base::base64((*pki)->attestation)},
                                                {"ca_cert", base64_of((*pki)->ca_pem)}}}
                              .compact());
+  }
+
+  /// None of the server's workers waits for a chain or a quote provider on behalf of anybody at all.
+  void answer_stranger(const net::Request& request, net::Responder responder,
+                       net::Response (Handlers::*answer)(const net::Request&) const) const {
+    const auto contract = curves::parse_address(request.parameter("contract"));
+    const bool needs_facts = answer != &Handlers::pki;
+    if (!contract || !served(*contract) ||
+        (deps.pki.known(*contract) && (!needs_facts || deps.facts.known(*contract)))) {
+      return send(responder, (this->*answer)(request));
+    }
+    auto shared = std::make_shared<net::Responder>(std::move(responder));
+    std::move_only_function<void()> task = [this, shared, answer, asked = request]() mutable {
+      send(*shared, (this->*answer)(asked));
+    };
+    if (deps.run_strangers(task)) return;
+    send(*shared, unavailable("Failed to get registry", {Code::unavailable, "too many ask at the same time"}));
   }
 
   net::Response ready() const {
@@ -354,7 +372,7 @@ Status add_get(net::Router& router, const Shared& handlers, net::Role role, std:
                std::string summary, Answer answer) {
   auto r = route(role, net::Method::get, std::move(path), id, std::move(summary));
   r.handler = [handlers, answer](const net::Request& request, net::Responder responder) {
-    handlers->send(responder, ((*handlers).*answer)(request));
+    handlers->answer_stranger(request, std::move(responder), answer);
   };
   return router.add(std::move(r));
 }

@@ -2,10 +2,11 @@
 // (docs/formats/registry.md), with no rules of its own.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <set>
 
-#include "governance/contract_authority.h"
+#include "governance/facts_cache.h"
 #include "net/router.h"
 #include "provision/registry_pki_service.h"
 #include "provision/registry_provisioner.h"
@@ -33,7 +34,9 @@ struct RegistryHealth {
 struct RegistryPublicDeps {
   const provision::RegistryProvisioner& provisioner;
   provision::RegistryPkiService& pki;
-  governance::ContractAuthority& authority;
+  governance::FactsCache& facts;
+  /// Runs what strangers ask and what has to be found out first, on threads of its own; false when too many wait.
+  std::function<bool(std::move_only_function<void()>&)> run_strangers;
   RegistryHealth& health;
   RegistryPublicRules rules{};
 };

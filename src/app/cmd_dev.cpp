@@ -97,6 +97,7 @@ base::Result<Settings> dev_settings(const DevOptions& options, const std::string
                                               {"server.admin_listen", address(options.admin_listen)},
                                               {"server.metrics_listen", address(options.metrics_listen)},
                                               {"registry.admin_listen", address("127.0.0.1:8081")},
+                                              {"registry.floor", "forgotten"},  // development chains begin anew
                                               {"tls.mode", "off"},
                                               {"collateral.pcs", vendors.pcs_url()},
                                               {"collateral.kds", vendors.kds_url()},

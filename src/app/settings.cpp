@@ -86,6 +86,8 @@ constexpr SettingInfo kSettings[] = {
     {"registry.quorum", "0", "endpoints that must agree; 0: more than half"},
     {"registry.finality", "finalized", "which block is believed: finalized, safe or depth:N"},
     {"registry.max_head_age", "120", "seconds that the newest block may be old; 0: any age, for development chains"},
+    {"registry.floor", "kept",
+     "newest final block that was ever seen: kept over restarts, or forgotten at the start, for a chain begun anew"},
     {"registry.head_ms", "1000", "milliseconds that the newest block is believed to be the newest; 0: asked each time"},
     {"registry.identity", "any",
      "any, or extended: only identities that cover firmware, configuration and debug bit count"},

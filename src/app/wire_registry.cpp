@@ -36,8 +36,13 @@ constexpr std::size_t kMaxOpenStores = 256;
 /// Registrations that wait for the chain or for storage at the same time, and behind them.
 constexpr std::size_t kWaitingThreads = 32;
 constexpr std::size_t kMostWaiting = 1024;
+/// The same for what anybody may ask.
+constexpr std::size_t kStrangersThreads = 4;
+constexpr std::size_t kMostStrangers = 64;
 constexpr std::int64_t kVaultCertificateSeconds = 86400;
 constexpr std::chrono::seconds kQuotePatience{10};
+constexpr std::int64_t kFactsSeconds = 5;
+constexpr std::chrono::seconds kFloorPatience{30};
 
 Result<std::string> read_text(const std::string& path, std::size_t most) {
   TRY(const auto bytes, state::system_files().read(path, most), path);
@@ -114,8 +119,10 @@ struct RegistryService::Impl {
   std::unique_ptr<keys::RegistryMaster> master;
   std::unique_ptr<keys::RegistryKeys> keys;
   std::unique_ptr<net::HttpClient> chain_http;
+  std::unique_ptr<governance::ChainFloor> floor;
   std::unique_ptr<chain::QuorumReader> reader;
   std::unique_ptr<governance::ContractAuthority> authority;
+  std::unique_ptr<governance::FactsCache> facts;
   std::shared_ptr<blobs::Lanes> lanes;
   std::shared_ptr<blobs::BlobCache> cache;
   std::string storage_ca;  ///< PEM; empty: the system's roots
@@ -126,6 +133,7 @@ struct RegistryService::Impl {
   std::unique_ptr<provision::RegistryProvisioner> provisioner;
   std::unique_ptr<provision::RegistryPkiService> pki;
   std::unique_ptr<api::SlowLane> waiting = std::make_unique<api::SlowLane>(kWaitingThreads, kMostWaiting);
+  std::unique_ptr<api::SlowLane> strangers = std::make_unique<api::SlowLane>(kStrangersThreads, kMostStrangers);
   api::RegistryHealth health;
   std::atomic<unsigned> admin_port{0};
 
@@ -138,6 +146,7 @@ struct RegistryService::Impl {
 
   Status open_keys();
   Status open_governance();
+  Status keep_floor(chain::QuorumOptions& options);
   Status open_storage();
   Status open_attester();
   Status open();
@@ -165,6 +174,20 @@ Status RegistryService::Impl::open_keys() {
   return base::done();
 }
 
+/// An older view of the chain than this server had before is refused, whoever shows it.
+Status RegistryService::Impl::keep_floor(chain::QuorumOptions& options) {
+  floor = std::make_unique<governance::ChainFloor>(parts.store, options.chain_id);
+  if (settings.text("registry.floor") == "forgotten") {
+    TRY_OK(floor->forget(parts.clock.steady() + kFloorPatience));
+    base::log(base::LogLevel::warning, "registry.floor is forgotten: the endpoints' word is believed for the past",
+              {{"setting", settings.origin("registry.floor")}});
+  } else {
+    TRY(options.floor, floor->stored());
+  }
+  options.on_head = [kept = floor.get()](const chain::BlockRef& block) { kept->saw(block); };
+  return base::done();
+}
+
 Status RegistryService::Impl::open_governance() {
   TRY(auto options, read_chain(settings, parts.clock));
   if (settings.text("registry.governance") == "local") {
@@ -172,14 +195,16 @@ Status RegistryService::Impl::open_governance() {
     return base::done();
   }
   const std::uint64_t chain_id = options.chain_id;
+  TRY_OK(keep_floor(options));
   TRY(chain_http, net::HttpClient::make({.ca_file = settings.text("registry.rpc_ca"), .clock = &parts.clock}),
       named(settings, "registry.rpc_ca"));
   TRY(reader, chain::QuorumReader::make(*chain_http, std::move(options)));
   TRY(const bool first_generation, settings.boolean("registry.first_generation"));
   authority = std::make_unique<governance::ChainAuthority>(
-      *reader, governance::ChainAuthorityOptions{.chain_id = chain_id,
-                                                 .require_extended = settings.text("registry.identity") == "extended",
-                                                 .first_generation = first_generation});
+      *reader, reader->for_strangers(),
+      governance::ChainAuthorityOptions{.chain_id = chain_id,
+                                        .require_extended = settings.text("registry.identity") == "extended",
+                                        .first_generation = first_generation});
   return base::done();
 }
 
@@ -336,12 +361,17 @@ Status RegistryService::Impl::open() {
           .run_waiting = [this](std::move_only_function<void()>& task) { return waiting->run(task); }},
       std::move(rules));
   pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
+  // Who has the head asked for each time wants to see every block at once.
+  TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
+  facts = std::make_unique<governance::FactsCache>(
+      *authority, tenant, parts.clock, governance::FactsCacheOptions{.seconds = head_ms == 0 ? 0 : kFactsSeconds});
   return base::done();
 }
 
 RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RegistryService::~RegistryService() {
   impl_->waiting.reset();  // what runs there uses all the others
+  impl_->strangers.reset();
 }
 
 Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& settings, RegistryParts parts) {
@@ -381,7 +411,13 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY(rules.contracts, read_contracts(settings));
   TRY_OK(warn_of_weak_settings(settings));
   TRY_OK(api::register_registry_public(
-      router, {*impl_->provisioner, *impl_->pki, *impl_->authority, impl_->health, std::move(rules)}));
+      router, {.provisioner = *impl_->provisioner,
+               .pki = *impl_->pki,
+               .facts = *impl_->facts,
+               .run_strangers =
+                   [impl = impl_.get()](std::move_only_function<void()>& task) { return impl->strangers->run(task); },
+               .health = impl_->health,
+               .rules = std::move(rules)}));
   TRY_OK(api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant,
                                                                    const base::AppRef& app) {
     return open_local_blobs(impl->parts.data, tenant, app, impl->parts.sealer, impl->parts.registry, impl->parts.clock);
@@ -447,6 +483,7 @@ Status check_registry(const Settings& settings) {
   const Choice choices[] = {{"registry.kms", {"derived", "simple", "shamir"}, "derived, simple or shamir"},
                             {"registry.governance", {"chain", "local"}, "chain or local"},
                             {"registry.identity", {"any", "extended"}, "any or extended"},
+                            {"registry.floor", {"kept", "forgotten"}, "kept or forgotten"},
                             {"registry.operator_signature", {"v1", "v2"}, "v1 or v2"},
                             {"registry.names", {"strict", "free"}, "strict or free"},
                             {"registry.templates", {"text", "json"}, "text or json"}};

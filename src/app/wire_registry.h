@@ -13,6 +13,8 @@
 #include "blobs/lanes.h"
 #include "chain/quorum.h"
 #include "governance/chain_authority.h"
+#include "governance/chain_floor.h"
+#include "governance/facts_cache.h"
 #include "keys/bootstrap.h"
 #include "net/server.h"
 #include "provision/registry_pki_service.h"

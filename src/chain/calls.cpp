@@ -15,8 +15,9 @@ using internal::ResultCache;
 
 namespace {
 
-std::string pending_key(const BlockRef& at, const std::string& key) {
-  return std::string{base::as_text(at.hash)} + key;
+/// Nobody else's question waits with a stranger's.
+std::string pending_key(const BlockRef& at, bool stranger, const std::string& key) {
+  return (stranger ? "?" : "") + std::string{base::as_text(at.hash)} + key;
 }
 
 }  // namespace
@@ -31,10 +32,10 @@ void QuorumReader::Impl::trust_events(const Address& address, bool trusted) {
 }
 
 Result<std::vector<CallOutcome>> QuorumReader::Impl::call(const BlockRef& at, std::span<const Call> calls,
-                                                          base::Deadline deadline) {
+                                                          base::Deadline deadline, Asker asker) {
   if (auto error = alarm()) return *std::move(error);
   std::shared_ptr<Flight> mine;
-  auto wanted = sources(at, calls, mine);
+  auto wanted = sources(at, calls, asker, mine);
   if (mine) launch(mine);
   std::vector<CallOutcome> out;
   for (Source& source : wanted) {
@@ -46,7 +47,7 @@ Result<std::vector<CallOutcome>> QuorumReader::Impl::call(const BlockRef& at, st
 
 /// Finds out who knows each answer. What nobody knows or is asking for goes into one new flight, `mine`.
 std::vector<QuorumReader::Impl::Source> QuorumReader::Impl::sources(const BlockRef& at, std::span<const Call> calls,
-                                                                    std::shared_ptr<Flight>& mine) {
+                                                                    Asker asker, std::shared_ptr<Flight>& mine) {
   std::vector<Source> out;
   const base::MutexLock lock{mutex_};
   for (const Call& call : calls) {
@@ -57,13 +58,13 @@ std::vector<QuorumReader::Impl::Source> QuorumReader::Impl::sources(const BlockR
       out.push_back(std::move(source));
       continue;
     }
-    auto& pending = pending_[pending_key(at, source.key)];
+    auto& pending = pending_[pending_key(at, asker == Asker::stranger, source.key)];
     const bool open = pending.first && (pending.first == mine || !pending.first->round.complete());
     if (open && options_.clock->steady() < pending.first->round.deadline()) {
       ++counters_.shared;
     } else {
       ++counters_.cache_misses;
-      if (!mine) mine = std::make_shared<Flight>(at, endpoints_.size(), round_deadline());
+      if (!mine) mine = std::make_shared<Flight>(at, asker, endpoints_.size(), round_deadline(asker));
       pending = {mine, mine->calls.size()};
       mine->calls.push_back(call);
     }
@@ -77,12 +78,13 @@ std::vector<QuorumReader::Impl::Source> QuorumReader::Impl::sources(const BlockR
 void QuorumReader::Impl::launch(const std::shared_ptr<Flight>& flight) {
   const std::shared_ptr<CallsRound> round{flight, &flight->round};
   start<CallsBallot>(
-      round,
+      flight->asker, round,
       [this, flight](std::size_t voter, Endpoint& endpoint, base::Deadline deadline) {
         return ask_calls(voter, endpoint, *flight, deadline);
       },
       [this, flight](std::size_t) {
-        count_disagreement(*flight);
+        // A stranger's contract may answer everybody differently: by the gas that is left, for example.
+        if (flight->asker != Asker::stranger) count_disagreement(*flight);
         if (flight->round.complete()) forget(*flight);
       });
 }
@@ -92,7 +94,8 @@ void QuorumReader::Impl::launch(const std::shared_ptr<Flight>& flight) {
 void QuorumReader::Impl::forget(const Flight& flight) {
   const base::MutexLock lock{mutex_};
   for (const Call& call : flight.calls) {
-    const auto found = pending_.find(pending_key(flight.at, ResultCache::key_of(call)));
+    const auto found =
+        pending_.find(pending_key(flight.at, flight.asker == Asker::stranger, ResultCache::key_of(call)));
     if (found != pending_.end() && found->second.first.get() == &flight) pending_.erase(found);
   }
 }
@@ -125,10 +128,11 @@ Result<QuorumReader::Impl::Outcome> QuorumReader::Impl::await(Source& source, ba
   if (!decided && !over) return Error{Code::deadline_exceeded, "chain: no quorum answered in time"};
   const BlockRef& at = source.flight->at;
   if (decided) source.outcome = std::make_shared<const CallOutcome>(*std::move(decided));
+  const bool stranger = source.flight->asker == Asker::stranger;
   {
     const base::MutexLock lock{mutex_};
-    if (source.outcome) cache_.put(at, source.key, source.outcome, at.number);
-    const auto pending = pending_.find(pending_key(at, source.key));
+    if (source.outcome && !stranger) cache_.put(at, source.key, source.outcome, at.number);
+    const auto pending = pending_.find(pending_key(at, stranger, source.key));
     if (pending != pending_.end() && pending->second.first == source.flight) pending_.erase(pending);
   }
   if (source.outcome) return source.outcome;
@@ -165,9 +169,9 @@ Result<std::vector<Word>> QuorumReader::Impl::storage(const BlockRef& at, const 
                                                       std::span<const Word> slots, base::Deadline deadline) {
   if (auto error = alarm()) return *std::move(error);
   using Words = std::vector<Word>;
-  const auto round = std::make_shared<internal::Round<Words>>(endpoints_.size(), round_deadline());
+  const auto round = std::make_shared<internal::Round<Words>>(endpoints_.size(), round_deadline(Asker::release));
   const Words asked{slots.begin(), slots.end()};
-  start<Words>(round, [at, contract, asked](std::size_t, Endpoint& endpoint, base::Deadline until) {
+  start<Words>(Asker::release, round, [at, contract, asked](std::size_t, Endpoint& endpoint, base::Deadline until) {
     return proved_storage(endpoint, at, contract, asked, until);
   });
   auto words = round->wait(deadline, [](const internal::Round<Words>::Ballots& ballots, bool) {

@@ -35,6 +35,10 @@ std::vector<bool> cast_of(const Ballots& ballots) {
   return out;
 }
 
+constexpr std::string_view kFloorRemedy =
+    "Wait until the endpoints have it. If it is another chain, as a development chain that was begun anew is, start "
+    "once with registry.floor = forgotten.";
+
 std::string seconds(std::int64_t count) { return std::to_string(count) + " s"; }
 
 }  // namespace
@@ -58,6 +62,14 @@ Result<BlockRef> QuorumReader::Impl::head(base::Deadline deadline, bool anew) {
     if (trouble_) return *trouble_;
   }
   if (auto error = held_back()) return *std::move(error);
+  if (!head_) return Error{Code::unavailable, "chain: no head is known"};
+  return *head_;
+}
+
+Result<BlockRef> QuorumReader::Impl::known_head() const {
+  if (auto error = alarm()) return *std::move(error);
+  const base::MutexLock lock{mutex_};
+  if (auto error = stale()) return *std::move(error);
   if (!head_) return Error{Code::unavailable, "chain: no head is known"};
   return *head_;
 }
@@ -164,20 +176,26 @@ Result<BlockRef> QuorumReader::Impl::refresh() {
 }
 
 void QuorumReader::Impl::publish(const BlockRef& head) {
-  const base::MutexLock lock{mutex_};
-  head_ = head;
-  floor_ = head;
-  confirmed_ = options_.clock->steady();
+  bool moved = false;
+  {
+    const base::MutexLock lock{mutex_};
+    moved = head_ != head;
+    head_ = head;
+    floor_ = head;
+    confirmed_ = options_.clock->steady();
+  }
+  if (moved && options_.on_head) options_.on_head(head);
 }
 
 HeadBallots QuorumReader::Impl::ask_heads() {
-  const auto round = std::make_shared<Round<HeadBallot>>(endpoints_.size(), round_deadline());
+  const auto round = std::make_shared<Round<HeadBallot>>(endpoints_.size(), round_deadline(Asker::watch));
   const Finality finality = options_.finality;
   const std::uint64_t chain_id = options_.chain_id;
-  start<HeadBallot>(round, [finality, chain_id](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
-    auto answers = endpoint.batch(internal::head_requests(finality), deadline);
-    return answers.ok() ? internal::read_head(*answers, finality, chain_id) : Result<HeadBallot>{answers.error()};
-  });
+  start<HeadBallot>(
+      Asker::watch, round, [finality, chain_id](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
+        auto answers = endpoint.batch(internal::head_requests(finality), deadline);
+        return answers.ok() ? internal::read_head(*answers, finality, chain_id) : Result<HeadBallot>{answers.error()};
+      });
   return round->gather(kGrace, [this](const HeadBallots& ballots, bool all) {
     return usable(ballots) >= quorum_ && (!all || worth_waiting_for_none(cast_of(ballots)));
   });
@@ -233,8 +251,8 @@ std::optional<BlockRef> QuorumReader::Impl::seen_already(const HeadBallots& head
 
 BlocksBallots QuorumReader::Impl::ask_blocks(const std::vector<std::uint64_t>& numbers,
                                              const std::vector<bool>& may_vote) {
-  const auto round = std::make_shared<Round<BlocksBallot>>(endpoints_.size(), round_deadline());
-  start<BlocksBallot>(round, [numbers](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
+  const auto round = std::make_shared<Round<BlocksBallot>>(endpoints_.size(), round_deadline(Asker::watch));
+  start<BlocksBallot>(Asker::watch, round, [numbers](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
     auto answers = endpoint.batch(internal::block_requests(numbers), deadline);
     return answers.ok() ? internal::read_blocks(*answers, numbers) : Result<BlocksBallot>{answers.error()};
   });
@@ -263,8 +281,11 @@ Result<BlockRef> QuorumReader::Impl::judge(const HeadBallots& heads, const std::
   if (floor) {
     const auto standing = internal::elect(ballots, asked.size() - 1, quorum_, {});
     if (!standing.block) {
-      return no_quorum("no quorum confirms block " + std::to_string(floor->number) + ", which was the head before",
-                       troubles<BlocksBallot>(ballots));
+      auto error = no_quorum("no quorum confirms block " + std::to_string(floor->number) +
+                                 ", which this program has seen as the head before",
+                             troubles<BlocksBallot>(ballots));
+      error.remedy = std::string{kFloorRemedy};
+      return error;
     }
     if (standing.block->ref.hash != floor->hash) return raise_alarm(*floor, standing.block->ref);
   }
@@ -299,9 +320,9 @@ void QuorumReader::Impl::carry_results(const BlockRef& from, const BlockRef& to)
     }
   }
   if (addresses.empty() || to.number - from.number > options_.max_carry_blocks) return;
-  const auto round = std::make_shared<Round<internal::TouchedBallot>>(endpoints_.size(), round_deadline());
+  const auto round = std::make_shared<Round<internal::TouchedBallot>>(endpoints_.size(), round_deadline(Asker::watch));
   start<internal::TouchedBallot>(
-      round, [from, to, addresses](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
+      Asker::watch, round, [from, to, addresses](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
         auto answers = endpoint.batch(internal::touched_requests(from, to, addresses), deadline);
         return answers.ok() ? internal::read_touched(*answers, from, to, addresses)
                             : Result<internal::TouchedBallot>{answers.error()};

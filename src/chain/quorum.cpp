@@ -16,6 +16,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kMaxEndpoints = 16;
+constexpr std::size_t kWatchThreads = 2;  // one may hang on an old head while the next is asked for
 
 Error bad(std::string what, std::string remedy = {}) {
   return {.code = Code::configuration, .what = "chain: " + std::move(what), .remedy = std::move(remedy)};
@@ -81,10 +82,12 @@ QuorumReader::~QuorumReader() = default;
 
 Result<BlockRef> QuorumReader::head(base::Deadline deadline) { return impl_->head(deadline, false); }
 Result<BlockRef> QuorumReader::refresh(base::Deadline deadline) { return impl_->head(deadline, true); }
+Result<BlockRef> QuorumReader::known_head() const { return impl_->known_head(); }
 Result<std::vector<CallOutcome>> QuorumReader::call(const BlockRef& at, std::span<const Call> calls,
                                                     base::Deadline deadline) {
-  return impl_->call(at, calls, deadline);
+  return impl_->call(at, calls, deadline, Impl::Asker::release);
 }
+ChainReader& QuorumReader::for_strangers() { return impl_->strangers(); }
 Result<std::vector<Word>> QuorumReader::storage(const BlockRef& at, const Address& contract,
                                                 std::span<const Word> slots, base::Deadline deadline) {
   return impl_->storage(at, contract, slots, deadline);
@@ -100,7 +103,9 @@ QuorumReader::Impl::Impl(net::HttpTransport& transport, QuorumOptions given)
   for (std::size_t i = 0; i < options_.endpoints.size(); ++i) {
     endpoints_.push_back(std::make_unique<Endpoint>(transport, options_.endpoints[i]));
     voters_[i].status.name = options_.endpoints[i].name;
-    lanes_.push_back(std::make_unique<internal::Lane>(std::max<std::size_t>(1, options_.lanes)));
+    lanes_.push_back({std::make_unique<internal::Lane>(kWatchThreads),
+                      std::make_unique<internal::Lane>(std::max<std::size_t>(1, options_.lanes)),
+                      std::make_unique<internal::Lane>(1, options_.stranger_waiting)});
   }
   keeper_ = std::thread{[this] { keep_fresh(); }};
 }
@@ -183,7 +188,9 @@ std::optional<Error> QuorumReader::Impl::alarm() const {
   if (alarm_.empty()) return std::nullopt;
   return Error{.code = Code::unavailable,
                .what = "chain: a reorganisation below the finality: " + alarm_,
-               .remedy = "Find out which branch is the chain, raise the finality if it is too shallow, and restart."};
+               .remedy =
+                   "Find out which branch is the chain, raise the finality if it is too shallow, and restart; a server "
+                   "also with registry.floor = forgotten."};
 }
 
 ChainStatus QuorumReader::Impl::status() const {

@@ -5,6 +5,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,12 +52,17 @@ struct QuorumOptions {
   /// Keeps the head fresh in the background in this rhythm, so that head() costs nothing; 0: only when asked.
   std::chrono::milliseconds poll{0};
 
-  std::size_t lanes = 4;  ///< threads per endpoint
+  std::size_t lanes = 4;  ///< threads per endpoint, besides two for heads and one for strangers
+  /// Questions of strangers: so many wait for an endpoint, and so long for its answer. They hold nobody else up.
+  std::size_t stranger_waiting = 16;
+  std::chrono::milliseconds stranger_timeout{1000};
   std::size_t cache_bytes = 16u << 20;
   /// Blocks over which results are carried by events before they are asked anew.
   std::uint64_t max_carry_blocks = 256;
-  /// Never below this block: what a previous run has seen (status().head).
+  /// Never below this block: what a previous run has seen.
   std::optional<BlockRef> floor{};
+  /// Told of every block that becomes the head, on a thread of the reader's: short, and never asking the reader.
+  std::function<void(const BlockRef&)> on_head{};
   const base::Clock* clock = &base::system_clock();
 };
 
@@ -97,11 +103,17 @@ class QuorumReader final : public ChainReader {
   ~QuorumReader() override;
 
   base::Result<BlockRef> head(base::Deadline deadline) override;
+  base::Result<BlockRef> known_head() const override;
   base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
                                               base::Deadline deadline) override;
   /// Storage slots, each proved with eth_getProof against the block's hash (proof.h): one honest endpoint is enough.
   base::Result<std::vector<Word>> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
                                           base::Deadline deadline);
+
+  /// The same chain for questions that anybody may cause, about any contract: with a thread, a queue and a deadline of
+  /// their own, whatever that contract does to a node. What they learn does not enter the cache, and what an endpoint
+  /// does to them is not held against it. As long as this reader.
+  ChainReader& for_strangers();
 
   /// The contract at `address` emits an event with every change of what its calls answer, so what it answered stays
   /// true until a block has a log of it. Off for every address until switched on; true of attestry's own contracts,

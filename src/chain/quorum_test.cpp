@@ -175,6 +175,73 @@ TEST_F(QuorumTest, AHangingEndpointDelaysNobody) {
   nodes.release();
 }
 
+TEST_F(QuorumTest, AStrangersContractThatHangsHoldsUpStrangersOnly) {
+  auto options = nodes.options();
+  options.lanes = 1;
+  options.stranger_waiting = 2;
+  make(options);
+  const auto at = head();
+  nodes.each([](Node& node) { node.hangs_about = kOther; });
+  std::vector<std::jthread> strangers;
+  std::atomic<int> refused = 0;
+  for (std::uint8_t i = 0; i < 8; ++i) {
+    strangers.emplace_back([&, i] {
+      const std::vector<Call> asked{{kOther, {i}}};
+      if (reader->for_strangers().call(*at, asked, patience()).error().code == Code::unavailable) ++refused;
+    });
+  }
+  while (reader->status().cache_misses < 8) std::this_thread::yield();
+  grow(1);
+  EXPECT_EQ(*head(), chain().ref(99));
+  EXPECT_EQ(ask(question)->data, echo(question, 99).data);
+  EXPECT_EQ(endpoint(0).trouble, "");
+  strangers.clear();
+  EXPECT_EQ(refused, 8);
+  nodes.release();
+}
+
+TEST_F(QuorumTest, WhatAReleaseAsksDoesNotWaitWithAStrangersSameQuestion) {
+  auto options = nodes.options();
+  options.stranger_timeout = std::chrono::seconds(20);
+  make(options);
+  const auto at = head();
+  nodes.each([](Node& node) { node.hangs = true; });
+  std::jthread stranger{[&] { (void)reader->for_strangers().call(*at, std::vector{question}, patience()); }};
+  while (nodes.asked("eth_call") == 0 && reader->status().cache_misses == 0) std::this_thread::yield();
+  nodes.release();
+  EXPECT_EQ(call(*at, {question})->front().data, echo(question, 98).data);
+  EXPECT_EQ(reader->status().shared, 0u);
+}
+
+TEST_F(QuorumTest, TheKnownHeadIsAskedOfNobody) {
+  make();
+  EXPECT_EQ(reader->known_head().error().code, Code::unavailable);
+  const auto at = head();
+  const std::size_t rounds = nodes.rounds();
+  grow(1);
+  EXPECT_EQ(*reader->known_head(), *at);
+  EXPECT_EQ(nodes.rounds(), rounds);
+  clock.pass(200);
+  EXPECT_THAT(reader->known_head().error().what, HasSubstr("too old"));
+}
+
+TEST_F(QuorumTest, EveryNewHeadIsTold) {
+  std::mutex mutex;
+  std::vector<std::uint64_t> told;
+  auto options = nodes.options();
+  options.on_head = [&](const BlockRef& block) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    told.push_back(block.number);
+  };
+  make(options);
+  ASSERT_TRUE(head().ok());
+  ASSERT_TRUE(head().ok());
+  grow(3);
+  ASSERT_TRUE(head().ok());
+  reader.reset();
+  EXPECT_THAT(told, ::testing::ElementsAre(98u, 101u));
+}
+
 TEST_F(QuorumTest, AnEndpointOfAnotherChainDoesNotVote) {
   make();
   nodes.change(0, [](Node& node) { node.chain_id = 1; });

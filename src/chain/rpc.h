@@ -47,6 +47,9 @@ class ChainReader {
   virtual ~ChainReader() = default;
   /// The newest block at the configured finality. Never one below a block that was returned before.
   virtual base::Result<BlockRef> head(base::Deadline deadline) = 0;
+  /// The newest of such blocks that is known already, without asking anybody: `unavailable` while none is known, the
+  /// watchdog holds answers back or there is an alarm.
+  virtual base::Result<BlockRef> known_head() const = 0;
   /// All calls in one batch, pinned to the same block, outcomes in the order of the calls.
   virtual base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
                                                       base::Deadline deadline) = 0;

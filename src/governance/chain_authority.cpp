@@ -85,16 +85,10 @@ std::string ChainAuthority::snapshot(const chain::BlockRef& block) const {
   return "evm:" + std::to_string(chain_id()) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash);
 }
 
-void ChainAuthority::saw(std::uint64_t block) const {
-  const base::MutexLock lock(mutex_);
-  newest_ = std::max(newest_, block);
-}
-
-Result<std::vector<CallOutcome>> ChainAuthority::read(const std::vector<Call>& calls, chain::BlockRef& block,
-                                                      base::Deadline deadline) {
-  TRY(block, reader_.head(deadline));
-  saw(block.number);
-  TRY(auto outcomes, reader_.call(block, calls, deadline));
+Result<std::vector<CallOutcome>> ChainAuthority::read(chain::ChainReader& reader, const std::vector<Call>& calls,
+                                                      chain::BlockRef& block, base::Deadline deadline) const {
+  TRY(block, reader.head(deadline));
+  TRY(auto outcomes, reader.call(block, calls, deadline));
   const bool nothing =
       std::ranges::all_of(outcomes, [](const CallOutcome& o) { return !o.reverted && o.data.empty(); });
   if (nothing) {
@@ -123,7 +117,7 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   calls.push_back(abi::kPolicy.at(question.contract));
 
   chain::BlockRef block;
-  TRY(const auto outcomes, read(calls, block, deadline));
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   ContractAnswer answer;
   answer.snapshot = snapshot(block);
   answer.version = block.number;
@@ -156,7 +150,7 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
                                 abi::kStorageBackends.at(contract),
                                 abi::older::kStorageBackends.at(contract)};
   chain::BlockRef block;
-  TRY(const auto outcomes, read(calls, block, deadline));
+  TRY(const auto outcomes, read(strangers_, calls, block, deadline));
   ContractFacts out;
   out.snapshot = snapshot(block);
   const CallOutcome& pki = either(outcomes[0], outcomes[1]);
@@ -172,13 +166,14 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
 }
 
 Status ChainAuthority::still_holds(state::WriteTxn&, const ContractApproval& approval) const {
-  const base::MutexLock lock(mutex_);
+  // Without asking: inside a transaction nobody waits for a chain.
+  TRY(const chain::BlockRef newest, reader_.known_head());
   const std::uint64_t asked = approval.answer().version;
-  if (newest_ <= asked + options_.max_blocks_behind) return base::done();
-  return Error{
-      Code::conflict, "the chain moved on while this was decided",
-      "block " + std::to_string(newest_) + " or at most " + std::to_string(options_.max_blocks_behind) + " before it",
-      "block " + std::to_string(asked), "Try again."};
+  if (newest.number <= asked + options_.max_blocks_behind) return base::done();
+  return Error{Code::conflict, "the chain moved on while this was decided",
+               "block " + std::to_string(newest.number) + " or at most " + std::to_string(options_.max_blocks_behind) +
+                   " before it",
+               "block " + std::to_string(asked), "Try again."};
 }
 
 }  // namespace attestry::governance

@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "base/mutex.h"
 #include "chain/rpc.h"
 #include "governance/contract_authority.h"
 
@@ -20,12 +19,14 @@ struct ChainAuthorityOptions {
   std::uint64_t max_blocks_behind = 2;
 };
 
-/// Thread-safe; the reader outlives it. One batch for each question. Contracts of all generations: which names one has
+/// Thread-safe; the readers outlive it. One batch for each question. Contracts of all generations: which names one has
 /// is learnt at the first answer.
 class ChainAuthority final : public ContractAuthority {
  public:
-  ChainAuthority(chain::ChainReader& reader, ChainAuthorityOptions options)
-      : ContractAuthority(options.chain_id), reader_(reader), options_(options) {}
+  /// `strangers`: the same chain, asked for what anybody may know (QuorumReader::for_strangers()).
+  ChainAuthority(chain::ChainReader& reader, chain::ChainReader& strangers, ChainAuthorityOptions options)
+      : ContractAuthority(options.chain_id), reader_(reader), strangers_(strangers), options_(options) {}
+  ChainAuthority(chain::ChainReader& reader, ChainAuthorityOptions options) : ChainAuthority(reader, reader, options) {}
 
   base::Result<ContractFacts> facts(const base::Tenant& tenant, const ContractAddress& contract,
                                     base::Deadline deadline) override;
@@ -35,15 +36,13 @@ class ChainAuthority final : public ContractAuthority {
   base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) override;
 
  private:
-  base::Result<std::vector<chain::CallOutcome>> read(const std::vector<chain::Call>& calls, chain::BlockRef& block,
-                                                     base::Deadline deadline);
+  base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, const std::vector<chain::Call>& calls,
+                                                     chain::BlockRef& block, base::Deadline deadline) const;
   std::string snapshot(const chain::BlockRef& block) const;
-  void saw(std::uint64_t block) const;
 
   chain::ChainReader& reader_;
+  chain::ChainReader& strangers_;
   const ChainAuthorityOptions options_;
-  mutable base::Mutex mutex_;
-  mutable std::uint64_t newest_ ATTESTRY_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace attestry::governance

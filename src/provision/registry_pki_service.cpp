@@ -21,6 +21,8 @@ std::shared_ptr<const RegistryPki> RegistryPkiService::fresh(const base::Digest3
   return {kept, &kept->pki};
 }
 
+bool RegistryPkiService::known(const curves::Address& contract) { return fresh(crypto::sha256(contract)) != nullptr; }
+
 Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::get(const curves::Address& contract) {
   // Strangers choose the addresses: the cache's hash must not be theirs.
   const base::Digest32 key = crypto::sha256(contract);

@@ -35,6 +35,8 @@ class RegistryPkiService {
   RegistryPkiService(const keys::RegistryKeys& keys, attestation::Attester* attester, const base::Clock& clock,
                      PkiServiceOptions options = {});
   base::Result<std::shared_ptr<const RegistryPki>> get(const curves::Address& contract);
+  /// get() would not have to make anything.
+  bool known(const curves::Address& contract);
   /// This server's evidence over any report data, not kept.
   base::Result<base::Bytes> attest(const base::FixedBytes<64>& report_data);
 

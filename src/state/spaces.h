@@ -28,6 +28,7 @@ enum class Space : std::uint8_t {
   set_changes = 0x39,       ///< governance: signed changes of measurement sets by set and number
   lists = 0x3a,             ///< governance: signed lists by name
   barred = 0x3b,            ///< governance: what let instances in and was taken back, by application and source
+  chain_floor = 0x3c,       ///< governance: newest final block that was seen, by chain
   blobs = 0x40,             ///< provision: templates by content id
   secrets = 0x41,           ///< secrets: values sealed at rest, by content id
   secret_names = 0x42,      ///< secrets: names, versions, access rules

@@ -18,6 +18,8 @@ class Endpoint:
         self.change = None  # (method, parameters, answer) -> answer; an answer has "result" or "error"
         self.lag = 0  # blocks that it is behind
         self.silent = False  # holds every request until it is let go
+        self.silent_about = set()  # the same for requests that name one of these contracts
+        self.held = 0  # requests that are or were held
         self.asked = []  # methods
         self.rounds = 0
         self._go = threading.Event()
@@ -30,9 +32,11 @@ class Endpoint:
                 pass
 
             def do_POST(self):
-                batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                batch = json.loads(body)
                 endpoint.rounds += 1
-                if endpoint.silent:
+                if endpoint.silent or any(address in body for address in endpoint.silent_about):
+                    endpoint.held += 1
                     endpoint._go.wait(PATIENCE)
                 answer = json.dumps([endpoint.answer(one) for one in batch]).encode()
                 try:

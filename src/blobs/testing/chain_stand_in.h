@@ -20,6 +20,10 @@ class ChainStandIn final : public chain::ChainReader {
     return chain::BlockRef{.number = 7, .hash = {}, .time = kTime};
   }
 
+  base::Result<chain::BlockRef> known_head() const override {
+    return chain::BlockRef{.number = 7, .hash = {}, .time = kTime};
+  }
+
   base::Result<std::vector<chain::CallOutcome>> call(const chain::BlockRef&, std::span<const chain::Call> calls,
                                                      base::Deadline) override {
     ++batches;

@@ -2,11 +2,7 @@
 
 namespace attestry::chain::internal {
 
-namespace {
-constexpr std::size_t kMaxWaiting = 1024;
-}  // namespace
-
-Lane::Lane(std::size_t threads) {
+Lane::Lane(std::size_t threads, std::size_t max_waiting) : max_waiting_(max_waiting) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -23,7 +19,7 @@ Lane::~Lane() {
 bool Lane::run(Task task) {
   {
     const base::MutexLock lock{mutex_};
-    if (stopping_ || tasks_.size() >= kMaxWaiting) return false;
+    if (stopping_ || tasks_.size() >= max_waiting_) return false;
     tasks_.push_back(std::move(task));
   }
   wake_.notify_one();

@@ -15,7 +15,7 @@ class Lane {
  public:
   using Task = std::move_only_function<void()>;
 
-  explicit Lane(std::size_t threads);
+  explicit Lane(std::size_t threads, std::size_t max_waiting = 1024);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -26,6 +26,7 @@ class Lane {
  private:
   void work();
 
+  const std::size_t max_waiting_;
   base::Mutex mutex_;
   std::condition_variable_any wake_;
   bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;

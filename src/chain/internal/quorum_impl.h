@@ -1,5 +1,7 @@
 // The state behind QuorumReader: endpoints with their lanes, the head and its watchdog, questions under way, the cache.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -27,16 +29,35 @@ struct QuorumReader::Impl {
   // -- head.cpp: which block is the head
 
   base::Result<BlockRef> head(base::Deadline deadline, bool anew);
+  base::Result<BlockRef> known_head() const;
   ChainStatus status() const;
 
   // -- calls.cpp: what contracts answer
 
-  base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls, base::Deadline deadline);
+  /// For whom something is asked: each has lanes of its own, so none waits behind another.
+  enum class Asker : std::uint8_t { watch, release, stranger };
+  base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls, base::Deadline deadline,
+                                              Asker asker);
   base::Result<std::vector<Word>> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
                                           base::Deadline deadline);
   void trust_events(const Address& address, bool trusted);
+  ChainReader& strangers() { return strangers_; }
 
  private:
+  class Strangers final : public ChainReader {
+   public:
+    explicit Strangers(Impl& impl) : impl_(impl) {}
+    base::Result<BlockRef> head(base::Deadline deadline) override { return impl_.head(deadline, false); }
+    base::Result<BlockRef> known_head() const override { return impl_.known_head(); }
+    base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
+                                                base::Deadline deadline) override {
+      return impl_.call(at, calls, deadline, Asker::stranger);
+    }
+
+   private:
+    Impl& impl_;
+  };
+
   struct Voter {
     EndpointStatus status{};
     bool suspect = false;    ///< gave no answer last time: nobody waits for it when a quorum is there
@@ -47,9 +68,10 @@ struct QuorumReader::Impl {
 
   /// One eth_call batch under way.
   struct Flight {
-    Flight(const BlockRef& block, std::size_t voters, base::Deadline deadline)
-        : at(block), round(voters, deadline), judged(voters) {}
+    Flight(const BlockRef& block, Asker whose, std::size_t voters, base::Deadline deadline)
+        : at(block), asker(whose), round(voters, deadline), judged(voters) {}
     BlockRef at;
+    Asker asker;
     std::vector<Call> calls{};  ///< complete before the round begins
     CallsRound round;
     std::vector<bool> judged{};  ///< whose ballot was compared; under the round's lock
@@ -64,14 +86,18 @@ struct QuorumReader::Impl {
 
   /// Asks every endpoint in its own lane; `ask` gives the ballot.
   template <class Ballot>
-  void start(const std::shared_ptr<internal::Round<Ballot>>& round,
+  void start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
              std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
              std::function<void(std::size_t)> after = {});
   void note(std::size_t voter, const base::Error* error);
   void note_vote(std::size_t voter, bool contradicts);
   void count_round();
   bool worth_waiting_for_none(const std::vector<bool>& cast) const;
-  base::Deadline round_deadline() const { return options_.clock->steady() + options_.round_timeout; }
+  base::Deadline round_deadline(Asker asker) const {
+    const auto patience =
+        asker == Asker::stranger ? std::min(options_.stranger_timeout, options_.round_timeout) : options_.round_timeout;
+    return options_.clock->steady() + patience;
+  }
   template <class Ballot>
   std::string troubles(const typename internal::Round<Ballot>::Ballots& ballots) const;
   base::Error no_quorum(std::string what, std::string found);
@@ -96,7 +122,8 @@ struct QuorumReader::Impl {
   std::optional<base::Error> alarm() const;
 
   // calls.cpp
-  std::vector<Source> sources(const BlockRef& at, std::span<const Call> calls, std::shared_ptr<Flight>& mine);
+  std::vector<Source> sources(const BlockRef& at, std::span<const Call> calls, Asker asker,
+                              std::shared_ptr<Flight>& mine);
   void launch(const std::shared_ptr<Flight>& flight);
   base::Result<internal::CallsBallot> ask_calls(std::size_t voter, Endpoint& endpoint, const Flight& flight,
                                                 base::Deadline deadline);
@@ -131,7 +158,10 @@ struct QuorumReader::Impl {
       ATTESTRY_GUARDED_BY(mutex_);  ///< by block hash and key
   ChainStatus counters_ ATTESTRY_GUARDED_BY(mutex_);
 
-  std::vector<std::unique_ptr<internal::Lane>> lanes_;
+  /// Of one endpoint, in the order of Asker.
+  using Lanes = std::array<std::unique_ptr<internal::Lane>, 3>;
+  std::vector<Lanes> lanes_;
+  Strangers strangers_{*this};
   std::thread keeper_;
 };
 
@@ -139,21 +169,21 @@ struct QuorumReader::Impl {
 std::string in_words(const base::Error& error);
 
 template <class Ballot>
-void QuorumReader::Impl::start(const std::shared_ptr<internal::Round<Ballot>>& round,
+void QuorumReader::Impl::start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
                                std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
                                std::function<void(std::size_t)> after) {
   count_round();
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-    auto task = [this, i, round, ask, after] {
+    auto task = [this, asker, i, round, ask, after] {
       const bool late = options_.clock->steady() >= round->deadline();
       base::Result<Ballot> ballot =
           late ? base::Error{base::Code::deadline_exceeded, "no answer in time, nor to what was asked before"}
                : ask(i, *endpoints_[i], round->deadline());
-      note(i, ballot.ok() ? nullptr : &ballot.error());
+      if (asker != Asker::stranger) note(i, ballot.ok() ? nullptr : &ballot.error());
       round->cast(i, std::move(ballot));
       if (after) after(i);
     };
-    if (lanes_[i]->run(std::move(task))) continue;
+    if (lanes_[i][static_cast<std::size_t>(asker)]->run(std::move(task))) continue;
     round->cast(i, base::Error{base::Code::unavailable, "too many questions wait for this endpoint"});
   }
 }

@@ -77,7 +77,8 @@ struct Node {
   std::uint64_t chain_id = kChainId;
   std::uint64_t safe_lag = 4, final_lag = 8;
   bool dead = false;
-  bool hangs = false;  ///< holds every request until the transport lets it go
+  bool hangs = false;                    ///< holds every request until the transport lets it go
+  std::optional<Address> hangs_about{};  ///< the same for requests that name this contract
   bool knows_block_hashes = true;
   bool hides_logs = false;
   int status = 200;
@@ -138,7 +139,10 @@ class Nodes final : public net::HttpTransport {
   void release() {
     {
       const std::lock_guard<std::mutex> lock(mutex);
-      for (Node& node : nodes) node.hangs = false;
+      for (Node& node : nodes) {
+        node.hangs = false;
+        node.hangs_about.reset();
+      }
     }
     let_go.notify_all();
   }
@@ -158,8 +162,12 @@ class Nodes final : public net::HttpTransport {
  private:
   base::Result<net::Response> serve(Node& node, const net::HttpRequest& request, std::unique_lock<std::mutex>& lock) {
     ++node.rounds;
-    while (node.hangs) {
-      if (let_go.wait_until(lock, request.deadline) == std::cv_status::timeout && node.hangs) {
+    const auto held = [&] {
+      const bool about = node.hangs_about && request.body.find(hex_data(*node.hangs_about)) != std::string::npos;
+      return node.hangs || about;
+    };
+    while (held()) {
+      if (let_go.wait_until(lock, request.deadline) == std::cv_status::timeout && held()) {
         return base::Error{base::Code::deadline_exceeded, "no whole answer in time"};
       }
     }

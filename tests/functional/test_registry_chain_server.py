@@ -1,0 +1,126 @@
+"""The server and its chain: what strangers may cost, what a commit looks at, and what is remembered over restarts."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+from endpoints import Endpoint
+from evm import Anvil
+from harness import PATIENCE, request
+from registry import Released, Workload, allow, bare, start_registry
+
+CONFIG = b'{"listen":"0.0.0.0:443"}'
+POLLED = {"registry.head_ms": "200"}
+
+
+@pytest.fixture
+def chain():
+    with Anvil() as node:
+        yield node
+
+
+@pytest.fixture
+def contract(chain):
+    return chain.deploy("Registry")
+
+
+@pytest.fixture
+def endpoint(chain):
+    with Endpoint(chain) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def running(data, chain, url=None, **settings):
+    server = start_registry(data, chain, **({"registry.rpc": url} if url else {}), **settings)
+    yield server
+    assert server.terminate() == 0, server.output
+
+
+def until(holds):
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+
+
+def polled(endpoint):
+    """The server has asked for the newest block, and has the answer, since this was called."""
+    heads = endpoint.asked.count("eth_chainId")
+    until(lambda: endpoint.asked.count("eth_chainId") >= heads + 3)
+
+
+def metadata(server, address):
+    return request(server.registry, "GET", f"/api/public/app_metadata/{address}")
+
+
+def test_registry_065_questions_of_strangers_hold_up_nobody_else(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        strangers = [f"{number:040x}" for number in range(0xABCDEF01, 0xABCDEF01 + 40)]
+        endpoint.silent_about = set(strangers)
+        replies = []
+        asking = [threading.Thread(target=lambda a=a: replies.append(metadata(server, a))) for a in strangers]
+        for thread in asking:
+            thread.start()
+        until(lambda: endpoint.held > 0)
+        assert request(server.registry, "GET", "/livez").status == 200
+        Released(workload.register())  # the chain's head is fresh, and the contract is asked
+        for thread in asking:
+            thread.join(PATIENCE)
+        assert {reply.status for reply in replies} == {503}
+        endpoint.silent_about = set()
+        assert metadata(server, bare(contract.address)).status == 200
+
+
+def test_registry_065_the_same_question_of_strangers_is_asked_once(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        for address, status in ((bare(contract.address), 200), ("77" * 20, 404)):
+            assert metadata(server, address).status == status
+            calls = endpoint.asked.count("eth_call")
+            assert metadata(server, address).status == status
+            assert endpoint.asked.count("eth_call") == calls
+
+
+def test_registry_a_commit_looks_at_the_newest_block_that_is_known(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        passed = []
+
+        def goes_on(method, _, answer):
+            if method == "eth_call" and not passed:
+                passed.append(True)
+                chain.mine(3)
+                polled(endpoint)
+            return answer
+
+        endpoint.change = goes_on
+        reply = workload.register()
+        assert reply.status == 409, reply
+        assert "the chain moved on" in reply.text
+        Released(workload.register())
+
+
+def test_registry_an_older_view_of_the_chain_is_refused_after_a_restart(tmp_path, chain, contract):
+    data = tmp_path / "data"
+    kept = {"registry.floor": "kept"}
+    before = chain.snapshot()
+    chain.mine(5)
+    with running(data, chain, **kept) as server:
+        assert metadata(server, bare(contract.address)).status == 200
+    chain.revert(before)
+    with running(data, chain, **kept) as server:
+        reply = metadata(server, bare(contract.address))
+        assert reply.status == 503
+        assert "has seen as the head before" in reply.text
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        assert workload.register().status == 503
+        chain.mine(10)  # another branch, above that block
+        assert "reorganisation below the finality" in metadata(server, bare(contract.address)).text
+    with running(data, chain, **{"registry.floor": "forgotten"}) as server:
+        assert metadata(server, bare(contract.address)).status == 200
