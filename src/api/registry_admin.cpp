@@ -174,6 +174,7 @@ struct Handlers {
   net::Response fetch(net::Request& request) const;
   net::Response submit(net::Request& request) const;
   net::Response received(net::Request& request) const;
+  net::Response reshare(net::Request& request) const;
 };
 
 struct Numbers {
@@ -337,6 +338,38 @@ net::Response Handlers::received(net::Request& request) const {
   return json_line(JsonOut{JsonOutObject{{"message", "Share received"}}});
 }
 
+struct NewAdmins {
+  keys::AdminSet admins;
+  unsigned threshold = 0;
+};
+
+Result<NewAdmins> new_admins_in(const std::string& body) {
+  TRY(const auto document, base::JsonDocument::parse(body));
+  const auto root = document->root();
+  TRY_OK(root.only({"admins", "threshold"}));
+  TRY(const auto list, root.get("admins"));
+  TRY(auto admins, keys::AdminSet::parse(base::as_bytes("{\"admins\":" + std::string{list.source()} + "}")));
+  TRY(const auto value, root.get("threshold"));
+  TRY(const auto threshold, value.integer("threshold", 0, 255));
+  return NewAdmins{std::move(admins), static_cast<unsigned>(threshold)};
+}
+
+net::Response Handlers::reshare(net::Request& request) const {
+  const auto access = authenticate(request, "/admin/reshare");
+  if (!access) return error_response(access.error(), "", kInternal);
+  // A constant signature shows nothing about what its admin wants now.
+  if (access->version == 1) return registry_error(401, "Unauthorized");
+  auto wanted = new_admins_in(request.body);
+  if (!wanted) return registry_error(400, "Invalid request body: " + wanted.error().what);
+  const auto answer =
+      bootstrap().reshare(access->who->id, std::move(wanted->admins), wanted->threshold, request.deadline);
+  if (!answer) return error_response(answer.error(), "", kInternal);
+  return json_line(JsonOut{JsonOutObject{{"proposal", base::hex(answer->proposal)},
+                                         {"agreed", answer->agreed},
+                                         {"needed", answer->needed},
+                                         {"split", answer->split}}});
+}
+
 net::Route route(net::Method method, std::string path, std::string id, std::string summary, net::Auth auth,
                  std::function<net::Response(net::Request&)> handler) {
   net::Route out;
@@ -380,6 +413,9 @@ Status register_registry_admin(net::Router& router, const RegistryAdminDeps& dep
                        Auth::signature, [handlers](Request& request) { return handlers.fetch(request); })));
   TRY_OK(router.add(route(Method::post, "/admin/share", "registry_admin_submit", "A share for the recovery",
                           Auth::signature, [handlers](Request& request) { return handlers.submit(request); })));
+  TRY_OK(router.add(route(Method::post, "/admin/reshare", "registry_admin_reshare",
+                          "Ask for other admins, or another threshold, for the same key", Auth::signature,
+                          [handlers](Request& request) { return handlers.reshare(request); })));
   return router.add(route(Method::post, "/admin/share/received", "registry_admin_received",
                           "The admin has opened his share", Auth::signature,
                           [handlers](Request& request) { return handlers.received(request); }));

@@ -61,6 +61,15 @@ Status not_for_others(const std::string& path) {
   return base::done();
 }
 
+std::string name_in(const base::JsonValue& share) {
+  const auto name = share.find("admin_name");
+  return std::string{name ? name->plain_string().value_or("") : ""};
+}
+
+std::string shown_admin(const std::string& id, const std::string& name) {
+  return name.empty() ? id : name + " (" + id.substr(0, 8) + ")";
+}
+
 net::Headers headers_of(const keys::AdminHeaders& signed_by) {
   net::Headers out;
   const auto add = [&out](std::string_view name, const std::string& value) {
@@ -217,20 +226,26 @@ Result<ServerCommitments> AdminServer::commitments() const {
     TRY(out.set, keys::parse_commitments(out.json), "/admin/commitments");
     TRY(const auto shares, document->root().get("shares"));
     for (auto one = shares.first(); one; one = one->next()) {
-      const auto name = one->find("admin_name");
       const auto submitted = one->find("submitted");
-      out.names.emplace_back(name ? name->plain_string().value_or("") : "");
+      out.names.push_back(name_in(*one));
       out.submitted.push_back(submitted && submitted->boolean("submitted").value_or(false));
     }
+  }
+  if (const auto next = document->root().find("next")) {
+    TRY(out.next, keys::parse_commitments(next->source()), "/admin/commitments");
+    TRY(const auto shares, next->get("shares"));
+    for (auto one = shares.first(); one; one = one->next()) out.next_names.push_back(name_in(*one));
   }
   TRY_OK(check(out));
   return out;
 }
 
 std::string ServerCommitments::who(std::size_t index) const {
-  const std::string& id = set->shares[index].admin;
-  const std::string& name = names[index];
-  return name.empty() ? id : name + " (" + id.substr(0, 8) + ")";
+  return shown_admin(set->shares[index].admin, names[index]);
+}
+
+std::string ServerCommitments::next_who(std::size_t index) const {
+  return shown_admin(next->shares[index].admin, next_names[index]);
 }
 
 Status AdminServer::check(const ServerCommitments& known) const {
@@ -346,14 +361,15 @@ Result<unsigned> fetch_share(const AdminServer& server, const AdminIdentity& adm
   std::string confirmation;
   if (!server.seed_dialect()) {
     TRY(const auto known, server.commitments());
-    if (!known.set) return Error{Code::conflict, "the server gave a share and knows of no set"};
-    share.set_id = known.set->id;
-    TRY(const auto plain, open_share(share, admin, &*known.set));
-    const auto commitment = base::hex(curves::share_commitment(known.set->id, plain));
+    const auto& set = known.next && known.next->index_of(admin.id) ? known.next : known.set;
+    if (!set) return Error{Code::conflict, "the server gave a share and knows of no set"};
+    share.set_id = set->id;
+    TRY(const auto plain, open_share(share, admin, &*set));
+    const auto commitment = base::hex(curves::share_commitment(set->id, plain));
     confirmation = JsonOut{JsonOutObject{{"commitment", commitment}}}.compact();
     out.emplace_back("admin_id", admin.id);
-    out.emplace_back("set_id", base::hex(known.set->id));
-    out.emplace_back("threshold", known.set->threshold);
+    out.emplace_back("set_id", base::hex(set->id));
+    out.emplace_back("threshold", set->threshold);
     out.emplace_back("commitment", commitment);
   } else {
     TRY(const auto plain, open_share(share, admin, nullptr));
@@ -366,6 +382,27 @@ Result<unsigned> fetch_share(const AdminServer& server, const AdminIdentity& adm
     TRY_OK(server.call(admin, net::Method::post, "/admin/share/received", confirmation));
   }
   return share.index;
+}
+
+Result<ReshareState> ask_reshare(const AdminServer& server, const AdminIdentity& admin, const keys::AdminSet& next,
+                                 unsigned threshold) {
+  TRY(const auto list, base::JsonDocument::parse(next.json()));
+  TRY(const auto admins, list->root().get("admins"));
+  const JsonOut body{JsonOutObject{{"admins", JsonOut::Raw{std::string{admins.source()}}}, {"threshold", threshold}}};
+  TRY(const auto answer, server.call(admin, net::Method::post, "/admin/reshare", body.compact()));
+  TRY(const auto document, base::JsonDocument::parse(answer), "/admin/reshare");
+  const auto root = document->root();
+  ReshareState out;
+  TRY(out.proposal, text_of(root, "proposal"));
+  TRY(const auto agreed, root.get("agreed"));
+  TRY(out.agreed, agreed.integer("agreed", 0, 255));
+  TRY(const auto needed, root.get("needed"));
+  TRY(out.needed, needed.integer("needed", 0, 255));
+  TRY(const auto split, root.get("split"));
+  TRY(out.split, split.boolean("split"));
+  if (out.proposal != base::hex(keys::reshare_proposal(next, threshold)))
+    return Error{Code::corrupt, "the server understood another change than was asked for"};
+  return out;
 }
 
 std::string SubmitAnswer::text() const {

@@ -45,8 +45,11 @@ struct ServerCommitments {
   std::optional<keys::ShareSet> set;  ///< none when the server knows of no shares
   std::string recovery_key;           ///< PEM
   std::string json;
-  std::vector<std::string> names;  ///< of the admins, by index of their shares; empty where the server has none
-  std::vector<bool> submitted;     ///< by index
+  std::vector<std::string> names;      ///< of the admins, by index of their shares; empty where the server has none
+  std::vector<bool> submitted;         ///< by index
+  std::optional<keys::ShareSet> next;  ///< to come, once its admins have fetched
+  std::vector<std::string> next_names;
+  std::string next_who(std::size_t index) const;
   /// "admin-1 (a8154a98)", or the id of an admin without a name.
   std::string who(std::size_t index) const;
 };
@@ -104,6 +107,15 @@ base::Result<crypto::Secret> open_share(const ShareFile& share, const AdminIdent
 /// Fetches the admin's share, opens and checks it, stores it durably, and only then tells the server that it need not
 /// keep it. Its index.
 base::Result<unsigned> fetch_share(const AdminServer& server, const AdminIdentity& admin, const std::string& path);
+struct ReshareState {
+  std::string proposal;  ///< hex: the same for everybody who asks for the same
+  std::int64_t agreed = 0, needed = 0;
+  bool split = false;
+};
+/// Asks for these admins and that threshold in the place of the present ones.
+base::Result<ReshareState> ask_reshare(const AdminServer& server, const AdminIdentity& admin,
+                                       const keys::AdminSet& next, unsigned threshold);
+
 struct SubmitAnswer {
   std::string message;                     ///< the server's
   bool already = false;                    ///< this share was there before

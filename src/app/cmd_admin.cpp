@@ -97,6 +97,14 @@ void print_shares(std::ostream& out, const ServerCommitments& known, bool recove
                                : "not fetched yet ")
         << known.who(i) << "\n";
   }
+  if (known.next) {
+    out << "to come     " << known.next->threshold << " of " << known.next->shares.size()
+        << " others, when each of them has his share\n";
+    for (std::size_t i = 0; i < known.next->shares.size(); ++i) {
+      out << "  share " << i << "   " << (known.next->shares[i].received ? "with its admin  " : "not fetched yet ")
+          << known.next_who(i) << "\n";
+    }
+  }
   if (!recovering) return;
   out << "in          " << in.size() << " of " << set.threshold << (in.empty() ? "" : ": " + joined(in)) << "\n"
       << "missing     " << set.threshold - in.size() << " more, of " << joined(missing) << "\n";
@@ -201,6 +209,36 @@ Result<int> submit(Context& context, const AdminOptions& options) {
   return kExitOk;
 }
 
+/// Every present admin whose word is needed runs it with the same file and threshold.
+Result<int> reshare(Context& context, const AdminOptions& options) {
+  if (!options.threshold) {
+    return Error{Code::usage, "how many of the new admins shall be needed?", "--shamir-threshold NUMBER", "none"};
+  }
+  if (options.server.seed_dialect)
+    return Error{Code::usage, "the admins of a server of the seed's are changed by its own tools"};
+  TRY(const auto json, read_whole(options.files.admins));
+  TRY(const auto next, keys::AdminSet::parse(base::as_bytes(json)), options.files.admins);
+  TRY(const auto server, connect(context, options));
+  TRY(const auto admin, read_admin(options.files));
+  context.out << "Asking for " << *options.threshold << " of these " << next.admins().size() << " admins ("
+              << options.files.admins << "):\n";
+  for (const auto& one : next.admins())
+    context.out << "  " << (one.name.empty() ? one.id : one.name + " (" + one.id.substr(0, 8) + ")") << "\n";
+  TRY(const auto state, ask_reshare(*server, admin, next, *options.threshold));
+  context.out << "proposal    " << state.proposal << "\n"
+              << "agreed      " << state.agreed << " of the " << state.needed << " present admins who must\n";
+  if (!state.split) {
+    context.out << "what to do  The others read the list above and run the same command.\n";
+    return kExitUndecided;
+  }
+  context.out << "The master key is split anew. Every new admin fetches his share (attestry admin fetch-share, into a "
+                 "new file);\nuntil the last one has it, the old shares are those that count.\n"
+                 "Put "
+              << options.files.admins << " and the threshold into the server's settings before its next start.\n"
+              << "The old shares still give the key to whoever brings enough of them together: have them destroyed.\n";
+  return kExitOk;
+}
+
 Result<int> ceremony(Context& context, const AdminOptions& options) {
   TRY(const auto server, connect(context, options));
   if (options.server.seed_dialect)
@@ -243,6 +281,8 @@ constexpr const char* kFooter =
     "  attestry admin generate-config --admin-pubkey-files a,b,c     (one)\n"
     "  attestry admin init-generate                                  (one)\n"
     "  attestry admin fetch-share                                    (each)\n"
+    "Other admins, or another threshold:\n"
+    "  attestry admin reshare --shamir-admins-file new.json --shamir-threshold 3   (two)\n"
     "After a restart of the server:\n"
     "  attestry admin init-recovery                                  (one)\n"
     "  attestry admin submit-share                                   (two)";
@@ -274,6 +314,9 @@ void add_admin(CLI::App& app, Context& context) {
       [](Context& c, const AdminOptions& o) { return init(c, o, true); });
   add("fetch-share", "Fetch this admin's share, check it, and store it encrypted", fetch);
   add("submit-share", "Bring this admin's share to a server that recovers", submit);
+  add("reshare",
+      "Ask for other admins or another threshold (--shamir-admins-file, --shamir-threshold), for the same key",
+      reshare);
   auto* guided =
       add("ceremony", "Generate, distribute, verify and recover, step by step; goes on where it stopped", ceremony);
   guided->add_option("--folder", options->ceremony.folder, "a folder for each admin goes in here")

@@ -65,10 +65,11 @@ Result<crypto::Secret> read_registry_master(const Settings& settings) {
                std::to_string(found) + " characters that are not", remedy};
 }
 
-Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& settings, state::Store& store,
+Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& settings, state::Store& store, audit::Log& log,
                                                         crypto::Random& random, const base::Clock& clock) {
   TRY(auto admins, read_admins(settings));
   keys::BootstrapOptions options;
+  options.log = &log;
   TRY(options.threshold, threshold_of(settings, admins));
   TRY(options.seed_dialect, settings.boolean("registry.admin_v1"));
   TRY(options.unknown_shares, settings.boolean("registry.foreign_shares"));

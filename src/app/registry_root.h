@@ -17,7 +17,8 @@ base::Result<crypto::Secret> read_registry_master(const Settings& settings);
 
 /// Of kms shamir. All outlive it.
 base::Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& settings, state::Store& store,
-                                                              crypto::Random& random, const base::Clock& clock);
+                                                              audit::Log& log, crypto::Random& random,
+                                                              const base::Clock& clock);
 
 /// What can be told of those settings before anything is made.
 base::Status check_registry_root(const Settings& settings);

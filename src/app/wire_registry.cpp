@@ -167,7 +167,7 @@ Status RegistryService::Impl::open_keys() {
     TRY(auto secret, read_registry_master(settings));
     master = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
   } else {
-    TRY(bootstrap, open_bootstrap(settings, parts.store, crypto::system_random(), parts.clock));
+    TRY(bootstrap, open_bootstrap(settings, parts.store, parts.log, crypto::system_random(), parts.clock));
   }
   const keys::RegistryMaster& source = bootstrap ? static_cast<const keys::RegistryMaster&>(*bootstrap) : *master;
   keys = std::make_unique<keys::RegistryKeys>(source);

@@ -30,6 +30,11 @@ state::Key requests_of(std::string_view admin, bool for_ever) {
   return state::Key(state::Space::admin_requests).lp(admin).u8(for_ever ? 1 : 0);
 }
 
+std::string name_of(const AdminSet& admins, std::string_view id) {
+  const Admin* admin = admins.find(id);
+  return admin == nullptr ? std::string{} : admin->name;
+}
+
 Error refusal(std::string what) { return {Code::conflict, std::move(what)}; }
 
 /// The seed's own words, which its clients look for.
@@ -85,7 +90,8 @@ Error other_admins(const ShareSet& set, const AdminSet& admins) {
   return {Code::configuration, "the file of admins is not the one that the shares were made for",
           "the same ids with the same keys in the same order",
           who.empty() ? "other admins besides" : "missing or with another key: " + who,
-          "Put the old file back. The set of admins changes by a ceremony only: docs/how-to/bootstrap-and-recover.md."};
+          "Put the right file back. The set of admins changes by `attestry admin reshare` only: "
+          "docs/how-to/bootstrap-and-recover.md."};
 }
 
 }  // namespace
@@ -115,11 +121,14 @@ std::string submission_context(base::ByteView set_id, unsigned index, std::strin
 Bootstrap::Bootstrap(state::Store& store, AdminSet admins, BootstrapOptions options, crypto::Random& random,
                      const base::Clock& clock)
     : store_(store),
-      admins_(std::move(admins)),
       options_(std::move(options)),
       random_(random),
       clock_(clock),
-      recovery_key_(crypto::EcPrivateKey::generate(crypto::Curve::p256, random)) {}
+      file_admins_(admins_digest(admins)),
+      recovery_key_(crypto::EcPrivateKey::generate(crypto::Curve::p256, random)) {
+  const base::MutexLock lock(mutex_);
+  admins_ = everybody_ = hold(std::move(admins));
+}
 
 Bootstrap::~Bootstrap() = default;
 
@@ -130,11 +139,7 @@ Result<std::unique_ptr<Bootstrap>> Bootstrap::open(state::Store& store, AdminSet
                  "2 to the number of admins, " + std::to_string(admins.admins().size()),
                  std::to_string(options.threshold)};
   }
-  for (const auto& admin : admins.admins()) {
-    if (admin.ec_key() == nullptr)
-      return Error{Code::configuration, "the admin " + admin.id + " has a key that nothing can be encrypted to",
-                   "a P-256 or P-384 key", "Ed25519"};
-  }
+  TRY_OK(can_hold_shares(admins));
   std::unique_ptr<Bootstrap> out(new Bootstrap(store, std::move(admins), std::move(options), random, clock));
   TRY_OK(out->start(), "bootstrap");
   return out;
@@ -144,8 +149,8 @@ Status Bootstrap::start() {
   const base::MutexLock lock(mutex_);
   TRY_OK(load());
   if (!set_ && !options_.commitments_json.empty()) TRY_OK(take_over_commitments());
-  if (set_ && set_->admins != admins_digest(admins_)) return other_admins(*set_, admins_);
-  return base::done();
+  if (set_ && set_->admins != admins_digest(*admins_)) return other_admins(*set_, *admins_);
+  return gather();
 }
 
 Status Bootstrap::load() {
@@ -163,13 +168,13 @@ Status Bootstrap::load() {
   }
   set_ = std::move(set);
   recovering_ = threshold;
-  return base::done();
+  return load_admins(*view);
 }
 
 Status Bootstrap::take_over_commitments() {
   constexpr std::chrono::seconds kPatience{30};
   TRY(auto set, parse_commitments(options_.commitments_json), "commitments");
-  TRY_OK(bind_admins(set, admins_, clock_.now()), "commitments");
+  TRY_OK(bind_admins(set, *admins_, clock_.now()), "commitments");
   TRY_OK(keep(set, recovering_, std::chrono::steady_clock::now() + kPatience));
   base::log(base::LogLevel::info, "commitments of the admins' shares were taken over",
             {{"set", base::hex(set_->id)}, {"threshold", std::to_string(set_->threshold)}});
@@ -207,7 +212,7 @@ BootstrapStatus Bootstrap::status() const {
   BootstrapStatus out;
   out.state = state_now();
   out.threshold = recovering_.value_or(options_.threshold);
-  out.total_shares = static_cast<unsigned>(admins_.admins().size());
+  out.total_shares = static_cast<unsigned>(admins_->admins().size());
   out.submitted = static_cast<unsigned>(submitted_.size());
   if (!set_) return out;
   out.has_shares = true;
@@ -233,25 +238,28 @@ std::string Bootstrap::commitments_json() const {
   if (set_) {
     std::vector<ShareNow> now;
     for (const auto& share : set_->shares) {
-      const Admin* admin = admins_.find(share.admin);
-      now.push_back({admin == nullptr ? std::string{} : admin->name, submitted_.contains(share.admin)});
+      now.push_back({name_of(*admins_, share.admin), submitted_.contains(share.admin)});
     }
-    return keys::commitments_json(*set_, key, now);
+    if (!next_) return keys::commitments_json(*set_, key, now);
+    std::vector<ShareNow> then;
+    for (const auto& share : next_->shares) then.push_back({name_of(*next_admins_, share.admin), false});
+    return keys::commitments_json(*set_, key, now, keys::commitments_json(*next_, key, then));
   }
   return base::JsonOut{base::JsonOutObject{{"recovery_key", key}, {"version", 1}}}.compact();
 }
 
-Result<ShareSet> Bootstrap::split(const crypto::Secret& master, unsigned threshold, unsigned total) const {
+Result<ShareSet> Bootstrap::split(const crypto::Secret& master, const AdminSet& admins, unsigned threshold,
+                                  unsigned total) const {
   TRY(const auto shares, curves::shamir_split(master, threshold, total, random_));
   TRY_OK(check_split(shares, threshold, master));
   ShareSet set;
   random_.fill(set.id);
   set.threshold = threshold;
   set.created = clock_.now();
-  set.admins = admins_digest(admins_);
+  set.admins = admins_digest(admins);
   set.secret_commitment = curves::secret_commitment(set.id, master);
   for (unsigned i = 0; i < total; ++i) {
-    const Admin& admin = admins_.admins()[i];
+    const Admin& admin = admins.admins()[i];
     ShareRecord record;
     record.admin = admin.id;
     record.fingerprint = key_fingerprint(admin);
@@ -269,12 +277,12 @@ Result<ShareSet> Bootstrap::split(const crypto::Secret& master, unsigned thresho
 Result<GeneratedShares> Bootstrap::generate(std::optional<std::int64_t> threshold, std::optional<std::int64_t> total,
                                             base::Deadline deadline) {
   TRY(const unsigned needed, threshold_of(threshold, options_.threshold));
-  TRY(const unsigned parts, total_of(total, needed, admins_.admins().size()));
   const base::MutexLock lock(mutex_);
+  TRY(const unsigned parts, total_of(total, needed, admins_->admins().size()));
   // A second set would make a second root beside the one whose keys are in use.
   if (state_now() != BootstrapState::initial || set_) return refusal("Bootstrap already in progress or complete");
   auto master = random_.secret(kMasterBytes);
-  TRY(auto set, split(master, needed, parts));
+  TRY(auto set, split(master, *admins_, needed, parts));
   TRY_OK(keep(set, std::nullopt, deadline));
   master_ = std::move(master);
   generated_here_ = true;
@@ -299,8 +307,8 @@ Result<unsigned> Bootstrap::begin_recovery(std::optional<std::int64_t> threshold
                  "Give it the commitments that `attestry admin ceremony` stored: registry.commitments."};
   }
   needed = set_ ? set_->threshold : std::max(needed, options_.threshold);
-  if (needed > admins_.admins().size())
-    return Error{Code::usage, "Not enough admins (" + std::to_string(admins_.admins().size()) + ") for the threshold"};
+  if (needed > admins_->admins().size())
+    return Error{Code::usage, "Not enough admins (" + std::to_string(admins_->admins().size()) + ") for the threshold"};
   TRY_OK(keep(set_, needed, deadline));
   base::log(base::LogLevel::info, "recovery of the master key has begun", {{"threshold", std::to_string(needed)}});
   return needed;
@@ -310,6 +318,9 @@ Result<EncryptedShare> Bootstrap::fetch(std::string_view admin, ShareFormat form
   const base::MutexLock lock(mutex_);
   constexpr const char* kNone = "No shares available for retrieval";
   if (!set_) return refusal(kNone);
+  if (next_ && format == ShareFormat::v2) {
+    if (const auto place = next_->index_of(admin)) return fetch_next(*place, deadline);
+  }
   const auto index = set_->index_of(admin);
   const bool generating = state_now() == BootstrapState::generating_shares;
   if (!index) {
@@ -336,6 +347,9 @@ Result<EncryptedShare> Bootstrap::fetch(std::string_view admin, ShareFormat form
 
 Status Bootstrap::confirm(std::string_view admin, const base::Digest32& commitment, base::Deadline deadline) {
   const base::MutexLock lock(mutex_);
+  if (const auto place = next_ ? next_->index_of(admin) : std::nullopt) {
+    if (next_->shares[*place].commitment == commitment) return confirm_next(*place, deadline);
+  }
   const auto index = set_ ? set_->index_of(admin) : std::nullopt;
   if (!index) return Error{Code::not_found, "No share assigned to this admin"};
   ShareSet set = *set_;
@@ -386,12 +400,12 @@ ShareSet Bootstrap::first_seen_set(const crypto::Secret& master) const {
   random_.fill(set.id);
   set.threshold = recovering_.value_or(options_.threshold);
   set.created = clock_.now();
-  set.admins = admins_digest(admins_);
+  set.admins = admins_digest(*admins_);
   set.secret_commitment = curves::secret_commitment(set.id, master);
   // The seat of an admin who has not submitted is not known: it gets the first free number.
   std::vector<const Admin*> absent;
-  set.shares.resize(admins_.admins().size());
-  for (const auto& admin : admins_.admins()) {
+  set.shares.resize(admins_->admins().size());
+  for (const auto& admin : admins_->admins()) {
     const auto found = submitted_.find(admin.id);
     if (found == submitted_.end() || found->second.index >= set.shares.size()) {
       absent.push_back(&admin);
@@ -461,7 +475,7 @@ Result<Submitted> Bootstrap::submit(std::string_view admin, std::int64_t index, 
                                     base::Deadline deadline) {
   const base::MutexLock lock(mutex_);
   if (!recovering_) return refusal("KMS not in recovery mode");
-  if (admins_.find(admin) == nullptr) return Error{Code::usage, "unregistered admin public key"};
+  if (admins_->find(admin) == nullptr) return Error{Code::usage, "unregistered admin public key"};
   if (index < 0 || index > 254) return Error{Code::usage, "no share has the index " + std::to_string(index)};
   TRY_OK(check_share(admin, static_cast<unsigned>(index), share));
   const bool again = submitted_.contains(admin);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "audit/log.h"
 #include "base/bytes.h"
 #include "base/mutex.h"
 #include "base/result.h"
@@ -35,6 +36,7 @@ struct BootstrapOptions {
   bool unknown_shares = false;
   /// What an earlier server said on GET /admin/commitments, for recovery on a new machine; empty: none.
   std::string commitments_json{};
+  audit::Log* log = nullptr;  ///< gets a leaf for each step of a change of admins; null: none
 };
 
 struct ShareAssignment {
@@ -48,6 +50,13 @@ struct GeneratedShares {
 struct EncryptedShare {
   unsigned index = 0;
   base::Bytes blob;
+};
+/// A change of admins, or of how many are needed: what somebody asked for, and how far it is.
+struct ReshareAnswer {
+  base::Digest32 proposal{};  ///< of the new admins and the new threshold
+  unsigned agreed = 0;        ///< present admins who asked for just that
+  unsigned needed = 0;        ///< how many must
+  bool split = false;         ///< the key is split anew, and the new admins may fetch
 };
 enum class ShareFormat : std::uint8_t { v1, v2 };
 enum class Submitted : std::uint8_t { accepted, again, unlocked };  ///< again: this admin's share was there already
@@ -72,6 +81,9 @@ struct BootstrapStatus {
   std::vector<Share> shares;
 };
 
+/// What present admins must agree on: SHA-256(LP("attestry/reshare/1") ‖ digest of the new admins ‖ new threshold u8).
+base::Digest32 reshare_proposal(const AdminSet& admins, unsigned threshold);
+
 /// The context that a share's second form is sealed with: it opens for this set, place and admin only.
 std::string share_context(base::ByteView set_id, unsigned index, std::string_view admin);
 /// The context that a share is sealed with on its way back to the server.
@@ -91,7 +103,9 @@ class Bootstrap final : public RegistryMaster {
   Bootstrap(const Bootstrap&) = delete;
   Bootstrap& operator=(const Bootstrap&) = delete;
 
-  const AdminSet& admins() const noexcept { return admins_; }
+  /// Everybody who may sign requests: the present admins and, while the key is being shared anew, the new ones. It
+  /// lives as long as this, and is another one after a change.
+  const AdminSet& admins() const;
   const BootstrapOptions& options() const noexcept { return options_; }
   BootstrapStatus status() const;
   /// What this run's recovery_key() is attested with: recovery_key_report_data() over the set's id.
@@ -119,6 +133,12 @@ class Bootstrap final : public RegistryMaster {
   base::Result<Submitted> submit_sealed(std::string_view admin, std::int64_t index, base::ByteView sealed,
                                         base::Deadline deadline);
 
+  /// A present admin asks for other admins or another threshold, for the same master; state complete only. When as many
+  /// as their threshold have asked for the same, the master is split anew: new admins fetch and confirm their shares,
+  /// and until the last one has, the old shares are those that count. Then they are none any more here.
+  base::Result<ReshareAnswer> reshare(std::string_view admin, AdminSet next, unsigned threshold,
+                                      base::Deadline deadline);
+
   /// A copy of the master key; `unavailable` until the state is complete.
   base::Result<crypto::Secret> master() const override;
 
@@ -136,7 +156,17 @@ class Bootstrap final : public RegistryMaster {
   base::Status take_over_commitments() ATTESTRY_REQUIRES(mutex_);
   base::Status keep(const std::optional<ShareSet>& set, std::optional<unsigned> recovering, base::Deadline deadline)
       ATTESTRY_REQUIRES(mutex_);
-  base::Result<ShareSet> split(const crypto::Secret& master, unsigned threshold, unsigned total) const;
+  base::Result<ShareSet> split(const crypto::Secret& master, const AdminSet& admins, unsigned threshold,
+                               unsigned total) const;
+  base::Status load_admins(const state::ReadView& view) ATTESTRY_REQUIRES(mutex_);
+  base::Status keep_next(const std::optional<ShareSet>& next, const AdminSet& admins, std::string_view leaf,
+                         base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  base::Status take_effect(ShareSet next, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  base::Result<EncryptedShare> fetch_next(unsigned index, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  base::Status confirm_next(unsigned index, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  base::Status leaf(state::WriteTxn& txn, std::string_view type, const ShareSet& set) const;
+  const AdminSet* hold(AdminSet admins) ATTESTRY_REQUIRES(mutex_);
+  base::Status gather() ATTESTRY_REQUIRES(mutex_);
   base::Status check_share(std::string_view admin, unsigned index, const crypto::Secret& share) const
       ATTESTRY_REQUIRES(mutex_);
   base::Result<Submitted> combine(base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
@@ -149,13 +179,20 @@ class Bootstrap final : public RegistryMaster {
   };
 
   state::Store& store_;
-  const AdminSet admins_;
   const BootstrapOptions options_;
   crypto::Random& random_;
   const base::Clock& clock_;
+  const base::Digest32 file_admins_;  ///< digest of those whom this run was started with
   const crypto::EcPrivateKey recovery_key_;
   mutable base::Mutex mutex_;
+  /// Every set of admins there was in this run: whoever looks at one need not hold the lock. Changes are rare.
+  std::vector<std::unique_ptr<const AdminSet>> held_ ATTESTRY_GUARDED_BY(mutex_);
+  const AdminSet* admins_ ATTESTRY_GUARDED_BY(mutex_) = nullptr;       ///< the present ones
+  const AdminSet* next_admins_ ATTESTRY_GUARDED_BY(mutex_) = nullptr;  ///< of next_
+  const AdminSet* everybody_ ATTESTRY_GUARDED_BY(mutex_) = nullptr;
   std::optional<ShareSet> set_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<ShareSet> next_ ATTESTRY_GUARDED_BY(mutex_);  ///< split, and not yet with all of its admins
+  std::map<std::string, base::Digest32, std::less<>> proposals_ ATTESTRY_GUARDED_BY(mutex_);  ///< by present admin
   std::optional<unsigned> recovering_ ATTESTRY_GUARDED_BY(mutex_);  ///< threshold of a recovery that has begun
   crypto::Secret master_ ATTESTRY_GUARDED_BY(mutex_);
   bool generated_here_ ATTESTRY_GUARDED_BY(mutex_) = false;  ///< master_ came from generate(), not from shares

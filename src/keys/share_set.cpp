@@ -98,6 +98,15 @@ base::Digest32 admins_digest(const AdminSet& admins) {
   return crypto::sha256(out.bytes());
 }
 
+base::Status can_hold_shares(const AdminSet& admins) {
+  for (const auto& admin : admins.admins()) {
+    if (admin.ec_key() == nullptr)
+      return Error{Code::configuration, "the admin " + admin.id + " has a key that nothing can be encrypted to",
+                   "a P-256 or P-384 key", "Ed25519"};
+  }
+  return base::done();
+}
+
 base::Bytes encode(const ShareSet& set) {
   auto out = state::value(kVersion);
   out.raw(set.id).u8(static_cast<std::uint8_t>(set.threshold)).u64(static_cast<std::uint64_t>(set.created.seconds));
@@ -132,7 +141,8 @@ Result<ShareSet> decode_share_set(base::ByteView stored) {
   return out;
 }
 
-std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem, const std::vector<ShareNow>& now) {
+std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem, const std::vector<ShareNow>& now,
+                             const std::string& next) {
   JsonOutArray shares;
   for (unsigned i = 0; i < set.shares.size(); ++i) {
     const auto& share = set.shares[i];
@@ -147,14 +157,15 @@ std::string commitments_json(const ShareSet& set, std::string_view recovery_key_
     }
     shares.emplace_back(std::move(one));
   }
-  return JsonOut{JsonOutObject{{"recovery_key", recovery_key_pem},
-                               {"secret_commitment", base::hex(set.secret_commitment)},
-                               {"set_id", base::hex(set.id)},
-                               {"shares", std::move(shares)},
-                               {"threshold", set.threshold},
-                               {"total_shares", static_cast<std::uint64_t>(set.shares.size())},
-                               {"version", 1}}}
-      .compact();
+  JsonOutObject out{{"recovery_key", recovery_key_pem},
+                    {"secret_commitment", base::hex(set.secret_commitment)},
+                    {"set_id", base::hex(set.id)},
+                    {"shares", std::move(shares)},
+                    {"threshold", set.threshold},
+                    {"total_shares", static_cast<std::uint64_t>(set.shares.size())},
+                    {"version", 1}};
+  if (!next.empty()) out.emplace_back("next", JsonOut::Raw{next});
+  return JsonOut{std::move(out)}.compact();
 }
 
 Result<ShareSet> parse_commitments(std::string_view json) {

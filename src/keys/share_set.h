@@ -39,6 +39,8 @@ struct ShareSet {
 base::Digest32 key_fingerprint(const Admin& admin);
 /// Of ids and keys, in the file's order.
 base::Digest32 admins_digest(const AdminSet& admins);
+/// `configuration` when something cannot be encrypted to one of them.
+base::Status can_hold_shares(const AdminSet& admins);
 
 base::Bytes encode(const ShareSet& set);
 base::Result<ShareSet> decode_share_set(base::ByteView stored);
@@ -49,8 +51,9 @@ struct ShareNow {
   std::string name;        ///< of the admin; empty: none
   bool submitted = false;  ///< lies in memory
 };
+/// `next` is what this says of the set that is to come, or empty.
 std::string commitments_json(const ShareSet& set, std::string_view recovery_key_pem,
-                             const std::vector<ShareNow>& now = {});
+                             const std::vector<ShareNow>& now = {}, const std::string& next = {});
 base::Result<ShareSet> parse_commitments(std::string_view json);
 /// Makes a set that was read into one of these admins: `configuration` when one of the set is not among them.
 base::Status bind_admins(ShareSet& set, const AdminSet& admins, base::UtcTime now);
