@@ -1,50 +1,34 @@
-// The operator's side of the registry's later generation: who runs this key server, and where its master comes from
-// (docs/formats/registry.md, "Operators"). On the administrators' listener, because it decides over every app's keys.
+// The operator's side of the registry's later generation: who runs this key server, where its master comes from, and
+// how it gives it to another one (docs/formats/registry.md, "Operators of a key server" and "Onboarding").
 #pragma once
 #include <functional>
-#include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "base/mutex.h"
-#include "crypto/random.h"
-#include "governance/kms_contract.h"
-#include "keys/received_master.h"
+#include "base/result.h"
 #include "net/client.h"
 #include "net/router.h"
+#include "provision/registry_kms_operator.h"
 #include "provision/registry_onboarding.h"
-#include "provision/registry_pki_service.h"
+#include "provision/registry_receiver.h"
 
 namespace attestry::api {
 
-/// Who runs this server, once somebody who may has said so. Thread-safe.
-class KmsOperator {
- public:
-  curves::Address address() const;  ///< all zero before
-  /// `conflict` when somebody else has.
-  base::Status set(const curves::Address& address);
-
- private:
-  mutable base::Mutex mutex_;
-  std::optional<curves::Address> address_ ATTESTRY_GUARDED_BY(mutex_);
-};
+/// Of a request that is signed by the operator: 130 hex digits over provision::kms_operator_digest().
+inline constexpr std::string_view kOperatorSignatureHeader = "X-Attestry-Operator-Signature";
 
 /// Everything outlives the router's server.
 struct RegistryOperatorDeps {
-  KmsOperator& kms_operator;
-  keys::ReceivedMaster* master = nullptr;       ///< null: this server's master comes from elsewhere
-  governance::KmsContract* contract = nullptr;  ///< null: nobody can be onboarded, from here or to here
-  provision::RegistryPkiService& attester;
-  net::HttpTransport* http = nullptr;                         ///< to the server that gives its master
-  const provision::RegistryOnboarding* onboarding = nullptr;  ///< null: this server gives its master to nobody
-  std::vector<curves::Address> operators{};  ///< who may run this server, besides the contract's operators
-  crypto::Random& random;
-  bool old_status = false;
+  provision::RegistryKmsOperator& kms_operator;
+  provision::RegistryReceiver* receiver = nullptr;  ///< null: this server's master comes from elsewhere
+  net::HttpTransport* http = nullptr;               ///< with `receiver`: to the server that gives its master
+  const provision::RegistryOnboarding& onboarding;
+  /// Runs what waits for the chain or for another server, on threads of its own; false when too many wait.
+  std::function<bool(std::move_only_function<void()>&)> run_waiting;
+  bool old_status = false;  ///< status codes of the first servers
 };
 
-/// Role::bootstrap: GET and POST /api/operator/auth, GET /api/operator/onboard_request/{operator},
-/// POST /api/operator/onboard, POST /api/operator/generate. Role::registry: GET /api/attested/onboard/{id}.
+/// Role::bootstrap: GET and POST /api/operator/auth; with a receiver also GET /api/operator/onboard_request/{operator},
+/// POST /api/operator/onboard and POST /api/operator/generate. Role::registry: GET /api/attested/onboard/{id}.
 base::Status register_registry_operator(net::Router& router, const RegistryOperatorDeps& deps);
 
 }  // namespace attestry::api

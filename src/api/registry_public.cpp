@@ -183,7 +183,25 @@ struct Handlers {
   void send(net::Responder& responder, net::Response response) const { responder.send(warned(std::move(response))); }
 
   bool served(const curves::Address& contract) const {
-    return !deps.rules.contracts || deps.rules.contracts->contains(contract);
+    return deps.rules.applications != nullptr || !deps.rules.contracts || deps.rules.contracts->contains(contract);
+  }
+
+  /// nullopt: the key service's contract lists the app, or is not asked.
+  std::optional<net::Response> not_listed(const curves::Address& contract, base::Deadline deadline,
+                                          Generation generation) const {
+    if (deps.rules.applications == nullptr) return std::nullopt;
+    const auto allowed = deps.rules.applications->application_allowed(contract, deadline);
+    if (allowed) return std::nullopt;
+    if (allowed.error().code == Code::denied) return not_served(generation);
+    return unavailable("could not verify application is allowed", allowed.error());
+  }
+
+  /// What waits for the chain holds none of the server's workers.
+  void elsewhere(net::Responder responder, std::move_only_function<void(net::Responder)> work) const {
+    auto shared = std::make_shared<net::Responder>(std::move(responder));
+    std::move_only_function<void()> task = [shared, work = std::move(work)]() mutable { work(std::move(*shared)); };
+    if (deps.run_waiting(task)) return;
+    send(*shared, registry_error(503, "too many requests wait for the chain"));
   }
   /// In the words of the second generation, which has such a list on the chain.
   net::Response not_served(Generation generation) const {
@@ -246,13 +264,28 @@ struct Handlers {
     const curves::Address contract = registration.contract;
     registration.encode = [this, contract, generation](const RegistryRelease& release) -> Result<std::string> {
       if (generation == Generation::first) return first_body(release);
-      const auto& kms_operator = deps.rules.kms_operator;
+      const curves::Address kms_operator =
+          deps.rules.kms_operator != nullptr ? deps.rules.kms_operator->address() : curves::Address{};
       TRY(const auto attestation, deps.pki.attest(provision::secrets_report_data(
                                       contract, kms_operator, release.leaf_pem, release.app_privkey_pem.reveal())));
       return second_body(release, attestation, kms_operator);
     };
+    if (deps.rules.applications == nullptr) {
+      return register_workload(std::move(registration), request.deadline, generation, std::move(responder));
+    }
+    elsewhere(std::move(responder), [this, registration = std::move(registration), deadline = request.deadline,
+                                     generation](net::Responder waiting) mutable {
+      if (auto answer = not_listed(registration.contract, deadline, generation)) {
+        return send(waiting, *std::move(answer));
+      }
+      register_workload(std::move(registration), deadline, generation, std::move(waiting));
+    });
+  }
+
+  void register_workload(provision::RegistryRegistration registration, base::Deadline deadline, Generation generation,
+                         net::Responder responder) const {
     deps.provisioner.provision(
-        std::move(registration), request.deadline,
+        std::move(registration), deadline,
         [this, generation, responder = std::move(responder)](RegistryOutcome outcome) mutable {
           send(responder, outcome ? released(*std::move(outcome)) : refused(deps.rules, outcome.error(), generation));
         });
@@ -267,6 +300,7 @@ struct Handlers {
     const auto contract = curves::parse_address(request.parameter("contract"));
     if (!contract) return registry_error(400, "Invalid contract address format");
     if (!served(*contract)) return not_served(Generation::first);
+    if (auto answer = not_listed(*contract, request.deadline, Generation::first)) return *std::move(answer);
     // Whether there is such a contract comes first: evidence for addresses that anybody makes up costs a quote.
     const auto facts = deps.facts.get(*contract, request.deadline);
     if (!facts->ok()) {
@@ -291,7 +325,11 @@ struct Handlers {
   net::Response pki(const net::Request& request) const {
     const auto contract = curves::parse_address(request.parameter("contract"));
     if (!contract) return registry_error(400, "Invalid contract address format");
-    if (!served(*contract)) return not_served(Generation::second);
+    const bool own = deps.rules.kms_contract == *contract;
+    if (!own && !served(*contract)) return not_served(Generation::second);
+    if (!own) {
+      if (auto answer = not_listed(*contract, request.deadline, Generation::second)) return *std::move(answer);
+    }
     const auto pki = deps.pki.get(*contract);
     if (!pki) return unavailable("Failed to get PKI", pki.error());
     return registry_json(JsonOut{JsonOutObject{{"app_pubkey", base64_of((*pki)->app_pubkey_pem)},
@@ -305,8 +343,10 @@ struct Handlers {
                        net::Response (Handlers::*answer)(const net::Request&) const) const {
     const auto contract = curves::parse_address(request.parameter("contract"));
     const bool needs_facts = answer != &Handlers::pki;
-    if (!contract || !served(*contract) ||
-        (deps.pki.known(*contract) && (!needs_facts || deps.facts.known(*contract)))) {
+    const bool own = contract.ok() && deps.rules.kms_contract == *contract;
+    const bool at_hand = contract.ok() && deps.rules.applications == nullptr && deps.pki.known(*contract) &&
+                         (!needs_facts || deps.facts.known(*contract));
+    if (!contract || (!served(*contract) && !own) || at_hand) {
       return send(responder, (this->*answer)(request));
     }
     auto shared = std::make_shared<net::Responder>(std::move(responder));

@@ -7,7 +7,9 @@
 #include <set>
 
 #include "governance/facts_cache.h"
+#include "governance/kms_contract.h"
 #include "net/router.h"
+#include "provision/registry_kms_operator.h"
 #include "provision/registry_pki_service.h"
 #include "provision/registry_provisioner.h"
 
@@ -22,7 +24,12 @@ struct RegistryPublicRules {
   bool legacy_maa = false;  ///< as in measurements_from_headers
   /// Headers with measurements are believed from whoever reaches the port. Named so that nobody sets it by chance.
   bool believe_headers_of_anybody = false;
-  curves::Address kms_operator{};  ///< what the second generation says of itself
+  /// Who runs this server, which the second generation says of itself; null: nobody.
+  const provision::RegistryKmsOperator* kms_operator = nullptr;
+  /// Set: only apps that the key service's contract lists are served, and `contracts` does not count.
+  governance::KmsContract* applications = nullptr;
+  /// The key service's own contract, of which anybody may have CA and key: a master is known by them.
+  std::optional<curves::Address> kms_contract{};
 };
 
 /// Liveness and draining of the dialect: a drained server is not ready, and goes on answering.
@@ -38,6 +45,8 @@ struct RegistryPublicDeps {
   /// Runs what strangers ask and what has to be found out first, on threads of its own; false when too many wait.
   std::function<bool(std::move_only_function<void()>&)> run_strangers;
   RegistryHealth& health;
+  /// Runs what waits for the chain, on threads of its own; false when too many wait.
+  std::function<bool(std::move_only_function<void()>&)> run_waiting;
   RegistryPublicRules rules{};
 };
 

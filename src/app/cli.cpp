@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 
+#include "app/cmd_kms.h"
 #include "app/cmd_registry_csr.h"
 #include "app/registry_commands.h"
 #include "app/version.h"
@@ -79,6 +80,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_sealing(app, context);
   add_template(app, context);
   add_registry(app, context);
+  add_kms(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

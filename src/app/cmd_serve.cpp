@@ -72,7 +72,7 @@ base::Result<std::optional<Settings>> load_checked(Context& context, const Serve
 bool wait_for_end(const RunningServer& server) {
   constexpr std::chrono::milliseconds kLook{200};
   const auto until = std::chrono::steady_clock::now() + server.bootstrap_timeout();
-  while (server.awaits_admins()) {
+  while (server.awaits_master()) {
     if (wait_for_stop_signal(kLook)) return true;
     if (server.bootstrap_timeout().count() != 0 && std::chrono::steady_clock::now() >= until) return false;
   }
@@ -101,12 +101,14 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
   context.out << "  log                      " << server->log_vkey() << "\n";
   context.out.flush();
   if (!wait_for_end(*server)) {
-    return base::Error{base::Code::unavailable,
-                       "the administrators did not bring the registry's master key in time",
-                       "at most " + std::to_string(server->bootstrap_timeout().count()) + " seconds",
-                       {},
-                       "Start the server again and let them run `attestry admin ceremony`; registry.bootstrap_timeout "
-                       "gives them more time."};
+    return base::Error{
+        base::Code::unavailable,
+        "nobody brought the registry's master key in time",
+        "at most " + std::to_string(server->bootstrap_timeout().count()) + " seconds",
+        {},
+        "Start the server again and let the administrators run `attestry admin ceremony`, or with "
+        "registry.kms onboard the operator `attestry kms onboard`; registry.bootstrap_timeout gives them "
+        "more time."};
   }
   base::log(base::LogLevel::info, "stopping", {{"drain_seconds", std::to_string(kDrain.count())}});
   return server->stop(std::chrono::steady_clock::now() + kDrain) ? kExitOk : kExitUndecided;

@@ -55,8 +55,8 @@ constexpr SettingInfo kSettings[] = {
      "what anybody gets on the paths of the PCS and the KDS: off, held (a vendor is never asked for it), or fetch"},
     {"registry.listen", "", "the registry's dialect for workloads and anybody, 127.0.0.1:8080; empty: not offered"},
     {"registry.contracts", "",
-     "whose apps these are: addresses of contracts, comma-separated, or any: then whoever deploys a contract is "
-     "served"},
+     "whose apps these are: addresses of contracts, comma-separated, kms (those that registry.kms_contract lists), or "
+     "any: then whoever deploys a contract is served"},
     {"registry.proxy_listen", "",
      "the same for a proxy that ends attested TLS and whose measurement headers are believed: unix:PATH, or an address "
      "with registry.proxy_ca"},
@@ -64,21 +64,28 @@ constexpr SettingInfo kSettings[] = {
     {"registry.admin_listen", "127.0.0.1:8081", "for the registry's administrators: bootstrap, drain; or unix:PATH"},
     {"registry.tenant", "default", "whose apps the dialect's contracts are"},
     {"registry.kms", "derived",
-     "where the dialect's master key comes from: derived (from the root), simple, or shamir"},
+     "where the dialect's master key comes from: derived (from the root), simple, shamir, or onboard (an operator "
+     "brings "
+     "it, from a server that has it)"},
     {"registry.master", "", "kms simple: file with the 64 hex digits of the master key"},
     {"registry.admins", "", "kms shamir: JSON file with the administrators' public keys"},
     {"registry.threshold", "2", "kms shamir: how many administrators bring the master key together"},
     {"registry.bootstrap_timeout", "86400",
-     "kms shamir: seconds to wait for them before the server gives up; 0: for ever"},
+     "kms shamir and onboard: seconds to wait for the master key before the server gives up; 0: for ever"},
     {"registry.admin_hosts", "",
      "kms shamir: what administrators call registry.admin_listen, HOST:PORT, comma-separated; loopback names are "
      "always "
      "right"},
     {"registry.admin_v1", "false",
-     "kms shamir: take the first version of signed requests too, which anybody who saw one can send to another server, "
-     "and shares in clear"},
+     "take the first version of administrators' and operators' requests too, which anybody who saw one can send to "
+     "another server or need no signature at all, and shares in clear"},
     {"registry.foreign_shares", "false", "kms shamir: put shares together that this server knows no commitments of"},
     {"registry.commitments", "", "kms shamir, on a new machine: file with what GET /admin/commitments said on the old"},
+    {"registry.kms_contract", "",
+     "address of the key service's own contract: which servers may have its master, and which apps it serves"},
+    {"registry.operators", "",
+     "accounts that may run this key server besides those with the contract's ROLE_OPERATOR, comma-separated"},
+    {"registry.onboard_ca", "", "PEM file to trust for the server that gives its master; empty: the system's roots"},
     {"registry.governance", "chain", "who says what may run: chain (a contract), or local (operators' approvals)"},
     {"registry.rpc", "http://127.0.0.1:8545", "JSON-RPC endpoints of the chain, comma-separated"},
     {"registry.rpc_ca", "", "PEM file to trust for the endpoints besides nothing else; empty: the system's roots"},

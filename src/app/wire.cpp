@@ -456,6 +456,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
   registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
   auto legacy_master = keys::registry_master(root.keys.root);
+  auto master_sealing =
+      crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/registry-master/v1"), 32);
   auto blob_sealing = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/blobs/v1"), 32);
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
@@ -475,6 +477,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                                                          .clock = *seams.clock,
                                                          .data = layout.data,
                                                          .master = std::move(legacy_master),
+                                                         .master_sealing = std::move(master_sealing),
                                                          .sealer = *sealer}));
   return base::done();
 }
@@ -591,9 +594,8 @@ std::vector<std::pair<std::string, std::string>> RunningServer::registry_urls() 
   for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
   return out;
 }
-bool RunningServer::awaits_admins() const {
-  const auto* bootstrap = impl_->registry_dialect ? impl_->registry_dialect->bootstrap() : nullptr;
-  return bootstrap != nullptr && bootstrap->status().state != keys::BootstrapState::complete;
+bool RunningServer::awaits_master() const {
+  return impl_->registry_dialect && impl_->registry_dialect->awaits_master();
 }
 std::chrono::seconds RunningServer::bootstrap_timeout() const { return impl_->bootstrap_timeout; }
 const std::string& RunningServer::origin() const { return impl_->log->origin(); }

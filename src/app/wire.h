@@ -37,8 +37,8 @@ class RunningServer {
   std::string metrics_url() const;  ///< empty when there is none
   /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins".
   std::vector<std::pair<std::string, std::string>> registry_urls() const;
-  /// The registry's master key is still with its administrators.
-  bool awaits_admins() const;
+  /// The registry's administrators, or its operator, still have to bring the master key.
+  bool awaits_master() const;
   std::chrono::seconds bootstrap_timeout() const;  ///< 0: they may take any time
   const std::string& origin() const;
   std::string log_vkey() const;

@@ -11,6 +11,7 @@
 #include "app/local_blobs.h"
 #include "app/loopback.h"
 #include "app/paths.h"
+#include "app/registry_kms.h"
 #include "app/registry_root.h"
 #include "app/simulated_tee.h"
 #include "app/validate.h"
@@ -88,10 +89,15 @@ Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Cl
   return options;
 }
 
-/// nullopt: any.
+bool follows_contract(const Settings& settings) {
+  return settings.list("registry.contracts") == std::vector<std::string>{"kms"};
+}
+
+/// nullopt: any, or those that the key service's contract lists.
 Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& settings) {
   const auto listed = settings.list("registry.contracts");
-  if (listed == std::vector<std::string>{"any"}) return std::optional<std::set<curves::Address>>{};
+  if (listed == std::vector<std::string>{"any"} || follows_contract(settings))
+    return std::optional<std::set<curves::Address>>{};
   std::set<curves::Address> out;
   for (const std::string& text : listed) {
     TRY(const auto address, curves::parse_address(text), named(settings, "registry.contracts"));
@@ -99,7 +105,7 @@ Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& 
   }
   if (!out.empty()) return std::optional{std::move(out)};
   return Error{Code::configuration, named(settings, "registry.contracts") + " says whose apps are served",
-               "addresses of contracts, or any", "",
+               "addresses of contracts, kms, or any", "",
                "With any, whoever deploys a contract gets keys for it, and names storage that this server calls."};
 }
 
@@ -116,7 +122,9 @@ struct RegistryService::Impl {
   const Settings settings;
   RegistryParts parts;
   std::unique_ptr<keys::Bootstrap> bootstrap;
-  std::unique_ptr<keys::RegistryMaster> master;
+  std::unique_ptr<keys::RegistryMaster> fixed;
+  std::unique_ptr<keys::ReceivedMaster> received;
+  const keys::RegistryMaster* master = nullptr;
   std::unique_ptr<keys::RegistryKeys> keys;
   std::unique_ptr<net::HttpClient> chain_http;
   std::unique_ptr<governance::ChainFloor> floor;
@@ -132,6 +140,7 @@ struct RegistryService::Impl {
   attestation::Attester* attester = nullptr;
   std::unique_ptr<provision::RegistryProvisioner> provisioner;
   std::unique_ptr<provision::RegistryPkiService> pki;
+  std::unique_ptr<KeyService> key_service;
   std::unique_ptr<api::SlowLane> waiting = std::make_unique<api::SlowLane>(kWaitingThreads, kMostWaiting);
   std::unique_ptr<api::SlowLane> strangers = std::make_unique<api::SlowLane>(kStrangersThreads, kMostStrangers);
   api::RegistryHealth health;
@@ -149,7 +158,9 @@ struct RegistryService::Impl {
   Status keep_floor(chain::QuorumOptions& options);
   Status open_storage();
   Status open_attester();
+  Status open_key_service();
   Status open();
+  bool run_waiting(std::move_only_function<void()>& task) const { return waiting->run(task); }
 
   Result<std::shared_ptr<blobs::BlobStore>> store_of(const governance::Grant& grant, const keys::RegistryAppKeys& app,
                                                      const std::vector<std::string>& uris);
@@ -161,16 +172,21 @@ struct RegistryService::Impl {
 
 Status RegistryService::Impl::open_keys() {
   const std::string& kms = settings.text("registry.kms");
-  if (kms == "derived") {
-    master = std::make_unique<keys::FixedRegistryMaster>(std::move(parts.master));
+  if (kms == "shamir") {
+    TRY(bootstrap, open_bootstrap(settings, parts.store, parts.log, crypto::system_random(), parts.clock));
+    master = bootstrap.get();
+  } else if (kms == "onboard") {
+    TRY(received, keys::ReceivedMaster::open(parts.store, std::move(parts.master_sealing), crypto::system_random()));
+    master = received.get();
   } else if (kms == "simple") {
     TRY(auto secret, read_registry_master(settings));
-    master = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
+    fixed = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
+    master = fixed.get();
   } else {
-    TRY(bootstrap, open_bootstrap(settings, parts.store, parts.log, crypto::system_random(), parts.clock));
+    fixed = std::make_unique<keys::FixedRegistryMaster>(std::move(parts.master));
+    master = fixed.get();
   }
-  const keys::RegistryMaster& source = bootstrap ? static_cast<const keys::RegistryMaster&>(*bootstrap) : *master;
-  keys = std::make_unique<keys::RegistryKeys>(source);
+  keys = std::make_unique<keys::RegistryKeys>(*master);
   return base::done();
 }
 
@@ -358,13 +374,30 @@ Status RegistryService::Impl::open() {
           .random = crypto::system_random(),
           .open_storage = [this](const governance::Grant& grant, const keys::RegistryAppKeys& app,
                                  const std::vector<std::string>& uris) { return store_of(grant, app, uris); },
-          .run_waiting = [this](std::move_only_function<void()>& task) { return waiting->run(task); }},
+          .run_waiting = [this](std::move_only_function<void()>& task) { return run_waiting(task); }},
       std::move(rules));
   pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
   // Who has the head asked for each time wants to see every block at once.
   TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
   facts = std::make_unique<governance::FactsCache>(
       *authority, tenant, parts.clock, governance::FactsCacheOptions{.seconds = head_ms == 0 ? 0 : kFactsSeconds});
+  return open_key_service();
+}
+
+Status RegistryService::Impl::open_key_service() {
+  if (settings.text("registry.kms_contract").empty()) return base::done();
+  TRY(key_service, KeyService::open(settings, {.store = parts.store,
+                                               .log = parts.log,
+                                               .appraiser = parts.appraiser,
+                                               .reader = *reader,
+                                               .master = *master,
+                                               .received = received.get(),
+                                               .pki = *pki,
+                                               .policy = provisioner->rules().policy,
+                                               .clock = parts.clock,
+                                               .run_waiting = [this](std::move_only_function<void()>& task) {
+                                                 return run_waiting(task);
+                                               }}));
   return base::done();
 }
 
@@ -410,6 +443,16 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
   TRY(rules.contracts, read_contracts(settings));
   TRY_OK(warn_of_weak_settings(settings));
+  const auto* service = impl_->key_service.get();
+  if (service != nullptr) {
+    rules.kms_operator = service->kms_operator.get();
+    rules.kms_contract = service->contract->address();
+    if (follows_contract(settings)) rules.applications = service->contract.get();
+  }
+  const bool old_status = rules.old_status;
+  const auto run_waiting = [impl = impl_.get()](std::move_only_function<void()>& task) {
+    return impl->run_waiting(task);
+  };
   TRY_OK(api::register_registry_public(
       router, {.provisioner = *impl_->provisioner,
                .pki = *impl_->pki,
@@ -417,7 +460,16 @@ Status RegistryService::add_routes(net::Router& router) {
                .run_strangers =
                    [impl = impl_.get()](std::move_only_function<void()>& task) { return impl->strangers->run(task); },
                .health = impl_->health,
+               .run_waiting = run_waiting,
                .rules = std::move(rules)}));
+  if (service != nullptr) {
+    TRY_OK(api::register_registry_operator(router, {.kms_operator = *service->kms_operator,
+                                                    .receiver = service->receiver.get(),
+                                                    .http = service->http.get(),
+                                                    .onboarding = *service->onboarding,
+                                                    .run_waiting = run_waiting,
+                                                    .old_status = old_status}));
+  }
   TRY_OK(api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant,
                                                                    const base::AppRef& app) {
     return open_local_blobs(impl->parts.data, tenant, app, impl->parts.sealer, impl->parts.registry, impl->parts.clock);
@@ -439,7 +491,10 @@ Status RegistryService::add_routes(net::Router& router) {
 
 void RegistryService::listening(unsigned admin_port) noexcept { impl_->admin_port = admin_port; }
 
-const keys::Bootstrap* RegistryService::bootstrap() const noexcept { return impl_->bootstrap.get(); }
+bool RegistryService::awaits_master() const {
+  if (impl_->bootstrap) return impl_->bootstrap->status().state != keys::BootstrapState::complete;
+  return impl_->received && !impl_->received->has();
+}
 
 Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::listeners(std::string_view chain_pem,
                                                                                       std::string_view key_pem) const {
@@ -480,13 +535,14 @@ Status check_registry(const Settings& settings) {
     std::initializer_list<std::string_view> values;
     std::string_view shown;
   };
-  const Choice choices[] = {{"registry.kms", {"derived", "simple", "shamir"}, "derived, simple or shamir"},
-                            {"registry.governance", {"chain", "local"}, "chain or local"},
-                            {"registry.identity", {"any", "extended"}, "any or extended"},
-                            {"registry.floor", {"kept", "forgotten"}, "kept or forgotten"},
-                            {"registry.operator_signature", {"v1", "v2"}, "v1 or v2"},
-                            {"registry.names", {"strict", "free"}, "strict or free"},
-                            {"registry.templates", {"text", "json"}, "text or json"}};
+  const Choice choices[] = {
+      {"registry.kms", {"derived", "simple", "shamir", "onboard"}, "derived, simple, shamir or onboard"},
+      {"registry.governance", {"chain", "local"}, "chain or local"},
+      {"registry.identity", {"any", "extended"}, "any or extended"},
+      {"registry.floor", {"kept", "forgotten"}, "kept or forgotten"},
+      {"registry.operator_signature", {"v1", "v2"}, "v1 or v2"},
+      {"registry.names", {"strict", "free"}, "strict or free"},
+      {"registry.templates", {"text", "json"}, "text or json"}};
   for (const Choice& choice : choices) {
     if (one_of(settings, choice.name, choice.values)) continue;
     return Error{Code::configuration, named(settings, choice.name), std::string{choice.shown},
@@ -495,6 +551,7 @@ Status check_registry(const Settings& settings) {
   const std::string& proxy = settings.text("registry.proxy_listen");
   if (proxy.empty() && settings.text("registry.listen").empty()) return base::done();
   TRY([[maybe_unused]] const auto contracts, read_contracts(settings));
+  TRY_OK(check_key_service(settings));
   if (settings.text("registry.identity") == "extended" && settings.text("registry.governance") == "local") {
     return Error{Code::configuration, named(settings, "registry.identity"), "any, with registry.governance local",
                  "extended", "Approvals name every register that counts by themselves."};

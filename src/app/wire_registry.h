@@ -5,6 +5,7 @@
 
 #include "api/registry_admin.h"
 #include "api/registry_blobs.h"
+#include "api/registry_operator.h"
 #include "api/registry_public.h"
 #include "api/slow_lane.h"
 #include "app/settings.h"
@@ -30,9 +31,10 @@ struct RegistryParts {
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
   const base::Clock& clock;
-  std::string data;       ///< folder
-  crypto::Secret master;  ///< of kms "derived"
-  blobs::Sealer& sealer;  ///< of what is kept of storage
+  std::string data;               ///< folder
+  crypto::Secret master;          ///< of kms "derived"
+  crypto::Secret master_sealing;  ///< wraps the master of kms "onboard"
+  blobs::Sealer& sealer;          ///< of what is kept of storage
 };
 
 class RegistryService {
@@ -44,8 +46,8 @@ class RegistryService {
   base::Status add_routes(net::Router& router);
   /// Once it listens: the port of the admins' listener, which loopback names in signed requests must have.
   void listening(unsigned admin_port) noexcept;
-  /// Where administrators bring the master key; null when it does not come from them.
-  const keys::Bootstrap* bootstrap() const noexcept;
+  /// Administrators or the operator still have to bring the master key.
+  bool awaits_master() const;
   /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own
   /// certificate, empty with tls.mode off.
   base::Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,

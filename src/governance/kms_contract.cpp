@@ -57,6 +57,15 @@ Result<bool> KmsContract::is_operator(const ContractAddress& account, base::Dead
   return abi::kHasRole.decode(outcomes.front().data);
 }
 
+Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline deadline) {
+  TRY(const auto block, reader_.head(deadline));
+  const std::vector<chain::Call> calls{abi::kPki.at(contract_)};
+  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  TRY(auto pki, abi::kPki.result(outcomes.front()));
+  if (pki.pubkey.empty()) return std::optional<base::Bytes>{};
+  return std::optional{std::move(pki.pubkey)};
+}
+
 Result<OnboardRequest> KmsContract::request(const base::Digest32& hash, base::Deadline deadline) {
   TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash)};

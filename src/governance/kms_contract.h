@@ -1,6 +1,7 @@
 // The contract of the key service itself: which applications it serves, which identities may be one of its servers, and
 // the requests of new servers (docs/formats/registry.md). Read pinned to one block, like the apps' contracts.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "attestation/key_binding.h"
@@ -47,6 +48,9 @@ class KmsContract {
                                            base::Deadline deadline);
   /// Whether the account has the operator's role.
   base::Result<bool> is_operator(const ContractAddress& account, base::Deadline deadline);
+  /// PEM of the public key that the owner has published for the key service itself: the app key of the contract's own
+  /// address, by which a master can be known. nullopt when nothing is published.
+  base::Result<std::optional<base::Bytes>> published_key(base::Deadline deadline);
 
  private:
   chain::ChainReader& reader_;

@@ -1,5 +1,6 @@
 #include "provision/registry_onboarding.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "crypto/hash.h"
 #include "crypto/key_pem.h"
 #include "curves/ecies.h"
+#include "provision/registry_identity.h"
 #include "provision/registry_measurements.h"
 #include "provision/registry_pki.h"
 #include "state/keys.h"
@@ -30,13 +32,28 @@ state::Key given_key(const base::Digest32& hash) {
   return state::Key(state::Space::onboarded, base::Tenant::standard()).lp(base::ByteView{hash});
 }
 
-Result<std::optional<base::Bytes>> given_before(const state::Store& store, const base::Digest32& hash) {
+struct Before {
+  base::Digest32 identity{};  ///< that the contract allowed then
+  base::Bytes blob;
+};
+
+Result<Before> parse_before(base::ByteView stored) {
+  TRY(auto in, state::open_value(stored, kRecordVersion, "onboarded server"));
+  Before out;
+  TRY(const auto identity, in.lp("identity", out.identity.size()));
+  if (identity.size() != out.identity.size()) return Error{Code::corrupt, "identity of an onboarded server"};
+  std::ranges::copy(identity, out.identity.begin());
+  TRY(const auto blob, in.lp("blob", kMaxBlob));
+  out.blob = base::to_bytes(blob);
+  return out;
+}
+
+Result<std::optional<Before>> given_before(const state::Store& store, const base::Digest32& hash) {
   TRY(const auto view, store.read());
   TRY(const auto stored, view->get(given_key(hash)));
-  if (!stored) return std::optional<base::Bytes>{};
-  TRY(auto in, state::open_value(*stored, kRecordVersion, "onboarded server"));
-  TRY(const auto blob, in.lp("blob", kMaxBlob));
-  return std::optional{base::to_bytes(blob)};
+  if (!stored) return std::optional<Before>{};
+  TRY(auto before, parse_before(*stored));
+  return std::optional{std::move(before)};
 }
 
 struct Work {
@@ -48,6 +65,7 @@ struct Work {
 };
 
 struct Given {
+  base::Digest32 identity{};
   base::Bytes blob;
   audit::Leaf leaf;
 };
@@ -79,8 +97,13 @@ std::expected<Given, OnboardRefusal> decide(const OnboardingDeps& deps, const at
   if (!report) return refuse(OnboardStep::attestation, std::move(report).error());
   const auto measurements = measurements_of(report->verdict());
   if (!measurements) return refuse(OnboardStep::measurements, measurements.error());
-  const auto approval =
-      deps.contract.onboarding(work.hash, measurements->identity(deps.contract.address()), work.deadline);
+  auto identity = measurements->identity(deps.contract.address());
+  if (deps.extended_on) {
+    const auto facts = tdx_facts(report->verdict(), *deps.extended_on, deps.contract.address());
+    if (!facts) return refuse(OnboardStep::measurements, {Code::malformed, "evidence that extended identities cover"});
+    identity = extended_identity(*facts);
+  }
+  const auto approval = deps.contract.onboarding(work.hash, identity, work.deadline);
   if (!approval) return refuse(OnboardStep::identity, approval.error());
   const auto grant = governance::authorize_onboarding(*report, *approval, report_data, deps.store.realm(), work.now);
   if (!grant) return refuse(OnboardStep::identity, grant.error());
@@ -90,31 +113,62 @@ std::expected<Given, OnboardRefusal> decide(const OnboardingDeps& deps, const at
     return curves::ecies_v1_seal(recipient, master.reveal(), deps.random);
   }();
   if (!sealed) return refuse(OnboardStep::process, sealed.error());
-  return Given{.blob = *sealed, .leaf = leaf_of(deps, *grant, work, report_data, *sealed)};
+  return Given{.identity = identity, .blob = *sealed, .leaf = leaf_of(deps, *grant, work, report_data, *sealed)};
 }
 
 /// Inside the committer. Whoever was faster decides what both get.
 Status commit(const OnboardingDeps& deps, const Work& work, Given& given, state::WriteTxn& txn) {
   TRY(const auto before, txn.get(given_key(work.hash)));
   if (before) {
-    TRY(auto in, state::open_value(*before, kRecordVersion, "onboarded server"));
-    TRY(const auto blob, in.lp("blob", kMaxBlob));
-    given.blob = base::to_bytes(blob);
+    TRY(auto first, parse_before(*before));
+    given.blob = std::move(first.blob);
     return base::done();
   }
   auto record = state::value(kRecordVersion);
-  record.lp(given.blob);
+  record.lp(base::ByteView{given.identity}).lp(given.blob);
   TRY_OK(txn.put(given_key(work.hash), record.bytes()));
   TRY([[maybe_unused]] const auto index, deps.log.append(txn, given.leaf));
   return base::done();
 }
 
+void finish(const OnboardingDeps& deps, const attestation::Policy& policy, const std::shared_ptr<Work>& work,
+            Result<appraisal::Examined> examined, Done done) {
+  auto decided = decide(deps, policy, *work, std::move(examined));
+  if (!decided) return done(std::unexpected(std::move(decided).error()));
+  auto given = std::make_shared<Given>(*std::move(decided));
+  deps.store.write([&deps, work, given](state::WriteTxn& txn) { return commit(deps, *work, *given, txn); },
+                   [given, done = std::move(done)](const Status& status) mutable {
+                     if (!status) return done(refuse(OnboardStep::process, status.error()));
+                     done(given->blob);
+                   });
+}
+
+Error too_many() { return {Code::unavailable, "too many requests wait for the chain", {}, {}, "Try again."}; }
+
+OnboardStep step_of(const Error& error) {
+  return error.code == Code::denied ? OnboardStep::identity : OnboardStep::request;
+}
+
 }  // namespace
 
 void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadline, Done done) const {
+  auto shared = std::make_shared<Done>(std::move(done));
+  std::move_only_function<void()> task = [this, hash, deadline, shared] {
+    give_here(hash, deadline, std::move(*shared));
+  };
+  if (deps_.run_waiting(task)) return;
+  (*shared)(refuse(OnboardStep::process, too_many()));
+}
+
+void RegistryOnboarding::give_here(const base::Digest32& hash, base::Deadline deadline, Done done) const {
   auto before = given_before(deps_.store, hash);
   if (!before) return done(refuse(OnboardStep::process, std::move(before).error()));
-  if (*before) return done(**std::move(before));
+  if (*before) {
+    // Perhaps the first answer never arrived, and the contract takes the server back in the meantime.
+    auto still = deps_.contract.onboarding(hash, (*before)->identity, deadline);
+    if (!still) return done(refuse(step_of(still.error()), std::move(still).error()));
+    return done(std::move((*before)->blob));
+  }
   if (const auto usable = deps_.store.clock_usable(); !usable)
     return done(refuse(OnboardStep::process, usable.error()));
   auto request = deps_.contract.request(hash, deadline);
@@ -123,17 +177,14 @@ void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadlin
       .hash = hash, .request = *std::move(request), .evidence = {}, .now = deps_.store.now(), .deadline = deadline});
   work->evidence = {.format = attestation::detect_format(work->request.attestation),
                     .bytes = work->request.attestation};
+  auto shared = std::make_shared<Done>(std::move(done));
   deps_.appraiser.examine_when_ready(
-      work->evidence, work->now, work->now, deadline,
-      [this, work, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
-        auto decided = decide(deps_, policy_, *work, std::move(examined));
-        if (!decided) return done(std::unexpected(std::move(decided).error()));
-        auto given = std::make_shared<Given>(*std::move(decided));
-        deps_.store.write([this, work, given](state::WriteTxn& txn) { return commit(deps_, *work, *given, txn); },
-                          [given, done = std::move(done)](const Status& status) mutable {
-                            if (!status) return done(refuse(OnboardStep::process, status.error()));
-                            done(given->blob);
-                          });
+      work->evidence, work->now, work->now, deadline, [this, work, shared](Result<appraisal::Examined> examined) {
+        // Not on a thread of the collateral source: the chain may take its time.
+        std::move_only_function<void()> task = [this, work, shared, examined = std::move(examined)]() mutable {
+          finish(deps_, policy_, work, std::move(examined), std::move(*shared));
+        };
+        if (!deps_.run_waiting(task)) (*shared)(refuse(OnboardStep::process, too_many()));
       });
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <expected>
 #include <functional>
+#include <optional>
 
 #include "appraisal/appraiser.h"
 #include "audit/log.h"
@@ -21,6 +22,10 @@ struct OnboardingDeps {
   governance::KmsContract& contract;
   const keys::RegistryMaster& master;
   crypto::Random& random;
+  /// Runs what waits for the chain, on threads of its own; false when too many wait.
+  std::function<bool(std::move_only_function<void()>&)> run_waiting;
+  /// Set: the chain's id, and servers are known by identities that cover firmware and debug bit, too.
+  std::optional<std::uint64_t> extended_on{};
 };
 
 /// Where a request ended: what the dialect's error texts begin with.
@@ -36,13 +41,16 @@ class RegistryOnboarding {
  public:
   RegistryOnboarding(OnboardingDeps deps, attestation::Policy policy)
       : deps_(std::move(deps)), policy_(std::move(policy)) {}
-  /// The master, encrypted to the key of the request with that hash; the same bytes whenever it is asked for again, so
-  /// that strangers make neither work nor leaves. `done` runs on the calling thread, the collateral source's or the
-  /// committer's, and for a first answer once its leaf is durable.
+  /// The master, encrypted to the key of the request with that hash; the same bytes whenever it is asked for again, as
+  /// long as the contract still allows it, so that strangers make no leaves. `done` runs on the calling thread, on one
+  /// of run_waiting() or on the committer's, and for a first answer once its leaf is durable.
   void give(const base::Digest32& hash, base::Deadline deadline,
             std::move_only_function<void(OnboardOutcome)> done) const;
 
  private:
+  void give_here(const base::Digest32& hash, base::Deadline deadline,
+                 std::move_only_function<void(OnboardOutcome)> done) const;
+
   OnboardingDeps deps_;
   attestation::Policy policy_;
 };

@@ -1,0 +1,96 @@
+#include "governance/kms_contract.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/encoding.h"
+#include "governance/testing/kms_chain.h"
+
+namespace attestry::governance {
+namespace {
+
+using base::Code;
+using testing::address_of;
+using ::testing::HasSubstr;
+using testing::kKms;
+
+const ContractAddress kAlice = address_of(1);
+const ContractAddress kApp = address_of(2);
+const base::Digest32 kIdentity = crypto::sha256(base::as_bytes("identity"));
+const base::Digest32 kHash = crypto::sha256(base::as_bytes("request"));
+
+base::Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(30); }
+
+template <class T>
+void refused(const base::Result<T>& result, Code code, const std::string& words) {
+  ASSERT_FALSE(result.ok()) << "expected: " << words;
+  EXPECT_EQ(result.error().code, code) << result.error().text();
+  EXPECT_THAT(result.error().text(), HasSubstr(words));
+}
+
+class KmsContractTest : public ::testing::Test {
+ protected:
+  KmsContractTest() {
+    OnboardRequest request;
+    request.pubkey = base::to_bytes(base::as_bytes("PEM"));
+    request.nonce = chain::to_word(7);
+    request.operator_address = kAlice;
+    request.attestation = base::to_bytes(base::as_bytes("quote"));
+    chain.requests[kHash] = request;
+    chain.operators = {kAlice};
+    chain.identities = {kIdentity};
+  }
+  testing::KmsChain chain;
+  KmsContract contract{chain, 31337, kKms};
+};
+
+TEST_F(KmsContractTest, ApprovesAnOnboardingThatEverythingAgreesOn) {
+  const auto approval = contract.onboarding(kHash, kIdentity, soon());
+  ASSERT_TRUE(approval.ok()) << approval.error().text();
+  EXPECT_EQ(approval->request(), chain.requests[kHash]);
+  EXPECT_EQ(approval->identity(), kIdentity);
+  EXPECT_THAT(approval->snapshot(), HasSubstr("evm:31337@100:0x"));
+}
+
+TEST_F(KmsContractTest, RefusesARequestThatIsNotThere) {
+  chain.requests.clear();
+  refused(contract.request(kHash, soon()), Code::not_found, base::hex(kHash));
+  refused(contract.onboarding(kHash, kIdentity, soon()), Code::not_found, "not found");
+}
+
+TEST_F(KmsContractTest, RefusesAnIdentityThatIsNotAllowed) {
+  chain.identities.clear();
+  refused(contract.onboarding(kHash, kIdentity, soon()), Code::denied, base::hex(kIdentity));
+}
+
+TEST_F(KmsContractTest, SaysWhyTheContractReverts) {
+  chain.operators.clear();
+  refused(contract.onboarding(kHash, kIdentity, soon()), Code::denied, "Operator not authorized");
+  chain.frozen = true;
+  refused(contract.application_allowed(kApp, soon()), Code::denied, "Contract is frozen");
+}
+
+TEST_F(KmsContractTest, AnswersForAppsAndOperators) {
+  refused(contract.application_allowed(kApp, soon()), Code::denied, "application not allowed");
+  chain.applications = {kApp};
+  EXPECT_TRUE(contract.application_allowed(kApp, soon()).ok());
+  EXPECT_TRUE(*contract.is_operator(kAlice, soon()));
+  EXPECT_FALSE(*contract.is_operator(kApp, soon()));
+}
+
+TEST_F(KmsContractTest, GivesThePublishedKeyIfThereIsOne) {
+  EXPECT_FALSE(contract.published_key(soon())->has_value());
+  chain.pki.pubkey = base::to_bytes(base::as_bytes("PEM"));
+  EXPECT_EQ(**contract.published_key(soon()), chain.pki.pubkey);
+}
+
+TEST_F(KmsContractTest, AnOutageIsNoDenial) {
+  chain.away = true;
+  refused(contract.application_allowed(kApp, soon()), Code::unavailable, "no quorum");
+  refused(contract.onboarding(kHash, kIdentity, soon()), Code::unavailable, "no quorum");
+  refused(contract.is_operator(kAlice, soon()), Code::unavailable, "no quorum");
+  refused(contract.published_key(soon()), Code::unavailable, "no quorum");
+}
+
+}  // namespace
+}  // namespace attestry::governance

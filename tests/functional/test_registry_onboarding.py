@@ -1,0 +1,544 @@
+"""How a second key server gets the master of the first one, by a contract on a chain, and who runs a key server:
+docs/formats/registry.md, "Operators of a key server" and "Onboarding". Both servers are the real program."""
+
+import base64
+import hashlib
+import http.server
+import os
+import pathlib
+import threading
+
+import abi
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from evm import Anvil
+from harness import PATIENCE, attestry, request
+from registry import (
+    PEM,
+    Released,
+    Workload,
+    allow,
+    bare,
+    dcap_identity,
+    ecies_open,
+    ecies_seal,
+    raw_address,
+    rtmrs_of,
+    sha256,
+    sign_recoverable,
+    spki,
+    start_registry,
+)
+from workload import forge
+
+AUTH, GENERATE, ONBOARD = "/api/operator/auth", "/api/operator/generate", "/api/operator/onboard"
+MASTER = bytes(range(32))
+CONFIG = b'{"listen":"0.0.0.0:443"}'
+
+
+@pytest.fixture(scope="module")
+def chain():
+    with Anvil() as node:
+        yield node
+
+
+@pytest.fixture
+def operator(chain):
+    return chain.accounts[0]
+
+
+@pytest.fixture
+def kms(chain):
+    return chain.deploy("Kms")
+
+
+@pytest.fixture
+def seed(tmp_path):
+    """One simulated vendor for both machines."""
+    path = tmp_path / "vendor.seed"
+    path.write_text(os.urandom(16).hex() + "\n")
+    return path
+
+
+def with_seed(folder, seed):
+    folder.mkdir()
+    (folder / "forge.seed").write_text(seed.read_text())
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path, chain, kms, seed):
+    running = []
+
+    def starter(name, **settings):
+        folder = tmp_path / name
+        if not folder.exists():
+            with_seed(folder, seed)
+        server = start_registry(
+            folder,
+            chain,
+            **{
+                "registry.kms_contract": kms.address,
+                "registry.attestation": f"simulated:{folder}/forge.seed",
+                **settings,
+            },
+        )
+        running.append(server)
+        return server
+
+    yield starter
+    assert [server.output for server in running if server.running and server.terminate() != 0] == []
+
+
+@pytest.fixture
+def giver(start, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    return start("giver", **{"registry.kms": "simple", "registry.master": file})
+
+
+@pytest.fixture
+def receiver(start):
+    return start("receiver", **{"registry.kms": "onboard"})
+
+
+# -- the operator, written from the formats
+
+
+def request_digest(nonce, path, body=b""):
+    domain = abi.keccak(
+        abi.keccak(b"EIP712Domain(string name,string version)") + abi.keccak(b"attestry") + abi.keccak(b"1")
+    )
+    kind = abi.keccak(b"OperatorRequest(bytes32 nonce,string path,bytes32 bodySha256)")
+    struct = abi.keccak(kind + nonce + abi.keccak(path.encode()) + sha256(body))
+    return abi.keccak(b"\x19\x01" + domain + struct)
+
+
+def nonce_of(server):
+    reply = request(server.admins, "GET", AUTH)
+    assert reply.status == 200 and len(reply.body) == 32, reply
+    return reply.body
+
+
+def authorize(server, account):
+    signature = sign_recoverable(account.key, request_digest(nonce_of(server), AUTH))
+    return request(server.admins, "POST", AUTH, signature)
+
+
+def signed(server, account, path, body=b""):
+    signature = sign_recoverable(account.key, request_digest(nonce_of(server), path, body))
+    return request(server.admins, "POST", path, body, {"X-Attestry-Operator-Signature": signature.hex()})
+
+
+def asked(server, account):
+    reply = request(server.admins, "GET", f"/api/operator/onboard_request/{bare(account.address)}")
+    assert reply.status == 200, reply
+    out = reply.json()
+    return (
+        base64.b64decode(out["Pubkey"]),
+        out["Nonce"],
+        out["Operator"],
+        base64.b64decode(out["Attestation"]),
+    )
+
+
+def onboard_report_data(kms, pubkey, nonce, account):
+    minimal = nonce.to_bytes((nonce.bit_length() + 7) // 8)
+    return raw_address(kms.address) + sha256(pubkey + minimal + raw_address(account)) + bytes(12)
+
+
+def fetch(giver, id_):
+    return request(giver.registry, "GET", f"/api/attested/onboard/{id_}")
+
+
+def bring(kms, wanted, sender=None):
+    """On the chain. The request's hash."""
+    receipt = kms.send("requestOnboard", wanted, sender=sender)
+    [event] = receipt.events
+    return event.arguments[0]
+
+
+def publish(kms, server):
+    """The owner publishes the service's own key, as the server that has the master says it."""
+    found = request(server.registry, "GET", f"/api/public/pki/{bare(kms.address)}").json()
+    kms.send("setPKI", [base64.b64decode(found[name]) for name in ("ca_cert", "app_pubkey", "attestation")])
+
+
+def let_in(kms, server):
+    kms.send("allowlistIdentity", dcap_identity(kms.address, rtmrs_of(forge(server.seed, bytes(64)))))
+
+
+def onboarded(kms, giver, receiver, account):
+    publish(kms, giver)
+    let_in(kms, receiver)
+    assert authorize(receiver, account).status == 200
+    bring(kms, asked(receiver, account))
+    return signed(receiver, account, ONBOARD, giver.registry.encode())
+
+
+def app_key(server, chain, contract, account):
+    made = Workload(server, contract.address, account.key)
+    allow(contract, made, CONFIG)
+    return Released(made.register()).key_pem
+
+
+def public_key(server, contract):
+    return request(server.registry, "GET", f"/api/public/pki/{bare(contract.address)}")
+
+
+def refused(reply, status, text):
+    assert reply.status == status and text in reply.text, reply
+
+
+# -- 48: who runs the server
+
+
+def test_registry_048_the_operator_signs_the_servers_nonce(receiver, kms, operator, chain):
+    assert nonce_of(receiver) == nonce_of(receiver)
+    for garbage in (b"", b"x" * 64, bytes(65), b"\xff" * 65, sign_recoverable(operator.key, bytes(32))[:-1] + b"\x1b"):
+        refused(request(receiver.admins, "POST", AUTH, garbage), 400, "signature not valid: ")
+    assert request(receiver.admins, "POST", AUTH, b"x" * 66).status == 413
+    refused(authorize(receiver, chain.accounts[5]), 403, "operator not allowed")
+    assert authorize(receiver, operator).status == 200
+    assert authorize(receiver, operator).status == 200
+    assert signed(receiver, operator, GENERATE).status == 200
+    assert public_key(receiver, kms).status == 200
+
+
+def test_registry_048_the_first_servers_way_is_a_setting(start, operator):
+    """The bare nonce as the digest, and requests that nobody signs: only with registry.admin_v1."""
+    modern, old = (start(f"v{v1}", **{"registry.kms": "onboard", "registry.admin_v1": v1}) for v1 in ("false", "true"))
+    bare_signature = sign_recoverable(operator.key, nonce_of(modern))
+    refused(request(modern.admins, "POST", AUTH, bare_signature), 403, "operator not allowed")
+    refused(request(old.admins, "POST", GENERATE, b""), 401, "no operator yet")
+    assert request(old.admins, "POST", AUTH, sign_recoverable(operator.key, nonce_of(old))).status == 200
+    assert request(old.admins, "POST", GENERATE, b"").status == 200
+
+
+def test_registry_flaw_06_the_first_signer_is_not_the_operator(receiver, kms, operator, chain):
+    """Neither whoever comes first, nor whoever reaches the port."""
+    stranger, second = chain.accounts[5], chain.accounts[6]
+    refused(authorize(receiver, stranger), 403, "operator not allowed")
+    refused(signed(receiver, operator, GENERATE), 401, "no operator yet")
+    assert authorize(receiver, operator).status == 200
+    refused(request(receiver.admins, "POST", GENERATE, b""), 401, "not signed")
+    refused(signed(receiver, stranger, GENERATE), 401, "signed by somebody else")
+    url = b"http://127.0.0.1:1"
+    elsewhere = sign_recoverable(operator.key, request_digest(nonce_of(receiver), ONBOARD, b"http://127.0.0.1:2"))
+    header = {"X-Attestry-Operator-Signature": elsewhere.hex()}
+    refused(request(receiver.admins, "POST", ONBOARD, url, header), 401, "signed by somebody else, or for another")
+    role = kms.call("ROLE_OPERATOR")
+    kms.send("grantRole", role, str(second))
+    refused(authorize(receiver, second), 409, "another operator")
+    kms.send("revokeRole", role, str(operator))
+    assert authorize(receiver, second).status == 200
+    kms.send("grantRole", role, str(operator))
+
+
+def test_registry_048_an_operator_may_be_listed(start, chain):
+    listed = chain.accounts[7]
+    server = start("listed", **{"registry.kms": "onboard", "registry.operators": str(listed)})
+    assert authorize(server, listed).status == 200
+
+
+# -- 49: the master's way
+
+
+def test_registry_049_a_second_server_gets_the_same_keys(chain, kms, giver, receiver, operator):
+    app = chain.deploy("Registry")
+    refused(public_key(receiver, app), 503, "no master key yet")
+    assert onboarded(kms, giver, receiver, operator).status == 200
+    assert public_key(receiver, app).json()["app_pubkey"] == public_key(giver, app).json()["app_pubkey"]
+    assert app_key(receiver, chain, app, operator) == app_key(giver, chain, app, operator)
+    leaves = [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]
+    assert len(leaves) == 1
+    refused(signed(receiver, operator, ONBOARD, giver.registry.encode()), 409, "has a master key already")
+    refused(signed(receiver, operator, GENERATE), 409, "has a master key already")
+
+
+def test_registry_049_the_answer_is_a_blob_to_the_requests_key(chain, kms, giver, operator):
+    """A client of the chain's own: key, evidence and request are made here."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pubkey, nonce = spki(key, PEM), 0x0102030405
+    quote = forge(giver.seed, onboard_report_data(kms, pubkey, nonce, str(operator)))
+    let_in(kms, giver)
+    wanted = (pubkey, nonce, str(operator), quote)
+    id_ = bring(kms, wanted)
+    reply = fetch(giver, id_.hex())
+    assert reply.status == 200 and len(reply.body) == 127, reply
+    assert ecies_open(key, reply.body) == MASTER
+    [leaf] = [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]
+    assert leaf["reply"] == hashlib.sha256(reply.body).hexdigest()
+    assert fetch(giver, "0x" + id_.hex()).body == reply.body, "the same bytes, however often"
+    assert len([leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]) == 1
+    kms.send("removeAllowlistedIdentity", dcap_identity(kms.address, rtmrs_of(quote)))
+    refused(fetch(giver, id_.hex()), 403, "unauthorized")
+
+
+def test_registry_049_unknown_and_bad_ids(start, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms": "simple", "registry.master": file}
+    modern = start("modern", **settings)
+    old = start("old", **settings, **{"registry.old_status": "true"})
+    unknown = "ab" * 32
+    for server, status in ((modern, 404), (old, 401)):
+        refused(fetch(server, unknown), status, f"onchain onboard request {unknown} not found")
+        for bad in ("xyz", "ab" * 31, "ab" * 33, "0x"):
+            refused(fetch(server, bad), 400, "invalid contract address: ")
+
+
+def test_registry_049_an_outage_of_the_chain(start, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms": "simple", "registry.master": file, "registry.rpc": "http://127.0.0.1:9"}
+    for name, old, status in (("modern", "false", 503), ("old", "true", 401)):
+        server = start(name, **settings, **{"registry.old_status": old})
+        refused(fetch(server, "ab" * 32), status, "could not fetch onboard request: ")
+
+
+class Requests:
+    """Requests of this test's own machine, right and wrong."""
+
+    def __init__(self, giver, kms, account):
+        self.giver, self.kms, self.account = giver, kms, account
+
+    def made(self, nonce=7, about=None, kind="tdx-v4", pubkey=None):
+        own = spki(ec.generate_private_key(ec.SECP256R1()), PEM)
+        data = about or onboard_report_data(self.kms, pubkey or own, nonce, str(self.account))
+        return (own, nonce, str(self.account), forge(self.giver.seed, data, kind))
+
+    def fetched(self, wanted):
+        return fetch(self.giver, bring(self.kms, wanted, sender=self.account).hex())
+
+
+@pytest.mark.parametrize("old", ["false", "true"])
+def test_registry_049_what_is_not_allowed(start, tmp_path, chain, kms, operator, old):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms": "simple", "registry.master": file, "registry.old_status": old}
+    giver = start("giver", **settings)
+    own = Requests(giver, kms, operator)
+    denied, false = (401, 400) if old == "true" else (403, 422)
+    refused(own.fetched(own.made()), denied, "unauthorized")
+    let_in(kms, giver)
+    other_key = spki(ec.generate_private_key(ec.SECP256R1()), PEM)
+    refused(own.fetched(own.made(pubkey=other_key)), false, "invalid attestation: ")
+    moved = own.made(nonce=8)
+    refused(own.fetched((moved[0], 9, *moved[2:])), false, "invalid attestation: ")
+    elsewhere = own.made(about=bytes(64))
+    refused(own.fetched(elsewhere), false, "invalid attestation: ")
+    garbage = fetch(giver, bring(kms, (elsewhere[0], 7, str(operator), b"quote")).hex())
+    assert garbage.status in (400, 422) and "invalid attestation: " in garbage.text, garbage
+    forged = forge("another vendor", onboard_report_data(kms, elsewhere[0], 7, str(operator)))
+    refused(own.fetched((elsewhere[0], 7, str(operator), forged)), false, "invalid attestation: ")
+    assert [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"] == []
+
+
+def test_registry_049_another_operator_cannot_take_a_servers_evidence(chain, kms, giver, receiver, operator):
+    """What a server shows for one operator is no request of another's, though he may ask the contract."""
+    thief = chain.accounts[6]
+    kms.send("grantRole", kms.call("ROLE_OPERATOR"), str(thief))
+    let_in(kms, receiver)
+    pubkey, nonce, _, quote = asked(receiver, operator)
+    id_ = bring(kms, (pubkey, nonce, str(thief), quote), sender=thief)
+    refused(fetch(giver, id_.hex()), 422, "invalid attestation: ")
+
+
+def test_registry_049_a_request_is_made_for_operators_only(receiver, operator, chain):
+    path = "/api/operator/onboard_request/"
+    refused(request(receiver.admins, "GET", path + "xyz"), 400, "invalid contract address: ")
+    refused(request(receiver.admins, "GET", path + bare(chain.accounts[5].address)), 403, "operator not allowed")
+    assert asked(receiver, operator) == asked(receiver, operator)
+    assert authorize(receiver, operator).status == 200
+
+
+def test_registry_flaw_13_onboarding_before_a_request(receiver, giver, operator):
+    assert authorize(receiver, operator).status == 200
+    refused(signed(receiver, operator, ONBOARD, giver.registry.encode()), 409, "this process has made none")
+    refused(signed(receiver, operator, ONBOARD, b"ftp://giver"), 400, "could not read onboarded kms url from body")
+
+
+class Impostor:
+    """Answers as a giving server, with a master of its own."""
+
+    def __init__(self, pubkey, master):
+        blob = ecies_seal(serialization.load_pem_public_key(pubkey), master)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(blob)))
+                self.end_headers()
+                self.wfile.write(blob)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.thread.join(PATIENCE)
+        self.server.server_close()
+
+
+def test_registry_049_a_master_that_is_not_the_services_is_not_kept(chain, kms, giver, receiver, operator):
+    app = chain.deploy("Registry")
+    assert authorize(receiver, operator).status == 200
+    pubkey = asked(receiver, operator)[0]
+    for master, published, status, text in (
+        (MASTER, False, 409, "publishes no key"),
+        (os.urandom(32), True, 403, "not the key service's"),
+        (MASTER[:31], True, 400, "could not decrypt kms seed"),
+    ):
+        impostor = Impostor(pubkey, master)
+        if published:
+            publish(kms, giver)
+        try:
+            refused(signed(receiver, operator, ONBOARD, impostor.url.encode()), status, text)
+        finally:
+            impostor.stop()
+    refused(public_key(receiver, app), 503, "no master key yet")
+    refused(signed(receiver, operator, GENERATE), 409, "has a master already")
+    assert onboarded(kms, giver, receiver, operator).status == 200
+
+
+def test_registry_049_the_master_survives_a_kill(start, chain, kms, giver, receiver, operator):
+    app = chain.deploy("Registry")
+    assert onboarded(kms, giver, receiver, operator).status == 200
+    receiver.kill()
+    again = start("receiver", **{"registry.kms": "onboard"})
+    assert public_key(again, app).json()["app_pubkey"] == public_key(giver, app).json()["app_pubkey"]
+    refused(signed(again, operator, GENERATE), 409, "has a master key already")
+    kept = b"".join(path.read_bytes() for path in pathlib.Path(again.data).rglob("*") if path.is_file())
+    assert MASTER not in kept and MASTER.hex().encode() not in kept
+
+
+def test_registry_050_the_request_on_the_chain_is_the_one_that_was_shown(kms, receiver, operator):
+    wanted = asked(receiver, operator)
+    pubkey, nonce, account, quote = wanted
+    assert account == str(operator) and 0 < nonce < 2**63
+    assert quote[568 : 568 + 64] == onboard_report_data(kms, pubkey, nonce, account)
+    assert bring(kms, wanted) == kms.call("HashOnboardRequest", wanted)
+
+
+# -- 51: the key service's own list of apps
+
+
+def test_registry_051_apps_that_the_kms_contract_lists(start, chain, kms, operator, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms": "simple", "registry.master": file, "registry.contracts": "kms"}
+    modern = start("modern", **settings)
+    old = start("old", **settings, **{"registry.old_status": "true"})
+    app = chain.deploy("Registry")
+    for server, status in ((modern, 403), (old, 401)):
+        made = Workload(server, app.address, operator.key)
+        allow(app, made, CONFIG)
+        refused(made.register("secrets"), status, "application not allowed")
+        refused(public_key(server, app), status, "application not allowed")
+        assert public_key(server, kms).status == 200, "the service's own key is everybody's"
+    refused(request(modern.registry, "GET", f"/api/public/app_metadata/{bare(app.address)}"), 403, "not allowed")
+    kms.send("AllowApplication", app.address)
+    for server in (modern, old):
+        assert Workload(server, app.address, operator.key).register("secrets").status == 200
+        assert public_key(server, app).status == 200
+    kms.send("RemoveAllowlistedApplication", app.address)
+    refused(Workload(modern, app.address, operator.key).register("secrets"), 403, "application not allowed")
+
+
+def test_registry_051_an_outage_is_no_denial(start, kms, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms": "simple", "registry.master": file, "registry.contracts": "kms"}
+    away = {"registry.rpc": "http://127.0.0.1:9"}
+    for name, old, status in (("modern", "false", 503), ("old", "true", 500)):
+        server = start(name, **settings, **away, **{"registry.old_status": old})
+        reply = request(server.registry, "GET", f"/api/public/pki/{'ab' * 20}")
+        refused(reply, status, "could not verify application is allowed: ")
+
+
+def test_registry_048_the_reply_names_who_runs_the_server(chain, kms, giver, operator):
+    app = chain.deploy("Registry")
+    assert authorize(giver, operator).status == 200
+    made = Workload(giver, app.address, operator.key)
+    allow(app, made, CONFIG)
+    released = Released(made.register("secrets")).body
+    assert bytes(released["operator"]) == raw_address(operator.address)
+    hashed = sha256(
+        raw_address(operator.address)
+        + base64.b64decode(released["tls_cert"])
+        + base64.b64decode(released["app_privkey"])
+    )
+    assert base64.b64decode(released["attestation"])[568 : 568 + 52] == raw_address(app.address) + hashed
+
+
+# -- the command line
+
+
+@pytest.fixture
+def key_file(tmp_path, operator):
+    path = tmp_path / "operator.key"
+    path.touch(mode=0o600)
+    path.write_text(operator.key.hex())
+    return path
+
+
+def test_registry_commands_of_an_operator(chain, kms, giver, receiver, key_file, tmp_path):
+    new = ["--kms-onboarding-addr", receiver.admins, "--key", key_file]
+    onchain = ["--contract", kms.address, "--rpc", chain.url, "--chain-id", chain.chain_id]
+    path = ["--kms-onboarded-addr", giver.registry]
+    publish(kms, giver)
+    done = attestry("kms", "authorize", *new)
+    assert done.code == 0, done
+    refusal = attestry("kms", "onboard", *new, *onchain, *path)
+    assert refusal.code == 1 and "unauthorized" in refusal.err and "attestry registry allow" in refusal.err, refusal
+    let_in(kms, receiver)
+    done = attestry("kms", "onboard", *new, *onchain, *path, "--format", "json")
+    assert done.code == 0 and done.json()["onboarded"] is True, done
+    again = attestry("kms", "generate", *new)
+    assert again.code == 1 and "has a master key already" in again.err
+    shown = attestry("kms", "pki", "--app-contract", kms.address, "--pki-server-addr", receiver.registry)
+    assert shown.code == 0 and set(shown.json()) == {"Ca", "Pubkey", "Attestation"}, shown
+    assert base64.b64decode(shown.json()["Pubkey"]) == kms.call("PKI")[1]
+
+
+def test_registry_commands_of_a_workload(chain, kms, giver, operator, tmp_path):
+    app = chain.deploy("Registry")
+    made = Workload(giver, app.address, operator.key)
+    allow(app, made, CONFIG)
+    file = tmp_path / "instance.csr"
+    file.write_bytes(made.csr)
+    command = ["kms", "secrets", "--app-contract", app.address, "--kms-server-addr", giver.registry]
+    assert attestry(*command).code == 2
+    done = attestry(*command, "--csr", file)
+    assert done.code == 0 and set(done.json()) >= {"app_privkey", "tls_cert", "operator", "attestation"}, done
+
+
+def test_registry_commands_say_what_is_missing(giver, tmp_path, key_file):
+    nobody = attestry("kms", "authorize", "--kms-onboarding-addr", giver.admins)
+    assert nobody.code != 0 and "OPERATOR_KEY" in nobody.err
+    wrong = attestry("kms", "authorize", "--kms-onboarding-addr", giver.registry, "--key", key_file)
+    assert wrong.code == 1 and "registry.admin_listen" in wrong.err, wrong
+    for command in ("authorize", "generate", "onboard", "pki", "secrets"):
+        shown = attestry("kms", command, "--help")
+        assert shown.code == 0 and f"attestry kms {command}" in shown.out
+
+
+def test_registry_kms_settings_are_checked(tmp_path):
+    base = ["config", "check", f"--set=server.data={tmp_path}/x", "--set=registry.listen=127.0.0.1:0"]
+    base += ["--set=server.realm=simulated", "--set=registry.contracts=any"]
+    for flags, text in (
+        (["--set=registry.kms=onboard"], "registry.kms_contract"),
+        (["--set=registry.contracts=kms"], "registry.kms_contract"),
+        (["--set=registry.kms_contract=xyz"], "registry.kms_contract"),
+        (["--set=registry.kms_contract=" + "ab" * 20, "--set=registry.governance=local"], "registry.governance chain"),
+        (["--set=registry.operators=xyz"], "registry.operators"),
+    ):
+        done = attestry(*base, *flags)
+        assert done.code == 2 and text in done.err, done
