@@ -92,6 +92,7 @@ class TenantSealer final : public Sealer {
     if (epochs_ != nullptr) TRY_OK(epochs_->readable(tenant, epoch));
     if (epoch != 0) {
       if (epochs_ == nullptr) return Error{Code::corrupt, "a blob of another epoch than there are"};
+      if (sealed_for_another(sealed, tenant)) return Error{Code::corrupt, "a blob that says to be of another tenant"};
       TRY(const auto key, epochs_->key(tenant, epoch));
       return open_with(key, associated(tenant, record, epoch), sealed, "a sealed blob", kEpochHead);
     }
