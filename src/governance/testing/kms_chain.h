@@ -21,7 +21,8 @@ inline const ContractAddress kKms = address_of(0xa5);
 
 class KmsChain final : public chain::ChainReader {
  public:
-  base::Result<chain::BlockRef> head(base::Deadline) override {
+  base::Result<chain::BlockRef> head(base::Deadline) override { return known_head(); }
+  base::Result<chain::BlockRef> known_head() const override {
     if (away) return base::Error{base::Code::unavailable, "no quorum"};
     return chain::BlockRef{.number = 100, .hash = crypto::sha256(base::as_bytes("block")), .time = {}};
   }
@@ -44,7 +45,7 @@ class KmsChain final : public chain::ChainReader {
   static Outcome revert(std::string reason) {
     return {.reverted = true, .data = base::Bytes(4, 1), .reason = std::move(reason)};
   }
-  /// Whether `one` is this function, and its last word or, with two arguments, the word before it.
+  /// Whether `one` is this function with these arguments.
   static bool is(const chain::Call& one, const auto& function, const auto&... arguments) {
     return one.data == function.at(one.to, arguments...).data;
   }
