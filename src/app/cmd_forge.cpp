@@ -17,13 +17,17 @@
 #include "forge/event_log.h"
 #include "forge/nitro.h"
 #include "forge/scenario.h"
+#include "state/file.h"
 
 namespace attestry::app {
 namespace {
 
+constexpr std::size_t kMaxSeed = 4096;
+
 struct ForgeOptions {
   std::string out;
   std::string seed = "attestry";
+  std::string seed_file;
   std::string kind = "tdx-v4";
   std::string fault = "none";
   std::string at;
@@ -203,7 +207,22 @@ base::Result<int> forge_nitro(Context& context, const ForgeOptions& options) {
   return kExitOk;
 }
 
-base::Result<int> forge_cases(Context& context, const ForgeOptions& options) {
+base::Status read_seed(ForgeOptions& options) {
+  if (options.seed_file.empty()) return base::done();
+  TRY(const auto seed, state::system_files().read(options.seed_file, kMaxSeed), "--seed-file");
+  if (!seed) {
+    return base::Error{base::Code::not_found,
+                       "no seed file " + options.seed_file,
+                       {},
+                       {},
+                       "attestry dev makes one in its data folder: forge.seed"};
+  }
+  options.seed = std::string{base::as_text(*seed)};
+  return base::done();
+}
+
+base::Result<int> forge_cases(Context& context, ForgeOptions& options) {
+  TRY_OK(read_seed(options));
   if (options.list_faults && is_maa_kind(options.kind)) {
     list_maa_faults(context);
     return kExitOk;
@@ -300,7 +319,10 @@ void add_forge(CLI::App& app, Context& context) {
   command->add_option("--kind", options->kind, kinds())->capture_default_str();
   command->add_option("--fault", options->fault, "what is wrong; `all` makes one case each")->capture_default_str();
   command->add_flag("--list-faults", options->list_faults, "show all faults and what they are");
-  command->add_option("--seed", options->seed, "text from which all keys follow")->capture_default_str();
+  auto* seed = command->add_option("--seed", options->seed, "text from which all keys follow")->capture_default_str();
+  command
+      ->add_option("--seed-file", options->seed_file, "the same from a file: that of `attestry dev` is DATA/forge.seed")
+      ->excludes(seed);
   command->add_option("--at", options->at, "time at which all of it is valid (default: now)");
   command->add_option("--count", options->count, "so many machines, each with its own keys")
       ->check(CLI::Range(1, 100000));

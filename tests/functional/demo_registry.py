@@ -183,7 +183,6 @@ class Demo:
         require(self.pki().status == 503, "before there is a key, the server says so: 503")
         self.run(*self.ceremony, most=40)
         require(self.state() == "complete", "the server has its key")
-        self.seed = self.path("data/forge.seed").read_text()
 
     def state(self):
         return request(self.bootstrap, "GET", "/admin/status").json()["state"]
@@ -206,12 +205,12 @@ class Demo:
         require(on_chain[0] == self.ca_pem, "the chain has the CA that the server has")
 
     def forge(self, name, report_data=None):
-        """Evidence of the simulated TEE. The seed is a text with its line end; shells drop that, hence the X."""
-        words = ["forge", "--out", name]
+        """Evidence of the simulated TEE."""
+        words = ["--out", name]
         shown = [*words, "--report-data", '"$REPORT_DATA"'] if report_data else words
-        show_command(shown[1:], before="""SEED="$(cat data/forge.seed; echo X)"; attestry forge --seed "${SEED%X}" """)
+        show_command(shown, before="attestry forge --seed-file data/forge.seed ")
         words += ["--report-data", report_data] if report_data else []
-        self.finish([*words, "--seed", self.seed])
+        self.finish(["forge", "--seed-file", "data/forge.seed", *words])
         return self.path(f"{name}/quote.bin").read_bytes()
 
     def store_configuration(self):
