@@ -152,7 +152,7 @@ TEST_F(Multi, AHangingBackendCostsAHedgeAndIsAskedLastNextTime) {
   auto b = puppet("b");
   give(*b, "hello");
   a->hang(true);
-  auto multi = open({.hedge = milliseconds{1}, .backend_deadline = milliseconds{500}});
+  auto multi = open({.hedge = milliseconds{200}, .backend_deadline = milliseconds{500}});
   EXPECT_TRUE(multi->get(place, id_of("hello"), soon()));
   a->wait_for_hanging(1);
   EXPECT_EQ(a->gets, 1);

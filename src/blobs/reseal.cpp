@@ -96,7 +96,8 @@ base::Result<Resealed> reseal_files(const std::string& folder, const base::Tenan
       if (*done) ++out.files;
       continue;
     }
-    if (done.error().code != Code::corrupt) return done.error();
+    // Damaged, or of an epoch that is retired: it cannot be read any more, and must not keep the others from it.
+    if (done.error().code != Code::corrupt && done.error().code != Code::denied) return done.error();
     base::log(base::LogLevel::error, "a stored blob cannot be sealed anew",
               {{"path", path}, {"reason", done.error().text()}});
   }

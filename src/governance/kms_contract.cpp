@@ -36,15 +36,27 @@ Result<OnboardRequest> request_in(const CallOutcome& outcome, const base::Digest
   return request;
 }
 
+/// This server does not appraise by the policies that a key service's contract can name. Where its owner has put one in
+/// force, nothing is given rather than something without it. Older contracts do not have the function.
+Status no_policy(const CallOutcome& outcome, const auto& function, std::string_view setter) {
+  if (outcome.reverted || outcome.data.empty()) return base::done();
+  TRY(const chain::Word digest, function.decode(outcome.data));
+  if (is_zero(digest)) return base::done();
+  return Error{Code::configuration, "the key service's contract names a policy, by which this server cannot appraise",
+               "none", base::hex(digest),
+               "Put the rules into registry.policy, and send " + std::string{setter} + " with zero."};
+}
+
 }  // namespace
 
 Status KmsContract::application_allowed(const ContractAddress& app, base::Deadline deadline) {
   TRY(const auto block, reader_.head(deadline));
-  const std::vector<chain::Call> calls{abi::kApplicationAllowed.at(contract_, app)};
+  const std::vector<chain::Call> calls{abi::kApplicationAllowed.at(contract_, app),
+                                       abi::kApplicationPolicy.at(contract_, app)};
   TRY(const auto outcomes, reader_.call(block, calls, deadline));
   if (outcomes.front().reverted) return refused("application not allowed", outcomes.front());
   TRY(const bool allowed, abi::kApplicationAllowed.decode(outcomes.front().data));
-  if (allowed) return base::done();
+  if (allowed) return no_policy(outcomes[1], abi::kApplicationPolicy, "setApplicationPolicy");
   return Error{Code::denied, "application not allowed", "an application that the key service's contract lists",
                "0x" + base::hex(app), "Let the contract's owner send AllowApplication."};
 }
@@ -78,7 +90,8 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   TRY(const auto known, request(hash, deadline));
   TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash),
-                                       abi::kIdentityAllowed.at(contract_, identity, known.operator_address)};
+                                       abi::kIdentityAllowed.at(contract_, identity, known.operator_address),
+                                       abi::kPolicy.at(contract_)};
   TRY(const auto outcomes, reader_.call(block, calls, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
@@ -88,6 +101,7 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   if (outcomes[1].reverted) return refused(who + " unauthorized", outcomes[1]);
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[1].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[1]);
+  TRY_OK(no_policy(outcomes[2], abi::kPolicy, "setPolicy"));
   return OnboardApproval(
       std::move(present), identity,
       "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));

@@ -70,6 +70,14 @@ TEST_F(KmsContractTest, SaysWhyTheContractReverts) {
   refused(contract.application_allowed(kApp, soon()), Code::denied, "Contract is frozen");
 }
 
+TEST_F(KmsContractTest, GivesNothingWithoutThePolicyThatTheContractNames) {
+  chain.applications = {kApp};
+  chain.application_policy = chain::to_word(1);
+  refused(contract.application_allowed(kApp, soon()), Code::configuration, "names a policy");
+  chain.policy = chain::to_word(1);
+  refused(contract.onboarding(kHash, kIdentity, soon()), Code::configuration, "names a policy");
+}
+
 TEST_F(KmsContractTest, AnswersForAppsAndOperators) {
   refused(contract.application_allowed(kApp, soon()), Code::denied, "application not allowed");
   chain.applications = {kApp};

@@ -148,7 +148,7 @@ Result<ReshareAnswer> Bootstrap::reshare(std::string_view admin, AdminSet next, 
   if (out.proposal == reshare_proposal(*admins_, set_->threshold))
     return Error{Code::conflict, "These are the present admins, with the present threshold"};
   proposals_.insert_or_assign(std::string{admin}, out.proposal);
-  for (const auto& [who, what] : proposals_) out.agreed += what == out.proposal ? 1U : 0U;
+  for (const auto& [who, what] : proposals_) out.agreed += what == out.proposal && set_->index_of(who) ? 1U : 0U;
   base::log(
       base::LogLevel::info, "an admin asks for other admins",
       {{"admin", std::string{admin}}, {"proposal", base::hex(out.proposal)}, {"agreed", std::to_string(out.agreed)}});
@@ -220,6 +220,7 @@ Status Bootstrap::take_effect(ShareSet next, base::Deadline deadline) {
   next_admins_ = nullptr;
   generated_here_ = false;
   submitted_.clear();
+  proposals_.clear();  // those of admins who are none any more have no say in what comes next
   if (recovering) recovering_ = set_->threshold;
   base::log(base::LogLevel::info, "other admins hold the master key's shares now",
             {{"set", base::hex(set_->id)}, {"threshold", std::to_string(set_->threshold)}});

@@ -90,6 +90,14 @@ audit::Leaf leaf_of(const OnboardingDeps& deps, const governance::OnboardGrant& 
 std::expected<Given, OnboardRefusal> decide(const OnboardingDeps& deps, const attestation::Policy& policy,
                                             const Work& work, Result<appraisal::Examined> examined) {
   if (!examined) return refuse(OnboardStep::attestation, std::move(examined).error());
+  const auto& asked = work.request;
+  if (onboard_request_hash(asked.pubkey, asked.nonce, asked.operator_address, asked.attestation) != work.hash) {
+    return refuse(OnboardStep::request, {Code::denied,
+                                         "the contract's onboard request has another hash",
+                                         base::hex(work.hash),
+                                         {},
+                                         "Ask another endpoint of the chain."});
+  }
   const auto report_data = onboard_report_data(deps.contract.address(), work.request.pubkey, work.request.nonce,
                                                work.request.operator_address);
   attestation::Verdict verdict = std::move(examined->verdict);
@@ -105,6 +113,12 @@ std::expected<Given, OnboardRefusal> decide(const OnboardingDeps& deps, const at
   }
   const auto approval = deps.contract.onboarding(work.hash, identity, work.deadline);
   if (!approval) return refuse(OnboardStep::identity, approval.error());
+  // What was appraised is what is answered: the contract was read twice, and the master is sealed to what it says now.
+  if (!(approval->request() == work.request)) {
+    return refuse(
+        OnboardStep::request,
+        {Code::conflict, "the onboard request changed while it was looked at", base::hex(work.hash), {}, "Try again."});
+  }
   const auto grant = governance::authorize_onboarding(*report, *approval, report_data, deps.store.realm(), work.now);
   if (!grant) return refuse(OnboardStep::identity, grant.error());
   const auto sealed = [&]() -> Result<base::Bytes> {
@@ -161,6 +175,13 @@ void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadlin
 }
 
 void RegistryOnboarding::give_here(const base::Digest32& hash, base::Deadline deadline, Done done) const {
+  // The contract's own identity of a TD leaves its firmware out, and firmware can measure what it likes.
+  if (!deps_.extended_on && !policy_.rules().require_identity) {
+    return done(refuse(OnboardStep::measurements,
+                       {Code::configuration, "this server cannot tell by whose firmware another one runs",
+                        "registry.identity = extended, or identities in registry.policy", "neither",
+                        "Set one of them on this server, then ask again."}));
+  }
   auto before = given_before(deps_.store, hash);
   if (!before) return done(refuse(OnboardStep::process, std::move(before).error()));
   if (*before) {

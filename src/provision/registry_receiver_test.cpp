@@ -44,13 +44,7 @@ void refused(const base::Result<T>& result, Code code, const std::string& words)
 
 class ReceiverTest : public ::testing::Test {
  protected:
-  ReceiverTest() {
-    auto opened = state::Store::open({.path = folder.file("store.db")});
-    EXPECT_TRUE(opened.ok()) << opened.error().text();
-    store = *std::move(opened);
-    master = *keys::ReceivedMaster::open(*store, secret_of(1), random);
-    chain.operators = {address(alice)};
-  }
+  ReceiverTest() { chain.operators = {address(alice)}; }
   void publish(const crypto::Secret& secret) {
     const auto keys = keys::registry_app_keys(secret, kKms);
     chain.pki.pubkey = base::to_bytes(base::as_bytes(registry_app_pubkey_pem(*keys)));
@@ -68,12 +62,12 @@ class ReceiverTest : public ::testing::Test {
   }
 
   state::testing::TempFolder folder;
-  std::unique_ptr<state::Store> store;
+  std::unique_ptr<state::Store> store = state::Store::open({.path = folder.file("store.db")}).value();
   crypto::SeededRandom random{base::as_bytes("receiver")};
   governance::testing::KmsChain chain;
   governance::KmsContract contract{chain, 31337, kKms};
   const curves::Secp256k1PrivateKey alice = account(1), mallory = account(2);
-  std::unique_ptr<keys::ReceivedMaster> master;
+  std::unique_ptr<keys::ReceivedMaster> master = keys::ReceivedMaster::open(*store, secret_of(1), random).value();
   base::Bytes quote = base::to_bytes(base::as_bytes("quote"));
   base::FixedBytes<64> attested{};
   RegistryReceiver receiver{{.contract = contract,

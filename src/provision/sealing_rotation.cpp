@@ -69,10 +69,11 @@ void SealingRotation::work() {
       const auto tenants = epochs_.unsettled();
       if (tenants && tenants->empty()) break;
       Status done = tenants ? base::done() : Status{tenants.error()};
-      for (std::size_t i = 0; done && i < tenants->size(); ++i) {
+      for (std::size_t i = 0; tenants && i < tenants->size(); ++i) {
         // Before the step, so that whoever looks sees each phase.
         if (!rest(deps_.pause)) return;
-        done = step((*tenants)[i]);
+        // The trouble of one tenant is not that of the others.
+        if (auto one = step((*tenants)[i]); !one) done = std::move(one);
       }
       if (done) continue;
       base::log(base::LogLevel::error, "sealing anew has to wait", {{"reason", done.error().text()}});

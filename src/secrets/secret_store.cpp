@@ -309,8 +309,8 @@ Result<SecretStore::Resealed> SecretStore::reseal(state::WriteTxn& txn, const ba
       continue;
     }
     if (record->epoch == epoch.current) continue;
-    TRY(const auto before, sealer(txn, tenant, record->epoch));
-    const auto plain = open(before, prefix, *record);
+    const auto before = sealer(txn, tenant, record->epoch);
+    const auto plain = before ? open(*before, prefix, *record) : Result<crypto::Secret>(before.error());
     if (!plain) {
       base::log(base::LogLevel::error, "a stored secret cannot be sealed anew", {{"reason", plain.error().text()}});
       continue;

@@ -4,6 +4,7 @@ docs/formats/registry.md, "Operators of a key server" and "Onboarding". Both ser
 import base64
 import hashlib
 import http.server
+import json
 import os
 import pathlib
 import threading
@@ -67,6 +68,15 @@ def with_seed(folder, seed):
     return folder
 
 
+def policy_for(folder, seed):
+    """Of the servers' firmware, which the contract's identity does not cover."""
+    mrtd = forge(seed.read_text(), bytes(64))[184:232].hex()
+    path = folder / "servers.json"
+    identity = {"name": "key servers", "claims": {"mrtd": [mrtd]}}
+    path.write_text(json.dumps({"format": 1, "name": "servers", "identities": [identity]}))
+    return path
+
+
 @pytest.fixture
 def start(tmp_path, chain, kms, seed):
     running = []
@@ -81,6 +91,7 @@ def start(tmp_path, chain, kms, seed):
             **{
                 "registry.kms_contract": kms.address,
                 "registry.attestation": f"simulated:{folder}/forge.seed",
+                "registry.policy": policy_for(tmp_path, seed),
                 **settings,
             },
         )
@@ -542,3 +553,11 @@ def test_registry_kms_settings_are_checked(tmp_path):
     ):
         done = attestry(*base, *flags)
         assert done.code == 2 and text in done.err, done
+
+
+def test_registry_a_server_whose_firmware_nobody_looks_at_gets_no_master(start, tmp_path):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    giver = start("careless", **{"registry.kms": "simple", "registry.master": file, "registry.policy": "default"})
+    reply = request(giver.registry, "GET", "/api/attested/onboard/" + "00" * 32)
+    assert reply.status >= 500 and "firmware" in reply.text and "registry.identity" in reply.text, reply

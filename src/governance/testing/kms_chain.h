@@ -39,6 +39,7 @@ class KmsChain final : public chain::ChainReader {
   std::set<base::Digest32> identities;
   std::map<base::Digest32, OnboardRequest> requests;
   chain::registry::AppPki pki;
+  chain::Word policy{}, application_policy{};
 
  private:
   using Outcome = chain::CallOutcome;
@@ -63,6 +64,7 @@ class KmsChain final : public chain::ChainReader {
 
   Outcome answer(const chain::Call& one) const {
     namespace abi = chain::registry;
+    if (is(one, abi::kPolicy)) return {.data = abi::kPolicy.encode_result(policy)};
     if (is(one, abi::kPki)) return {.data = abi::kPki.encode_result(pki)};
     if (one.data.size() == 36) {
       const auto word = word_of(one, 0);
@@ -70,6 +72,8 @@ class KmsChain final : public chain::ChainReader {
       if (frozen) return revert("Contract is frozen");
       if (is(one, abi::kApplicationAllowed, account))
         return {.data = abi::kApplicationAllowed.encode_result(applications.contains(account))};
+      if (is(one, abi::kApplicationPolicy, account))
+        return {.data = abi::kApplicationPolicy.encode_result(application_policy)};
       if (is(one, abi::kFetchOnboardRequest, word)) {
         const auto found = requests.find(word);
         return {.data = abi::kFetchOnboardRequest.encode_result(found == requests.end() ? OnboardRequest{}
