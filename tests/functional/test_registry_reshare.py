@@ -141,6 +141,21 @@ def test_registry_reshare_another_threshold_and_another_change(registry):
     assert served_spki(pki(registry.server)) == registry.key
 
 
+def test_registry_reshare_former_admins_have_no_say_in_the_next_change(registry):
+    """Not even by what they asked for while they still were admins."""
+    back = registry.file("back.json", ("ada", "bob", "dan"))
+    for who in ("ada", "bob"):
+        registry.ask(who, registry.new, 2)
+    assert registry.ask("ada", back, 2).code == 3
+    for who in ("cyd", "dan", "eve"):
+        assert registry(who, "fetch-share", share="new.json").code == 0
+    assert registry.leaves() == ["admins-reshare", "admins-changed"]
+    done = registry.ask("dan", back, 2)
+    assert done.code == 3 and "1 of the 2" in done.out, done
+    assert "next" not in commitments(registry.server)
+    registry.configured = registry.new
+
+
 def test_registry_reshare_needs_the_key_and_sound_requests(registry):
     refused = registry.ask("ada", registry.old, 2)
     assert refused.code != 0 and "These are the present admins" in refused.err, refused
