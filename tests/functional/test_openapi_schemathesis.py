@@ -8,11 +8,12 @@ import os
 import pathlib
 import re
 import tempfile
+import time
 
 import hypothesis
 import pytest
 import schemathesis
-from harness import attestry, request, start_dev
+from harness import PATIENCE, attestry, request, start_dev
 from operators import Operator, envelope
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -94,6 +95,16 @@ def send(server, case):
     return case.call(base_url=url, headers=headers)
 
 
+def sealed_anew(server):
+    """A tenant whose stored data is under new keys, so that the old ones can be retired."""
+    name = "rotated"
+    assert server.call("POST", f"/v1/tenants/{name}/sealing/rotate").status == 200
+    deadline = time.monotonic() + PATIENCE
+    while server.call("GET", f"/v1/tenants/{name}/sealing").json()["phase"] != "settled":
+        assert time.monotonic() < deadline, "not settled"
+    return name
+
+
 def valid_requests(server):
     """For each operation what makes it succeed: path parameters, query, body, media type."""
     operator, workload = server.operator, Workload(server, APP)
@@ -164,6 +175,9 @@ def valid_requests(server):
             "body": signed_list([operator.key], 3, "cd" * 48, "kept"),
         },
         "remove_list": {"path_parameters": {**tenant, "name": "gone"}},
+        "show_sealing": {"path_parameters": tenant},
+        "rotate_sealing": {"path_parameters": tenant},
+        "retire_sealing": {"path_parameters": {"tenant": sealed_anew(server)}},
         "log_checkpoint": {},
         "log_leaves": {"query": {"from": 0, "count": 10}},
         "log_receipt": {"path_parameters": {"index": 0}},
