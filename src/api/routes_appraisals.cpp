@@ -5,6 +5,7 @@
 #include "api/handlers.h"
 #include "appraisal/explain.h"
 #include "base/encoding.h"
+#include "provision/registry_grants.h"
 
 namespace attestry::api {
 
@@ -102,6 +103,15 @@ Result<net::Response> list_appraisals(const Deps& deps, net::Request& request) {
                     .compact());
 }
 
+/// The leaf's key opens its commitments (docs/formats/log.md).
+JsonOut revocation_json(const provision::ContractRevocation& revoked) {
+  return JsonOutObject{{"leaf_index", revoked.leaf_index},
+                       {"leaf_key", base::base64url(revoked.leaf_key.reveal())},
+                       {"block", revoked.block},
+                       {"time", base::to_rfc3339(revoked.time)},
+                       {"reason", revoked.reason}};
+}
+
 Result<net::Response> show_appraisal(const Deps& deps, net::Request& request) {
   TRY(const auto tenant, tenant_in(request));
   TRY(const auto id, id_in(deps, tenant, request));
@@ -113,6 +123,9 @@ Result<net::Response> show_appraisal(const Deps& deps, net::Request& request) {
     return json.empty() ? JsonOut{nullptr} : JsonOut{JsonOut::Raw{json}};
   };
   out.emplace_back("refusal", raw(found.entry.refusal_json));
+  TRY(const auto view, deps.store.read());
+  TRY(const auto revoked, provision::revocation_of(*view, tenant, id));
+  out.emplace_back("revoked", revoked ? revocation_json(*revoked) : JsonOut{nullptr});
   out.emplace_back("appraisal", raw(found.document));
   out.emplace_back("verdict", raw(found.verdict_json));
   return answer(JsonOut{std::move(out)}.compact());

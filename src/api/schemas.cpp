@@ -52,9 +52,9 @@ std::string_view schemas_json() noexcept {
  "verdict":{"type":"string"},"evidence":{"type":"string"},"platform":{"type":"string"},"root_cause":{"type":["string","null"]}}},
 "AppraisalList":{"type":"object","required":["appraisals","next"],"properties":{
  "appraisals":{"type":"array","items":{"$ref":"#/components/schemas/AppraisalRow"}},"next":{"type":["string","null"]}}},
-"Appraisal":{"type":"object","required":["id","origin","stored","refusal","appraisal","verdict"],"properties":{
+"Appraisal":{"type":"object","required":["id","origin","stored","refusal","revoked","appraisal","verdict"],"properties":{
  "id":{"$ref":"#/components/schemas/Digest"},"origin":{"type":"string"},"stored":{"$ref":"#/components/schemas/Time"},
- "refusal":{"type":["object","null"]},"appraisal":{"type":["object","null"]},"verdict":{"$ref":"#/components/schemas/Verdict"}}},
+ "refusal":{"type":["object","null"]},"revoked":{"type":["object","null"]},"appraisal":{"type":["object","null"]},"verdict":{"$ref":"#/components/schemas/Verdict"}}},
 "AppraisalExport":{"type":"object","additionalProperties":false,"required":["type","id","appraisal","blobs"],"properties":{
  "type":{"const":"attestry/appraisal-export"},"id":{"$ref":"#/components/schemas/Digest"},"appraisal":{"type":"object"},
  "blobs":{"type":"object","additionalProperties":{"$ref":"#/components/schemas/Base64Url"}}}},

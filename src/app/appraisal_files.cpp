@@ -108,6 +108,16 @@ std::string place_note(const base::JsonValue& root) {
   if (const auto leaf = root.find("leaf_index"); leaf && !leaf->is_null()) {
     out.append(", leaf ").append(leaf->source()).append(" of the log");
   }
+  if (const auto revoked = root.find("revoked"); revoked && revoked->is_object()) {
+    const auto source = [&revoked](std::string_view key) {
+      const auto value = revoked->find(key);
+      return std::string{value ? value->source() : ""};
+    };
+    const auto reason = revoked->find("reason");
+    const auto plain = reason ? reason->plain_string() : std::nullopt;
+    out.append("; taken back on the chain at block ").append(source("block"));
+    out.append(" (").append(plain.value_or("")).append("), leaf ").append(source("leaf_index"));
+  }
   const auto refusal = root.find("refusal");
   if (!refusal || !refusal->is_object()) return out;
   const auto what = refusal->find("what");

@@ -127,6 +127,8 @@ struct RegistryService::Impl {
   const keys::RegistryMaster* master = nullptr;
   std::unique_ptr<keys::RegistryKeys> keys;
   std::unique_ptr<net::HttpClient> chain_http;
+  base::Mutex watch_mutex;  // these three before the reader, which calls them as long as it lives
+  std::unique_ptr<provision::RegistryWatch> watch ATTESTRY_GUARDED_BY(watch_mutex);
   std::unique_ptr<governance::ChainFloor> floor;
   std::unique_ptr<chain::QuorumReader> reader;
   std::unique_ptr<governance::ContractAuthority> authority;
@@ -156,6 +158,7 @@ struct RegistryService::Impl {
   Status open_keys();
   Status open_governance();
   Status keep_floor(chain::QuorumOptions& options);
+  void head_moved();
   Status open_storage();
   Status open_attester();
   Status open_key_service();
@@ -200,8 +203,16 @@ Status RegistryService::Impl::keep_floor(chain::QuorumOptions& options) {
   } else {
     TRY(options.floor, floor->stored());
   }
-  options.on_head = [kept = floor.get()](const chain::BlockRef& block) { kept->saw(block); };
+  options.on_head = [this](const chain::BlockRef& block) {
+    floor->saw(block);
+    head_moved();
+  };
   return base::done();
+}
+
+void RegistryService::Impl::head_moved() {
+  const base::MutexLock lock(watch_mutex);
+  if (watch) watch->head_moved();
 }
 
 Status RegistryService::Impl::open_governance() {
@@ -358,6 +369,7 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
 Status RegistryService::Impl::open() {
   TRY(auto rules, read_rules(settings));
   const auto tenant = rules.tenant;
+  rules.remember_grants = settings.text("registry.governance") == "chain";
   TRY_OK(open_keys());
   TRY_OK(open_governance());
   TRY_OK(open_storage());
@@ -381,6 +393,12 @@ Status RegistryService::Impl::open() {
   TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
   facts = std::make_unique<governance::FactsCache>(
       *authority, tenant, parts.clock, governance::FactsCacheOptions{.seconds = head_ms == 0 ? 0 : kFactsSeconds});
+  if (reader) {  // last: its thread uses all the others
+    const base::MutexLock lock(watch_mutex);
+    watch = std::make_unique<provision::RegistryWatch>(
+        provision::RegistryWatchDeps{parts.store, parts.log, *authority, crypto::system_random(), tenant});
+    watch->head_moved();  // what happened while nothing ran here
+  }
   return open_key_service();
 }
 
@@ -405,6 +423,11 @@ RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(i
 RegistryService::~RegistryService() {
   impl_->waiting.reset();  // what runs there uses all the others
   impl_->strangers.reset();
+  std::unique_ptr<provision::RegistryWatch> watch;
+  {
+    const base::MutexLock lock(impl_->watch_mutex);
+    watch = std::move(impl_->watch);
+  }
 }
 
 Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& settings, RegistryParts parts) {

@@ -20,6 +20,7 @@
 #include "net/server.h"
 #include "provision/registry_pki_service.h"
 #include "provision/registry_provisioner.h"
+#include "provision/registry_watch.h"
 
 namespace attestry::app {
 

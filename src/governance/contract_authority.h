@@ -83,6 +83,11 @@ class ContractAuthority {
 
   /// `denied` with the authority's reason; `unavailable` when it cannot be asked: an outage is no denial.
   base::Result<ContractApproval> decide(const ContractQuestion& question, base::Deadline deadline);
+  /// The same as an answer that may be no, with the moment it is of: for who looks after a release whether it would be
+  /// allowed still.
+  base::Result<ContractAnswer> look(const ContractQuestion& question, base::Deadline deadline) {
+    return ask(question, deadline);
+  }
   /// `not_found` when there is no such app.
   virtual base::Result<ContractFacts> facts(const base::Tenant& tenant, const ContractAddress& contract,
                                             base::Deadline deadline) = 0;

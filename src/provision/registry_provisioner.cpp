@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "crypto/hash.h"
 #include "provision/registry_evidence.h"
+#include "provision/registry_grants.h"
 #include "provision/registry_pki.h"
 #include "provision/registry_secret.h"
 #include "state/keys.h"
@@ -50,8 +51,9 @@ struct Decided {
   governance::ContractApproval approval;
   audit::Leaf leaf;
   std::optional<Recorded> recorded;
-  std::optional<base::Digest32> used{};  ///< evidence that is used up
-  bool first_use = false;                ///< it must not have been used before
+  std::optional<base::Digest32> used{};    ///< evidence that is used up
+  bool first_use = false;                  ///< it must not have been used before
+  std::optional<ContractGrant> granted{};  ///< what is to be remembered
   RegistryReply reply;
 };
 
@@ -171,6 +173,7 @@ class Provisioning {
       }
     }
     identity_ = base::hex(question.identity);
+    operator_address_ = question.operator_address;
     auto approval = deps_.authority.decide(question, deadline_);
     if (!approval) {
       const bool denied = approval.error().code == Code::denied;
@@ -237,6 +240,13 @@ class Provisioning {
     decided.reply.leaf_key = std::move(out.leaf_key);
     decided.used = evidence_used();
     decided.first_use = carried_ && !carried_->key_proved;
+    if (rules_.remember_grants) {
+      const governance::ContractAnswer& answer = decided.approval.answer();
+      decided.granted = ContractGrant{.contract = request_.contract,
+                                      .identity = answer.identity,
+                                      .operator_address = operator_address_,
+                                      .block = answer.version};
+    }
     return decided;
   }
 
@@ -336,6 +346,7 @@ class Provisioning {
   std::optional<CarriedEvidence> carried_;
   RegistryMeasurements measurements_{};
   std::string identity_;
+  curves::Address operator_address_{};
   std::optional<Recorded> recorded_;
   std::optional<RegistryRefusal> refusal_;
 };
@@ -360,6 +371,10 @@ Status commit(const RegistryProvisionerDeps& deps, Decided& d, state::WriteTxn& 
   TRY_OK(deps.authority.still_holds(txn, d.approval));
   if (d.used) TRY_OK(use_up(txn, d.approval.tenant(), *d.used, d.leaf.time, d.first_use));
   TRY(d.reply.leaf_index, deps.log.append(txn, d.leaf));
+  if (d.granted) {
+    const auto appraisal = d.recorded ? std::optional{d.recorded->appraisal->id()} : std::nullopt;
+    TRY_OK(remember_grant(txn, d.approval.tenant(), *d.granted, appraisal));
+  }
   if (!d.recorded) return base::done();
   d.recorded->entry.origin = appraisal::Origin::release;
   d.recorded->entry.leaf_index = d.reply.leaf_index;

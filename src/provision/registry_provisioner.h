@@ -91,6 +91,8 @@ struct RegistryRules {
   TemplateOptions templates{};
   std::int64_t vouched_seconds = 86400;  ///< how long a proxy's word is good for
   std::int64_t certificate_seconds = 365 * 86400;
+  /// Releases are remembered until somebody sees that they would no longer be allowed (registry_watch.h).
+  bool remember_grants = false;
   std::size_t most_storage = 16;  ///< of the storage URIs of a contract, in its order
 };
 

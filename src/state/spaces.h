@@ -35,6 +35,7 @@ enum class Space : std::uint8_t {
   instances = 0x50,         ///< provision: registered instances
   used_evidence = 0x52,     ///< provision: evidence of the registry's dialect that was used, by digest
   resting_on = 0x51,        ///< provision: instances by the measurement that let them in
+  contract_grants = 0x53,   ///< provision: whom contracts let in, for the day on which they no longer do
   collateral = 0x60,        ///< collateral: cache by kind and platform
   keys = 0x70,              ///< keys: wrapped service keys
   epochs = 0x71,            ///< keys: epoch per application

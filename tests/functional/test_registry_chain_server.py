@@ -7,7 +7,7 @@ import time
 import pytest
 from endpoints import Endpoint
 from evm import Anvil
-from harness import PATIENCE, request
+from harness import PATIENCE, attestry, request
 from registry import Released, Workload, allow, bare, start_registry
 
 CONFIG = b'{"listen":"0.0.0.0:443"}'
@@ -124,3 +124,65 @@ def test_registry_an_older_view_of_the_chain_is_refused_after_a_restart(tmp_path
         assert "reorganisation below the finality" in metadata(server, bare(contract.address)).text
     with running(data, chain, **{"registry.floor": "forgotten"}) as server:
         assert metadata(server, bare(contract.address)).status == 200
+
+
+# Revocations
+
+
+def revocations(server):
+    return [leaf for leaf in server.leaves() if leaf["type"] == "revocation.registry"]
+
+
+def why(server, appraisal):
+    done = attestry(
+        "why", appraisal, "--server", server.admin, "--token-file", server.data / "admin.token", "--no-color"
+    )
+    assert done.code == 0, done
+    return done.out
+
+
+def test_registry_a_revocation_on_the_chain_is_one_leaf_and_stops_renewals(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        released = Released(workload.register())
+        leaf = server.leaves()[int(released.headers["X-Attestry-Leaf"])]
+        assert "taken back" not in why(server, leaf["appraisal"])
+        contract.send("removeConfigMapForIdentity", workload.identity)
+        until(lambda: revocations(server))
+        ended = revocations(server)[0]
+        assert (ended["app"], ended["appraisal"]) == (leaf["app"], leaf["appraisal"])
+        assert f"taken back on the chain at block {chain.height}" in why(server, leaf["appraisal"])
+        renewal = Workload(server, contract.address, chain.accounts[0].key).register()
+        assert (renewal.status, renewal.text) == (403, "identity not allowed\n")
+        assert len(revocations(server)) == 1
+
+
+def test_registry_a_new_release_stops_with_the_block_of_the_revocation(tmp_path, chain, contract):
+    with running(tmp_path / "data", chain, **{"registry.head_ms": "0"}) as server:
+        first = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, first, CONFIG)
+        Released(first.register())
+        contract.send("removeConfigMapForIdentity", first.identity)
+        assert Workload(server, contract.address, chain.accounts[0].key).register().status == 403
+
+
+@pytest.mark.parametrize("ends", ["frozen", "operator"])
+def test_registry_a_revocation_that_nobody_saw_is_a_leaf_after_the_restart(tmp_path, chain, contract, endpoint, ends):
+    data = tmp_path / "data"
+    with running(data, chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        released = Released(workload.register())
+        appraisal = server.leaves()[int(released.headers["X-Attestry-Leaf"])]["appraisal"]
+    if ends == "frozen":
+        contract.send("freeze")
+    else:
+        contract.send("revokeRole", contract.call("ROLE_OPERATOR"), chain.accounts[0].address)
+    for _ in range(2):  # the second start finds nothing to add
+        with running(data, chain, endpoint.url, **POLLED) as server:
+            until(lambda server=server: revocations(server))
+            assert len(revocations(server)) == 1
+            assert "taken back on the chain" in why(server, appraisal)
