@@ -29,14 +29,6 @@ constexpr std::string_view kRequestPath = "/api/operator/onboard_request/{operat
 constexpr std::string_view kOnboardPath = "/api/operator/onboard";
 constexpr std::string_view kGeneratePath = "/api/operator/generate";
 
-/// Without the code and the remedy, for which the wire has no place.
-std::string said(const Error& error) {
-  std::string out = error.what;
-  if (!error.expected.empty()) out += "; expected " + error.expected;
-  if (!error.found.empty()) out += "; found " + error.found;
-  return out;
-}
-
 net::Response bytes_response(base::ByteView bytes) {
   net::Response out;
   out.content_type = "application/octet-stream";

@@ -35,14 +35,6 @@ std::string base64_of(std::string_view text) { return base::base64(base::as_byte
 
 // ---- what went wrong, in the words of the wire
 
-/// Without the code and the remedy, for which the wire has no place.
-std::string said(const Error& error) {
-  std::string out = error.what;
-  if (!error.expected.empty()) out += "; expected " + error.expected;
-  if (!error.found.empty()) out += "; found " + error.found;
-  return out;
-}
-
 /// An authority's reason is a revert's.
 std::string words_of_denial(const RegistryRefusal& refusal) {
   const std::string& reason = refusal.error.what;

@@ -2,6 +2,13 @@
 
 namespace attestry::api {
 
+std::string said(const base::Error& error) {
+  std::string out = error.what;
+  if (!error.expected.empty()) out += "; expected " + error.expected;
+  if (!error.found.empty()) out += "; found " + error.found;
+  return out;
+}
+
 net::Response registry_error(int status, std::string_view text) {
   auto response = net::text_response(status, std::string{text} + "\n");
   response.content_type = "text/plain; charset=utf-8";
