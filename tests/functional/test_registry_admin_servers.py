@@ -3,13 +3,12 @@ requests that are one server's, and what the command line says to people."""
 
 import base64
 import hashlib
-import http.server
 import json
-import threading
 import urllib.request
 
 import pytest
 from harness import attestry, request
+from loopback import Handler, Loopback
 from registry_admin import (
     Admin,
     commitments,
@@ -102,29 +101,20 @@ def test_registry_044_a_request_of_an_earlier_run_is_none_for_this_one(registry)
     assert status(server) == {"state": "initial"}
 
 
-class Tee:
+class Tee(Loopback):
     """A quoting service in front of the forge's TEE, which counts what it was asked; `lie` changes the report data."""
 
     def __init__(self, folder):
         self.folder, self.asked, self.lie = folder, [], bytes
         tee = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Quoting(Handler):
             def do_GET(self):
                 data = bytes.fromhex(self.path.rsplit("/", 1)[1])
                 tee.asked.append(data)
-                body = tee.quote(tee.lie(data))
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(tee.quote(tee.lie(data)))
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(Quoting)
         self.mrtd = self.quote(bytes(64))[48 + 136 : 48 + 136 + 48].hex()
 
     def quote(self, data):
@@ -145,13 +135,11 @@ class Tee:
 def tee(tmp_path):
     folder = tmp_path / "tee"
     folder.mkdir()
-    made = Tee(folder)
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with Tee(folder) as made:
+        yield made
 
 
-class InBetween:
+class InBetween(Loopback):
     """A man in the middle who puts a key of his own in the recovery key's place and passes everything else on."""
 
     def __init__(self, server):
@@ -159,7 +147,7 @@ class InBetween:
         between, inner = self, server.bootstrap
         key = Admin().pem.decode()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Passing(Handler):
             def do_GET(self):
                 with urllib.request.urlopen(inner + self.path) as reply:
                     body = reply.read()
@@ -168,28 +156,10 @@ class InBetween:
                 self.answer(body)
 
             def do_POST(self):
-                between.posts.append(self.rfile.read(int(self.headers["Content-Length"])))
+                between.posts.append(self.body())
                 self.answer(b'{"message":"Share accepted, waiting for more shares"}')
 
-            def answer(self, body):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Passing)
 
 
 def test_registry_admins_see_to_whom_they_give_their_shares(registry, tee):

@@ -3,18 +3,17 @@ docs/formats/registry.md, "Operators of a key server" and "Onboarding". Both ser
 
 import base64
 import hashlib
-import http.server
 import json
 import os
 import pathlib
-import threading
 
 import abi
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
-from harness import PATIENCE, attestry, request
+from harness import attestry, request
+from loopback import Handler, Loopback
 from registry import (
     PEM,
     Released,
@@ -371,31 +370,17 @@ def test_registry_flaw_13_onboarding_before_a_request(receiver, giver, operator)
     refused(signed(receiver, operator, ONBOARD, b"ftp://giver"), 400, "could not read onboarded kms url from body")
 
 
-class Impostor:
+class Impostor(Loopback):
     """Answers as a giving server, with a master of its own."""
 
     def __init__(self, pubkey, master):
         blob = ecies_seal(serialization.load_pem_public_key(pubkey), master)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Giver(Handler):
             def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(blob)))
-                self.end_headers()
-                self.wfile.write(blob)
+                self.answer(blob)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.thread.join(PATIENCE)
-        self.server.server_close()
+        super().__init__(Giver)
 
 
 def test_registry_049_a_master_that_is_not_the_services_is_not_kept(chain, kms, giver, receiver, operator):

@@ -1,8 +1,6 @@
 """An operator's signature: in a request that `attestry registry csr` makes, and handed to an instance that waits."""
 
 import hashlib
-import http.server
-import threading
 
 import abi
 import pytest
@@ -11,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
-from harness import PATIENCE, attestry
+from harness import attestry
+from loopback import Handler, Loopback
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +39,23 @@ def is_signature_of(signature, digest, private):
     return point[0] % registry.N == r and signature[64] in (0, 1)
 
 
-class Instance:
+class Instance(Loopback):
     """An instance that waits for its operator, as the dialect's do."""
 
     def __init__(self, digest):
         self.posted, instance = [], self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def answer(self, status, body=b""):
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
+        class Waiting(Handler):
             def do_GET(self):
                 known = self.path == "/instance_pubkey"
-                self.answer(200 if known else 404, digest if known else b"")
+                self.answer(digest if known else b"", 200 if known else 404)
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.body()
                 instance.posted.append((self.path, body))
-                self.answer(200 if len(body) == 65 else 400)
+                self.answer(status=200 if len(body) == 65 else 400)
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.thread.join(PATIENCE)
-        self.server.server_close()
+        super().__init__(Waiting)
 
 
 def test_registry_054_the_operator_signs_what_a_waiting_instance_shows(node, tmp_path, operator_key):
