@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
-from harness import PATIENCE, request
+from harness import PATIENCE, attestry, request, serve_arguments
 from registry import (
     MEASUREMENT,
     TYPE,
@@ -449,3 +449,24 @@ def test_registry_second_generation_secrets(server, contract, operator):
     bound = bytes(20) + base64.b64decode(out["tls_cert"]) + base64.b64decode(out["app_privkey"])
     expected = (raw_address(contract.address) + hashlib.sha256(bound).digest() + bytes(12)).hex()
     assert base64.b64decode(out["attestation"]).decode() == "Attestation for CA " + expected
+
+
+def test_registry_a_simulated_tee_vouches_for_nothing_in_production(tmp_path):
+    seed = tmp_path / "forge.seed"
+    seed.write_text("a seed\n")
+    settings = {
+        "registry.listen": "127.0.0.1:0",
+        "registry.governance": "local",
+        "registry.chain_id": 31337,
+        "registry.contracts": "any",
+        "registry.attestation": f"simulated:{seed}",
+    }
+    done = attestry(*serve_arguments(tmp_path / "data", **settings))
+    assert done.code == 2 and "vouches for nothing" in done.err and "attestry dev" in done.err, done
+
+
+def test_registry_settings_that_give_keys_away_are_said_at_the_start(tmp_path, chain):
+    running = seeded(tmp_path, chain, **{"registry.evidence_once": "false", "registry.attestation": "dummy"})
+    assert running.terminate() == 0
+    assert "registry.evidence_once: whoever has seen a request" in running.output
+    assert "registry.attestation: nobody can verify" in running.output
