@@ -350,6 +350,13 @@ struct Handlers {
   }
 
   net::Response ready() const {
+    if (!deps.health.draining && !deps.rules.old_status && deps.waits_for) {
+      const std::string reason = deps.waits_for();
+      if (!reason.empty()) {
+        return net::text_response(503,
+                                  JsonOut{JsonOutObject{{"status", "not ready"}, {"reason", reason}}}.compact() + "\n");
+      }
+    }
     if (!deps.health.draining) return registry_json(R"({"status":"ready"})");
     auto response = net::text_response(503, "{\"status\":\"not ready\"}\n");
     return response;

@@ -47,6 +47,8 @@ struct RegistryPublicDeps {
   RegistryHealth& health;
   /// Runs what waits for the chain, on threads of its own; false when too many wait.
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
+  /// Why nothing can be released now, for /readyz; empty text: nothing is in the way. Not asked with old_status.
+  std::function<std::string()> waits_for{};
   RegistryPublicRules rules{};
 };
 

@@ -99,6 +99,12 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
     context.out << "  " << name << std::string(name.size() < 25 ? 25 - name.size() : 1, ' ') << url << "\n";
   }
   context.out << "  log                      " << server->log_vkey() << "\n";
+  if (server->awaits_master()) {
+    const auto seconds = server->bootstrap_timeout().count();
+    context.out << "The registry is LOCKED: it has no master key yet (attestry admin status, attestry kms authorize)"
+                << (seconds == 0 ? "" : "; this program ends in " + std::to_string(seconds) + " s without one")
+                << ".\n";
+  }
   context.out.flush();
   if (!wait_for_end(*server)) {
     return base::Error{

@@ -558,6 +558,7 @@ RunningServer::~RunningServer() {
   impl_->slow.reset();
   impl_->operators_lane.reset();
   impl_->vault.reset();
+  if (impl_->registry_dialect) impl_->registry_dialect->stop();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
   const auto flushed = impl_->store->write_and_wait([](state::WriteTxn&) { return base::done(); },

@@ -420,7 +420,9 @@ Status RegistryService::Impl::open_key_service() {
 }
 
 RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-RegistryService::~RegistryService() {
+RegistryService::~RegistryService() { stop(); }
+
+void RegistryService::stop() {
   impl_->waiting.reset();  // what runs there uses all the others
   impl_->strangers.reset();
   std::unique_ptr<provision::RegistryWatch> watch;
@@ -477,14 +479,16 @@ Status RegistryService::add_routes(net::Router& router) {
     return impl->run_waiting(task);
   };
   TRY_OK(api::register_registry_public(
-      router, {.provisioner = *impl_->provisioner,
-               .pki = *impl_->pki,
-               .facts = *impl_->facts,
-               .run_strangers =
-                   [impl = impl_.get()](std::move_only_function<void()>& task) { return impl->strangers->run(task); },
-               .health = impl_->health,
-               .run_waiting = run_waiting,
-               .rules = std::move(rules)}));
+      router,
+      {.provisioner = *impl_->provisioner,
+       .pki = *impl_->pki,
+       .facts = *impl_->facts,
+       .run_strangers = [impl =
+                             impl_.get()](std::move_only_function<void()>& task) { return impl->strangers->run(task); },
+       .health = impl_->health,
+       .run_waiting = run_waiting,
+       .waits_for = [this]() -> std::string { return awaits_master() ? "the master key is not there yet" : ""; },
+       .rules = std::move(rules)}));
   if (service != nullptr) {
     TRY_OK(api::register_registry_operator(router, {.kms_operator = *service->kms_operator,
                                                     .receiver = service->receiver.get(),

@@ -43,6 +43,9 @@ class RegistryService {
   /// Null when the settings do not ask for it.
   static base::Result<std::unique_ptr<RegistryService>> open(const Settings& settings, RegistryParts parts);
   ~RegistryService();
+  /// Ends the threads that wait for chains and storages, and what they do, once no request comes any more and while the
+  /// store still commits. At most once.
+  void stop();
 
   base::Status add_routes(net::Router& router);
   /// Once it listens: the port of the admins' listener, which loopback names in signed requests must have.

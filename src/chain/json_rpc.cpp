@@ -207,7 +207,10 @@ Result<RpcAnswers> parse_rpc_batch(std::string body, std::size_t expected, std::
 
 std::optional<CallOutcome> revert_of(const RpcError& error) {
   const std::string text = lower(error.message);
-  const bool says_so = text.find("revert") != std::string::npos;
+  // Not the word alone: "the request was reverted by the rate limit" is an outage and no contract's answer.
+  const bool says_so = text.find("execution reverted") != std::string::npos ||
+                       text.find("vm exception while processing transaction: revert") != std::string::npos ||
+                       (error.data && text.find("revert") != std::string::npos);
   // Frontier's own failures are answers of the contract too: the same in every node, and they carry no data.
   const bool aborted =
       text.starts_with("invalid opcode") || text.starts_with("invalid jump") || text.starts_with("stack underflow");

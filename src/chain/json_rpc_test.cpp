@@ -110,7 +110,7 @@ TEST(JsonRpcTest, RevertsOfManyNodesAreOneOutcome) {
 TEST(JsonRpcTest, TroubleOfTheNodeIsNoRevert) {
   for (const auto* message :
        {"header not found", "missing trie node", "out of gas", "rate limit exceeded", "execution timeout",
-        "unknown block", "method handler crashed", "block is not canonical"}) {
+        "unknown block", "method handler crashed", "block is not canonical", "request reverted by the rate limit"}) {
     const RpcError error{.code = -32000, .message = message, .data = {}};
     EXPECT_FALSE(revert_of(error)) << message;
   }

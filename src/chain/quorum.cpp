@@ -26,6 +26,12 @@ base::Status check(const QuorumOptions& options) {
   if (options.endpoints.empty()) return bad("no endpoint");
   if (options.endpoints.size() > kMaxEndpoints) return bad("more than 16 endpoints");
   if (options.quorum > options.endpoints.size()) return bad("the quorum is larger than the number of endpoints");
+  for (auto one = options.endpoints.begin(); one != options.endpoints.end(); ++one) {
+    const bool again = std::find_if(std::next(one), options.endpoints.end(), [&](const EndpointOptions& other) {
+                         return other.url == one->url;
+                       }) != options.endpoints.end();
+    if (again) return bad("the same endpoint twice", "One that lies would agree with itself: name each once.");
+  }
   if (options.chain_id == 0) return bad("no chain id", "Say which chain it is: every endpoint is asked for it.");
   if (options.max_head_age < 0 || options.max_final_age < 0 || options.max_clock_skew < 0) return bad("a negative age");
   if (options.round_timeout.count() <= 0) return bad("the round's timeout is not positive");

@@ -154,6 +154,15 @@ TEST_F(QuorumTest, ALaggardSpeaksForNobody) {
   EXPECT_EQ(ask(question)->data, echo(question, 98).data);
 }
 
+TEST_F(QuorumTest, AnEndpointThatIsNamedTwiceIsNoQuorum) {
+  auto twice = nodes.options();
+  twice.endpoints[1] = twice.endpoints[0];
+  const auto made = QuorumReader::make(nodes, std::move(twice));
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, Code::configuration);
+  EXPECT_NE(made.error().text().find("twice"), std::string::npos) << made.error().text();
+}
+
 TEST_F(QuorumTest, ADeadEndpointIsNamedAndTheOthersGoOn) {
   make();
   nodes.change(0, [](Node& node) { node.dead = true; });

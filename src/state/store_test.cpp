@@ -523,6 +523,16 @@ TEST_F(SqliteFileTest, AStoreOfTheFirstSchemaIsBroughtUpToDate) {
   EXPECT_EQ(count("large"), 1);
 }
 
+TEST_F(SqliteFileTest, ARecordWhoseLargeValueIsGoneIsNamedAndNotEmpty) {
+  ASSERT_TRUE(put(*open().value(), "a", std::string(1000, 'l')).ok());
+  execute("DELETE FROM large");
+  const auto store = open().value();
+  const auto view = store->read().value();
+  EXPECT_EQ(view->get(base::as_bytes("a")).error().code, Code::corrupt);
+  const auto visit = [](base::ByteView, base::ByteView) { return true; };
+  EXPECT_EQ(view->scan(base::as_bytes("a"), {}, 9, visit).error().code, Code::corrupt);
+}
+
 TEST_F(SqliteFileTest, AnotherProgramsDatabaseIsLeftAlone) {
   execute("CREATE TABLE theirs(x)");
   const auto refused = open();

@@ -179,6 +179,9 @@ def test_registry_040_recovery_after_a_crash_gives_the_same_key(registry):
     server = registry.kill(**V1)
     assert status(server) == {"state": "initial"}
     assert pki(server).status >= 500, "no key of any app before the master is back"
+    waits = request(server.registry, "GET", "/readyz")
+    assert (waits.status, waits.json()["reason"]) == (503, "the master key is not there yet")
+    server.wait_for("LOCKED")
     reply = registry.admins[0].post(server, "/admin/init/recover")
     assert reply.json() == {
         "instructions": "Admins must submit their shares using POST /admin/share",
@@ -193,6 +196,7 @@ def test_registry_040_recovery_after_a_crash_gives_the_same_key(registry):
     reply = registry.admins[2].submit(server, 2, shares[2], digest=digest)
     assert reply.json() == {"message": "KMS unlocked successfully - recovery complete"}
     assert status(server) == {"state": "complete"}
+    assert request(server.registry, "GET", "/readyz").status == 200
     assert served_spki(pki(server)) == keys
     after = commitments(server)
     assert after["secret_commitment"] == before["secret_commitment"]

@@ -18,6 +18,11 @@ constexpr const char* kScanToTheEnd = "SELECT key, " ATTESTRY_VALUE " FROM kv WH
 constexpr const char* kPut =
     "INSERT INTO kv(key, value, large) VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET value = ?2, large = ?3";
 constexpr const char* kInsert = "INSERT INTO kv(key, value, large) VALUES(?1, ?2, ?3) ON CONFLICT(key) DO NOTHING";
+base::Error lost_value() {
+  return {base::Code::corrupt, "a record has lost its value", "a row in the table of large values", "none",
+          "Restore the store from a backup."};
+}
+
 /// A page of the table of keys must hold many of them: the table is looked into at every step of every request.
 constexpr std::size_t kMostBesideItsKey = 256;
 
@@ -139,6 +144,7 @@ base::Result<std::optional<base::Bytes>> Connection::get(base::ByteView key) con
   const int rc = use.step();
   if (rc == SQLITE_DONE) return std::optional<base::Bytes>{};
   if (rc != SQLITE_ROW) return error(rc, "read a record");
+  if (use.is_null(0)) return lost_value();
   return std::optional<base::Bytes>(base::to_bytes(use.blob(0)));
 }
 
@@ -159,6 +165,7 @@ base::Status Connection::scan(base::ByteView prefix, base::ByteView from, std::s
     const int rc = use.step();
     if (rc == SQLITE_DONE) return base::done();
     if (rc != SQLITE_ROW) return error(rc, "scan records");
+    if (use.is_null(1)) return lost_value();
     if (!visit(use.blob(0), use.blob(1))) return base::done();
   }
 }

@@ -39,6 +39,7 @@ class Statement {
     /// Valid until the next step.
     base::ByteView blob(int column) const noexcept;
     std::int64_t integer(int column) const noexcept { return sqlite3_column_int64(raw_, column); }
+    bool is_null(int column) const noexcept { return sqlite3_column_type(raw_, column) == SQLITE_NULL; }
 
    private:
     sqlite3_stmt* raw_;
