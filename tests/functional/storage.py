@@ -1,5 +1,5 @@
-"""Storage servers for tests, each started by the test on free ports: Swift with its S3 interface, an IPFS node, and
-stand-ins for Vault and GitHub that refuse what the real ones refuse."""
+"""Storage servers for tests, each started by the test on free ports: Swift with its S3 interface, an IPFS node, and a
+stand-in for GitHub that refuses what the real one refuses. Vault is in vaults.py."""
 
 import base64
 import contextlib
@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import socket
-import ssl
 import subprocess
 import threading
 import urllib.parse
@@ -322,7 +321,7 @@ class Authority:
 # -- servers of our own
 
 
-class _Server:
+class Served:
     """Threads that answer HTTP with `answer(method, path, query, headers, body, peer)` -> (status, headers, body)."""
 
     def __init__(self, context=None):
@@ -365,102 +364,7 @@ class _Server:
         self._server.server_close()
 
 
-class Vault(_Server):
-    """Vault's KV version 2 engine behind certificate login: what it lets a client do hangs on the certificate that the
-    TLS handshake proved, and on the token that this certificate got."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.authority = Authority("test CA of Vault")
-        self.clients = Authority("test CA of apps")
-        self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(self.authority.pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.authority.issue(folder, "vault", ["127.0.0.1"]))
-        (folder / "clients.pem").write_bytes(self.clients.pem)
-        context.load_verify_locations(folder / "clients.pem")
-        context.verify_mode = ssl.CERT_OPTIONAL
-        self.roles = {}  # certificate (DER) -> (role, prefix of the paths it may use)
-        self._named = {}  # common name -> (CA, prefix)
-        self._context = context
-        self.tokens = {}
-        self.documents = {}
-        self.sealed = False
-        super().__init__(context)
-
-    @property
-    def uri(self):
-        return f"vault://127.0.0.1:{self.port}/secret/data"
-
-    def client(self, name, prefix):
-        """(certificate file, key file) of a role that may use paths below `prefix`."""
-        files = self.clients.issue(self.folder, name)
-        certificate = x509.load_pem_x509_certificate(files[0].read_bytes())
-        self.roles[certificate.public_bytes(serialization.Encoding.DER)] = (name, prefix)
-        return files
-
-    def trust(self, ca_pem, common_name, prefix):
-        """A role for whatever certificate of that CA has the name."""
-        self._context.load_verify_locations(cadata=ca_pem.decode())
-        self._named[common_name] = (x509.load_pem_x509_certificate(ca_pem), prefix)
-
-    def _role_of(self, peer):
-        """(role, prefix), or None."""
-        if peer is None or peer in self.roles:
-            return self.roles.get(peer)
-        certificate = x509.load_der_x509_certificate(peer)
-        name = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-        ca, prefix = self._named.get(name, (None, None))
-        if ca is None or certificate.issuer != ca.subject:
-            return None
-        certificate.verify_directly_issued_by(ca)
-        return name, prefix
-
-    def answer(self, method, path, query, headers, body, peer):
-        def errors(status, *texts):
-            return status, {"content-type": "application/json"}, {"errors": list(texts)}
-
-        if path == "/v1/sys/health":
-            return (503 if self.sealed else 200), {}, {"initialized": True, "sealed": self.sealed}
-        if self.sealed:
-            return errors(503, "Vault is sealed")
-        if path == "/v1/auth/cert/login":
-            found = self._role_of(peer)
-            if method not in ("POST", "PUT") or found is None:
-                return errors(400, "invalid certificate or no client certificate supplied")
-            role, prefix = found
-            if json.loads(body or b"{}").get("name", role) != role:
-                return errors(400, "no certificate role of that name")
-            token = f"hvs.{role}.{len(self.tokens)}"
-            self.tokens[token] = (peer, prefix)
-            return 200, {}, {"auth": {"client_token": token, "lease_duration": 3600}}
-        token = headers.get("x-vault-token")
-        if token not in self.tokens:
-            return errors(403, "permission denied")
-        owner, prefix = self.tokens[token]
-        if owner is not None and owner != peer:
-            return errors(403, "permission denied")  # a token that left its certificate
-        found = re.fullmatch(r"/v1/secret/(data|metadata)/(.*)", path)
-        if not found:
-            return errors(404, f'no handler for route "{path[4:]}"')
-        kind, name = found.groups()
-        if not name.startswith(prefix):
-            return errors(403, "1 error occurred:\n\t* permission denied\n\n")
-        if kind == "metadata":
-            keys = [item[len(name) + 1 :] for item in self.documents if item.startswith(name + "/")]
-            return (200, {}, {"data": {"keys": keys}}) if keys and "list" in query else errors(404)
-        if method == "GET":
-            if name not in self.documents:
-                return errors(404)
-            return 200, {}, {"data": {"data": self.documents[name], "metadata": {"version": 1}}}
-        data = json.loads(body).get("data")
-        if not isinstance(data, dict):
-            return errors(400, "no data provided")
-        self.documents[name] = data
-        return 200, {}, {"data": {"version": 1}}
-
-
-class GitHub(_Server):
+class GitHub(Served):
     """GitHub's contents API in the shapes that it answers with."""
 
     def __init__(self, repository="owner/repo", token=None):

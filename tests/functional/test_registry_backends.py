@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from evm import Anvil
 from harness import attestry, request
 from registry import Released, Workload, bare, ecies_seal, start_registry
-from storage import GitHub, Vault
+from storage import GitHub
+from vaults import open_vault
 
 SECRET = b"p$1w\0\xff\xfe"  # no text in any encoding
 
@@ -26,7 +27,7 @@ class World:
         self.chain = stack.enter_context(Anvil())
         self.github = GitHub()
         stack.callback(self.github.stop)
-        self.vault = Vault(folder)
+        self.vault = open_vault(folder)
         stack.callback(self.vault.stop)
         settings = {"registry.github_api": self.github.api, "registry.storage_ca": self.vault.ca_file}
         self.server = start_registry(folder / "data", self.chain, **settings)
@@ -171,18 +172,18 @@ def test_registry_035_a_configuration_and_a_secret_in_vault(world, tmp_path):
     stored = {("secrets", sha(secret)): secret, ("configs", sha(template)): template}
     for (kind, identifier), content in stored.items():
         document = {"content_base64": base64.b64encode(content).decode()}
-        vault.documents[f"data/{app.place}/{kind}/{identifier}"] = document
+        vault.put(f"data/{app.place}/{kind}/{identifier}", document)
     # The role may read this app's folder only, and not where the first registry's names would be.
     assert Released(app.register(template)).config == b"password: " + SECRET
     assert "permission denied" in app.refused(sha(b"nobody knows"), 503)
     vault.trust(app.pki()["ca_cert"], common_name, "data/")
     assert "content not found" in app.refused(sha(b"absent"), 502)
-    vault.documents[f"data/{app.place}/configs/{sha(b'swapped')}"] = {"content": "something else"}
+    vault.put(f"data/{app.place}/configs/{sha(b'swapped')}", {"content": "something else"})
     assert "content hash mismatch" in app.refused(b"swapped", 502)
     # Another app's certificate opens nothing of this one, even when its owner names this app's folder.
     thief = App(world, f"{vault.uri}/{app.place}/configs")
     vault.trust(thief.pki()["ca_cert"], f"{bare(thief.contract.address)}.app", f"data/{thief.place}/")
     assert "permission denied" in thief.refused(template, 503)
-    vault.sealed = True
+    vault.seal()
     assert "Vault is sealed" in app.refused(sha(b"while sealed"), 503)
-    vault.sealed = False
+    vault.unseal()

@@ -9,7 +9,8 @@ import stat
 import pytest
 from evm import Anvil
 from harness import attestry
-from storage import Altering, GitHub, Hanging, Vault
+from storage import Altering, GitHub, Hanging
+from vaults import open_vault
 
 CONTENT = b'{"service":"web","secret":"__SECRET_REF_' + b"0" * 64 + b'"}\n'
 BINARY = bytes(range(256)) * 4
@@ -71,7 +72,7 @@ def chain():
 
 @pytest.fixture
 def vault(tmp_path):
-    server = Vault(tmp_path)
+    server = open_vault(tmp_path)
     yield server
     server.stop()
 
@@ -354,27 +355,26 @@ def test_registry_035_vault(vault, tmp_path):
     certificate, key = vault.client("app", "data/")
     flags = ["--storage-ca", vault.ca_file, "--vault-certificate", certificate, "--vault-key", key]
     identifier = put(vault.uri, arguments=flags)
-    assert list(vault.documents) == [f"data/{PLACE}/configs/{identifier}"]
-    assert vault.documents[f"data/{PLACE}/configs/{identifier}"]["content"].encode() == CONTENT
+    assert vault.names() == [f"data/{PLACE}/configs/{identifier}"]
+    assert vault.document(f"data/{PLACE}/configs/{identifier}")["content"].encode() == CONTENT
     assert get(vault.uri, identifier, *flags).encode() == CONTENT
     out = tmp_path / "binary"
     put(vault.uri, BINARY, arguments=[*flags, "--type", "secret"])
     get(vault.uri, sha(BINARY), *flags, "--type", "secret", "--out", out)
     assert out.read_bytes() == BINARY, "bytes that are no text come back as they were"
-    vault.documents[f"data/{sha(b'seed')}"] = {"content": "seed"}
+    vault.put(f"data/{sha(b'seed')}", {"content": "seed"})
     assert get(vault.uri, sha(b"seed"), *flags, "--seed-layout") == "seed"
     blob("get", sha(b"absent"), *flags, store=vault.uri, code=1)
     nothing = vault.uri.replace("/secret/", "/nothing/")
     assert "no handler for route" in blob("get", identifier, *flags, store=nothing, code=3).err
     token = tmp_path / "token"
-    token.write_text("hvs.file\n")
-    vault.tokens["hvs.file"] = (None, "data/")
+    token.write_text(vault.token("data/") + "\n")
     with_token = ["--storage-ca", vault.ca_file, "--vault-token-file", f"{token}@127.0.0.1:{vault.port}"]
     assert get(vault.uri, identifier, *with_token).encode() == CONTENT
     elsewhere = ["--storage-ca", vault.ca_file, "--vault-token-file", f"{token}@vault.example:8200"]
     assert "token file for this host" in blob("get", identifier, *elsewhere, store=vault.uri, code=2).err
     assert "certificate is not trusted" in blob("get", identifier, *flags[2:], store=vault.uri, code=3).err
-    vault.sealed = True
+    vault.seal()
     assert "Vault is sealed" in blob("get", identifier, *flags, store=vault.uri, code=3).err
 
 
@@ -401,7 +401,8 @@ def test_registry_flaw_04_no_host_of_storage_chooses_the_content(folder, swift, 
     put(vault.uri, arguments=vault_flags)
     folder.object(CONTENT).write_bytes(b"evil")
     swift.s3("PUT", f"/{bucket}/{PLACE}/configs/{sha(CONTENT)}", b"evil")
-    vault.documents = {name: {"content": "evil"} for name in vault.documents}
+    for name in vault.names():
+        vault.put(name, {"content": "evil"})
     github.files[f"{PLACE}/configs/{sha(CONTENT)}"] = b"evil"
     for store, flags in (
         (folder.uri, []),
