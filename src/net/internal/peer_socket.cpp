@@ -1,0 +1,187 @@
+#include "net/internal/peer_socket.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace attestry::net {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+std::string said(int error) { return std::generic_category().message(error); }
+
+struct Target {
+  std::string host, port;
+};
+
+std::optional<Target> split(const std::string& address) {
+  const auto colon = address.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) return std::nullopt;
+  Target out{address.substr(0, colon), address.substr(colon + 1)};
+  std::uint16_t port = 0;
+  const char* end = out.port.data() + out.port.size();
+  const auto [rest, error] = std::from_chars(out.port.data(), end, port);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  if (out.host.front() == '[') {
+    if (out.host.size() < 3 || out.host.back() != ']') return std::nullopt;
+    out.host = out.host.substr(1, out.host.size() - 2);
+  } else if (out.host.find(':') != std::string::npos) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+struct Place {
+  int family = 0;
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+struct Looked {
+  int error = 0;
+  std::vector<Place> places;
+};
+
+Looked look_up(const Target& target, int flags) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  Looked out{.error = ::getaddrinfo(target.host.c_str(), target.port.c_str(), &hints, &found), .places = {}};
+  if (out.error != 0) return out;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    Place place{.family = one->ai_family, .storage = {}, .size = one->ai_addrlen};
+    std::memcpy(&place.storage, one->ai_addr, std::min<std::size_t>(one->ai_addrlen, sizeof place.storage));
+    out.places.push_back(place);
+  }
+  ::freeaddrinfo(found);
+  return out;
+}
+
+/// The resolver knows no deadline: it is left alone with its thread when it takes longer.
+Result<std::vector<Place>> resolve(const Target& target, base::Deadline deadline) {
+  auto numeric = look_up(target, AI_NUMERICHOST);
+  if (numeric.error == 0) return std::move(numeric.places);
+  auto promise = std::make_shared<std::promise<Looked>>();
+  auto future = promise->get_future();
+  std::thread([promise, target] { promise->set_value(look_up(target, 0)); }).detach();
+  if (future.wait_until(deadline) != std::future_status::ready)
+    return Error{Code::deadline_exceeded, "looking up " + target.host};
+  auto looked = future.get();
+  if (looked.error == 0) return std::move(looked.places);
+  return Error{Code::unavailable, "no address of " + target.host, {}, ::gai_strerror(looked.error)};
+}
+
+Result<Fd> connect_one(const Place& place, base::Deadline deadline) {
+  Fd fd{::socket(place.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (fd.get() < 0) return Error{Code::unavailable, "no socket", {}, said(errno)};
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) != 0) {
+    if (errno != EINPROGRESS) return Error{Code::unavailable, "cannot connect", {}, said(errno)};
+    TRY_OK(wait_for(fd.get(), POLLOUT, nullptr, deadline));
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return Error{Code::unavailable, "cannot connect", {}, said(error)};
+  }
+  no_delay(fd);
+  return fd;
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+Fd::~Fd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<std::shared_ptr<WakeUp>> WakeUp::make() {
+  Fd fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (fd.get() < 0) return Error{Code::io, "no event descriptor", {}, said(errno)};
+  return std::shared_ptr<WakeUp>{new WakeUp(std::move(fd))};
+}
+
+void WakeUp::set() noexcept { ::eventfd_write(fd_.get(), 1); }
+
+Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0) return Error{Code::deadline_exceeded, "waiting for the other end"};
+    pollfd both[] = {{.fd = fd, .events = events, .revents = 0},
+                     {.fd = wake != nullptr ? wake->fd() : -1, .events = POLLIN, .revents = 0}};
+    const int ready = ::poll(both, 2, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    if (ready < 0 && errno != EINTR) return Error{Code::io, "poll", {}, said(errno)};
+    if (ready <= 0) continue;
+    if (both[1].revents != 0) return Error{Code::unavailable, "this end is shutting down"};
+    return base::done();
+  }
+}
+
+Status PeerSocket::Impl::wait(short events, base::Deadline deadline) const {
+  return wait_for(fd.get(), events, wake.get(), deadline);
+}
+
+void no_delay(const Fd& fd) noexcept {
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+Result<Fd> listen_on(const std::string& address, int backlog) {
+  const auto target = split(address);
+  auto looked = target ? look_up(*target, AI_NUMERICHOST | AI_PASSIVE) : Looked{.error = EAI_NONAME, .places = {}};
+  if (looked.error != 0 || looked.places.empty()) {
+    return Error{Code::configuration, "listener " + address + " is no numeric address", "127.0.0.1:9443 or [::1]:0"};
+  }
+  const Place& place = looked.places.front();
+  Fd fd{::socket(place.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  const int on = 1;
+  if (fd.get() >= 0) {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (place.family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) == 0 &&
+        ::listen(fd.get(), backlog) == 0) {
+      return fd;
+    }
+  }
+  return Error{Code::io, "listener " + address, {}, said(errno)};
+}
+
+Result<Fd> connect_to(const std::string& address, base::Deadline deadline) {
+  const auto target = split(address);
+  if (!target) return Error{Code::usage, "no address of a peer", "HOST:PORT or [::1]:PORT", address};
+  TRY(const auto places, resolve(*target, deadline));
+  Error last{Code::unavailable, "no address of " + target->host};
+  for (const Place& place : places) {
+    auto fd = connect_one(place, deadline);
+    if (fd) return fd;
+    last = std::move(fd).error();
+    if (last.code == Code::deadline_exceeded) break;
+  }
+  last.at(address);
+  return last;
+}
+
+}  // namespace attestry::net

@@ -1,0 +1,51 @@
+// File descriptors of src/net/peer.h, and the waits on them that a stopped listener ends.
+#pragma once
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/peer.h"
+
+namespace attestry::net {
+
+class Fd {
+ public:
+  explicit Fd(int fd = -1) noexcept : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd();
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Set once, and then for ever: what waits beside a descriptor wakes.
+class WakeUp {
+ public:
+  static base::Result<std::shared_ptr<WakeUp>> make();
+  void set() noexcept;
+  int fd() const noexcept { return fd_.get(); }
+
+ private:
+  explicit WakeUp(Fd fd) noexcept : fd_(std::move(fd)) {}
+  Fd fd_;
+};
+
+struct PeerSocket::Impl {
+  Fd fd;
+  std::shared_ptr<WakeUp> wake;  ///< of its listener; null when this end called
+  /// Until it is ready for `events` of poll(2).
+  base::Status wait(short events, base::Deadline deadline) const;
+};
+
+base::Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadline);
+void no_delay(const Fd& fd) noexcept;
+base::Result<Fd> listen_on(const std::string& address, int backlog);
+/// Connected, not blocking.
+base::Result<Fd> connect_to(const std::string& address, base::Deadline deadline);
+
+}  // namespace attestry::net
