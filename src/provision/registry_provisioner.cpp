@@ -11,7 +11,6 @@
 #include "provision/registry_evidence.h"
 #include "provision/registry_grants.h"
 #include "provision/registry_pki.h"
-#include "provision/registry_secret.h"
 #include "state/keys.h"
 
 namespace attestry::provision {
@@ -59,9 +58,9 @@ struct Decided {
 
 class Provisioning {
  public:
-  Provisioning(const RegistryProvisionerDeps& deps, const RegistryRules& rules, RegistryRegistration request,
-               base::Deadline deadline)
-      : deps_(deps), rules_(rules), request_(std::move(request)), deadline_(deadline) {}
+  Provisioning(const RegistryProvisionerDeps& deps, const RegistryRules& rules, OpenedSecrets& secrets,
+               RegistryRegistration request, base::Deadline deadline)
+      : deps_(deps), rules_(rules), secrets_(secrets), request_(std::move(request)), deadline_(deadline) {}
 
   /// Up to the evidence; false when `refusal()` says why it ends here.
   bool begin() {
@@ -285,7 +284,7 @@ class Provisioning {
     if (!text) return fail(RegistryStep::config_fetch, std::move(text).error(), base::hex(*id));
     const TemplateSources sources{
         .fetch_many = [&](std::span<const RegistryReference> wanted) { return fetch(**store, configs, wanted); },
-        .open_secret = [&](base::ByteView blob) { return open_registry_secret(keys.app, request_.contract, blob); }};
+        .open_secret = [&](base::ByteView blob) { return secrets_.open(keys.app, request_.contract, blob); }};
     auto rendered = render_registry_template(base::as_text(*text), sources, rules_.templates);
     if (!rendered) return fail(RegistryStep::config_render, std::move(rendered).error());
     out.configuration = std::move(rendered->text);
@@ -339,6 +338,7 @@ class Provisioning {
 
   const RegistryProvisionerDeps& deps_;
   const RegistryRules& rules_;
+  OpenedSecrets& secrets_;
   const RegistryRegistration request_;
   const base::Deadline deadline_;
   base::UtcTime now_{};
@@ -444,7 +444,7 @@ RegistryProvisioner::RegistryProvisioner(RegistryProvisionerDeps deps, RegistryR
 RegistryProvisioner::~RegistryProvisioner() = default;
 
 void RegistryProvisioner::provision(RegistryRegistration request, base::Deadline deadline, Done done) const {
-  auto work = std::make_shared<Provisioning>(deps_, rules_, std::move(request), deadline);
+  auto work = std::make_shared<Provisioning>(deps_, rules_, secrets_, std::move(request), deadline);
   if (!work->begin()) return refuse(deps_, *work, std::move(done));
   if (!work->has_evidence()) return wait_elsewhere(deps_, work, std::nullopt, std::move(done));
   const attestation::Evidence& evidence = work->evidence();

@@ -19,6 +19,7 @@
 #include "keys/registry_keys.h"
 #include "provision/registry_measurements.h"
 #include "provision/registry_operator.h"
+#include "provision/registry_secret.h"
 #include "provision/registry_template.h"
 
 namespace attestry::provision {
@@ -124,6 +125,7 @@ class RegistryProvisioner {
  private:
   RegistryProvisionerDeps deps_;
   RegistryRules rules_;
+  mutable OpenedSecrets secrets_;
 };
 
 }  // namespace attestry::provision

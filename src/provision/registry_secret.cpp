@@ -1,5 +1,6 @@
 #include "provision/registry_secret.h"
 
+#include "crypto/hash.h"
 #include "curves/ecies.h"
 
 namespace attestry::provision {
@@ -21,6 +22,17 @@ base::Result<crypto::Secret> open_registry_secret(const crypto::EcPrivateKey& ap
                                                   base::ByteView blob) {
   if (!curves::is_ecies_v2(blob)) return curves::ecies_v1_open(app_key, blob);
   return curves::ecies_v2_open(app_key, registry_secret_context(contract), blob);
+}
+
+base::Result<crypto::Secret> OpenedSecrets::open(const crypto::EcPrivateKey& app_key, const curves::Address& contract,
+                                                 base::ByteView blob) {
+  if (blob.size() > kLargest) return open_registry_secret(app_key, contract, blob);
+  // The key is a part of it: whose key opens nothing finds nothing. Sizes of the first two are fixed.
+  const auto name = crypto::sha256({app_key.public_key().raw(), base::ByteView{contract}, blob});
+  if (const auto known = kept_.find(name)) return known->clone();
+  TRY(auto opened, open_registry_secret(app_key, contract, blob));
+  kept_.put(name, std::make_shared<const crypto::Secret>(opened.clone()));
+  return opened;
 }
 
 }  // namespace attestry::provision

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "attestation/lru_cache.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/ec.h"
@@ -26,5 +27,21 @@ base::Result<base::Bytes> seal_registry_secret(const crypto::EcPublicKey& app_ke
 /// Takes both versions; they cannot be mistaken for each other. Errors: `malformed`, `crypto`.
 base::Result<crypto::Secret> open_registry_secret(const crypto::EcPrivateKey& app_key, const curves::Address& contract,
                                                   base::ByteView blob);
+
+/// Opens secrets and keeps those that were used last: the workloads of an app all ask for the same ones, and each costs
+/// a multiplication on the curve. They are a function of the app's key, which is in this process anyhow. Kept in locked
+/// memory and wiped when others take their place: at most 256 of at most 4 KiB. Thread-safe.
+class OpenedSecrets {
+ public:
+  /// As open_registry_secret(). What does not open is not kept.
+  base::Result<crypto::Secret> open(const crypto::EcPrivateKey& app_key, const curves::Address& contract,
+                                    base::ByteView blob);
+  attestation::CacheCount count() const { return kept_.count(); }
+
+ private:
+  static constexpr std::size_t kMost = 256;
+  static constexpr std::size_t kLargest = 4096;
+  attestation::LruCache<crypto::Secret> kept_{kMost};
+};
 
 }  // namespace attestry::provision

@@ -41,6 +41,37 @@ TEST(RegistrySecret, VersionTwoBelongsToItsContract) {
   EXPECT_FALSE(open_registry_secret(key, two, *v2).ok());
 }
 
+TEST(RegistrySecret, WhatIsKeptOpensForItsKeyAndContractOnly) {
+  auto& random = crypto::system_random();
+  const auto key = EcPrivateKey::generate(Curve::p256, random);
+  const auto other = EcPrivateKey::generate(Curve::p256, random);
+  curves::Address one{}, two{};
+  two[19] = 1;
+  OpenedSecrets secrets;
+  const auto blob = seal_registry_secret(key.public_key(), one, SecretFormat::v2, base::as_bytes("secret"), random);
+  ASSERT_TRUE(blob.ok());
+  for (int i = 0; i < 2; ++i) {
+    const auto opened = secrets.open(key, one, *blob);
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    EXPECT_EQ(base::as_text(opened->reveal()), "secret");
+  }
+  EXPECT_EQ(secrets.count().hits, 1u);
+  EXPECT_FALSE(secrets.open(other, one, *blob).ok());
+  EXPECT_FALSE(secrets.open(key, two, *blob).ok());
+  base::Bytes altered = *blob;
+  altered.back() ^= 1;
+  EXPECT_FALSE(secrets.open(key, one, altered).ok());
+  EXPECT_EQ(secrets.count().entries, 1u) << "what does not open is not kept";
+
+  const std::string large(8192, 'x');
+  const auto large_blob = seal_registry_secret(key.public_key(), one, SecretFormat::v1, base::as_bytes(large), random);
+  ASSERT_TRUE(large_blob.ok());
+  const auto opened = secrets.open(key, one, *large_blob);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(base::as_text(opened->reveal()), large);
+  EXPECT_EQ(secrets.count().entries, 1u);
+}
+
 TEST(RegistrySecret, ATemplateTakesWhatWasSealedForItsKey) {
   auto& random = crypto::system_random();
   const auto key = EcPrivateKey::generate(Curve::p256, random);
