@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "api/fair_lane.h"
 #include "app/local_blobs.h"
 #include "app/loopback.h"
 #include "app/paths.h"
@@ -34,10 +35,7 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMaxOpenStores = 256;
-/// Registrations that wait for the chain or for storage at the same time, and behind them.
-constexpr std::size_t kWaitingThreads = 32;
-constexpr std::size_t kMostWaiting = 1024;
-/// The same for what anybody may ask.
+/// For what anybody may ask.
 constexpr std::size_t kStrangersThreads = 4;
 constexpr std::size_t kMostStrangers = 64;
 constexpr std::int64_t kVaultCertificateSeconds = 86400;
@@ -143,7 +141,7 @@ struct RegistryService::Impl {
   std::unique_ptr<provision::RegistryProvisioner> provisioner;
   std::unique_ptr<provision::RegistryPkiService> pki;
   std::unique_ptr<KeyService> key_service;
-  std::unique_ptr<api::SlowLane> waiting = std::make_unique<api::SlowLane>(kWaitingThreads, kMostWaiting);
+  std::unique_ptr<api::FairLane> waiting = std::make_unique<api::FairLane>();
   std::unique_ptr<api::SlowLane> strangers = std::make_unique<api::SlowLane>(kStrangersThreads, kMostStrangers);
   api::RegistryHealth health;
   std::atomic<unsigned> admin_port{0};
@@ -163,7 +161,10 @@ struct RegistryService::Impl {
   Status open_attester();
   Status open_key_service();
   Status open();
-  bool run_waiting(std::move_only_function<void()>& task) const { return waiting->run(task); }
+  bool run_waiting(std::move_only_function<void()>& task) const { return waiting->run({}, task); }
+  bool run_waiting(const curves::Address& app, std::move_only_function<void()>& task) const {
+    return waiting->run(base::as_text(app), task);
+  }
 
   Result<std::shared_ptr<blobs::BlobStore>> store_of(const governance::Grant& grant, const keys::RegistryAppKeys& app,
                                                      const std::vector<std::string>& uris);
@@ -386,7 +387,8 @@ Status RegistryService::Impl::open() {
           .random = crypto::system_random(),
           .open_storage = [this](const governance::Grant& grant, const keys::RegistryAppKeys& app,
                                  const std::vector<std::string>& uris) { return store_of(grant, app, uris); },
-          .run_waiting = [this](std::move_only_function<void()>& task) { return run_waiting(task); }},
+          .run_waiting = [this](const curves::Address& app,
+                                std::move_only_function<void()>& task) { return run_waiting(app, task); }},
       std::move(rules));
   pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
   // Who has the head asked for each time wants to see every block at once.

@@ -88,6 +88,7 @@ class Provisioning {
   }
   std::optional<Recorded> take_recorded() { return std::exchange(recorded_, std::nullopt); }
   const base::Tenant& tenant() const noexcept { return rules_.tenant; }
+  const curves::Address& app() const noexcept { return request_.contract; }
 
   /// After begin(): nullopt when `refusal()` says why not.
   std::optional<Decided> decide(std::optional<Result<appraisal::Examined>> examined) {
@@ -431,7 +432,7 @@ void wait_elsewhere(const RegistryProvisionerDeps& deps, const std::shared_ptr<P
   std::move_only_function<void()> task = [&deps, work, shared_done, examined = std::move(examined)]() mutable {
     finish(deps, *work, std::move(examined), std::move(*shared_done));
   };
-  if (deps.run_waiting(task)) return;
+  if (deps.run_waiting(work->app(), task)) return;
   (*shared_done)(std::unexpected(RegistryRefusal{
       .step = RegistryStep::record,
       .error = {Code::unavailable, "too many registrations wait for the chain or for storage", {}, {}, "Try again."}}));

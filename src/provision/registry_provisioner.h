@@ -107,8 +107,9 @@ struct RegistryProvisionerDeps {
   const appraisal::AppraisalStore& appraisals;
   crypto::Random& random;
   OpenStorage open_storage;
-  /// Runs what may wait for the chain and for storage, on threads of its own; false when too many wait.
-  std::function<bool(std::move_only_function<void()>&)> run_waiting;
+  /// Runs what may wait for an app's chain and storage, on threads of its own and in turn with other apps; false when
+  /// too many wait.
+  std::function<bool(const curves::Address& app, std::move_only_function<void()>&)> run_waiting;
 };
 
 /// Thread-safe.

@@ -10,7 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives import serialization
 from evm import Anvil
-from harness import request, split_url
+from harness import PATIENCE, request, split_url
 from registry import Released, Workload, allow, bare, ecies_seal, put_blob, start_registry
 
 CONFIG = b'{"a":1}'
@@ -23,12 +23,14 @@ class BlackHole:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"127.0.0.1:{self.socket.getsockname()[1]}"
         self.held = []
+        self.taken = threading.Event()
         threading.Thread(target=self._take, daemon=True).start()
 
     def _take(self):
         try:
             while True:
                 self.held.append(self.socket.accept()[0])
+                self.taken.set()
         except OSError:
             return
 
@@ -227,3 +229,24 @@ def test_registry_065_a_hanging_backend_costs_its_own_app_a_hedge(server, chain,
         replies = list(pool.map(lambda one: one.register().status, workloads))
     assert replies == [200] * 20
     hole.socket.close()
+
+
+def test_registry_065_an_app_that_only_waits_holds_nobody_else_up(tmp_path, chain, operator):
+    """More registrations than there are threads for them, of an app whose only backend never answers."""
+    hole = BlackHole()
+    server = start_registry(tmp_path / "data", chain, **{"registry.storage_seconds": "10"})
+    stuck, other = chain.deploy("Registry"), chain.deploy("Registry")
+    waiting = [Workload(server, stuck.address, operator) for _ in range(48)]
+    allow(stuck, waiting[0], CONFIG, storage=f"ipfs://{hole.url}/")
+    works = [Workload(server, other.address, operator) for _ in range(8)]
+    allow(other, works[0], CONFIG)
+    with concurrent.futures.ThreadPoolExecutor(len(waiting)) as pool:
+        replies = [pool.submit(one.register) for one in waiting]
+        assert hole.taken.wait(PATIENCE)
+        assert [one.register().status for one in works] == [200] * len(works)
+        assert not any(reply.done() for reply in replies), "they were answered while the others waited for nothing"
+        hole.socket.close()
+        for connection in hole.held:
+            connection.close()
+    assert {reply.result().status for reply in replies} == {503}
+    assert server.terminate() == 0, server.output
