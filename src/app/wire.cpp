@@ -1,5 +1,6 @@
 #include "app/wire.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -36,6 +37,19 @@ using base::Result;
 using base::Status;
 
 namespace {
+
+/// Many systems start programs with 1024 open files at most and let them have more for the asking. Connections go to
+/// chains, storage and files as well.
+void allow_open_files(std::size_t connections) {
+  const rlim_t wanted = 2 * connections + 1024;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == wanted) return;
+  base::log(
+      base::LogLevel::warning, "open files",
+      {{"limit", std::to_string(limit.rlim_cur)}, {"wanted", std::to_string(wanted)}, {"remedy", "LimitNOFILE="}});
+}
 
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::size_t kOperatorThreads = 4;
@@ -515,6 +529,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
   own_certificate = std::move(tls.own_certificate);
   TRY(const auto limits, limits_of(settings));
+  allow_open_files(limits.max_connections);
   TRY(const auto workers, workers_of(settings));
   net::ServerOptions options{.listeners = {}, .limits = limits, .workers = workers, .clock = seams.clock};
   options.listeners.push_back({settings.text("server.listen"), {net::Role::public_, net::Role::attested}, tls.context});

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import sqlite3
@@ -402,3 +403,14 @@ def test_lifecycle_own_certificate_and_unix_socket(servers, tmp_path):
         )
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
     assert (tmp_path / "admin.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_lifecycle_the_servers_connections_have_files(servers, tmp_path):
+    """Whatever little the shell or systemd starts programs with, as far as the system lets it."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        server = servers.serve(tmp_path / "data", **{"limits.connections": "1500"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == 4024
