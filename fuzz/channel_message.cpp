@@ -1,5 +1,6 @@
 // Whatever another service sends inside a channel is refused, or written again as the same bytes.
 #include "channel/messages.h"
+#include "provision/registry_channel.h"
 #include "require.h"
 
 using namespace attestry;
@@ -27,6 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (const auto refused = channel::parse_refused(body)) same(channel::encode(*refused));
       break;
     case channel::Kind::data:
+      if (const auto request = provision::parse_channel_request(body)) same(provision::encode(*request));
+      if (const auto answer = provision::parse_channel_answer(body))
+        same(base::to_bytes(provision::encode(*answer).reveal()));
       break;
   }
   return 0;

@@ -27,6 +27,7 @@ constexpr std::size_t kMaxUrl = 2048;
 constexpr std::size_t kMaxBlob = 4096;
 constexpr std::string_view kRequestPath = "/api/operator/onboard_request/{operator}";
 constexpr std::string_view kOnboardPath = "/api/operator/onboard";
+constexpr std::string_view kChannel = "channel:";
 constexpr std::string_view kGeneratePath = "/api/operator/generate";
 
 net::Response bytes_response(base::ByteView bytes) {
@@ -140,7 +141,19 @@ struct Handlers {
     return Error{code, "the giving server refuses", "200", std::to_string(answer.status) + " " + line};
   }
 
+  /// Body: "channel:HOST:PORT <130 hex digits>", the operator's permit for the giving server (docs/formats/channel.md).
+  net::Response onboard_by_channel(const net::Request& request) const {
+    if (const auto his = checked(request, kOnboardPath); !his) return failed(his.error(), "", 401);
+    const auto words = provision::parse_channel_permit(std::string_view{request.body}.substr(kChannel.size()),
+                                                       deps.kms_operator.nonce());
+    if (!words) return registry_error(400, "could not read the permit from body: " + said(words.error()));
+    const auto kept = deps.channel->fetch(words->peer, *words, request.deadline);
+    if (!kept) return failed(kept.error(), "could not get kms seed: ", 500);
+    return nothing();
+  }
+
   net::Response onboard(const net::Request& request) const {
+    if (deps.channel != nullptr && request.body.starts_with(kChannel)) return onboard_by_channel(request);
     std::string url = request.body;
     while (url.ends_with('/') || url.ends_with('\n') || url.ends_with('\r')) url.pop_back();
     if (!url.starts_with("http://") && !url.starts_with("https://"))

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "net/client.h"
 #include "net/router.h"
+#include "provision/registry_channel.h"
 #include "provision/registry_kms_operator.h"
 #include "provision/registry_onboarding.h"
 #include "provision/registry_receiver.h"
@@ -24,7 +25,8 @@ struct RegistryOperatorDeps {
   const provision::RegistryOnboarding& onboarding;
   /// Runs what waits for the chain or for another server, on threads of its own; false when too many wait.
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
-  bool old_status = false;  ///< status codes of the first servers
+  bool old_status = false;                        ///< status codes of the first servers
+  provision::ChannelReceiver* channel = nullptr;  ///< with `receiver`: by an attested session instead of the chain
 };
 
 /// Role::bootstrap: GET and POST /api/operator/auth; with a receiver also GET /api/operator/onboard_request/{operator},

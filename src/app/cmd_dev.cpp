@@ -214,6 +214,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   seams.files = context.files;
   const attestation::Verifier verifier{seams.anchors};
   TRY(const auto settings, dev_settings(options, data, *vendors));
+  TRY_OK(configure_log(settings));
   TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");
   context.out << "  collateral      " << vendors->pcs_url() << " (simulated service)\n"
               << "  chips' keys     " << vendors->kds_url() << " (simulated service)\n"

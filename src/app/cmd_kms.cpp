@@ -16,6 +16,7 @@
 #include "base/json_writer.h"
 #include "chain/registry_abi.h"
 #include "curves/secp256k1.h"
+#include "provision/registry_channel.h"
 #include "provision/registry_kms_operator.h"
 #include "provision/registry_pki.h"
 
@@ -41,6 +42,7 @@ struct KmsOptions {
   std::string server = "http://127.0.0.1:8081";
   std::string ca;
   std::string giving;       ///< URL of the server that has the master
+  std::string channel;      ///< or its registry.channel_listen: HOST:PORT
   std::string csr;          ///< file
   std::string type;         ///< header of a proxy
   std::string measurement;  ///< header of a proxy
@@ -223,9 +225,49 @@ Result<net::Response> bring(Context& context, const KeyServer& server, const Kms
   }
 }
 
+void print_onboarded(Context& context, const KmsOptions& options, const std::string& server, const std::string& giver,
+                     base::JsonOutObject json) {
+  if (options.chain.format == "json") {
+    json.emplace_back("onboarded", true);
+    context.out << JsonOut{std::move(json)}.pretty() << "\n";
+    return;
+  }
+  context.out << server << " has the master of " << giver << " now\n";
+}
+
+/// No transaction: the operator's permit goes to the giving server inside the session of the two.
+Result<int> onboard_by_channel(Context& context, const KmsOptions& options) {
+  if (!options.giving.empty() || options.chain.dry_run || options.chain.chain_id == 0) {
+    return Error{Code::usage, "--channel goes by no transaction", "--channel, --contract and --chain-id",
+                 "--kms-onboarded-addr or --dry-run, or no --chain-id"};
+  }
+  TRY(const auto key, operator_key(options));
+  TRY(const auto contract, curves::parse_address(options.chain.contract), "--contract");
+  TRY(const auto server, KeyServer::open(options));
+  TRY(const auto nonce, server.nonce());
+  TRY(const auto permit,
+      key.sign_recoverable(provision::channel_permit_digest(options.chain.chain_id, contract, nonce, options.channel)));
+  TRY(const auto answer,
+      server.post_signed("/api/operator/onboard", "channel:" + options.channel + " " + base::hex(permit), key));
+  TRY_OK(accepted(answer, "the new server did not get the master",
+                  "Both need registry.attestation; the giving one registry.channel_listen. The contract must allow the "
+                  "new server's identity (attestry registry allow --kms), and publish the service's key (attestry "
+                  "registry publish-pki)."));
+  print_onboarded(context, options, server.url(), options.channel, {{"channel", options.channel}});
+  return kExitOk;
+}
+
 Result<int> onboard(Context& context, const KmsOptions& given) {
   KmsOptions options = given;
   if (options.chain.key_file.empty() && options.chain.key_env.empty()) options.chain.key_env = kOldKeyVariable;
+  if (!options.channel.empty()) return onboard_by_channel(context, options);
+  if (options.giving.empty()) {
+    return Error{Code::usage,
+                 "which server has the master?",
+                 "--kms-onboarded-addr URL, or --channel HOST:PORT",
+                 {},
+                 "The first goes by the chain, the second by an attested session of the two servers."};
+  }
   TRY(const auto key, operator_key(options));
   const auto account = curves::ethereum_address(key.public_key_raw());
   TRY(const auto server, KeyServer::open(options));
@@ -253,12 +295,8 @@ Result<int> onboard(Context& context, const KmsOptions& given) {
   TRY_OK(accepted(answer, "the new server did not get the master",
                   "The contract must allow the new server's identity (attestry registry allow --kms), and publish the "
                   "service's key (attestry registry publish-pki)."));
-  if (options.chain.format == "json") {
-    context.out << JsonOut{JsonOutObject{{"request", base::hex(hash)}, {"onboarded", true}}}.pretty() << "\n";
-    return kExitOk;
-  }
-  context.out << server.url() << " has the master of " << trimmed(options.giving) << " now\nrequest " << base::hex(hash)
-              << "\n";
+  print_onboarded(context, options, server.url(), trimmed(options.giving), {{"request", base::hex(hash)}});
+  if (options.chain.format != "json") context.out << "request " << base::hex(hash) << "\n";
   return kExitOk;
 }
 
@@ -361,8 +399,12 @@ void add_operator_commands(CLI::App& group, Context& context) {
   add_new_server(*sub, *onboarding);
   sub->add_option("--kms-onboarded-addr", onboarding->giving,
                   "registry.listen of the server that has the master, as the new one reaches it")
-      ->type_name("URL")
-      ->required();
+      ->type_name("URL");
+  sub->add_option(
+         "--channel", onboarding->channel,
+         "registry.channel_listen of the server that has the master, as the new one reaches it: by an attested "
+         "session of the two, without a transaction")
+      ->type_name("HOST:PORT");
 }
 
 void add_workload_commands(CLI::App& group, Context& context) {

@@ -65,7 +65,8 @@ Status check_key_service(const Settings& settings) {
   TRY_OK(addresses(settings, "registry.operators"));
   const std::string& contract = settings.text("registry.kms_contract");
   if (contract.empty()) {
-    for (const auto& [name, needs] : {std::pair{"registry.kms", settings.text("registry.kms") == "onboard"},
+    for (const auto& [name, needs] : {std::pair{"registry.kms", settings.text("registry.kms") == "onboard" &&
+                                                                    settings.text("registry.channel_peer").empty()},
                                       std::pair{"registry.contracts", follows_contract(settings)}}) {
       if (!needs) continue;
       return Error{Code::configuration, named(settings, name) + " needs the key service's contract",

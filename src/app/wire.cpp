@@ -608,6 +608,8 @@ std::string RunningServer::metrics_url() const { return impl_->has_metrics ? imp
 std::vector<std::pair<std::string, std::string>> RunningServer::registry_urls() const {
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
+  const auto channel = impl_->registry_dialect ? impl_->registry_dialect->channel_address() : std::string{};
+  if (!channel.empty()) out.emplace_back("registry channel", channel);
   return out;
 }
 bool RunningServer::awaits_master() const {

@@ -35,7 +35,8 @@ class RunningServer {
   std::string url() const;  ///< public listener
   std::string admin_url() const;
   std::string metrics_url() const;  ///< empty when there is none
-  /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins".
+  /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins",
+  /// "registry channel".
   std::vector<std::pair<std::string, std::string>> registry_urls() const;
   /// The registry's administrators, or its operator, still have to bring the master key.
   bool awaits_master() const;

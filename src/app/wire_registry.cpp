@@ -12,6 +12,7 @@
 #include "app/local_blobs.h"
 #include "app/loopback.h"
 #include "app/paths.h"
+#include "app/registry_channel.h"
 #include "app/registry_kms.h"
 #include "app/registry_root.h"
 #include "app/simulated_tee.h"
@@ -141,6 +142,7 @@ struct RegistryService::Impl {
   std::unique_ptr<provision::RegistryProvisioner> provisioner;
   std::unique_ptr<provision::RegistryPkiService> pki;
   std::unique_ptr<KeyService> key_service;
+  std::unique_ptr<ChannelService> channels;
   std::unique_ptr<api::FairLane> waiting = std::make_unique<api::FairLane>();
   std::unique_ptr<api::SlowLane> strangers = std::make_unique<api::SlowLane>(kStrangersThreads, kMostStrangers);
   api::RegistryHealth health;
@@ -160,6 +162,7 @@ struct RegistryService::Impl {
   Status open_storage();
   Status open_attester();
   Status open_key_service();
+  Status open_channels();
   Status open();
   bool run_waiting(std::move_only_function<void()>& task) const { return waiting->run({}, task); }
   bool run_waiting(const curves::Address& app, std::move_only_function<void()>& task) const {
@@ -401,7 +404,8 @@ Status RegistryService::Impl::open() {
         provision::RegistryWatchDeps{parts.store, parts.log, *authority, crypto::system_random(), tenant});
     watch->head_moved();  // what happened while nothing ran here
   }
-  return open_key_service();
+  TRY_OK(open_key_service());
+  return open_channels();
 }
 
 Status RegistryService::Impl::open_key_service() {
@@ -421,10 +425,26 @@ Status RegistryService::Impl::open_key_service() {
   return base::done();
 }
 
+Status RegistryService::Impl::open_channels() {
+  TRY(channels, ChannelService::open(settings, {.store = parts.store,
+                                                .log = parts.log,
+                                                .appraiser = parts.appraiser,
+                                                .attester = attester,
+                                                .master = *master,
+                                                .received = received.get(),
+                                                .contract = key_service ? key_service->contract.get() : nullptr,
+                                                .approvals = *authority,
+                                                .policy = provisioner->rules().policy,
+                                                .tenant = provisioner->rules().tenant,
+                                                .clock = parts.clock}));
+  return base::done();
+}
+
 RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RegistryService::~RegistryService() { stop(); }
 
 void RegistryService::stop() {
+  if (impl_->channels) impl_->channels->stop();
   impl_->waiting.reset();  // what runs there uses all the others
   impl_->strangers.reset();
   std::unique_ptr<provision::RegistryWatch> watch;
@@ -492,12 +512,14 @@ Status RegistryService::add_routes(net::Router& router) {
        .waits_for = [this]() -> std::string { return awaits_master() ? "the master key is not there yet" : ""; },
        .rules = std::move(rules)}));
   if (service != nullptr) {
-    TRY_OK(api::register_registry_operator(router, {.kms_operator = *service->kms_operator,
-                                                    .receiver = service->receiver.get(),
-                                                    .http = service->http.get(),
-                                                    .onboarding = *service->onboarding,
-                                                    .run_waiting = run_waiting,
-                                                    .old_status = old_status}));
+    TRY_OK(
+        api::register_registry_operator(router, {.kms_operator = *service->kms_operator,
+                                                 .receiver = service->receiver.get(),
+                                                 .http = service->http.get(),
+                                                 .onboarding = *service->onboarding,
+                                                 .run_waiting = run_waiting,
+                                                 .old_status = old_status,
+                                                 .channel = impl_->channels ? impl_->channels->receiver() : nullptr}));
   }
   TRY_OK(api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant,
                                                                    const base::AppRef& app) {
@@ -519,6 +541,10 @@ Status RegistryService::add_routes(net::Router& router) {
 }
 
 void RegistryService::listening(unsigned admin_port) noexcept { impl_->admin_port = admin_port; }
+
+std::string RegistryService::channel_address() const {
+  return impl_->channels ? impl_->channels->address() : std::string{};
+}
 
 bool RegistryService::awaits_master() const {
   if (impl_->bootstrap) return impl_->bootstrap->status().state != keys::BootstrapState::complete;
@@ -581,6 +607,7 @@ Status check_registry(const Settings& settings) {
   if (proxy.empty() && settings.text("registry.listen").empty()) return base::done();
   TRY([[maybe_unused]] const auto contracts, read_contracts(settings));
   TRY_OK(check_key_service(settings));
+  TRY_OK(check_channel(settings));
   if (settings.text("registry.identity") == "extended" && settings.text("registry.governance") == "local") {
     return Error{Code::configuration, named(settings, "registry.identity"), "any, with registry.governance local",
                  "extended", "Approvals name every register that counts by themselves."};

@@ -50,6 +50,8 @@ class RegistryService {
   base::Status add_routes(net::Router& router);
   /// Once it listens: the port of the admins' listener, which loopback names in signed requests must have.
   void listening(unsigned admin_port) noexcept;
+  /// Where other servers ask for the master in attested sessions: "127.0.0.1:9443"; empty when nowhere.
+  std::string channel_address() const;
   /// Administrators or the operator still have to bring the master key.
   bool awaits_master() const;
   /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own

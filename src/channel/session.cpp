@@ -153,7 +153,7 @@ Result<VerifiedReport> open_as_server(Opening& opening, base::Deadline patience,
 
 Result<Session> Session::connect(const std::string& address, const End& end, base::Deadline deadline) {
   TRY(const auto credentials, make_credentials(end));
-  TRY(auto connection, PeerConnection::connect(address, credentials, deadline));
+  TRY(auto connection, PeerConnection::connect(address, credentials, deadline, end.stop.get()));
   Opening opening{.connection = *connection, .end = end, .role = Role::client};
   auto peer = open_as_client(opening, deadline);
   if (!peer) {

@@ -28,6 +28,7 @@ struct End {
   std::function<base::Result<attestation::VerifiedReport>(
       const attestation::Evidence& evidence, const base::FixedBytes<64>& report_data, base::Deadline deadline)>
       verify;
+  std::shared_ptr<net::PeerStop> stop{};  ///< ends what a caller waits for; may be null
   crypto::Random* random = &crypto::system_random();
   const base::Clock* clock = &base::system_clock();
 };

@@ -107,6 +107,21 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
       "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
 }
 
+Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const ContractAddress& operator_address,
+                                           base::Deadline deadline) {
+  TRY(const auto block, reader_.head(deadline));
+  const std::vector<chain::Call> calls{abi::kIdentityAllowed.at(contract_, identity, operator_address),
+                                       abi::kPolicy.at(contract_)};
+  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(operator_address);
+  if (outcomes[0].reverted) return refused(who + " unauthorized", outcomes[0]);
+  TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[0].data));
+  if (!allowed) return refused(who + " unauthorized", outcomes[0]);
+  TRY_OK(no_policy(outcomes[1], abi::kPolicy, "setPolicy"));
+  return ServerApproval(identity, "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" +
+                                      base::hex(block.hash));
+}
+
 Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report, const OnboardApproval& approval,
                                           const base::FixedBytes<64>& report_data, base::Realm realm,
                                           base::UtcTime now) {

@@ -33,6 +33,20 @@ class OnboardApproval {
   std::string snapshot_;
 };
 
+/// Proof that the contract allows this identity for a server of this operator. Only KmsContract::server() makes one.
+class ServerApproval {
+ public:
+  const base::Digest32& identity() const noexcept { return identity_; }
+  const std::string& snapshot() const noexcept { return snapshot_; }
+
+ private:
+  friend class KmsContract;
+  ServerApproval(const base::Digest32& identity, std::string snapshot)
+      : identity_(identity), snapshot_(std::move(snapshot)) {}
+  base::Digest32 identity_;
+  std::string snapshot_;
+};
+
 /// Thread-safe; the reader outlives it. Errors: `denied` when the contract says no, `not_found` for a request that is
 /// not there, `unavailable` when it cannot be asked.
 class KmsContract {
@@ -46,6 +60,9 @@ class KmsContract {
   /// Asks for both at one block: the request may be taken back between two questions.
   base::Result<OnboardApproval> onboarding(const base::Digest32& hash, const base::Digest32& identity,
                                            base::Deadline deadline);
+  /// Without a request on the chain: the operator has said in another way that the server is his.
+  base::Result<ServerApproval> server(const base::Digest32& identity, const ContractAddress& operator_address,
+                                      base::Deadline deadline);
   /// Whether the account has the operator's role.
   base::Result<bool> is_operator(const ContractAddress& account, base::Deadline deadline);
   /// PEM of the public key that the owner has published for the key service itself: the app key of the contract's own

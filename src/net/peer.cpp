@@ -134,6 +134,18 @@ PeerSocket::PeerSocket(PeerSocket&&) noexcept = default;
 PeerSocket& PeerSocket::operator=(PeerSocket&&) noexcept = default;
 PeerSocket::~PeerSocket() = default;
 
+struct PeerStop::Impl {
+  std::shared_ptr<WakeUp> wake;
+};
+PeerStop::PeerStop(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+PeerStop::~PeerStop() = default;
+void PeerStop::stop() noexcept { impl_->wake->set(); }
+
+Result<std::shared_ptr<PeerStop>> PeerStop::make() {
+  TRY(auto wake, WakeUp::make());
+  return std::shared_ptr<PeerStop>{new PeerStop(std::make_unique<Impl>(Impl{.wake = std::move(wake)}))};
+}
+
 /// The engine reads and writes memory, and this the socket: it waits no longer than it may, and raises no SIGPIPE.
 struct PeerConnection::Impl {
   std::unique_ptr<PeerSocket::Impl> socket;
@@ -270,9 +282,10 @@ Result<std::unique_ptr<PeerConnection>> PeerConnection::start(std::unique_ptr<Pe
 
 Result<std::unique_ptr<PeerConnection>> PeerConnection::connect(const std::string& address,
                                                                 const PeerCredentials& credentials,
-                                                                base::Deadline deadline) {
-  TRY(auto fd, connect_to(address, deadline));
-  return start(std::make_unique<PeerSocket::Impl>(PeerSocket::Impl{.fd = std::move(fd), .wake = nullptr}), false,
+                                                                base::Deadline deadline, const PeerStop* stop) {
+  const auto wake = stop != nullptr ? stop->impl_->wake : nullptr;
+  TRY(auto fd, connect_to(address, wake.get(), deadline));
+  return start(std::make_unique<PeerSocket::Impl>(PeerSocket::Impl{.fd = std::move(fd), .wake = wake}), false,
                credentials, deadline);
 }
 

@@ -37,14 +37,30 @@ class PeerSocket {
   std::string address_;
 };
 
+/// Ends whatever waits for the other end of a connection that was given it, now and from then on. Thread-safe.
+class PeerStop {
+ public:
+  static base::Result<std::shared_ptr<PeerStop>> make();
+  ~PeerStop();
+  PeerStop(const PeerStop&) = delete;
+  PeerStop& operator=(const PeerStop&) = delete;
+  void stop() noexcept;
+
+ private:
+  friend class PeerConnection;
+  struct Impl;
+  explicit PeerStop(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
 /// Errors of everything here: `deadline_exceeded`; `unavailable` when the other end cannot be reached or has gone, or
-/// the listener was stopped; `malformed` when it does not speak TLS 1.3 in this way. One thread at a time.
+/// this end was stopped; `malformed` when it does not speak TLS 1.3 in this way. One thread at a time.
 class PeerConnection {
  public:
   /// `address`: "host:port" or "[::1]:port"; a name's addresses are tried in their order.
   static base::Result<std::unique_ptr<PeerConnection>> connect(const std::string& address,
                                                                const PeerCredentials& credentials,
-                                                               base::Deadline deadline);
+                                                               base::Deadline deadline, const PeerStop* stop = nullptr);
   static base::Result<std::unique_ptr<PeerConnection>> accept(PeerSocket socket, const PeerCredentials& credentials,
                                                               base::Deadline deadline);
   ~PeerConnection();

@@ -250,6 +250,16 @@ TEST_F(PeerTest, StoppingEndsEveryWait) {
   refused(listener->accept(), Code::unavailable, "shutting down");
 }
 
+TEST_F(PeerTest, WhoCalledMayStopToo) {
+  const testing::BlackHole silent(true);
+  const auto stop = PeerStop::make().value();
+  auto calling = std::async(std::launch::async, [&] {
+    return PeerConnection::connect(silent.url().substr(7), credentials("client"), soon(), stop.get());
+  });
+  stop->stop();
+  refused(calling.get(), Code::unavailable, "shutting down");
+}
+
 TEST_F(PeerTest, AddressesAreChecked) {
   for (const char* bad : {"", "localhost", "localhost:", ":1", "::1:443", "[::1:443", "localhost:http", "a:123456"})
     refused(PeerConnection::connect(bad, credentials("client"), soon()), Code::usage);

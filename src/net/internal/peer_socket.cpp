@@ -78,25 +78,28 @@ Looked look_up(const Target& target, int flags) {
 }
 
 /// The resolver knows no deadline: it is left alone with its thread when it takes longer.
-Result<std::vector<Place>> resolve(const Target& target, base::Deadline deadline) {
+Result<std::vector<Place>> resolve(const Target& target, const WakeUp* wake, base::Deadline deadline) {
   auto numeric = look_up(target, AI_NUMERICHOST);
   if (numeric.error == 0) return std::move(numeric.places);
+  TRY(auto done, WakeUp::make());
   auto promise = std::make_shared<std::promise<Looked>>();
   auto future = promise->get_future();
-  std::thread([promise, target] { promise->set_value(look_up(target, 0)); }).detach();
-  if (future.wait_until(deadline) != std::future_status::ready)
-    return Error{Code::deadline_exceeded, "looking up " + target.host};
+  std::thread([promise, done, target] {
+    promise->set_value(look_up(target, 0));
+    done->set();
+  }).detach();
+  TRY_OK(wait_for(done->fd(), POLLIN, wake, deadline), "looking up " + target.host);
   auto looked = future.get();
   if (looked.error == 0) return std::move(looked.places);
   return Error{Code::unavailable, "no address of " + target.host, {}, ::gai_strerror(looked.error)};
 }
 
-Result<Fd> connect_one(const Place& place, base::Deadline deadline) {
+Result<Fd> connect_one(const Place& place, const WakeUp* wake, base::Deadline deadline) {
   Fd fd{::socket(place.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (fd.get() < 0) return Error{Code::unavailable, "no socket", {}, said(errno)};
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) != 0) {
     if (errno != EINPROGRESS) return Error{Code::unavailable, "cannot connect", {}, said(errno)};
-    TRY_OK(wait_for(fd.get(), POLLOUT, nullptr, deadline));
+    TRY_OK(wait_for(fd.get(), POLLOUT, wake, deadline));
     int error = 0;
     socklen_t size = sizeof error;
     ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -169,13 +172,13 @@ Result<Fd> listen_on(const std::string& address, int backlog) {
   return Error{Code::io, "listener " + address, {}, said(errno)};
 }
 
-Result<Fd> connect_to(const std::string& address, base::Deadline deadline) {
+Result<Fd> connect_to(const std::string& address, const WakeUp* wake, base::Deadline deadline) {
   const auto target = split(address);
   if (!target) return Error{Code::usage, "no address of a peer", "HOST:PORT or [::1]:PORT", address};
-  TRY(const auto places, resolve(*target, deadline));
+  TRY(const auto places, resolve(*target, wake, deadline));
   Error last{Code::unavailable, "no address of " + target->host};
   for (const Place& place : places) {
-    auto fd = connect_one(place, deadline);
+    auto fd = connect_one(place, wake, deadline);
     if (fd) return fd;
     last = std::move(fd).error();
     if (last.code == Code::deadline_exceeded) break;

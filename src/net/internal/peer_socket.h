@@ -37,7 +37,7 @@ class WakeUp {
 
 struct PeerSocket::Impl {
   Fd fd;
-  std::shared_ptr<WakeUp> wake;  ///< of its listener; null when this end called
+  std::shared_ptr<WakeUp> wake;  ///< of its listener, or of who called; may be null
   /// Until it is ready for `events` of poll(2).
   base::Status wait(short events, base::Deadline deadline) const;
 };
@@ -46,6 +46,6 @@ base::Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline d
 void no_delay(const Fd& fd) noexcept;
 base::Result<Fd> listen_on(const std::string& address, int backlog);
 /// Connected, not blocking.
-base::Result<Fd> connect_to(const std::string& address, base::Deadline deadline);
+base::Result<Fd> connect_to(const std::string& address, const WakeUp* wake, base::Deadline deadline);
 
 }  // namespace attestry::net
