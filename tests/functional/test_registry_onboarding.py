@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 
 import abi
 import pytest
@@ -546,3 +547,105 @@ def test_registry_a_server_whose_firmware_nobody_looks_at_gets_no_master(start, 
     giver = start("careless", **{"registry.kms": "simple", "registry.master": file, "registry.policy": "default"})
     reply = request(giver.registry, "GET", "/api/attested/onboard/" + "00" * 32)
     assert reply.status >= 500 and "firmware" in reply.text and "registry.identity" in reply.text, reply
+
+
+# -- by a channel instead of the chain: docs/formats/channel.md
+
+
+@pytest.fixture
+def on_channel(start, tmp_path):
+    """A giving server with a listener for channels."""
+
+    def starter(name="giver", **settings):
+        file = tmp_path / "master"
+        file.write_text(MASTER.hex())
+        chosen = {"registry.kms": "simple", "registry.master": file, "registry.channel_listen": "127.0.0.1:0"}
+        server = start(name, **{**chosen, **settings})
+        server.channel = re.search(r"^  registry channel +(\S+)$", server.output, re.M)[1]
+        return server
+
+    return starter
+
+
+def permit_digest(kms, nonce, peer, chain_id):
+    kind = abi.keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+    domain = abi.keccak(
+        kind
+        + abi.keccak(b"attestry")
+        + abi.keccak(b"1")
+        + int(chain_id).to_bytes(32)
+        + bytes(12)
+        + raw_address(kms.address)
+    )
+    struct = abi.keccak(abi.keccak(b"OnboardByChannel(bytes32 nonce,string peer)") + nonce + abi.keccak(peer.encode()))
+    return abi.keccak(b"\x19\x01" + domain + struct)
+
+
+def by_channel(kms, chain, giver, receiver, account, permit_of=None, peer=None, nonce=None):
+    peer = peer or giver.channel
+    digest = permit_digest(kms, nonce or nonce_of(receiver), peer, chain.chain_id)
+    permit = sign_recoverable((permit_of or account).key, digest)
+    return signed(receiver, account, ONBOARD, f"channel:{giver.channel} {permit.hex()}".encode())
+
+
+def test_registry_049_the_master_goes_through_a_channel(chain, kms, on_channel, receiver, operator):
+    app, giver = chain.deploy("Registry"), on_channel()
+    publish(kms, giver)
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    assert by_channel(kms, chain, giver, receiver, operator).status == 200
+    assert app_key(receiver, chain, app, operator) == app_key(giver, chain, app, operator)
+    [leaf] = [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]
+    assert leaf["app"] == f"evm:{chain.chain_id}:0x{bare(kms.address)}" and leaf["governance"] and leaf["binding"]
+    refused(by_channel(kms, chain, giver, receiver, operator), 409, "has a master key already")
+
+
+def test_registry_049_the_contract_decides_about_a_channel(chain, kms, on_channel, receiver, operator):
+    giver, stranger = on_channel(), chain.accounts[5]
+    assert authorize(receiver, operator).status == 200
+    refused(by_channel(kms, chain, giver, receiver, operator), 409, "publishes no key")
+    publish(kms, giver)
+    refused(by_channel(kms, chain, giver, receiver, operator), 403, "unauthorized")
+    let_in(kms, receiver)
+    for wrong in ({"permit_of": stranger}, {"peer": "127.0.0.1:9"}, {"nonce": bytes(32)}):
+        refused(by_channel(kms, chain, giver, receiver, operator, **wrong), 403, "Operator not authorized")
+    assert [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"] == []
+    refused(signed(receiver, operator, ONBOARD, f"channel:{giver.channel}".encode()), 400, "permit")
+    header = {"X-Attestry-Operator-Signature": "00" * 65}
+    assert request(receiver.admins, "POST", ONBOARD, f"channel:{giver.channel} 00".encode(), header).status == 401
+    kms.send("removeAllowlistedIdentity", dcap_identity(kms.address, rtmrs_of(forge(receiver.seed, bytes(64)))))
+    refused(by_channel(kms, chain, giver, receiver, operator), 403, "unauthorized")
+
+
+def test_registry_049_another_master_is_not_kept_from_a_channel(chain, kms, start, on_channel, receiver, operator):
+    published = start("published", **{"registry.kms": "derived"})
+    publish(kms, published)
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    refused(by_channel(kms, chain, on_channel(), receiver, operator), 403, "not the key service's")
+    refused(public_key(receiver, kms), 503, "no master key yet")
+
+
+def test_registry_049_an_outage_is_no_denial_on_a_channel(chain, kms, on_channel, giver, receiver, operator):
+    publish(kms, giver)
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    alone = on_channel("alone", **{"registry.rpc": "http://127.0.0.1:9"})
+    refused(by_channel(kms, chain, alone, receiver, operator), 503, "the other end refuses")
+    alone.kill()
+    refused(by_channel(kms, chain, alone, receiver, operator), 503, "cannot connect")
+
+
+def test_registry_commands_onboard_by_a_channel(chain, kms, on_channel, receiver, key_file):
+    giver = on_channel()
+    new = ["--kms-onboarding-addr", receiver.admins, "--key", key_file]
+    service = ["--contract", kms.address, "--chain-id", chain.chain_id]
+    publish(kms, giver)
+    assert attestry("kms", "authorize", *new).code == 0
+    refusal = attestry("kms", "onboard", *new, *service, "--channel", giver.channel)
+    assert refusal.code == 1 and "unauthorized" in refusal.err and "attestry registry allow" in refusal.err, refusal
+    let_in(kms, receiver)
+    for wrong in ([], ["--channel", giver.channel, "--kms-onboarded-addr", giver.registry]):
+        assert attestry("kms", "onboard", *new, *service, *wrong).code == 2
+    done = attestry("kms", "onboard", *new, *service, "--channel", giver.channel)
+    assert done.code == 0 and "has the master of " + giver.channel in done.out, done
