@@ -287,6 +287,7 @@ void add_registry(CLI::App& app, Context& context) {
   add_content(group, context);
   add_registry_publish(group, context);
   add_registry_csr(group, context);
+  add_registry_client(group, context);
 }
 
 }  // namespace attestry::app

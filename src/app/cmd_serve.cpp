@@ -49,6 +49,53 @@ void add_settings_options(CLI::App& command, ServeOptions& options) {
   }
 }
 
+struct OldFlag {
+  const char* flag;
+  const char* setting;
+  const char* value = "";  ///< of a flag that takes none
+};
+/// Of the first registries' servers, where they mean the same (docs/reference/registry-commands.md).
+constexpr OldFlag kOldFlags[] = {{"--rpc-addr", "registry.rpc"},
+                                 {"--listen-addr,--kms-listen-addr", "registry.listen"},
+                                 {"--metrics-addr", "server.metrics_listen"},
+                                 {"--kms-type", "registry.kms"},
+                                 {"--kms-contract", "registry.kms_contract"},
+                                 {"--shamirkms-admin-keys-file", "registry.admins"},
+                                 {"--shamirkms-threshold", "registry.threshold"},
+                                 {"--shamirkms-listen-addr,--bootstrap-listen-addr", "registry.admin_listen"},
+                                 {"--shamirkms-bootstrap-timeout", "registry.bootstrap_timeout"},
+                                 {"--remote-attestation-provider", "registry.attestation"},
+                                 {"--log-json", "log.format", "json"},
+                                 {"--log-debug", "log.level", "debug"}};
+
+void add_old_flags(CLI::App& command, ServeOptions& options) {
+  constexpr const char* kGroup = "Flags of the first registries";
+  for (const OldFlag& old : kOldFlags) {
+    const std::string help = std::string{"--set "} + old.setting + "=" + old.value;
+    if (*old.value != '\0') {
+      command.add_flag_callback(
+                 old.flag, [&options, &old] { options.flags[old.setting] = old.value; }, help)
+          ->group(kGroup);
+      continue;
+    }
+    command
+        .add_option_function<std::string>(
+            old.flag, [&options, &old](const std::string& value) { options.flags[old.setting] = value; }, help)
+        ->group(kGroup);
+  }
+  command
+      .add_option_function<std::string>(
+          "--simple-kms-seed",
+          [](const std::string&) {
+            throw CLI::ValidationError(
+                "--simple-kms-seed",
+                "everybody on the machine can read a flag: write the 64 hex digits into a file of mode 0600 and give "
+                "--kms-type simple --set registry.master=FILE");
+          },
+          "refused: --set registry.master=FILE")
+      ->group(kGroup);
+}
+
 base::Result<std::map<std::string, std::string>> flags_of(const ServeOptions& options) {
   auto flags = options.flags;
   TRY_OK(read_sets(options.sets, flags));
@@ -154,6 +201,7 @@ void add_serve(CLI::App& app, Context& context) {
       app.add_subcommand("serve", "Run the server: challenges, registrations, verification, governance, log");
   auto options = std::make_shared<ServeOptions>();
   add_settings_options(*command, *options);
+  add_old_flags(*command, *options);
   command->callback([options, &context] { finish(context, [&] { return serve(context, *options); }); });
 }
 

@@ -9,5 +9,7 @@ void add_registry(CLI::App& app, Context& context);
 void add_registry_show(CLI::App& group, Context& context);
 /// `publish-pki` and `identity`: what a server or a workload says, verified before it is used.
 void add_registry_publish(CLI::App& group, Context& context);
+/// `attestry registry register` and `metadata`.
+void add_registry_client(CLI::App& group, Context& context);
 
 }  // namespace attestry::app
