@@ -39,7 +39,9 @@ function compile(sources) {
     settings: {
       ...settings,
       outputSelection: {
-        '*': {'*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers']},
+        '*': {
+          '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.methodIdentifiers', 'storageLayout'],
+        },
       },
     },
   };
@@ -53,6 +55,18 @@ function compile(sources) {
     process.exit(1);
   }
   return {output, version: soljson.cwrap('solidity_version', 'string', [])()};
+}
+
+/** Where each variable stands: what the program proves with eth_getProof. Types without the compiler's running numbers,
+ * which change with every line of any source. */
+function layoutOf({storage, types}) {
+  const plain = (text) => text.replaceAll(/\)\d+_storage/g, ')_storage');
+  const places = (list) => list.map(({label, slot, offset, type}) => ({label, slot, offset, type: plain(type)}));
+  const structs = Object.entries(types).filter(([, about]) => about.members);
+  return {
+    variables: places(storage),
+    structs: Object.fromEntries(structs.map(([name, about]) => [plain(name), places(about.members)])),
+  };
 }
 
 const sources = {};
@@ -74,6 +88,7 @@ for (const name of contracts) {
     selectors: made.evm.methodIdentifiers,
     bytecode: `0x${made.evm.bytecode.object}`,
     deployedBytecode: `0x${made.evm.deployedBytecode.object}`,
+    storageLayout: layoutOf(made.storageLayout),
   }, null, 1) + '\n';
   const file = path.join(here, 'artifacts', `${name}.json`);
   if (process.argv.includes('--check')) {

@@ -204,8 +204,8 @@ Result<int> storage(Context& context, const Options& options) {
   TRY(const Session session, open(context, options));
   const auto deadline = deadline_of(context, options);
   TRY(const chain::BlockRef at, session.reader->refresh(deadline));
-  TRY(const auto words, session.reader->storage(at, contract, slots, deadline));
-  for (const Word& word : words) context.out << chain::hex_data(word) << "\n";
+  TRY(const auto proved, session.reader->storage(at, contract, slots, deadline));
+  for (const Word& word : proved.words) context.out << chain::hex_data(word) << "\n";
   return kExitOk;
 }
 

@@ -1,11 +1,14 @@
 // The contracts that this program deploys and recognises, as contracts/compile.mjs compiled them.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "governance/contract_proof.h"
 
 namespace attestry::app {
 
@@ -13,6 +16,7 @@ namespace generated {
 /// Hex with 0x, straight out of contracts/artifacts (cmake/contracts.cmake).
 struct CompiledContract {
   std::string_view name, compiler, creation, deployed;
+  std::span<const governance::StorageVariable> variables;
 };
 extern const CompiledContract kContracts[2];
 }  // namespace generated
@@ -28,6 +32,8 @@ struct ContractCode {
 };
 /// Error `internal` when this program was built from no hex.
 base::Result<ContractCode> contract_code(ContractKind kind);
+/// Both, as a chain knows them: by the hash of their code.
+base::Result<std::vector<governance::OwnContract>> own_contracts();
 /// Which of them `code` is, byte for byte; nothing for everything else.
 base::Result<std::optional<ContractKind>> recognise_contract(base::ByteView code);
 

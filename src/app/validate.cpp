@@ -68,7 +68,8 @@ constexpr std::string_view kFlags[] = {"collateral.offline",     "audit.accept_m
                                        "state.confirm_clock",    "registry.first_generation",
                                        "registry.evidence_once", "registry.old_status",
                                        "registry.legacy_maa",    "registry.believe_headers_of_anybody",
-                                       "registry.admin_v1",      "registry.foreign_shares"};
+                                       "registry.admin_v1",      "registry.foreign_shares",
+                                       "registry.event_cache",   "registry.storage_proofs"};
 constexpr std::string_view kListeners[] = {"server.listen",   "server.admin_listen",   "server.metrics_listen",
                                            "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
 

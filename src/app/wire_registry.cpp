@@ -13,6 +13,7 @@
 #include "app/loopback.h"
 #include "app/paths.h"
 #include "app/registry_channel.h"
+#include "app/registry_contracts.h"
 #include "app/registry_kms.h"
 #include "app/registry_root.h"
 #include "app/simulated_tee.h"
@@ -83,6 +84,11 @@ Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Cl
   options.head_ttl = std::chrono::milliseconds(head_ms);
   // Asked in the background, so that a registration finds the head in memory and costs one round trip.
   options.poll = std::chrono::milliseconds(head_ms / 2);
+  TRY(const bool events, settings.boolean("registry.event_cache"));
+  if (events) {
+    TRY(const auto own, own_contracts());
+    for (const governance::OwnContract& contract : own) options.event_codes.push_back(contract.code_hash);
+  }
   for (const std::string& url : settings.list("registry.rpc")) options.endpoints.push_back({.url = url});
   options.clock = &clock;
   return options;
@@ -130,6 +136,7 @@ struct RegistryService::Impl {
   std::unique_ptr<provision::RegistryWatch> watch ATTESTRY_GUARDED_BY(watch_mutex);
   std::unique_ptr<governance::ChainFloor> floor;
   std::unique_ptr<chain::QuorumReader> reader;
+  std::unique_ptr<governance::ContractProofs> proofs;  ///< null: not asked for
   std::unique_ptr<governance::ContractAuthority> authority;
   std::unique_ptr<governance::FactsCache> facts;
   std::shared_ptr<blobs::Lanes> lanes;
@@ -230,12 +237,20 @@ Status RegistryService::Impl::open_governance() {
   TRY(chain_http, net::HttpClient::make({.ca_file = settings.text("registry.rpc_ca"), .clock = &parts.clock}),
       named(settings, "registry.rpc_ca"));
   TRY(reader, chain::QuorumReader::make(*chain_http, std::move(options)));
+  TRY(const bool prove, settings.boolean("registry.storage_proofs"));
+  if (prove) {
+    TRY(auto own, own_contracts());
+    proofs = std::make_unique<governance::ContractProofs>(*reader, std::move(own));
+  }
   TRY(const bool first_generation, settings.boolean("registry.first_generation"));
   authority = std::make_unique<governance::ChainAuthority>(
       *reader, reader->for_strangers(),
       governance::ChainAuthorityOptions{.chain_id = chain_id,
                                         .require_extended = settings.text("registry.identity") == "extended",
-                                        .first_generation = first_generation});
+                                        .first_generation = first_generation,
+                                        .proofs = proofs.get(),
+                                        .finality = settings.text("registry.finality"),
+                                        .clock = &parts.clock});
   return base::done();
 }
 
@@ -611,6 +626,12 @@ Status check_registry(const Settings& settings) {
   if (settings.text("registry.identity") == "extended" && settings.text("registry.governance") == "local") {
     return Error{Code::configuration, named(settings, "registry.identity"), "any, with registry.governance local",
                  "extended", "Approvals name every register that counts by themselves."};
+  }
+  TRY(const bool prove, settings.boolean("registry.storage_proofs"));
+  if (prove && settings.text("registry.governance") == "local") {
+    return Error{Code::configuration, named(settings, "registry.storage_proofs"),
+                 "false, with registry.governance local", "true",
+                 "There is no chain whose blocks could prove anything."};
   }
   if (proxy.empty() || proxy.starts_with("unix:")) return base::done();
   if (settings.text("registry.proxy_ca").empty()) {

@@ -15,6 +15,14 @@ using internal::ResultCache;
 
 namespace {
 
+constexpr std::size_t kMaxProofs = 4096;
+
+std::string proof_key(const Address& contract, std::span<const Word> slots) {
+  std::string key{base::as_text(contract)};
+  for (const Word& slot : slots) key += base::as_text(slot);
+  return key;
+}
+
 /// Nobody else's question waits with a stranger's.
 std::string pending_key(const BlockRef& at, bool stranger, const std::string& key) {
   return (stranger ? "?" : "") + std::string{base::as_text(at.hash)} + key;
@@ -24,11 +32,7 @@ std::string pending_key(const BlockRef& at, bool stranger, const std::string& ke
 
 void QuorumReader::Impl::trust_events(const Address& address, bool trusted) {
   const base::MutexLock lock{mutex_};
-  if (trusted) {
-    trusted_.insert(address);
-  } else {
-    trusted_.erase(address);
-  }
+  emits_[address] = trusted;
 }
 
 Result<std::vector<CallOutcome>> QuorumReader::Impl::call(const BlockRef& at, std::span<const Call> calls,
@@ -165,24 +169,46 @@ void QuorumReader::Impl::count_disagreement(Flight& flight) {
   for (const auto& [who, lies] : verdicts) note_vote(who, lies);
 }
 
-Result<std::vector<Word>> QuorumReader::Impl::storage(const BlockRef& at, const Address& contract,
-                                                      std::span<const Word> slots, base::Deadline deadline) {
+std::optional<ProvedStorage> QuorumReader::Impl::known_proof(const BlockRef& at, const std::string& key) {
+  const base::MutexLock lock{mutex_};
+  if (proofs_at_ != at) return std::nullopt;
+  const auto found = proofs_.find(key);
+  return found == proofs_.end() ? std::nullopt : std::optional{found->second};
+}
+
+void QuorumReader::Impl::keep_proof(const BlockRef& at, const std::string& key, const ProvedStorage& proved) {
+  const base::MutexLock lock{mutex_};
+  if (proofs_at_ && at.number < proofs_at_->number) return;
+  if (proofs_at_ != at || proofs_.size() >= kMaxProofs) proofs_.clear();
+  proofs_at_ = at;
+  proofs_.insert_or_assign(key, proved);
+}
+
+Result<ProvedStorage> QuorumReader::Impl::storage(const BlockRef& at, const Address& contract,
+                                                  std::span<const Word> slots, base::Deadline deadline) {
   if (auto error = alarm()) return *std::move(error);
-  using Words = std::vector<Word>;
-  const auto round = std::make_shared<internal::Round<Words>>(endpoints_.size(), round_deadline(Asker::release));
-  const Words asked{slots.begin(), slots.end()};
-  start<Words>(Asker::release, round, [at, contract, asked](std::size_t, Endpoint& endpoint, base::Deadline until) {
-    return proved_storage(endpoint, at, contract, asked, until);
+  const std::string key = proof_key(contract, slots);
+  if (auto known = known_proof(at, key)) return *std::move(known);
+  using Ballots = internal::Round<ProvedStorage>::Ballots;
+  const auto round =
+      std::make_shared<internal::Round<ProvedStorage>>(endpoints_.size(), round_deadline(Asker::release));
+  const std::vector<Word> asked{slots.begin(), slots.end()};
+  start<ProvedStorage>(Asker::release, round,
+                       [at, contract, asked](std::size_t, Endpoint& endpoint, base::Deadline until) {
+                         return proved_storage(endpoint, at, contract, asked, until);
+                       });
+  const auto proved = round->wait(deadline, [](const Ballots& ballots, bool) {
+    const auto holds = std::ranges::find_if(ballots, [](const auto& b) { return b && b->ok(); });
+    return holds == ballots.end() ? std::optional<ProvedStorage>{} : std::optional{***holds};
   });
-  auto words = round->wait(deadline, [](const internal::Round<Words>::Ballots& ballots, bool) {
-    const auto proved = std::ranges::find_if(ballots, [](const auto& b) { return b && b->ok(); });
-    return proved == ballots.end() ? std::optional<Words>{} : std::optional{***proved};
-  });
-  if (words) return *std::move(words);
-  const auto ballots = round->look([](const internal::Round<Words>::Ballots& b) { return b; });
+  if (proved) {
+    keep_proof(at, key, *proved);
+    return *proved;
+  }
+  const auto ballots = round->look([](const Ballots& b) { return b; });
   return Error{.code = Code::unavailable,
                .what = "chain: no endpoint proves what stands in storage",
-               .found = troubles<Words>(ballots)};
+               .found = troubles<ProvedStorage>(ballots)};
 }
 
 }  // namespace attestry::chain

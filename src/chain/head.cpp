@@ -22,6 +22,9 @@ namespace {
 /// How long a round waits for endpoints beside the quorum, so that a laggard among the fastest does not speak for all.
 constexpr std::chrono::milliseconds kGrace{250};
 constexpr std::size_t kMaxWatched = 200;  // addresses in one eth_getLogs
+/// Contracts whose code is asked for at one head: an answer stays well below its largest size.
+constexpr std::size_t kMaxCodes = 16;
+constexpr std::size_t kMaxKnown = 1u << 16;
 
 template <class Ballots>
 std::size_t usable(const Ballots& ballots) {
@@ -72,6 +75,11 @@ Result<BlockRef> QuorumReader::Impl::known_head() const {
   if (auto error = stale()) return *std::move(error);
   if (!head_) return Error{Code::unavailable, "chain: no head is known"};
   return *head_;
+}
+
+std::optional<std::uint64_t> QuorumReader::Impl::newest_number() const {
+  const base::MutexLock lock{mutex_};
+  return newest_ ? std::optional{newest_->number} : std::nullopt;
 }
 
 bool QuorumReader::Impl::wait_for_work() {
@@ -312,33 +320,69 @@ Result<BlockRef> QuorumReader::Impl::judge(const HeadBallots& heads, const std::
 // -- results that move on because no event touched them
 
 void QuorumReader::Impl::carry_results(const BlockRef& from, const BlockRef& to) {
-  std::vector<Address> addresses;
-  {
-    const base::MutexLock lock{mutex_};
-    for (const Address& address : cache_.addresses(from.hash)) {
-      if (trusted_.contains(address) && addresses.size() < kMaxWatched) addresses.push_back(address);
-    }
-  }
-  if (addresses.empty() || to.number - from.number > options_.max_carry_blocks) return;
-  const auto round = std::make_shared<Round<internal::TouchedBallot>>(endpoints_.size(), round_deadline(Asker::watch));
-  start<internal::TouchedBallot>(
-      Asker::watch, round, [from, to, addresses](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
-        auto answers = endpoint.batch(internal::touched_requests(from, to, addresses), deadline);
-        return answers.ok() ? internal::read_touched(*answers, from, to, addresses)
-                            : Result<internal::TouchedBallot>{answers.error()};
-      });
-  const auto ballots = round->gather(kGrace, [this](const Round<internal::TouchedBallot>::Ballots& b, bool all) {
-    return usable(b) >= quorum_ && (!all || worth_waiting_for_none(cast_of(b)));
-  });
+  if (to.number - from.number > options_.max_carry_blocks) return;
+  const auto [addresses, strangers] = worth_carrying(from);
+  if (addresses.empty()) return;
+  const auto ballots = ask_touched(from, to, addresses, strangers);
+  learn_codes(ballots, strangers);
+  const std::uint64_t oldest = to.number - std::min(to.number, options_.max_carry_blocks);
   std::set<Address> untouched;
+  const base::MutexLock lock{mutex_};
   for (const Address& address : addresses) {
-    const auto quiet =
-        std::ranges::count_if(ballots, [&address](const auto& b) { return b && b->ok() && !(*b)->contains(address); });
+    const auto known = emits_.find(address);
+    if (known == emits_.end() || !known->second) continue;
+    const auto quiet = std::ranges::count_if(
+        ballots, [&address](const auto& b) { return b && b->ok() && !(*b)->touched.contains(address); });
     if (static_cast<std::size_t>(quiet) >= quorum_) untouched.insert(address);
   }
-  const std::uint64_t oldest = to.number - std::min(to.number, options_.max_carry_blocks);
-  const base::MutexLock lock{mutex_};
   counters_.carried += cache_.carry(from.hash, to, untouched, oldest);
+}
+
+/// Contracts with answers at `from` that are known to emit events, or of which nobody has looked at the code yet.
+QuorumReader::Impl::Carried QuorumReader::Impl::worth_carrying(const BlockRef& from) {
+  Carried out;
+  const base::MutexLock lock{mutex_};
+  for (const Address& address : cache_.addresses(from.hash)) {
+    if (out.addresses.size() == kMaxWatched) break;
+    const auto known = emits_.find(address);
+    const bool stranger = known == emits_.end();
+    if (stranger ? options_.event_codes.empty() || out.strangers.size() == kMaxCodes : !known->second) continue;
+    out.addresses.push_back(address);
+    if (stranger) out.strangers.push_back(address);
+  }
+  return out;
+}
+
+Round<internal::TouchedBallot>::Ballots QuorumReader::Impl::ask_touched(const BlockRef& from, const BlockRef& to,
+                                                                        const std::vector<Address>& addresses,
+                                                                        const std::vector<Address>& strangers) {
+  const auto round = std::make_shared<Round<internal::TouchedBallot>>(endpoints_.size(), round_deadline(Asker::watch));
+  start<internal::TouchedBallot>(
+      Asker::watch, round, [from, to, addresses, strangers](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
+        auto answers = endpoint.batch(internal::touched_requests(from, to, addresses, strangers), deadline);
+        return answers.ok() ? internal::read_touched(*answers, from, to, addresses, strangers)
+                            : Result<internal::TouchedBallot>{answers.error()};
+      });
+  return round->gather(kGrace, [this](const Round<internal::TouchedBallot>::Ballots& b, bool all) {
+    return usable(b) >= quorum_ && (!all || worth_waiting_for_none(cast_of(b)));
+  });
+}
+
+/// What a quorum says stands at an address at a final block stays there: code of attestry's own contracts has no way to
+/// go, and what is something else is asked at every block.
+void QuorumReader::Impl::learn_codes(const Round<internal::TouchedBallot>::Ballots& ballots,
+                                     const std::vector<Address>& strangers) {
+  const base::MutexLock lock{mutex_};
+  if (emits_.size() > kMaxKnown) emits_.clear();
+  for (const Address& address : strangers) {
+    std::map<base::Digest32, std::size_t> votes;
+    for (const auto& ballot : ballots) {
+      if (!ballot || !ballot->ok()) continue;
+      const auto code = (*ballot)->codes.find(address);
+      if (code == (*ballot)->codes.end() || ++votes[code->second] < quorum_) continue;
+      emits_[address] = std::ranges::find(options_.event_codes, code->second) != options_.event_codes.end();
+    }
+  }
 }
 
 }  // namespace attestry::chain

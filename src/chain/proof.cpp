@@ -267,39 +267,55 @@ Result<Word> verify_storage(const Digest32& storage_root, const Word& slot, std:
   return word;
 }
 
-Word mapping_slot(const Word& key, const Word& slot) {
+namespace {
+
+Word mapped(ByteView key, const Word& slot) {
   Bytes both{key.begin(), key.end()};
   base::append(both, slot);
   return curves::keccak256(both);
 }
 
+}  // namespace
+
+Word mapping_slot(const Word& key, const Word& slot) { return mapped(key, slot); }
+Word mapping_slot(std::string_view key, const Word& slot) { return mapped(base::as_bytes(key), slot); }
+
+Word slot_at(std::uint64_t number) {
+  Word out{};
+  for (std::size_t i = 0; i < sizeof number; ++i) {
+    out[out.size() - 1 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  }
+  return out;
+}
+
 namespace {
 
-Result<std::vector<Word>> check_proof(const JsonValue& proof, const Header& header, const Address& contract,
-                                      std::span<const Word> slots) {
+Result<ProvedStorage> check_proof(const JsonValue& proof, const Header& header, const Address& contract,
+                                  std::span<const Word> slots) {
   TRY(const JsonValue account_proof, proof.get("accountProof"));
   TRY(const auto account_nodes, nodes_of(account_proof, "accountProof"));
   TRY(const auto account, verify_account(header.state_root, contract, account_nodes));
   TRY(const JsonValue storage, proof.get("storageProof"));
   if (storage.size() != slots.size()) return false_proof("another number of slots than was asked");
-  std::vector<Word> out;
+  ProvedStorage out;
+  if (account) out.code_hash = account->code_hash;
   for (auto item = storage.first(); item; item = item->next()) {
     if (!account) {
-      out.emplace_back();
+      out.words.emplace_back();
       continue;
     }
     TRY(const JsonValue path, item->get("proof"));
     TRY(const auto nodes, nodes_of(path, "storageProof"));
-    TRY(const Word word, verify_storage(account->storage_root, slots[out.size()], nodes));
-    out.push_back(word);
+    TRY(const Word word, verify_storage(account->storage_root, slots[out.words.size()], nodes));
+    out.words.push_back(word);
   }
   return out;
 }
 
 }  // namespace
 
-Result<std::vector<Word>> proved_storage(Endpoint& endpoint, const BlockRef& at, const Address& contract,
-                                         std::span<const Word> slots, base::Deadline deadline) {
+Result<ProvedStorage> proved_storage(Endpoint& endpoint, const BlockRef& at, const Address& contract,
+                                     std::span<const Word> slots, base::Deadline deadline) {
   base::JsonOutArray keys;
   for (const Word& slot : slots) keys.emplace_back(hex_data(slot));
   const std::array<RpcRequest, 2> requests{
@@ -315,8 +331,8 @@ Result<std::vector<Word>> proved_storage(Endpoint& endpoint, const BlockRef& at,
   }
   TRY(const Bytes rlp, header_rlp(*answers.answers[0].result), endpoint.name());
   TRY(const Header header, trusted_header(at.hash, rlp), endpoint.name());
-  TRY(auto words, check_proof(*answers.answers[1].result, header, contract, slots), endpoint.name());
-  return words;
+  TRY(auto proved, check_proof(*answers.answers[1].result, header, contract, slots), endpoint.name());
+  return proved;
 }
 
 }  // namespace attestry::chain

@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "chain/json_rpc.h"
+#include "chain/prover.h"
 #include "chain/rpc.h"
 
 namespace attestry::chain {
@@ -51,9 +53,14 @@ base::Result<Word> verify_storage(const base::Digest32& storage_root, const Word
 /// Where Solidity keeps mapping[key] when the mapping itself stands in `slot`.
 Word mapping_slot(const Word& key, const Word& slot);
 
-/// Asks one endpoint, which need not be trusted: what it says is proved against the block's hash. An account without
-/// contract has zeros. Errors: `unavailable` (away, or does not offer proofs), `malformed` (a false proof).
-base::Result<std::vector<Word>> proved_storage(Endpoint& endpoint, const BlockRef& at, const Address& contract,
-                                               std::span<const Word> slots, base::Deadline deadline);
+/// The same for a mapping whose keys are texts.
+Word mapping_slot(std::string_view key, const Word& slot);
+/// The slot of that number.
+Word slot_at(std::uint64_t number);
+
+/// Asks one endpoint, which need not be trusted: what it says is proved against the block's hash. Errors: `unavailable`
+/// (away, or does not offer proofs), `malformed` (a false proof).
+base::Result<ProvedStorage> proved_storage(Endpoint& endpoint, const BlockRef& at, const Address& contract,
+                                           std::span<const Word> slots, base::Deadline deadline);
 
 }  // namespace attestry::chain

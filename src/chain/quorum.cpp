@@ -89,13 +89,14 @@ QuorumReader::~QuorumReader() = default;
 Result<BlockRef> QuorumReader::head(base::Deadline deadline) { return impl_->head(deadline, false); }
 Result<BlockRef> QuorumReader::refresh(base::Deadline deadline) { return impl_->head(deadline, true); }
 Result<BlockRef> QuorumReader::known_head() const { return impl_->known_head(); }
+std::optional<std::uint64_t> QuorumReader::newest_number() const { return impl_->newest_number(); }
 Result<std::vector<CallOutcome>> QuorumReader::call(const BlockRef& at, std::span<const Call> calls,
                                                     base::Deadline deadline) {
   return impl_->call(at, calls, deadline, Impl::Asker::release);
 }
 ChainReader& QuorumReader::for_strangers() { return impl_->strangers(); }
-Result<std::vector<Word>> QuorumReader::storage(const BlockRef& at, const Address& contract,
-                                                std::span<const Word> slots, base::Deadline deadline) {
+Result<ProvedStorage> QuorumReader::storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
+                                            base::Deadline deadline) {
   return impl_->storage(at, contract, slots, deadline);
 }
 void QuorumReader::trust_events(const Address& address, bool trusted) { impl_->trust_events(address, trusted); }

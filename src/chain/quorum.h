@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "chain/json_rpc.h"
+#include "chain/prover.h"
 #include "chain/rpc.h"
 
 namespace attestry::chain {
@@ -59,6 +60,9 @@ struct QuorumOptions {
   std::size_t cache_bytes = 16u << 20;
   /// Blocks over which results are carried by events before they are asked anew.
   std::uint64_t max_carry_blocks = 256;
+  /// Keccak-256 of the deployed code of contracts that emit an event with every change (trust_events()): whichever
+  /// contract has such code, by the word of a quorum, is trusted so from its second block on.
+  std::vector<base::Digest32> event_codes{};
   /// Never below this block: what a previous run has seen.
   std::optional<BlockRef> floor{};
   /// Told of every block that becomes the head, on a thread of the reader's: short, and never asking the reader.
@@ -96,7 +100,7 @@ struct ChainStatus {
 };
 
 /// Thread-safe. The transport must outlive it. The destructor waits for what was sent, at most `round_timeout`.
-class QuorumReader final : public ChainReader {
+class QuorumReader final : public ChainReader, public StorageProver {
  public:
   /// `configuration` for options that contradict each other.
   static base::Result<std::unique_ptr<QuorumReader>> make(net::HttpTransport& transport, QuorumOptions options);
@@ -104,11 +108,12 @@ class QuorumReader final : public ChainReader {
 
   base::Result<BlockRef> head(base::Deadline deadline) override;
   base::Result<BlockRef> known_head() const override;
+  std::optional<std::uint64_t> newest_number() const override;
   base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
                                               base::Deadline deadline) override;
-  /// Storage slots, each proved with eth_getProof against the block's hash (proof.h): one honest endpoint is enough.
-  base::Result<std::vector<Word>> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
-                                          base::Deadline deadline);
+  /// Proofs of the newest block that was asked about are kept.
+  base::Result<ProvedStorage> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
+                                      base::Deadline deadline) override;
 
   /// The same chain for questions that anybody may cause, about any contract: with a thread, a queue and a deadline of
   /// their own, whatever that contract does to a node. What they learn does not enter the cache, and what an endpoint
@@ -116,8 +121,9 @@ class QuorumReader final : public ChainReader {
   ChainReader& for_strangers();
 
   /// The contract at `address` emits an event with every change of what its calls answer, so what it answered stays
-  /// true until a block has a log of it. Off for every address until switched on; true of attestry's own contracts,
-  /// not of the seed's (some of their removals emit nothing).
+  /// true until a block has a log of it. Off for every address until switched on, or until its code is known to be one
+  /// of QuorumOptions::event_codes; true of attestry's own contracts, not of the seed's (some of their removals emit
+  /// nothing).
   void trust_events(const Address& address, bool trusted);
 
   /// Asks for the head now, whatever is in memory: for the start of the program and for `attestry chain head`.

@@ -7,6 +7,7 @@
 
 #include "chain/abi.h"
 #include "chain/testing/stand_in.h"
+#include "curves/keccak.h"
 
 namespace attestry::chain {
 namespace {
@@ -607,6 +608,63 @@ TEST_F(QuorumTest, ContractsThatAreNotTrustedToEmitAreAskedAtEveryBlock) {
   ASSERT_TRUE(head().ok());
   EXPECT_EQ(ask(question)->data.back(), 99);
   EXPECT_EQ(nodes.asked("eth_getLogs"), 0u);
+}
+
+/// Contracts of known code, whose answers stay true without an event.
+class KnownCodeTest : public QuorumTest {
+ protected:
+  KnownCodeTest() {
+    auto options = nodes.options();
+    options.event_codes = {curves::keccak256(code)};
+    make(options);
+    nodes.each([this](Node& node) { node.codes[kContract] = code; });
+  }
+  /// Asks at one block, and whether it asks again at the next.
+  bool asks_again() {
+    EXPECT_TRUE(head().ok());
+    EXPECT_TRUE(ask(question).ok());
+    const std::size_t before = nodes.asked("eth_call");
+    grow(1);
+    EXPECT_TRUE(head().ok());
+    EXPECT_TRUE(ask(question).ok());
+    return nodes.asked("eth_call") > before;
+  }
+  const base::Bytes code{0x60, 0x80};
+};
+
+TEST_F(KnownCodeTest, TheirAnswersAreCarriedFromTheFirstBlockOn) {
+  EXPECT_FALSE(asks_again());
+  EXPECT_FALSE(asks_again());
+  EXPECT_LE(nodes.asked("eth_getCode"), nodes.nodes.size());
+  nodes.each([](Node& node) { node.logs.push_back({kContract, 101}); });
+  EXPECT_TRUE(asks_again());
+}
+
+TEST_F(KnownCodeTest, AContractWithAByteMoreIsAskedAtEveryBlock) {
+  nodes.each([this](Node& node) { node.codes[kContract].push_back(0); });
+  EXPECT_TRUE(asks_again());
+  EXPECT_TRUE(asks_again());
+  EXPECT_LE(nodes.asked("eth_getCode"), nodes.nodes.size());
+}
+
+TEST_F(KnownCodeTest, OneEndpointsWordAboutTheCodeCountsForNothing) {
+  nodes.each([](Node& node) { node.codes.clear(); });
+  nodes.change(0, [this](Node& node) { node.codes[kContract] = code; });
+  EXPECT_TRUE(asks_again());
+  EXPECT_TRUE(asks_again());
+}
+
+TEST_F(KnownCodeTest, AContractThatIsDeployedLaterIsKnownThen) {
+  nodes.each([](Node& node) { node.codes.clear(); });
+  EXPECT_TRUE(asks_again());
+  nodes.each([this](Node& node) { node.codes[kContract] = code; });
+  EXPECT_FALSE(asks_again());
+}
+
+TEST_F(KnownCodeTest, ItCanBeSwitchedOff) {
+  make();
+  EXPECT_TRUE(asks_again());
+  EXPECT_EQ(nodes.asked("eth_getCode"), 0u);
 }
 
 TEST_F(QuorumTest, ResultsAreCarriedOnlySoFar) {

@@ -1,6 +1,7 @@
 // What an EVM chain says, as governance asks it: calls of contracts, pinned to one block that a quorum agrees on.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ class ChainReader {
   /// The newest of such blocks that is known already, without asking anybody: `unavailable` while none is known, the
   /// watchdog holds answers back or there is an alarm.
   virtual base::Result<BlockRef> known_head() const = 0;
+  /// Number of the newest block of all, final or not, as far as it is known: for messages.
+  virtual std::optional<std::uint64_t> newest_number() const { return std::nullopt; }
   /// All calls in one batch, pinned to the same block, outcomes in the order of the calls.
   virtual base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
                                                       base::Deadline deadline) = 0;

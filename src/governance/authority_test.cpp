@@ -118,12 +118,15 @@ struct OnChain {
     ++reader.number;
   }
   /// The chain goes on further than a release may be behind.
-  void passes() { reader.number += 3; }
+  void passes() {
+    reader.number += 3;
+    house.clock.pass(6);
+  }
 
   House house;
   StandInChain reader;
   base::Digest32 configuration{};
-  ChainAuthority authority{reader, {.chain_id = kChainId}};
+  ChainAuthority authority{reader, {.chain_id = kChainId, .clock = &house.clock}};
 };
 
 /// The same by approvals.
@@ -174,6 +177,11 @@ class AuthorityRules : public ::testing::Test {
   base::Result<ContractApproval> decide(char digit, const ContractAddress& caller = kOperator) {
     return world.authority.decide(
         {.contract = kContract, .identity = identity_of(digit), .operator_address = caller, .mrtd = mrtd}, patient());
+  }
+  base::Result<ContractApproval> renew(char digit, const ContractApproval& approval) {
+    return world.authority.renew(
+        {.contract = kContract, .identity = identity_of(digit), .operator_address = kOperator, .mrtd = mrtd}, approval,
+        patient());
   }
   base::Status commit(const ContractApproval& approval) {
     return world.house.store->write_and_wait(
@@ -271,10 +279,60 @@ TEST_F(ChainAuthorityTest, ACommitLooksAtTheNewestBlockThatIsKnown) {
   world.allow('1');
   const auto approval = decide('1');
   ASSERT_TRUE(approval.ok());
+  world.house.clock.pass(3600);
   world.reader.number += 2;
   EXPECT_TRUE(commit(*approval).ok());
   ++world.reader.number;
   EXPECT_EQ(commit(*approval).error().code, Code::conflict);
+}
+
+TEST_F(ChainAuthorityTest, ManyBlocksInAMomentAreNoConflict) {
+  world.create();
+  world.allow('1');
+  const auto approval = decide('1');
+  ASSERT_TRUE(approval.ok());
+  world.reader.number += 64;  // as when two epochs become final at once
+  world.house.clock.pass(5);
+  EXPECT_TRUE(commit(*approval).ok());
+  world.house.clock.pass(1);
+  EXPECT_EQ(commit(*approval).error().code, Code::conflict);
+}
+
+TEST_F(ChainAuthorityTest, WhoTookTimeAsksAgainAtTheNewestBlock) {
+  world.create();
+  world.allow('1');
+  auto approval = decide('1');
+  ASSERT_TRUE(approval.ok());
+  const std::uint64_t first = approval->answer().version;
+  world.passes();
+  const auto renewed = renew('1', *approval);
+  ASSERT_TRUE(renewed.ok()) << renewed.error().text();
+  EXPECT_EQ(renewed->answer().version, first + 3);
+  EXPECT_TRUE(commit(*renewed).ok());
+}
+
+TEST_F(ChainAuthorityTest, WhatWasTakenBackMeanwhileIsNotRenewed) {
+  world.create();
+  world.allow('1');
+  auto approval = decide('1');
+  ASSERT_TRUE(approval.ok());
+  world.take_back('1');
+  EXPECT_EQ(renew('1', *approval).error().code, Code::denied);
+}
+
+TEST_F(ChainAuthorityTest, AnotherConfigurationMeanwhileIsAConflict) {
+  world.create();
+  world.configure("old");
+  world.allow('1');
+  auto approval = decide('1');
+  ASSERT_TRUE(approval.ok());
+  world.configure("new");
+  EXPECT_EQ(renew('1', *approval).error().code, Code::conflict);
+}
+
+TEST_F(ChainAuthorityTest, AContractThatIsNotThereIsSaidWithItsBlock) {
+  const auto answer = decide('1');
+  EXPECT_THAT(answer.error().found, HasSubstr("at block 100"));
 }
 
 TEST_F(ChainAuthorityTest, AStalledChainIsAnOutageAndNoConflict) {

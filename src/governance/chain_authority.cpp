@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/encoding.h"
+#include "base/log.h"
 #include "chain/registry_abi.h"
 
 namespace attestry::governance {
@@ -79,64 +80,132 @@ Result<Judged> judge(const std::vector<CallOutcome>& outcomes, const Asked& aske
   return out;
 }
 
+/// The extended identity first: where a contract allows it, it says more.
+std::vector<Call> batch_for(const ContractQuestion& question, bool known_too, std::vector<Asked>& asked) {
+  std::vector<Call> calls;
+  if (question.extended) ask_identity(calls, question, *question.extended, asked);
+  if (known_too) ask_identity(calls, question, question.identity, asked);
+  calls.push_back(abi::kStorageBackends.at(question.contract));
+  calls.push_back(abi::older::kStorageBackends.at(question.contract));
+  calls.push_back(abi::kInstanceDomainNames.at(question.contract));
+  calls.push_back(abi::older::kInstanceDomainNames.at(question.contract));
+  calls.push_back(abi::kPolicy.at(question.contract));
+  return calls;
+}
+
+/// The answers to what batch_for() asks after the identities.
+Status read_rest(std::span<const CallOutcome> outcomes, ContractAnswer& answer) {
+  TRY(answer.storage, names_of(either(outcomes[0], outcomes[1])));
+  TRY(answer.domain_names, names_of(either(outcomes[2], outcomes[3])));
+  const CallOutcome& policy = outcomes[4];
+  if (policy.reverted || absent(policy)) return base::done();
+  TRY(const auto digest, abi::kPolicy.decode(policy.data));
+  if (!is_zero(digest)) answer.policy = digest;
+  return base::done();
+}
+
+bool nothing_in(const std::vector<CallOutcome>& outcomes) {
+  return std::ranges::all_of(outcomes, [](const CallOutcome& o) { return !o.reverted && o.data.empty(); });
+}
+
+/// Names of a list that somebody asks for; letters of either case, as in DNS.
+std::vector<std::string> wanted_of(const std::vector<std::string>& listed, const std::vector<std::string>& wanted) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const auto same = [&lower](std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, [&lower](char x, char y) { return lower(x) == lower(y); });
+  };
+  std::vector<std::string> out;
+  for (const std::string& name : listed) {
+    if (std::ranges::any_of(wanted, [&](const std::string& one) { return same(one, name); })) out.push_back(name);
+  }
+  return out;
+}
+
+/// In which the endpoints' answers are not what is proved; nothing: they are.
+std::optional<std::string> contradiction(const RegistryFacts& facts, const std::vector<Judged>& judged,
+                                         const ContractAnswer& answer) {
+  for (std::size_t i = 0; i < judged.size(); ++i) {
+    if (judged[i].allowed != facts.allows(i)) return facts.allows(i) ? "the identity is allowed" : "it is not allowed";
+    if (judged[i].allowed && judged[i].config != facts.configurations[i]) {
+      return "configuration " + base::hex(facts.configurations[i]);
+    }
+  }
+  if (answer.policy.value_or(base::Digest32{}) != facts.policy) return "policy " + base::hex(facts.policy);
+  if (answer.domain_names != facts.domain_names) return "not all of the domain names";
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string ChainAuthority::snapshot(const chain::BlockRef& block) const {
   return "evm:" + std::to_string(chain_id()) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash);
 }
 
-Result<std::vector<CallOutcome>> ChainAuthority::read(chain::ChainReader& reader, const std::vector<Call>& calls,
-                                                      chain::BlockRef& block, base::Deadline deadline) const {
-  TRY(block, reader.head(deadline));
-  TRY(auto outcomes, reader.call(block, calls, deadline));
-  const bool nothing =
-      std::ranges::all_of(outcomes, [](const CallOutcome& o) { return !o.reverted && o.data.empty(); });
-  if (nothing) {
-    return Error{Code::not_found, "no contract at 0x" + base::hex(calls.front().to),
-                 "a registry contract on chain " + std::to_string(chain_id()), "no code",
-                 "Check the address and that this server reads the right chain."};
-  }
-  return outcomes;
+Error ChainAuthority::nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
+                                    const chain::BlockRef& block) const {
+  std::string found = "no code at block " + std::to_string(block.number);
+  if (!options_.finality.empty()) found += " (" + options_.finality + ")";
+  if (const auto newest = reader.newest_number()) found += "; the newest is " + std::to_string(*newest);
+  return {Code::not_found, "no contract at 0x" + base::hex(contract),
+          "a registry contract on chain " + std::to_string(chain_id()), std::move(found),
+          "Check the address and that this server reads the right chain. A contract that was deployed a moment ago is "
+          "there when its block is final (registry.finality)."};
+}
+
+Error ChainAuthority::disproved(const ContractAddress& contract, const chain::BlockRef& block, std::string why) const {
+  base::log(base::LogLevel::error, "chain.answers_disproved",
+            {{"contract", "0x" + base::hex(contract)}, {"block", std::to_string(block.number)}, {"proved", why}});
+  return {Code::unavailable, "chain: the endpoints' answers are not what the block proves", std::move(why),
+          "another answer at block " + std::to_string(block.number),
+          "As many endpoints as the quorum answer falsely: do not use them (registry.rpc)."};
+}
+
+Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
+                                             const ContractAnswer& answer, const chain::BlockRef& block,
+                                             base::Deadline deadline) const {
+  const RegistryProofQuestion asked{.contract = question.contract,
+                                    .operator_address = question.operator_address,
+                                    .identities = std::move(identities),
+                                    .domain_names = answer.domain_names};
+  return options_.proofs->registry(block, asked, deadline);
 }
 
 Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, base::Deadline deadline) {
-  std::vector<Call> calls;
   std::vector<Asked> asked;
-  // The extended identity first: where a contract allows it, it says more.
-  if (question.extended) ask_identity(calls, question, *question.extended, asked);
-  if (!options_.require_extended) ask_identity(calls, question, question.identity, asked);
+  const auto calls = batch_for(question, !options_.require_extended, asked);
   if (asked.empty()) {
     return Error{Code::denied, "identity not allowed", "evidence that gives an extended identity", "a proxy's word",
                  "registry.identity = extended asks for evidence that this server verifies itself."};
   }
-  const std::size_t storage = calls.size();
-  calls.push_back(abi::kStorageBackends.at(question.contract));
-  calls.push_back(abi::older::kStorageBackends.at(question.contract));
-  calls.push_back(abi::kInstanceDomainNames.at(question.contract));
-  calls.push_back(abi::older::kInstanceDomainNames.at(question.contract));
-  calls.push_back(abi::kPolicy.at(question.contract));
-
-  chain::BlockRef block;
-  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   ContractAnswer answer;
+  answer.asked = options_.clock->steady();
+  TRY(const chain::BlockRef block, reader_.head(deadline));
+  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  const bool nothing = nothing_in(outcomes);
+  if (nothing && options_.proofs == nullptr) return nothing_there(question.contract, reader_, block);
   answer.snapshot = snapshot(block);
   answer.version = block.number;
+  std::vector<Judged> judged;
   for (const Asked& one : asked) {
-    TRY(const auto judged, judge(outcomes, one, options_.first_generation));
-    answer.reason = judged.reason;
-    if (!judged.allowed) continue;
-    answer.allowed = true;
-    answer.identity = one.identity;
-    if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
-    answer.configuration = judged.config;
-    break;
+    TRY(auto judgement, judge(outcomes, one, options_.first_generation));
+    judged.push_back(std::move(judgement));
   }
-  TRY(answer.storage, names_of(either(outcomes[storage], outcomes[storage + 1])));
-  TRY(answer.domain_names, names_of(either(outcomes[storage + 2], outcomes[storage + 3])));
-  const CallOutcome& policy = outcomes[storage + 4];
-  if (!policy.reverted && !absent(policy)) {
-    TRY(const auto digest, abi::kPolicy.decode(policy.data));
-    if (!is_zero(digest)) answer.policy = digest;
+  TRY_OK(read_rest(std::span{outcomes}.subspan(asked.size() * kPerIdentity), answer));
+  if (options_.proofs != nullptr) {
+    std::vector<base::Digest32> identities;
+    for (const Asked& one : asked) identities.push_back(one.identity);
+    answer.domain_names = wanted_of(answer.domain_names, question.domain_names);
+    TRY(const RegistryFacts facts, proved(question, std::move(identities), answer, block, deadline));
+    if (nothing) return disproved(question.contract, block, "a contract is there");
+    if (auto why = contradiction(facts, judged, answer)) return disproved(question.contract, block, *std::move(why));
+  }
+  for (std::size_t i = 0; i < asked.size() && !answer.allowed; ++i) {
+    answer.reason = judged[i].reason;
+    if (!judged[i].allowed) continue;
+    answer.allowed = true;
+    answer.identity = asked[i].identity;
+    if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
+    answer.configuration = judged[i].config;
   }
   return answer;
 }
@@ -149,8 +218,9 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
                                 abi::older::kInstanceDomainNames.at(contract),
                                 abi::kStorageBackends.at(contract),
                                 abi::older::kStorageBackends.at(contract)};
-  chain::BlockRef block;
-  TRY(const auto outcomes, read(strangers_, calls, block, deadline));
+  TRY(const chain::BlockRef block, strangers_.head(deadline));
+  TRY(const auto outcomes, strangers_.call(block, calls, deadline));
+  if (nothing_in(outcomes)) return nothing_there(contract, strangers_, block);
   ContractFacts out;
   out.snapshot = snapshot(block);
   const CallOutcome& pki = either(outcomes[0], outcomes[1]);
@@ -165,15 +235,21 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
   return out;
 }
 
+bool ChainAuthority::is_newest(const ContractAnswer& answer) const {
+  const auto newest = reader_.known_head();
+  return newest.ok() && newest->number <= answer.version;
+}
+
 Status ChainAuthority::still_holds(state::WriteTxn&, const ContractApproval& approval) const {
   // Without asking: inside a transaction nobody waits for a chain.
   TRY(const chain::BlockRef newest, reader_.known_head());
-  const std::uint64_t asked = approval.answer().version;
-  if (newest.number <= asked + options_.max_blocks_behind) return base::done();
+  const ContractAnswer& answer = approval.answer();
+  if (newest.number <= answer.version + options_.max_blocks_behind) return base::done();
+  if (answer.asked && options_.clock->steady() - *answer.asked <= options_.max_age) return base::done();
   return Error{Code::conflict, "the chain moved on while this was decided",
                "block " + std::to_string(newest.number) + " or at most " + std::to_string(options_.max_blocks_behind) +
                    " before it",
-               "block " + std::to_string(asked), "Try again."};
+               "block " + std::to_string(answer.version), "Try again."};
 }
 
 }  // namespace attestry::governance

@@ -1,10 +1,12 @@
 // The authority of apps that a contract governs: asks the contract, pinned to one block that a quorum agrees on.
 #pragma once
+#include <chrono>
 #include <string>
 #include <vector>
 
 #include "chain/rpc.h"
 #include "governance/contract_authority.h"
+#include "governance/contract_proof.h"
 
 namespace attestry::governance {
 
@@ -15,8 +17,13 @@ struct ChainAuthorityOptions {
   /// Contracts of the first generation have no IdentityAllowed(): for them an identity is allowed when it has a
   /// configuration. Off, because a contract that reverts without a word would look the same.
   bool first_generation = false;
-  /// A release is refused when the head has moved further than this beyond the block that was asked (FORMATS 6).
+  /// A release is refused when the head has moved further than this beyond the block that was asked (FORMATS 6), and
+  /// the answer is older than `max_age`: blocks may come several in a second, and become final many at a time.
   std::uint64_t max_blocks_behind = 2;
+  std::chrono::milliseconds max_age{5000};
+  const ContractProofs* proofs = nullptr;  ///< null: a quorum's word is enough. Outlives the authority
+  std::string finality{};                  ///< as the settings have it, for messages
+  const base::Clock* clock = &base::system_clock();
 };
 
 /// Thread-safe; the readers outlive it. One batch for each question. Contracts of all generations: which names one has
@@ -34,10 +41,15 @@ class ChainAuthority final : public ContractAuthority {
 
  protected:
   base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) override;
+  bool is_newest(const ContractAnswer& answer) const override;
 
  private:
-  base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, const std::vector<chain::Call>& calls,
-                                                     chain::BlockRef& block, base::Deadline deadline) const;
+  base::Result<RegistryFacts> proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
+                                     const ContractAnswer& answer, const chain::BlockRef& block,
+                                     base::Deadline deadline) const;
+  base::Error disproved(const ContractAddress& contract, const chain::BlockRef& block, std::string why) const;
+  base::Error nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
+                            const chain::BlockRef& block) const;
   std::string snapshot(const chain::BlockRef& block) const;
 
   chain::ChainReader& reader_;

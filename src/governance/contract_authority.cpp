@@ -1,5 +1,7 @@
 #include "governance/contract_authority.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace attestry::governance {
@@ -24,6 +26,29 @@ Result<ContractApproval> ContractAuthority::decide(const ContractQuestion& quest
   }
   return ContractApproval(question.tenant, contract_app(chain_id_, question.contract), question.contract,
                           std::move(answer));
+}
+
+namespace {
+
+/// What is made ready for an answer is what the other would have made of it. Where it came from may change: it is known
+/// by its hash.
+bool releases_the_same(const ContractAnswer& before, const ContractAnswer& now) {
+  const bool names = std::ranges::all_of(before.domain_names, [&](const std::string& name) {
+    return std::ranges::find(now.domain_names, name) != now.domain_names.end();
+  });
+  return names && before.identity == now.identity && before.configuration == now.configuration &&
+         before.policy == now.policy;
+}
+
+}  // namespace
+
+Result<ContractApproval> ContractAuthority::renew(const ContractQuestion& question, ContractApproval approval,
+                                                  base::Deadline deadline) {
+  if (is_newest(approval.answer())) return approval;
+  TRY(auto now, decide(question, deadline));
+  if (releases_the_same(approval.answer(), now.answer())) return now;
+  return Error{Code::conflict, "the app was changed while this was decided", approval.answer().snapshot,
+               now.answer().snapshot, "Try again."};
 }
 
 }  // namespace attestry::governance

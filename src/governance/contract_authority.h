@@ -25,6 +25,8 @@ struct ContractQuestion {
   std::optional<base::Digest32> extended{};    ///< identity v2, which is asked about first
   ContractAddress operator_address{};          ///< all zero when nobody signed
   std::optional<base::FixedBytes<48>> mrtd{};  ///< of a TD, which the identity leaves out; whoever vouches says it
+  /// DNS names that its certificate is to have: where an authority answers only what it has proved, it proves these.
+  std::vector<std::string> domain_names{};
   /// The evidence's verdict where there was evidence: approvals can say more than an identity does. Outlives the call.
   const attestation::Verdict* verdict = nullptr;
 };
@@ -40,6 +42,7 @@ struct ContractAnswer {
   std::optional<base::Digest32> policy;   ///< that the app wants its workloads appraised by, besides this server's own
   std::string snapshot;                   ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
   std::uint64_t version = 0;              ///< block number, or version of the app's state
+  std::optional<base::Deadline> asked{};  ///< of a chain: when the block was the newest that was known
   std::uint32_t epoch = 0;
   /// Of local governance: version of the tenant's sets and lists where the policy looks into them.
   std::optional<std::uint64_t> references{};
@@ -91,6 +94,10 @@ class ContractAuthority {
   /// `not_found` when there is no such app.
   virtual base::Result<ContractFacts> facts(const base::Tenant& tenant, const ContractAddress& contract,
                                             base::Deadline deadline) = 0;
+  /// The decision as of now, for who took its time since then: the same one while nothing newer is known. `denied` when
+  /// it is allowed no more, `conflict` when something else would be released by now than what was made ready.
+  base::Result<ContractApproval> renew(const ContractQuestion& question, ContractApproval approval,
+                                       base::Deadline deadline);
   /// Inside the releasing transaction: `conflict` when the approval is no longer what the authority says, as far as is
   /// known without asking it again (FORMATS 6).
   virtual base::Status still_holds(state::WriteTxn& txn, const ContractApproval& approval) const = 0;
@@ -99,6 +106,8 @@ class ContractAuthority {
 
  protected:
   virtual base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) = 0;
+  /// Nothing is known that the answer does not know.
+  virtual bool is_newest(const ContractAnswer&) const { return true; }
 
  private:
   const std::uint64_t chain_id_;

@@ -101,7 +101,7 @@ class Provisioning {
       fail(RegistryStep::denied, std::move(grant).error());
       return std::nullopt;
     }
-    return release(*grant, *std::move(approval));
+    return release(*key, *grant, *std::move(approval));
   }
 
  private:
@@ -150,6 +150,22 @@ class Provisioning {
     return key;
   }
 
+  /// Storage may have taken longer than blocks take to come: what is recorded is what was allowed last.
+  std::optional<governance::Grant> renew(const governance::MeasuredKey& key, governance::ContractApproval& approval) {
+    auto renewed = deps_.authority.renew(*question_, std::move(approval), deadline_);
+    if (!renewed) {
+      const Code code = renewed.error().code;
+      const auto otherwise = code == Code::conflict ? RegistryStep::record : RegistryStep::allowed;
+      fail(code == Code::denied ? RegistryStep::denied : otherwise, std::move(renewed).error(), identity_);
+      return std::nullopt;
+    }
+    approval = *std::move(renewed);
+    auto grant = governance::authorize(key, approval, deps_.store.realm(), now_);
+    if (grant) return *std::move(grant);
+    fail(RegistryStep::denied, std::move(grant).error());
+    return std::nullopt;
+  }
+
   std::optional<governance::ContractApproval> allowed(const governance::MeasuredKey& key) {
     const OperatorRules rules{.v1 = rules_.operator_v1,
                               .digest = rules_.operator_digest,
@@ -161,12 +177,14 @@ class Provisioning {
       fail(RegistryStep::operator_signature, std::move(signer).error());
       return std::nullopt;
     }
-    governance::ContractQuestion question{.tenant = rules_.tenant,
-                                          .contract = request_.contract,
-                                          .identity = measurements_.identity(request_.contract),
-                                          .operator_address = signer->address,
-                                          .mrtd = measurements_.mrtd,
-                                          .verdict = key.verdict()};
+    governance::ContractQuestion& question =
+        question_.emplace(governance::ContractQuestion{.tenant = rules_.tenant,
+                                                       .contract = request_.contract,
+                                                       .identity = measurements_.identity(request_.contract),
+                                                       .operator_address = signer->address,
+                                                       .mrtd = measurements_.mrtd,
+                                                       .domain_names = csr_->dns,
+                                                       .verdict = key.verdict()});
     if (key.verdict() != nullptr) {
       if (const auto facts = tdx_facts(*key.verdict(), deps_.authority.chain_id(), request_.contract)) {
         question.extended = extended_identity(*facts);
@@ -219,7 +237,8 @@ class Provisioning {
     return base::done();
   }
 
-  std::optional<Decided> release(const governance::Grant& grant, governance::ContractApproval approval) {
+  std::optional<Decided> release(const governance::MeasuredKey& key, const governance::Grant& grant,
+                                 governance::ContractApproval approval) {
     auto keys = deps_.keys.app_keys(grant);
     if (!keys) {
       fail(RegistryStep::key, std::move(keys).error());
@@ -228,6 +247,8 @@ class Provisioning {
     RegistryRelease out;
     if (!certify(grant, approval, **keys, out)) return std::nullopt;
     if (request_.with_configuration && !configure(grant, approval, **keys, out)) return std::nullopt;
+    const auto renewed = renew(key, approval);
+    if (!renewed) return std::nullopt;
     out.leaf_key = deps_.random.secret(32);
     Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .reply = {}};
     auto body = request_.encode(out);
@@ -236,7 +257,7 @@ class Provisioning {
       return std::nullopt;
     }
     decided.reply.body = *std::move(body);
-    decided.leaf = leaf(grant, out, decided);
+    decided.leaf = leaf(*renewed, out, decided);
     decided.reply.leaf_key = std::move(out.leaf_key);
     decided.used = evidence_used();
     decided.first_use = carried_ && !carried_->key_proved;
@@ -347,6 +368,7 @@ class Provisioning {
   std::optional<CarriedEvidence> carried_;
   RegistryMeasurements measurements_{};
   std::string identity_;
+  std::optional<governance::ContractQuestion> question_;  ///< its verdict is the measured key's
   curves::Address operator_address_{};
   std::optional<Recorded> recorded_;
   std::optional<RegistryRefusal> refusal_;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/encoding.h"
+#include "curves/keccak.h"
 
 namespace attestry::chain::internal {
 namespace {
@@ -243,23 +244,26 @@ std::optional<CallOutcome> count(const CallsBallots& ballots, std::size_t place,
 
 // -- logs
 
-std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& to, std::span<const Address> addresses) {
+std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& to, std::span<const Address> addresses,
+                                         std::span<const Address> strangers) {
   base::JsonOutArray asked;
   for (const Address& address : addresses) asked.emplace_back(hex_data(address));
-  return {
+  std::vector<RpcRequest> requests{
       {"eth_getLogs",
        {base::JsonOutObject{
            {"fromBlock", quantity(from.number + 1)}, {"toBlock", quantity(to.number)}, {"address", std::move(asked)}}}},
       {"eth_getBlockByNumber", {quantity(to.number), false}}};
+  for (const Address& address : strangers) {
+    requests.push_back({"eth_getCode", {hex_data(address), quantity(to.number)}});
+  }
+  return requests;
 }
 
-Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& from, const BlockRef& to,
-                                   std::span<const Address> addresses) {
-  TRY(const SeenBlock block, read_block(answers.answers[1]));
-  if (block.ref != to) return away("the node has another block at this number");
-  TRY(const JsonValue logs, value_of(answers.answers[0]));
+namespace {
+
+base::Status read_logs(const JsonValue& logs, const BlockRef& from, const BlockRef& to,
+                       std::span<const Address> addresses, std::set<Address>& touched) {
   if (!logs.is_array()) return away("the node's logs are no array");
-  TouchedBallot out;
   for (auto log = logs.first(); log; log = log->next()) {
     TRY(const JsonValue where, log->get("address"));
     TRY(const Address address, parse_address(where, "address"));
@@ -267,7 +271,26 @@ Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& fr
     TRY(const std::uint64_t number, parse_quantity(when, "blockNumber"));
     const bool asked = std::ranges::find(addresses, address) != addresses.end();
     if (!asked || number <= from.number || number > to.number) return away("the node gives logs that nobody asked for");
-    out.insert(address);
+    touched.insert(address);
+  }
+  return base::done();
+}
+
+}  // namespace
+
+Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& from, const BlockRef& to,
+                                   std::span<const Address> addresses, std::span<const Address> strangers) {
+  constexpr std::size_t kCodes = 2;  // their first place
+  TRY(const SeenBlock block, read_block(answers.answers[1]));
+  if (block.ref != to) return away("the node has another block at this number");
+  TRY(const JsonValue logs, value_of(answers.answers[0]));
+  TouchedBallot out;
+  TRY_OK(read_logs(logs, from, to, addresses, out.touched));
+  for (std::size_t i = 0; i < strangers.size(); ++i) {
+    const RpcAnswer& answer = answers.answers[kCodes + i];
+    if (answer.error) continue;  // it votes on the logs all the same
+    TRY(const base::Bytes code, parse_data(*answer.result, "code"));
+    if (!code.empty()) out.codes.emplace(strangers[i], curves::keccak256(code));
   }
   return out;
 }

@@ -1,5 +1,6 @@
 // What endpoints say, read out of JSON-RPC, and how votes are counted. Pure.
 #pragma once
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -74,10 +75,15 @@ std::optional<CallOutcome> count(const CallsBallots& ballots, std::size_t place,
 
 // -- logs
 
-using TouchedBallot = std::set<Address>;
-std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& to, std::span<const Address> addresses);
-/// Addresses that have a log after `from` up to `to`; `unavailable` when the endpoint has another block `to`.
+struct TouchedBallot {
+  std::set<Address> touched{};                ///< addresses that have a log after `from` up to `to`
+  std::map<Address, base::Digest32> codes{};  ///< Keccak-256 of the code at `to`, where it was asked for and is there
+};
+/// `strangers`: some of the addresses, whose code is asked for in the same batch.
+std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& to, std::span<const Address> addresses,
+                                         std::span<const Address> strangers);
+/// `unavailable` when the endpoint has another block `to`.
 base::Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& from, const BlockRef& to,
-                                         std::span<const Address> addresses);
+                                         std::span<const Address> addresses, std::span<const Address> strangers);
 
 }  // namespace attestry::chain::internal

@@ -4,8 +4,8 @@
 #include <array>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -30,6 +30,7 @@ struct QuorumReader::Impl {
 
   base::Result<BlockRef> head(base::Deadline deadline, bool anew);
   base::Result<BlockRef> known_head() const;
+  std::optional<std::uint64_t> newest_number() const;
   ChainStatus status() const;
 
   // -- calls.cpp: what contracts answer
@@ -38,8 +39,8 @@ struct QuorumReader::Impl {
   enum class Asker : std::uint8_t { watch, release, stranger };
   base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls, base::Deadline deadline,
                                               Asker asker);
-  base::Result<std::vector<Word>> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
-                                          base::Deadline deadline);
+  base::Result<ProvedStorage> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
+                                      base::Deadline deadline);
   void trust_events(const Address& address, bool trusted);
   ChainReader& strangers() { return strangers_; }
 
@@ -49,6 +50,7 @@ struct QuorumReader::Impl {
     explicit Strangers(Impl& impl) : impl_(impl) {}
     base::Result<BlockRef> head(base::Deadline deadline) override { return impl_.head(deadline, false); }
     base::Result<BlockRef> known_head() const override { return impl_.known_head(); }
+    std::optional<std::uint64_t> newest_number() const override { return impl_.newest_number(); }
     base::Result<std::vector<CallOutcome>> call(const BlockRef& at, std::span<const Call> calls,
                                                 base::Deadline deadline) override {
       return impl_.call(at, calls, deadline, Asker::stranger);
@@ -115,7 +117,17 @@ struct QuorumReader::Impl {
   base::Result<BlockRef> judge(const internal::HeadBallots& heads, const std::vector<std::uint64_t>& numbers,
                                const std::optional<BlockRef>& floor);
   base::Error raise_alarm(const BlockRef& floor, const BlockRef& other);
+  struct Carried {
+    std::vector<Address> addresses{};
+    std::vector<Address> strangers{};  ///< those of them whose code nobody has looked at
+  };
   void carry_results(const BlockRef& from, const BlockRef& to);
+  Carried worth_carrying(const BlockRef& from);
+  internal::Round<internal::TouchedBallot>::Ballots ask_touched(const BlockRef& from, const BlockRef& to,
+                                                                const std::vector<Address>& addresses,
+                                                                const std::vector<Address>& strangers);
+  void learn_codes(const internal::Round<internal::TouchedBallot>::Ballots& ballots,
+                   const std::vector<Address>& strangers);
   void publish(const BlockRef& head);
   std::optional<base::Error> held_back() ATTESTRY_REQUIRES(mutex_);
   std::optional<base::Error> stale() const ATTESTRY_REQUIRES(mutex_);
@@ -130,6 +142,8 @@ struct QuorumReader::Impl {
   base::Result<Outcome> await(Source& source, base::Deadline deadline);
   void count_disagreement(Flight& flight);
   void forget(const Flight& flight);
+  std::optional<ProvedStorage> known_proof(const BlockRef& at, const std::string& key);
+  void keep_proof(const BlockRef& at, const std::string& key, const ProvedStorage& proved);
 
   const QuorumOptions options_;
   const std::size_t quorum_;
@@ -152,8 +166,11 @@ struct QuorumReader::Impl {
   bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
   std::uint64_t refreshes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
 
-  std::set<Address> trusted_ ATTESTRY_GUARDED_BY(mutex_);
+  /// Whether a contract emits an event with every change, as far as it is known.
+  std::map<Address, bool> emits_ ATTESTRY_GUARDED_BY(mutex_);
   internal::ResultCache cache_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<BlockRef> proofs_at_ ATTESTRY_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, ProvedStorage> proofs_ ATTESTRY_GUARDED_BY(mutex_);  ///< by contract and slots
   std::unordered_map<std::string, std::pair<std::shared_ptr<Flight>, std::size_t>> pending_
       ATTESTRY_GUARDED_BY(mutex_);  ///< by block hash and key
   ChainStatus counters_ ATTESTRY_GUARDED_BY(mutex_);

@@ -84,6 +84,7 @@ struct Node {
   int status = 200;
   std::optional<std::string> body{};  ///< answers this to everything
   std::vector<StandInLog> logs{};
+  std::map<Address, base::Bytes> codes{};
   /// What contracts say at a block; empty: echo() of the question.
   std::function<CallOutcome(const Call&, std::uint64_t)> contract{};
   std::size_t rounds = 0;
@@ -259,6 +260,9 @@ class Nodes final : public net::HttpTransport {
     }
     if (method == "eth_call") out = eth_call(node, params);
     if (method == "eth_getLogs") out = eth_get_logs(node, params);
+    if (method == "eth_getCode") {
+      out = result(hex_data(node.codes[parse_address(*params.first(), "address").value_or(Address{})]));
+    }
     std::string text = out.compact();
     text.insert(1, R"("jsonrpc":"2.0","id":)" + std::string{request.find("id")->source()} + ",");
     return base::JsonOut::Raw{text};

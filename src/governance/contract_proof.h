@@ -1,0 +1,73 @@
+// What decides about a release, proved out of a contract's storage instead of believed because endpoints say so: that
+// an identity is allowed, for which operator, with which configuration, under which policy, and that nothing is frozen.
+// Only of attestry's own contracts, whose code says where each variable stands.
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "chain/prover.h"
+#include "governance/contract_authority.h"
+
+namespace attestry::governance {
+
+/// One variable of a contract, as the compiler lays it out (contracts/artifacts, storageLayout).
+struct StorageVariable {
+  std::string_view name;
+  std::uint64_t slot = 0;
+  unsigned offset = 0;  ///< bytes from the right
+};
+
+enum class OwnKind : std::uint8_t { registry, kms };
+
+/// A contract that is known by its code, with the slots of what is proved.
+struct OwnContract {
+  OwnKind kind = OwnKind::registry;
+  base::Digest32 code_hash{};  ///< Keccak-256 of what stands on the chain
+  chain::Word roles{}, paused{}, policy{}, identities{};
+  chain::Word domains{};                             ///< of a registry
+  chain::Word applications{}, application_policy{};  ///< of a KMS contract
+  unsigned paused_offset = 0;
+
+  /// `internal` when a variable is missing.
+  static base::Result<OwnContract> make(OwnKind kind, const base::Digest32& code_hash,
+                                        std::span<const StorageVariable> variables);
+};
+
+struct RegistryFacts {
+  bool frozen = true;
+  bool is_operator = false;
+  base::Digest32 policy{};
+  std::vector<base::Digest32> configurations{};  ///< in the order of the identities; zero: not allowed
+  std::vector<std::string> domain_names{};       ///< those of the question that are registered
+  bool allows(std::size_t identity) const;
+};
+
+struct RegistryProofQuestion {
+  ContractAddress contract{};
+  ContractAddress operator_address{};
+  std::vector<base::Digest32> identities{};
+  std::vector<std::string> domain_names{};
+};
+
+/// Thread-safe; the prover outlives it. What is proved is true of the block with that hash, whoever answers. Errors:
+/// `configuration` for a contract of other code, which cannot be proved; `unavailable` when no endpoint proves
+/// anything.
+class ContractProofs {
+ public:
+  ContractProofs(chain::StorageProver& prover, std::vector<OwnContract> own) : prover_(prover), own_(std::move(own)) {}
+
+  base::Result<RegistryFacts> registry(const chain::BlockRef& at, const RegistryProofQuestion& question,
+                                       base::Deadline deadline) const;
+
+ private:
+  const OwnContract* find(OwnKind kind) const;
+
+  chain::StorageProver& prover_;
+  const std::vector<OwnContract> own_;
+};
+
+}  // namespace attestry::governance
