@@ -7,6 +7,7 @@
 
 #include "app/cli.h"
 #include "app/tables.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "chain/quorum.h"
@@ -158,7 +159,7 @@ Result<int> head(Context& context, const Options& options) {
 
 Result<chain::Call> call_of(const Options& options) {
   chain::Call call;
-  TRY(call.to, curves::parse_address(options.to), "--to");
+  TRY(call.to, typed_address(options.to), "--to");
   TRY(call.data, hex_argument(options.data, "--data"));
   return call;
 }
@@ -195,7 +196,7 @@ Result<Word> slot_of(std::string text) {
 }
 
 Result<int> storage(Context& context, const Options& options) {
-  TRY(const Address contract, curves::parse_address(options.to), "--to");
+  TRY(const Address contract, typed_address(options.to), "--to");
   std::vector<Word> slots;
   for (const auto& text : options.slots) {
     TRY(const Word slot, slot_of(text));
@@ -260,7 +261,7 @@ Result<curves::Secp256k1PrivateKey> read_key(Context& context, const std::string
 Result<int> send(Context& context, const Options& options) {
   std::optional<Address> to;
   if (!options.to.empty()) {
-    TRY(to, curves::parse_address(options.to), "--to");
+    TRY(to, typed_address(options.to), "--to");
   }
   TRY(const auto data, hex_argument(options.data, "--data"));
   TRY(const auto key, read_key(context, options.key));

@@ -11,6 +11,7 @@
 #include "app/cmd_kms.h"
 #include "app/registry_chain.h"
 #include "app/registry_metadata.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -184,7 +185,7 @@ Result<abi::OnboardRequest> parse_request(const std::string& body) {
   out.nonce = provision::onboard_nonce(static_cast<std::uint64_t>(number));
   TRY(const auto account, root.get("Operator"));
   TRY(const std::string text, account.string("Operator"));
-  TRY(out.operator_address, curves::parse_address(text), "Operator");
+  TRY(out.operator_address, typed_address(text), "Operator");
   return out;
 }
 
@@ -301,7 +302,7 @@ Result<int> onboard(Context& context, const KmsOptions& given) {
 }
 
 Result<int> pki(Context& context, const KmsOptions& options) {
-  TRY(const auto contract, curves::parse_address(options.chain.contract), "--app-contract");
+  TRY(const auto contract, typed_address(options.chain.contract), "--app-contract");
   TRY(const auto server, KeyServer::open(options));
   TRY(const auto found, fetch_registry_metadata(server.http(), server.url(), contract, server.deadline()));
   context.out << JsonOut{JsonOutObject{{"Ca", base::base64(base::as_bytes(found.ca_pem))},
@@ -314,7 +315,7 @@ Result<int> pki(Context& context, const KmsOptions& options) {
 }
 
 Result<int> secrets(Context& context, const KmsOptions& options) {
-  TRY(const auto contract, curves::parse_address(options.chain.contract), "--app-contract");
+  TRY(const auto contract, typed_address(options.chain.contract), "--app-contract");
   if (options.csr.empty()) {
     return Error{Code::usage,
                  "which certificate request?",

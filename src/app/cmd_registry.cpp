@@ -1,6 +1,7 @@
 // `attestry registry`: contracts that govern apps, for their owners and operators. What is public is read at one block
 // that a quorum agrees on; what is sent is shown first.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <ostream>
 
@@ -8,7 +9,9 @@
 #include "app/cmd_registry_csr.h"
 #include "app/registry_chain.h"
 #include "app/registry_commands.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
+#include "blobs/location.h"
 #include "chain/registry_abi.h"
 #include "crypto/hash.h"
 
@@ -27,19 +30,25 @@ struct Options {
   std::string first;   ///< of two positional arguments
   std::string second;  ///< of two positional arguments
   bool kms = false;
+  bool publish_credentials = false;
+  bool relative = false;
 };
 using Shared = std::shared_ptr<Options>;
 using Command = Result<int> (*)(Context&, const Options&);
 
 Result<chain::Word> role_of(const std::string& name) {
-  if (name == "admin") return chain::Word{};
+  if (name == "admin") {
+    return Error{Code::usage, "the admin of all roles is the owner, and nobody else",
+                 "operator, metadata, instance or guardian", name,
+                 "To hand the contract over: attestry registry owner transfer ADDRESS."};
+  }
   static const std::map<std::string, std::string> kRoles{{"operator", "ROLE_OPERATOR"},
                                                          {"metadata", "ROLE_METADATA"},
                                                          {"instance", "ROLE_INSTANCE"},
                                                          {"guardian", "ROLE_GUARDIAN"}};
   const auto found = kRoles.find(name);
   if (found == kRoles.end()) {
-    return Error{Code::usage, "there is no role " + name, "operator, metadata, instance, guardian or admin"};
+    return Error{Code::usage, "there is no role " + name, "operator, metadata, instance or guardian"};
   }
   return abi::role(found->second);
 }
@@ -75,7 +84,7 @@ Result<int> deploy(Context& context, const Options& options) {
 
 Result<int> change_role(Context& context, const Options& options, bool grants) {
   TRY(const auto role, role_of(options.first));
-  TRY(const auto account, curves::parse_address(options.second), "ADDRESS");
+  TRY(const auto account, typed_address(options.second), "ADDRESS");
   TRY(const auto session, ChainSession::open(options.chain, context));
   Facts facts{{"role", options.first}, {"account", curves::address_checksum_text(account)}};
   if (grants && options.first == "operator" && account == curves::Address{}) {
@@ -108,23 +117,52 @@ Result<int> allow(Context& context, const Options& options) {
   facts.emplace_back("configuration", base::hex(config));
   return call(context, options, abi::kSetConfigForIdentity, std::move(facts), identity, config);
 }
+/// A slip in what is taken back would look like a revocation that happened.
+Error not_there(std::string what, std::string found) {
+  return {Code::not_found, std::move(what), {}, std::move(found), "Nothing was sent. Compare it, digit by digit."};
+}
+
 Result<int> disallow(Context& context, const Options& options) {
   TRY(const auto identity, parse_word(options.first, "IDENTITY"));
+  TRY(const auto session, ChainSession::open(options.chain, context));
+  bool known_not = false;
+  if (options.kms) {
+    TRY(const auto allowed, session->ask(abi::kAllowlistedIdentities, identity));
+    known_not = allowed == false;
+  } else {
+    TRY(const auto configuration, session->ask(abi::kIdentityConfigMap, identity));
+    known_not = configuration == chain::Word{};
+  }
+  if (known_not) return not_there("this identity was not allowed", base::hex(identity));
   const auto& function = options.kms ? abi::kRemoveAllowlistedIdentity : abi::kRemoveConfigMapForIdentity;
-  return call(context, options, function, {{"identity", base::hex(identity)}}, identity);
+  return session->send_and_print(function(identity), function.signature, {{"identity", base::hex(identity)}});
 }
 Result<int> config(Context& context, const Options& options) { return allow(context, options); }
 
 Result<int> storage_add(Context& context, const Options& options) {
-  if (const auto at = options.first.find('@'); at != std::string::npos && at < options.first.find('/', 8)) {
-    context.err << "attestry: warning: what stands before the @ is on the chain for everybody to read\n";
+  TRY(const auto location, blobs::read_location(options.first), "URI");
+  if (location.credentials && !options.publish_credentials) {
+    return Error{Code::usage, "this location holds credentials, and everybody reads what is on a chain, for ever",
+                 "a location without them", location.shown,
+                 "Keep them with the server that reads the storage; --publish-credentials writes them all the same."};
+  }
+  if (location.relative && !options.relative) {
+    return Error{Code::usage, "this folder begins somewhere else on every server", "file:///FOLDER/", options.first,
+                 "--relative means it: each server reads it beneath the folder that it keeps for the app."};
   }
   return call(context, options, abi::kSetStorageBackend, {{"location", options.first}}, options.first);
 }
 Result<int> storage_remove(Context& context, const Options& options) {
-  return call(context, options, abi::kRemoveStorageBackend, {{"location", options.first}}, options.first);
+  TRY(const auto session, ChainSession::open(options.chain, context));
+  TRY(const auto named, session->ask(abi::kStorageBackends));
+  if (named && std::ranges::find(*named, options.first) == named->end()) {
+    return not_there("the contract names no such storage", options.first);
+  }
+  return session->send_and_print(abi::kRemoveStorageBackend(options.first), abi::kRemoveStorageBackend.signature,
+                                 {{"location", options.first}});
 }
 Result<int> domain_add(Context& context, const Options& options) {
+  TRY_OK(check_domain_name(options.first), "NAME");
   return call(context, options, abi::kRegisterInstanceDomainName, {{"name", options.first}}, options.first);
 }
 Result<int> domain_remove(Context& context, const Options& options) {
@@ -159,20 +197,30 @@ Result<int> artifact_get(Context& context, const Options& options) {
 }
 
 Result<int> application_allow(Context& context, const Options& options) {
-  TRY(const auto application, curves::parse_address(options.first), "ADDRESS");
+  TRY(const auto application, typed_address(options.first), "ADDRESS");
   return call(context, options, abi::kAllowApplication, {{"application", curves::address_checksum_text(application)}},
               application);
 }
 Result<int> application_disallow(Context& context, const Options& options) {
-  TRY(const auto application, curves::parse_address(options.first), "ADDRESS");
+  TRY(const auto application, typed_address(options.first), "ADDRESS");
   return call(context, options, abi::kRemoveAllowlistedApplication,
               {{"application", curves::address_checksum_text(application)}}, application);
 }
 
+/// In a hurry somebody types it twice, or two do at once.
 Result<int> freeze(Context& context, const Options& options) {
-  return call(context, options, abi::kFreeze, {{"effect", "nothing is released until the owner lifts it"}});
+  TRY(const auto session, ChainSession::open(options.chain, context));
+  TRY(const auto frozen, session->ask(abi::kPaused));
+  if (frozen == true) return session->print_unchanged("is frozen already");
+  return session->send_and_print(abi::kFreeze(), abi::kFreeze.signature,
+                                 {{"effect", "nothing is released until the owner lifts it"}});
 }
-Result<int> unfreeze(Context& context, const Options& options) { return call(context, options, abi::kUnfreeze, {}); }
+Result<int> unfreeze(Context& context, const Options& options) {
+  TRY(const auto session, ChainSession::open(options.chain, context));
+  TRY(const auto frozen, session->ask(abi::kPaused));
+  if (frozen == false) return session->print_unchanged("is not frozen");
+  return session->send_and_print(abi::kUnfreeze(), abi::kUnfreeze.signature, {});
+}
 Result<int> policy(Context& context, const Options& options) {
   chain::Word digest{};
   if (options.first != "none") {
@@ -181,7 +229,7 @@ Result<int> policy(Context& context, const Options& options) {
   return call(context, options, abi::kSetPolicy, {{"policy", options.first}}, digest);
 }
 Result<int> owner_transfer(Context& context, const Options& options) {
-  TRY(const auto account, curves::parse_address(options.first), "ADDRESS");
+  TRY(const auto account, typed_address(options.first), "ADDRESS");
   return call(context, options, abi::kTransferOwnership,
               {{"new owner", curves::address_checksum_text(account)}, {"note", "nothing changes until it accepts"}},
               account);
@@ -226,7 +274,7 @@ void add_access(CLI::App& group, Context& context) {
   for (const bool grants : {true, false}) {
     const char* name = grants ? "grant" : "revoke";
     auto options = with_one(group, context, name, grants ? "Give a role to an account" : "Take a role from an account",
-                            grants ? grant : revoke, "ROLE", "operator, metadata, instance, guardian or admin");
+                            grants ? grant : revoke, "ROLE", "operator, metadata, instance or guardian");
     group.get_subcommand(name)->add_option("ADDRESS", options->second, "the account")->required();
   }
   auto allowing = with_one(group, context, "allow", "Let an identity have keys and a configuration", allow, "IDENTITY",
@@ -251,7 +299,12 @@ void add_access(CLI::App& group, Context& context) {
 
 void add_content(CLI::App& group, Context& context) {
   auto& storage = group_of(group, "storage", "Where templates and secrets are kept");
-  with_one(storage, context, "add", "Name a storage backend", storage_add, "URI", "its location");
+  auto adding = with_one(storage, context, "add", "Name a storage backend", storage_add, "URI", "its location");
+  auto* add_command = storage.get_subcommand("add");
+  add_command->add_flag("--publish-credentials", adding->publish_credentials,
+                        "write the URI's credentials on the chain, for everybody and for ever");
+  add_command->add_flag("--relative", adding->relative,
+                        "a relative file: URI is meant: it begins in the folder that each server keeps for the app");
   with_one(storage, context, "remove", "Take its name back", storage_remove, "URI", "its location");
   auto& artifact = group_of(group, "artifact", "Small content on the chain itself, readable for everybody");
   with_one(artifact, context, "add", "Store a file", artifact_add, "FILE", "at most 20480 bytes, or -");

@@ -8,6 +8,7 @@
 #include "app/cli.h"
 #include "app/cmd_registry_csr.h"
 #include "app/registry_chain.h"
+#include "app/typed_text.h"
 #include "attestation/key_binding.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
@@ -62,7 +63,7 @@ Result<Bytes> sign_key(Context& context, const Signing& signing, base::ByteView 
   if (signing.version == "v1") return provision::sign_operator_v1(key, spki, provision::OperatorDigest::sha256);
   if (signing.chain_id == 0) return Error{Code::usage, "a signature is bound to a chain: --chain-id"};
   provision::OperatorStatement statement{.chain_id = signing.chain_id, .use = "instance"};
-  TRY(statement.contract, curves::parse_address(signing.contract), "--contract");
+  TRY(statement.contract, typed_address(signing.contract), "--contract");
   statement.not_before = context.clock.now();
   statement.not_after = statement.not_before + signing.seconds;
   return provision::sign_operator_v2(key, spki, statement);
@@ -91,7 +92,7 @@ Result<crypto::EcPrivateKey> key_of(const CsrOptions& options) {
 
 /// Evidence has to bind the key, so the key comes first: without --evidence-extension this says what it must carry.
 Result<int> csr(Context& context, const CsrOptions& options) {
-  TRY(const auto contract, curves::parse_address(options.signing.contract), "--contract");
+  TRY(const auto contract, typed_address(options.signing.contract), "--contract");
   TRY(const auto key, key_of(options));
   const Bytes spki = base::to_bytes(key.public_key().spki());
   crypto::CsrSpec spec{.subject = {{"2.5.4.3", provision::registry_app_name(contract), false}},

@@ -7,6 +7,7 @@
 #include "app/registry_chain.h"
 #include "app/registry_commands.h"
 #include "app/registry_metadata.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "chain/registry_abi.h"
 #include "crypto/hash.h"
@@ -62,7 +63,7 @@ struct IdentityOptions {
 };
 
 Result<int> identity(Context& context, const IdentityOptions& options) {
-  TRY(const auto contract, curves::parse_address(options.contract), "--contract");
+  TRY(const auto contract, typed_address(options.contract), "--contract");
   TRY(const auto quote, read_input(context, options.quote, kMaxQuote));
   TRY(const auto judged, judge_bytes(context, options.verify, quote, {}));
   TRY(const auto measured, provision::measurements_of(judged.verdict));

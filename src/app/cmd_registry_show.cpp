@@ -5,6 +5,8 @@
 #include "app/cli.h"
 #include "app/registry_chain.h"
 #include "app/registry_commands.h"
+#include "app/registry_refusals.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "chain/registry_abi.h"
 #include "crypto/hash.h"
@@ -28,6 +30,13 @@ constexpr std::pair<const char*, const char*> kRoles[] = {{"operator", "ROLE_OPE
 struct ShowOptions {
   ChainOptions chain;
   std::vector<std::string> accounts;
+  std::vector<std::string> identities;
+};
+
+struct Identity {
+  base::Digest32 identity{};
+  bool allowed = false;
+  std::optional<base::Digest32> configuration;
 };
 
 struct Account {
@@ -47,10 +56,11 @@ struct Shown {
   std::optional<abi::AppPki> pki;
   std::optional<std::vector<curves::Address>> applications;
   std::vector<Account> accounts;
+  std::vector<Identity> identities;
 };
 
-template <class R>
-std::optional<R> value_of(const abi::Function<R>& function, const chain::CallOutcome& outcome) {
+template <class R, class... A>
+std::optional<R> value_of(const abi::Function<R, A...>& function, const chain::CallOutcome& outcome) {
   auto value = function.result(outcome);
   return value.ok() ? std::optional<R>{*std::move(value)} : std::nullopt;
 }
@@ -84,16 +94,34 @@ Result<std::vector<Account>> read_roles(ChainSession& session, const chain::Bloc
   return out;
 }
 
-Result<Shown> read_all(ChainSession& session, const std::vector<curves::Address>& asked) {
+/// Whether each is set, whoever its operator is.
+Result<std::vector<Identity>> read_identities(ChainSession& session, const chain::BlockRef& block,
+                                              const std::vector<std::string>& texts) {
+  std::vector<Identity> out;
+  std::vector<chain::Call> calls;
+  for (const std::string& text : texts) {
+    TRY(const auto identity, parse_word(text, "--identity"));
+    out.push_back({.identity = identity, .allowed = false, .configuration = std::nullopt});
+    calls.push_back(abi::kIdentityConfigMap.at(session.contract(), identity));
+    calls.push_back(abi::kAllowlistedIdentities.at(session.contract(), identity));
+  }
+  if (calls.empty()) return out;
+  TRY(const auto outcomes, session.reader().call(block, calls, session.deadline()), "identities");
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto configuration = value_of(abi::kIdentityConfigMap, outcomes[2 * i]);
+    if (configuration && *configuration != chain::Word{}) out[i].configuration = *configuration;
+    out[i].allowed = out[i].configuration || value_of(abi::kAllowlistedIdentities, outcomes[2 * i + 1]).value_or(false);
+  }
+  return out;
+}
+
+Result<Shown> read_all(ChainSession& session, const ShowOptions& options, const std::vector<curves::Address>& asked) {
   Shown out;
   TRY(out.block, session.reader().head(session.deadline()));
   TRY(out.code, session.code(session.contract(), out.block));
   if (out.code.empty()) {
-    return base::Error{base::Code::not_found,
-                       "there is no contract at this address",
-                       {},
-                       curves::address_checksum_text(session.contract()),
-                       "Check --contract and --chain-id."};
+    return no_contract_at(session.contract(), options.chain.chain_id, out.block, options.chain.finality,
+                          session.reader().newest_number());
   }
   TRY(out.kind, recognise_contract(out.code));
   const auto& at = session.contract();
@@ -122,6 +150,8 @@ Result<Shown> read_all(ChainSession& session, const std::vector<curves::Address>
   accounts.push_back({});  // who holds a role as the zero address lets unsigned workloads in
   accounts.insert(accounts.end(), asked.begin(), asked.end());
   TRY(out.accounts, read_roles(session, out.block, std::move(accounts)));
+  std::erase_if(out.accounts, [](const Account& one) { return one.address == curves::Address{} && one.roles.empty(); });
+  TRY(out.identities, read_identities(session, out.block, options.identities));
   return out;
 }
 
@@ -150,6 +180,13 @@ JsonOut json_of(const Shown& shown, const curves::Address& contract, std::uint64
     accounts.emplace_back(JsonOutObject{{"address", curves::address_checksum_text(account.address)},
                                         {"roles", JsonOutArray(account.roles.begin(), account.roles.end())}});
   }
+  JsonOutArray identities;
+  for (const Identity& one : shown.identities) {
+    identities.emplace_back(
+        JsonOutObject{{"identity", base::hex(one.identity)},
+                      {"allowed", one.allowed},
+                      {"configuration", one.configuration ? JsonOut{base::hex(*one.configuration)} : JsonOut{}}});
+  }
   JsonOut applications;
   if (shown.applications) {
     JsonOutArray list;
@@ -173,7 +210,8 @@ JsonOut json_of(const Shown& shown, const curves::Address& contract, std::uint64
       {"domains", names(shown.domains)},
       {"applications", std::move(applications)},
       {"pki", pki_json(shown.pki)},
-      {"accounts", std::move(accounts)}};
+      {"accounts", std::move(accounts)},
+      {"identities", std::move(identities)}};
 }
 
 void line(std::ostream& out, std::string_view name, std::string_view value) {
@@ -189,6 +227,11 @@ void print_lists(std::ostream& out, const Shown& shown) {
   }
   if (shown.applications) {
     for (const auto& one : *shown.applications) line(out, "application", curves::address_checksum_text(one));
+  }
+  for (const Identity& one : shown.identities) {
+    const std::string what = one.configuration ? "allowed, configuration " + base::hex(*one.configuration)
+                                               : std::string{one.allowed ? "allowed" : "not allowed"};
+    line(out, "identity", base::hex(one.identity) + ": " + what);
   }
   for (const Account& account : shown.accounts) {
     if (account.roles.empty()) continue;
@@ -218,10 +261,10 @@ Result<int> show(Context& context, const ShowOptions& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   std::vector<curves::Address> asked;
   for (const std::string& text : options.accounts) {
-    TRY(const auto address, curves::parse_address(text), "--account");
+    TRY(const auto address, typed_address(text), "--account");
     asked.push_back(address);
   }
-  TRY(const Shown shown, read_all(*session, asked));
+  TRY(const Shown shown, read_all(*session, options, asked));
   if (options.chain.format == "json") {
     context.out << json_of(shown, session->contract(), options.chain.chain_id).pretty() << "\n";
   } else {
@@ -240,6 +283,9 @@ void add_registry_show(CLI::App& group, Context& context) {
   command->add_option("--finality", options->chain.finality, "depth:N, safe or finalized")->capture_default_str();
   command->add_option("--account", options->accounts, "show the roles of this account too; may be given again")
       ->type_name("ADDRESS")
+      ->allow_extra_args(false);
+  command->add_option("--identity", options->identities, "show whether this one is allowed; may be given again")
+      ->type_name("HEX")
       ->allow_extra_args(false);
   command->callback([options, &context] { finish(context, [&] { return show(context, *options); }); });
 }

@@ -9,6 +9,7 @@
 #include "app/cmd_secret_seal.h"
 #include "app/content_folder.h"
 #include "app/registry_metadata.h"
+#include "app/typed_text.h"
 #include "app/verify_inputs.h"
 #include "attestation/policy.h"
 #include "base/encoding.h"
@@ -115,8 +116,8 @@ Result<AppKey> key_of_server(Context& context, const SealOptions& options, const
 }
 
 Result<AppKey> app_key(Context& context, const SealOptions& options, curves::Address& contract) {
-  if (const auto address = curves::parse_address(options.app)) {
-    contract = *address;
+  if (curves::parse_address(options.app)) {
+    TRY(contract, typed_address(options.app), "--app");
     return key_of_server(context, options, contract);
   }
   std::error_code ignored;
@@ -125,7 +126,7 @@ Result<AppKey> app_key(Context& context, const SealOptions& options, curves::Add
                  options.app};
   }
   if (!options.contract.empty()) {
-    TRY(contract, curves::parse_address(options.contract), "--contract");
+    TRY(contract, typed_address(options.contract), "--contract");
   } else if (options.version == 2) {
     return Error{Code::usage,
                  "format version 2 binds a secret to its contract",

@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/content_folder.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/key_pem.h"
@@ -49,7 +50,7 @@ class Folders {
 
   base::Status open_key() {
     if (!options_.app.empty()) {
-      TRY(contract_, curves::parse_address(options_.app), "--app");
+      TRY(contract_, typed_address(options_.app), "--app");
       has_contract_ = true;
     }
     if (options_.key.empty()) return base::done();

@@ -8,6 +8,8 @@
 #include <map>
 #include <ostream>
 
+#include "app/registry_refusals.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "state/file.h"
 
@@ -119,7 +121,7 @@ Result<chain::Word> parse_word(std::string_view text, std::string_view what) {
 Result<std::unique_ptr<ChainSession>> ChainSession::open(const ChainOptions& options, Context& context) {
   std::unique_ptr<ChainSession> session{new ChainSession(options, context)};
   if (!options.contract.empty()) {
-    TRY(session->contract_, curves::parse_address(options.contract), "--contract");
+    TRY(session->contract_, typed_address(options.contract), "--contract");
   }
   TRY(session->http_, net::HttpClient::make({.ca_file = options.ca}), "--rpc-ca");
   chain::QuorumOptions quorum{.chain_id = options.chain_id, .max_head_age = 0, .max_final_age = 0};
@@ -187,7 +189,33 @@ Result<std::uint64_t> ChainSession::estimate(const curves::Address& from, const 
   return last;
 }
 
-Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts) {
+Result<chain::BlockRef> ChainSession::find_contract() {
+  TRY(const auto at, reader_->head(deadline()));
+  TRY(const auto found, code(contract_, at));
+  if (!found.empty()) return at;
+  return no_contract_at(contract_, options_.chain_id, at, options_.finality, reader_->newest_number());
+}
+
+/// Whoever is needed instead is asked of the contract; without an answer the remedy says less.
+Error ChainSession::explain(Error error, const std::optional<curves::Address>& to, const curves::Address& sender,
+                            std::string_view function) {
+  RefusedCall call{.function = function, .sender = sender, .chain_id = options_.chain_id};
+  if (to && error.code == Code::denied) {
+    if (auto owner = ask(chain::registry::kOwner); owner.ok()) call.owner = *owner;
+    if (auto pending = ask(chain::registry::kPendingOwner); pending.ok()) call.pending_owner = *pending;
+  }
+  return explain_refusal(std::move(error), call);
+}
+
+Result<Sent> ChainSession::estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,
+                                         base::ByteView data) {
+  Sent sent;
+  TRY(sent.gas, estimate(from, to, data));
+  return sent;
+}
+
+Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
+                                std::string_view function) {
   TRY(const auto key, read_chain_key(options_.key_file, options_.key_env));
   std::vector<chain::Endpoint*> endpoints;
   for (const auto& endpoint : endpoints_) endpoints.push_back(endpoint.get());
@@ -198,19 +226,14 @@ Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::
   for (const auto& [name, value] : facts) {
     context_.err << "  " << name << std::string(name.size() < 15 ? 16 - name.size() : 1, ' ') << value << "\n";
   }
-  Sent sent;
   if (options_.dry_run) {
-    TRY(sent.gas, estimate(sender.address(), to, data));
-    return sent;
+    auto estimated = estimate_only(sender.address(), to, data);
+    if (!estimated) return explain(std::move(estimated).error(), to, sender.address(), function);
+    return estimated;
   }
-  TRY(auto receipt, sender.send(to, data, chain::Word{}, deadline()));
-  sent.gas = receipt.gas_used;
-  const bool succeeded = receipt.succeeded;
-  sent.receipt = std::move(receipt);
-  if (!succeeded) {
-    return Error{Code::denied, "the contract refused the transaction", {}, base::hex(sent.receipt->transaction)};
-  }
-  return sent;
+  auto receipt = sender.send(to, data, chain::Word{}, deadline());
+  if (!receipt) return explain(std::move(receipt).error(), to, sender.address(), function);
+  return Sent{.receipt = *receipt, .gas = receipt->gas_used};
 }
 
 void ChainSession::print_sent(const Sent& sent, JsonOutObject extra) {
@@ -232,10 +255,20 @@ void ChainSession::print_sent(const Sent& sent, JsonOutObject extra) {
                << chain::hex_data(sent.receipt->transaction) << "\n";
 }
 
+int ChainSession::print_unchanged(std::string_view how) {
+  if (options_.format == "json") {
+    context_.out << JsonOut{JsonOutObject{{"sent", false}, {"already", true}}}.pretty() << "\n";
+  } else {
+    context_.out << curves::address_checksum_text(contract_) << " " << how << "; nothing was sent\n";
+  }
+  return kExitOk;
+}
+
 Result<int> ChainSession::send_and_print(base::ByteView data, std::string_view function, Facts facts,
                                          JsonOutObject extra) {
   facts.insert(facts.begin(), {"call", std::string{function}});
-  TRY(const Sent sent, send(contract_, data, facts));
+  TRY_OK(find_contract());  // a call of nothing would succeed, and change nothing
+  TRY(const Sent sent, send(contract_, data, facts, function));
   print_sent(sent, std::move(extra));
   return kExitOk;
 }

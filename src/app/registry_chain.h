@@ -12,6 +12,7 @@
 #include "app/registry_contracts.h"
 #include "base/json_writer.h"
 #include "chain/quorum.h"
+#include "chain/registry_abi.h"
 #include "chain/transaction.h"
 #include "curves/secp256k1.h"
 #include "net/client.h"
@@ -66,17 +67,36 @@ class ChainSession {
   base::Result<base::Bytes> code(const curves::Address& address, const chain::BlockRef& at);
   /// Shows `facts` on the error stream, then sends with the key of the options, or with --dry-run only asks what it
   /// would cost. `denied` with the contract's reason when it would revert: nothing is sent then.
-  base::Result<Sent> send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts);
+  base::Result<Sent> send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
+                          std::string_view function = {});
   /// send() to the contract, and its outcome in the format that was asked for.
   base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts,
                                    base::JsonOutObject extra = {});
   void print_sent(const Sent& sent, base::JsonOutObject extra);
+  /// Says that things are so already; nothing is sent.
+  int print_unchanged(std::string_view how);
+  /// The newest block, where the contract stands; `not_found` when it does not.
+  base::Result<chain::BlockRef> find_contract();
+  /// What the contract answers there; nothing when it has no such function.
+  template <class R, class... A>
+  base::Result<std::optional<R>> ask(const chain::registry::Function<R, A...>& function,
+                                     const std::type_identity_t<A>&... arguments) {
+    TRY(const auto at, find_contract());
+    const chain::Call question = function.at(contract_, arguments...);
+    TRY(const auto outcomes, reader_->call(at, {&question, 1}, deadline()));
+    auto value = function.result(outcomes[0]);
+    return value.ok() ? std::optional<R>{*std::move(value)} : std::optional<R>{};
+  }
 
  private:
   ChainSession(const ChainOptions& options, Context& context) : options_(options), context_(context) {}
   base::Result<std::uint64_t> estimate(const curves::Address& from, const std::optional<curves::Address>& to,
                                        base::ByteView data);
   base::Status check_chain_id();
+  base::Error explain(base::Error error, const std::optional<curves::Address>& to, const curves::Address& sender,
+                      std::string_view function);
+  base::Result<Sent> estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,
+                                   base::ByteView data);
 
   const ChainOptions& options_;
   Context& context_;

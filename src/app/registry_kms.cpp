@@ -1,5 +1,6 @@
 #include "app/registry_kms.h"
 
+#include "app/typed_text.h"
 #include "app/validate.h"
 
 namespace attestry::app {
@@ -14,7 +15,7 @@ namespace {
 Result<std::vector<curves::Address>> addresses(const Settings& settings, std::string_view name) {
   std::vector<curves::Address> out;
   for (const std::string& text : settings.list(name)) {
-    TRY(const auto address, curves::parse_address(text), named(settings, name));
+    TRY(const auto address, typed_address(text), named(settings, name));
     out.push_back(address);
   }
   return out;
@@ -28,7 +29,7 @@ bool follows_contract(const Settings& settings) {
 
 Result<std::unique_ptr<KeyService>> KeyService::open(const Settings& settings, KeyServiceParts parts) {
   auto& random = crypto::system_random();
-  TRY(const auto address, curves::parse_address(settings.text("registry.kms_contract")),
+  TRY(const auto address, typed_address(settings.text("registry.kms_contract")),
       named(settings, "registry.kms_contract"));
   TRY(const auto chain_id, settings.integer("registry.chain_id", 1, INT64_MAX));
   auto out = std::make_unique<KeyService>();
@@ -74,7 +75,7 @@ Status check_key_service(const Settings& settings) {
     }
     return base::done();
   }
-  TRY_OK(curves::parse_address(contract), named(settings, "registry.kms_contract"));
+  TRY_OK(typed_address(contract), named(settings, "registry.kms_contract"));
   if (settings.text("registry.governance") == "chain") return base::done();
   return Error{Code::configuration, named(settings, "registry.kms_contract") + " is read from a chain",
                "registry.governance chain", settings.text("registry.governance")};

@@ -17,6 +17,7 @@
 #include "app/registry_kms.h"
 #include "app/registry_root.h"
 #include "app/simulated_tee.h"
+#include "app/typed_text.h"
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -105,7 +106,7 @@ Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& 
     return std::optional<std::set<curves::Address>>{};
   std::set<curves::Address> out;
   for (const std::string& text : listed) {
-    TRY(const auto address, curves::parse_address(text), named(settings, "registry.contracts"));
+    TRY(const auto address, typed_address(text), named(settings, "registry.contracts"));
     out.insert(address);
   }
   if (!out.empty()) return std::optional{std::move(out)};

@@ -268,7 +268,7 @@ class Demo:
     def allow(self):
         self.step("The owner says on the chain what may run, with which configuration, and where that is kept")
         key = ["--key", "owner.key"]
-        self.run("registry", "storage", "add", "file://./store/", *key, most=1)
+        self.run("registry", "storage", "add", "file://./store/", "--relative", *key, most=1)
         self.run("registry", "storage", "add", self.ipfs.uri, *key, most=1)
         self.run("registry", "allow", self.identity, "--config", self.config, *key, most=1)
 

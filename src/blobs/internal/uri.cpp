@@ -105,6 +105,10 @@ bool Uri::flag(std::string_view name) const {
   return value && (*value == "true" || *value == "1" || *value == "yes");
 }
 
+bool is_shown_parameter(std::string_view name) {
+  return std::find(kShownParameters.begin(), kShownParameters.end(), name) != kShownParameters.end();
+}
+
 std::string Uri::shown() const {
   std::string out = scheme + "://" + authority();
   std::string_view rest = path;
@@ -116,7 +120,7 @@ std::string Uri::shown() const {
   }
   char separator = '?';
   for (const auto& [name, value] : query) {
-    if (std::find(kShownParameters.begin(), kShownParameters.end(), name) == kShownParameters.end()) continue;
+    if (!is_shown_parameter(name)) continue;
     out.append(1, separator).append(name).append("=").append(net::percent_encode(hide_user_info(value)));
     separator = '&';
   }

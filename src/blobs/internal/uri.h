@@ -32,6 +32,9 @@ struct Uri {
 /// Error `malformed`: no scheme, control characters, bad percent escapes, a port that is none, more than 4096 bytes.
 base::Result<Uri> parse_uri(std::string_view text);
 
+/// False for parameters that may carry a key.
+bool is_shown_parameter(std::string_view name);
+
 /// For text that is no URI: whatever stands between :// and the last @ is left out, and it is cut short.
 std::string hide_user_info(std::string_view text);
 
