@@ -511,7 +511,10 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
                                                std::move(idempotency_key)});
   deps->sealing = sealing.get();
   deps->authenticate = api::make_authenticator(crypto::sha256(base::as_bytes(token)));
-  deps->update_metrics = [this] { vault_metrics->update(); };
+  deps->update_metrics = [this] {
+    vault_metrics->update();
+    if (registry_dialect) registry_dialect->update_metrics(metrics);
+  };
   slow = std::make_unique<api::SlowLane>();
   operators_lane = std::make_unique<api::SlowLane>(kOperatorThreads);
   deps->vault = vault.get();

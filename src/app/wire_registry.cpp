@@ -567,6 +567,19 @@ bool RegistryService::awaits_master() const {
   return impl_->received && !impl_->received->has();
 }
 
+void RegistryService::update_metrics(net::Metrics& metrics) const {
+  metrics.gauge("attestry_registry_unlocked", "Whether the master key is there").set(awaits_master() ? 0 : 1);
+  if (!impl_->reader) return;
+  const chain::ChainStatus now = impl_->reader->status();
+  const bool held = now.stalled || !now.head || !now.alarm.empty();
+  metrics.gauge("attestry_chain_stalled", "Whether nothing is believed of the chain").set(held ? 1 : 0);
+  metrics.gauge("attestry_chain_endpoints_agreeing", "Endpoints that voted for the head when it was asked for last")
+      .set(static_cast<double>(now.agreeing));
+  if (!now.newest) return;
+  const auto age = impl_->parts.clock.now().seconds - now.newest->time.seconds;
+  metrics.gauge("attestry_chain_head_age_seconds", "Since the time of the newest block").set(static_cast<double>(age));
+}
+
 Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::listeners(std::string_view chain_pem,
                                                                                       std::string_view key_pem) const {
   const Settings& settings = impl_->settings;

@@ -17,6 +17,7 @@
 #include "governance/chain_floor.h"
 #include "governance/facts_cache.h"
 #include "keys/bootstrap.h"
+#include "net/metrics.h"
 #include "net/server.h"
 #include "provision/registry_pki_service.h"
 #include "provision/registry_provisioner.h"
@@ -54,6 +55,8 @@ class RegistryService {
   std::string channel_address() const;
   /// Administrators or the operator still have to bring the master key.
   bool awaits_master() const;
+  /// Brings the registry's gauges (docs/reference/metrics.md) up to now.
+  void update_metrics(net::Metrics& metrics) const;
   /// The listeners that the settings ask for, by whom they are for; `chain` and `key` are PEM of the server's own
   /// certificate, empty with tls.mode off.
   base::Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,

@@ -105,7 +105,10 @@ void QuorumReader::Impl::keep_fresh() {
     {
       const base::MutexLock lock{mutex_};
       trouble_.reset();
-      if (!result.ok()) trouble_ = result.error();
+      if (!result.ok()) {
+        trouble_ = result.error();
+        agreeing_ = 0;
+      }
       running_ = false;
       ++refreshes_;
     }

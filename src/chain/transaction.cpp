@@ -5,6 +5,7 @@
 #include <condition_variable>
 
 #include "base/encoding.h"
+#include "chain/internal/receipt.h"
 #include "chain/rlp.h"
 #include "curves/keccak.h"
 
@@ -109,24 +110,7 @@ Address created_address(const Address& sender, std::uint64_t nonce) {
 
 // -- sending
 
-namespace {
-
-base::JsonOut call_object(const Address& from, const std::optional<Address>& to, ByteView data, const Word& value) {
-  base::JsonOutObject out{{"from", hex_data(from)}, {"data", hex_data(data)}};
-  if (to) out.emplace_back("to", hex_data(*to));
-  const auto digits = base::hex(value);
-  const auto first = digits.find_first_not_of('0');
-  if (first != std::string::npos) out.emplace_back("value", "0x" + digits.substr(first));
-  return out;
-}
-
-Error reverted(const CallOutcome& outcome) {
-  return {.code = Code::denied,
-          .what = "the contract refuses the transaction",
-          .found = outcome.reason.empty() ? "a revert without a reason" : outcome.reason};
-}
-
-Result<Receipt> read_receipt(const JsonValue& value) {
+Result<Receipt> internal::read_receipt(const JsonValue& value) {
   Receipt out;
   TRY(const JsonValue hash, value.get("transactionHash"));
   TRY(out.transaction, parse_hash(hash, "transactionHash"));
@@ -145,6 +129,23 @@ Result<Receipt> read_receipt(const JsonValue& value) {
     out.contract = address;
   }
   return out;
+}
+
+namespace {
+
+base::JsonOut call_object(const Address& from, const std::optional<Address>& to, ByteView data, const Word& value) {
+  base::JsonOutObject out{{"from", hex_data(from)}, {"data", hex_data(data)}};
+  if (to) out.emplace_back("to", hex_data(*to));
+  const auto digits = base::hex(value);
+  const auto first = digits.find_first_not_of('0');
+  if (first != std::string::npos) out.emplace_back("value", "0x" + digits.substr(first));
+  return out;
+}
+
+Error reverted(const CallOutcome& outcome) {
+  return {.code = Code::denied,
+          .what = "the contract refuses the transaction",
+          .found = outcome.reason.empty() ? "a revert without a reason" : outcome.reason};
 }
 
 /// What nodes say when they have the transaction already, which is as good as taking it.
@@ -258,7 +259,7 @@ Result<std::optional<Receipt>> Sender::find_receipt(const base::Digest32& hash, 
     const auto& found = answers->answers[0].result;
     const auto& newest = answers->answers[1].result;
     if (!found || found->is_null() || !newest) continue;
-    TRY(const Receipt receipt, read_receipt(*found), endpoint->name());
+    TRY(const Receipt receipt, internal::read_receipt(*found), endpoint->name());
     TRY(const std::uint64_t height, parse_quantity(*newest, "eth_blockNumber"));
     if (receipt.transaction != hash) return malformed(endpoint->name() + " gives the receipt of another");
     if (height >= receipt.block.number + options_.confirmations) return std::optional{receipt};

@@ -9,6 +9,7 @@ from endpoints import Endpoint
 from evm import Anvil
 from harness import PATIENCE, attestry, request
 from registry import Released, Workload, allow, bare, start_registry
+from registry_admin import Admin, write_admins
 
 CONFIG = b'{"listen":"0.0.0.0:443"}'
 POLLED = {"registry.head_ms": "200"}
@@ -84,25 +85,59 @@ def test_registry_065_the_same_question_of_strangers_is_asked_once(tmp_path, cha
             assert endpoint.asked.count("eth_call") == calls
 
 
-def test_registry_a_commit_looks_at_the_newest_block_that_is_known(tmp_path, chain, contract, endpoint):
+def while_deciding(endpoint, what):
+    """Does it once, when the contract has been asked."""
+    done = []
+
+    def change(method, _, answer):
+        if method == "eth_call" and not done:
+            done.append(True)
+            what()
+            polled(endpoint)
+        return answer
+
+    endpoint.change = change
+
+
+def test_registry_blocks_that_come_meanwhile_are_no_conflict(tmp_path, chain, contract, endpoint):
     with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
         workload = Workload(server, contract.address, chain.accounts[0].key)
         allow(contract, workload, CONFIG)
         polled(endpoint)
-        passed = []
-
-        def goes_on(method, _, answer):
-            if method == "eth_call" and not passed:
-                passed.append(True)
-                chain.mine(3)
-                polled(endpoint)
-            return answer
-
-        endpoint.change = goes_on
-        reply = workload.register()
-        assert reply.status == 409, reply
-        assert "the chain moved on" in reply.text
+        while_deciding(endpoint, lambda: chain.mine(64))  # as when two epochs become final at once
         Released(workload.register())
+
+
+def test_registry_what_is_taken_back_meanwhile_is_not_released(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        while_deciding(endpoint, lambda: contract.send("removeConfigMapForIdentity", workload.identity))
+        reply = workload.register()
+        assert (reply.status, reply.text) == (403, "identity not allowed\n")
+
+
+def test_registry_another_configuration_meanwhile_is_a_conflict(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        while_deciding(endpoint, lambda: contract.send("setConfigForIdentity", workload.identity, bytes(31) + b"\x01"))
+        reply = workload.register()
+        assert reply.status == 409 and "was changed while this was decided" in reply.text, reply
+
+
+def test_registry_a_chain_of_quick_blocks_is_served(tmp_path, contract, endpoint, chain):
+    chain.rpc("evm_setAutomine", False)
+    chain.rpc("anvil_setIntervalMining", 1)
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        for _ in range(3):
+            Released(Workload(server, contract.address, chain.accounts[0].key).register())
+            polled(endpoint)
 
 
 def test_registry_an_older_view_of_the_chain_is_refused_after_a_restart(tmp_path, chain, contract):
@@ -186,3 +221,37 @@ def test_registry_a_revocation_that_nobody_saw_is_a_leaf_after_the_restart(tmp_p
             until(lambda server=server: revocations(server))
             assert len(revocations(server)) == 1
             assert "taken back on the chain" in why(server, appraisal)
+
+
+# Figures
+
+
+def gauges(server):
+    text = request(server.metrics, "GET", "/metrics").text
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    found = {name: float(value) for name, value in lines}
+    return {name: found.get(name) for name in found if name.startswith(("attestry_chain_", "attestry_registry_"))}
+
+
+def test_registry_figures_tell_of_the_chain(tmp_path, chain, contract, endpoint):
+    age = {"registry.max_head_age": "3600"}
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED, **age) as server:
+        polled(endpoint)
+        now = gauges(server)
+        assert now["attestry_registry_unlocked"] == 1
+        assert now["attestry_chain_endpoints_agreeing"] == 1
+        assert now["attestry_chain_stalled"] == 0
+        assert 0 <= now["attestry_chain_head_age_seconds"] < 3600
+        chain.rpc("evm_setNextBlockTimestamp", int(time.time()) + 7200)
+        chain.mine()
+        until(lambda: gauges(server)["attestry_chain_stalled"] == 1)
+        assert gauges(server)["attestry_chain_head_age_seconds"] < -60
+        endpoint.die()
+        until(lambda: gauges(server)["attestry_chain_endpoints_agreeing"] == 0)
+
+
+def test_registry_figures_tell_of_a_master_key_that_is_not_there(tmp_path, chain):
+    admins = write_admins(tmp_path / "admins.json", [Admin() for _ in range(3)])
+    shamir = {"registry.kms": "shamir", "registry.admins": admins, "registry.threshold": 2}
+    with running(tmp_path / "data", chain, **shamir) as server:
+        assert gauges(server)["attestry_registry_unlocked"] == 0

@@ -170,7 +170,9 @@ def test_registry_show_knows_a_contract_that_is_not_ours(node, owner, contract):
     shown = owner.run("show", signs=False, contract=contract.address).json()
     assert (shown["kind"], shown["code_verified"]) == (None, False)
     nowhere = owner.run("show", signs=False, contract="0x" + "77" * 20)
-    assert nowhere.code == 1 and f"at block {node.height} (depth:0); the newest is {node.height}" in nowhere.err, nowhere
+    assert nowhere.code == 1 and f"at block {node.height} (depth:0); the newest is {node.height}" in nowhere.err, (
+        nowhere
+    )
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
@@ -215,3 +217,156 @@ def test_registry_identity_is_that_of_verified_evidence(node, contract, tmp_path
     assert len(done.json()["extended"]) == 64 and done.json()["extended"] != done.json()["identity"]
     unknown_root = attestry(*command)
     assert unknown_root.code != 0 and unknown_root.out == "", unknown_root
+
+
+# What a contract refuses, and what people mistype
+
+
+def stranger_of(node, folder, index=5):
+    return Owner(node, folder, node.accounts[index])
+
+
+def remedy(done):
+    return done.err[done.err.index("what to do") :]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("policy", POLICY), "the owner, {owner}"),
+        (("grant", "operator", ZERO), "the owner, {owner}"),
+        (("freeze",), "the owner, {owner}, or an account with the role guardian"),
+        (("domain", "add", "app.example.org"), "an account with the role operator"),
+        (("owner", "accept"), "an offer first"),
+    ],
+)
+def test_registry_refusals_say_who_is_needed_and_who_asks(node, contract, tmp_path, arguments, needed):
+    stranger = stranger_of(node, tmp_path)
+    done = stranger.run(*arguments, contract=contract.address)
+    assert done.code == 1, done
+    said = remedy(done).lower()
+    assert needed.format(owner=node.accounts[0].address) in said, done
+    assert f"the key is that of {stranger.account.address}" in said
+
+
+def test_registry_freezing_twice_is_no_mistake(node, owner, contract):
+    done = owner.run("unfreeze", contract=contract.address)
+    assert done.code == 0 and done.json() == {"sent": False, "already": True}, done
+    assert owner.run("freeze", contract=contract.address).json()["sent"]
+    again = owner.run("freeze", contract=contract.address)
+    assert again.code == 0 and again.json() == {"sent": False, "already": True}, again
+    assert owner.run("unfreeze", contract=contract.address).json()["sent"]
+    assert not contract.call("paused")
+
+
+def test_registry_what_a_frozen_contract_refuses_names_who_lifts_it(node, owner, contract):
+    contract.send("freeze")
+    done = owner.run("domain", "add", "app.example.org", contract=contract.address)
+    assert done.code == 1 and "Contract is frozen" in done.err, done
+    assert f"the owner, {node.accounts[0].address} lifts the freeze" in remedy(done).lower()
+
+
+def test_registry_admin_is_no_role_that_is_given(node, owner, contract):
+    for what in ("grant", "revoke"):
+        done = owner.run(what, "admin", node.accounts[3].address, contract=contract.address)
+        assert done.code == 2 and "owner transfer" in remedy(done), done
+    helped = attestry("registry", "grant", "--help")
+    assert "guardian" in helped.out and "admin" not in helped.out.split("Examples")[0], helped
+
+
+def test_registry_an_account_without_money_is_named(node, contract, tmp_path):
+    poor = stranger_of(node, tmp_path, 6)
+    node.rpc("anvil_setBalance", poor.account.address, "0x0")
+    for arguments in (("deploy",), ("grant", "operator", ZERO)):
+        at = contract.address if arguments[0] != "deploy" else None
+        if at:
+            contract.send("transferOwnership", poor.account.address)
+            node.impersonate(poor.account.address)
+            contract.send("acceptOwnership", sender=poor.account.address)
+            node.rpc("anvil_setBalance", poor.account.address, "0x0")
+        done = poor.run(*arguments, contract=at)
+        assert done.code == 1 and "cannot pay" in done.err, done
+        assert f"send some to {poor.account.address}" in remedy(done).lower()
+
+
+MISTYPED = "0x70997970C51812dc3A010C7d01b50e0d17dc79C9"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("grant", "guardian", MISTYPED),
+        ("revoke", "guardian", MISTYPED),
+        ("application", "allow", MISTYPED),
+        ("owner", "transfer", MISTYPED),
+        ("show", "--account", MISTYPED),
+    ],
+)
+def test_registry_a_mistyped_address_is_refused(node, owner, contract, arguments):
+    height = node.height
+    done = owner.run(*arguments, signs=arguments[0] != "show", contract=contract.address)
+    assert done.code == 2 and "checksum" in done.err, done
+    nowhere = owner.run("freeze", contract=MISTYPED)
+    assert nowhere.code == 2 and "checksum" in nowhere.err, nowhere
+    assert node.height == height
+
+
+def test_registry_settings_refuse_mistyped_addresses(tmp_path):
+    for setting in ("registry.contracts", "registry.kms_contract", "registry.operators"):
+        done = attestry(
+            *["config", "check", "--set", f"server.data={tmp_path}", "--set", "registry.listen=127.0.0.1:0"],
+            *["--set", "registry.contracts=kms", "--set", "registry.kms_contract=" + "0x" + "ab" * 20],
+            *["--set", f"{setting}={MISTYPED}"],
+        )
+        assert done.code == 2 and "checksum" in done.err + done.out, (setting, done)
+
+
+@pytest.mark.parametrize(
+    ("uri", "flag"),
+    [
+        ("not a uri", None),
+        ("ftp://x/y", None),
+        ("s3://AKIAX:SECRET@bucket/p", "--publish-credentials"),
+        ("file://./store/", "--relative"),
+    ],
+)
+def test_registry_storage_that_should_not_be_on_a_chain(node, owner, contract, uri, flag):
+    height = node.height
+    done = owner.run("storage", "add", uri, contract=contract.address)
+    assert done.code == 2 and "SECRET" not in done.err + done.out, done
+    assert node.height == height and contract.call("StorageBackends") == []
+    if flag:
+        assert flag in done.err, done
+        assert owner.run("storage", "add", uri, flag, contract=contract.address).code == 0
+        assert contract.call("StorageBackends") == [uri]
+
+
+def test_registry_what_is_taken_back_must_be_there(node, owner, contract):
+    height = node.height
+    for arguments in (("disallow", IDENTITY), ("storage", "remove", "s3://bucket/nonsense/")):
+        done = owner.run(*arguments, contract=contract.address)
+        assert done.code == 1 and "Nothing was sent" in done.err, done
+    assert node.height == height
+    contract.send("setConfigForIdentity", bytes.fromhex(IDENTITY), bytes.fromhex(CONFIG))
+    shown = owner.run("show", "--identity", IDENTITY, signs=False, contract=contract.address).json()
+    assert shown["identities"] == [{"identity": IDENTITY, "allowed": True, "configuration": CONFIG}]
+    assert owner.run("disallow", IDENTITY, contract=contract.address).code == 0
+    shown = owner.run("show", "--identity", IDENTITY, signs=False, contract=contract.address).json()
+    assert shown["identities"] == [{"identity": IDENTITY, "allowed": False, "configuration": None}]
+
+
+@pytest.mark.parametrize("name", ["bad domain name!!", "https://a.example", "192.0.2.1", "a..example"])
+def test_registry_a_domain_name_is_one(node, owner, contract, name):
+    height = node.height
+    done = owner.run("domain", "add", name, contract=contract.address)
+    assert done.code == 2 and "no domain name" in done.err, done
+    assert node.height == height
+
+
+def test_registry_a_contract_that_is_not_there_is_called_by_nobody(node, owner):
+    height = node.height
+    done = owner.run("freeze", contract="0x" + "77" * 20)
+    assert done.code == 1 and f"at block {height} (depth:0); the newest is {height}" in done.err, done
+    assert node.height == height
+    early = owner.run("show", "--finality", f"depth:{height}", signs=False, contract=node.deploy("Registry").address)
+    assert early.code == 1 and f"(depth:{height}); the newest is {height + 1}" in early.err, early
