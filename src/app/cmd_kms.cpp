@@ -243,7 +243,7 @@ Result<int> onboard_by_channel(Context& context, const KmsOptions& options) {
                  "--kms-onboarded-addr or --dry-run, or no --chain-id"};
   }
   TRY(const auto key, operator_key(options));
-  TRY(const auto contract, curves::parse_address(options.chain.contract), "--contract");
+  TRY(const auto contract, typed_address(options.chain.contract), "--contract");
   TRY(const auto server, KeyServer::open(options));
   TRY(const auto nonce, server.nonce());
   TRY(const auto permit,

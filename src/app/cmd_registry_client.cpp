@@ -9,6 +9,7 @@
 #include "app/cli.h"
 #include "app/registry_commands.h"
 #include "app/registry_metadata.h"
+#include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/ec.h"
@@ -51,7 +52,7 @@ struct Server {
   curves::Address contract{};
 
   static Result<Server> open(const ClientOptions& options) {
-    TRY(const auto contract, curves::parse_address(options.contract), "--app-contract");
+    TRY(const auto contract, typed_address(options.contract), "--app-contract");
     TRY(auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
     std::string url = options.server;
     while (url.ends_with('/')) url.pop_back();
