@@ -1,5 +1,5 @@
-// What an endpoint says of heads, blocks, logs, calls and receipts: a ballot that is accepted is about what was asked, and
-// names nothing that was not. The first byte says what was asked, the rest is the answer.
+// What an endpoint says of heads, blocks, logs, calls and receipts: a ballot that is accepted is about what was asked,
+// and names nothing that was not. The first byte says what was asked, the rest is the answer.
 #include "chain/internal/ballots.h"
 #include "chain/internal/receipt.h"
 #include "chain/proof.h"

@@ -104,6 +104,25 @@ TEST_F(ProofTest, StorageIsProved) {
   }
 }
 
+TEST(Proof, AZeroThatIsStoredIsZero) {
+  const Word slot = slot_at(7);
+  base::Bytes path{0x20};  // a leaf of an even number of nibbles
+  base::append(path, curves::keccak256(slot));
+  const std::vector<base::Bytes> items{rlp_bytes(path), rlp_bytes(base::Bytes{0x80})};
+  const std::vector<base::Bytes> proof{rlp_list(items)};
+  const auto word = verify_storage(curves::keccak256(proof[0]), slot, proof);
+  ASSERT_TRUE(word.ok()) << word.error().text();
+  EXPECT_EQ(*word, Word{});
+}
+
+TEST_F(ProofTest, NumbersAndTextsHaveSlotsToo) {
+  EXPECT_EQ(slot_at(0x0b), to_word(11));
+  const std::string name = "web.example";
+  base::Bytes both = base::to_bytes(base::as_bytes(name));
+  base::append(both, to_word(9));
+  EXPECT_EQ(mapping_slot(std::string_view{name}, slot_at(9)), curves::keccak256(both));
+}
+
 TEST_F(ProofTest, AMappingsSlotIsKeccakOfKeyAndSlot) { EXPECT_EQ(mapping_slot(to_word(7), to_word(11)), slots[0]); }
 
 TEST_F(ProofTest, EveryBitOfAProofCounts) {

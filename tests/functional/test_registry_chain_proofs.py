@@ -76,7 +76,7 @@ def test_registry_a_release_is_proved_at_every_block(tmp_path, chain, contract, 
         calls = one.asked.count("eth_call")
         chain.mine()
         Released(register(server, contract))  # the answers are carried on, and proved anew
-        assert (one.asked.count("eth_getProof"), one.asked.count("eth_call")) == (2, calls)
+        assert one.asked.count("eth_getProof") > 1 and one.asked.count("eth_call") == calls
 
 
 @pytest.mark.parametrize("proofs", ["false", "true"])
@@ -94,7 +94,7 @@ def test_registry_a_lying_quorum_gets_nothing_released(tmp_path, chain, contract
         else:
             assert reply.status == 503, reply
             assert "not what the block proves" in reply.text
-            assert "chain.answers_disproved" in server.output
+            server.wait_for(r"chain\.answers_disproved")
 
 
 def test_registry_a_lie_is_never_a_denial(tmp_path, chain, contract, endpoints):
