@@ -84,7 +84,7 @@ std::string_view schemas_json() noexcept {
  "name":{"type":"string","minLength":1,"maxLength":128},"right":{"type":"string","enum":["approve","start"]}}},
 "Operator":{"type":"object","required":["name","since","right"],"oneOf":[{"required":["public_key"]},{"required":["address"]}],
  "properties":{"public_key":{"$ref":"#/components/schemas/Digest"},"address":{"type":"string","pattern":"^0x[0-9a-f]{40}$"},
- "name":{"type":"string"},"since":{"$ref":"#/components/schemas/Time"},"right":{"type":"string","enum":["approve","start"]}}},
+ "name":{"type":"string"},"since":{"$ref":"#/components/schemas/Time"},"right":{"type":"string","enum":["approve","start","both"]}}},
 "OperatorList":{"type":"object","required":["operators"],"properties":{"operators":{"type":"array","items":{"$ref":"#/components/schemas/Operator"}}}},
 "BlobBytes":{},
 "Blob":{"type":"object","required":["id","size"],"properties":{"id":{"$ref":"#/components/schemas/Digest"},"size":{"type":"integer"}}},

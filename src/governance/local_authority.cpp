@@ -85,13 +85,13 @@ bool allows_identity(const attestation::Policy& policy, const ContractQuestion& 
 }
 
 bool somebody_starts(const std::vector<Operator>& operators) {
-  return std::ranges::find(operators, OperatorRight::start, &Operator::right) != operators.end();
+  return std::ranges::any_of(operators, starts, &Operator::right);
 }
 
 /// All zero: nobody signed.
 bool may_start(const std::vector<Operator>& operators, const curves::Address& address) {
   return address != curves::Address{} && std::ranges::any_of(operators, [&](const Operator& who) {
-           return who.right == OperatorRight::start && who.address == address;
+           return starts(who.right) && who.address == address;
          });
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxOperators = 256;
 constexpr std::uint8_t kRecordVersion = 2;
-constexpr std::uint8_t kWithoutRight = 1;  ///< records of before, when all operators approved
+constexpr std::uint8_t kWithoutRight = 1;  ///< records of before, when all approved and every account could start
 constexpr std::size_t kWalletSignature = 65;
 /// Wallets count v from here (EIP-155 before chain ids), the library from zero.
 constexpr std::uint8_t kWalletV = 27;
@@ -48,6 +48,7 @@ Result<Operator> decode(base::ByteView key, base::ByteView value) {
                .since = {static_cast<std::int64_t>(since)},
                .right = static_cast<OperatorRight>(right)};
   TRY_OK(set_id(who, id));
+  if (old && who.address) who.right = OperatorRight::both;
   return who;
 }
 
@@ -57,7 +58,17 @@ curves::Address address_of(const curves::Secp256k1PrivateKey& key) {
 
 }  // namespace
 
-std::string_view to_text(OperatorRight right) noexcept { return right == OperatorRight::start ? "start" : "approve"; }
+std::string_view to_text(OperatorRight right) noexcept {
+  switch (right) {
+    case OperatorRight::start:
+      return "start";
+    case OperatorRight::both:
+      return "both";
+    case OperatorRight::approve:
+      break;
+  }
+  return "approve";
+}
 
 std::optional<OperatorRight> operator_right_from(std::string_view word) noexcept {
   for (const auto right : {OperatorRight::approve, OperatorRight::start}) {
@@ -131,13 +142,13 @@ std::vector<curves::Address> wallet_signers(const crypto::Envelope& envelope) {
 std::vector<base::Bytes> signers_of(const crypto::Envelope& envelope, const std::vector<Operator>& known) {
   std::vector<base::FixedBytes<32>> keys;
   for (const auto& who : known) {
-    if (who.public_key && who.right == OperatorRight::approve) keys.push_back(*who.public_key);
+    if (who.public_key && approves(who.right)) keys.push_back(*who.public_key);
   }
   std::vector<base::Bytes> out;
   for (const auto& key : envelope.valid_signers(keys)) out.push_back(base::to_bytes(key));
   for (const auto& address : wallet_signers(envelope)) {
-    const bool counts = std::ranges::any_of(
-        known, [&](const Operator& who) { return who.right == OperatorRight::approve && who.address == address; });
+    const bool counts =
+        std::ranges::any_of(known, [&](const Operator& who) { return approves(who.right) && who.address == address; });
     if (counts) out.push_back(base::to_bytes(address));
   }
   return out;

@@ -18,9 +18,15 @@ namespace attestry::governance {
 
 /// What an operator may do. One or the other: who may start a workload has no say in what it must be, so that the key
 /// of a deployment, which lies about on machines, approves nothing.
-enum class OperatorRight : std::uint8_t { approve = 0, start = 1 };
-/// "approve", "start".
+///
+/// `both` is only what accounts have that were added before there were rights: their signature was asked for at each
+/// start, and an upgrade must not let workloads start without one. Whoever sets a right anew chooses one of the two.
+enum class OperatorRight : std::uint8_t { approve = 0, start = 1, both = 2 };
+constexpr bool approves(OperatorRight right) noexcept { return right != OperatorRight::start; }
+constexpr bool starts(OperatorRight right) noexcept { return right != OperatorRight::approve; }
+/// "approve", "start", "both".
 std::string_view to_text(OperatorRight right) noexcept;
+/// The first two.
 std::optional<OperatorRight> operator_right_from(std::string_view word) noexcept;
 
 /// Has a public key or an address, never both: one operator is one voice.
@@ -29,7 +35,7 @@ struct Operator {
   std::optional<curves::Address> address{};          ///< of an EVM account, which signs as EIP-712 says
   std::string name;
   base::UtcTime since;
-  OperatorRight right = OperatorRight::approve;  ///< `start` only with an address
+  OperatorRight right = OperatorRight::approve;  ///< another only with an address
 
   /// 32 or 20 bytes: what the operator is known by. Of this object.
   base::ByteView id() const noexcept;

@@ -90,6 +90,28 @@ TEST_F(WalletOperators, DistinctOperatorsCountWhateverTheirKeys) {
   EXPECT_TRUE(submit(twice).ok());
 }
 
+TEST_F(WalletOperators, AnAccountFromBeforeThereWereRightsApprovesStill) {
+  const auto written = house.store->write_and_wait(
+      [&](state::WriteTxn& txn) {
+        return txn.put(operator_key(base::Tenant::standard(), address_of(wallet(1))),
+                       state::value(1).lp("of before").u64(1).bytes());
+      },
+      patient());
+  ASSERT_TRUE(written.ok()) << written.error().text();
+  EXPECT_EQ(house.registry->operators(base::Tenant::standard())->front().right, OperatorRight::both);
+  auto create = approval(Action::app_create, kWeb.text());
+  ASSERT_TRUE(sign_as_wallet(create, wallet(1)).ok());
+  EXPECT_TRUE(submit(create).ok());
+  EXPECT_EQ(
+      house.registry
+          ->set_operator(base::Tenant::standard(),
+                         {.address = address_of(wallet(1)), .name = "w", .since = {}, .right = OperatorRight::both},
+                         house.store->now(), patient())
+          .error()
+          .code,
+      Code::malformed);
+}
+
 TEST_F(WalletOperators, ARemovedAccountHasNoVoice) {
   add_wallet(wallet(1));
   ASSERT_TRUE(

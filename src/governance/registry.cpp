@@ -188,8 +188,8 @@ Status check_order(const AppState& state, const Approval& approval) {
 /// inside it only membership is looked at again, so that the committer does no cryptography.
 std::size_t still_operators(const std::vector<base::Bytes>& signers, const std::vector<Operator>& now) {
   return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const base::Bytes& id) {
-    return std::ranges::any_of(
-        now, [&](const Operator& o) { return o.right == OperatorRight::approve && std::ranges::equal(o.id(), id); });
+    return std::ranges::any_of(now,
+                               [&](const Operator& o) { return approves(o.right) && std::ranges::equal(o.id(), id); });
   }));
 }
 
@@ -206,7 +206,7 @@ audit::Leaf leaf_of(std::string type, base::Realm realm, const std::string& audi
 
 /// What the leaf of an operator's enrolment says (docs/formats/approvals.md).
 base::Digest32 operator_digest(const Operator& who) {
-  if (who.right == OperatorRight::approve) return crypto::sha256(who.id());
+  if (approves(who.right)) return crypto::sha256(who.id());
   base::LpWriter both;
   both.lp(who.id()).lp(to_text(who.right));
   return crypto::sha256(both.bytes());
@@ -225,6 +225,7 @@ Status Registry::set_operator(const base::Tenant& tenant, const Operator& who, b
     return Error{Code::malformed, "operator name", "1 to 128 bytes", who.name};
   if (who.right == OperatorRight::start && !who.address)
     return Error{Code::malformed, "the right to start workloads", "an account's address", "a public key"};
+  if (who.right == OperatorRight::both) return Error{Code::malformed, "right", "approve or start", "both"};
   return store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto present, read_operators(txn, tenant));
@@ -354,7 +355,7 @@ Result<AcceptedApproval> Registry::submit(const Envelope& envelope, base::UtcTim
           TRY([[maybe_unused]] const auto policy, effective_policy(state, now),
               "together with what is approved already");
         }
-        const auto voters = std::ranges::count(operators_now, OperatorRight::approve, &Operator::right);
+        const auto voters = std::ranges::count_if(operators_now, approves, &Operator::right);
         if (approval.action == Action::threshold_set && state.threshold > static_cast<std::size_t>(voters)) {
           return Error{Code::malformed, "the threshold is above the number of operators", std::to_string(voters),
                        approval.subject, "More operators first: attestry operator add"};
