@@ -48,25 +48,6 @@ net::Response error_response(const Error& error, std::string_view prefix, std::s
   }
 }
 
-/// A loopback name is this machine's whoever says it, so it is the port that tells one server from another behind an
-/// ssh tunnel or on one machine.
-bool is_loopback_name(std::string_view host, unsigned own_port) {
-  std::string_view port;
-  const auto colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
-    port = host.substr(colon + 1);
-    host = host.substr(0, colon);
-  }
-  if (own_port != 0 && port != std::to_string(own_port) && !(port.empty() && (own_port == 80 || own_port == 443)))
-    return false;
-  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
-}
-
-bool is_own(std::string_view host, const std::vector<std::string>& hosts, unsigned own_port) {
-  return is_loopback_name(host, own_port) ||
-         std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
-}
-
 /// Evidence over the key of this run: made once for each set of shares, and asked for by one caller at a time, so that
 /// strangers at the listener neither hold its threads nor the quoting enclave.
 class RecoveryEvidence {
@@ -124,7 +105,8 @@ struct Handlers {
                                      .signature_v2 = std::string{request.headers.get(keys::kAdminSignatureV2Header)}};
     const bool v2 = !headers.signature_v2.empty() || !headers.time.empty() || !headers.nonce.empty();
     const std::string_view host = request.headers.get("Host");
-    if (request.method == net::Method::head || (v2 && !is_own(host, deps.hosts, deps.own_port ? deps.own_port() : 0)))
+    if (request.method == net::Method::head ||
+        (v2 && !is_own_host(host, deps.hosts, deps.own_port ? deps.own_port() : 0)))
       return Error{Code::unauthenticated, "not a request to this server"};
     const auto server = keys::server_id(bootstrap().recovery_key());
     const keys::AdminRequestParts parts{.method = net::to_text(request.method),
@@ -224,7 +206,7 @@ net::Response Handlers::recover(net::Request& request) const {
   if (!access) return error_response(access.error(), "", kInternal);
   const auto numbers = numbers_in(request.body);
   if (!numbers) return registry_error(400, "Invalid request body");
-  const auto threshold = bootstrap().begin_recovery(numbers->threshold, request.deadline);
+  const auto threshold = bootstrap().begin_recovery(access->who->id, numbers->threshold, request.deadline);
   if (!threshold) return error_response(threshold.error(), "", kInternal);
   return json_line(JsonOut{JsonOutObject{{"instructions", "Admins must submit their shares using POST /admin/share"},
                                          {"message", "Recovery mode initiated"},

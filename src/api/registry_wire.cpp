@@ -1,6 +1,31 @@
 #include "api/registry_wire.h"
 
+#include <algorithm>
+
 namespace attestry::api {
+
+namespace {
+
+/// A loopback name is this machine's whoever says it, so it is the port that tells one server from another behind an
+/// ssh tunnel or on one machine.
+bool is_loopback_name(std::string_view host, unsigned own_port) {
+  std::string_view port;
+  const auto colon = host.rfind(':');
+  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) {
+    port = host.substr(colon + 1);
+    host = host.substr(0, colon);
+  }
+  if (own_port != 0 && port != std::to_string(own_port) && !(port.empty() && (own_port == 80 || own_port == 443)))
+    return false;
+  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
+}  // namespace
+
+bool is_own_host(std::string_view host, const std::vector<std::string>& hosts, unsigned own_port) {
+  return is_loopback_name(host, own_port) ||
+         std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
+}
 
 std::string said(const base::Error& error) {
   std::string out = error.what;

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json_writer.h"
 #include "base/result.h"
@@ -15,5 +16,8 @@ std::string said(const base::Error& error);
 net::Response registry_error(int status, std::string_view text);
 /// Never stored by caches.
 net::Response registry_json(std::string json);
+/// Whether a Host header names this listener: one of `hosts`, or a loopback name with the listener's own port (0: not
+/// known, any is taken).
+bool is_own_host(std::string_view host, const std::vector<std::string>& hosts, unsigned own_port);
 
 }  // namespace attestry::api

@@ -293,9 +293,11 @@ Result<GeneratedShares> Bootstrap::generate(std::optional<std::int64_t> threshol
   return out;
 }
 
-Result<unsigned> Bootstrap::begin_recovery(std::optional<std::int64_t> threshold, base::Deadline deadline) {
+Result<unsigned> Bootstrap::begin_recovery(std::string_view admin, std::optional<std::int64_t> threshold,
+                                           base::Deadline deadline) {
   TRY(unsigned needed, threshold_of(threshold, 2));
   const base::MutexLock lock(mutex_);
+  if (admins_->find(admin) == nullptr) return Error{Code::usage, "only a present admin may begin a recovery"};
   const auto state = state_now();
   const bool lost = state == BootstrapState::generating_shares && master_.empty();
   if (state != BootstrapState::initial && !lost) return refusal("Bootstrap already in progress or complete");

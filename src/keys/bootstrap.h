@@ -120,8 +120,10 @@ class Bootstrap final : public RegistryMaster {
   /// get a share each.
   base::Result<GeneratedShares> generate(std::optional<std::int64_t> threshold, std::optional<std::int64_t> total,
                                          base::Deadline deadline);
-  /// initial -> recovering; also from generating_shares when a restart has lost the master key. The threshold.
-  base::Result<unsigned> begin_recovery(std::optional<std::int64_t> threshold, base::Deadline deadline);
+  /// initial -> recovering; also from generating_shares when a restart has lost the master key. The threshold. By an
+  /// admin of now: those who are only to come have no share to bring.
+  base::Result<unsigned> begin_recovery(std::string_view admin, std::optional<std::int64_t> threshold,
+                                        base::Deadline deadline);
   /// The admin's own share. The last admin's fetch ends generating_shares.
   base::Result<EncryptedShare> fetch(std::string_view admin, ShareFormat format, base::Deadline deadline);
   /// The admin says that he has opened his share and that it matches its commitment: it is not kept any longer.

@@ -86,7 +86,7 @@ class BootstrapTest : public ::testing::Test {
     return bootstrap->submit(kIds[admin], admin, share.clone(), soon());
   }
   void recover(const std::vector<crypto::Secret>& shares, unsigned first = 0, unsigned second = 1) {
-    ASSERT_TRUE(bootstrap->begin_recovery(std::nullopt, soon()).ok());
+    ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], std::nullopt, soon()).ok());
     EXPECT_EQ(submit(first, shares[first]).value_or(Submitted::unlocked), Submitted::accepted);
     EXPECT_EQ(submit(second, shares[second]).value_or(Submitted::accepted), Submitted::unlocked);
   }
@@ -180,10 +180,10 @@ TEST_F(BootstrapTest, GoesOnAtEveryStepAfterARestart) {
   }
   start();
   EXPECT_EQ(state(), initial);
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   start();
   EXPECT_EQ(state(), recovering);
-  refused(bootstrap->begin_recovery({}, soon()), Code::conflict, "Bootstrap already in progress or complete");
+  refused(bootstrap->begin_recovery(kIds[0], {}, soon()), Code::conflict, "Bootstrap already in progress or complete");
   EXPECT_TRUE(submit(0, shares[0]).ok());
   start();
   EXPECT_EQ(bootstrap->status().submitted, 0U) << "shares in clear are in memory only";
@@ -202,7 +202,7 @@ TEST_F(BootstrapTest, EnoughAdminsBringTheKeyBackWhenARestartCameBeforeTheLastFe
   std::vector<crypto::Secret> shares;
   shares.push_back(fetch(0));
   shares.push_back(fetch(1));
-  refused(bootstrap->begin_recovery({}, soon()), Code::conflict, "already in progress");
+  refused(bootstrap->begin_recovery(kIds[0], {}, soon()), Code::conflict, "already in progress");
   start();
   recover(shares);
   EXPECT_EQ(state(), complete);
@@ -213,7 +213,7 @@ TEST_F(BootstrapTest, AWrongShareIsNamedAndTheOthersStay) {
   const auto shares = generate_and_fetch();
   const auto before = master();
   start();
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   EXPECT_TRUE(submit(0, shares[0]).ok());
   auto forged = shares[1].clone();
   forged.writable()[7] ^= 1;
@@ -228,7 +228,7 @@ TEST_F(BootstrapTest, AWrongShareIsNamedAndTheOthersStay) {
 TEST_F(BootstrapTest, OneAdminIsOneShareWhateverIndexHeSays) {
   const auto shares = generate_and_fetch();
   start();
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   EXPECT_TRUE(submit(0, shares[0]).ok());
   refused(bootstrap->submit("ada", 1, shares[1].clone(), soon()), Code::usage, "share 1 is not this admin's");
   EXPECT_EQ(submit(0, shares[0]).value_or(Submitted::unlocked), Submitted::again) << "the same again";
@@ -238,13 +238,13 @@ TEST_F(BootstrapTest, OneAdminIsOneShareWhateverIndexHeSays) {
 }
 
 TEST_F(BootstrapTest, ForeignSharesAreTakenOnlyWhenSomebodySaidSo) {
-  refused(bootstrap->begin_recovery({}, soon()), Code::conflict, "No shares are known");
+  refused(bootstrap->begin_recovery(kIds[0], {}, soon()), Code::conflict, "No shares are known");
   options.unknown_shares = true;
   start();
   const auto secret = random.secret(32);
   const auto shares = curves::shamir_split(secret, 2, 3, random);
   ASSERT_TRUE(shares.ok());
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   EXPECT_TRUE(submit(0, (*shares)[0]).ok());
   refused(bootstrap->submit("ada", 1, (*shares)[1].clone(), soon()), Code::usage, "one admin, one share");
   refused(bootstrap->submit("bob", 0, (*shares)[1].clone(), soon()), Code::usage, "by another admin");
@@ -256,7 +256,7 @@ TEST_F(BootstrapTest, ForeignSharesAreTakenOnlyWhenSomebodySaidSo) {
   // From now on they are known.
   options.unknown_shares = false;
   start();
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   refused(submit(0, (*shares)[1]), Code::usage, "share 0 of admin ada does not match its commitment");
   EXPECT_TRUE(submit(0, (*shares)[0]).ok());
   refused(submit(2, (*shares)[1]), Code::usage, "that is the share of admin bob");
@@ -293,7 +293,7 @@ TEST_F(BootstrapTest, CommitmentsGoToANewMachine) {
   EXPECT_EQ(state(), initial);
   refused(bootstrap->generate({}, {}, soon()), Code::conflict, "already in progress");
   refused(bootstrap->fetch("ada", ShareFormat::v2, soon()), Code::conflict, "No shares available");
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   refused(submit(0, shares[1]), Code::usage, "share 0 of admin ada does not match");
   EXPECT_TRUE(submit(0, shares[0]).ok());
   EXPECT_TRUE(submit(2, shares[2]).ok());
@@ -305,7 +305,7 @@ TEST_F(BootstrapTest, CommitmentsGoToANewMachine) {
 TEST_F(BootstrapTest, TakesSharesThatAreSealedToItsKeyOfThisRun) {
   const auto shares = generate_and_fetch();
   start();
-  ASSERT_TRUE(bootstrap->begin_recovery({}, soon()).ok());
+  ASSERT_TRUE(bootstrap->begin_recovery(kIds[0], {}, soon()).ok());
   const auto id = bootstrap->status().set_id;
   const auto sealed_for = [&](unsigned admin, const std::string& context) {
     return curves::ecies_v2_seal(bootstrap->recovery_key(), context, shares[admin].reveal(), random)

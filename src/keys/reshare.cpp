@@ -153,14 +153,15 @@ Result<ReshareAnswer> Bootstrap::reshare(std::string_view admin, AdminSet next, 
       base::LogLevel::info, "an admin asks for other admins",
       {{"admin", std::string{admin}}, {"proposal", base::hex(out.proposal)}, {"agreed", std::to_string(out.agreed)}});
   if (out.agreed < out.needed) return out;
+  // Nobody may sign as a new admin before there are shares for him.
+  TRY(auto set, split(master_, next, threshold, static_cast<unsigned>(next.admins().size())));
+  for (auto& share : set.shares) share.v1.clear();  // a first-version request may be a replay
   const AdminSet* const before = next_admins_;
   next_admins_ = hold(std::move(next));
   if (auto fits = gather(); !fits) {
     next_admins_ = before;
     return fits.error();
   }
-  TRY(auto set, split(master_, *next_admins_, threshold, static_cast<unsigned>(next_admins_->admins().size())));
-  for (auto& share : set.shares) share.v1.clear();  // a first-version request may be a replay
   TRY_OK(keep_next(set, *next_admins_, "admins-reshare", deadline));
   next_ = std::move(set);
   proposals_.clear();

@@ -94,6 +94,8 @@ def test_registry_reshare_gives_the_same_key_to_other_admins(registry):
     out = registry("ada", "status").out
     assert "to come     3 of 3" in out and "with its admin  dan" in out and "not fetched yet eve" in out, out
     registry.kill()
+    early = registry("dan", "init-recovery")
+    assert early.code != 0 and "only a present admin" in early.err, early
     registry.bring("ada", "bob")
     assert served_spki(pki(registry.server)) == registry.key
     for who in ("cyd", "eve"):
