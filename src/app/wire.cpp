@@ -284,6 +284,7 @@ struct RunningServer::Impl {
   std::unique_ptr<secrets::SecretStore> secrets;
   std::unique_ptr<blobs::SealerEpochs> sealer_epochs;
   std::unique_ptr<blobs::Sealer> sealer;
+  std::unique_ptr<keys::SealedMaster> sealed_master;
   std::unique_ptr<provision::SealingRotation> sealing;
   std::unique_ptr<appraisal::AppraisalStore> appraisals;
   std::unique_ptr<provision::Registrar> registrar;
@@ -429,6 +430,7 @@ Status RunningServer::Impl::open_sealing(const Settings& settings, crypto::Secre
       provision::SealingRotationDeps{.store = *store,
                                      .log = *log,
                                      .secrets = *secrets,
+                                     .master = *sealed_master,
                                      .sealer = *sealer,
                                      .files = local_blobs_folder(layout.data),
                                      .cache = layout.data + "/registry-cache",
@@ -476,6 +478,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
+  sealed_master = std::make_unique<keys::SealedMaster>(secrets->epochs(), std::move(master_sealing), random);
   TRY_OK(open_sealing(settings, std::move(blob_sealing)));
   TRY(const auto retention, retention_of(settings));
   appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
@@ -491,7 +494,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                                                          .clock = *seams.clock,
                                                          .data = layout.data,
                                                          .master = std::move(legacy_master),
-                                                         .master_sealing = std::move(master_sealing),
+                                                         .sealed_master = *sealed_master,
                                                          .sealer = *sealer}));
   return base::done();
 }

@@ -191,7 +191,7 @@ Status RegistryService::Impl::open_keys() {
     TRY(bootstrap, open_bootstrap(settings, parts.store, parts.log, crypto::system_random(), parts.clock));
     master = bootstrap.get();
   } else if (kms == "onboard") {
-    TRY(received, keys::ReceivedMaster::open(parts.store, std::move(parts.master_sealing), crypto::system_random()));
+    TRY(received, keys::ReceivedMaster::open(parts.store, parts.sealed_master));
     master = received.get();
   } else if (kms == "simple") {
     TRY(auto secret, read_registry_master(settings));

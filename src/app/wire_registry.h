@@ -17,6 +17,7 @@
 #include "governance/chain_floor.h"
 #include "governance/facts_cache.h"
 #include "keys/bootstrap.h"
+#include "keys/received_master.h"
 #include "net/metrics.h"
 #include "net/server.h"
 #include "provision/registry_pki_service.h"
@@ -34,9 +35,9 @@ struct RegistryParts {
   const appraisal::AppraisalStore& appraisals;
   const base::Clock& clock;
   std::string data;               ///< folder
-  crypto::Secret master;          ///< of kms "derived"
-  crypto::Secret master_sealing;  ///< wraps the master of kms "onboard"
-  blobs::Sealer& sealer;          ///< of what is kept of storage
+  crypto::Secret master;                    ///< of kms "derived"
+  const keys::SealedMaster& sealed_master;  ///< of kms "onboard"
+  blobs::Sealer& sealer;                    ///< of what is kept of storage
 };
 
 class RegistryService {

@@ -100,6 +100,11 @@ class TenantSealer final : public Sealer {
     return open_with(key, associated(kBlobLabel, tenant, record), sealed, "a sealed blob");
   }
 
+  void forget(const base::Tenant& tenant) override {
+    const base::MutexLock lock{mutex_};
+    if (const auto known = keys_.find(tenant.text()); known != keys_.end()) keys_.erase(known);
+  }
+
  private:
   base::Result<crypto::Secret> key_of(const base::Tenant& tenant, bool make) {
     const base::MutexLock lock{mutex_};

@@ -106,6 +106,17 @@ TEST_F(SealingTest, FilesAreSealedAnewInOrderAndEachOnce) {
   }
 }
 
+TEST_F(SealingTest, AKeyThatWasErasedIsForgotten) {
+  const auto first = *sealer_->seal(kTenant, base::as_bytes("r"), bytes("plain"));
+  const auto others = *sealer_->seal(kOther, base::as_bytes("r"), bytes("plain"));
+  ASSERT_TRUE(erase_tenant_key(keys_, kTenant).ok());
+  ASSERT_TRUE(erase_tenant_key(keys_, kOther).ok());
+  EXPECT_EQ(opened(kTenant, "r", first), "plain") << "from memory";
+  sealer_->forget(kTenant);
+  EXPECT_EQ(opened(kTenant, "r", first), "corrupt");
+  EXPECT_EQ(opened(kOther, "r", others), "plain");
+}
+
 TEST_F(SealingTest, CachesForgetOnlyWhatIsOlderAndNotAnothers) {
   const auto cache = folder_.path() + "/cache";
   std::filesystem::create_directories(cache);

@@ -69,6 +69,8 @@ class Sealer {
   virtual base::Result<base::Bytes> seal(const base::Tenant& tenant, base::ByteView record, base::ByteView plain) = 0;
   virtual base::Result<crypto::Secret> open(const base::Tenant& tenant, base::ByteView record,
                                             base::ByteView sealed) = 0;
+  /// Drops from memory what it keeps of the tenant's keys: what was erased on the disk is not to be had here.
+  virtual void forget(const base::Tenant& /*tenant*/) {}
 };
 
 /// Layout of names. Both write and read tenants/<tenant>/<app>/configs|secrets/<id>; `seed` also reads the first

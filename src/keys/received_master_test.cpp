@@ -26,13 +26,52 @@ class ReceivedMasterTest : public ::testing::Test {
     auto opened = state::Store::open({.path = folder.file("store.db")});
     EXPECT_TRUE(opened.ok()) << opened.error().text();
     store = *std::move(opened);
+    seal_under(1);
   }
-  base::Result<std::unique_ptr<ReceivedMaster>> open(std::uint8_t sealing = 1) {
-    return ReceivedMaster::open(*store, secret_of(sealing), random);
+  base::Result<std::unique_ptr<ReceivedMaster>> open() { return ReceivedMaster::open(*store, *sealed); }
+  /// As a process with that sealing key would see it.
+  void seal_under(std::uint8_t sealing) {
+    epochs = std::make_unique<SealingEpochs>(*store, secret_of(sealing), random);
+    sealed = std::make_unique<SealedMaster>(*epochs, secret_of(sealing), random);
+  }
+  template <class Change>
+  void change(Change&& make) {
+    const auto done = store->write_and_wait(
+        [&](state::WriteTxn& txn) -> base::Status {
+          TRY_OK(make(txn));
+          return base::done();
+        },
+        soon());
+    ASSERT_TRUE(done.ok()) << done.error().text();
+  }
+  void rotate() {
+    change([&](state::WriteTxn& txn) { return epochs->begin(txn, SealedMaster::tenant(), {}); });
+  }
+  bool reseal() {
+    bool out = false;
+    change([&](state::WriteTxn& txn) -> base::Status {
+      TRY(out, sealed->reseal(txn));
+      return base::done();
+    });
+    return out;
+  }
+  void settle() {
+    change([&](state::WriteTxn& txn) -> base::Status {
+      TRY(auto state, epochs->state(txn, SealedMaster::tenant()));
+      state.phase = SealingPhase::settled;
+      return epochs->keep(txn, SealedMaster::tenant(), state);
+    });
+  }
+  bool older_than(std::uint32_t epoch) { return *sealed->older_than(**store->read(), epoch); }
+  bool is_kept() {
+    const auto again = open();
+    return again.ok() && (*again)->has() && base::equal((*again)->master()->reveal(), base::Bytes(32, 7));
   }
   state::testing::TempFolder folder;
   std::unique_ptr<state::Store> store;
   crypto::SeededRandom random{base::as_bytes("received")};
+  std::unique_ptr<SealingEpochs> epochs;
+  std::unique_ptr<SealedMaster> sealed;
 };
 
 TEST_F(ReceivedMasterTest, HasNoneUntilOneIsSet) {
@@ -57,6 +96,23 @@ TEST_F(ReceivedMasterTest, KeepsItOverARestartAndNeverChangesIt) {
   EXPECT_TRUE(base::equal((*again)->master()->reveal(), base::Bytes(32, 7)));
 }
 
+TEST_F(ReceivedMasterTest, AWriteThatFailedAndIsThereCounts) {
+  const auto master = open();
+  store->set_after_commit([](const state::ReadView&) -> base::Status { return base::Error{Code::io, "disk away"}; });
+  EXPECT_TRUE((*master)->set(secret_of(7), soon()).ok());
+  EXPECT_TRUE((*master)->has());
+  EXPECT_EQ((*master)->set(secret_of(8), soon()).error().code, Code::conflict);
+  store->set_after_commit({});
+  EXPECT_TRUE(base::equal((*open())->master()->reveal(), base::Bytes(32, 7)));
+}
+
+TEST_F(ReceivedMasterTest, AnotherMasterThatCameFirstIsKnownAfterTheConflict) {
+  const auto first = open(), second = open();
+  ASSERT_TRUE((*first)->set(secret_of(7), soon()).ok());
+  EXPECT_EQ((*second)->set(secret_of(8), soon()).error().code, Code::conflict);
+  EXPECT_TRUE(base::equal((*second)->master()->reveal(), base::Bytes(32, 7)));
+}
+
 TEST_F(ReceivedMasterTest, TakesExactlyThirtyTwoBytes) {
   const auto master = open();
   EXPECT_EQ((*master)->set(secret_of(7, 31), soon()).error().code, Code::malformed);
@@ -66,13 +122,51 @@ TEST_F(ReceivedMasterTest, TakesExactlyThirtyTwoBytes) {
 
 TEST_F(ReceivedMasterTest, DoesNotOpenUnderAnotherKey) {
   ASSERT_TRUE((*open())->set(secret_of(7), soon()).ok());
-  EXPECT_FALSE(open(2).ok());
+  seal_under(2);
+  EXPECT_FALSE(open().ok());
+}
+
+TEST_F(ReceivedMasterTest, IsSealedAnewInEachEpochAndReadInEveryOneThatIsNotRetired) {
+  ASSERT_TRUE((*open())->set(secret_of(7), soon()).ok());
+  EXPECT_FALSE(reseal()) << "it is of the current epoch";
+  for (std::uint32_t epoch = 1; epoch <= 2; ++epoch) {
+    rotate();
+    EXPECT_TRUE(older_than(epoch));
+    EXPECT_TRUE(is_kept()) << "in the epoch before";
+    EXPECT_TRUE(reseal());
+    EXPECT_FALSE(reseal());
+    EXPECT_FALSE(older_than(epoch));
+    EXPECT_TRUE(is_kept());
+    settle();
+  }
+  change([&](state::WriteTxn& txn) { return epochs->retire(txn, SealedMaster::tenant()); });
+  EXPECT_TRUE(is_kept());
+}
+
+TEST_F(ReceivedMasterTest, WhatComesDuringARotationIsOfTheNewEpoch) {
+  rotate();
+  ASSERT_TRUE((*open())->set(secret_of(7), soon()).ok());
+  EXPECT_FALSE(older_than(1));
+  EXPECT_FALSE(reseal());
+  EXPECT_TRUE(is_kept());
+}
+
+TEST_F(ReceivedMasterTest, OfARetiredEpochItIsNotRead) {
+  ASSERT_TRUE((*open())->set(secret_of(7), soon()).ok());
+  rotate();
+  settle();
+  change([&](state::WriteTxn& txn) { return epochs->retire(txn, SealedMaster::tenant()); });
+  EXPECT_EQ(open().error().code, Code::denied);
+  EXPECT_FALSE(reseal()) << "it stays as it is, and is counted";
+  EXPECT_TRUE(older_than(1));
 }
 
 TEST_F(ReceivedMasterTest, TheStoreDoesNotShowIt) {
   const auto canary = base::to_bytes(base::as_bytes("canary canary canary canary 1234"));
   ASSERT_EQ(canary.size(), 32U);
   ASSERT_TRUE((*open())->set(crypto::Secret::copy_of(canary), soon()).ok());
+  sealed.reset();
+  epochs.reset();
   store.reset();
   std::ifstream file(folder.file("store.db"), std::ios::binary);
   const std::string all{std::istreambuf_iterator<char>(file), {}};

@@ -67,7 +67,9 @@ class ReceiverTest : public ::testing::Test {
   governance::testing::KmsChain chain;
   governance::KmsContract contract{chain, 31337, kKms};
   const curves::Secp256k1PrivateKey alice = account(1), mallory = account(2);
-  std::unique_ptr<keys::ReceivedMaster> master = keys::ReceivedMaster::open(*store, secret_of(1), random).value();
+  keys::SealingEpochs epochs{*store, secret_of(1), random};
+  keys::SealedMaster sealed_master{epochs, secret_of(1), random};
+  std::unique_ptr<keys::ReceivedMaster> master = keys::ReceivedMaster::open(*store, sealed_master).value();
   base::Bytes quote = base::to_bytes(base::as_bytes("quote"));
   base::FixedBytes<64> attested{};
   RegistryReceiver receiver{{.contract = contract,

@@ -106,6 +106,10 @@ Status SealingRotation::reseal_values(const base::Tenant& tenant) {
         state.values += done.values;
         state.cursor = std::move(done.cursor);
         if (done.finished) {
+          if (tenant == keys::SealedMaster::tenant()) {
+            TRY(const bool master, deps_.master.reseal(txn));
+            state.values += master ? 1 : 0;
+          }
           state.phase = SealingPhase::files;
           state.cursor.clear();
         }
@@ -133,6 +137,7 @@ Status SealingRotation::erase(const base::Tenant& tenant) {
   TRY(const auto state, epochs_.state(tenant));
   TRY_OK(blobs::drop_cached(deps_.cache, tenant, state.oldest));
   TRY_OK(blobs::erase_tenant_key(deps_.first_keys, tenant));
+  deps_.sealer.forget(tenant);
   return deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(auto now, epochs_.state(txn, tenant));
@@ -165,12 +170,20 @@ Status SealingRotation::leaf(state::WriteTxn& txn, const base::Tenant& tenant, s
   return base::done();
 }
 
+Result<std::uint64_t> SealingRotation::values_older_than(const state::ReadView& view, const base::Tenant& tenant,
+                                                         std::uint32_t epoch) const {
+  TRY(std::uint64_t out, deps_.secrets.older_than(view, tenant, epoch));
+  if (tenant != keys::SealedMaster::tenant()) return out;
+  TRY(const bool master, deps_.master.older_than(view, epoch));
+  return out + (master ? 1 : 0);
+}
+
 Result<SealingProgress> SealingRotation::progress(const base::Tenant& tenant) const {
   SealingProgress out;
   {
     TRY(const auto view, deps_.store.read());
     TRY(out.state, epochs_.state(*view, tenant));
-    TRY(out.values_left, deps_.secrets.older_than(*view, tenant, out.state.current));
+    TRY(out.values_left, values_older_than(*view, tenant, out.state.current));
   }
   TRY(out.files_left, blobs::files_older_than(deps_.files, tenant, out.state.current));
   return out;
@@ -201,7 +214,7 @@ Result<SealingProgress> SealingRotation::retire(const base::Tenant& tenant, base
                        std::to_string(now.current),
                        "`attestry sealing rotate` begins a new one."};
         }
-        TRY(const auto values, deps_.secrets.older_than(txn, tenant, now.current));
+        TRY(const auto values, values_older_than(txn, tenant, now.current));
         if (now.phase == SealingPhase::settled && values + files != 0) return still_needed(values, files);
         TRY(const auto state, epochs_.retire(txn, tenant));
         TRY_OK(deps_.secrets.erase_first_key(txn, tenant));

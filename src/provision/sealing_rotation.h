@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "blobs/sealing.h"
+#include "keys/received_master.h"
 #include "keys/sealing_epochs.h"
 #include "secrets/secret_store.h"
 #include "state/store.h"
@@ -22,6 +23,7 @@ struct SealingRotationDeps {
   state::Store& store;
   audit::Log& log;
   const secrets::SecretStore& secrets;
+  const keys::SealedMaster& master;  ///< of the registry's dialect, where an operator brings it
   blobs::Sealer& sealer;
   std::string files;                    ///< folder of the file store that is sealed; there may be none
   std::string cache;                    ///< folder of the cache; there may be none
@@ -56,6 +58,8 @@ class SealingRotation {
   void wake();
   bool rest(std::chrono::milliseconds most);
   base::Status step(const base::Tenant& tenant);
+  base::Result<std::uint64_t> values_older_than(const state::ReadView& view, const base::Tenant& tenant,
+                                                std::uint32_t epoch) const;
   base::Status reseal_values(const base::Tenant& tenant);
   base::Status reseal_files(const base::Tenant& tenant, const keys::SealingState& state);
   base::Status erase(const base::Tenant& tenant);
