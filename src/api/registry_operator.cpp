@@ -43,6 +43,8 @@ net::Response nothing() { return bytes_response({}); }
 int right_status(const Error& error) {
   // Evidence or a chain of another world is a refusal, not a defect of this server.
   if (error.code == Code::realm_mismatch) return 403;
+  // No key service's contract at the address, or a policy of it that is none: not the caller's mistake either.
+  if (error.code == Code::configuration) return 502;
   return base::http_status(error.code);
 }
 
@@ -57,6 +59,8 @@ std::string words_of(const OnboardRefusal& refusal) {
       return "invalid measurements: " + said(error);
     case OnboardStep::identity:
       return error.code == Code::denied ? said(error) : "could not map identity: " + said(error);
+    case OnboardStep::policy:
+      return "policy of the key service's contract: " + said(error);
     case OnboardStep::process:
       break;
   }
@@ -70,6 +74,7 @@ int old_status_of(OnboardStep step) {
       return 400;
     case OnboardStep::request:
     case OnboardStep::identity:
+    case OnboardStep::policy:
       return 401;
     case OnboardStep::process:
       break;
@@ -104,15 +109,22 @@ struct Handlers {
     return registry_error(status, std::string{prefix} + said(error));
   }
 
+  /// Empty when it is none of this listener's.
+  std::string_view own_host(const net::Request& request) const {
+    const std::string_view host = request.headers.get("Host");
+    return is_own_host(host, deps.hosts, deps.own_port ? deps.own_port() : 0) ? host : std::string_view{};
+  }
+
   Status checked(const net::Request& request, std::string_view path) const {
+    const provision::KmsRequest asked{.host = own_host(request), .path = path, .body = request.body};
     const auto header = request.headers.find(kOperatorSignatureHeader);
-    if (!header) return deps.kms_operator.check(path, request.body, std::nullopt);
-    TRY(auto signature, base::hex_decode(*header), kOperatorSignatureHeader);
-    return deps.kms_operator.check(path, request.body, std::move(signature));
+    if (!header) return deps.kms_operator.check(asked, std::nullopt, request.deadline);
+    TRY(const auto signature, base::hex_decode(*header), kOperatorSignatureHeader);
+    return deps.kms_operator.check(asked, signature, request.deadline);
   }
 
   net::Response authorize(const net::Request& request) const {
-    const auto done = deps.kms_operator.authorize(base::as_bytes(request.body), request.deadline);
+    const auto done = deps.kms_operator.authorize(base::as_bytes(request.body), own_host(request), request.deadline);
     if (done) return nothing();
     const bool malformed = base::http_status(done.error().code) == 400 || done.error().code == Code::crypto;
     if (malformed) return registry_error(400, "signature not valid: " + said(done.error()));

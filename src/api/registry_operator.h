@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "net/client.h"
@@ -27,6 +28,9 @@ struct RegistryOperatorDeps {
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
   bool old_status = false;                        ///< status codes of the first servers
   provision::ChannelReceiver* channel = nullptr;  ///< with `receiver`: by an attested session instead of the chain
+  /// As in RegistryAdminDeps: the names of the operators' listener, and its own port.
+  std::vector<std::string> hosts{};
+  std::function<unsigned()> own_port{};
 };
 
 /// Role::bootstrap: GET and POST /api/operator/auth; with a receiver also GET /api/operator/onboard_request/{operator},

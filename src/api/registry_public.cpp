@@ -38,7 +38,7 @@ std::string base64_of(std::string_view text) { return base::base64(base::as_byte
 /// An authority's reason is a revert's.
 std::string words_of_denial(const RegistryRefusal& refusal) {
   const std::string& reason = refusal.error.what;
-  if (reason == "identity not allowed") return reason;
+  if (reason == "identity not allowed" || reason.starts_with("application not allowed")) return reason;
   if (reason == "Operator not authorized") return "could not verify identity is allowed: execution reverted: " + reason;
   return "identity not allowed: " + said(refusal.error);
 }
@@ -84,7 +84,8 @@ int status_of(const RegistryRefusal& refusal) {
   if (own == 503) return own;
   switch (refusal.step) {
     case RegistryStep::allowed:
-      return code == Code::malformed ? 502 : own;  // a contract that answers nonsense
+      // A contract that answers nonsense, or is none of its kind.
+      return code == Code::malformed || code == Code::configuration ? 502 : own;
     case RegistryStep::policy:
       return 502;
     case RegistryStep::storage:
@@ -178,7 +179,7 @@ struct Handlers {
     return deps.rules.applications != nullptr || !deps.rules.contracts || deps.rules.contracts->contains(contract);
   }
 
-  /// nullopt: the key service's contract lists the app, or is not asked.
+  /// For what anybody may see. nullopt: the key service's contract lists the app, or is not asked.
   std::optional<net::Response> not_listed(const curves::Address& contract, base::Deadline deadline,
                                           Generation generation) const {
     if (deps.rules.applications == nullptr) return std::nullopt;
@@ -188,13 +189,6 @@ struct Handlers {
     return unavailable("could not verify application is allowed", allowed.error());
   }
 
-  /// What waits for the chain holds none of the server's workers.
-  void elsewhere(net::Responder responder, std::move_only_function<void(net::Responder)> work) const {
-    auto shared = std::make_shared<net::Responder>(std::move(responder));
-    std::move_only_function<void()> task = [shared, work = std::move(work)]() mutable { work(std::move(*shared)); };
-    if (deps.run_waiting(task)) return;
-    send(*shared, registry_error(503, "too many requests wait for the chain"));
-  }
   /// In the words of the second generation, which has such a list on the chain.
   net::Response not_served(Generation generation) const {
     const int old = generation == Generation::first ? 500 : 401;
@@ -262,30 +256,17 @@ struct Handlers {
                                       contract, kms_operator, release.leaf_pem, release.app_privkey_pem.reveal())));
       return second_body(release, attestation, kms_operator);
     };
-    if (deps.rules.applications == nullptr) {
-      return register_workload(std::move(registration), request.deadline, generation, std::move(responder));
-    }
-    elsewhere(std::move(responder), [this, registration = std::move(registration), deadline = request.deadline,
-                                     generation](net::Responder waiting) mutable {
-      if (auto answer = not_listed(registration.contract, deadline, generation)) {
-        return send(waiting, *std::move(answer));
-      }
-      register_workload(std::move(registration), deadline, generation, std::move(waiting));
-    });
-  }
-
-  void register_workload(provision::RegistryRegistration registration, base::Deadline deadline, Generation generation,
-                         net::Responder responder) const {
+    // Where the key service's contract lists the apps, the authority asks it together with the app's own.
     deps.provisioner.provision(
-        std::move(registration), deadline,
+        std::move(registration), request.deadline,
         [this, generation, responder = std::move(responder)](RegistryOutcome outcome) mutable {
           send(responder, outcome ? released(*std::move(outcome)) : refused(deps.rules, outcome.error(), generation));
         });
   }
 
   net::Response unavailable(std::string_view prefix, const Error& error) const {
-    return registry_error(deps.rules.old_status ? 500 : base::http_status(error.code),
-                          std::string{prefix} + ": " + said(error));
+    const int status = error.code == Code::configuration ? 502 : base::http_status(error.code);
+    return registry_error(deps.rules.old_status ? 500 : status, std::string{prefix} + ": " + said(error));
   }
 
   net::Response metadata(const net::Request& request) const {
@@ -321,6 +302,7 @@ struct Handlers {
     if (!own && !served(*contract)) return not_served(Generation::second);
     if (!own) {
       if (auto answer = not_listed(*contract, request.deadline, Generation::second)) return *std::move(answer);
+      if (auto answer = made_up(*contract, request.deadline)) return *std::move(answer);
     }
     const auto pki = deps.pki.get(*contract);
     if (!pki) return unavailable("Failed to get PKI", pki.error());
@@ -328,6 +310,17 @@ struct Handlers {
                                                {"attestation", base::base64((*pki)->attestation)},
                                                {"ca_cert", base64_of((*pki)->ca_pem)}}}
                              .compact());
+  }
+
+  /// Evidence costs a quote, and addresses are made up for nothing. nullopt: there is such a contract, somebody has
+  /// listed it, or the answer costs nothing.
+  std::optional<net::Response> made_up(const curves::Address& contract, base::Deadline deadline) const {
+    if (!deps.rules.quotes_need_contract || deps.rules.contracts || deps.rules.applications != nullptr)
+      return std::nullopt;
+    if (!deps.pki.makes_evidence() || deps.pki.known(contract)) return std::nullopt;
+    const auto facts = deps.facts.get(contract, deadline);
+    if (facts->ok()) return std::nullopt;
+    return unavailable("Failed to get PKI", facts->error());
   }
 
   /// None of the server's workers waits for a chain or a quote provider on behalf of anybody at all.

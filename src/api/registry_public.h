@@ -26,6 +26,8 @@ struct RegistryPublicRules {
   bool believe_headers_of_anybody = false;
   /// Who runs this server, which the second generation says of itself; null: nobody.
   const provision::RegistryKmsOperator* kms_operator = nullptr;
+  /// Evidence for a page about a contract is made only when the chain has one at the address.
+  bool quotes_need_contract = false;
   /// Set: only apps that the key service's contract lists are served, and `contracts` does not count.
   governance::KmsContract* applications = nullptr;
   /// The key service's own contract, of which anybody may have CA and key: a master is known by them.
@@ -45,8 +47,6 @@ struct RegistryPublicDeps {
   /// Runs what strangers ask and what has to be found out first, on threads of its own; false when too many wait.
   std::function<bool(std::move_only_function<void()>&)> run_strangers;
   RegistryHealth& health;
-  /// Runs what waits for the chain, on threads of its own; false when too many wait.
-  std::function<bool(std::move_only_function<void()>&)> run_waiting;
   /// Why nothing can be released now, for /readyz; empty text: nothing is in the way. Not asked with old_status.
   std::function<std::string()> waits_for{};
   RegistryPublicRules rules{};

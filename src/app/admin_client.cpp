@@ -37,7 +37,8 @@ Result<std::string> text_of(const base::JsonValue& object, std::string_view key)
   return value.string(key);
 }
 
-/// "http://registry.example:80/" -> "registry.example": what the transport puts into Host.
+}  // namespace
+
 std::string host_of(std::string_view url) {
   const bool tls = url.starts_with("https:");
   if (const auto begin = url.find("://"); begin != std::string_view::npos) url.remove_prefix(begin + 3);
@@ -46,6 +47,8 @@ std::string host_of(std::string_view url) {
   if (url.ends_with(usual)) url.remove_suffix(usual.size());
   return std::string{url};
 }
+
+namespace {
 
 bool is_here(std::string_view url) {
   std::string host = host_of(url);

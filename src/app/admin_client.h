@@ -39,6 +39,8 @@ base::Result<std::string> admins_json(const std::vector<std::string>& public_key
 /// A file that no one else can read. `conflict` when there is one with other content.
 base::Status write_once(const std::string& path, std::string_view text);
 base::Result<std::string> read_whole(const std::string& path);
+/// "http://registry.example:80/" -> "registry.example": what the transport puts into Host.
+std::string host_of(std::string_view url);
 
 /// What GET /admin/commitments says.
 struct ServerCommitments {

@@ -3,14 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <ostream>
 
+#include "app/admin_client.h"
 #include "app/cli.h"
 #include "app/cmd_kms.h"
 #include "app/registry_chain.h"
 #include "app/registry_metadata.h"
+#include "app/signals.h"
 #include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -72,6 +72,21 @@ class KeyServer {
     TRY(auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
     return KeyServer(std::move(http), trimmed(options.server), until(options));
   }
+  /// To sign for it.
+  static Result<KeyServer> open_as_operator(const KmsOptions& options) {
+    if (!options.seed_dialect && (options.chain.contract.empty() || options.chain.chain_id == 0)) {
+      return Error{Code::usage,
+                   "a server of which key service?",
+                   "--contract KMS --chain-id ID",
+                   {},
+                   "What an operator signs is for the servers of one key service."};
+    }
+    TRY(auto out, open(options));
+    if (options.seed_dialect) return out;
+    TRY(out.contract_, typed_address(options.chain.contract), "--contract");
+    out.chain_id_ = options.chain.chain_id;
+    return out;
+  }
 
   Result<net::Response> get(const std::string& path) const {
     TRY(auto answer, http_->send({.url = url_ + path, .deadline = deadline_, .max_bytes = kMaxAnswer}), url_);
@@ -81,8 +96,8 @@ class KeyServer {
   /// Signed for this process of the server.
   Result<net::Response> post_signed(const std::string& path, std::string body,
                                     const curves::Secp256k1PrivateKey& key) const {
-    TRY(const auto nonce, this->nonce());
-    TRY(const auto signature, key.sign_recoverable(provision::kms_operator_digest(nonce, path, body)));
+    TRY(const auto digest, this->digest(path, body));
+    TRY(const auto signature, key.sign_recoverable(digest));
     net::Headers headers{{kSignatureHeader, base::hex(signature)}};
     return post(path, std::move(body), std::move(headers));
   }
@@ -112,6 +127,13 @@ class KeyServer {
     return out;
   }
 
+  /// What its operator signs for this process of it, and for nobody who passes its words on.
+  Result<base::Digest32> digest(std::string_view path, std::string_view body) const {
+    TRY(const auto nonce, this->nonce());
+    return provision::kms_operator_digest(
+        {.chain_id = chain_id_, .contract = contract_, .nonce = nonce, .host = host_of(url_)}, path, body);
+  }
+
   base::Deadline deadline() const noexcept { return deadline_; }
   net::HttpTransport& http() const noexcept { return *http_; }
   const std::string& url() const noexcept { return url_; }
@@ -122,6 +144,8 @@ class KeyServer {
   std::unique_ptr<net::HttpClient> http_;
   std::string url_;
   base::Deadline deadline_;
+  curves::Address contract_{};
+  std::uint64_t chain_id_ = 0;
 };
 
 Status accepted(const net::Response& answer, std::string what, std::string remedy) {
@@ -136,12 +160,10 @@ Status accepted(const net::Response& answer, std::string what, std::string remed
 
 Result<int> authorize(Context& context, const KmsOptions& options) {
   TRY(const auto key, operator_key(options));
-  TRY(const auto server, KeyServer::open(options));
-  TRY(const auto nonce, server.nonce());
+  TRY(const auto server, KeyServer::open_as_operator(options));
   // The bare nonce is what the first servers want signed; 32 bytes of a stranger's may as well be a transaction.
-  TRY(const auto signature,
-      key.sign_recoverable(options.seed_dialect ? nonce
-                                                : provision::kms_operator_digest(nonce, provision::kKmsAuthPath, {})));
+  TRY(const auto digest, options.seed_dialect ? server.nonce() : server.digest(provision::kKmsAuthPath, {}));
+  TRY(const auto signature, key.sign_recoverable(digest));
   TRY(const auto answer, server.post(std::string{provision::kKmsAuthPath}, std::string{base::as_text(signature)}));
   TRY_OK(accepted(answer, "the server does not take this operator",
                   "Its contract's ROLE_OPERATOR, or its registry.operators, must have the account."));
@@ -151,7 +173,7 @@ Result<int> authorize(Context& context, const KmsOptions& options) {
 }
 
 Result<int> generate(Context& context, const KmsOptions& options) {
-  TRY(const auto server, KeyServer::open(options));
+  TRY(const auto server, KeyServer::open_as_operator(options));
   const std::string path = "/api/operator/generate";
   net::Response answer;
   if (options.seed_dialect) {
@@ -219,10 +241,13 @@ Result<net::Response> bring(Context& context, const KeyServer& server, const Kms
     if (answer.status != 404 || std::chrono::steady_clock::now() + kBetween >= server.deadline()) return answer;
     if (!told) context.err << "waiting until the giving server sees the request on the chain\n";
     told = true;
-    std::mutex mutex;
-    std::condition_variable never;
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, kBetween, [] { return false; });
+    if (wait_for_stop_signal(kBetween)) {
+      return Error{Code::unavailable,
+                   "stopped while the giving server did not see the request yet",
+                   {},
+                   {},
+                   "Call it again later: the request is on the chain, and is not sent twice."};
+    }
   }
 }
 
@@ -244,7 +269,7 @@ Result<int> onboard_by_channel(Context& context, const KmsOptions& options) {
   }
   TRY(const auto key, operator_key(options));
   TRY(const auto contract, typed_address(options.chain.contract), "--contract");
-  TRY(const auto server, KeyServer::open(options));
+  TRY(const auto server, KeyServer::open_as_operator(options));
   TRY(const auto nonce, server.nonce());
   TRY(const auto permit,
       key.sign_recoverable(provision::channel_permit_digest(options.chain.chain_id, contract, nonce, options.channel)));
@@ -269,9 +294,10 @@ Result<int> onboard(Context& context, const KmsOptions& given) {
                  {},
                  "The first goes by the chain, the second by an attested session of the two servers."};
   }
+  block_signals();  // bring() takes them
   TRY(const auto key, operator_key(options));
   const auto account = curves::ethereum_address(key.public_key_raw());
-  TRY(const auto server, KeyServer::open(options));
+  TRY(const auto server, KeyServer::open_as_operator(options));
   TRY(const auto session, ChainSession::open(options.chain, context));
   TRY(const auto request, fetch_request(server, account));
   const auto hash =
@@ -358,6 +384,13 @@ void add_new_server(CLI::App& sub, KmsOptions& options) {
       ->capture_default_str();
 }
 
+void add_service(CLI::App& sub, KmsOptions& options) {
+  add_contract_option(sub, options.chain, false);
+  sub.add_option("--chain-id", options.chain.chain_id, "the chain that the key service's contract is on")
+      ->envname("ATTESTRY_CHAIN_ID")
+      ->check(CLI::PositiveNumber);
+}
+
 void add_seed_dialect(CLI::App& sub, KmsOptions& options, const char* help) {
   sub.add_flag("--seed-dialect", options.seed_dialect, help);
 }
@@ -370,21 +403,25 @@ void add_app(CLI::App& sub, KmsOptions& options, const char* address_flag) {
 }
 
 void add_operator_commands(CLI::App& group, Context& context) {
-  auto authorizing = add(
-      group, context, "authorize", "Say that this account runs a key server",
-      "Example:\n  attestry kms authorize --kms-onboarding-addr http://127.0.0.1:8081 --key operator.key", authorize);
+  auto authorizing = add(group, context, "authorize", "Say that this account runs a key server",
+                         "Example:\n  attestry kms authorize --contract KMS --chain-id 1 --kms-onboarding-addr "
+                         "http://127.0.0.1:8081 --key operator.key",
+                         authorize);
   auto* sub = group.get_subcommand("authorize");
   add_new_server(*sub, *authorizing);
+  add_service(*sub, *authorizing);
   add_key_options(*sub, authorizing->chain);
   add_timeout(*sub, *authorizing);
   add_seed_dialect(*sub, *authorizing,
                    "sign the bare 32 bytes that the server shows, be they a transaction of this account");
 
-  auto generating =
-      add(group, context, "generate", "Let the first server of a new key service make its master key",
-          "Example:\n  attestry kms generate --kms-onboarding-addr http://127.0.0.1:8081 --key operator.key", generate);
+  auto generating = add(group, context, "generate", "Let the first server of a new key service make its master key",
+                        "Example:\n  attestry kms generate --contract KMS --chain-id 1 --kms-onboarding-addr "
+                        "http://127.0.0.1:8081 --key operator.key",
+                        generate);
   sub = group.get_subcommand("generate");
   add_new_server(*sub, *generating);
+  add_service(*sub, *generating);
   add_key_options(*sub, generating->chain);
   add_timeout(*sub, *generating);
   add_seed_dialect(*sub, *generating, "an unsigned request, as the first servers take it");
@@ -433,8 +470,10 @@ void add_kms(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   group->footer(
       "Examples:\n"
-      "  attestry kms authorize --kms-onboarding-addr http://127.0.0.1:8081 --key operator.key\n"
-      "  attestry kms generate --kms-onboarding-addr http://127.0.0.1:8081 --key operator.key\n"
+      "  attestry kms authorize --contract KMS --chain-id 1 --kms-onboarding-addr http://127.0.0.1:8081 --key "
+      "operator.key\n"
+      "  attestry kms generate --contract KMS --chain-id 1 --kms-onboarding-addr http://127.0.0.1:8081 --key "
+      "operator.key\n"
       "  attestry kms onboard --contract KMS --kms-onboarded-addr https://old.example:8080 --rpc URL --chain-id 1 "
       "--key "
       "operator.key\n"

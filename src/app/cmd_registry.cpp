@@ -207,6 +207,17 @@ Result<int> application_disallow(Context& context, const Options& options) {
               {{"application", curves::address_checksum_text(application)}}, application);
 }
 
+Result<int> application_policy(Context& context, const Options& options) {
+  TRY(const auto application, typed_address(options.first), "ADDRESS");
+  chain::Word digest{};
+  if (options.second != "none") {
+    TRY(digest, parse_word(options.second, "DIGEST"));
+  }
+  return call(context, options, abi::kSetApplicationPolicy,
+              {{"application", curves::address_checksum_text(application)}, {"policy", options.second}}, application,
+              digest);
+}
+
 /// In a hurry somebody types it twice, or two do at once.
 Result<int> freeze(Context& context, const Options& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
@@ -316,6 +327,9 @@ void add_content(CLI::App& group, Context& context) {
   auto& application = group_of(group, "application", "Apps that a KMS contract serves");
   with_one(application, context, "allow", "Serve an app", application_allow, "ADDRESS", "its registry contract");
   with_one(application, context, "disallow", "Serve it no more", application_disallow, "ADDRESS", "its contract");
+  auto named = with_one(application, context, "policy", "Name the policy that an app's workloads are appraised by",
+                        application_policy, "ADDRESS", "its contract");
+  application.get_subcommand("policy")->add_option("DIGEST", named->second, "its SHA-256, or none")->required();
 }
 
 constexpr const char* kFooter =

@@ -41,6 +41,7 @@ Result<std::unique_ptr<ChannelService>> ChannelService::open(const Settings& set
                                       .clock = parts.clock};
   const provision::ChannelGovernance governance{.contract = parts.contract,
                                                 .approvals = &parts.approvals,
+                                                .policies = &parts.policies,
                                                 .tenant = parts.tenant,
                                                 .chain_id = static_cast<std::uint64_t>(chain_id),
                                                 .extended = settings.text("registry.identity") == "extended"};

@@ -23,6 +23,7 @@ struct ChannelParts {
   keys::ReceivedMaster* received = nullptr;     ///< of kms "onboard": the same master
   governance::KmsContract* contract = nullptr;  ///< of the key service, where there is one
   governance::ContractAuthority& approvals;     ///< otherwise
+  const governance::Registry& policies;         ///< for one that the contract names
   const attestation::Policy& policy;
   base::Tenant tenant;
   const base::Clock& clock;

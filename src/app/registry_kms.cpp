@@ -21,11 +21,11 @@ Result<std::vector<curves::Address>> addresses(const Settings& settings, std::st
   return out;
 }
 
+}  // namespace
+
 bool follows_contract(const Settings& settings) {
   return settings.list("registry.contracts") == std::vector<std::string>{"kms"};
 }
-
-}  // namespace
 
 Result<std::unique_ptr<KeyService>> KeyService::open(const Settings& settings, KeyServiceParts parts) {
   auto& random = crypto::system_random();
@@ -33,8 +33,8 @@ Result<std::unique_ptr<KeyService>> KeyService::open(const Settings& settings, K
       named(settings, "registry.kms_contract"));
   TRY(const auto chain_id, settings.integer("registry.chain_id", 1, INT64_MAX));
   auto out = std::make_unique<KeyService>();
-  out->contract =
-      std::make_unique<governance::KmsContract>(parts.reader, static_cast<std::uint64_t>(chain_id), address);
+  out->contract = std::make_unique<governance::KmsContract>(parts.reader, parts.strangers,
+                                                            static_cast<std::uint64_t>(chain_id), address);
   provision::KmsOperatorRules rules;
   TRY(rules.listed, addresses(settings, "registry.operators"));
   TRY(rules.v1, settings.boolean("registry.admin_v1"));
@@ -45,9 +45,12 @@ Result<std::unique_ptr<KeyService>> KeyService::open(const Settings& settings, K
           .store = parts.store,
           .log = parts.log,
           .appraiser = parts.appraiser,
+          .registry = parts.registry,
+          .tenant = parts.tenant,
           .contract = *out->contract,
           .master = parts.master,
           .random = random,
+          .run_strangers = std::move(parts.run_strangers),
           .run_waiting = std::move(parts.run_waiting),
           .extended_on = extended ? std::optional{static_cast<std::uint64_t>(chain_id)} : std::nullopt},
       parts.policy);

@@ -21,12 +21,16 @@ struct KeyServiceParts {
   state::Store& store;
   audit::Log& log;
   const appraisal::Appraiser& appraiser;
+  const governance::Registry& registry;
+  base::Tenant tenant;  ///< under whose name policies are stored that the contract names
   chain::ChainReader& reader;
+  chain::ChainReader& strangers;  ///< the same chain, for what anybody may cause
   const keys::RegistryMaster& master;
   keys::ReceivedMaster* received = nullptr;  ///< of kms "onboard": the same master
   provision::RegistryPkiService& pki;
   const attestation::Policy& policy;
   const base::Clock& clock;
+  std::function<bool(std::move_only_function<void()>&)> run_strangers;
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
 };
 
@@ -40,6 +44,8 @@ struct KeyService {
   static base::Result<std::unique_ptr<KeyService>> open(const Settings& settings, KeyServiceParts parts);
 };
 
+/// registry.contracts = "kms": the key service's contract says which apps are served.
+bool follows_contract(const Settings& settings);
 /// Mistakes of its settings.
 base::Status check_key_service(const Settings& settings);
 

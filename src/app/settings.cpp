@@ -73,7 +73,7 @@ constexpr SettingInfo kSettings[] = {
     {"registry.bootstrap_timeout", "86400",
      "kms shamir and onboard: seconds to wait for the master key before the server gives up; 0: for ever"},
     {"registry.admin_hosts", "",
-     "kms shamir: what administrators call registry.admin_listen, HOST:PORT, comma-separated; loopback names are "
+     "what administrators and operators call registry.admin_listen, HOST:PORT, comma-separated; loopback names are "
      "always "
      "right"},
     {"registry.admin_v1", "false",

@@ -95,10 +95,6 @@ Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Cl
   return options;
 }
 
-bool follows_contract(const Settings& settings) {
-  return settings.list("registry.contracts") == std::vector<std::string>{"kms"};
-}
-
 /// nullopt: any, or those that the key service's contract lists.
 Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& settings) {
   const auto listed = settings.list("registry.contracts");
@@ -176,6 +172,7 @@ struct RegistryService::Impl {
   bool run_waiting(const curves::Address& app, std::move_only_function<void()>& task) const {
     return waiting->run(base::as_text(app), task);
   }
+  bool run_strangers(std::move_only_function<void()>& task) const { return strangers->run(task); }
 
   Result<std::shared_ptr<blobs::BlobStore>> store_of(const governance::Grant& grant, const keys::RegistryAppKeys& app,
                                                      const std::vector<std::string>& uris);
@@ -244,14 +241,17 @@ Status RegistryService::Impl::open_governance() {
     proofs = std::make_unique<governance::ContractProofs>(*reader, std::move(own));
   }
   TRY(const bool first_generation, settings.boolean("registry.first_generation"));
-  authority = std::make_unique<governance::ChainAuthority>(
-      *reader, reader->for_strangers(),
-      governance::ChainAuthorityOptions{.chain_id = chain_id,
-                                        .require_extended = settings.text("registry.identity") == "extended",
-                                        .first_generation = first_generation,
-                                        .proofs = proofs.get(),
-                                        .finality = settings.text("registry.finality"),
-                                        .clock = &parts.clock});
+  governance::ChainAuthorityOptions asked{.chain_id = chain_id,
+                                          .require_extended = settings.text("registry.identity") == "extended",
+                                          .first_generation = first_generation,
+                                          .proofs = proofs.get(),
+                                          .finality = settings.text("registry.finality"),
+                                          .clock = &parts.clock};
+  if (follows_contract(settings)) {
+    TRY(asked.key_service, curves::parse_address(settings.text("registry.kms_contract")),
+        named(settings, "registry.kms_contract"));
+  }
+  authority = std::make_unique<governance::ChainAuthority>(*reader, reader->for_strangers(), std::move(asked));
   return base::done();
 }
 
@@ -429,15 +429,17 @@ Status RegistryService::Impl::open_key_service() {
   TRY(key_service, KeyService::open(settings, {.store = parts.store,
                                                .log = parts.log,
                                                .appraiser = parts.appraiser,
+                                               .registry = parts.registry,
+                                               .tenant = provisioner->rules().tenant,
                                                .reader = *reader,
+                                               .strangers = reader->for_strangers(),
                                                .master = *master,
                                                .received = received.get(),
                                                .pki = *pki,
                                                .policy = provisioner->rules().policy,
                                                .clock = parts.clock,
-                                               .run_waiting = [this](std::move_only_function<void()>& task) {
-                                                 return run_waiting(task);
-                                               }}));
+                                               .run_strangers = [this](auto& task) { return run_strangers(task); },
+                                               .run_waiting = [this](auto& task) { return run_waiting(task); }}));
   return base::done();
 }
 
@@ -450,6 +452,7 @@ Status RegistryService::Impl::open_channels() {
                                                 .received = received.get(),
                                                 .contract = key_service ? key_service->contract.get() : nullptr,
                                                 .approvals = *authority,
+                                                .policies = parts.registry,
                                                 .policy = provisioner->rules().policy,
                                                 .tenant = provisioner->rules().tenant,
                                                 .clock = parts.clock}));
@@ -505,6 +508,7 @@ Status RegistryService::add_routes(net::Router& router) {
   TRY(rules.legacy_maa, settings.boolean("registry.legacy_maa"));
   TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
   TRY(rules.contracts, read_contracts(settings));
+  rules.quotes_need_contract = settings.text("registry.governance") == "chain";
   TRY_OK(warn_of_weak_settings(settings));
   const auto* service = impl_->key_service.get();
   if (service != nullptr) {
@@ -513,29 +517,26 @@ Status RegistryService::add_routes(net::Router& router) {
     if (follows_contract(settings)) rules.applications = service->contract.get();
   }
   const bool old_status = rules.old_status;
-  const auto run_waiting = [impl = impl_.get()](std::move_only_function<void()>& task) {
-    return impl->run_waiting(task);
-  };
   TRY_OK(api::register_registry_public(
       router,
       {.provisioner = *impl_->provisioner,
        .pki = *impl_->pki,
        .facts = *impl_->facts,
-       .run_strangers = [impl =
-                             impl_.get()](std::move_only_function<void()>& task) { return impl->strangers->run(task); },
+       .run_strangers = [impl = impl_.get()](auto& task) { return impl->run_strangers(task); },
        .health = impl_->health,
-       .run_waiting = run_waiting,
        .waits_for = [this]() -> std::string { return awaits_master() ? "the master key is not there yet" : ""; },
        .rules = std::move(rules)}));
   if (service != nullptr) {
-    TRY_OK(
-        api::register_registry_operator(router, {.kms_operator = *service->kms_operator,
-                                                 .receiver = service->receiver.get(),
-                                                 .http = service->http.get(),
-                                                 .onboarding = *service->onboarding,
-                                                 .run_waiting = run_waiting,
-                                                 .old_status = old_status,
-                                                 .channel = impl_->channels ? impl_->channels->receiver() : nullptr}));
+    TRY_OK(api::register_registry_operator(
+        router, {.kms_operator = *service->kms_operator,
+                 .receiver = service->receiver.get(),
+                 .http = service->http.get(),
+                 .onboarding = *service->onboarding,
+                 .run_waiting = [impl = impl_.get()](auto& task) { return impl->run_waiting(task); },
+                 .old_status = old_status,
+                 .channel = impl_->channels ? impl_->channels->receiver() : nullptr,
+                 .hosts = settings.list("registry.admin_hosts"),
+                 .own_port = [impl = impl_.get()] { return impl->admin_port.load(); }}));
   }
   TRY_OK(api::register_registry_blobs(router, [impl = impl_.get()](const base::Tenant& tenant,
                                                                    const base::AppRef& app) {

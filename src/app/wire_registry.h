@@ -34,7 +34,7 @@ struct RegistryParts {
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
   const base::Clock& clock;
-  std::string data;               ///< folder
+  std::string data;                         ///< folder
   crypto::Secret master;                    ///< of kms "derived"
   const keys::SealedMaster& sealed_master;  ///< of kms "onboard"
   blobs::Sealer& sealer;                    ///< of what is kept of storage

@@ -22,6 +22,7 @@ namespace abi = chain::registry;
 
 constexpr std::uint64_t kChainId = 31337;
 const ContractAddress kContract{0xc0, 0xff, 0xee};
+const ContractAddress kService{0x5e};
 const ContractAddress kOperator{0x0a};
 const ContractAddress kStranger{0x0b};
 
@@ -52,7 +53,11 @@ class StandInChain final : public chain::ChainReader {
       return base::Error{Code::unavailable, "no such block"};
     }
     std::vector<chain::CallOutcome> out;
-    for (const auto& one : calls) out.push_back(one.to == kContract && deployed ? answer(one.data) : outcome({}));
+    for (const auto& one : calls)
+      out.push_back(one.to == kService                ? served(one.data)
+                    : one.to == kContract && deployed ? answer(one.data)
+                                                      : outcome({}));
+    ++batches;
     return out;
   }
 
@@ -60,6 +65,9 @@ class StandInChain final : public chain::ChainReader {
   bool deployed = false;
   bool stalled = false;
   bool frozen = false;
+  std::size_t batches = 0;
+  bool listed = true;
+  chain::Word policy{}, service_policy{};
   std::set<base::Digest32> allowed;
   std::map<base::Digest32, base::Digest32> configurations;
 
@@ -71,7 +79,16 @@ class StandInChain final : public chain::ChainReader {
   static chain::CallOutcome revert(std::string reason) {
     return {.reverted = true, .data = base::Bytes(4, 1), .reason = std::move(reason)};
   }
+  /// Of the key service's contract.
+  chain::CallOutcome served(const base::Bytes& data) const {
+    if (data == abi::kApplicationAllowed.at(kService, kContract).data) {
+      return outcome(abi::kApplicationAllowed.encode_result(listed));
+    }
+    if (data != abi::kApplicationPolicy.at(kService, kContract).data) return {.reverted = true};
+    return outcome(abi::kApplicationPolicy.encode_result(service_policy));
+  }
   chain::CallOutcome answer(const base::Bytes& data) const {
+    if (data == abi::kPolicy.at(kContract).data) return outcome(abi::kPolicy.encode_result(policy));
     if (data == abi::kStorageBackends.at(kContract).data) {
       return outcome(abi::kStorageBackends.encode_result({"file://./store/"}));
     }
@@ -344,6 +361,37 @@ TEST_F(ChainAuthorityTest, AStalledChainIsAnOutageAndNoConflict) {
   EXPECT_EQ(commit(*approval).error().code, Code::unavailable);
 }
 
+TEST_F(ChainAuthorityTest, TheKeyServicesListAndPoliciesComeWithTheAppsOwn) {
+  ChainAuthority authority{world.reader, {.chain_id = kChainId, .key_service = kService}};
+  const auto asked = [&] {
+    return authority.decide({.contract = kContract, .identity = identity_of('1'), .operator_address = kOperator},
+                            patient());
+  };
+  EXPECT_EQ(asked().error().code, Code::not_found) << "no app's contract, whatever the service's says";
+  world.create();
+  world.allow('1');
+  const std::size_t before = world.reader.batches;
+  ASSERT_TRUE(asked().ok());
+  EXPECT_EQ(world.reader.batches, before + 1);
+  EXPECT_EQ(asked()->answer().service_policy, std::nullopt);
+  world.reader.policy = chain::to_word(1);
+  world.reader.service_policy = chain::to_word(2);
+  EXPECT_EQ(asked()->answer().policy, chain::to_word(1));
+  EXPECT_EQ(asked()->answer().service_policy, chain::to_word(2));
+  world.reader.listed = false;
+  EXPECT_EQ(asked().error().code, Code::denied);
+  EXPECT_EQ(asked().error().what, "application not allowed");
+}
+
+TEST_F(ChainAuthorityTest, AKeyServiceThatIsNotThereIsAMistakeOfTheSettings) {
+  world.create();
+  world.allow('1');
+  ChainAuthority authority{world.reader, {.chain_id = kChainId, .key_service = kStranger}};
+  const auto answer =
+      authority.decide({.contract = kContract, .identity = identity_of('1'), .operator_address = kOperator}, patient());
+  EXPECT_EQ(answer.error().code, Code::configuration) << answer.error().text();
+}
+
 class LocalAuthorityTest : public AuthorityRules<WithoutChain> {
  protected:
   void approve_document(const std::string& claims) {
@@ -389,6 +437,28 @@ TEST_F(LocalAuthorityTest, APolicyWithConditionsOfItsOwnNeedsEvidence) {
       world.house.blob(R"({"format":1,"name":"more","identities":[],"conditions":[{"claim":"mrtd","equals":")" +
                        register_hex('1', 0) + R"("}]})"));
   denied('1', "identity not allowed");
+}
+
+/// As they were stored before there were rights: name and time, without one.
+TEST_F(LocalAuthorityTest, AnAccountFromBeforeThereWereRightsIsAskedForStill) {
+  world.create();
+  world.allow('1');
+  const auto written = world.house.store->write_and_wait(
+      [&](state::WriteTxn& txn) -> base::Status {
+        TRY_OK(txn.erase(operator_key(base::Tenant::standard(), kOperator)));
+        return txn.put(operator_key(base::Tenant::standard(), kStranger),
+                       state::value(1).lp("of before").u64(1).bytes());
+      },
+      patient());
+  ASSERT_TRUE(written.ok()) << written.error().text();
+  denied('1', "Operator not authorized", ContractAddress{});
+  denied('1', "Operator not authorized", kOperator);
+  EXPECT_TRUE(decide('1', kStranger).ok());
+  const auto narrowed = world.house.registry->set_operator(base::Tenant::standard(),
+                                                           {.address = kStranger, .name = "approves", .since = {}},
+                                                           world.house.store->now(), patient());
+  ASSERT_TRUE(narrowed.ok()) << narrowed.error().text();
+  EXPECT_TRUE(decide('1', ContractAddress{}).ok()) << "he has a right of his own now, and it is not that";
 }
 
 TEST_F(LocalAuthorityTest, AnOperatorRemovedBeforeTheCommitIsAConflict) {

@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "chain/registry_abi.h"
+#include "governance/kms_contract.h"
 
 namespace attestry::governance {
 
@@ -97,14 +98,11 @@ std::vector<Call> batch_for(const ContractQuestion& question, bool known_too, st
 Status read_rest(std::span<const CallOutcome> outcomes, ContractAnswer& answer) {
   TRY(answer.storage, names_of(either(outcomes[0], outcomes[1])));
   TRY(answer.domain_names, names_of(either(outcomes[2], outcomes[3])));
-  const CallOutcome& policy = outcomes[4];
-  if (policy.reverted || absent(policy)) return base::done();
-  TRY(const auto digest, abi::kPolicy.decode(policy.data));
-  if (!is_zero(digest)) answer.policy = digest;
+  TRY(answer.policy, policy_in_force(outcomes[4]));
   return base::done();
 }
 
-bool nothing_in(const std::vector<CallOutcome>& outcomes) {
+bool nothing_in(std::span<const CallOutcome> outcomes) {
   return std::ranges::all_of(outcomes, [](const CallOutcome& o) { return !o.reverted && o.data.empty(); });
 }
 
@@ -172,16 +170,18 @@ Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, s
 
 Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, base::Deadline deadline) {
   std::vector<Asked> asked;
-  const auto calls = batch_for(question, !options_.require_extended, asked);
+  auto calls = batch_for(question, !options_.require_extended, asked);
   if (asked.empty()) {
     return Error{Code::denied, "identity not allowed", "evidence that gives an extended identity", "a proxy's word",
                  "registry.identity = extended asks for evidence that this server verifies itself."};
   }
+  const std::size_t own = calls.size();
+  if (options_.key_service) ask_served_app(calls, *options_.key_service, question.contract);
   ContractAnswer answer;
   answer.asked = options_.clock->steady();
   TRY(const chain::BlockRef block, reader_.head(deadline));
   TRY(const auto outcomes, reader_.call(block, calls, deadline));
-  const bool nothing = nothing_in(outcomes);
+  const bool nothing = nothing_in(std::span{outcomes}.first(own));
   if (nothing && options_.proofs == nullptr) return nothing_there(question.contract, reader_, block);
   answer.snapshot = snapshot(block);
   answer.version = block.number;
@@ -207,7 +207,18 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
     answer.configuration = judged[i].config;
   }
+  if (options_.key_service) TRY_OK(read_service(std::span{outcomes}.subspan(own), answer));
   return answer;
+}
+
+/// What the key service's contract says of the app, which no storage proof covers.
+Status ChainAuthority::read_service(std::span<const CallOutcome> outcomes, ContractAnswer& answer) const {
+  TRY(const auto service, served_app(outcomes, *options_.key_service, chain_id()));
+  answer.service_policy = service.policy;
+  if (service.allowed) return base::done();
+  answer.allowed = false;
+  answer.reason = service.reason;
+  return base::done();
 }
 
 Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractAddress& contract,

@@ -1,6 +1,8 @@
 // The authority of apps that a contract governs: asks the contract, pinned to one block that a quorum agrees on.
 #pragma once
 #include <chrono>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,9 @@ struct ChainAuthorityOptions {
   const ContractProofs* proofs = nullptr;  ///< null: a quorum's word is enough. Outlives the authority
   std::string finality{};                  ///< as the settings have it, for messages
   const base::Clock* clock = &base::system_clock();
+  /// The key service's contract, where it lists the apps that are served and may name a policy for each
+  /// (docs/formats/registry.md). Asked with the app's own, at the same block.
+  std::optional<ContractAddress> key_service{};
 };
 
 /// Thread-safe; the readers outlive it. One batch for each question. Contracts of all generations: which names one has
@@ -50,6 +55,7 @@ class ChainAuthority final : public ContractAuthority {
   base::Error disproved(const ContractAddress& contract, const chain::BlockRef& block, std::string why) const;
   base::Error nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
                             const chain::BlockRef& block) const;
+  base::Status read_service(std::span<const chain::CallOutcome> outcomes, ContractAnswer& answer) const;
   std::string snapshot(const chain::BlockRef& block) const;
 
   chain::ChainReader& reader_;

@@ -37,7 +37,7 @@ bool releases_the_same(const ContractAnswer& before, const ContractAnswer& now) 
     return std::ranges::find(now.domain_names, name) != now.domain_names.end();
   });
   return names && before.identity == now.identity && before.configuration == now.configuration &&
-         before.policy == now.policy;
+         before.policy == now.policy && before.service_policy == now.service_policy;
 }
 
 }  // namespace

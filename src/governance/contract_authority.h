@@ -40,6 +40,7 @@ struct ContractAnswer {
   std::vector<std::string> storage;       ///< URIs, in the authority's order
   std::vector<std::string> domain_names;  ///< of the app's instances
   std::optional<base::Digest32> policy;   ///< that the app wants its workloads appraised by, besides this server's own
+  std::optional<base::Digest32> service_policy{};  ///< the same of the key service, for this app
   std::string snapshot;                   ///< "evm:1@19000000:0x<hash>" or "<tenant>/<app>#<version>@<last approval>"
   std::uint64_t version = 0;              ///< block number, or version of the app's state
   std::optional<base::Deadline> asked{};  ///< of a chain: when the block was the newest that was known

@@ -19,6 +19,15 @@ bool is_zero(const chain::Word& word) {
   return std::ranges::all_of(word, [](std::uint8_t byte) { return byte == 0; });
 }
 
+Error no_contract(const ContractAddress& contract, std::uint64_t chain_id, std::string found) {
+  return {Code::configuration, "no key service's contract at 0x" + base::hex(contract),
+          "a Kms contract on chain " + std::to_string(chain_id), std::move(found),
+          "Look at registry.kms_contract, and whether registry.rpc reads the right chain."};
+}
+
+/// A contract of another kind: a revert without a word.
+bool no_such_function(const CallOutcome& outcome) { return outcome.reverted && outcome.data.empty(); }
+
 Error refused(std::string what, const CallOutcome& outcome) {
   return {Code::denied, std::move(what), {}, outcome.reverted ? outcome.reason : std::string{}};
 }
@@ -36,90 +45,114 @@ Result<OnboardRequest> request_in(const CallOutcome& outcome, const base::Digest
   return request;
 }
 
-/// This server does not appraise by the policies that a key service's contract can name. Where its owner has put one in
-/// force, nothing is given rather than something without it. Older contracts do not have the function.
-Status no_policy(const CallOutcome& outcome, const auto& function, std::string_view setter) {
-  if (outcome.reverted || outcome.data.empty()) return base::done();
-  TRY(const chain::Word digest, function.decode(outcome.data));
-  if (is_zero(digest)) return base::done();
-  return Error{Code::configuration, "the key service's contract names a policy, by which this server cannot appraise",
-               "none", base::hex(digest),
-               "Put the rules into registry.policy, and send " + std::string{setter} + " with zero."};
-}
-
 }  // namespace
 
+Result<std::optional<base::Digest32>> policy_in_force(const CallOutcome& outcome) {
+  if (outcome.reverted || outcome.data.empty()) return std::optional<base::Digest32>{};
+  TRY(const chain::Word digest, abi::kPolicy.decode(outcome.data));
+  return is_zero(digest) ? std::optional<base::Digest32>{} : std::optional{digest};
+}
+
+void ask_served_app(std::vector<chain::Call>& calls, const ContractAddress& service, const ContractAddress& app) {
+  calls.push_back(abi::kApplicationAllowed.at(service, app));
+  calls.push_back(abi::kApplicationPolicy.at(service, app));
+}
+
+Result<ServedApp> served_app(std::span<const CallOutcome> outcomes, const ContractAddress& service,
+                             std::uint64_t chain_id) {
+  const CallOutcome& allowed = outcomes[0];
+  if (no_such_function(allowed)) return no_contract(service, chain_id, "one without ApplicationAllowed()");
+  if (!allowed.reverted && allowed.data.empty()) return no_contract(service, chain_id, "no code");
+  ServedApp out{.reason = "application not allowed"};
+  if (allowed.reverted) {
+    out.reason += ": " + allowed.reason;
+    return out;
+  }
+  TRY(out.allowed, abi::kApplicationAllowed.decode(allowed.data));
+  TRY(out.policy, policy_in_force(outcomes[1]));
+  return out;
+}
+
+Result<std::vector<CallOutcome>> KmsContract::read(chain::ChainReader& reader, std::span<const chain::Call> calls,
+                                                   chain::BlockRef& block, base::Deadline deadline) const {
+  TRY(block, reader.head(deadline));
+  TRY(auto outcomes, reader.call(block, calls, deadline));
+  if (no_such_function(outcomes.front())) return no_contract(contract_, chain_id_, "a contract of another kind");
+  if (outcomes.front().reverted || !outcomes.front().data.empty()) return outcomes;
+  return no_contract(contract_, chain_id_, "no code");
+}
+
 Status KmsContract::application_allowed(const ContractAddress& app, base::Deadline deadline) {
-  TRY(const auto block, reader_.head(deadline));
-  const std::vector<chain::Call> calls{abi::kApplicationAllowed.at(contract_, app),
-                                       abi::kApplicationPolicy.at(contract_, app)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
-  if (outcomes.front().reverted) return refused("application not allowed", outcomes.front());
-  TRY(const bool allowed, abi::kApplicationAllowed.decode(outcomes.front().data));
-  if (allowed) return no_policy(outcomes[1], abi::kApplicationPolicy, "setApplicationPolicy");
-  return Error{Code::denied, "application not allowed", "an application that the key service's contract lists",
+  std::vector<chain::Call> calls;
+  ask_served_app(calls, contract_, app);
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(strangers_, calls, block, deadline));
+  TRY(auto served, served_app(outcomes, contract_, chain_id_));
+  if (served.allowed) return base::done();
+  return Error{Code::denied, std::move(served.reason), "an application that the key service's contract lists",
                "0x" + base::hex(app), "Let the contract's owner send AllowApplication."};
 }
 
 Result<bool> KmsContract::is_operator(const ContractAddress& account, base::Deadline deadline) {
-  TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kHasRole.at(contract_, abi::role("ROLE_OPERATOR"), account)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   if (outcomes.front().reverted) return false;
   return abi::kHasRole.decode(outcomes.front().data);
 }
 
 Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline deadline) {
-  TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kPki.at(contract_)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   TRY(auto pki, abi::kPki.result(outcomes.front()));
   if (pki.pubkey.empty()) return std::optional<base::Bytes>{};
   return std::optional{std::move(pki.pubkey)};
 }
 
 Result<OnboardRequest> KmsContract::request(const base::Digest32& hash, base::Deadline deadline) {
-  TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(strangers_, calls, block, deadline));
   return request_in(outcomes.front(), hash);
 }
 
-Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, const base::Digest32& identity,
-                                                base::Deadline deadline) {
-  TRY(const auto known, request(hash, deadline));
-  TRY(const auto block, reader_.head(deadline));
+Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, const OnboardRequest& known,
+                                                const base::Digest32& identity, base::Deadline deadline) {
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash),
                                        abi::kIdentityAllowed.at(contract_, identity, known.operator_address),
                                        abi::kPolicy.at(contract_)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
-    return Error{Code::conflict, "the onboard request changed while it was looked at", {}, {}, "Try again."};
+    return Error{
+        Code::conflict, "the onboard request changed while it was looked at", base::hex(hash), {}, "Try again."};
   }
   const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(known.operator_address);
   if (outcomes[1].reverted) return refused(who + " unauthorized", outcomes[1]);
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[1].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[1]);
-  TRY_OK(no_policy(outcomes[2], abi::kPolicy, "setPolicy"));
+  TRY(const auto policy, policy_in_force(outcomes[2]));
   return OnboardApproval(
-      std::move(present), identity,
+      std::move(present), identity, policy,
       "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
 }
 
 Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const ContractAddress& operator_address,
                                            base::Deadline deadline) {
-  TRY(const auto block, reader_.head(deadline));
   const std::vector<chain::Call> calls{abi::kIdentityAllowed.at(contract_, identity, operator_address),
                                        abi::kPolicy.at(contract_)};
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
   const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(operator_address);
   if (outcomes[0].reverted) return refused(who + " unauthorized", outcomes[0]);
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[0].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[0]);
-  TRY_OK(no_policy(outcomes[1], abi::kPolicy, "setPolicy"));
-  return ServerApproval(identity, "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" +
-                                      base::hex(block.hash));
+  TRY(const auto policy, policy_in_force(outcomes[1]));
+  return ServerApproval(
+      identity, policy,
+      "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
 }
 
 Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report, const OnboardApproval& approval,

@@ -2,7 +2,9 @@
 // the requests of new servers (docs/formats/registry.md). Read pinned to one block, like the apps' contracts.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "attestation/key_binding.h"
 #include "base/ids.h"
@@ -22,14 +24,18 @@ class OnboardApproval {
  public:
   const OnboardRequest& request() const noexcept { return request_; }
   const base::Digest32& identity() const noexcept { return identity_; }
+  /// That the new server has to satisfy besides the giving server's own.
+  const std::optional<base::Digest32>& policy() const noexcept { return policy_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
 
  private:
   friend class KmsContract;
-  OnboardApproval(OnboardRequest request, const base::Digest32& identity, std::string snapshot)
-      : request_(std::move(request)), identity_(identity), snapshot_(std::move(snapshot)) {}
+  OnboardApproval(OnboardRequest request, const base::Digest32& identity, std::optional<base::Digest32> policy,
+                  std::string snapshot)
+      : request_(std::move(request)), identity_(identity), policy_(policy), snapshot_(std::move(snapshot)) {}
   OnboardRequest request_;
   base::Digest32 identity_;
+  std::optional<base::Digest32> policy_;
   std::string snapshot_;
 };
 
@@ -37,29 +43,55 @@ class OnboardApproval {
 class ServerApproval {
  public:
   const base::Digest32& identity() const noexcept { return identity_; }
+  /// That a server has to satisfy to get the master.
+  const std::optional<base::Digest32>& policy() const noexcept { return policy_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
 
  private:
   friend class KmsContract;
-  ServerApproval(const base::Digest32& identity, std::string snapshot)
-      : identity_(identity), snapshot_(std::move(snapshot)) {}
+  ServerApproval(const base::Digest32& identity, std::optional<base::Digest32> policy, std::string snapshot)
+      : identity_(identity), policy_(policy), snapshot_(std::move(snapshot)) {}
   base::Digest32 identity_;
+  std::optional<base::Digest32> policy_;
   std::string snapshot_;
 };
 
-/// Thread-safe; the reader outlives it. Errors: `denied` when the contract says no, `not_found` for a request that is
-/// not there, `unavailable` when it cannot be asked.
+/// What policy() or applicationPolicy(app) answered: nullopt when none is in force. Older contracts have neither.
+base::Result<std::optional<base::Digest32>> policy_in_force(const chain::CallOutcome& outcome);
+
+/// What a key service's contract says of one app.
+struct ServedApp {
+  bool allowed = false;
+  std::string reason{};  ///< why not; begins with "application not allowed"
+  std::optional<base::Digest32> policy{};
+};
+/// Questions for that, which served_app() reads the answers to, in one batch with others.
+void ask_served_app(std::vector<chain::Call>& calls, const ContractAddress& service, const ContractAddress& app);
+/// `configuration` when there is no key service's contract at the address.
+base::Result<ServedApp> served_app(std::span<const chain::CallOutcome> outcomes, const ContractAddress& service,
+                                   std::uint64_t chain_id);
+
+/// Thread-safe; the readers outlive it. Errors: `denied` when the contract says no, `not_found` for a request that is
+/// not there, `unavailable` when it cannot be asked, `configuration` when there is no key service's contract.
 class KmsContract {
  public:
+  /// `strangers`: the same chain, asked for what anybody may cause (QuorumReader::for_strangers()).
+  KmsContract(chain::ChainReader& reader, chain::ChainReader& strangers, std::uint64_t chain_id,
+              const ContractAddress& contract)
+      : reader_(reader), strangers_(strangers), chain_id_(chain_id), contract_(contract) {}
   KmsContract(chain::ChainReader& reader, std::uint64_t chain_id, const ContractAddress& contract)
-      : reader_(reader), chain_id_(chain_id), contract_(contract) {}
+      : KmsContract(reader, reader, chain_id, contract) {}
   const ContractAddress& address() const noexcept { return contract_; }
+  std::uint64_t chain_id() const noexcept { return chain_id_; }
 
+  /// For what anybody may see of an app; a release asks for its policy, too (ChainAuthorityOptions::key_service).
   base::Status application_allowed(const ContractAddress& app, base::Deadline deadline);
+  /// A first look, on the strangers' side: most hashes are made up.
   base::Result<OnboardRequest> request(const base::Digest32& hash, base::Deadline deadline);
-  /// Asks for both at one block: the request may be taken back between two questions.
-  base::Result<OnboardApproval> onboarding(const base::Digest32& hash, const base::Digest32& identity,
-                                           base::Deadline deadline);
+  /// Everything at one block. `known`: what request() said of the hash; `conflict` when the contract says another
+  /// thing now, because what was looked at is what is to be approved.
+  base::Result<OnboardApproval> onboarding(const base::Digest32& hash, const OnboardRequest& known,
+                                           const base::Digest32& identity, base::Deadline deadline);
   /// Without a request on the chain: the operator has said in another way that the server is his.
   base::Result<ServerApproval> server(const base::Digest32& identity, const ContractAddress& operator_address,
                                       base::Deadline deadline);
@@ -70,7 +102,12 @@ class KmsContract {
   base::Result<std::optional<base::Bytes>> published_key(base::Deadline deadline);
 
  private:
+  /// `configuration` when no code answers.
+  base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, std::span<const chain::Call> calls,
+                                                     chain::BlockRef& block, base::Deadline deadline) const;
+
   chain::ChainReader& reader_;
+  chain::ChainReader& strangers_;
   const std::uint64_t chain_id_;
   const ContractAddress contract_;
 };

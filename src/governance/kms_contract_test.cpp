@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "base/encoding.h"
 #include "governance/testing/kms_chain.h"
 
@@ -37,15 +39,19 @@ class KmsContractTest : public ::testing::Test {
     request.operator_address = kAlice;
     request.attestation = base::to_bytes(base::as_bytes("quote"));
     chain.requests[kHash] = request;
+    known = request;
     chain.operators = {kAlice};
     chain.identities = {kIdentity};
   }
+  base::Result<OnboardApproval> onboarding() { return contract.onboarding(kHash, *known, kIdentity, soon()); }
+
   testing::KmsChain chain;
   KmsContract contract{chain, 31337, kKms};
+  std::optional<OnboardRequest> known;
 };
 
 TEST_F(KmsContractTest, ApprovesAnOnboardingThatEverythingAgreesOn) {
-  const auto approval = contract.onboarding(kHash, kIdentity, soon());
+  const auto approval = onboarding();
   ASSERT_TRUE(approval.ok()) << approval.error().text();
   EXPECT_EQ(approval->request(), chain.requests[kHash]);
   EXPECT_EQ(approval->identity(), kIdentity);
@@ -55,27 +61,59 @@ TEST_F(KmsContractTest, ApprovesAnOnboardingThatEverythingAgreesOn) {
 TEST_F(KmsContractTest, RefusesARequestThatIsNotThere) {
   chain.requests.clear();
   refused(contract.request(kHash, soon()), Code::not_found, base::hex(kHash));
-  refused(contract.onboarding(kHash, kIdentity, soon()), Code::not_found, "not found");
+  refused(onboarding(), Code::not_found, "not found");
 }
 
 TEST_F(KmsContractTest, RefusesAnIdentityThatIsNotAllowed) {
   chain.identities.clear();
-  refused(contract.onboarding(kHash, kIdentity, soon()), Code::denied, base::hex(kIdentity));
+  refused(onboarding(), Code::denied, base::hex(kIdentity));
 }
 
 TEST_F(KmsContractTest, SaysWhyTheContractReverts) {
   chain.operators.clear();
-  refused(contract.onboarding(kHash, kIdentity, soon()), Code::denied, "Operator not authorized");
+  refused(onboarding(), Code::denied, "Operator not authorized");
   chain.frozen = true;
   refused(contract.application_allowed(kApp, soon()), Code::denied, "Contract is frozen");
 }
 
-TEST_F(KmsContractTest, GivesNothingWithoutThePolicyThatTheContractNames) {
-  chain.applications = {kApp};
-  chain.application_policy = chain::to_word(1);
-  refused(contract.application_allowed(kApp, soon()), Code::configuration, "names a policy");
+TEST_F(KmsContractTest, AnApprovalNamesThePolicyThatIsInForce) {
+  EXPECT_EQ(onboarding()->policy(), std::nullopt);
   chain.policy = chain::to_word(1);
-  refused(contract.onboarding(kHash, kIdentity, soon()), Code::configuration, "names a policy");
+  EXPECT_EQ(onboarding()->policy(), chain::to_word(1));
+}
+
+TEST_F(KmsContractTest, AnAppsListingAndPolicyAreReadFromOneBatch) {
+  std::vector<chain::Call> calls;
+  ask_served_app(calls, kKms, kApp);
+  const auto served = [&] { return *served_app(*chain.call({}, calls, soon()), kKms, 31337); };
+  EXPECT_FALSE(served().allowed);
+  EXPECT_EQ(served().reason, "application not allowed");
+  chain.applications = {kApp};
+  EXPECT_TRUE(served().allowed);
+  EXPECT_EQ(served().policy, std::nullopt);
+  chain.application_policy = chain::to_word(1);
+  EXPECT_EQ(served().policy, chain::to_word(1));
+  chain.frozen = true;
+  EXPECT_FALSE(served().allowed);
+  EXPECT_EQ(served().reason, "application not allowed: Contract is frozen");
+}
+
+TEST_F(KmsContractTest, AnotherRequestThanTheOneThatWasLookedAtIsAConflict) {
+  auto other = chain.requests[kHash];
+  other.pubkey = base::to_bytes(base::as_bytes("another PEM"));
+  refused(contract.onboarding(kHash, other, kIdentity, soon()), Code::conflict, "changed while it was looked at");
+}
+
+TEST_F(KmsContractTest, AWrongAddressIsNobodysDenialAndNoMistakeOfTheCallers) {
+  KmsContract wrong{chain, 31337, kApp};
+  refused(wrong.application_allowed(kApp, soon()), Code::configuration, "no key service's contract at 0x0202");
+  refused(wrong.request(kHash, soon()), Code::configuration, "registry.kms_contract");
+  refused(wrong.onboarding(kHash, chain.requests[kHash], kIdentity, soon()), Code::configuration, "no code");
+  refused(wrong.is_operator(kAlice, soon()), Code::configuration, "no code");
+  refused(wrong.published_key(soon()), Code::configuration, "no code");
+  chain.another_kind = true;
+  refused(contract.application_allowed(kApp, soon()), Code::configuration, "another kind");
+  refused(contract.request(kHash, soon()), Code::configuration, "another kind");
 }
 
 TEST_F(KmsContractTest, AnswersForAppsAndOperators) {
@@ -95,7 +133,7 @@ TEST_F(KmsContractTest, GivesThePublishedKeyIfThereIsOne) {
 TEST_F(KmsContractTest, AnOutageIsNoDenial) {
   chain.away = true;
   refused(contract.application_allowed(kApp, soon()), Code::unavailable, "no quorum");
-  refused(contract.onboarding(kHash, kIdentity, soon()), Code::unavailable, "no quorum");
+  refused(onboarding(), Code::unavailable, "no quorum");
   refused(contract.is_operator(kAlice, soon()), Code::unavailable, "no quorum");
   refused(contract.published_key(soon()), Code::unavailable, "no quorum");
 }

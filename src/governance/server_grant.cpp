@@ -27,6 +27,7 @@ Result<ServerGrant> authorize_server(const attestation::VerifiedReport& report, 
                                      base::Realm realm, base::UtcTime now) {
   TRY(auto grant, ServerGrant::of(report, realm, now));
   grant.identity_ = approval.identity();
+  grant.service_policy_ = approval.policy();
   grant.snapshot_ = approval.snapshot();
   return grant;
 }

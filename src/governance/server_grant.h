@@ -24,6 +24,8 @@ class ServerGrant {
   const base::Digest32& identity() const noexcept { return identity_; }
   const base::FixedBytes<64>& report_data() const noexcept { return report_data_; }
   const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
+  /// That the contract has in force, besides.
+  const std::optional<base::Digest32>& service_policy() const noexcept { return service_policy_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
   /// Without a chain: what still_holds() is asked of in the transaction of the leaf.
   const std::optional<ContractApproval>& approval() const noexcept { return approval_; }
@@ -38,11 +40,13 @@ class ServerGrant {
   base::Digest32 identity_{};
   base::FixedBytes<64> report_data_{};
   base::Digest32 policy_sha256_{};
+  std::optional<base::Digest32> service_policy_;
   std::string snapshot_;
   std::optional<ContractApproval> approval_;
 };
 
-/// By the key service's contract. `realm_mismatch` for evidence of another realm, `denied` when it is no longer valid.
+/// By the key service's contract; the caller has appraised by the policy that the approval names. `realm_mismatch` for
+/// evidence of another realm, `denied` when it is no longer valid.
 base::Result<ServerGrant> authorize_server(const attestation::VerifiedReport& report, const ServerApproval& approval,
                                            base::Realm realm, base::UtcTime now);
 /// By operators' approvals for the app that stands for the key service itself; `identity` is what the log says.

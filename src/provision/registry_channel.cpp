@@ -11,6 +11,7 @@
 #include "curves/eip712.h"
 #include "curves/secp256k1.h"
 #include "keys/registry_kdf.h"
+#include "provision/named_policy.h"
 #include "provision/registry_identity.h"
 #include "provision/registry_measurements.h"
 
@@ -196,6 +197,13 @@ Result<governance::ServerGrant> ChannelGiver::allow_by_contract(const VerifiedRe
   TRY(const auto account, operator_of(*request.permit, deps_.governance));
   TRY(const auto identity, identity_of(report, deps_.governance));
   TRY(const auto approval, deps_.governance.contract->server(identity.known_as, account, deadline));
+  if (approval.policy()) {
+    TRY(const auto policy,
+        named_policy(*deps_.governance.policies, deps_.governance.tenant, *approval.policy(), "key service"));
+    attestation::Verdict verdict = report.verdict();
+    TRY_OK(attestation::appraise_report_data(policy, verdict, report.report_data()),
+           "policy of the key service's contract");
+  }
   return governance::authorize_server(report, approval, deps_.store.realm(), deps_.store.now());
 }
 
@@ -234,6 +242,8 @@ Status ChannelGiver::log(const governance::ServerGrant& grant, const crypto::Sec
   leaf.policy = base::hex(grant.policy_sha256());
   leaf.governance = audit::commitment(salt, "governance", base::as_bytes(grant.snapshot()));
   leaf.outputs["identity"] = audit::commitment(salt, "identity", grant.identity());
+  if (const auto& policy = grant.service_policy())
+    leaf.outputs["policy/service"] = audit::commitment(salt, "policy/service", *policy);
   leaf.reply = base::hex(crypto::sha256(answer.reveal()));
   return deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {

@@ -12,6 +12,7 @@
 #include "crypto/random.h"
 #include "governance/contract_authority.h"
 #include "governance/kms_contract.h"
+#include "governance/registry.h"
 #include "governance/server_grant.h"
 #include "keys/received_master.h"
 #include "keys/registry_keys.h"
@@ -60,6 +61,7 @@ base::Status firmware_is_covered(const attestation::Policy& policy, bool extende
 struct ChannelGovernance {
   governance::KmsContract* contract = nullptr;  ///< one of the two
   governance::ContractAuthority* approvals = nullptr;
+  const governance::Registry* policies = nullptr;  ///< where a policy is stored that the contract names
   base::Tenant tenant = base::Tenant::standard();
   std::uint64_t chain_id = 0;
   bool extended = false;  ///< servers are known by identities that cover firmware, too

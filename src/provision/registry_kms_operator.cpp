@@ -43,13 +43,25 @@ Error not_his(std::string what) {
           "attestry kms signs its requests: give it the operator's key."};
 }
 
+Error elsewhere() {
+  return {Code::denied,
+          "the request was sent to another server's address",
+          "one of registry.admin_hosts, or a loopback name with this listener's port",
+          {},
+          "Call the server by such a name, or list the name there."};
+}
+
 }  // namespace
 
-base::Digest32 kms_operator_digest(const base::Digest32& nonce, std::string_view path, std::string_view body) {
+base::Digest32 kms_operator_digest(const KmsServerName& server, std::string_view path, std::string_view body) {
   const auto domain = curves::eip712_domain_separator(
-      {.name = "attestry", .version = "1", .chain_id = std::nullopt, .verifying_contract = std::nullopt});
-  curves::Eip712Struct request("OperatorRequest(bytes32 nonce,string path,bytes32 bodySha256)");
-  request.bytes32(nonce).string(path).bytes32(crypto::sha256(base::as_bytes(body)));
+      {.name = "attestry", .version = "1", .chain_id = server.chain_id, .verifying_contract = server.contract});
+  std::string host = server.host;
+  for (char& c : host) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  curves::Eip712Struct request("OperatorRequest(bytes32 nonce,string host,string path,bytes32 bodySha256)");
+  request.bytes32(server.nonce).string(host).string(path).bytes32(crypto::sha256(base::as_bytes(body)));
   return curves::eip712_digest(domain, request.hash());
 }
 
@@ -79,10 +91,19 @@ Status RegistryKmsOperator::may_run(const Address& account, base::Deadline deadl
                curves::address_checksum_text(account), "Let the contract's admin grant it: attestry registry grant."};
 }
 
+base::Digest32 RegistryKmsOperator::digest(const KmsRequest& request) const {
+  return kms_operator_digest({.chain_id = contract_.chain_id(),
+                              .contract = contract_.address(),
+                              .nonce = nonce_,
+                              .host = std::string{request.host}},
+                             request.path, request.body);
+}
+
 /// Any 65 bytes are somebody's signature, so which form it has is known only by who it is.
-Result<Address> RegistryKmsOperator::signer(base::ByteView signature, base::Deadline deadline) const {
-  TRY(const auto bound, recovered(kms_operator_digest(nonce_, kKmsAuthPath, {}), signature));
-  auto allowed = may_run(bound, deadline);
+Result<Address> RegistryKmsOperator::signer(base::ByteView signature, std::string_view host,
+                                            base::Deadline deadline) const {
+  TRY(const auto bound, recovered(digest({.host = host, .path = kKmsAuthPath, .body = {}}), signature));
+  auto allowed = host.empty() ? Status{elsewhere()} : may_run(bound, deadline);
   if (allowed) return bound;
   if (allowed.error().code != Code::denied || !rules_.v1) return std::move(allowed).error();
   TRY(const auto bare, recovered(nonce_, signature));
@@ -90,8 +111,8 @@ Result<Address> RegistryKmsOperator::signer(base::ByteView signature, base::Dead
   return bare;
 }
 
-Status RegistryKmsOperator::authorize(base::ByteView signature, base::Deadline deadline) {
-  TRY(const auto account, signer(signature, deadline));
+Status RegistryKmsOperator::authorize(base::ByteView signature, std::string_view host, base::Deadline deadline) {
+  TRY(const auto account, signer(signature, host, deadline));
   const auto before = address();
   if (before == account) return base::done();
   if (before != Address{}) {
@@ -127,17 +148,19 @@ Status RegistryKmsOperator::set(const Address& before, const Address& account, b
   return base::done();
 }
 
-Status RegistryKmsOperator::check(std::string_view path, std::string_view body,
-                                  std::optional<base::Bytes> signature) const {
+Status RegistryKmsOperator::check(const KmsRequest& request, const std::optional<base::Bytes>& signature,
+                                  base::Deadline deadline) const {
   const auto mine = address();
   if (mine == Address{}) return not_his("this server has no operator yet");
-  if (!signature) {
-    if (rules_.v1) return base::done();
+  if (signature) {
+    if (request.host.empty()) return elsewhere();
+    const auto signer = recovered(digest(request), *signature);
+    if (!signer || *signer != mine) return not_his("the request is signed by somebody else, or for another");
+  } else if (!rules_.v1) {
     return not_his("the request is not signed");
   }
-  const auto signer = recovered(kms_operator_digest(nonce_, path, body), *signature);
-  if (signer && *signer == mine) return base::done();
-  return not_his("the request is signed by somebody else, or for another");
+  // Whom the contract has taken the role from commands nothing any more.
+  return may_run(mine, deadline);
 }
 
 }  // namespace attestry::provision

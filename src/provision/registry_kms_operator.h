@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,9 +16,22 @@
 
 namespace attestry::provision {
 
-/// What an operator signs for one request to one process of a key server: bound to its nonce, the path and the body.
-base::Digest32 kms_operator_digest(const base::Digest32& nonce, std::string_view path, std::string_view body);
+/// Which server a request of an operator's is for: what is signed for one is nothing for another, whoever passes it on.
+struct KmsServerName {
+  std::uint64_t chain_id = 0;
+  curves::Address contract{};  ///< of the key service
+  base::Digest32 nonce{};      ///< of the server's process
+  std::string host{};          ///< that the operator has called, as his client's Host header says it
+};
+/// What an operator signs for one request: EIP-712, bound to the server, the path and the body.
+base::Digest32 kms_operator_digest(const KmsServerName& server, std::string_view path, std::string_view body);
 inline constexpr std::string_view kKmsAuthPath = "/api/operator/auth";
+
+struct KmsRequest {
+  std::string_view host;  ///< one of this server's names; empty: the request was sent to another
+  std::string_view path;
+  std::string_view body;
+};
 
 struct KmsOperatorRules {
   std::vector<curves::Address> listed{};  ///< who may besides the contract's operators
@@ -37,17 +51,20 @@ class RegistryKmsOperator {
 
   /// `denied` for an account that may not; `unavailable` when the chain cannot be asked.
   base::Status may_run(const curves::Address& account, base::Deadline deadline) const;
-  /// 65 bytes r ‖ s ‖ v. `malformed` when it is no signature, `conflict` while somebody else runs this server who
-  /// still may.
-  base::Status authorize(base::ByteView signature, base::Deadline deadline);
-  /// A request of the operator's. `unauthenticated` when it is not his, or there is none yet.
-  base::Status check(std::string_view path, std::string_view body, std::optional<base::Bytes> signature) const;
+  /// 65 bytes r ‖ s ‖ v; `host` as in KmsRequest. `malformed` when it is no signature, `conflict` while somebody else
+  /// runs this server who still may.
+  base::Status authorize(base::ByteView signature, std::string_view host, base::Deadline deadline);
+  /// A request of the operator's. `unauthenticated` when it is not his, or there is none yet; `denied` when he may not
+  /// any more.
+  base::Status check(const KmsRequest& request, const std::optional<base::Bytes>& signature,
+                     base::Deadline deadline) const;
 
  private:
   RegistryKmsOperator(state::Store& store, governance::KmsContract& contract, KmsOperatorRules rules,
                       crypto::Random& random)
       : store_(store), contract_(contract), rules_(std::move(rules)), nonce_(random.bytes<32>()) {}
-  base::Result<curves::Address> signer(base::ByteView signature, base::Deadline deadline) const;
+  base::Digest32 digest(const KmsRequest& request) const;
+  base::Result<curves::Address> signer(base::ByteView signature, std::string_view host, base::Deadline deadline) const;
   base::Status set(const curves::Address& before, const curves::Address& account, base::Deadline deadline);
 
   state::Store& store_;

@@ -10,6 +10,7 @@ namespace attestry::provision {
 using base::Code;
 using base::Error;
 using base::Result;
+using base::Status;
 
 RegistryPkiService::RegistryPkiService(const keys::RegistryKeys& keys, attestation::Attester* attester,
                                        const base::Clock& clock, PkiServiceOptions options)
@@ -27,17 +28,41 @@ Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::get(const curves:
   // Strangers choose the addresses: the cache's hash must not be theirs.
   const base::Digest32 key = crypto::sha256(contract);
   if (auto found = fresh(key)) return found;
+  std::shared_ptr<const RegistryPki> found;
+  TRY_OK(my_turn(key, found));
+  if (found) return found;
+  auto out = make(contract, key);
+  made();
+  return out;
+}
+
+/// `found` is set when somebody else has just made it, and it is nobody's turn then.
+Status RegistryPkiService::my_turn(const base::Digest32& key, std::shared_ptr<const RegistryPki>& found) {
+  const auto until = std::chrono::steady_clock::now() + options_.patience;
+  const base::MutexLock lock(mutex_);
+  for (;;) {
+    if (failure_ && clock_.steady() < failed_until_) return *failure_;
+    found = fresh(key);
+    if (found) return base::done();
+    if (!making_) break;
+    if (changed_.wait_until(mutex_, until) == std::cv_status::timeout && making_) {
+      return Error{Code::unavailable,
+                   "this server's evidence is being made for somebody else",
+                   {},
+                   {},
+                   "Ask again in a second."};
+    }
+  }
+  making_ = true;
+  return base::done();
+}
+
+void RegistryPkiService::made() {
   {
     const base::MutexLock lock(mutex_);
-    if (failure_ && clock_.steady() < failed_until_) return *failure_;
+    making_ = false;
   }
-  if (making_.test_and_set()) {
-    return Error{
-        Code::unavailable, "this server's evidence is being made for somebody else", {}, {}, "Ask again in a second."};
-  }
-  auto made = make(contract, key);
-  making_.clear();
-  return made;
+  changed_.notify_all();
 }
 
 Result<std::shared_ptr<const RegistryPki>> RegistryPkiService::make(const curves::Address& contract,

@@ -1,6 +1,7 @@
 // What anybody may see of an app: its CA, its public key, and this server's own evidence over both.
 #pragma once
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,13 +23,15 @@ struct RegistryPki {
 };
 
 struct PkiServiceOptions {
-  std::int64_t fresh_seconds = 300;  ///< evidence is made anew after so long
-  std::size_t max_kept = 4096;       ///< apps
-  std::int64_t retry_seconds = 2;    ///< after a failure
+  std::int64_t fresh_seconds = 300;          ///< evidence is made anew after so long
+  std::size_t max_kept = 4096;               ///< apps
+  std::int64_t retry_seconds = 2;            ///< after a failure
+  std::chrono::milliseconds patience{1000};  ///< with somebody else's evidence
 };
 
-/// Thread-safe. One caller at a time makes evidence for this page; the others, and for some seconds after a failure
-/// everybody, hear `unavailable` at once, so that strangers and a quote provider that is away hold no thread but one.
+/// Thread-safe. One caller at a time makes evidence for this page; the others wait for him a little, and hear
+/// `unavailable` then and for some seconds after a failure, so that strangers and a quote provider that is away hold
+/// none but the few threads that strangers have.
 class RegistryPkiService {
  public:
   /// `attester` may be null; both outlive it.
@@ -37,6 +40,7 @@ class RegistryPkiService {
   base::Result<std::shared_ptr<const RegistryPki>> get(const curves::Address& contract);
   /// get() would not have to make anything.
   bool known(const curves::Address& contract);
+  bool makes_evidence() const noexcept { return attester_ != nullptr; }
   /// This server's evidence over any report data, not kept.
   base::Result<base::Bytes> attest(const base::FixedBytes<64>& report_data);
 
@@ -53,8 +57,13 @@ class RegistryPkiService {
   const PkiServiceOptions options_;
   base::Result<std::shared_ptr<const RegistryPki>> make(const curves::Address& contract, const base::Digest32& key);
 
-  std::atomic_flag making_{};
+  /// In the name of all who wait. Whoever gets it gives it back with made().
+  base::Status my_turn(const base::Digest32& key, std::shared_ptr<const RegistryPki>& found);
+  void made();
+
   base::Mutex mutex_;
+  std::condition_variable_any changed_;
+  bool making_ ATTESTRY_GUARDED_BY(mutex_) = false;
   std::optional<base::Error> failure_ ATTESTRY_GUARDED_BY(mutex_);
   base::Deadline failed_until_ ATTESTRY_GUARDED_BY(mutex_){};
   attestation::LruCache<Kept> kept_;

@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/hash.h"
+#include "provision/named_policy.h"
 #include "provision/registry_evidence.h"
 #include "provision/registry_grants.h"
 #include "provision/registry_pki.h"
@@ -198,7 +199,7 @@ class Provisioning {
       fail(denied ? RegistryStep::denied : RegistryStep::allowed, std::move(approval).error(), identity_);
       return std::nullopt;
     }
-    if (auto accepted = contract_policy(key, *approval); !accepted) {
+    if (auto accepted = contract_policies(key, *approval); !accepted) {
       const Code code = accepted.error().code;
       const bool denied = code == Code::denied || code == Code::evidence_false;
       fail(denied ? RegistryStep::denied : RegistryStep::policy, std::move(accepted).error(), identity_);
@@ -207,33 +208,23 @@ class Provisioning {
     return *std::move(approval);
   }
 
-  /// The app's own policy, which its contract names, besides this server's.
-  Status contract_policy(const governance::MeasuredKey& key, const governance::ContractApproval& approval) const {
-    const auto& digest = approval.answer().policy;
+  /// The policies that contracts name, besides this server's own: the app's, and the key service's for this app.
+  Status contract_policies(const governance::MeasuredKey& key, const governance::ContractApproval& approval) const {
+    TRY_OK(contract_policy(key, approval.answer().policy, "app"));
+    return contract_policy(key, approval.answer().service_policy, "key service");
+  }
+
+  Status contract_policy(const governance::MeasuredKey& key, const std::optional<base::Digest32>& digest,
+                         std::string_view whose) const {
     if (!digest) return base::done();
+    const std::string contract = "the " + std::string{whose} + "'s contract";
     if (key.verdict() == nullptr) {
-      return Error{Code::denied, "the app's contract names a policy, and a proxy's word cannot be appraised",
-                   "evidence", std::string{governance::to_text(key.voucher())}};
+      return Error{Code::denied, contract + " names a policy, and a proxy's word cannot be appraised", "evidence",
+                   std::string{governance::to_text(key.voucher())}};
     }
-    auto bytes = deps_.registry.blob(rules_.tenant, *digest);
-    if (!bytes) {
-      Error error = std::move(bytes).error();
-      if (error.code == Code::not_found) {
-        error = {Code::unavailable, "the policy that the app's contract names is not stored here", base::hex(*digest),
-                 "", "Store it: attestry blob put, or PUT /v1/blobs."};
-      }
-      return error;
-    }
-    auto parsed = attestation::Policy::parse(base::as_text(*bytes));
-    if (!parsed) {
-      // The contract's owner named it: what is wrong with it is neither the workload's mistake nor a denial.
-      Error error = std::move(parsed.error().at("policy of the contract"));
-      error.code = Code::configuration;
-      return error;
-    }
-    const attestation::Policy& policy = *parsed;
+    TRY(const auto policy, named_policy(deps_.registry, rules_.tenant, *digest, whose));
     attestation::Verdict verdict = *key.verdict();
-    TRY_OK(attestation::appraise_key(policy, verdict, key.spki()));
+    TRY_OK(attestation::appraise_key(policy, verdict, key.spki()), "policy of " + contract);
     return base::done();
   }
 
@@ -346,6 +337,7 @@ class Provisioning {
     const auto& answer = decided.approval.answer();
     if (answer.operator_address) entry.outputs["operator"] = commit("operator", *answer.operator_address);
     if (answer.policy) entry.outputs["policy/contract"] = commit("policy/contract", *answer.policy);
+    if (answer.service_policy) entry.outputs["policy/service"] = commit("policy/service", *answer.service_policy);
     entry.outputs["voucher"] = commit("voucher", base::as_bytes(governance::to_text(voucher())));
     entry.outputs["certificate"] = commit("certificate", base::as_bytes(out.leaf_pem));
     entry.outputs["key/app"] = commit("key/app", out.app_privkey_pem.reveal());

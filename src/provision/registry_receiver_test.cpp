@@ -24,6 +24,7 @@ using governance::testing::address_of;
 using governance::testing::kKms;
 using ::testing::HasSubstr;
 
+constexpr std::string_view kHost = "127.0.0.1:8081";
 base::Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(30); }
 crypto::Secret secret_of(std::uint8_t byte, std::size_t size = 32) {
   return crypto::Secret::copy_of(base::Bytes(size, byte));
@@ -57,8 +58,11 @@ class ReceiverTest : public ::testing::Test {
     EXPECT_TRUE(opened.ok()) << opened.error().text();
     return *std::move(opened);
   }
+  static KmsServerName named(const RegistryKmsOperator& to) {
+    return {.chain_id = 31337, .contract = kKms, .nonce = to.nonce(), .host = std::string{kHost}};
+  }
   static base::Bytes auth(const RegistryKmsOperator& to, const curves::Secp256k1PrivateKey& key) {
-    return base::to_bytes(base::ByteView{*key.sign_recoverable(kms_operator_digest(to.nonce(), kKmsAuthPath, {}))});
+    return base::to_bytes(base::ByteView{*key.sign_recoverable(kms_operator_digest(named(to), kKmsAuthPath, {}))});
   }
 
   state::testing::TempFolder folder;
@@ -137,10 +141,10 @@ TEST_F(ReceiverTest, MakesAMasterOnlyForANewService) {
 
 TEST_F(ReceiverTest, TheOperatorIsWhoMayAndSigns) {
   const auto kms = operators();
-  refused(kms->authorize(base::Bytes(65, 0xff), soon()), Code::malformed, "");
-  refused(kms->authorize(auth(*kms, mallory), soon()), Code::denied, "operator not allowed");
+  refused(kms->authorize(base::Bytes(65, 0xff), kHost, soon()), Code::malformed, "");
+  refused(kms->authorize(auth(*kms, mallory), kHost, soon()), Code::denied, "operator not allowed");
   EXPECT_EQ(kms->address(), curves::Address{});
-  ASSERT_TRUE(kms->authorize(auth(*kms, alice), soon()).ok());
+  ASSERT_TRUE(kms->authorize(auth(*kms, alice), kHost, soon()).ok());
   EXPECT_EQ(kms->address(), address(alice));
   EXPECT_EQ(operators()->address(), address(alice)) << "after a restart";
 }
@@ -148,44 +152,81 @@ TEST_F(ReceiverTest, TheOperatorIsWhoMayAndSigns) {
 TEST_F(ReceiverTest, AnOutageMakesNobodyTheOperator) {
   const auto kms = operators();
   chain.away = true;
-  refused(kms->authorize(auth(*kms, alice), soon()), Code::unavailable, "no quorum");
+  refused(kms->authorize(auth(*kms, alice), kHost, soon()), Code::unavailable, "no quorum");
   const auto listed = operators({.listed = {address(alice)}});
-  EXPECT_TRUE(listed->authorize(auth(*listed, alice), soon()).ok()) << "who is listed needs no chain";
+  EXPECT_TRUE(listed->authorize(auth(*listed, alice), kHost, soon()).ok()) << "who is listed needs no chain";
 }
 
 TEST_F(ReceiverTest, AnotherOperatorWaitsUntilTheFirstMayNoMore) {
   const auto kms = operators();
-  ASSERT_TRUE(kms->authorize(auth(*kms, alice), soon()).ok());
+  ASSERT_TRUE(kms->authorize(auth(*kms, alice), kHost, soon()).ok());
   chain.operators.insert(address(mallory));
-  refused(kms->authorize(auth(*kms, mallory), soon()), Code::conflict, "another operator");
+  refused(kms->authorize(auth(*kms, mallory), kHost, soon()), Code::conflict, "another operator");
   chain.operators.erase(address(alice));
-  ASSERT_TRUE(kms->authorize(auth(*kms, mallory), soon()).ok());
+  ASSERT_TRUE(kms->authorize(auth(*kms, mallory), kHost, soon()).ok());
   EXPECT_EQ(kms->address(), address(mallory));
 }
 
-TEST_F(ReceiverTest, RequestsAreSignedForPathBodyAndProcess) {
+TEST_F(ReceiverTest, RequestsAreSignedForServerPathAndBody) {
   const auto kms = operators();
-  const auto signature = [&](const auto& key, std::string_view path, std::string_view body) {
-    return base::to_bytes(base::ByteView{*key.sign_recoverable(kms_operator_digest(kms->nonce(), path, body))});
+  const auto signature = [&](const auto& key, const KmsServerName& server, std::string_view path,
+                             std::string_view body) {
+    return base::to_bytes(base::ByteView{*key.sign_recoverable(kms_operator_digest(server, path, body))});
   };
-  refused(kms->check("/p", "b", signature(alice, "/p", "b")), Code::unauthenticated, "no operator yet");
-  ASSERT_TRUE(kms->authorize(auth(*kms, alice), soon()).ok());
-  EXPECT_TRUE(kms->check("/p", "b", signature(alice, "/p", "b")).ok());
-  for (const auto& wrong : {signature(mallory, "/p", "b"), signature(alice, "/q", "b"), signature(alice, "/p", "c")}) {
-    refused(kms->check("/p", "b", wrong), Code::unauthenticated, "somebody else");
+  const auto check = [&](const auto& operators, const std::optional<base::Bytes>& signed_by) {
+    return operators.check({.host = kHost, .path = "/p", .body = "b"}, signed_by, soon());
+  };
+  const auto here = named(*kms);
+  const auto right = signature(alice, here, "/p", "b");
+  refused(check(*kms, right), Code::unauthenticated, "no operator yet");
+  ASSERT_TRUE(kms->authorize(auth(*kms, alice), kHost, soon()).ok());
+  EXPECT_TRUE(check(*kms, right).ok());
+  auto elsewhere = here, other_chain = here, other_service = here;
+  elsewhere.host = "mallory.example:8081";
+  other_chain.chain_id = 1;
+  other_service.contract = address_of(9);
+  for (const auto& wrong : {signature(mallory, here, "/p", "b"), signature(alice, here, "/q", "b"),
+                            signature(alice, here, "/p", "c"), signature(alice, elsewhere, "/p", "b"),
+                            signature(alice, other_chain, "/p", "b"), signature(alice, other_service, "/p", "b")}) {
+    refused(check(*kms, wrong), Code::unauthenticated, "somebody else");
   }
-  refused(kms->check("/p", "b", std::nullopt), Code::unauthenticated, "not signed");
+  refused(check(*kms, std::nullopt), Code::unauthenticated, "not signed");
+  refused(kms->check({.host = {}, .path = "/p", .body = "b"}, right, soon()), Code::denied, "another server's address");
+  refused(kms->authorize(auth(*kms, alice), {}, soon()), Code::denied, "another server's address");
   const auto restarted = operators();
-  refused(restarted->check("/p", "b", signature(alice, "/p", "b")), Code::unauthenticated, "somebody else");
+  refused(check(*restarted, right), Code::unauthenticated, "somebody else");
+  auto shouted = here;
+  shouted.host = "LocalHost:8081";
+  auto quiet = here;
+  quiet.host = "localhost:8081";
+  EXPECT_EQ(kms_operator_digest(shouted, "/p", ""), kms_operator_digest(quiet, "/p", ""));
+}
+
+TEST_F(ReceiverTest, AnOperatorWithoutHisRoleCommandsNothing) {
+  for (const bool v1 : {false, true}) {
+    const auto kms = operators({.v1 = v1});
+    chain.operators = {address(alice)};
+    ASSERT_TRUE(kms->authorize(auth(*kms, alice), kHost, soon()).ok());
+    const auto signature =
+        base::to_bytes(base::ByteView{*alice.sign_recoverable(kms_operator_digest(named(*kms), "/p", "b"))});
+    const KmsRequest asked{.host = kHost, .path = "/p", .body = "b"};
+    EXPECT_TRUE(kms->check(asked, signature, soon()).ok());
+    chain.operators.clear();
+    refused(kms->check(asked, signature, soon()), Code::denied, "operator not allowed");
+    if (v1) refused(kms->check(asked, std::nullopt, soon()), Code::denied, "operator not allowed");
+    chain.away = true;
+    refused(kms->check(asked, signature, soon()), Code::unavailable, "no quorum");
+    chain.away = false;
+  }
 }
 
 TEST_F(ReceiverTest, TheFirstFormIsASetting) {
   const auto strict = operators();
   const auto bare = base::to_bytes(base::ByteView{*alice.sign_recoverable(strict->nonce())});
-  refused(strict->authorize(bare, soon()), Code::denied, "operator not allowed");
+  refused(strict->authorize(bare, kHost, soon()), Code::denied, "operator not allowed");
   const auto old = operators({.v1 = true});
-  ASSERT_TRUE(old->authorize(base::ByteView{*alice.sign_recoverable(old->nonce())}, soon()).ok());
-  EXPECT_TRUE(old->check("/p", "", std::nullopt).ok());
+  ASSERT_TRUE(old->authorize(base::ByteView{*alice.sign_recoverable(old->nonce())}, kHost, soon()).ok());
+  EXPECT_TRUE(old->check({.host = kHost, .path = "/p", .body = {}}, std::nullopt, soon()).ok());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
 from harness import attestry, request
 from loopback import Handler, Loopback
+from operators import Operator
 from registry import (
     PEM,
     Released,
@@ -95,6 +96,7 @@ def start(tmp_path, chain, kms, seed):
                 **settings,
             },
         )
+        server.kms = kms
         running.append(server)
         return server
 
@@ -117,12 +119,17 @@ def receiver(start):
 # -- the operator, written from the formats
 
 
-def request_digest(nonce, path, body=b""):
+def request_digest(server, path, body=b"", host=None, chain_id=None, contract=None):
     domain = abi.keccak(
-        abi.keccak(b"EIP712Domain(string name,string version)") + abi.keccak(b"attestry") + abi.keccak(b"1")
+        abi.keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+        + abi.keccak(b"attestry")
+        + abi.keccak(b"1")
+        + (chain_id or server.kms.chain.chain_id).to_bytes(32)
+        + raw_address(contract or server.kms.address).rjust(32, b"\0")
     )
-    kind = abi.keccak(b"OperatorRequest(bytes32 nonce,string path,bytes32 bodySha256)")
-    struct = abi.keccak(kind + nonce + abi.keccak(path.encode()) + sha256(body))
+    kind = abi.keccak(b"OperatorRequest(bytes32 nonce,string host,string path,bytes32 bodySha256)")
+    host = host or server.admins.removeprefix("http://")
+    struct = abi.keccak(kind + nonce_of(server) + abi.keccak(host.encode()) + abi.keccak(path.encode()) + sha256(body))
     return abi.keccak(b"\x19\x01" + domain + struct)
 
 
@@ -132,13 +139,13 @@ def nonce_of(server):
     return reply.body
 
 
-def authorize(server, account):
-    signature = sign_recoverable(account.key, request_digest(nonce_of(server), AUTH))
+def authorize(server, account, **meant):
+    signature = sign_recoverable(account.key, request_digest(server, AUTH, **meant))
     return request(server.admins, "POST", AUTH, signature)
 
 
-def signed(server, account, path, body=b""):
-    signature = sign_recoverable(account.key, request_digest(nonce_of(server), path, body))
+def signed(server, account, path, body=b"", **meant):
+    signature = sign_recoverable(account.key, request_digest(server, path, body, **meant))
     return request(server.admins, "POST", path, body, {"X-Attestry-Operator-Signature": signature.hex()})
 
 
@@ -231,20 +238,83 @@ def test_registry_flaw_06_the_first_signer_is_not_the_operator(receiver, kms, op
     """Neither whoever comes first, nor whoever reaches the port."""
     stranger, second = chain.accounts[5], chain.accounts[6]
     refused(authorize(receiver, stranger), 403, "operator not allowed")
+    refused(signed(receiver, stranger, GENERATE), 401, "no operator yet")
     refused(signed(receiver, operator, GENERATE), 401, "no operator yet")
     assert authorize(receiver, operator).status == 200
-    refused(request(receiver.admins, "POST", GENERATE, b""), 401, "not signed")
-    refused(signed(receiver, stranger, GENERATE), 401, "signed by somebody else")
-    url = b"http://127.0.0.1:1"
-    elsewhere = sign_recoverable(operator.key, request_digest(nonce_of(receiver), ONBOARD, b"http://127.0.0.1:2"))
+    for path, body in ((GENERATE, b""), (ONBOARD, b"http://127.0.0.1:1")):
+        refused(request(receiver.admins, "POST", path, body), 401, "not signed")
+        refused(signed(receiver, stranger, path, body), 401, "signed by somebody else")
+    elsewhere = sign_recoverable(operator.key, request_digest(receiver, ONBOARD, b"http://127.0.0.1:2"))
     header = {"X-Attestry-Operator-Signature": elsewhere.hex()}
+    url = b"http://127.0.0.1:1"
     refused(request(receiver.admins, "POST", ONBOARD, url, header), 401, "signed by somebody else, or for another")
+    refused(public_key(receiver, kms), 503, "no master key yet")
     role = kms.call("ROLE_OPERATOR")
     kms.send("grantRole", role, str(second))
     refused(authorize(receiver, second), 409, "another operator")
     kms.send("revokeRole", role, str(operator))
     assert authorize(receiver, second).status == 200
     kms.send("grantRole", role, str(operator))
+    refused(signed(receiver, operator, GENERATE), 401, "signed by somebody else")
+    assert signed(receiver, second, GENERATE).status == 200
+
+
+def test_registry_flaw_06_the_public_listener_knows_no_operator(receiver, operator):
+    """Who runs the server is nothing that the workloads' side can be asked, or told."""
+    signature = sign_recoverable(operator.key, request_digest(receiver, AUTH))
+    header = {"X-Attestry-Operator-Signature": signature.hex()}
+    for method, path, body in (
+        ("GET", AUTH, None),
+        ("POST", AUTH, signature),
+        ("POST", GENERATE, b""),
+        ("POST", ONBOARD, b"http://127.0.0.1:1"),
+        ("GET", f"/api/operator/onboard_request/{bare(operator.address)}", None),
+    ):
+        assert request(receiver.registry, method, path, body, header).status == 404, (method, path)
+        assert request(receiver.public, method, path, body, header).status == 404, (method, path)
+    refused(signed(receiver, operator, GENERATE), 401, "no operator yet")
+
+
+def test_registry_flaw_06_what_an_operator_signs_is_for_one_server(start, chain, kms, operator):
+    """Somebody whom he has called by mistake cannot pass it on: neither the host, nor the service, nor the chain."""
+    server = start("receiver", **{"registry.kms": "onboard"})
+    for meant in ({"host": "elsewhere.example:8081"}, {"contract": "0x" + "ab" * 20}, {"chain_id": 1}):
+        refused(authorize(server, operator, **meant), 403, "operator not allowed")
+    port = server.admins.rpartition(":")[2]
+    relayed = request_digest(server, AUTH, host=f"elsewhere.example:{port}")
+    reply = request(
+        server.admins,
+        "POST",
+        AUTH,
+        sign_recoverable(operator.key, relayed),
+        {"Host": f"elsewhere.example:{port}"},
+    )
+    refused(reply, 403, "sent to another server's address")
+    assert authorize(server, operator, host=f"LOCALHOST:{port}".lower()).status == 403, "he has called 127.0.0.1"
+    assert authorize(server, operator).status == 200
+    refused(signed(server, operator, GENERATE, chain_id=1), 401, "somebody else, or for another")
+    signature = sign_recoverable(operator.key, request_digest(server, GENERATE, host="elsewhere.example"))
+    headers = {"X-Attestry-Operator-Signature": signature.hex(), "Host": "elsewhere.example"}
+    refused(request(server.admins, "POST", GENERATE, b"", headers), 403, "sent to another server's address")
+    server.terminate()
+    named = start("receiver", **{"registry.kms": "onboard", "registry.admin_hosts": "kms.example:8081"})
+    signature = sign_recoverable(operator.key, request_digest(named, GENERATE, host="kms.example:8081"))
+    headers = {"X-Attestry-Operator-Signature": signature.hex(), "Host": "kms.example:8081"}
+    assert request(named.admins, "POST", GENERATE, b"", headers).status == 200
+
+
+@pytest.mark.parametrize("v1", ["false", "true"])
+def test_registry_048_an_operator_without_his_role_commands_nothing(start, kms, operator, v1):
+    server = start("receiver", **{"registry.kms": "onboard", "registry.admin_v1": v1})
+    assert authorize(server, operator).status == 200
+    role = kms.call("ROLE_OPERATOR")
+    kms.send("revokeRole", role, str(operator))
+    refused(signed(server, operator, GENERATE), 403, "operator not allowed")
+    refused(signed(server, operator, ONBOARD, b"http://127.0.0.1:1"), 403, "operator not allowed")
+    if v1 == "true":
+        refused(request(server.admins, "POST", GENERATE, b""), 403, "operator not allowed")
+    kms.send("grantRole", role, str(operator))
+    assert signed(server, operator, GENERATE).status == 200
 
 
 def test_registry_048_an_operator_may_be_listed(start, chain):
@@ -307,6 +377,25 @@ def test_registry_049_an_outage_of_the_chain(start, tmp_path):
     for name, old, status in (("modern", "false", 503), ("old", "true", 401)):
         server = start(name, **settings, **{"registry.old_status": old})
         refused(fetch(server, "ab" * 32), status, "could not fetch onboard request: ")
+
+
+@pytest.mark.parametrize("deployed", [False, True], ids=["nothing", "another kind"])
+def test_registry_049_a_wrong_contract_is_nobodys_mistake_but_the_settings(start, tmp_path, chain, operator, deployed):
+    file = tmp_path / "master"
+    file.write_text(MASTER.hex())
+    settings = {"registry.kms_contract": chain.deploy("Registry").address if deployed else "0x" + "ab" * 20}
+    giver = start(
+        "giver", **settings, **{"registry.kms": "simple", "registry.master": file, "registry.contracts": "kms"}
+    )
+    refused(fetch(giver, "ab" * 32), 502, "could not fetch onboard request: no key service's contract")
+    app = chain.deploy("Registry")
+    refused(public_key(giver, app), 502, "could not verify application is allowed: no key service's contract")
+    made = Workload(giver, app.address, operator.key)
+    allow(app, made, CONFIG)
+    refused(made.register(), 502, "no key service's contract")
+    receiver = start("receiver", **settings, **{"registry.kms": "onboard"})
+    if not deployed:
+        refused(authorize(receiver, operator), 502, "could not verify operator: no key service's contract")
 
 
 class Requests:
@@ -488,17 +577,20 @@ def key_file(tmp_path, operator):
 
 def test_registry_commands_of_an_operator(chain, kms, giver, receiver, key_file, tmp_path):
     new = ["--kms-onboarding-addr", receiver.admins, "--key", key_file]
-    onchain = ["--contract", kms.address, "--rpc", chain.url, "--chain-id", chain.chain_id]
+    service = ["--contract", kms.address, "--chain-id", chain.chain_id]
+    onchain = [*service, "--rpc", chain.url]
     path = ["--kms-onboarded-addr", giver.registry]
     publish(kms, giver)
-    done = attestry("kms", "authorize", *new)
+    unnamed = attestry("kms", "authorize", *new)
+    assert unnamed.code == 2 and "which key service" in unnamed.err, unnamed
+    done = attestry("kms", "authorize", *new, *service)
     assert done.code == 0, done
     refusal = attestry("kms", "onboard", *new, *onchain, *path)
     assert refusal.code == 1 and "unauthorized" in refusal.err and "attestry registry allow" in refusal.err, refusal
     let_in(kms, receiver)
     done = attestry("kms", "onboard", *new, *onchain, *path, "--format", "json")
     assert done.code == 0 and done.json()["onboarded"] is True, done
-    again = attestry("kms", "generate", *new)
+    again = attestry("kms", "generate", *new, *service)
     assert again.code == 1 and "has a master key already" in again.err
     shown = attestry("kms", "pki", "--app-contract", kms.address, "--pki-server-addr", receiver.registry)
     assert shown.code == 0 and set(shown.json()) == {"Ca", "Pubkey", "Attestation"}, shown
@@ -520,7 +612,8 @@ def test_registry_commands_of_a_workload(chain, kms, giver, operator, tmp_path):
 def test_registry_commands_say_what_is_missing(giver, tmp_path, key_file):
     nobody = attestry("kms", "authorize", "--kms-onboarding-addr", giver.admins)
     assert nobody.code != 0 and "OPERATOR_KEY" in nobody.err
-    wrong = attestry("kms", "authorize", "--kms-onboarding-addr", giver.registry, "--key", key_file)
+    service = ["--contract", giver.kms.address, "--chain-id", giver.kms.chain.chain_id]
+    wrong = attestry("kms", "authorize", "--kms-onboarding-addr", giver.registry, "--key", key_file, *service)
     assert wrong.code == 1 and "registry.admin_listen" in wrong.err, wrong
     for command in ("authorize", "generate", "onboard", "pki", "secrets"):
         shown = attestry("kms", command, "--help")
@@ -617,6 +710,24 @@ def test_registry_049_the_contract_decides_about_a_channel(chain, kms, on_channe
     refused(by_channel(kms, chain, giver, receiver, operator), 403, "unauthorized")
 
 
+def test_registry_049_a_policy_of_the_contract_decides_about_a_channel(chain, kms, on_channel, receiver, operator):
+    giver = on_channel()
+    publish(kms, giver)
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    kms.send("setPolicy", b"\5" * 32)
+    refused(by_channel(kms, chain, giver, receiver, operator), 503, "not stored here")
+    stores = Operator(giver)
+    strict = {"format": 1, "name": "s", "identities": [{"name": "s", "claims": {"mrtd": ["11" * 48]}}]}
+    kms.send("setPolicy", bytes.fromhex(stores.blob(strict)))
+    refused(by_channel(kms, chain, giver, receiver, operator), 403, "policy.measurement.allowed")
+    assert [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"] == []
+    kms.send("setPolicy", bytes.fromhex(stores.blob({"format": 1, "name": "open"})))
+    assert by_channel(kms, chain, giver, receiver, operator).status == 200
+    [leaf] = [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]
+    assert set(leaf["outputs"]) == {"identity", "policy/service"}
+
+
 def test_registry_049_another_master_is_not_kept_from_a_channel(chain, kms, start, on_channel, receiver, operator):
     published = start("published", **{"registry.kms": "derived"})
     publish(kms, published)
@@ -641,7 +752,7 @@ def test_registry_commands_onboard_by_a_channel(chain, kms, on_channel, receiver
     new = ["--kms-onboarding-addr", receiver.admins, "--key", key_file]
     service = ["--contract", kms.address, "--chain-id", chain.chain_id]
     publish(kms, giver)
-    assert attestry("kms", "authorize", *new).code == 0
+    assert attestry("kms", "authorize", *new, *service).code == 0
     refusal = attestry("kms", "onboard", *new, *service, "--channel", giver.channel)
     assert refusal.code == 1 and "unauthorized" in refusal.err and "attestry registry allow" in refusal.err, refusal
     let_in(kms, receiver)

@@ -1,6 +1,7 @@
 // A chain on which one contract of a key service stands, as tests set it: for this room and those above.
 #pragma once
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -29,12 +30,17 @@ class KmsChain final : public chain::ChainReader {
   base::Result<std::vector<chain::CallOutcome>> call(const chain::BlockRef&, std::span<const chain::Call> calls,
                                                      base::Deadline) override {
     std::vector<chain::CallOutcome> out;
-    for (const auto& one : calls) out.push_back(answer(one));
+    for (const auto& one : calls) out.push_back(one.to == kKms ? answer(one) : Outcome{});
+    ++batches;
+    if (after_batch) after_batch(batches);
     return out;
   }
 
+  std::size_t batches = 0;
+  std::function<void(std::size_t)> after_batch;  ///< changes the chain behind the batch of that number, from 1
   bool away = false;
   bool frozen = false;
+  bool another_kind = false;  ///< a contract that knows none of the functions
   std::set<ContractAddress> applications, operators;
   std::set<base::Digest32> identities;
   std::map<base::Digest32, OnboardRequest> requests;
@@ -64,6 +70,7 @@ class KmsChain final : public chain::ChainReader {
 
   Outcome answer(const chain::Call& one) const {
     namespace abi = chain::registry;
+    if (another_kind) return {.reverted = true};
     if (is(one, abi::kPolicy)) return {.data = abi::kPolicy.encode_result(policy)};
     if (is(one, abi::kPki)) return {.data = abi::kPki.encode_result(pki)};
     if (one.data.size() == 36) {
