@@ -404,7 +404,9 @@ TEST_F(ChannelTest, AnEndThatSaysNothingIsLeft) {
 TEST_F(ChannelTest, StoppingEndsWhatCallersWaitFor) {
   start(end_of());
   auto silent = Peer::call(server->address());
-  server->stop();  // long before anybody's patience ends
+  silent.hello(1, "key:00", base::Bytes(32, 7));
+  silent.nonce_heard();  // now it waits for evidence
+  server->stop();        // long before anybody's patience ends
   const auto told = silent.hear();
   ASSERT_TRUE(told.ok()) << told.error().text();
   EXPECT_THAT(parse_refused(told->body)->reason, HasSubstr("shutting down"));
