@@ -381,6 +381,28 @@ TEST_P(StoreTest, AfterALongReadTheWriteAheadLogBeginsAnew) {
   EXPECT_LT(size(), grown + (1u << 20));
 }
 
+TEST_P(StoreTest, AReaderKeepsNeitherAStartNorErasedKeysWaiting) {
+  const std::string key{base::as_text(Key(Space::keys).lp("erased").bytes())};
+  auto store = open();
+  ASSERT_TRUE(put(*store, key, "v"));
+  auto tool_options = options();
+  tool_options.read_only = true;
+  const auto tool = open(tool_options);
+  auto view = tool->read();
+  ASSERT_TRUE(view.ok() && (*view)->get(as_bytes("k")).ok());
+  // Each of these would wait for the reader until it is tired of it.
+  ASSERT_TRUE(store->write_and_wait([&](WriteTxn& txn) { return txn.erase(as_bytes(key)); }, patient()).ok());
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(put(*store, "k", std::to_string(i)));
+  store.reset();
+  store = open();
+  const auto size = [&] { return std::filesystem::file_size(options().path + "-wal"); };
+  EXPECT_GT(size(), 0U);
+  view->reset();
+  ASSERT_TRUE(put(*store, "k", "last"));
+  store.reset();  // once it has ended what comes after a batch
+  EXPECT_EQ(size(), 0U);
+}
+
 // A scan that reads on to the end of the table costs more with every record that anybody ever writes.
 TEST_P(StoreTest, AScanReadsNothingBehindItsPrefix) {
   {

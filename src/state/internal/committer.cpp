@@ -38,11 +38,12 @@ class Committer::Txn final : public WriteTxn {
 };
 
 Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
-                     std::size_t max_queue)
+                     std::size_t max_queue, bool keys_erased)
     : connection_(std::move(connection)),
       times_(times),
       max_batch_(std::max<std::size_t>(max_batch, 1)),
       max_queue_(max_queue),
+      keys_erased_(keys_erased),
       thread_([this] { loop(); }) {}
 
 Committer::~Committer() {

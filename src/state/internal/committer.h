@@ -15,8 +15,9 @@ namespace attestry::state {
 
 class Committer {
  public:
-  /// `connection` is a prepared writer; `times` outlives this.
-  Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch, std::size_t max_queue);
+  /// `connection` is a prepared writer; `times` outlives this. `keys_erased`: the log may hold some already.
+  Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch, std::size_t max_queue,
+            bool keys_erased);
   ~Committer();
   Committer(const Committer&) = delete;
   Committer& operator=(const Committer&) = delete;
@@ -57,7 +58,7 @@ class Committer {
   Store::AfterCommit hook_;
 
   std::uint64_t batch_number_ = 0;              ///< the committer's thread only
-  bool keys_erased_ = false;                    ///< the committer's thread only: a key may still lie in the log
+  bool keys_erased_;                            ///< the committer's thread only: a key may still lie in the log
   int emptied_at_ = 0;                          ///< the committer's thread only: pages in the log at the last step
   std::optional<base::UtcTime> time_in_batch_;  ///< the committer's thread only
   std::thread thread_;

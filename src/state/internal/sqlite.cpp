@@ -236,7 +236,10 @@ base::Status Connection::checkpoint() {
 }
 
 base::Status Connection::empty_wal() {
+  // Whoever reads may go on for long, and every batch of writes would wait for him.
+  sqlite3_busy_timeout(db_, 0);
   const int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(db_, kBusyMilliseconds);
   if (rc == SQLITE_OK) return base::done();
   if ((rc & 0xff) == SQLITE_BUSY) return base::Error{base::Code::unavailable, "a reader still needs the log"};
   return error(rc, "empty the log");

@@ -80,7 +80,7 @@ class Connection {
   int wal_pages() const noexcept { return wal_pages_; }
   /// Copies what no reader needs any more from the write-ahead log to the database and syncs it. The writer's alone.
   base::Status checkpoint();
-  /// Copies all of it and empties the file. `unavailable` while a reader still needs a part.
+  /// Copies all of it and empties the file. `unavailable`, at once, while a reader still needs a part.
   base::Status empty_wal();
 
  private:

@@ -143,6 +143,7 @@ class SqliteStore final : public Store {
     std::unique_ptr<Connection> writer;  ///< null when read-only
     std::shared_ptr<ReaderPool> readers;
     std::optional<base::UtcTime> highest;
+    bool log_has_keys = false;  ///< or may have, because it could not be emptied
   };
   SqliteStore(const StoreOptions& options, Parts parts)
       : realm_(options.realm),
@@ -150,7 +151,8 @@ class SqliteStore final : public Store {
         times_(*options.clock, parts.highest, options.confirm_clock),
         readers_(std::move(parts.readers)) {
     if (parts.writer) {
-      committer_ = std::make_unique<Committer>(std::move(parts.writer), times_, options.max_batch, options.max_queue);
+      committer_ = std::make_unique<Committer>(std::move(parts.writer), times_, options.max_batch, options.max_queue,
+                                               parts.log_has_keys);
     }
   }
 
@@ -224,8 +226,11 @@ base::Result<SqliteStore::Parts> open_parts(const StoreOptions& options) {
   TRY_OK(parts.lock->lock(options.path + ".lock"));
   TRY_OK(create_private(options.path));
   TRY(parts.writer, Connection::open(options.path, Connection::Mode::writer));
-  // Keys that were erased right before a crash may still lie in the log.
-  TRY_OK(parts.writer->empty_wal(), "store");
+  // Keys that were erased right before a crash may still lie in the log. With a reader on it (attestry audit) the
+  // batches to come go on trying.
+  const auto emptied = parts.writer->empty_wal();
+  if (!emptied && emptied.error().code != base::Code::unavailable) return emptied.error();
+  parts.log_has_keys = !emptied;
   TRY_OK(open_schema(*parts.writer, options.realm));
   TRY(parts.highest, read_highest_time(*parts.writer));
   parts.readers = std::make_shared<ReaderPool>(options.path, Connection::Mode::reader);
