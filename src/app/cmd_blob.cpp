@@ -34,6 +34,7 @@ struct BlobOptions {
   std::string out;
   std::vector<std::string> ids;
   std::string ids_file;
+  bool allow_empty = false;
   bool of_app = false;  ///< --app was given
 };
 using Options = std::shared_ptr<BlobOptions>;
@@ -170,6 +171,8 @@ struct Report {
   std::vector<std::string> names, uris;
   std::vector<std::pair<base::Digest32, std::vector<Finding>>> rows{};
   std::vector<std::string> notes{};  ///< what could not be listed or opened
+  std::string place{};               ///< whose blobs, for people
+  bool unknown = false;              ///< a backend did not say what it holds, or could not be opened
 
   std::size_t count(State state) const {
     std::size_t out = 0;
@@ -201,16 +204,37 @@ base::Result<std::set<base::Digest32>> ids_to_look_at(Context& context, const Bl
     const auto found = store->list(stores.place(), stores.deadline());
     listed = listed || found.ok();
     if (found) ids.insert(found->begin(), found->end());
-    if (!found) report.notes.push_back(store->name() + ": not listed: " + found.error().what);
+    if (found) continue;
+    report.notes.push_back(store->name() + ": not listed: " + found.error().what);
+    // Some never can; what the others hold is looked at there too.
+    report.unknown = report.unknown || found.error().code != Code::usage;
   }
   if (!listed) {
-    return Error{Code::usage,
-                 "no backend says what it holds",
-                 {},
-                 report.notes.empty() ? "" : report.notes.front(),
-                 "Name the ids: --id ID or --ids FILE."};
+    return Error{
+        report.unknown ? Code::unavailable : Code::usage,
+        "no backend says what it holds",
+        {},
+        report.notes.empty() ? "" : report.notes.front(),
+        report.unknown ? "Look at the backends: attestry blob list-backends." : "Name the ids: --id ID or --ids FILE."};
   }
   return ids;
+}
+
+/// A misspelt app must not look like one whose blobs are all right.
+Error nothing_there(const BlobOptions& options, BlobStores& stores) {
+  std::set<std::string> others;
+  for (const auto& store : stores.stores()) {
+    const auto apps = store->apps(stores.deadline());
+    if (!apps) continue;
+    for (const auto& app : *apps) others.insert(app.text());
+  }
+  std::string found;
+  for (const auto& app : others) found += (found.empty() ? "" : ", ") + app;
+  return Error{Code::not_found,
+               "there are no blobs of " + options.storage.app + ", type " + options.storage.type,
+               {},
+               found.empty() ? "" : "these backends hold something of " + found,
+               "Check --app, --tenant and --type; or say that there may be none: --allow-empty."};
 }
 
 Finding look_at(blobs::BlobStore& store, const BlobStores& stores, const base::Digest32& id,
@@ -244,13 +268,16 @@ void progress(Context& context, std::size_t done, std::size_t all) {
 base::Result<Report> look_everywhere(Context& context, const BlobOptions& options, bool repairing) {
   TRY(auto stores, BlobStores::open(context, options.storage, options.connection.tenant));
   Report report;
+  report.place = options.storage.app + ", type " + options.storage.type;
   for (const auto& [uri, error] : stores.refused()) report.notes.push_back(uri + ": left out: " + error.what);
+  report.unknown = !stores.refused().empty();
   if (stores.stores().empty()) return stores.together().error();
   for (const auto& store : stores.stores()) {
     report.names.push_back(store->name());
     report.uris.push_back(store->uri());
   }
   TRY(const auto ids, ids_to_look_at(context, options, stores, report));
+  if (ids.empty() && !report.unknown && !options.allow_empty) return nothing_there(options, stores);
   for (const auto& id : ids) {
     std::vector<Finding> findings;
     std::optional<base::Bytes> good;
@@ -300,7 +327,7 @@ void report_text(Context& context, const Report& report) {
   }
   for (const auto& note : report.notes) context.err << note << "\n";
   if (!table.rows.empty()) table.print(context.out, "findings");
-  context.out << report.rows.size() << " blobs on " << report.names.size() << " backends";
+  context.out << report.rows.size() << " blobs of " << report.place << ", on " << report.names.size() << " backends";
   for (std::size_t i = 0; i < std::size(kStates); ++i) {
     const auto count = report.count(static_cast<State>(i));
     if (count > 0) context.out << ", " << count << " " << kStates[i];
@@ -312,7 +339,7 @@ int report_code(const Report& report) {
   if (report.count(State::missing) + report.count(State::corrupt) + report.count(State::not_repaired) > 0) {
     return kExitRefused;
   }
-  return report.count(State::unavailable) > 0 ? kExitUndecided : kExitOk;
+  return report.unknown || report.count(State::unavailable) > 0 ? kExitUndecided : kExitOk;
 }
 
 base::Result<int> look(Context& context, const BlobOptions& options, bool repairing) {
@@ -357,6 +384,7 @@ void add_ids(const Sub& sub) {
   sub.command->add_option("--id", sub.options->ids, "look at this blob only; again for each further one")
       ->allow_extra_args(false);
   sub.command->add_option("--ids", sub.options->ids_file, "file with ids, one a line; - for standard input");
+  sub.command->add_flag("--allow-empty", sub.options->allow_empty, "that there are no blobs of the app is all right");
 }
 
 }  // namespace

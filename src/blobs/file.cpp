@@ -35,6 +35,15 @@ class FileStore final : public NamedStore {
     return base::done();
   }
 
+  base::Result<std::vector<base::AppRef>> apps(base::Deadline deadline) override {
+    TRY(const auto segments, names_in(tenant_folder(tenant()), deadline));
+    std::vector<base::AppRef> out;
+    for (const auto& segment : segments) {
+      if (auto app = app_of_segment(segment)) out.push_back(*std::move(app));
+    }
+    return out;
+  }
+
  protected:
   base::Result<base::Bytes> read(const std::string& name, const base::Digest32& id, base::Deadline deadline) override {
     TRY(auto found, read_file(root_ + "/" + name, max_bytes() + kSealOverhead), this->name());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -83,7 +84,8 @@ Error joined(const char* action, const base::Digest32& id, const Members& member
   return out;
 }
 
-/// One read by however many callers at once. Whoever waits starts the next backend when its time has come.
+/// One read by however many callers at once. Whoever waits starts the next backend when its time has come, and so does
+/// whoever sees one fail.
 class Flight : public std::enable_shared_from_this<Flight> {
  public:
   Flight(Place place, const base::Digest32& id, const Members& members, std::vector<std::size_t> order,
@@ -104,14 +106,23 @@ class Flight : public std::enable_shared_from_this<Flight> {
     if (started_ == 0 && !order_.empty()) start_next(clock_->steady());
   }
 
-  base::Result<Bytes> wait(base::Deadline deadline) {
+  /// Starts the next backend when its time has come. When there will be another one to start, if nothing arrives.
+  base::Deadline tend() {
     const base::MutexLock lock{mutex_};
-    while (!answer_) {
+    const auto now = clock_->steady();
+    start_due(now);
+    return answer_ || started_ == order_.size() ? base::Deadline::max() : next_start_;
+  }
+
+  /// `tend_others` does the same for what else the caller is going to wait for; nothing is locked meanwhile, because
+  /// two callers may wait for the same flights in different orders.
+  base::Result<Bytes> wait(base::Deadline deadline, const std::function<base::Deadline()>& tend_others) {
+    for (;;) {
+      const auto others = tend_others();
+      const base::MutexLock lock{mutex_};
       const auto now = clock_->steady();
-      if (started_ < order_.size() && (outstanding_ == 0 || now >= next_start_)) {
-        start_next(now);
-        continue;
-      }
+      start_due(now);
+      if (answer_) return answer_;
       // A call that still waits in its lane at its deadline has failed, whoever holds the lane.
       const bool all_late = now >= last_deadline_ + limit_ / kGrace;
       if (started_ == order_.size() && (outstanding_ == 0 || all_late)) return failure();
@@ -120,11 +131,10 @@ class Flight : public std::enable_shared_from_this<Flight> {
         error.code = Code::deadline_exceeded;
         return error;
       }
-      const auto until = std::min(deadline, started_ < order_.size() ? next_start_ : last_deadline_ + limit_ / kGrace);
+      const auto mine = started_ < order_.size() ? next_start_ : last_deadline_ + limit_ / kGrace;
       // A deadline without end is more than some standard libraries can wait for.
-      changed_.wait_until(mutex_, std::min(until, now + std::chrono::hours{1}));
+      changed_.wait_until(mutex_, std::min({deadline, mine, others, now + std::chrono::hours{1}}));
     }
-    return answer_;
   }
 
   void finish(std::size_t which, base::Result<base::Bytes> result) {
@@ -138,6 +148,7 @@ class Flight : public std::enable_shared_from_this<Flight> {
     } else if (!answer_) {
       answer_ = std::make_shared<const base::Bytes>(*std::move(result));
     }
+    start_due(clock_->steady());  // whoever waits may be waiting for another flight
     changed_.notify_all();
   }
 
@@ -156,6 +167,10 @@ class Flight : public std::enable_shared_from_this<Flight> {
   }
 
   Error failure() ATTESTRY_REQUIRES(mutex_) { return joined("fetch", id_, members_, errors_); }
+
+  void start_due(base::Deadline now) ATTESTRY_REQUIRES(mutex_) {
+    while (!answer_ && started_ < order_.size() && (outstanding_ == 0 || now >= next_start_)) start_next(now);
+  }
 
   void start_next(base::Deadline now) ATTESTRY_REQUIRES(mutex_) {
     const auto which = order_[started_++];
@@ -251,7 +266,7 @@ class Multi final : public MultiStore {
     }
     const Key key{place, id};
     TRY(const auto flight, join(key));
-    return land(key, flight, deadline);
+    return land(key, flight, deadline, [] { return base::Deadline::max(); });
   }
 
   std::vector<base::Result<base::Bytes>> get_many(std::span<const Wanted> wanted, base::Deadline deadline) override {
@@ -275,7 +290,16 @@ class Multi final : public MultiStore {
       } else if (!under[i].flight.ok()) {
         out.emplace_back(under[i].flight.error());
       } else {
-        out.push_back(land(Key{wanted[i].place, wanted[i].id}, *under[i].flight, deadline));
+        const auto tend_later = [&under, i] {
+          auto next = base::Deadline::max();
+          for (std::size_t later = i + 1; later < under.size(); ++later) {
+            if (under[later].flight.ok() && *under[later].flight) {
+              next = std::min(next, (*under[later].flight)->tend());
+            }
+          }
+          return next;
+        };
+        out.push_back(land(Key{wanted[i].place, wanted[i].id}, *under[i].flight, deadline, tend_later));
       }
     }
     return out;
@@ -337,8 +361,9 @@ class Multi final : public MultiStore {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  base::Result<base::Bytes> land(const Key& key, const std::shared_ptr<Flight>& flight, base::Deadline deadline) {
-    const auto got = flight->wait(deadline);
+  base::Result<base::Bytes> land(const Key& key, const std::shared_ptr<Flight>& flight, base::Deadline deadline,
+                                 const std::function<base::Deadline()>& tend_others) {
+    const auto got = flight->wait(deadline, tend_others);
     const bool led = leave(key, flight, got);
     if (!got) return got.error();
     if (led && options_.cache) options_.cache->keep(key.place, key.id, **got);

@@ -196,6 +196,40 @@ TEST_F(Multi, ManyBlobsAreFetchedAtTheSameTime) {
   EXPECT_EQ(base::as_text(*got[3]), "three");
 }
 
+TEST_F(Multi, TheHedgesOfManyBlobsDoNotWaitForEachOther) {
+  auto a = puppet("a");
+  auto b = puppet("b");
+  for (const auto* content : {"one", "two", "three"}) give(*b, content);
+  a->hang(true);
+  b->hang(true);
+  auto multi = open({.hedge = milliseconds{1}, .backend_deadline = std::chrono::seconds{30}});
+  const std::array wanted{Wanted{place, id_of("one")}, Wanted{place, id_of("two")}, Wanted{place, id_of("three")}};
+  auto all = std::async(std::launch::async, [&] { return multi->get_many(wanted, soon()); });
+  b->wait_for_hanging(3);  // while nobody has answered anything
+  b->hang(false);
+  for (const auto& one : all.get()) EXPECT_TRUE(one.ok());
+}
+
+TEST_F(Multi, AFailureOfOneOfManyIsFollowedUpWhileAnotherHangs) {
+  auto a = puppet("a");
+  auto b = puppet("b");
+  give(*b, "two");
+  auto hanging = puppet("c");
+  hanging->hang(true);
+  std::swap(states[0], states[2]);  // c, b, a
+  b->hang(true);
+  auto multi = open({.hedge = std::chrono::hours{1}, .backend_deadline = std::chrono::seconds{30}});
+  const std::array wanted{Wanted{place, id_of("one")}, Wanted{place, id_of("two")}};
+  auto all = std::async(std::launch::async, [&] { return multi->get_many(wanted, soon()); });
+  hanging->wait_for_hanging(2);
+  hanging->hang(false);  // has neither: both go on to b at once, not one after the other
+  b->wait_for_hanging(2);
+  b->hang(false);
+  const auto got = all.get();
+  EXPECT_EQ(got[0].error().code, Code::not_found);
+  EXPECT_TRUE(got[1].ok());
+}
+
 TEST_F(Multi, ManyReadersOfOneBlobAreOneRead) {
   auto a = puppet("a");
   give(*a, "hello");

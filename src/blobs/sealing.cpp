@@ -105,6 +105,12 @@ class TenantSealer final : public Sealer {
     if (const auto known = keys_.find(tenant.text()); known != keys_.end()) keys_.erase(known);
   }
 
+  base::Result<bool> outdated(const base::Tenant& tenant, base::ByteView sealed) const override {
+    if (epochs_ == nullptr) return false;
+    TRY(const auto now, epochs_->current(tenant));
+    return sealed_epoch(sealed).value_or(now) < now;
+  }
+
  private:
   base::Result<crypto::Secret> key_of(const base::Tenant& tenant, bool make) {
     const base::MutexLock lock{mutex_};

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "blobs/store.h"
 #include "crypto/random.h"
@@ -40,15 +42,13 @@ std::optional<std::uint32_t> sealed_epoch(base::ByteView bytes) noexcept;
 /// Whether they say to be of another tenant; those of epoch 0 say nothing.
 bool sealed_for_another(base::ByteView bytes, const base::Tenant& tenant) noexcept;
 
-struct Resealed {
-  std::uint64_t files = 0;  ///< sealed anew
-  std::string cursor;       ///< where to go on
-  bool finished = false;    ///< no file comes after
-};
-/// Looks at up to `most` files of a tenant in a file store's folder, after `cursor`, and seals those of older epochs in
-/// `epoch`, which is the sealer's current one. What is damaged stays as it is, and is logged.
-base::Result<Resealed> reseal_files(const std::string& folder, const base::Tenant& tenant, Sealer& sealer,
-                                    std::uint32_t epoch, const std::string& cursor, std::size_t most);
+/// Files of a tenant in a file store's folder, sorted, those after `cursor` only; as reseal_files() takes them.
+base::Result<std::vector<std::string>> files_of(const std::string& folder, const base::Tenant& tenant,
+                                                const std::string& cursor = {});
+/// Seals those of older epochs in `epoch`, which is the sealer's current one, and says how many they were. What is
+/// damaged stays as it is, and is logged.
+base::Result<std::uint64_t> reseal_files(const std::string& folder, const base::Tenant& tenant, Sealer& sealer,
+                                         std::uint32_t epoch, std::span<const std::string> files);
 /// How many files of the tenant there are sealed in an epoch before `epoch`.
 base::Result<std::uint64_t> files_older_than(const std::string& folder, const base::Tenant& tenant,
                                              std::uint32_t epoch);

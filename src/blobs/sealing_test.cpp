@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -20,8 +21,14 @@ base::Bytes bytes(std::string_view text) { return base::to_bytes(text); }
 
 class Epochs final : public SealerEpochs {
  public:
-  std::uint32_t now = 0, oldest = 0;
-  base::Result<std::uint32_t> current(const base::Tenant&) const override { return now; }
+  mutable std::uint32_t now = 0;
+  std::uint32_t oldest = 0;
+  mutable std::uint32_t changes = 0;  ///< so many times it changes directly after it was asked
+  base::Result<std::uint32_t> current(const base::Tenant&) const override {
+    if (changes == 0) return now;
+    --changes;
+    return now++;
+  }
   base::Status readable(const base::Tenant&, std::uint32_t epoch) const override {
     if (epoch < oldest) return base::Error{Code::denied, "retired"};
     return base::done();
@@ -82,18 +89,17 @@ TEST_F(SealingTest, FilesAreSealedAnewInOrderAndEachOnce) {
   epochs_.now = 1;
   EXPECT_EQ(*files_older_than(files, kTenant, 1), 5U);
   EXPECT_EQ(*files_older_than(files, kOther, 1), 0U);
-  std::string cursor;
-  std::uint64_t done = 0;
-  for (int step = 0; step < 3; ++step) {
-    const auto some = *reseal_files(files, kTenant, *sealer_, 1, cursor, 2);
-    EXPECT_EQ(some.finished, step == 2);
-    EXPECT_GE(some.cursor, cursor);
-    cursor = some.cursor;
-    done += some.files;
-  }
-  EXPECT_EQ(done, 5U);
+  const auto all = *files_of(files, kTenant);
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_TRUE(std::ranges::is_sorted(all));
+  EXPECT_EQ(files_of(files, kOther)->size(), 0U);
+  EXPECT_EQ(*reseal_files(files, kTenant, *sealer_, 1, std::span{all}.first(2)), 2U);
+  const auto rest = *files_of(files, kTenant, all[1]);
+  EXPECT_EQ(rest, std::vector<std::string>(all.begin() + 2, all.end()));
+  EXPECT_EQ(*files_older_than(files, kTenant, 1), 3U);
+  EXPECT_EQ(*reseal_files(files, kTenant, *sealer_, 1, rest), 3U);
   EXPECT_EQ(*files_older_than(files, kTenant, 1), 0U);
-  EXPECT_EQ(reseal_files(files, kTenant, *sealer_, 1, "", 100)->files, 0U) << "what is done is passed over";
+  EXPECT_EQ(*reseal_files(files, kTenant, *sealer_, 1, all), 0U) << "what is done is passed over";
   epochs_.oldest = 1;
   ASSERT_TRUE(erase_tenant_key(keys_, kTenant).ok());
   ASSERT_TRUE(erase_tenant_key(keys_, kTenant).ok()) << "it may be gone already";
@@ -115,6 +121,39 @@ TEST_F(SealingTest, AKeyThatWasErasedIsForgotten) {
   sealer_->forget(kTenant);
   EXPECT_EQ(opened(kTenant, "r", first), "corrupt");
   EXPECT_EQ(opened(kOther, "r", others), "plain");
+}
+
+// A write that hangs while the keys change twice: the sweep has not seen its file, and the old key is gone.
+TEST_F(SealingTest, WhatWasWrittenUnderAnOldKeyIsSealedAgainBeforeItCounts) {
+  const base::AppRef app = *base::AppRef::parse("name:web");
+  const StoreContext context{.tenant = kTenant, .app = app, .file_root = folder_.path(), .sealer = sealer_.get()};
+  std::filesystem::create_directories(folder_.path() + "/blobs");
+  const auto store = *open_store("file://./blobs/", context);
+  epochs_.now = 1;
+  epochs_.changes = 1;
+  const auto id = store->put({kTenant, app, Type::config}, bytes("late"), soon());
+  ASSERT_TRUE(id.ok());
+  EXPECT_EQ(epochs_.now, 2U);
+  epochs_.oldest = 2;
+  const auto found = store->get({kTenant, app, Type::config}, *id, soon());
+  ASSERT_TRUE(found.ok()) << found.error().text();
+  EXPECT_EQ(*found, bytes("late"));
+}
+
+TEST_F(SealingTest, FilesOfAnySizeAreCountedByTheirHeads) {
+  const auto folder = folder_.path() + "/tenants/default/name-web/configs";
+  std::filesystem::create_directories(folder);
+  epochs_.now = 1;
+  auto sealed = *sealer_->seal(kTenant, base::as_bytes("r"), bytes("x"));
+  const auto path = folder + "/" + std::string(64, 'a');
+  std::ofstream{path, std::ios::binary}.write(reinterpret_cast<const char*>(sealed.data()),
+                                              static_cast<std::streamsize>(sealed.size()));
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 32);  // nobody reads four gibibytes
+  EXPECT_EQ(*files_older_than(folder_.path(), kTenant, 1), 0U);
+  EXPECT_EQ(*files_older_than(folder_.path(), kTenant, 2), 1U);
+  epochs_.now = 2;
+  const auto all = *files_of(folder_.path(), kTenant);
+  EXPECT_EQ(*reseal_files(folder_.path(), kTenant, *sealer_, 2, all), 0U) << "too large to be one, and logged";
 }
 
 TEST_F(SealingTest, CachesForgetOnlyWhatIsOlderAndNotAnothers) {

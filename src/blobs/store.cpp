@@ -19,6 +19,10 @@ std::vector<base::Result<base::Bytes>> BlobStore::get_many(std::span<const Wante
   return out;
 }
 
+base::Result<std::vector<base::AppRef>> BlobStore::apps(base::Deadline) {
+  return base::Error{base::Code::usage, name() + " cannot tell whose blobs it holds", {}, uri()};
+}
+
 base::Result<std::vector<base::Digest32>> BlobStore::list(const Place&, base::Deadline) {
   return base::Error{base::Code::usage,
                      name() + " cannot list what it holds",

@@ -57,6 +57,8 @@ class BlobStore {
   virtual base::Status check(base::Deadline deadline) = 0;
   /// Ids that stand at the place, in no order. `usage` where the backend cannot list.
   virtual base::Result<std::vector<base::Digest32>> list(const Place& place, base::Deadline deadline);
+  /// Apps of the store's tenant that something may be kept of, in no order. `usage` where the backend cannot tell.
+  virtual base::Result<std::vector<base::AppRef>> apps(base::Deadline deadline);
   virtual std::string name() const = 0;  ///< "s3-bucket"
   virtual std::string uri() const = 0;   ///< never shows a secret
 };
@@ -71,6 +73,9 @@ class Sealer {
                                             base::ByteView sealed) = 0;
   /// Drops from memory what it keeps of the tenant's keys: what was erased on the disk is not to be had here.
   virtual void forget(const base::Tenant& /*tenant*/) {}
+  /// Whether seal() would use a newer key by now: what was written in between may be passed over by a change of keys,
+  /// and has to be sealed again before anybody is told that it is stored.
+  virtual base::Result<bool> outdated(const base::Tenant& tenant, base::ByteView sealed) const = 0;
 };
 
 /// Layout of names. Both write and read tenants/<tenant>/<app>/configs|secrets/<id>; `seed` also reads the first

@@ -1,5 +1,8 @@
 #include "provision/sealing_rotation.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.h"
 
 namespace attestry::provision {
@@ -118,17 +121,39 @@ Status SealingRotation::reseal_values(const base::Tenant& tenant) {
       soon());
 }
 
+/// What comes after the state's cursor. What is stored after the list was made is sealed in the current epoch.
+Result<std::deque<std::string>*> SealingRotation::pending(const base::Tenant& tenant, const SealingState& state) {
+  auto& now = pending_[tenant.text()];
+  if (now.epoch != state.current || now.cursor != state.cursor || state.cursor.empty()) {
+    TRY(auto files, blobs::files_of(deps_.files, tenant, std::string{base::as_text(state.cursor)}));
+    now = {.epoch = state.current,
+           .cursor = state.cursor,
+           .files = {std::make_move_iterator(files.begin()), std::make_move_iterator(files.end())}};
+  }
+  return &now.files;
+}
+
 Status SealingRotation::reseal_files(const base::Tenant& tenant, const SealingState& state) {
+  TRY(auto* const files, pending(tenant, state));
+  const auto few = static_cast<std::ptrdiff_t>(std::min(kFilesPerStep, files->size()));
+  const std::vector<std::string> step{files->begin(), files->begin() + few};
   // Outside of the transaction: a file that is sealed anew twice is none the worse.
-  TRY(const auto done, blobs::reseal_files(deps_.files, tenant, deps_.sealer, state.current,
-                                           std::string{base::as_text(state.cursor)}, kFilesPerStep));
+  TRY(const auto done, blobs::reseal_files(deps_.files, tenant, deps_.sealer, state.current, step));
+  files->erase(files->begin(), files->begin() + few);
+  const bool finished = files->empty();
+  const auto cursor = step.empty() ? state.cursor : base::to_bytes(step.back());
+  if (finished) {
+    pending_.erase(tenant.text());
+  } else {
+    pending_[tenant.text()].cursor = cursor;
+  }
   return deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(auto now, epochs_.state(txn, tenant));
         if (now.phase != SealingPhase::files) return base::done();
-        now.files += done.files;
-        now.cursor = base::to_bytes(done.cursor);
-        return done.finished ? settle(txn, tenant, std::move(now), "sealing-settled") : epochs_.keep(txn, tenant, now);
+        now.files += done;
+        now.cursor = cursor;
+        return finished ? settle(txn, tenant, std::move(now), "sealing-settled") : epochs_.keep(txn, tenant, now);
       },
       soon());
 }
@@ -189,6 +214,16 @@ Result<SealingProgress> SealingRotation::progress(const base::Tenant& tenant) co
   return out;
 }
 
+/// After a change that is committed: that what is left cannot be counted now does not undo it.
+Result<SealingProgress> SealingRotation::progress_after(const base::Tenant& tenant) const {
+  auto out = progress(tenant);
+  if (out) return out;
+  base::log(base::LogLevel::warning, "what is left to seal anew cannot be counted",
+            {{"tenant", tenant.text()}, {"reason", out.error().text()}});
+  TRY(const auto state, epochs_.state(tenant));
+  return SealingProgress{.state = state, .values_left = 0, .files_left = 0};
+}
+
 Result<SealingProgress> SealingRotation::rotate(const base::Tenant& tenant, base::Deadline deadline) {
   TRY_OK(deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
@@ -197,7 +232,7 @@ Result<SealingProgress> SealingRotation::rotate(const base::Tenant& tenant, base
       },
       deadline));
   wake();
-  return progress(tenant);
+  return progress_after(tenant);
 }
 
 Result<SealingProgress> SealingRotation::retire(const base::Tenant& tenant, base::Deadline deadline) {
@@ -222,7 +257,7 @@ Result<SealingProgress> SealingRotation::retire(const base::Tenant& tenant, base
       },
       deadline));
   wake();
-  return progress(tenant);
+  return progress_after(tenant);
 }
 
 }  // namespace attestry::provision

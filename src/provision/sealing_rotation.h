@@ -3,9 +3,12 @@
 #pragma once
 #include <chrono>
 #include <condition_variable>
+#include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "audit/log.h"
 #include "base/result.h"
@@ -62,6 +65,8 @@ class SealingRotation {
                                                 std::uint32_t epoch) const;
   base::Status reseal_values(const base::Tenant& tenant);
   base::Status reseal_files(const base::Tenant& tenant, const keys::SealingState& state);
+  base::Result<std::deque<std::string>*> pending(const base::Tenant& tenant, const keys::SealingState& state);
+  base::Result<SealingProgress> progress_after(const base::Tenant& tenant) const;
   base::Status erase(const base::Tenant& tenant);
   base::Status settle(state::WriteTxn& txn, const base::Tenant& tenant, keys::SealingState state,
                       std::string_view what);
@@ -75,6 +80,13 @@ class SealingRotation {
   std::condition_variable wake_;
   bool woken_ = true;      ///< guarded by mutex_
   bool stopping_ = false;  ///< guarded by mutex_
+  /// Of the thread alone: what is still to be looked at, so that a folder is listed once and not before each step.
+  struct Pending {
+    std::uint32_t epoch = 0;
+    base::Bytes cursor{};  ///< the state's when this was right
+    std::deque<std::string> files{};
+  };
+  std::map<std::string, Pending> pending_;
   std::thread thread_;
 };
 

@@ -143,7 +143,7 @@ def test_registry_storage_scrub_names_and_repair_heals(folder, swift, bucket):
     first, second = folder("first"), folder("second")
     stores = [first.uri, second.uri, swift.uri(bucket, "scrubbed")]
     identifiers = {content: put(stores, content) for content in (b"one", b"two", b"three", BINARY)}
-    assert blob("scrub", store=stores).out.strip() == "4 blobs on 3 backends, 12 ok"
+    assert blob("scrub", store=stores).out.strip() == "4 blobs of name:web, type config, on 3 backends, 12 ok"
     first.object(b"one").write_bytes(b"damaged")
     second.object(b"two").unlink()
     swift.s3("DELETE", f"/{bucket}/scrubbed/{PLACE}/configs/{identifiers[BINARY]}")
@@ -162,11 +162,32 @@ def test_registry_storage_scrub_names_and_repair_heals(folder, swift, bucket):
     assert report["summary"]["ok"] == 9
     repaired = blob("repair", store=stores)
     assert "3 repaired" in repaired.out
-    assert blob("scrub", store=stores).out.strip() == "4 blobs on 3 backends, 12 ok"
+    assert blob("scrub", store=stores).out.strip() == "4 blobs of name:web, type config, on 3 backends, 12 ok"
     first.object(b"three").write_bytes(b"damaged")
     second.object(b"three").write_bytes(b"damaged")
     hopeless = blob("repair", "--id", identifiers[b"three"], store=stores[:2], code=1)
     assert "2 corrupt" in hopeless.out
+
+
+@pytest.mark.parametrize("command", ["scrub", "repair"])
+def test_registry_storage_a_misspelt_app_is_not_all_well(folder, command):
+    one, two = folder("one"), folder("two")
+    stores = [one.uri, two.uri]
+    put(stores)
+    put(stores, app="name:a-b")
+    wrong = blob(command, store=stores, app="name:wbe", code=1)
+    assert "no blobs of name:wbe, type config" in wrong.err
+    assert "these backends hold something of name:a-b, name:web" in wrong.err
+    allowed = blob(command, "--allow-empty", store=stores, app="name:wbe")
+    assert allowed.out.strip() == "0 blobs of name:wbe, type config, on 2 backends"
+    assert "no blobs of name:web, type secret" in blob(command, "--type", "secret", store=stores, code=1).err
+    # A backend that says nothing leaves it open, whatever the others hold.
+    gone = f"file://{folder.path}-absent/"
+    open_question = blob(command, store=[one.uri, gone], app="name:wbe", code=3)
+    assert "not listed" in open_question.err
+    assert "not listed" in blob(command, store=[one.uri, gone], code=3).err
+    assert "left out" in blob(command, store=[one.uri, "nonsense"], code=3).err
+    assert "list-backends" in blob(command, store=gone, code=3).err
 
 
 def test_registry_storage_list_backends_says_who_answers(folder):

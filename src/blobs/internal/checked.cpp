@@ -133,8 +133,11 @@ base::Result<base::Digest32> NamedStore::put(const Place& place, base::ByteView 
     TRY_OK(write(target, bytes, deadline));
     return id;
   }
-  TRY(const auto sealed, sealer_->seal(place.tenant, record_of(place, id), bytes));
-  TRY_OK(write(target, sealed, deadline));
+  for (bool outdated = true; outdated;) {
+    TRY(const auto sealed, sealer_->seal(place.tenant, record_of(place, id), bytes));
+    TRY_OK(write(target, sealed, deadline));
+    TRY(outdated, sealer_->outdated(place.tenant, sealed));
+  }
   return id;
 }
 

@@ -29,6 +29,7 @@ class NamedStore : public BlobStore {
   virtual bool can_write() const { return true; }
 
   const Uri& location() const noexcept { return uri_; }
+  const base::Tenant& tenant() const noexcept { return tenant_; }
   std::size_t max_bytes() const noexcept { return max_bytes_; }
   const base::Clock& clock() const noexcept { return *clock_; }
   base::Error malformed(std::string_view what, std::string_view expected) const;

@@ -57,6 +57,18 @@ base::Status write_new(const std::string& path, base::ByteView bytes, Durable du
   return write_all(fd.get(), bytes, path, durable);
 }
 
+constexpr int kForReading = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+/// False when nothing has the name; directly after open().
+base::Result<bool> is_there(const Descriptor& fd, const std::string& path) {
+  if (!fd.ok() && (errno == ENOENT || errno == ENOTDIR)) return false;
+  if (!fd.ok()) return disk_trouble("open", path);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return disk_trouble("look at", path);
+  if (!S_ISREG(info.st_mode)) return Error{Code::corrupt, path + " is not a regular file"};
+  return true;
+}
+
 }  // namespace
 
 Error disk_trouble(const char* step, const std::string& path) {
@@ -79,12 +91,9 @@ base::Status make_folders(const std::string& folder) {
 }
 
 base::Result<std::optional<base::Bytes>> read_file(const std::string& path, std::size_t limit) {
-  const Descriptor fd{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-  if (!fd.ok() && (errno == ENOENT || errno == ENOTDIR)) return std::optional<base::Bytes>{};
-  if (!fd.ok()) return disk_trouble("open", path);
-  struct stat info{};
-  if (::fstat(fd.get(), &info) != 0) return disk_trouble("look at", path);
-  if (!S_ISREG(info.st_mode)) return Error{Code::corrupt, path + " is not a regular file"};
+  const Descriptor fd{::open(path.c_str(), kForReading)};
+  TRY(const bool there, is_there(fd, path));
+  if (!there) return std::optional<base::Bytes>{};
   base::Bytes out;
   for (;;) {
     const auto size = out.size();
@@ -97,6 +106,23 @@ base::Result<std::optional<base::Bytes>> read_file(const std::string& path, std:
       return Error{Code::corrupt, path + " is larger than it may be", "at most " + std::to_string(limit) + " bytes"};
     }
   }
+}
+
+base::Result<std::optional<base::Bytes>> read_head(const std::string& path, std::size_t most) {
+  const Descriptor fd{::open(path.c_str(), kForReading)};
+  TRY(const bool there, is_there(fd, path));
+  if (!there) return std::optional<base::Bytes>{};
+  base::Bytes out(most);
+  std::size_t size = 0;
+  while (size < most) {
+    const ssize_t n = ::read(fd.get(), out.data() + size, most - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return disk_trouble("read", path);
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  out.resize(size);
+  return std::optional<base::Bytes>{std::move(out)};
 }
 
 base::Status write_file(const std::string& path, base::ByteView bytes, Durable durable) {

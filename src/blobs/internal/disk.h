@@ -17,6 +17,9 @@ base::Status make_folders(const std::string& folder);
 /// nullopt: no such file. Follows no link at the end of the path. `corrupt`: not a regular file, or beyond `limit`.
 base::Result<std::optional<base::Bytes>> read_file(const std::string& path, std::size_t limit);
 
+/// The same with its first `most` bytes only, of a file of any size.
+base::Result<std::optional<base::Bytes>> read_head(const std::string& path, std::size_t most);
+
 enum class Durable : bool { no, yes };
 /// Mode 0600; a reader sees the old bytes or the new ones, and after success with `yes` the new ones survive a power
 /// cut. The folder must exist. Any number of writers.

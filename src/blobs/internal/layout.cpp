@@ -25,8 +25,23 @@ std::string segment_of(const base::AppRef& app) {
   return text;
 }
 
+std::optional<base::AppRef> app_of_segment(std::string_view segment) {
+  // Of the colons that became hyphens there are at most two, and a name may have hyphens of its own.
+  std::string text{segment};
+  for (int colons = 0; colons < 3; ++colons) {
+    auto app = base::AppRef::parse(text);
+    if (app && segment_of(*app) == segment) return *std::move(app);
+    const auto hyphen = text.find('-');
+    if (hyphen == std::string::npos) break;
+    text[hyphen] = ':';
+  }
+  return std::nullopt;
+}
+
+std::string tenant_folder(const base::Tenant& tenant) { return "tenants/" + tenant.text(); }
+
 std::string place_folder(const Place& place) {
-  std::string out = "tenants/" + place.tenant.text() + "/" + segment_of(place.app) + "/";
+  std::string out = tenant_folder(place.tenant) + "/" + segment_of(place.app) + "/";
   return out.append(folder_of(place.type));
 }
 

@@ -1,6 +1,7 @@
 // Names of blobs below a backend's root. Own layout: tenants/<tenant>/<app>/configs|secrets/<id>. The first registry's:
 // configs|secrets/<id> or just <id>, with the 64 digits of the id or, by an accident of its own, their hex again.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,10 @@ namespace attestry::blobs {
 std::string_view folder_of(Type type) noexcept;
 /// One path segment for an app: "evm-1-0x…"; kinds never contain a hyphen, so two apps never share a segment.
 std::string segment_of(const base::AppRef& app);
+/// Back again; nullopt for what is no such segment.
+std::optional<base::AppRef> app_of_segment(std::string_view segment);
+/// "tenants/<tenant>", with a folder for each app.
+std::string tenant_folder(const base::Tenant& tenant);
 /// "tenants/<tenant>/<app>/configs".
 std::string place_folder(const Place& place);
 
