@@ -25,6 +25,7 @@ OUTSIDE = {
     "curl/": {"net"},
     "prometheus/": {"net"},
     "secp256k1": {"curves"},
+    "argon2.h": {"keys"},
     "blst": {"curves"},
     "sqlite3": {"state"},
     "libpq": {"state"},

@@ -355,6 +355,7 @@ void add_registry(CLI::App& app, Context& context) {
   add_registry_publish(group, context);
   add_registry_csr(group, context);
   add_registry_client(group, context);
+  add_registry_disk_key(group, context);
 }
 
 }  // namespace attestry::app

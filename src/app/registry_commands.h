@@ -11,5 +11,7 @@ void add_registry_show(CLI::App& group, Context& context);
 void add_registry_publish(CLI::App& group, Context& context);
 /// `attestry registry register` and `metadata`.
 void add_registry_client(CLI::App& group, Context& context);
+/// `disk-key`.
+void add_registry_disk_key(CLI::App& group, Context& context);
 
 }  // namespace attestry::app

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "keys/internal/argon2.h"
 
 namespace attestry::keys {
 
@@ -71,6 +72,17 @@ crypto::Secret registry_disk_key(const crypto::Secret& app_private_key_pem, base
   std::ranges::copy(label, at);
   const crypto::Secret key = crypto::hkdf_sha256({}, input.reveal(), {}, 32);
   return base32(key.reveal());
+}
+
+Result<crypto::Secret> registry_first_disk_key(const crypto::Secret& app_private_key_pem, base::ByteView request_pem) {
+  base::Bytes salt = base::to_bytes("TEE-DISK-KEY-");
+  base::append(salt, request_pem);
+  return argon2id(app_private_key_pem, salt, {}, 32);
+}
+
+std::size_t first_passphrase_bytes(const crypto::Secret& key) {
+  const auto bytes = key.reveal();
+  return static_cast<std::size_t>(std::ranges::find(bytes, std::uint8_t{'\n'}) - bytes.begin());
 }
 
 }  // namespace attestry::keys

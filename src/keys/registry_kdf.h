@@ -23,4 +23,11 @@ base::Result<RegistryAppKeys> registry_app_keys(const crypto::Secret& master, co
 /// Base32 text, 56 characters, from the app's private key as PEM and the disk's label.
 crypto::Secret registry_disk_key(const crypto::Secret& app_private_key_pem, base::ByteView label);
 
+/// Of the first instances: 32 raw bytes by Argon2id, which takes 64 MiB of memory (docs/formats/registry.md, "Disk
+/// keys"). `unavailable` for want of it.
+base::Result<crypto::Secret> registry_first_disk_key(const crypto::Secret& app_private_key_pem,
+                                                     base::ByteView request_pem);
+/// How many of its bytes are the disk's passphrase: those before the first newline.
+std::size_t first_passphrase_bytes(const crypto::Secret& key);
+
 }  // namespace attestry::keys

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "crypto/key_pem.h"
 #include "curves/keccak.h"
+#include "keys/internal/argon2.h"
 
 namespace attestry::keys {
 namespace {
@@ -66,6 +67,32 @@ TEST_F(RegistryKdf, KnownDiskKey) {
   const crypto::Secret key = registry_disk_key(pem, label);
   EXPECT_EQ(base::as_text(key.reveal()), "FU4SXSL5MQLBIXOIF7XKIRWBROGQ57HJGWVMEMONNN7RWHFU2D3Q====");
   EXPECT_NE(base::as_text(registry_disk_key(pem, base::Bytes(8, 0)).reveal()), base::as_text(key.reveal()));
+}
+
+// RFC 9106 5.3.
+TEST(Argon2, TheVectorOfTheRfc) {
+  const auto filled = [](std::size_t size, std::uint8_t value) { return base::Bytes(size, value); };
+  const auto tag = argon2id(crypto::Secret::copy_of(filled(32, 1)), filled(16, 2),
+                            {.passes = 3, .kibibytes = 32, .lanes = 4}, 32, filled(8, 3), filled(12, 4));
+  ASSERT_TRUE(tag.ok()) << tag.error().text();
+  EXPECT_EQ(hex(tag->reveal()), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659");
+  EXPECT_EQ(argon2id(crypto::Secret{32}, filled(7, 2), {}, 32).error().code, base::Code::crypto) << "a short salt";
+}
+
+TEST_F(RegistryKdf, TheFirstDiskKeyDependsOnKeyAndRequest) {
+  const crypto::Secret pem = crypto::sec1_pem(keys_.app);
+  const auto key = registry_first_disk_key(pem, base::as_bytes("-----BEGIN CERTIFICATE REQUEST-----\n"));
+  ASSERT_TRUE(key.ok());
+  EXPECT_EQ(key->size(), 32U);
+  EXPECT_NE(hex(registry_first_disk_key(pem, base::as_bytes("other"))->reveal()), hex(key->reveal()));
+  EXPECT_NE(hex(registry_first_disk_key(crypto::sec1_pem(keys_.ca), base::as_bytes("other"))->reveal()),
+            hex(registry_first_disk_key(pem, base::as_bytes("other"))->reveal()));
+}
+
+TEST(FirstPassphrase, EndsAtANewline) {
+  EXPECT_EQ(first_passphrase_bytes(crypto::Secret::copy_of(base::to_bytes("abc\ndef\n"))), 3U);
+  EXPECT_EQ(first_passphrase_bytes(crypto::Secret::copy_of(base::to_bytes("\n"))), 0U);
+  EXPECT_EQ(first_passphrase_bytes(crypto::Secret::copy_of(base::to_bytes("abc"))), 3U);
 }
 
 TEST_F(RegistryKdf, DiskKeysAreAlwaysTheAlphabetOfRfc4648) {
