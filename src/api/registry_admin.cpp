@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "api/registry_admin_body.h"
 #include "api/registry_wire.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -159,34 +160,13 @@ struct Handlers {
   net::Response reshare(net::Request& request) const;
 };
 
-struct Numbers {
-  std::optional<std::int64_t> threshold, total;
-};
-
-/// The oldest clients send {"threshold":t,"total_shares":n}, later ones nothing.
-Result<Numbers> numbers_in(const std::string& body) {
-  Numbers out;
-  if (body.empty()) return out;
-  TRY(const auto document, base::JsonDocument::parse(body));
-  const auto root = document->root();
-  if (!root.is_object()) return Error{Code::malformed, "no object"};
-  constexpr std::int64_t kMost = 1'000'000;
-  if (const auto value = root.find("threshold")) {
-    TRY(out.threshold, value->integer("threshold", -kMost, kMost));
-  }
-  if (const auto value = root.find("total_shares")) {
-    TRY(out.total, value->integer("total_shares", -kMost, kMost));
-  }
-  return out;
-}
-
 net::Response Handlers::generate(net::Request& request) const {
   const auto access = authenticate(request, "/admin/init/generate");
   if (!access) return error_response(access.error(), "", kInternal);
   const auto state = bootstrap().status();
   if (state.state != keys::BootstrapState::initial || state.has_shares)
     return registry_error(400, "Bootstrap already in progress or complete");
-  const auto numbers = numbers_in(request.body);
+  const auto numbers = admin_numbers(request.body);
   if (!numbers) return registry_error(400, "Invalid request body");
   const auto made = bootstrap().generate(numbers->threshold, numbers->total, request.deadline);
   if (!made) return error_response(made.error(), "", "Failed to create KMS: " + std::string{slug(made.error().code)});
@@ -204,7 +184,7 @@ net::Response Handlers::generate(net::Request& request) const {
 net::Response Handlers::recover(net::Request& request) const {
   const auto access = authenticate(request, "/admin/init/recover");
   if (!access) return error_response(access.error(), "", kInternal);
-  const auto numbers = numbers_in(request.body);
+  const auto numbers = admin_numbers(request.body);
   if (!numbers) return registry_error(400, "Invalid request body");
   const auto threshold = bootstrap().begin_recovery(access->who->id, numbers->threshold, request.deadline);
   if (!threshold) return error_response(threshold.error(), "", kInternal);
@@ -223,56 +203,7 @@ net::Response Handlers::fetch(net::Request& request) const {
       JsonOut{JsonOutObject{{"share_index", share->index}, {"encrypted_share", base::base64(share->blob)}}});
 }
 
-/// A member's text, which is a secret, into bytes that are wiped.
-std::optional<crypto::Secret> decode_secret(const base::JsonValue& object, std::string_view key) {
-  const auto value = object.find(key);
-  if (!value || !value->is_string()) return std::nullopt;
-  auto text = value->string(key);
-  if (!text) return std::nullopt;
-  auto bytes = base::base64_decode(*text);
-  crypto::wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
-  if (!bytes) return std::nullopt;
-  return crypto::Secret::absorb(*bytes);
-}
-
-struct Submission {
-  std::int64_t index = 0;
-  crypto::Secret share;   ///< in clear (first version) …
-  base::Bytes signature;  ///< … and the admin's signature over it
-  base::Bytes sealed;     ///< or sealed to the server
-};
-
-/// In the seed's order; what is wrong is the error's `what`.
-Result<Submission> submission_in(std::string body) {
-  const auto malformed = [](const char* what) { return Error{Code::usage, what}; };
-  const auto document = base::JsonDocument::parse(std::move(body), base::JsonLimits{.wipe = true});
-  if (!document || !(*document)->root().is_object()) return malformed("Invalid request body");
-  const auto root = (*document)->root();
-  Submission out;
-  const auto index = root.find("share_index");
-  if (!index) return malformed("Invalid request body");
-  const auto number = index->integer("share_index", -1'000'000, 1'000'000);
-  if (!number) return malformed("Invalid request body");
-  out.index = *number;
-  if (const auto sealed = root.find("sealed_share")) {
-    const auto text = sealed->string("sealed_share");
-    const auto bytes = text ? base::base64_decode(*text) : Result<base::Bytes>{text.error()};
-    if (!bytes) return malformed("Invalid share encoding");
-    out.sealed = *bytes;
-    return out;
-  }
-  auto share = decode_secret(root, "share");
-  if (!share) return malformed("Invalid share encoding");
-  out.share = *std::move(share);
-  const auto signature = root.find("signature");
-  const auto text = signature ? signature->string("signature") : Result<std::string>{malformed("absent")};
-  const auto bytes = text ? base::base64_decode(*text) : Result<base::Bytes>{text.error()};
-  if (!bytes) return malformed("Invalid signature encoding");
-  out.signature = *bytes;
-  return out;
-}
-
-Result<keys::Submitted> take_share(keys::Bootstrap& bootstrap, const AdminAccess& access, Submission submission,
+Result<keys::Submitted> take_share(keys::Bootstrap& bootstrap, const AdminAccess& access, AdminSubmission submission,
                                    base::Deadline deadline) {
   if (!submission.sealed.empty())
     return bootstrap.submit_sealed(access.who->id, submission.index, submission.sealed, deadline);
@@ -289,7 +220,7 @@ net::Response Handlers::submit(net::Request& request) const {
   if (!access) return error_response(access.error(), "", kInternal);
   if (bootstrap().status().state != keys::BootstrapState::recovering)
     return registry_error(400, "KMS not in recovery mode");
-  auto submission = submission_in(std::move(request.body));
+  auto submission = admin_submission(std::move(request.body));
   if (!submission) return registry_error(400, submission.error().what);
   const auto taken = take_share(bootstrap(), *access, *std::move(submission), request.deadline);
   if (!taken) return error_response(taken.error(), "Share submission failed: ", kInternal);
