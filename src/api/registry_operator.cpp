@@ -52,19 +52,19 @@ std::string words_of(const OnboardRefusal& refusal) {
   const Error& error = refusal.error;
   switch (refusal.step) {
     case OnboardStep::request:
-      return error.code == Code::not_found ? error.what : "could not fetch onboard request: " + said(error);
+      return error.code == Code::not_found ? error.what : "could not fetch onboard request: " + base::reason(error);
     case OnboardStep::attestation:
-      return "invalid attestation: " + said(error);
+      return "invalid attestation: " + base::reason(error);
     case OnboardStep::measurements:
-      return "invalid measurements: " + said(error);
+      return "invalid measurements: " + base::reason(error);
     case OnboardStep::identity:
-      return error.code == Code::denied ? said(error) : "could not map identity: " + said(error);
+      return error.code == Code::denied ? base::reason(error) : "could not map identity: " + base::reason(error);
     case OnboardStep::policy:
-      return "policy of the key service's contract: " + said(error);
+      return "policy of the key service's contract: " + base::reason(error);
     case OnboardStep::process:
       break;
   }
-  return "could not process onboard request: " + said(error);
+  return "could not process onboard request: " + base::reason(error);
 }
 
 int old_status_of(OnboardStep step) {
@@ -106,7 +106,7 @@ struct Handlers {
     if (status >= 500) {
       base::log(base::LogLevel::error, "an operator's request failed", {{"reason", error.text()}});
     }
-    return registry_error(status, std::string{prefix} + said(error));
+    return registry_error(status, std::string{prefix} + base::reason(error));
   }
 
   /// Empty when it is none of this listener's.
@@ -127,14 +127,14 @@ struct Handlers {
     const auto done = deps.kms_operator.authorize(base::as_bytes(request.body), own_host(request), request.deadline);
     if (done) return nothing();
     const bool malformed = base::http_status(done.error().code) == 400 || done.error().code == Code::crypto;
-    if (malformed) return registry_error(400, "signature not valid: " + said(done.error()));
+    if (malformed) return registry_error(400, "signature not valid: " + base::reason(done.error()));
     const bool decided = done.error().code == Code::denied || done.error().code == Code::conflict;
     return failed(done.error(), decided ? "" : "could not verify operator: ", decided ? 400 : 500);
   }
 
   net::Response onboard_request(const net::Request& request) const {
     const auto account = curves::parse_address(request.parameter("operator"));
-    if (!account) return registry_error(400, "invalid contract address: " + said(account.error()));
+    if (!account) return registry_error(400, "invalid contract address: " + base::reason(account.error()));
     // Evidence costs something, and a request that nobody may bring to the chain is of no use.
     if (const auto may = deps.kms_operator.may_run(*account, request.deadline); !may)
       return failed(may.error(), "could not make onboard request: ", 500);
@@ -158,7 +158,7 @@ struct Handlers {
     if (const auto his = checked(request, kOnboardPath); !his) return failed(his.error(), "", 401);
     const auto words = provision::parse_channel_permit(std::string_view{request.body}.substr(kChannel.size()),
                                                        deps.kms_operator.nonce());
-    if (!words) return registry_error(400, "could not read the permit from body: " + said(words.error()));
+    if (!words) return registry_error(400, "could not read the permit from body: " + base::reason(words.error()));
     const auto kept = deps.channel->fetch(words->peer, *words, request.deadline);
     if (!kept) return failed(kept.error(), "could not get kms seed: ", 500);
     return nothing();
@@ -195,7 +195,7 @@ struct Handlers {
     std::string_view id = request.parameter("id");
     if (id.starts_with("0x")) id.remove_prefix(2);
     if (const auto good = base::hex_decode_into(id, hash); !good)
-      return responder.send(registry_error(400, "invalid contract address: " + said(good.error())));
+      return responder.send(registry_error(400, "invalid contract address: " + base::reason(good.error())));
     deps.onboarding.give(
         hash, request.deadline,
         [old = deps.old_status, responder = std::move(responder)](provision::OnboardOutcome outcome) mutable {

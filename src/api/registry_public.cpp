@@ -40,11 +40,11 @@ std::string words_of_denial(const RegistryRefusal& refusal) {
   const std::string& reason = refusal.error.what;
   if (reason == "identity not allowed" || reason.starts_with("application not allowed")) return reason;
   if (reason == "Operator not authorized") return "could not verify identity is allowed: execution reverted: " + reason;
-  return "identity not allowed: " + said(refusal.error);
+  return "identity not allowed: " + base::reason(refusal.error);
 }
 
 std::string words_of(const RegistryRefusal& refusal) {
-  const std::string inner = said(refusal.error);
+  const std::string inner = base::reason(refusal.error);
   switch (refusal.step) {
     case RegistryStep::measurements:
       return "could not parse identity from request: " +
@@ -125,6 +125,11 @@ net::Response refused(const RegistryPublicRules& rules, const RegistryRefusal& r
   auto response =
       registry_error(rules.old_status ? old_status_of(refusal, words, generation) : status_of(refusal), words);
   if (!refusal.appraisal.empty()) response.headers.set("X-Attestry-Appraisal", refusal.appraisal);
+  // The text is the seed's, which names no identity.
+  const std::string& found = refusal.error.found;
+  if (refusal.step == RegistryStep::denied && !refusal.subject.empty() && found.starts_with(refusal.subject)) {
+    response.headers.set("X-Attestry-Identity", found);
+  }
   return response;
 }
 
@@ -204,7 +209,7 @@ struct Handlers {
     if (!contract) {
       return registry_error(400, generation == Generation::first
                                      ? "Invalid contract address format"
-                                     : "invalid contract address: " + said(contract.error()));
+                                     : "invalid contract address: " + base::reason(contract.error()));
     }
     if (!served(*contract)) return not_served(generation);
     out.contract = *contract;
@@ -266,7 +271,7 @@ struct Handlers {
 
   net::Response unavailable(std::string_view prefix, const Error& error) const {
     const int status = error.code == Code::configuration ? 502 : base::http_status(error.code);
-    return registry_error(deps.rules.old_status ? 500 : status, std::string{prefix} + ": " + said(error));
+    return registry_error(deps.rules.old_status ? 500 : status, std::string{prefix} + ": " + base::reason(error));
   }
 
   net::Response metadata(const net::Request& request) const {

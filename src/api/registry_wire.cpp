@@ -27,13 +27,6 @@ bool is_own_host(std::string_view host, const std::vector<std::string>& hosts, u
          std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
 }
 
-std::string said(const base::Error& error) {
-  std::string out = error.what;
-  if (!error.expected.empty()) out += "; expected " + error.expected;
-  if (!error.found.empty()) out += "; found " + error.found;
-  return out;
-}
-
 net::Response registry_error(int status, std::string_view text) {
   auto response = net::text_response(status, std::string{text} + "\n");
   response.content_type = "text/plain; charset=utf-8";

@@ -6,13 +6,11 @@
 #include <vector>
 
 #include "base/json_writer.h"
-#include "base/result.h"
+#include "base/reason.h"
 #include "net/http.h"
 
 namespace attestry::api {
 
-/// What is wrong, without the code and the remedy, for which the wire has no place.
-std::string said(const base::Error& error);
 net::Response registry_error(int status, std::string_view text);
 /// Never stored by caches.
 net::Response registry_json(std::string json);

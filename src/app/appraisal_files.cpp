@@ -120,8 +120,13 @@ std::string place_note(const base::JsonValue& root) {
   }
   const auto refusal = root.find("refusal");
   if (!refusal || !refusal->is_object()) return out;
-  const auto what = refusal->find("what");
-  if (const auto plain = what ? what->plain_string() : std::nullopt) out.append("; answered: ").append(*plain);
+  const auto said = [&refusal](std::string_view key) {
+    const auto value = refusal->find(key);
+    return std::string{value ? value->plain_string().value_or("") : ""};
+  };
+  if (const auto what = said("what"); !what.empty()) out.append("; answered: ").append(what);
+  if (const auto found = said("found"); !found.empty()) out.append("; found ").append(found);
+  if (const auto remedy = said("remedy"); !remedy.empty()) out.append(". ").append(remedy);
   return out;
 }
 

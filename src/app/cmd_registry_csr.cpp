@@ -10,6 +10,7 @@
 #include "app/registry_chain.h"
 #include "app/typed_text.h"
 #include "attestation/key_binding.h"
+#include "attestation/verifier.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "crypto/random.h"
@@ -90,17 +91,37 @@ Result<crypto::EcPrivateKey> key_of(const CsrOptions& options) {
   return crypto::EcPrivateKey::from_pkcs8(blocks[0].der);
 }
 
+/// What the evidence says, whoever signed it: a registry that gets it with another key refuses it, and by then the
+/// evidence may be used up.
+base::Status check_binding(Context& context, const Bytes& bytes, base::ByteView spki) {
+  const attestation::Evidence evidence{attestation::detect_format(bytes), bytes};
+  const attestation::Verifier verifier{attestation::TrustAnchors::production()};
+  TRY(const auto verdict, verifier.verify(evidence, *attestation::Collateral::none(), context.clock.now()));
+  const auto expected = attestation::key_report_data(spki);
+  if (base::equal(verdict.report_data, expected)) return base::done();
+  if (verdict.report_data.empty()) {
+    return Error{Code::usage, "--evidence-extension: this is no quote", "an SGX or TDX quote", "something else"};
+  }
+  return Error{Code::evidence_false, "the evidence was made for another key", base::hex(expected),
+               base::hex(verdict.report_data),
+               "Give the key that it was made for with --tls-key, or make evidence that carries the expected data."};
+}
+
 /// Evidence has to bind the key, so the key comes first: without --evidence-extension this says what it must carry.
 Result<int> csr(Context& context, const CsrOptions& options) {
   TRY(const auto contract, typed_address(options.signing.contract), "--contract");
   TRY(const auto key, key_of(options));
   const Bytes spki = base::to_bytes(key.public_key().spki());
+  Bytes evidence;
+  if (!options.evidence.empty()) {
+    TRY(evidence, read_input(context, options.evidence, kMaxFile), "--evidence-extension");
+    TRY_OK(check_binding(context, evidence, spki));
+  }
   crypto::CsrSpec spec{.subject = {{"2.5.4.3", provision::registry_app_name(contract), false}},
                        .dns = options.names,
                        .ips = {},
                        .extensions = {}};
   if (!options.evidence.empty()) {
-    TRY(auto evidence, read_input(context, options.evidence, kMaxFile), "--evidence-extension");
     spec.extensions.push_back({std::string{provision::kDcapEvidenceOid}, false, std::move(evidence)});
   }
   if (!options.signing.key_file.empty() || !options.signing.key_env.empty()) {

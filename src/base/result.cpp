@@ -1,5 +1,7 @@
 #include "base/result.h"
 
+#include "base/reason.h"
+
 namespace attestry::base {
 namespace {
 
@@ -34,12 +36,17 @@ Error& Error::at(std::string_view step) {
   return *this;
 }
 
+std::string reason(const Error& error) {
+  std::string out = error.what;
+  if (!error.expected.empty()) out += "; expected " + error.expected;
+  if (!error.found.empty()) out += "; found " + error.found;
+  return out;
+}
+
 std::string Error::text() const {
   std::string line{slug(code)};
   line += ": ";
-  line += what;
-  if (!expected.empty()) line += "; expected " + expected;
-  if (!found.empty()) line += "; found " + found;
+  line += reason(*this);
   line += ". ";
   line += remedy.empty() ? default_remedy(code) : std::string_view{remedy};
   return line;

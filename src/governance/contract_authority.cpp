@@ -20,8 +20,10 @@ base::AppRef contract_app(std::uint64_t chain_id, const ContractAddress& contrac
 Result<ContractApproval> ContractAuthority::decide(const ContractQuestion& question, base::Deadline deadline) {
   TRY(auto answer, ask(question, deadline));
   if (!answer.allowed) {
+    std::string found = base::hex(question.identity);
+    if (question.extended) found += ", extended " + base::hex(*question.extended);
     return Error{Code::denied, answer.reason.empty() ? "identity not allowed" : answer.reason,
-                 "an identity that is allowed", base::hex(question.extended.value_or(question.identity)),
+                 "an identity that is allowed", std::move(found),
                  "Let the app's owner allow this identity, and give its operator the operator role."};
   }
   return ContractApproval(question.tenant, contract_app(chain_id_, question.contract), question.contract,

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import json
+import re
 import ssl
 
 import pytest
@@ -110,6 +111,16 @@ def test_registry_no_evidence_at_all(workload, contract):
     refused(workload.register(body=make_csr(contract.address, workload.key)), 400, "invalid measurements: no evidence")
 
 
+@pytest.mark.parametrize("curve", [ec.SECP224R1, ec.SECP384R1, ec.SECP521R1])
+def test_registry_a_workloads_key_on_any_curve_of_the_first_servers(server, workload, contract, operator, curve):
+    key = ec.generate_private_key(curve())
+    quote = forge(server.seed, key_report_data(key))
+    released = Released(
+        workload.register(body=make_csr(contract.address, key, quote, operator_extension(key, operator)))
+    )
+    assert released.certificate.public_key() == key.public_key()
+
+
 def test_registry_evidence_in_a_request_counts_once(server, workload, contract):
     """Without a challenge, a request that somebody recorded would open everything to him."""
     assert workload.register().status == 200
@@ -121,7 +132,9 @@ def test_registry_evidence_in_a_request_counts_once(server, workload, contract):
 def test_registry_evidence_that_was_refused_does_not_wait_for_better_days(server, contract, operator):
     """A request that somebody collected while it was not allowed opens nothing on the day on which it is."""
     made = Workload(server, contract.address, operator)
-    refused(made.register(), 403, "identity not allowed")
+    reply = made.register()
+    refused(reply, 403, "identity not allowed")
+    assert re.fullmatch(made.identity.hex() + ", extended [0-9a-f]{64}", reply.headers["X-Attestry-Identity"]), reply
     allow(contract, made, CONFIG)
     refused(made.register(), 409, "was used before")
     assert Workload(server, contract.address, operator).register().status == 200

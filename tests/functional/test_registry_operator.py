@@ -95,11 +95,12 @@ def test_registry_054_an_instance_that_shows_no_digest_gets_no_signature(operato
 
 
 def test_registry_csr_carries_evidence_and_the_operators_signature(node, tmp_path, operator_key):
-    contract, evidence = "0x" + "a9" * 20, tmp_path / "quote.bin"
-    evidence.write_bytes(b"evidence")
-    command = ["registry", "csr", "--contract", contract, "--evidence-extension", evidence]
-    command += ["--operator-key", operator_key, "--operator-signature", "v1"]
-    done = attestry(*command, "--key-out", tmp_path / "key.pem", "--out", tmp_path / "csr.pem")
+    contract, evidence, key = "0x" + "a9" * 20, tmp_path / "td" / "quote.bin", tmp_path / "key.pem"
+    base = ["registry", "csr", "--contract", contract]
+    first = attestry(*base, "--key-out", key, "--out", tmp_path / "first.pem")
+    assert attestry("forge", "--report-data", first.out.strip(), "--out", tmp_path / "td").code == 0
+    command = [*base, "--evidence-extension", evidence, "--operator-key", operator_key, "--operator-signature", "v1"]
+    done = attestry(*command, "--tls-key", key, "--out", tmp_path / "csr.pem")
     assert done.code == 0, done
     request = x509.load_pem_x509_csr((tmp_path / "csr.pem").read_bytes())
     found = {item.oid: item.value.value for item in request.extensions}
@@ -107,10 +108,18 @@ def test_registry_csr_carries_evidence_and_the_operators_signature(node, tmp_pat
     spki = public.public_bytes(registry.DER, registry.SPKI)
     assert request.is_signature_valid and request.subject.rfc4514_string() == f"CN={contract[2:]}.app"
     assert bytes.fromhex(done.out) == hashlib.sha256(spki).digest() + bytes(32)
-    assert found[registry.DCAP_OID] == b"evidence"
+    assert found[registry.DCAP_OID] == evidence.read_bytes()
     digest = hashlib.sha256(public.public_bytes(registry.PEM, registry.SPKI)).digest()
     assert is_signature_of(found[registry.OPERATOR_OID], digest, node.accounts[0].key)
     assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
+
+    # A new key, another one, and what is no quote.
+    fresh = attestry(*base, "--evidence-extension", evidence, "--key-out", tmp_path / "b.pem", "--out", tmp_path / "b")
+    assert fresh.code == 1 and "the evidence was made for another key" in fresh.err and "--tls-key" in fresh.err, fresh
+    (tmp_path / "text").write_text("no quote")
+    none = attestry(*base, "--evidence-extension", tmp_path / "text", "--tls-key", key, "--out", tmp_path / "c")
+    assert none.code == 2 and "this is no quote" in none.err, none
+    assert not (tmp_path / "b").exists() and not (tmp_path / "c").exists()
 
     signed = attestry("operator", "sign-csr", tmp_path / "csr.pem", "--key", operator_key, "--operator-signature", "v1")
     assert signed.code == 0 and signed.json()["oid"] == registry.OPERATOR_OID.dotted_string
