@@ -8,9 +8,13 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/registry_settings.h"
 #include "app/settings.h"
 #include "app/validate.h"
 #include "app/wire.h"
+#include "base/reason.h"
+#include "base/time.h"
+#include "chain/quorum.h"
 #include "net/client.h"
 
 namespace attestry::app {
@@ -102,28 +106,63 @@ void look_at_unlock(Report& report, const Settings& settings, bool serves) {
   }
 }
 
-std::string said(const base::Error& error) {
-  std::string text = error.what;
-  if (!error.expected.empty()) text += "; expected " + error.expected;
-  if (!error.found.empty()) text += "; found " + error.found;
-  return text;
-}
-
 std::string to_do(const base::Error& error) {
   return error.remedy.empty() ? std::string{base::default_remedy(error.code)} : error.remedy;
 }
 
+std::string block_text(const chain::BlockRef& block) {
+  return "block " + std::to_string(block.number) + " of " + base::to_rfc3339(block.time);
+}
+
+/// Asks every endpoint once.
+void ask_chain(Report& report, chain::QuorumReader& reader, const RegistrySettings& registry, base::UtcTime now) {
+  const auto head = reader.refresh(std::chrono::steady_clock::now() + kReach);
+  const auto status = reader.status();
+  for (const auto& endpoint : status.endpoints) {
+    const std::string name = "chain at " + endpoint.name;
+    if (!endpoint.trouble.empty()) {
+      report.bad(name, endpoint.trouble, "Correct registry.rpc and registry.chain_id, or look at that node.");
+    } else {
+      report.good(name, "chain " + std::to_string(registry.chain.chain_id) +
+                            (endpoint.newest ? ", newest block " + std::to_string(*endpoint.newest) : ""));
+    }
+  }
+  if (!head) return report.bad("chain", base::reason(head.error()), to_do(head.error()));
+  std::string text = block_text(*head) + " is " + registry.chain.finality.text();
+  if (status.newest)
+    text += "; the newest one is " + std::to_string(now.seconds - status.newest->time.seconds) + " s old";
+  report.good("chain", text + "; a quorum of " + std::to_string(status.quorum) + " of " +
+                           std::to_string(status.endpoints.size()) + " says so");
+}
+
+/// `settings` has no mistakes.
+void look_at_registry(Report& report, const Settings& settings, bool offline, base::UtcTime now) {
+  const auto registry = read_registry_settings(settings);
+  if (!registry || !registry->offered) return;
+  if (!registry->on_chain) return report.good("registry", "its apps are governed here, without a chain");
+  if (offline) return report.note("registry", "its chain was not asked (--offline)");
+  const auto http = net::HttpClient::make({.ca_file = settings.text("registry.rpc_ca")});
+  if (!http) return report.bad("chain", base::reason(http.error()), to_do(http.error()));
+  auto options = registry->chain;
+  options.poll = std::chrono::milliseconds{0};
+  const auto reader = chain::QuorumReader::make(**http, std::move(options));
+  if (!reader) return report.bad("chain", base::reason(reader.error()), to_do(reader.error()));
+  ask_chain(report, **reader, *registry, now);
+}
+
 /// All mistakes, then what the good settings name.
-void look_at_settings(Report& report, const DoctorOptions& options, const std::map<std::string, std::string>& flags) {
+void look_at_settings(Report& report, const DoctorOptions& options, const std::map<std::string, std::string>& flags,
+                      base::UtcTime now) {
   std::vector<base::Error> mistakes;
   const auto settings = Settings::load(options.config, flags, process_environment(), mistakes);
   for (auto& mistake : mistakes_in(settings, UnlockToo::no)) mistakes.push_back(std::move(mistake));
-  for (const auto& mistake : mistakes) report.bad("settings", said(mistake), to_do(mistake));
+  for (const auto& mistake : mistakes) report.bad("settings", base::reason(mistake), to_do(mistake));
   if (!mistakes.empty()) return;
   report.good("settings", "all known, all in range");
   look_at_unlock(report, settings, !options.config.empty() || !flags.empty());
   if (!options.offline && settings.text("collateral.offline") != "true")
     look_at_service(report, "collateral", settings.text("collateral.pcs"), settings.text("collateral.ca"));
+  look_at_registry(report, settings, options.offline, now);
 }
 
 base::Result<int> doctor(Context& context, const DoctorOptions& options) {
@@ -132,7 +171,7 @@ base::Result<int> doctor(Context& context, const DoctorOptions& options) {
   if (!options.data.empty()) flags["server.data"] = options.data;
   Report report{context.out};
   look_at_machine(report);
-  look_at_settings(report, options, flags);
+  look_at_settings(report, options, flags, context.clock.now());
   if (!options.server.empty()) look_at_service(report, "server", options.server + "/health/ready", options.ca, true);
   context.out << (report.problems() == 0 ? "nothing is wrong\n" : std::to_string(report.problems()) + " to mend\n");
   return report.problems() == 0 ? kExitOk : kExitRefused;

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "app/settings.h"
+#include "app/registry_settings.h"
 #include "chain/rpc.h"
 #include "net/client.h"
 #include "provision/registry_kms_operator.h"
@@ -41,12 +41,9 @@ struct KeyService {
   std::unique_ptr<provision::RegistryReceiver> receiver;  ///< of kms "onboard"
   std::unique_ptr<provision::RegistryOnboarding> onboarding;
 
-  static base::Result<std::unique_ptr<KeyService>> open(const Settings& settings, KeyServiceParts parts);
+  /// `said.kms_contract` is there.
+  static base::Result<std::unique_ptr<KeyService>> open(const Settings& settings, const RegistrySettings& said,
+                                                        KeyServiceParts parts);
 };
-
-/// registry.contracts = "kms": the key service's contract says which apps are served.
-bool follows_contract(const Settings& settings);
-/// Mistakes of its settings.
-base::Status check_key_service(const Settings& settings);
 
 }  // namespace attestry::app

@@ -4,6 +4,7 @@
 
 #include "app/validate.h"
 #include "base/encoding.h"
+#include "keys/share_set.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -16,6 +17,7 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMaxFile = 1u << 20;
+constexpr std::int64_t kLongestBootstrap = 366 * 86400;
 
 Result<std::string> read_setting_file(const Settings& settings, std::string_view name, std::string remedy) {
   const std::string& path = settings.text(name);
@@ -50,6 +52,18 @@ Result<unsigned> threshold_of(const Settings& settings, const keys::AdminSet& ad
   return static_cast<unsigned>(threshold);
 }
 
+/// Empty when none are named.
+Result<std::string> read_commitments(const Settings& settings) {
+  constexpr std::string_view kName = "registry.commitments";
+  if (settings.text(kName).empty()) return std::string{};
+  TRY(auto json, read_setting_file(settings, kName, "It is shamir-commitments.json of the ceremony."));
+  auto set = keys::parse_commitments(json);
+  if (set) return json;
+  Error error = std::move(set.error().at(named(settings, kName)));
+  error.code = Code::configuration;
+  return error;
+}
+
 }  // namespace
 
 Result<crypto::Secret> read_registry_master(const Settings& settings) {
@@ -73,23 +87,27 @@ Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& settings
   TRY(options.threshold, threshold_of(settings, admins));
   TRY(options.seed_dialect, settings.boolean("registry.admin_v1"));
   TRY(options.unknown_shares, settings.boolean("registry.foreign_shares"));
-  if (!settings.text("registry.commitments").empty()) {
-    TRY(options.commitments_json,
-        read_setting_file(settings, "registry.commitments", "It is shamir-commitments.json of the ceremony."));
-  }
+  TRY(options.commitments_json, read_commitments(settings));
   return keys::Bootstrap::open(store, std::move(admins), std::move(options), random, clock);
 }
 
-Status check_registry_root(const Settings& settings) {
+void check_registry_root(const Settings& settings, std::vector<Error>& mistakes) {
+  const auto note = [&](const auto& result) {
+    if (!result.ok()) mistakes.push_back(result.error());
+  };
+  note(settings.integer("registry.bootstrap_timeout", 0, kLongestBootstrap));
+  note(settings.boolean("registry.foreign_shares"));
   const std::string& kms = settings.text("registry.kms");
-  if (kms == "simple") {
-    TRY_OK(read_registry_master(settings));
+  if (kms == "simple") note(read_registry_master(settings));
+  if (kms != "shamir") return note(settings.integer("registry.threshold", 2, 255));
+  const auto admins = read_admins(settings);
+  note(admins);
+  if (admins) {
+    note(threshold_of(settings, *admins));
+  } else {
+    note(settings.integer("registry.threshold", 2, 255));
   }
-  if (kms == "shamir") {
-    TRY(const auto admins, read_admins(settings));
-    TRY_OK(threshold_of(settings, admins));
-  }
-  return base::done();
+  note(read_commitments(settings));
 }
 
 }  // namespace attestry::app

@@ -1,6 +1,7 @@
 // Where the registry's master key comes from: a file with it, or administrators who bring their shares.
 #pragma once
 #include <memory>
+#include <vector>
 
 #include "app/settings.h"
 #include "base/result.h"
@@ -20,7 +21,7 @@ base::Result<std::unique_ptr<keys::Bootstrap>> open_bootstrap(const Settings& se
                                                               audit::Log& log, crypto::Random& random,
                                                               const base::Clock& clock);
 
-/// What can be told of those settings before anything is made.
-base::Status check_registry_root(const Settings& settings);
+/// Appends what can be told of those settings before anything is made.
+void check_registry_root(const Settings& settings, std::vector<base::Error>& mistakes);
 
 }  // namespace attestry::app

@@ -3,6 +3,7 @@
 #include <iosfwd>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "client/registration.h"
@@ -10,6 +11,9 @@
 #include "forge/pki.h"
 
 namespace attestry::app {
+
+/// What stands before the seed file's name in registry.attestation.
+constexpr std::string_view kSimulatedAttestation = "simulated:";
 
 class SimulatedTee {
  public:

@@ -6,15 +6,15 @@
 #include "api/api.h"
 #include "app/loopback.h"
 #include "app/paths.h"
-#include "app/registry_root.h"
+#include "app/registry_settings.h"
 #include "app/wire.h"
-#include "app/wire_registry.h"
 #include "audit/note.h"
 #include "base/log.h"
 #include "collateral/fixed_source.h"
 #include "net/address.h"
 #include "net/client.h"
 #include "net/tls.h"
+#include "net/url.h"
 
 namespace attestry::app {
 
@@ -47,14 +47,6 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"collateral.alarm_hours", 1, 24 * 30},
                               {"collateral.max_queue", 1, 100'000},
                               {"collateral.unused_vcek_days", 1, 36'500},
-                              {"registry.threshold", 2, 255},
-                              {"registry.bootstrap_timeout", 0, 366 * 86400},
-                              {"registry.chain_id", 1, INT64_MAX},
-                              {"registry.quorum", 0, 64},
-                              {"registry.max_head_age", 0, 86400},
-                              {"registry.head_ms", 0, 60'000},
-                              {"registry.storage_cache_bytes", 0, INT64_MAX},
-                              {"registry.storage_seconds", 1, 600},
                               {"state.reseal_pause_ms", 0, 60'000},
                               {"limits.connections", 1, 1'000'000},
                               {"limits.in_flight", 1, 1'000'000},
@@ -64,12 +56,7 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"limits.header_seconds", 1, 3600},
                               {"limits.read_seconds", 1, 3600},
                               {"limits.request_seconds", 1, 3600}};
-constexpr std::string_view kFlags[] = {"collateral.offline",     "audit.accept_missing_checkpoint",
-                                       "state.confirm_clock",    "registry.first_generation",
-                                       "registry.evidence_once", "registry.old_status",
-                                       "registry.legacy_maa",    "registry.believe_headers_of_anybody",
-                                       "registry.admin_v1",      "registry.foreign_shares",
-                                       "registry.event_cache",   "registry.storage_proofs"};
+constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock"};
 constexpr std::string_view kListeners[] = {"server.listen",   "server.admin_listen",   "server.metrics_listen",
                                            "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
 
@@ -183,9 +170,8 @@ Status check_ca(const Settings& settings, std::string_view name) {
 }
 
 Status check_service(const Settings& settings, std::string_view name) {
-  const std::string& url = settings.text(name);
-  if (url.starts_with("https://") || url.starts_with("http://")) return base::done();
-  return Error{Code::configuration, named(settings, name), "an http:// or https:// address", url};
+  if (net::check_http_url(settings.text(name))) return base::done();
+  return Error{Code::configuration, named(settings, name), "an http:// or https:// address", settings.text(name)};
 }
 
 Status check_rate_exempt(const Settings& settings) {
@@ -252,8 +238,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   for (const auto service : {"collateral.pcs", "collateral.kds"}) note(check_service(settings, service));
   for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
   note(check_serving(settings));
-  note(check_registry(settings));
-  note(check_registry_root(settings));
+  read_registry_settings(settings, mistakes);
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

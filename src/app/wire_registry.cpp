@@ -16,6 +16,7 @@
 #include "app/registry_contracts.h"
 #include "app/registry_kms.h"
 #include "app/registry_root.h"
+#include "app/registry_settings.h"
 #include "app/simulated_tee.h"
 #include "app/typed_text.h"
 #include "app/validate.h"
@@ -46,82 +47,15 @@ constexpr std::chrono::seconds kQuotePatience{10};
 constexpr std::int64_t kFactsSeconds = 5;
 constexpr std::chrono::seconds kFloorPatience{30};
 
-Result<std::string> read_text(const std::string& path, std::size_t most) {
-  TRY(const auto bytes, state::system_files().read(path, most), path);
-  if (!bytes) return Error{Code::not_found, "no such file: " + path};
-  return std::string{base::as_text(*bytes)};
-}
-
-Result<attestation::Policy> read_policy(const Settings& settings) {
-  const std::string& name = settings.text("registry.policy");
-  if (const auto* builtin = attestation::Policy::builtin(name)) return *builtin;
-  TRY(const auto text, read_text(name, attestation::kMaxPolicyDocumentBytes), named(settings, "registry.policy"));
-  return attestation::Policy::parse(text);
-}
-
-Result<provision::RegistryRules> read_rules(const Settings& settings) {
-  provision::RegistryRules rules;
-  TRY(rules.tenant, base::Tenant::parse(settings.text("registry.tenant")), named(settings, "registry.tenant"));
-  TRY(rules.policy, read_policy(settings));
-  TRY(rules.evidence_once, settings.boolean("registry.evidence_once"));
-  rules.operator_v1 = settings.text("registry.operator_signature") == "v1";
-  rules.strict_names = settings.text("registry.names") == "strict";
-  rules.templates.mode =
-      settings.text("registry.templates") == "json" ? provision::TemplateMode::json : provision::TemplateMode::text;
-  return rules;
-}
-
-Result<chain::QuorumOptions> read_chain(const Settings& settings, const base::Clock& clock) {
-  chain::QuorumOptions options;
-  TRY(const auto id, settings.integer("registry.chain_id", 1, INT64_MAX));
-  TRY(const auto quorum, settings.integer("registry.quorum", 0, 64));
-  TRY(options.max_head_age, settings.integer("registry.max_head_age", 0, 86400));
-  TRY(options.finality, chain::Finality::parse(settings.text("registry.finality")),
-      named(settings, "registry.finality"));
-  options.chain_id = static_cast<std::uint64_t>(id);
-  options.quorum = static_cast<std::size_t>(quorum);
-  if (options.max_head_age == 0) options.max_final_age = 0;
-  TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
-  options.head_ttl = std::chrono::milliseconds(head_ms);
-  // Asked in the background, so that a registration finds the head in memory and costs one round trip.
-  options.poll = std::chrono::milliseconds(head_ms / 2);
-  TRY(const bool events, settings.boolean("registry.event_cache"));
-  if (events) {
-    TRY(const auto own, own_contracts());
-    for (const governance::OwnContract& contract : own) options.event_codes.push_back(contract.code_hash);
-  }
-  for (const std::string& url : settings.list("registry.rpc")) options.endpoints.push_back({.url = url});
-  options.clock = &clock;
-  return options;
-}
-
-/// nullopt: any, or those that the key service's contract lists.
-Result<std::optional<std::set<curves::Address>>> read_contracts(const Settings& settings) {
-  const auto listed = settings.list("registry.contracts");
-  if (listed == std::vector<std::string>{"any"} || follows_contract(settings))
-    return std::optional<std::set<curves::Address>>{};
-  std::set<curves::Address> out;
-  for (const std::string& text : listed) {
-    TRY(const auto address, typed_address(text), named(settings, "registry.contracts"));
-    out.insert(address);
-  }
-  if (!out.empty()) return std::optional{std::move(out)};
-  return Error{Code::configuration, named(settings, "registry.contracts") + " says whose apps are served",
-               "addresses of contracts, kms, or any", "",
-               "With any, whoever deploys a contract gets keys for it, and names storage that this server calls."};
-}
-
-bool one_of(const Settings& settings, std::string_view name, std::initializer_list<std::string_view> values) {
-  return std::ranges::find(values, settings.text(name)) != values.end();
-}
-
 }  // namespace
 
 /// Members in the order of their making.
 struct RegistryService::Impl {
-  Impl(const Settings& set, RegistryParts given) : settings(set), parts(std::move(given)) {}
+  Impl(const Settings& set, RegistrySettings read, RegistryParts given)
+      : settings(set), said(std::move(read)), parts(std::move(given)) {}
 
   const Settings settings;
+  const RegistrySettings said;
   RegistryParts parts;
   std::unique_ptr<keys::Bootstrap> bootstrap;
   std::unique_ptr<keys::RegistryMaster> fixed;
@@ -138,7 +72,6 @@ struct RegistryService::Impl {
   std::unique_ptr<governance::FactsCache> facts;
   std::shared_ptr<blobs::Lanes> lanes;
   std::shared_ptr<blobs::BlobCache> cache;
-  std::string storage_ca;  ///< PEM; empty: the system's roots
   std::unique_ptr<net::HttpClient> quote_http;
   std::unique_ptr<SimulatedTee> simulated;
   std::unique_ptr<attestation::Attester> made_attester;
@@ -205,7 +138,7 @@ Status RegistryService::Impl::open_keys() {
 /// An older view of the chain than this server had before is refused, whoever shows it.
 Status RegistryService::Impl::keep_floor(chain::QuorumOptions& options) {
   floor = std::make_unique<governance::ChainFloor>(parts.store, options.chain_id);
-  if (settings.text("registry.floor") == "forgotten") {
+  if (said.forget_floor) {
     TRY_OK(floor->forget(parts.clock.steady() + kFloorPatience));
     base::log(base::LogLevel::warning, "registry.floor is forgotten: the endpoints' word is believed for the past",
               {{"setting", settings.origin("registry.floor")}});
@@ -225,8 +158,9 @@ void RegistryService::Impl::head_moved() {
 }
 
 Status RegistryService::Impl::open_governance() {
-  TRY(auto options, read_chain(settings, parts.clock));
-  if (settings.text("registry.governance") == "local") {
+  auto options = said.chain;
+  options.clock = &parts.clock;
+  if (!said.on_chain) {
     authority = std::make_unique<governance::LocalAuthority>(parts.registry, parts.clock, options.chain_id);
     return base::done();
   }
@@ -235,22 +169,17 @@ Status RegistryService::Impl::open_governance() {
   TRY(chain_http, net::HttpClient::make({.ca_file = settings.text("registry.rpc_ca"), .clock = &parts.clock}),
       named(settings, "registry.rpc_ca"));
   TRY(reader, chain::QuorumReader::make(*chain_http, std::move(options)));
-  TRY(const bool prove, settings.boolean("registry.storage_proofs"));
-  if (prove) {
+  if (said.storage_proofs) {
     TRY(auto own, own_contracts());
     proofs = std::make_unique<governance::ContractProofs>(*reader, std::move(own));
   }
-  TRY(const bool first_generation, settings.boolean("registry.first_generation"));
   governance::ChainAuthorityOptions asked{.chain_id = chain_id,
-                                          .require_extended = settings.text("registry.identity") == "extended",
-                                          .first_generation = first_generation,
+                                          .require_extended = said.extended,
+                                          .first_generation = said.first_generation,
                                           .proofs = proofs.get(),
                                           .finality = settings.text("registry.finality"),
                                           .clock = &parts.clock};
-  if (follows_contract(settings)) {
-    TRY(asked.key_service, curves::parse_address(settings.text("registry.kms_contract")),
-        named(settings, "registry.kms_contract"));
-  }
+  if (said.contract_lists_apps) asked.key_service = said.kms_contract;
   authority = std::make_unique<governance::ChainAuthority>(*reader, reader->for_strangers(), std::move(asked));
   return base::done();
 }
@@ -258,30 +187,25 @@ Status RegistryService::Impl::open_governance() {
 Status RegistryService::Impl::open_storage() {
   // A read ends at its own deadline however full a lane is, so a burst of different blobs may wait.
   lanes = std::make_shared<blobs::Lanes>(blobs::LaneOptions{.waiting = 1024});
-  if (const std::string& ca = settings.text("registry.storage_ca"); !ca.empty()) {
-    TRY(storage_ca, read_text(ca, 1u << 20), named(settings, "registry.storage_ca"));
-  }
-  TRY(const auto bytes, settings.integer("registry.storage_cache_bytes", 0, INT64_MAX));
-  if (bytes == 0) return base::done();
-  TRY(cache, blobs::BlobCache::open({.folder = parts.data + "/registry-cache",
-                                     .max_bytes = static_cast<std::uint64_t>(bytes),
-                                     .sealer = &parts.sealer}));
+  if (said.storage_cache_bytes == 0) return base::done();
+  TRY(cache,
+      blobs::BlobCache::open(
+          {.folder = parts.data + "/registry-cache", .max_bytes = said.storage_cache_bytes, .sealer = &parts.sealer}));
   return base::done();
 }
 
 Status RegistryService::Impl::open_attester() {
-  constexpr std::string_view kSimulated = "simulated:";
   const std::string& kind = settings.text("registry.attestation");
   if (kind == "none") return base::done();
   if (kind == "dummy") {
     made_attester = std::make_unique<tee::DummyAttester>();
-  } else if (kind.starts_with(kSimulated)) {
+  } else if (kind.starts_with(kSimulatedAttestation)) {
     if (parts.store.realm() == base::Realm::production) {
       return Error{Code::configuration, "registry.attestation: a simulated TEE vouches for nothing",
                    "none, or the address of a quote provider", kind,
                    "Use `attestry dev`, or a data folder that was made for the simulated realm."};
     }
-    TRY(simulated, SimulatedTee::open(kind.substr(kSimulated.size()), "tdx-v4"),
+    TRY(simulated, SimulatedTee::open(kind.substr(kSimulatedAttestation.size()), "tdx-v4"),
         named(settings, "registry.attestation"));
     attester = &simulated->attester();
     return base::done();
@@ -315,9 +239,8 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
                                                               const keys::RegistryAppKeys& app,
                                                               const std::vector<std::string>& uris) const {
   TRY(const auto contract, keys::contract_of(grant.app()));
-  const std::string& configured = settings.text("registry.storage_root");
   // A folder for each app: the URIs of contracts are public, and their names in the seed's layout say no app.
-  const std::string root = (configured.empty() ? parts.data + "/registry-files" : configured) + "/" +
+  const std::string root = (said.storage_root.empty() ? parts.data + "/registry-files" : said.storage_root) + "/" +
                            grant.tenant().text() + "/" + base::hex(contract);
   blobs::StoreContext context{.tenant = grant.tenant(),
                               .app = grant.app(),
@@ -325,10 +248,10 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
                               .max_bytes = 4u << 20,
                               .file_root = root,
                               .github_api = settings.text("registry.github_api"),
-                              .ca_pem = storage_ca,
+                              .ca_pem = said.storage_ca,
                               .clock = &parts.clock};
-  TRY(const bool storage_private, settings.boolean("registry.storage_private"));
-  context.connect = [storage_private](net::ClientOptions options) -> Result<std::shared_ptr<net::HttpTransport>> {
+  context.connect = [storage_private = said.storage_private](
+                        net::ClientOptions options) -> Result<std::shared_ptr<net::HttpTransport>> {
     // The URIs are a contract owner's: nobody may have this server call what only it can reach.
     options.public_only = !storage_private;
     options.environment_proxy = storage_private;  // a proxy would reach what this process may not
@@ -373,11 +296,10 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
                  "at least one backend that this server can open",
                  opened.refused.empty() ? "the contract names none" : opened.refused.front().second.text()};
   }
-  TRY(const auto seconds, settings.integer("registry.storage_seconds", 1, 600));
   TRY(auto multi,
       blobs::make_multi(
           std::move(opened.stores),
-          {.lanes = lanes, .cache = cache, .backend_deadline = std::chrono::seconds(seconds), .clock = &parts.clock}));
+          {.lanes = lanes, .cache = cache, .backend_deadline = said.storage_deadline, .clock = &parts.clock}));
   std::shared_ptr<blobs::BlobStore> store = std::move(multi);
   const base::MutexLock lock(stores_mutex);
   // Rarely and all at once: what is in use stays alive with its users.
@@ -387,9 +309,7 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
 }
 
 Status RegistryService::Impl::open() {
-  TRY(auto rules, read_rules(settings));
-  const auto tenant = rules.tenant;
-  rules.remember_grants = settings.text("registry.governance") == "chain";
+  const base::Tenant& tenant = said.rules.tenant;
   TRY_OK(open_keys());
   TRY_OK(open_governance());
   TRY_OK(open_storage());
@@ -408,12 +328,12 @@ Status RegistryService::Impl::open() {
                                  const std::vector<std::string>& uris) { return store_of(grant, app, uris); },
           .run_waiting = [this](const curves::Address& app,
                                 std::move_only_function<void()>& task) { return run_waiting(app, task); }},
-      std::move(rules));
+      said.rules);
   pki = std::make_unique<provision::RegistryPkiService>(*keys, attester, parts.clock);
   // Who has the head asked for each time wants to see every block at once.
-  TRY(const auto head_ms, settings.integer("registry.head_ms", 0, 60'000));
   facts = std::make_unique<governance::FactsCache>(
-      *authority, tenant, parts.clock, governance::FactsCacheOptions{.seconds = head_ms == 0 ? 0 : kFactsSeconds});
+      *authority, tenant, parts.clock,
+      governance::FactsCacheOptions{.seconds = said.chain.head_ttl.count() == 0 ? 0 : kFactsSeconds});
   if (reader) {  // last: its thread uses all the others
     const base::MutexLock lock(watch_mutex);
     watch = std::make_unique<provision::RegistryWatch>(
@@ -425,21 +345,22 @@ Status RegistryService::Impl::open() {
 }
 
 Status RegistryService::Impl::open_key_service() {
-  if (settings.text("registry.kms_contract").empty()) return base::done();
-  TRY(key_service, KeyService::open(settings, {.store = parts.store,
-                                               .log = parts.log,
-                                               .appraiser = parts.appraiser,
-                                               .registry = parts.registry,
-                                               .tenant = provisioner->rules().tenant,
-                                               .reader = *reader,
-                                               .strangers = reader->for_strangers(),
-                                               .master = *master,
-                                               .received = received.get(),
-                                               .pki = *pki,
-                                               .policy = provisioner->rules().policy,
-                                               .clock = parts.clock,
-                                               .run_strangers = [this](auto& task) { return run_strangers(task); },
-                                               .run_waiting = [this](auto& task) { return run_waiting(task); }}));
+  if (!said.kms_contract) return base::done();
+  TRY(key_service, KeyService::open(settings, said,
+                                    {.store = parts.store,
+                                     .log = parts.log,
+                                     .appraiser = parts.appraiser,
+                                     .registry = parts.registry,
+                                     .tenant = provisioner->rules().tenant,
+                                     .reader = *reader,
+                                     .strangers = reader->for_strangers(),
+                                     .master = *master,
+                                     .received = received.get(),
+                                     .pki = *pki,
+                                     .policy = provisioner->rules().policy,
+                                     .clock = parts.clock,
+                                     .run_strangers = [this](auto& task) { return run_strangers(task); },
+                                     .run_waiting = [this](auto& task) { return run_waiting(task); }}));
   return base::done();
 }
 
@@ -477,46 +398,44 @@ Result<std::unique_ptr<RegistryService>> RegistryService::open(const Settings& s
   if (settings.text("registry.listen").empty() && settings.text("registry.proxy_listen").empty()) {
     return std::unique_ptr<RegistryService>{};
   }
-  TRY_OK(check_registry(settings));
-  auto impl = std::make_unique<Impl>(settings, std::move(parts));
+  TRY(auto said, read_registry_settings(settings));
+  auto impl = std::make_unique<Impl>(settings, std::move(said), std::move(parts));
   TRY_OK(impl->open(), "registry");
   return std::unique_ptr<RegistryService>{new RegistryService(std::move(impl))};
 }
 
 /// What makes keys easier to get than a reader of the other settings would think is said at every start.
-Status warn_of_weak_settings(const Settings& settings) {
+void warn_of_weak_settings(const Settings& settings, const RegistrySettings& said) {
   const auto warn = [&](std::string_view name, std::string_view consequence) {
     base::log(base::LogLevel::warning, std::string{name} + ": " + std::string{consequence},
               {{"setting", settings.origin(name)}});
   };
-  TRY(const bool headers, settings.boolean("registry.believe_headers_of_anybody"));
-  if (headers) {
+  if (said.believe_headers_of_anybody) {
     warn("registry.believe_headers_of_anybody", "whoever reaches the registry's port gets every app's keys");
   }
-  TRY(const bool once, settings.boolean("registry.evidence_once"));
-  if (!once) warn("registry.evidence_once", "whoever has seen a request gets the same keys by sending it again");
+  if (!said.rules.evidence_once)
+    warn("registry.evidence_once", "whoever has seen a request gets the same keys by sending it again");
   if (settings.text("registry.attestation") == "dummy") {
     warn("registry.attestation", "nobody can verify that this server runs in a TEE");
   }
-  return base::done();
 }
 
 Status RegistryService::add_routes(net::Router& router) {
   const Settings& settings = impl_->settings;
-  api::RegistryPublicRules rules{.tenant = impl_->provisioner->rules().tenant};
-  TRY(rules.old_status, settings.boolean("registry.old_status"));
-  TRY(rules.legacy_maa, settings.boolean("registry.legacy_maa"));
-  TRY(rules.believe_headers_of_anybody, settings.boolean("registry.believe_headers_of_anybody"));
-  TRY(rules.contracts, read_contracts(settings));
-  rules.quotes_need_contract = settings.text("registry.governance") == "chain";
-  TRY_OK(warn_of_weak_settings(settings));
+  const RegistrySettings& said = impl_->said;
+  api::RegistryPublicRules rules{.tenant = said.rules.tenant};
+  rules.old_status = said.old_status;
+  rules.legacy_maa = said.legacy_maa;
+  rules.believe_headers_of_anybody = said.believe_headers_of_anybody;
+  rules.contracts = said.contracts;
+  rules.quotes_need_contract = said.on_chain;
+  warn_of_weak_settings(settings, said);
   const auto* service = impl_->key_service.get();
   if (service != nullptr) {
     rules.kms_operator = service->kms_operator.get();
     rules.kms_contract = service->contract->address();
-    if (follows_contract(settings)) rules.applications = service->contract.get();
+    if (said.contract_lists_apps) rules.applications = service->contract.get();
   }
-  const bool old_status = rules.old_status;
   TRY_OK(api::register_registry_public(
       router,
       {.provisioner = *impl_->provisioner,
@@ -533,7 +452,7 @@ Status RegistryService::add_routes(net::Router& router) {
                  .http = service->http.get(),
                  .onboarding = *service->onboarding,
                  .run_waiting = [impl = impl_.get()](auto& task) { return impl->run_waiting(task); },
-                 .old_status = old_status,
+                 .old_status = said.old_status,
                  .channel = impl_->channels ? impl_->channels->receiver() : nullptr,
                  .hosts = settings.list("registry.admin_hosts"),
                  .own_port = [impl = impl_.get()] { return impl->admin_port.load(); }}));
@@ -597,10 +516,9 @@ Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::list
   if (const std::string& address = settings.text("registry.proxy_listen"); !address.empty()) {
     net::Listener listener{address, {net::Role::registry_proxy}};
     if (!address.starts_with("unix:")) {
-      TRY(const auto ca, read_text(settings.text("registry.proxy_ca"), 1u << 20), named(settings, "registry.proxy_ca"));
-      TRY(listener.tls,
-          net::TlsServerContext::from_pem(chain_pem, key_pem,
-                                          {.certificates = net::TlsClients::Certificates::required, .ca_pem = ca}));
+      TRY(listener.tls, net::TlsServerContext::from_pem(
+                            chain_pem, key_pem,
+                            {.certificates = net::TlsClients::Certificates::required, .ca_pem = impl_->said.proxy_ca}));
     }
     out.emplace_back("registry proxy", std::move(listener));
   }
@@ -612,51 +530,6 @@ Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::list
     out.emplace_back("registry admins", std::move(listener));
   }
   return out;
-}
-
-Status check_registry(const Settings& settings) {
-  struct Choice {
-    std::string_view name;
-    std::initializer_list<std::string_view> values;
-    std::string_view shown;
-  };
-  const Choice choices[] = {
-      {"registry.kms", {"derived", "simple", "shamir", "onboard"}, "derived, simple, shamir or onboard"},
-      {"registry.governance", {"chain", "local"}, "chain or local"},
-      {"registry.identity", {"any", "extended"}, "any or extended"},
-      {"registry.floor", {"kept", "forgotten"}, "kept or forgotten"},
-      {"registry.operator_signature", {"v1", "v2"}, "v1 or v2"},
-      {"registry.names", {"strict", "free"}, "strict or free"},
-      {"registry.templates", {"text", "json"}, "text or json"}};
-  for (const Choice& choice : choices) {
-    if (one_of(settings, choice.name, choice.values)) continue;
-    return Error{Code::configuration, named(settings, choice.name), std::string{choice.shown},
-                 settings.text(choice.name)};
-  }
-  const std::string& proxy = settings.text("registry.proxy_listen");
-  if (proxy.empty() && settings.text("registry.listen").empty()) return base::done();
-  TRY([[maybe_unused]] const auto contracts, read_contracts(settings));
-  TRY_OK(check_key_service(settings));
-  TRY_OK(check_channel(settings));
-  if (settings.text("registry.identity") == "extended" && settings.text("registry.governance") == "local") {
-    return Error{Code::configuration, named(settings, "registry.identity"), "any, with registry.governance local",
-                 "extended", "Approvals name every register that counts by themselves."};
-  }
-  TRY(const bool prove, settings.boolean("registry.storage_proofs"));
-  if (prove && settings.text("registry.governance") == "local") {
-    return Error{Code::configuration, named(settings, "registry.storage_proofs"),
-                 "false, with registry.governance local", "true",
-                 "There is no chain whose blocks could prove anything."};
-  }
-  if (proxy.empty() || proxy.starts_with("unix:")) return base::done();
-  if (settings.text("registry.proxy_ca").empty()) {
-    return Error{
-        Code::configuration, named(settings, "registry.proxy_listen"), "registry.proxy_ca, or unix:PATH", proxy,
-        "A proxy whose headers are believed proves who it is: by a certificate, or by reaching a unix socket."};
-  }
-  if (settings.text("tls.mode") != "off") return base::done();
-  return Error{Code::configuration, named(settings, "registry.proxy_listen") + " needs TLS", "tls.mode auto or files",
-               "off"};
 }
 
 }  // namespace attestry::app

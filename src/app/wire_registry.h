@@ -69,7 +69,4 @@ class RegistryService {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Mistakes of the registry's settings that concern more than one of them.
-base::Status check_registry(const Settings& settings);
-
 }  // namespace attestry::app

@@ -22,25 +22,6 @@ Error bad(std::string what, std::string remedy = {}) {
   return {.code = Code::configuration, .what = "chain: " + std::move(what), .remedy = std::move(remedy)};
 }
 
-base::Status check(const QuorumOptions& options) {
-  if (options.endpoints.empty()) return bad("no endpoint");
-  if (options.endpoints.size() > kMaxEndpoints) return bad("more than 16 endpoints");
-  if (options.quorum > options.endpoints.size()) return bad("the quorum is larger than the number of endpoints");
-  for (auto one = options.endpoints.begin(); one != options.endpoints.end(); ++one) {
-    const bool again = std::find_if(std::next(one), options.endpoints.end(), [&](const EndpointOptions& other) {
-                         return other.url == one->url;
-                       }) != options.endpoints.end();
-    if (again) return bad("the same endpoint twice", "One that lies would agree with itself: name each once.");
-  }
-  if (options.chain_id == 0) return bad("no chain id", "Say which chain it is: every endpoint is asked for it.");
-  if (options.max_head_age < 0 || options.max_final_age < 0 || options.max_clock_skew < 0) return bad("a negative age");
-  if (options.round_timeout.count() <= 0) return bad("the round's timeout is not positive");
-  if (options.poll.count() > 0 && options.poll >= options.head_ttl) {
-    return bad("the head is kept for less time than passes between two polls");
-  }
-  return base::done();
-}
-
 /// Two endpoints of one host are told apart in the log.
 void name_endpoints(std::vector<EndpointOptions>& endpoints, net::HttpTransport& transport) {
   std::vector<std::string> taken;
@@ -53,6 +34,35 @@ void name_endpoints(std::vector<EndpointOptions>& endpoints, net::HttpTransport&
 }
 
 }  // namespace
+
+std::vector<Error> mistakes_in(const QuorumOptions& options) {
+  std::vector<Error> out;
+  const auto& endpoints = options.endpoints;
+  if (endpoints.empty()) out.push_back(bad("no endpoint", "Name a JSON-RPC endpoint of the chain."));
+  if (endpoints.size() > kMaxEndpoints) out.push_back(bad("more than 16 endpoints"));
+  if (!endpoints.empty() && options.quorum > endpoints.size()) {
+    Error error = bad("the quorum is larger than the number of endpoints");
+    error.expected = "at most " + std::to_string(endpoints.size());
+    error.found = std::to_string(options.quorum);
+    out.push_back(std::move(error));
+  }
+  const auto repeated = [&](const EndpointOptions& one) {
+    return std::ranges::count(endpoints, one.url, &EndpointOptions::url) > 1;
+  };
+  if (std::ranges::any_of(endpoints, repeated)) {
+    out.push_back(bad("the same endpoint twice", "One that lies would agree with itself: name each once."));
+  }
+  if (options.chain_id == 0)
+    out.push_back(bad("no chain id", "Say which chain it is: every endpoint is asked for it."));
+  if (options.max_head_age < 0 || options.max_final_age < 0 || options.max_clock_skew < 0) {
+    out.push_back(bad("a negative age"));
+  }
+  if (options.round_timeout.count() <= 0) out.push_back(bad("the round's timeout is not positive"));
+  if (options.poll.count() > 0 && options.poll >= options.head_ttl) {
+    out.push_back(bad("the head is kept for less time than passes between two polls"));
+  }
+  return out;
+}
 
 Result<Finality> Finality::parse(std::string_view text) {
   if (text == "finalized") return Finality{.kind = Kind::finalized, .depth = 0};
@@ -77,7 +87,7 @@ std::string Finality::text() const {
 }
 
 Result<std::unique_ptr<QuorumReader>> QuorumReader::make(net::HttpTransport& transport, QuorumOptions options) {
-  TRY_OK(check(options));
+  if (const auto mistakes = mistakes_in(options); !mistakes.empty()) return mistakes.front();
   if (options.quorum == 0) options.quorum = options.endpoints.size() / 2 + 1;
   name_endpoints(options.endpoints, transport);
   return std::unique_ptr<QuorumReader>{new QuorumReader{std::make_unique<Impl>(transport, std::move(options))}};

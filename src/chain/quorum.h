@@ -70,6 +70,9 @@ struct QuorumOptions {
   const base::Clock* clock = &base::system_clock();
 };
 
+/// Every contradiction in them, as `configuration`; empty: a reader can be made.
+std::vector<base::Error> mistakes_in(const QuorumOptions& options);
+
 struct EndpointStatus {
   std::string name{};
   std::uint64_t asked = 0;                ///< HTTP rounds

@@ -12,6 +12,7 @@
 
 #include "base/mutex.h"
 #include "net/address.h"
+#include "net/url.h"
 
 namespace attestry::net {
 namespace {
@@ -27,45 +28,10 @@ struct ListDelete {
   void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
 };
 using List = std::unique_ptr<curl_slist, ListDelete>;
-struct UrlDelete {
-  void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
-};
-using Url = std::unique_ptr<CURLU, UrlDelete>;
-
 /// Once for the process, before the first handle: libcurl's own condition for use from several threads.
 bool curl_ready() {
   static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
   return ready;
-}
-
-/// What error texts show: queries carry keys and tokens.
-std::string shown(const std::string& url) {
-  auto text = url.substr(0, url.find_first_of("?#"));
-  const auto scheme = text.find("://");
-  const auto host = scheme == std::string::npos ? 0 : scheme + 3;
-  const auto at = text.substr(host, text.find('/', host) - host).rfind('@');
-  if (at != std::string::npos) text.erase(host, at + 1);
-  return text;
-}
-
-base::Status check_url(const HttpRequest& request) {
-  const std::string& text = request.url;
-  const base::Error bad{base::Code::usage,
-                        "not a URL that can be called: " + (request.shown_as.empty() ? shown(text) : request.shown_as),
-                        "http:// or https:// with a host and without user and password"};
-  const Url url{curl_url()};
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return bad;
-  auto part = [&url](CURLUPart which) {
-    char* value = nullptr;
-    std::string out;
-    if (curl_url_get(url.get(), which, &value, 0) == CURLUE_OK) out = value;
-    curl_free(value);
-    return out;
-  };
-  const auto scheme = part(CURLUPART_SCHEME);
-  if (scheme != "http" && scheme != "https") return bad;
-  if (part(CURLUPART_HOST).empty() || !part(CURLUPART_USER).empty() || !part(CURLUPART_PASSWORD).empty()) return bad;
-  return base::done();
 }
 
 /// Where one answer is collected.
@@ -141,7 +107,7 @@ void set_method(CURL* curl, const HttpRequest& request) {
 
 base::Error failure(CURLcode code, const Collector& got, const char* detail, const HttpRequest& request) {
   const auto where = std::string{to_text(request.method)} + " " +
-                     (request.shown_as.empty() ? shown(request.url) : request.shown_as) +
+                     (request.shown_as.empty() ? shown_url(request.url) : request.shown_as) +
                      (request.unix_socket.empty() ? "" : " (" + request.unix_socket + ")");
   if (got.too_large) {
     return {base::Code::unavailable, where + ": the answer is too large",
@@ -288,7 +254,7 @@ base::Result<std::unique_ptr<HttpClient>> HttpClient::make(ClientOptions options
 }
 
 base::Result<Response> HttpClient::send(const HttpRequest& request) {
-  TRY_OK(check_url(request));
+  TRY_OK(check_http_url(request.url, request.shown_as));
   TRY(const auto headers, header_list(request));
   using std::chrono::milliseconds;
   const auto left = std::chrono::ceil<milliseconds>(request.deadline - impl_->options.clock->steady()).count();

@@ -141,6 +141,7 @@ class Demo:
         require(len(admins) == 3, "three admins are in ceremony/shamir-admins.json; it asks for a server now")
 
     def start_server(self):
+        self.path("files").mkdir(exist_ok=True)
         settings = {
             "registry.listen": f"127.0.0.1:{self.ports[0]}",
             "registry.admin_listen": f"127.0.0.1:{self.ports[1]}",
