@@ -9,15 +9,20 @@ FairLane::FairLane(FairLaneOptions options) : options_(options) {
   for (std::size_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
-FairLane::~FairLane() {
+FairLane::~FairLane() { stop(); }
+
+void FairLane::stop() {
+  std::vector<std::deque<Task>> dropped;  // destroyed without the lock: what a task holds may answer somebody
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
     turns_.clear();
-    for (auto& [name, customer] : customers_) customer.tasks.clear();
+    for (auto& [name, customer] : customers_) dropped.push_back(std::exchange(customer.tasks, {}));
   }
   wake_.notify_all();
+  dropped.clear();
   for (auto& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool FairLane::run(std::string_view customer, Task& task) {

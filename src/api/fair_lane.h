@@ -33,6 +33,8 @@ class FairLane {
 
   /// False when too many wait: then `task` is still the caller's. Tasks must not throw. `customer` is any name.
   bool run(std::string_view customer, Task& task);
+  /// Drops what waits and lets what runs end; nothing is taken any more. Not from two threads at once.
+  void stop();
 
  private:
   struct Customer {

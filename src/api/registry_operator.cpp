@@ -159,6 +159,11 @@ struct Handlers {
     const auto words = provision::parse_channel_permit(std::string_view{request.body}.substr(kChannel.size()),
                                                        deps.kms_operator.nonce());
     if (!words) return registry_error(400, "could not read the permit from body: " + base::reason(words.error()));
+    // Another operator's was made for a server of his, whoever shows it here.
+    const auto signer = deps.channel->signer(*words);
+    if (!signer || *signer != deps.kms_operator.address()) {
+      return registry_error(403, "the permit is not that of the operator of this server");
+    }
     const auto kept = deps.channel->fetch(words->peer, *words, request.deadline);
     if (!kept) return failed(kept.error(), "could not get kms seed: ", 500);
     return nothing();

@@ -9,14 +9,19 @@ SlowLane::SlowLane(std::size_t threads, std::size_t max_waiting) : max_waiting_(
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
-SlowLane::~SlowLane() {
+SlowLane::~SlowLane() { stop(); }
+
+void SlowLane::stop() {
+  std::deque<Task> dropped;  // destroyed without the lock: what a task holds may answer somebody
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
-    tasks_.clear();
+    dropped.swap(tasks_);
   }
   wake_.notify_all();
+  dropped.clear();
   for (auto& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool SlowLane::run(Task& task) {

@@ -23,6 +23,8 @@ class SlowLane {
 
   /// False when too many wait: then `task` is still the caller's. Tasks must not throw.
   bool run(Task& task);
+  /// Drops what waits and lets what runs end; nothing is taken any more. Not from two threads at once.
+  void stop();
 
  private:
   void work();

@@ -573,13 +573,16 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
 
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RunningServer::~RunningServer() {
+  if (impl_->registry_dialect) impl_->registry_dialect->stop_channels();
   impl_->server.reset();
   impl_->sealing.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
   impl_->slow.reset();
   impl_->operators_lane.reset();
-  impl_->vault.reset();
+  if (impl_->vault) impl_->vault->stop();
+  // What it runs may still ask the vault, which says that it stops.
   if (impl_->registry_dialect) impl_->registry_dialect->stop();
+  impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
   const auto flushed = impl_->store->write_and_wait([](state::WriteTxn&) { return base::done(); },
@@ -629,6 +632,7 @@ std::string RunningServer::admin_token_file() const { return impl_->layout.token
 
 bool RunningServer::stop(base::Deadline deadline) {
   impl_->health.shut_down();
+  if (impl_->registry_dialect) impl_->registry_dialect->stop_channels();
   return impl_->server->stop(deadline);
 }
 

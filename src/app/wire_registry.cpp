@@ -383,10 +383,15 @@ Status RegistryService::Impl::open_channels() {
 RegistryService::RegistryService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RegistryService::~RegistryService() { stop(); }
 
-void RegistryService::stop() {
+void RegistryService::stop_channels() {
   if (impl_->channels) impl_->channels->stop();
-  impl_->waiting.reset();  // what runs there uses all the others
-  impl_->strangers.reset();
+}
+
+void RegistryService::stop() {
+  stop_channels();
+  // What runs on one of them goes on with the other and with all the rest: they end, and stay where they are.
+  impl_->strangers->stop();
+  impl_->waiting->stop();
   std::unique_ptr<provision::RegistryWatch> watch;
   {
     const base::MutexLock lock(impl_->watch_mutex);

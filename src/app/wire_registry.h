@@ -48,6 +48,8 @@ class RegistryService {
   /// Ends the threads that wait for chains and storages, and what they do, once no request comes any more and while the
   /// store still commits. At most once.
   void stop();
+  /// Before it: ends attested sessions, and what operators wait for there. May be called again.
+  void stop_channels();
 
   base::Status add_routes(net::Router& router);
   /// Once it listens: the port of the admins' listener, which loopback names in signed requests must have.

@@ -53,9 +53,11 @@ Result<BlockRef> QuorumReader::Impl::head(base::Deadline deadline, bool anew) {
   const base::MutexLock lock{mutex_};
   const bool fresh = head_ && !trouble_ && options_.clock->steady() - confirmed_ < options_.head_ttl;
   if (anew || !fresh) {
-    // One that is under way serves whoever wants a head, but not who wants to know what is so from now on.
-    const std::uint64_t target = refreshes_ + (anew && running_ ? 2 : 1);
-    if (anew || !running_) wanted_ = true;
+    // A round that is under way serves whoever may have an answer as old as it is, but not who wants to know what is so
+    // from now on.
+    const bool joins = running_ && !anew && options_.clock->steady() - began_ < options_.head_ttl;
+    const std::uint64_t target = refreshes_ + (running_ && !joins ? 2 : 1);
+    if (!joins) wanted_ = true;
     changed_.notify_all();
     while (refreshes_ < target && !stopping_) {
       if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout && refreshes_ < target) {
@@ -96,6 +98,7 @@ bool QuorumReader::Impl::wait_for_work() {
   }
   wanted_ = false;
   running_ = !stopping_;
+  began_ = options_.clock->steady();
   return running_;
 }
 

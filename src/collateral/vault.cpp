@@ -467,7 +467,8 @@ Vault::Vault(Fetcher* fetcher, const attestation::Verifier& verifier, state::Sto
   impl_->start();
 }
 
-Vault::~Vault() { impl_->stop(); }
+Vault::~Vault() { stop(); }
+void Vault::stop() { impl_->stop(); }
 
 namespace {
 

@@ -162,6 +162,9 @@ class Vault final : public CollateralSource {
   /// instead of an error. `store` may be null: then memory alone.
   Vault(Fetcher* fetcher, const attestation::Verifier& verifier, state::Store* store, VaultOptions options = {});
   ~Vault() override;
+  /// Answers everybody who waits, and refuses whoever asks from now on. Not from two threads at once; the destructor
+  /// does it, too.
+  void stop();
   Vault(const Vault&) = delete;
   Vault& operator=(const Vault&) = delete;
 

@@ -473,6 +473,7 @@ void Vault::Impl::stop() {
   keeper_wake.notify_all();
   store_wake.notify_all();
   for (std::thread& thread : threads) thread.join();
+  threads.clear();
   const Error away{Code::unavailable, "collateral: this server is shutting down"};
   for (auto& [deadline, request] : std::exchange(waiting, {})) finish(request, away);
   for (auto& [request, step] : std::exchange(answers, {})) finish(request, away);

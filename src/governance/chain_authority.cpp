@@ -246,8 +246,9 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
   return out;
 }
 
-bool ChainAuthority::is_newest(const ContractAnswer& answer) const {
-  const auto newest = reader_.known_head();
+bool ChainAuthority::is_newest(const ContractAnswer& answer, base::Deadline deadline) const {
+  // Asked, where it is not known for sure: what nobody polls for would always be the newest.
+  const auto newest = reader_.head(deadline);
   return newest.ok() && newest->number <= answer.version;
 }
 

@@ -46,7 +46,7 @@ class ChainAuthority final : public ContractAuthority {
 
  protected:
   base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) override;
-  bool is_newest(const ContractAnswer& answer) const override;
+  bool is_newest(const ContractAnswer& answer, base::Deadline deadline) const override;
 
  private:
   base::Result<RegistryFacts> proved(const ContractQuestion& question, std::vector<base::Digest32> identities,

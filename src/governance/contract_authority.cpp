@@ -46,7 +46,7 @@ bool releases_the_same(const ContractAnswer& before, const ContractAnswer& now) 
 
 Result<ContractApproval> ContractAuthority::renew(const ContractQuestion& question, ContractApproval approval,
                                                   base::Deadline deadline) {
-  if (is_newest(approval.answer())) return approval;
+  if (is_newest(approval.answer(), deadline)) return approval;
   TRY(auto now, decide(question, deadline));
   if (releases_the_same(approval.answer(), now.answer())) return now;
   return Error{Code::conflict, "the app was changed while this was decided", approval.answer().snapshot,

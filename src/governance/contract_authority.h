@@ -108,7 +108,7 @@ class ContractAuthority {
  protected:
   virtual base::Result<ContractAnswer> ask(const ContractQuestion& question, base::Deadline deadline) = 0;
   /// Nothing is known that the answer does not know.
-  virtual bool is_newest(const ContractAnswer&) const { return true; }
+  virtual bool is_newest(const ContractAnswer&, base::Deadline) const { return true; }
 
  private:
   const std::uint64_t chain_id_;

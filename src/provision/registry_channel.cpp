@@ -307,6 +307,10 @@ Status ChannelReceiver::check_giver(const VerifiedReport& report, const std::opt
   return base::done();
 }
 
+Result<Address> ChannelReceiver::signer(const ChannelPermit& permit) const {
+  return operator_of(permit, deps_.governance);
+}
+
 Status ChannelReceiver::fetch(const std::string& peer, std::optional<ChannelPermit> permit, base::Deadline deadline) {
   if (deps_.master.has()) return Error{Code::conflict, "this server has a master key already"};
   TRY_OK(firmware_is_covered(deps_.end.policy, deps_.governance.extended));

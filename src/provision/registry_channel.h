@@ -121,6 +121,8 @@ class ChannelReceiver {
   /// Fetches the master from `peer`, and keeps only the one that makes the service's own key. `permit` with a contract.
   /// Durable when it returns. `conflict` when this server has one, or the contract publishes no key.
   base::Status fetch(const std::string& peer, std::optional<ChannelPermit> permit, base::Deadline deadline);
+  /// Whose permit it is; `crypto` or `malformed` when nobody's.
+  base::Result<curves::Address> signer(const ChannelPermit& permit) const;
 
  private:
   base::Result<base::Digest32> expected_key(base::Deadline deadline) const;

@@ -238,15 +238,16 @@ class Provisioning {
     RegistryRelease out;
     if (!certify(grant, approval, **keys, out)) return std::nullopt;
     if (request_.with_configuration && !configure(grant, approval, **keys, out)) return std::nullopt;
-    const auto renewed = renew(key, approval);
-    if (!renewed) return std::nullopt;
     out.leaf_key = deps_.random.secret(32);
-    Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .reply = {}};
+    // May wait for this server's own evidence.
     auto body = request_.encode(out);
     if (!body) {
       fail(RegistryStep::key, std::move(body).error());
       return std::nullopt;
     }
+    const auto renewed = renew(key, approval);
+    if (!renewed) return std::nullopt;
+    Decided decided{.approval = std::move(approval), .leaf = {}, .recorded = take_recorded(), .reply = {}};
     decided.reply.body = *std::move(body);
     decided.leaf = leaf(*renewed, out, decided);
     decided.reply.leaf_key = std::move(out.leaf_key);

@@ -700,8 +700,11 @@ def test_registry_049_the_contract_decides_about_a_channel(chain, kms, on_channe
     publish(kms, giver)
     refused(by_channel(kms, chain, giver, receiver, operator), 403, "unauthorized")
     let_in(kms, receiver)
+    # Another operator of the same key service, who may run servers of his own.
+    kms.send("grantRole", kms.call("ROLE_OPERATOR"), stranger.address)
     for wrong in ({"permit_of": stranger}, {"peer": "127.0.0.1:9"}, {"nonce": bytes(32)}):
-        refused(by_channel(kms, chain, giver, receiver, operator, **wrong), 403, "Operator not authorized")
+        other = by_channel(kms, chain, giver, receiver, operator, **wrong)
+        refused(other, 403, "not that of the operator of this server")
     assert [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"] == []
     refused(signed(receiver, operator, ONBOARD, f"channel:{giver.channel}".encode()), 400, "permit")
     header = {"X-Attestry-Operator-Signature": "00" * 65}

@@ -248,11 +248,12 @@ std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& t
                                          std::span<const Address> strangers) {
   base::JsonOutArray asked;
   for (const Address& address : addresses) asked.emplace_back(hex_data(address));
-  std::vector<RpcRequest> requests{
-      {"eth_getLogs",
-       {base::JsonOutObject{
-           {"fromBlock", quantity(from.number + 1)}, {"toBlock", quantity(to.number)}, {"address", std::move(asked)}}}},
-      {"eth_getBlockByNumber", {quantity(to.number), false}}};
+  // The block first: a node that has it only from the second answer on would say that nothing happened in it.
+  std::vector<RpcRequest> requests{{"eth_getBlockByNumber", {quantity(to.number), false}},
+                                   {"eth_getLogs",
+                                    {base::JsonOutObject{{"fromBlock", quantity(from.number + 1)},
+                                                         {"toBlock", quantity(to.number)},
+                                                         {"address", std::move(asked)}}}}};
   for (const Address& address : strangers) {
     requests.push_back({"eth_getCode", {hex_data(address), quantity(to.number)}});
   }
@@ -281,9 +282,9 @@ base::Status read_logs(const JsonValue& logs, const BlockRef& from, const BlockR
 Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& from, const BlockRef& to,
                                    std::span<const Address> addresses, std::span<const Address> strangers) {
   constexpr std::size_t kCodes = 2;  // their first place
-  TRY(const SeenBlock block, read_block(answers.answers[1]));
+  TRY(const SeenBlock block, read_block(answers.answers[0]));
   if (block.ref != to) return away("the node has another block at this number");
-  TRY(const JsonValue logs, value_of(answers.answers[0]));
+  TRY(const JsonValue logs, value_of(answers.answers[1]));
   TouchedBallot out;
   TRY_OK(read_logs(logs, from, to, addresses, out.touched));
   for (std::size_t i = 0; i < strangers.size(); ++i) {

@@ -162,6 +162,7 @@ struct QuorumReader::Impl {
   std::optional<base::Error> trouble_ ATTESTRY_GUARDED_BY(mutex_);  ///< of the last refresh
   bool stalled_ ATTESTRY_GUARDED_BY(mutex_) = false;
   bool running_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  base::Deadline began_ ATTESTRY_GUARDED_BY(mutex_){};  ///< the round that runs, or ran last
   bool wanted_ ATTESTRY_GUARDED_BY(mutex_) = false;
   bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
   std::uint64_t refreshes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
