@@ -149,6 +149,21 @@ struct Raw {
   bool connected = false;
 };
 
+/// RFC 9266 section 2: this label, no context, 32 bytes; here without the code of the room.
+TEST_F(PeerTest, TheExporterIsTheOneOfRfc9266) {
+  auto accepted = server();
+  const Raw foreign(listener->address(), [](SSL_CTX*) {});
+  ASSERT_TRUE(foreign.connected);
+  const auto other = accepted.get();
+  ASSERT_TRUE(other.ok()) << other.error().text();
+  constexpr std::string_view kLabel = "EXPORTER-Channel-Binding";
+  base::FixedBytes<32> expected{};
+  ASSERT_EQ(SSL_export_keying_material(foreign.ssl, expected.data(), expected.size(), kLabel.data(), kLabel.size(),
+                                       nullptr, 0, 0),
+            1);
+  EXPECT_EQ((*other)->exporter(), expected);
+}
+
 TEST_F(PeerTest, Tls12IsRefused) {
   auto accepted = server();
   const Raw old(listener->address(), [](SSL_CTX* context) { SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION); });

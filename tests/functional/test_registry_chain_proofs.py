@@ -163,7 +163,7 @@ def test_registry_a_contract_of_unknown_code_cannot_be_proved(tmp_path, chain, c
     with running(tmp_path / "data", chain, endpoints[:1]) as server:
         allow(contract, workload(server, contract), CONFIG)
         reply = register(server, contract)
-        assert reply.status == 500 and "cannot be proved" in reply.text, reply
+        assert reply.status == 502 and "cannot be proved" in reply.text, reply
 
 
 @pytest.mark.parametrize("change", ["disallow", "freeze", "role"])
