@@ -1,6 +1,7 @@
 #include "governance/kms_contract.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/encoding.h"
 
@@ -15,6 +16,10 @@ namespace abi = chain::registry;
 
 namespace {
 
+/// As for the apps' contracts (ChainAuthorityOptions).
+constexpr std::uint64_t kMaxBlocksBehind = 2;
+constexpr std::chrono::seconds kMaxAge{5};
+
 bool is_zero(const chain::Word& word) {
   return std::ranges::all_of(word, [](std::uint8_t byte) { return byte == 0; });
 }
@@ -25,8 +30,10 @@ Error no_contract(const ContractAddress& contract, std::uint64_t chain_id, std::
           "Look at registry.kms_contract, and whether registry.rpc reads the right chain."};
 }
 
-/// A contract of another kind: a revert without a word.
-bool no_such_function(const CallOutcome& outcome) { return outcome.reverted && outcome.data.empty(); }
+/// A contract of another kind: a revert without a word. Where endpoints word one differently, it has no data either.
+bool no_such_function(const CallOutcome& outcome) {
+  return outcome.reverted && outcome.data.empty() && outcome.reason.empty();
+}
 
 Error refused(std::string what, const CallOutcome& outcome) {
   return {Code::denied, std::move(what), {}, outcome.reverted ? outcome.reason : std::string{}};
@@ -82,6 +89,18 @@ Result<std::vector<CallOutcome>> KmsContract::read(chain::ChainReader& reader, s
   return no_contract(contract_, chain_id_, "no code");
 }
 
+std::string KmsContract::snapshot(const chain::BlockRef& block) const {
+  return "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash);
+}
+
+Status KmsContract::still_holds(const AskedAt& asked) const {
+  TRY(const chain::BlockRef newest, reader_.known_head());
+  if (newest.number <= asked.block + kMaxBlocksBehind || clock_.steady() - asked.when <= kMaxAge) return base::done();
+  return Error{Code::conflict, "the chain moved on while this was decided",
+               "at most " + std::to_string(kMaxBlocksBehind) + " blocks since " + std::to_string(asked.block),
+               std::to_string(newest.number), "Try again."};
+}
+
 Status KmsContract::application_allowed(const ContractAddress& app, base::Deadline deadline) {
   std::vector<chain::Call> calls;
   ask_served_app(calls, contract_, app);
@@ -123,6 +142,7 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
                                        abi::kIdentityAllowed.at(contract_, identity, known.operator_address),
                                        abi::kPolicy.at(contract_)};
   chain::BlockRef block;
+  const base::Deadline asked = clock_.steady();
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
@@ -134,9 +154,8 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[1].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[1]);
   TRY(const auto policy, policy_in_force(outcomes[2]));
-  return OnboardApproval(
-      std::move(present), identity, policy,
-      "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
+  return OnboardApproval(std::move(present), identity, policy, snapshot(block),
+                         AskedAt{.block = block.number, .when = asked});
 }
 
 Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const ContractAddress& operator_address,
@@ -144,15 +163,14 @@ Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const
   const std::vector<chain::Call> calls{abi::kIdentityAllowed.at(contract_, identity, operator_address),
                                        abi::kPolicy.at(contract_)};
   chain::BlockRef block;
+  const base::Deadline asked = clock_.steady();
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
   const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(operator_address);
   if (outcomes[0].reverted) return refused(who + " unauthorized", outcomes[0]);
   TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[0].data));
   if (!allowed) return refused(who + " unauthorized", outcomes[0]);
   TRY(const auto policy, policy_in_force(outcomes[1]));
-  return ServerApproval(
-      identity, policy,
-      "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash));
+  return ServerApproval(identity, policy, snapshot(block), AskedAt{.block = block.number, .when = asked});
 }
 
 Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report, const OnboardApproval& approval,
@@ -176,6 +194,7 @@ Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& rep
   grant.identity_ = approval.identity();
   grant.policy_sha256_ = report.policy_sha256();
   grant.snapshot_ = approval.snapshot();
+  grant.asked_ = approval.asked();
   return grant;
 }
 

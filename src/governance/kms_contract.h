@@ -18,6 +18,12 @@ namespace attestry::governance {
 
 using chain::registry::OnboardRequest;
 
+/// When a contract was asked.
+struct AskedAt {
+  std::uint64_t block = 0;
+  base::Deadline when{};
+};
+
 /// Proof that the contract holds this request, and allows the identity for its operator. Only
 /// KmsContract::onboarding() makes one.
 class OnboardApproval {
@@ -27,16 +33,22 @@ class OnboardApproval {
   /// That the new server has to satisfy besides the giving server's own.
   const std::optional<base::Digest32>& policy() const noexcept { return policy_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
+  const AskedAt& asked() const noexcept { return asked_; }
 
  private:
   friend class KmsContract;
   OnboardApproval(OnboardRequest request, const base::Digest32& identity, std::optional<base::Digest32> policy,
-                  std::string snapshot)
-      : request_(std::move(request)), identity_(identity), policy_(policy), snapshot_(std::move(snapshot)) {}
+                  std::string snapshot, const AskedAt& asked)
+      : request_(std::move(request)),
+        identity_(identity),
+        policy_(policy),
+        snapshot_(std::move(snapshot)),
+        asked_(asked) {}
   OnboardRequest request_;
   base::Digest32 identity_;
   std::optional<base::Digest32> policy_;
   std::string snapshot_;
+  AskedAt asked_;
 };
 
 /// Proof that the contract allows this identity for a server of this operator. Only KmsContract::server() makes one.
@@ -46,14 +58,17 @@ class ServerApproval {
   /// That a server has to satisfy to get the master.
   const std::optional<base::Digest32>& policy() const noexcept { return policy_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
+  const AskedAt& asked() const noexcept { return asked_; }
 
  private:
   friend class KmsContract;
-  ServerApproval(const base::Digest32& identity, std::optional<base::Digest32> policy, std::string snapshot)
-      : identity_(identity), policy_(policy), snapshot_(std::move(snapshot)) {}
+  ServerApproval(const base::Digest32& identity, std::optional<base::Digest32> policy, std::string snapshot,
+                 const AskedAt& asked)
+      : identity_(identity), policy_(policy), snapshot_(std::move(snapshot)), asked_(asked) {}
   base::Digest32 identity_;
   std::optional<base::Digest32> policy_;
   std::string snapshot_;
+  AskedAt asked_;
 };
 
 /// What policy() or applicationPolicy(app) answered: nullopt when none is in force. Older contracts have neither.
@@ -77,10 +92,11 @@ class KmsContract {
  public:
   /// `strangers`: the same chain, asked for what anybody may cause (QuorumReader::for_strangers()).
   KmsContract(chain::ChainReader& reader, chain::ChainReader& strangers, std::uint64_t chain_id,
-              const ContractAddress& contract)
-      : reader_(reader), strangers_(strangers), chain_id_(chain_id), contract_(contract) {}
-  KmsContract(chain::ChainReader& reader, std::uint64_t chain_id, const ContractAddress& contract)
-      : KmsContract(reader, reader, chain_id, contract) {}
+              const ContractAddress& contract, const base::Clock& clock = base::system_clock())
+      : reader_(reader), strangers_(strangers), chain_id_(chain_id), contract_(contract), clock_(clock) {}
+  KmsContract(chain::ChainReader& reader, std::uint64_t chain_id, const ContractAddress& contract,
+              const base::Clock& clock = base::system_clock())
+      : KmsContract(reader, reader, chain_id, contract, clock) {}
   const ContractAddress& address() const noexcept { return contract_; }
   std::uint64_t chain_id() const noexcept { return chain_id_; }
 
@@ -95,6 +111,9 @@ class KmsContract {
   /// Without a request on the chain: the operator has said in another way that the server is his.
   base::Result<ServerApproval> server(const base::Digest32& identity, const ContractAddress& operator_address,
                                       base::Deadline deadline);
+  /// In the transaction of the leaf, without asking anybody (FORMATS 6): `conflict` when the head has moved on since
+  /// and the answer is no longer of now, `unavailable` when the head is not known.
+  base::Status still_holds(const AskedAt& asked) const;
   /// Whether the account has the operator's role.
   base::Result<bool> is_operator(const ContractAddress& account, base::Deadline deadline);
   /// PEM of the public key that the owner has published for the key service itself: the app key of the contract's own
@@ -105,11 +124,13 @@ class KmsContract {
   /// `configuration` when no code answers.
   base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, std::span<const chain::Call> calls,
                                                      chain::BlockRef& block, base::Deadline deadline) const;
+  std::string snapshot(const chain::BlockRef& block) const;
 
   chain::ChainReader& reader_;
   chain::ChainReader& strangers_;
   const std::uint64_t chain_id_;
   const ContractAddress contract_;
+  const base::Clock& clock_;
 };
 
 /// The right to hand the master to one new server: its evidence is bound to the request that the contract approved.
@@ -125,6 +146,8 @@ class OnboardGrant {
   const base::Digest32& identity() const noexcept { return identity_; }
   const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
   const std::string& snapshot() const noexcept { return snapshot_; }
+  /// What still_holds() is asked of.
+  const AskedAt& asked() const noexcept { return asked_; }
 
  private:
   friend base::Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport&, const OnboardApproval&,
@@ -134,6 +157,7 @@ class OnboardGrant {
   base::Digest32 identity_{};
   base::Digest32 policy_sha256_{};
   std::string snapshot_;
+  AskedAt asked_;
 };
 
 /// `report_data`: that of the approved request, which the evidence must carry. `realm_mismatch` for evidence of another

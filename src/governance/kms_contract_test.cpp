@@ -50,6 +50,23 @@ class KmsContractTest : public ::testing::Test {
   std::optional<OnboardRequest> known;
 };
 
+TEST_F(KmsContractTest, AnAnswerOfLongAgoHoldsWhileTheChainStandsStill) {
+  const auto approval = onboarding();
+  ASSERT_TRUE(approval.ok()) << approval.error().text();
+  AskedAt asked = approval->asked();
+  EXPECT_EQ(asked.block, 100U);
+  chain.height = 1000;
+  EXPECT_TRUE(contract.still_holds(asked).ok()) << "asked a moment ago";
+  asked.when -= std::chrono::seconds(6);
+  const auto moved = contract.still_holds(asked);
+  ASSERT_FALSE(moved.ok());
+  EXPECT_EQ(moved.error().code, Code::conflict);
+  chain.height = 102;
+  EXPECT_TRUE(contract.still_holds(asked).ok());
+  chain.away = true;
+  EXPECT_EQ(contract.still_holds(asked).error().code, Code::unavailable);
+}
+
 TEST_F(KmsContractTest, ApprovesAnOnboardingThatEverythingAgreesOn) {
   const auto approval = onboarding();
   ASSERT_TRUE(approval.ok()) << approval.error().text();

@@ -29,6 +29,7 @@ Result<ServerGrant> authorize_server(const attestation::VerifiedReport& report, 
   grant.identity_ = approval.identity();
   grant.service_policy_ = approval.policy();
   grant.snapshot_ = approval.snapshot();
+  grant.asked_ = approval.asked();
   return grant;
 }
 

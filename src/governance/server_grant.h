@@ -29,6 +29,8 @@ class ServerGrant {
   const std::string& snapshot() const noexcept { return snapshot_; }
   /// Without a chain: what still_holds() is asked of in the transaction of the leaf.
   const std::optional<ContractApproval>& approval() const noexcept { return approval_; }
+  /// With one: the same of KmsContract::still_holds().
+  const std::optional<AskedAt>& asked() const noexcept { return asked_; }
 
  private:
   friend base::Result<ServerGrant> authorize_server(const attestation::VerifiedReport&, const ServerApproval&,
@@ -43,6 +45,7 @@ class ServerGrant {
   std::optional<base::Digest32> service_policy_;
   std::string snapshot_;
   std::optional<ContractApproval> approval_;
+  std::optional<AskedAt> asked_;
 };
 
 /// By the key service's contract; the caller has appraised by the policy that the approval names. `realm_mismatch` for

@@ -248,6 +248,7 @@ Status ChannelGiver::log(const governance::ServerGrant& grant, const crypto::Sec
   return deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         if (grant.approval()) TRY_OK(deps_.governance.approvals->still_holds(txn, *grant.approval()));
+        if (grant.asked()) TRY_OK(deps_.governance.contract->still_holds(*grant.asked()));
         TRY([[maybe_unused]] const auto index, deps_.log.append(txn, leaf));
         return base::done();
       },

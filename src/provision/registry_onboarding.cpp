@@ -87,6 +87,7 @@ Result<std::optional<GivenBefore>> given_before(const state::Store& store, const
 struct Decided {
   GivenBefore given;
   audit::Leaf leaf;
+  governance::AskedAt asked{};
 };
 
 std::unexpected<OnboardRefusal> refuse(OnboardStep step, Error error) {
@@ -164,11 +165,12 @@ std::expected<Decided, OnboardRefusal> decide(const OnboardingDeps& deps, const 
   if (!sealed) return refuse(OnboardStep::process, std::move(sealed).error());
   GivenBefore given{.identity = *identity, .policy = approval->policy(), .blob = *std::move(sealed)};
   auto leaf = leaf_of(deps, *grant, hash, now, report_data, given);
-  return Decided{.given = std::move(given), .leaf = std::move(leaf)};
+  return Decided{.given = std::move(given), .leaf = std::move(leaf), .asked = grant->asked()};
 }
 
 /// Inside the committer. Whoever was faster decides what both get.
 Status commit(const OnboardingDeps& deps, const base::Digest32& hash, Decided& decided, state::WriteTxn& txn) {
+  TRY_OK(deps.contract.still_holds(decided.asked));
   TRY(const auto stored, txn.get(given_key(hash)));
   if (stored) {
     TRY(auto before, parse_before(*stored));

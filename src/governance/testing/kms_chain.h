@@ -25,7 +25,7 @@ class KmsChain final : public chain::ChainReader {
   base::Result<chain::BlockRef> head(base::Deadline) override { return known_head(); }
   base::Result<chain::BlockRef> known_head() const override {
     if (away) return base::Error{base::Code::unavailable, "no quorum"};
-    return chain::BlockRef{.number = 100, .hash = crypto::sha256(base::as_bytes("block")), .time = {}};
+    return chain::BlockRef{.number = height, .hash = crypto::sha256(base::as_bytes("block")), .time = {}};
   }
   base::Result<std::vector<chain::CallOutcome>> call(const chain::BlockRef&, std::span<const chain::Call> calls,
                                                      base::Deadline) override {
@@ -39,6 +39,7 @@ class KmsChain final : public chain::ChainReader {
   std::size_t batches = 0;
   std::function<void(std::size_t)> after_batch;  ///< changes the chain behind the batch of that number, from 1
   bool away = false;
+  std::uint64_t height = 100;
   bool frozen = false;
   bool another_kind = false;  ///< a contract that knows none of the functions
   std::set<ContractAddress> applications, operators;
