@@ -641,7 +641,7 @@ TEST_F(KnownCodeTest, TheirAnswersAreCarriedFromTheFirstBlockOn) {
 }
 
 TEST_F(KnownCodeTest, AContractWithAByteMoreIsAskedAtEveryBlock) {
-  nodes.each([this](Node& node) { node.codes[kContract].push_back(0); });
+  nodes.each([](Node& node) { node.codes[kContract].push_back(0); });
   EXPECT_TRUE(asks_again());
   EXPECT_TRUE(asks_again());
   EXPECT_LE(nodes.asked("eth_getCode"), nodes.nodes.size());
