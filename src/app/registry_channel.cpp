@@ -6,6 +6,7 @@
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "provision/registry_identity.h"
 
 namespace attestry::app {
 

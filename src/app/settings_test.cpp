@@ -88,6 +88,8 @@ TEST_F(SettingsTest, VariablesOfFlagsAndOfServiceLinksAreNoSettings) {
   environment = {{"ATTESTRY_CONFIG", "x"},
                  {"ATTESTRY_OPERATOR_KEY", "x"},
                  {"ATTESTRY_SHARED", "x"},
+                 {"ATTESTRY_VAULT", "x"},
+                 {"ATTESTRY_FUZZ_SECONDS", "75"},
                  {"ATTESTRY_SERVICE_HOST", "10.0.0.1"},
                  {"ATTESTRY_ADMIN_SERVICE_PORT_HTTPS", "8444"},
                  {"ATTESTRY_PORT", "tcp://10.0.0.1:8443"},

@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "chain/registry_abi.h"
+#include "governance/chain_answer.h"
 #include "governance/kms_contract.h"
 
 namespace attestry::governance {
@@ -135,10 +136,6 @@ std::optional<std::string> contradiction(const RegistryFacts& facts, const std::
 
 }  // namespace
 
-std::string ChainAuthority::snapshot(const chain::BlockRef& block) const {
-  return "evm:" + std::to_string(chain_id()) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash);
-}
-
 Error ChainAuthority::nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
                                     const chain::BlockRef& block) const {
   std::string found = "no code at block " + std::to_string(block.number);
@@ -183,7 +180,7 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   TRY(const auto outcomes, reader_.call(block, calls, deadline));
   const bool nothing = nothing_in(std::span{outcomes}.first(own));
   if (nothing && options_.proofs == nullptr) return nothing_there(question.contract, reader_, block);
-  answer.snapshot = snapshot(block);
+  answer.snapshot = block_snapshot(chain_id(), block);
   answer.version = block.number;
   std::vector<Judged> judged;
   for (const Asked& one : asked) {
@@ -233,7 +230,7 @@ Result<ContractFacts> ChainAuthority::facts(const base::Tenant&, const ContractA
   TRY(const auto outcomes, strangers_.call(block, calls, deadline));
   if (nothing_in(outcomes)) return nothing_there(contract, strangers_, block);
   ContractFacts out;
-  out.snapshot = snapshot(block);
+  out.snapshot = block_snapshot(chain_id(), block);
   const CallOutcome& pki = either(outcomes[0], outcomes[1]);
   if (!pki.reverted && !absent(pki)) {
     TRY(auto published, abi::kPki.decode(pki.data));
@@ -254,14 +251,9 @@ bool ChainAuthority::is_newest(const ContractAnswer& answer, base::Deadline dead
 
 Status ChainAuthority::still_holds(state::WriteTxn&, const ContractApproval& approval) const {
   // Without asking: inside a transaction nobody waits for a chain.
-  TRY(const chain::BlockRef newest, reader_.known_head());
   const ContractAnswer& answer = approval.answer();
-  if (newest.number <= answer.version + options_.max_blocks_behind) return base::done();
-  if (answer.asked && options_.clock->steady() - *answer.asked <= options_.max_age) return base::done();
-  return Error{Code::conflict, "the chain moved on while this was decided",
-               "block " + std::to_string(newest.number) + " or at most " + std::to_string(options_.max_blocks_behind) +
-                   " before it",
-               "block " + std::to_string(answer.version), "Try again."};
+  const AskedAt asked{.block = answer.version, .when = answer.asked.value_or(base::Deadline{})};
+  return answer_counts(asked, reader_, options_.clock->steady());
 }
 
 }  // namespace attestry::governance

@@ -1,6 +1,5 @@
 // The authority of apps that a contract governs: asks the contract, pinned to one block that a quorum agrees on.
 #pragma once
-#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,10 +18,6 @@ struct ChainAuthorityOptions {
   /// Contracts of the first generation have no IdentityAllowed(): for them an identity is allowed when it has a
   /// configuration. Off, because a contract that reverts without a word would look the same.
   bool first_generation = false;
-  /// A release is refused when the head has moved further than this beyond the block that was asked (FORMATS 6), and
-  /// the answer is older than `max_age`: blocks may come several in a second, and become final many at a time.
-  std::uint64_t max_blocks_behind = 2;
-  std::chrono::milliseconds max_age{5000};
   const ContractProofs* proofs = nullptr;  ///< null: a quorum's word is enough. Outlives the authority
   std::string finality{};                  ///< as the settings have it, for messages
   const base::Clock* clock = &base::system_clock();
@@ -56,7 +51,6 @@ class ChainAuthority final : public ContractAuthority {
   base::Error nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
                             const chain::BlockRef& block) const;
   base::Status read_service(std::span<const chain::CallOutcome> outcomes, ContractAnswer& answer) const;
-  std::string snapshot(const chain::BlockRef& block) const;
 
   chain::ChainReader& reader_;
   chain::ChainReader& strangers_;

@@ -1,31 +1,13 @@
 #include "governance/grant.h"
 
-#include <algorithm>
-
 #include "base/encoding.h"
+#include "governance/standing_evidence.h"
 
 namespace attestry::governance {
 
 using base::Code;
 using base::Error;
 using base::Result;
-
-namespace {
-
-/// ARCHITECTURE 3.6: forged evidence never reaches production keys, and the reverse keeps simulated stores simulated.
-base::Status require_realm(base::Realm evidence, base::Realm realm) {
-  if (evidence == realm) return base::done();
-  return Error{Code::realm_mismatch, "evidence of another realm", std::string{base::to_text(realm)},
-               std::string{base::to_text(evidence)}};
-}
-
-Result<base::UtcTime> still_valid(std::optional<base::UtcTime> until, base::UtcTime now) {
-  if (until && *until > now) return *until;
-  return Error{Code::denied, "the attestation is no longer valid", "valid_until after " + base::to_rfc3339(now),
-               until ? base::to_rfc3339(*until) : "none"};
-}
-
-}  // namespace
 
 Result<Grant> authorize(const attestation::Verified& verified, const appraisal::Fresh& fresh, const AppPolicy& app,
                         base::Realm realm, base::UtcTime now) {
@@ -43,8 +25,7 @@ Result<Grant> authorize(const attestation::Verified& verified, const appraisal::
     return Error{Code::denied, "the evidence was appraised by another policy", base::hex(app.policy().sha256()),
                  base::hex(verified.policy_sha256())};
   }
-  TRY_OK(require_realm(verdict.simulated ? base::Realm::simulated : base::Realm::production, realm));
-  TRY(const auto until, still_valid(verdict.valid_until, now));
+  TRY(const auto until, standing(verdict, realm, now));
   Grant grant{state, statement.purpose, realm};
   grant.policy_sha256_ = verified.policy_sha256();
   grant.expires_ = until;

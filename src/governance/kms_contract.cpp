@@ -1,9 +1,10 @@
 #include "governance/kms_contract.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/encoding.h"
+#include "curves/address.h"
+#include "governance/standing_evidence.h"
 
 namespace attestry::governance {
 
@@ -15,10 +16,6 @@ using chain::CallOutcome;
 namespace abi = chain::registry;
 
 namespace {
-
-/// As for the apps' contracts (ChainAuthorityOptions).
-constexpr std::uint64_t kMaxBlocksBehind = 2;
-constexpr std::chrono::seconds kMaxAge{5};
 
 bool is_zero(const chain::Word& word) {
   return std::ranges::all_of(word, [](std::uint8_t byte) { return byte == 0; });
@@ -35,8 +32,17 @@ bool no_such_function(const CallOutcome& outcome) {
   return outcome.reverted && outcome.data.empty() && outcome.reason.empty();
 }
 
-Error refused(std::string what, const CallOutcome& outcome) {
-  return {Code::denied, std::move(what), {}, outcome.reverted ? outcome.reason : std::string{}};
+/// The answer to IdentityAllowed(identity, operator).
+Status require_allowed(const CallOutcome& outcome, const base::Digest32& identity,
+                       const ContractAddress& operator_address) {
+  Error refused{Code::denied,
+                "identity " + base::hex(identity) + " for operator " + base::hex(operator_address) + " unauthorized",
+                {},
+                outcome.reverted ? outcome.reason : std::string{}};
+  if (outcome.reverted) return refused;
+  TRY(const bool allowed, abi::kIdentityAllowed.decode(outcome.data));
+  if (!allowed) return refused;
+  return base::done();
 }
 
 Result<OnboardRequest> request_in(const CallOutcome& outcome, const base::Digest32& hash) {
@@ -89,17 +95,7 @@ Result<std::vector<CallOutcome>> KmsContract::read(chain::ChainReader& reader, s
   return no_contract(contract_, chain_id_, "no code");
 }
 
-std::string KmsContract::snapshot(const chain::BlockRef& block) const {
-  return "evm:" + std::to_string(chain_id_) + "@" + std::to_string(block.number) + ":0x" + base::hex(block.hash);
-}
-
-Status KmsContract::still_holds(const AskedAt& asked) const {
-  TRY(const chain::BlockRef newest, reader_.known_head());
-  if (newest.number <= asked.block + kMaxBlocksBehind || clock_.steady() - asked.when <= kMaxAge) return base::done();
-  return Error{Code::conflict, "the chain moved on while this was decided",
-               "at most " + std::to_string(kMaxBlocksBehind) + " blocks since " + std::to_string(asked.block),
-               std::to_string(newest.number), "Try again."};
-}
+Status KmsContract::still_holds(const AskedAt& asked) const { return answer_counts(asked, reader_, clock_.steady()); }
 
 Status KmsContract::application_allowed(const ContractAddress& app, base::Deadline deadline) {
   std::vector<chain::Call> calls;
@@ -129,6 +125,16 @@ Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline dea
   return std::optional{std::move(pki.pubkey)};
 }
 
+Result<base::Bytes> KmsContract::known_key(base::Deadline deadline) {
+  TRY(auto published, published_key(deadline));
+  if (published) return *std::move(published);
+  return Error{Code::conflict,
+               "the key service's contract publishes no key, so its master cannot be known",
+               "PKI() of " + curves::address_checksum_text(contract_),
+               {},
+               "Let its owner send it, from a server that has the master: attestry registry publish-pki."};
+}
+
 Result<OnboardRequest> KmsContract::request(const base::Digest32& hash, base::Deadline deadline) {
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash)};
   chain::BlockRef block;
@@ -149,12 +155,9 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
     return Error{
         Code::conflict, "the onboard request changed while it was looked at", base::hex(hash), {}, "Try again."};
   }
-  const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(known.operator_address);
-  if (outcomes[1].reverted) return refused(who + " unauthorized", outcomes[1]);
-  TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[1].data));
-  if (!allowed) return refused(who + " unauthorized", outcomes[1]);
+  TRY_OK(require_allowed(outcomes[1], identity, known.operator_address));
   TRY(const auto policy, policy_in_force(outcomes[2]));
-  return OnboardApproval(std::move(present), identity, policy, snapshot(block),
+  return OnboardApproval(std::move(present), identity, policy, block_snapshot(chain_id_, block),
                          AskedAt{.block = block.number, .when = asked});
 }
 
@@ -165,12 +168,10 @@ Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const
   chain::BlockRef block;
   const base::Deadline asked = clock_.steady();
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
-  const std::string who = "identity " + base::hex(identity) + " for operator " + base::hex(operator_address);
-  if (outcomes[0].reverted) return refused(who + " unauthorized", outcomes[0]);
-  TRY(const bool allowed, abi::kIdentityAllowed.decode(outcomes[0].data));
-  if (!allowed) return refused(who + " unauthorized", outcomes[0]);
+  TRY_OK(require_allowed(outcomes[0], identity, operator_address));
   TRY(const auto policy, policy_in_force(outcomes[1]));
-  return ServerApproval(identity, policy, snapshot(block), AskedAt{.block = block.number, .when = asked});
+  return ServerApproval(identity, policy, block_snapshot(chain_id_, block),
+                        AskedAt{.block = block.number, .when = asked});
 }
 
 Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& report, const OnboardApproval& approval,
@@ -180,15 +181,7 @@ Result<OnboardGrant> authorize_onboarding(const attestation::VerifiedReport& rep
     return Error{Code::denied, "the evidence was made for another onboard request", base::hex(report_data),
                  base::hex(report.report_data())};
   }
-  const auto& verdict = report.verdict();
-  const base::Realm from = verdict.simulated ? base::Realm::simulated : base::Realm::production;
-  if (from != realm) {
-    return Error{Code::realm_mismatch, "evidence of another realm", std::string{base::to_text(realm)},
-                 std::string{base::to_text(from)}};
-  }
-  if (!verdict.valid_until || *verdict.valid_until <= now) {
-    return Error{Code::denied, "the attestation is no longer valid"};
-  }
+  TRY_OK(standing(report.verdict(), realm, now));
   OnboardGrant grant;
   grant.request_ = approval.request();
   grant.identity_ = approval.identity();

@@ -12,17 +12,12 @@
 #include "base/time.h"
 #include "chain/registry_abi.h"
 #include "chain/rpc.h"
+#include "governance/chain_answer.h"
 #include "governance/contract_authority.h"
 
 namespace attestry::governance {
 
 using chain::registry::OnboardRequest;
-
-/// When a contract was asked.
-struct AskedAt {
-  std::uint64_t block = 0;
-  base::Deadline when{};
-};
 
 /// Proof that the contract holds this request, and allows the identity for its operator. Only
 /// KmsContract::onboarding() makes one.
@@ -119,12 +114,13 @@ class KmsContract {
   /// PEM of the public key that the owner has published for the key service itself: the app key of the contract's own
   /// address, by which a master can be known. nullopt when nothing is published.
   base::Result<std::optional<base::Bytes>> published_key(base::Deadline deadline);
+  /// The same for who cannot go on without: `conflict` when nothing is published.
+  base::Result<base::Bytes> known_key(base::Deadline deadline);
 
  private:
   /// `configuration` when no code answers.
   base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, std::span<const chain::Call> calls,
                                                      chain::BlockRef& block, base::Deadline deadline) const;
-  std::string snapshot(const chain::BlockRef& block) const;
 
   chain::ChainReader& reader_;
   chain::ChainReader& strangers_;

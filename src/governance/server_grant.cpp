@@ -2,21 +2,14 @@
 
 #include <utility>
 
+#include "governance/standing_evidence.h"
+
 namespace attestry::governance {
 
-using base::Code;
-using base::Error;
 using base::Result;
 
 Result<ServerGrant> ServerGrant::of(const attestation::VerifiedReport& report, base::Realm realm, base::UtcTime now) {
-  const auto& verdict = report.verdict();
-  const base::Realm from = verdict.simulated ? base::Realm::simulated : base::Realm::production;
-  if (from != realm) {
-    return Error{Code::realm_mismatch, "evidence of another realm", std::string{base::to_text(realm)},
-                 std::string{base::to_text(from)}};
-  }
-  if (!verdict.valid_until || *verdict.valid_until <= now)
-    return Error{Code::denied, "the attestation is no longer valid"};
+  TRY_OK(standing(report.verdict(), realm, now));
   ServerGrant grant;
   grant.report_data_ = report.report_data();
   grant.policy_sha256_ = report.policy_sha256();

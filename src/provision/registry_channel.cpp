@@ -165,13 +165,6 @@ channel::End channel_end(const ChannelEndDeps& deps, std::string audience) {
   return out;
 }
 
-Status firmware_is_covered(const attestation::Policy& policy, bool extended) {
-  if (extended || policy.rules().require_identity) return base::done();
-  return Error{Code::configuration, "this server cannot tell by whose firmware another one runs",
-               "registry.identity = extended, or identities in registry.policy", "neither",
-               "Set one of them on this server, then ask again."};
-}
-
 std::string channel_audience(const ChannelGovernance& governance, const base::Digest32& key_sha256) {
   if (governance.contract == nullptr) return "key:" + base::hex(key_sha256);
   return governance::contract_app(governance.chain_id, governance.address()).text();
@@ -280,15 +273,8 @@ void ChannelGiver::serve(channel::Session session, base::Deadline deadline) cons
 /// Digest of the key that the contract's owner has published, or that this server's settings name.
 Result<base::Digest32> ChannelReceiver::expected_key(base::Deadline deadline) const {
   if (deps_.governance.contract == nullptr) return deps_.key_sha256;
-  TRY(const auto published, deps_.governance.contract->published_key(deadline));
-  if (!published) {
-    return Error{Code::conflict,
-                 "the key service's contract publishes no key, so its master cannot be known",
-                 "PKI() of " + curves::address_checksum_text(deps_.governance.address()),
-                 {},
-                 "Let its owner send it, from a server that has the master: attestry registry publish-pki."};
-  }
-  TRY(const auto key, crypto::ec_public_key_from_pem(*published), "published key");
+  TRY(const auto published, deps_.governance.contract->known_key(deadline));
+  TRY(const auto key, crypto::ec_public_key_from_pem(published), "published key");
   return crypto::sha256(key.spki());
 }
 

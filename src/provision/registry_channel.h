@@ -54,8 +54,6 @@ struct ChannelEndDeps {
   const base::Clock& clock;
 };
 channel::End channel_end(const ChannelEndDeps& deps, std::string audience);
-/// Whose firmware another server runs must be looked at by somebody: identities of the policy, or `extended` ones.
-base::Status firmware_is_covered(const attestation::Policy& policy, bool extended);
 
 /// Who says what the key service's servers are: its contract, or operators' approvals for the app of the address 0.
 struct ChannelGovernance {

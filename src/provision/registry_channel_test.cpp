@@ -108,16 +108,6 @@ TEST(RegistryChannel, TheAudienceIsTheKeyService) {
   EXPECT_EQ(channel_audience({}, key), "key:" + base::hex(key));
 }
 
-TEST(RegistryChannel, FirmwareIsSomebodysToLookAt) {
-  EXPECT_FALSE(firmware_is_covered(attestation::Policy::genuine(), false).ok());
-  EXPECT_TRUE(firmware_is_covered(attestation::Policy::genuine(), true).ok());
-  const auto named =
-      attestation::Policy::parse(R"({"format":1,"name":"servers","identities":[{"name":"s","claims":{"mrtd":[")" +
-                                 std::string(96, 'a') + R"("]}}]})");
-  ASSERT_TRUE(named.ok()) << named.error().text();
-  EXPECT_TRUE(firmware_is_covered(*named, false).ok());
-}
-
 TEST(RegistryChannel, TheContractAllowsAServerForItsOperator) {
   const base::Deadline soon = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   governance::testing::KmsChain chain;

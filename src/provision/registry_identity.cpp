@@ -64,4 +64,11 @@ base::Digest32 extended_identity(const TdxFacts& facts) {
   return curves::keccak256(out.bytes());
 }
 
+base::Status firmware_is_covered(const attestation::Policy& policy, bool extended) {
+  if (extended || policy.rules().require_identity) return base::done();
+  return base::Error{base::Code::configuration, "this server cannot tell by whose firmware another one runs",
+                     "registry.identity = extended, or identities in registry.policy", "neither",
+                     "Set one of them on this server, then ask again."};
+}
+
 }  // namespace attestry::provision

@@ -2,7 +2,9 @@
 #pragma once
 #include <string>
 
+#include "attestation/policy.h"
 #include "base/bytes.h"
+#include "base/result.h"
 #include "curves/address.h"
 
 namespace attestry::provision {
@@ -30,5 +32,10 @@ struct TdxFacts {
   std::string tcb_status;  ///< "UpToDate"
 };
 base::Digest32 extended_identity(const TdxFacts& facts);
+
+/// The contract's own identity of a TD leaves its firmware out, and firmware can measure what it likes: whose firmware
+/// another server runs must be looked at by somebody. `configuration` where neither identities of the policy nor
+/// `extended` ones do.
+base::Status firmware_is_covered(const attestation::Policy& policy, bool extended);
 
 }  // namespace attestry::provision

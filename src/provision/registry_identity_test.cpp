@@ -64,5 +64,15 @@ TEST(RegistryIdentity, TheExtendedOneIsKnown) {
   EXPECT_EQ(base::hex(extended_identity(facts)), "847e684021ea82ea8156d266cee4563ba18c48f374d5b83190d73cf79682d706");
 }
 
+TEST(RegistryIdentity, FirmwareIsSomebodysToLookAt) {
+  EXPECT_FALSE(firmware_is_covered(attestation::Policy::genuine(), false).ok());
+  EXPECT_TRUE(firmware_is_covered(attestation::Policy::genuine(), true).ok());
+  const auto named =
+      attestation::Policy::parse(R"({"format":1,"name":"servers","identities":[{"name":"s","claims":{"mrtd":[")" +
+                                 std::string(96, 'a') + R"("]}}]})");
+  ASSERT_TRUE(named.ok()) << named.error().text();
+  EXPECT_TRUE(firmware_is_covered(*named, false).ok());
+}
+
 }  // namespace
 }  // namespace attestry::provision

@@ -185,14 +185,6 @@ Status commit(const OnboardingDeps& deps, const base::Digest32& hash, Decided& d
 
 Error too_many() { return {Code::unavailable, "too many requests wait for the chain", {}, {}, "Try again."}; }
 
-/// The contract's own identity of a TD leaves its firmware out, and firmware can measure what it likes.
-Status knows_firmware(const OnboardingDeps& deps, const attestation::Policy& policy) {
-  if (deps.extended_on || policy.rules().require_identity) return base::done();
-  return Error{Code::configuration, "this server cannot tell by whose firmware another one runs",
-               "registry.identity = extended, or identities in registry.policy", "neither",
-               "Set one of them on this server, then ask again."};
-}
-
 }  // namespace
 
 void RegistryOnboarding::give(const base::Digest32& hash, base::Deadline deadline, Done done) const {
@@ -210,8 +202,8 @@ void RegistryOnboarding::wait_for_chain(std::move_only_function<void(Done)> work
 }
 
 void RegistryOnboarding::look(const base::Digest32& hash, base::Deadline deadline, Done done) const {
-  if (auto knows = knows_firmware(deps_, policy_); !knows)
-    return done(refuse(OnboardStep::measurements, std::move(knows).error()));
+  if (auto covered = firmware_is_covered(policy_, deps_.extended_on.has_value()); !covered)
+    return done(refuse(OnboardStep::measurements, std::move(covered).error()));
   if (const auto usable = deps_.store.clock_usable(); !usable)
     return done(refuse(OnboardStep::process, usable.error()));
   auto request = deps_.contract.request(hash, deadline);

@@ -76,16 +76,9 @@ Status RegistryReceiver::accept(const PendingRequest& pending, base::ByteView bl
   if (master.size() != kMasterBytes) {
     return Error{Code::malformed, "could not decrypt kms seed", "32 bytes", std::to_string(master.size())};
   }
-  TRY(const auto published, deps_.contract.published_key(deadline));
-  if (!published) {
-    return Error{Code::conflict,
-                 "the key service's contract publishes no key, so its master cannot be known",
-                 "PKI() of " + curves::address_checksum_text(deps_.contract.address()),
-                 {},
-                 "Let its owner send it, from a server that has the master: attestry registry publish-pki."};
-  }
+  TRY(const auto published, deps_.contract.known_key(deadline));
   TRY(const auto keys, keys::registry_app_keys(master, deps_.contract.address()));
-  TRY(const auto expected, spki_of(*published), "published key");
+  TRY(const auto expected, spki_of(published), "published key");
   const auto found = base::to_bytes(keys.app.public_key().spki());
   if (found != expected) {
     return Error{Code::denied, "the master that came is not the key service's", base::hex(crypto::sha256(expected)),

@@ -4,6 +4,8 @@ import hashlib
 import itertools
 
 import pytest
+from endpoints import Endpoint
+from evm import Anvil
 from harness import start_dev, start_serve
 from operators import Operator
 from storage import IpfsNode, Swift
@@ -72,3 +74,22 @@ def ipfs():
     node = IpfsNode()
     yield node
     node.stop()
+
+
+@pytest.fixture
+def chain():
+    """An anvil of its own; a file whose tests share one says so with a fixture of the same name."""
+    with Anvil() as node:
+        yield node
+
+
+@pytest.fixture
+def contract(chain):
+    return chain.deploy("Registry")
+
+
+@pytest.fixture
+def endpoint(chain):
+    """In front of the chain: counts, and lies or is silent where it is told to."""
+    with Endpoint(chain) as one:
+        yield one

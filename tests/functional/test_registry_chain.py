@@ -19,12 +19,6 @@ REFUSED, USAGE, UNAVAILABLE = 1, 2, 3
 
 
 @pytest.fixture
-def chain():
-    with Anvil() as node:
-        yield node
-
-
-@pytest.fixture
 def registry(chain):
     contract = chain.deploy("Registry")
     contract.send("setConfigForIdentity", IDENTITY, CONFIG)

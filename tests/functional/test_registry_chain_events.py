@@ -3,28 +3,9 @@
 import contextlib
 
 import pytest
-from endpoints import Endpoint
-from evm import Anvil
 from registry import Released, Workload, allow, start_registry
 
 CONFIG = b'{"listen":"0.0.0.0:443"}'
-
-
-@pytest.fixture
-def chain():
-    with Anvil() as node:
-        yield node
-
-
-@pytest.fixture
-def contract(chain):
-    return chain.deploy("Registry")
-
-
-@pytest.fixture
-def endpoint(chain):
-    with Endpoint(chain) as one:
-        yield one
 
 
 @contextlib.contextmanager

@@ -8,23 +8,12 @@ import subprocess
 import abi
 import pytest
 from endpoints import Endpoint
-from evm import ARTIFACTS, Anvil
+from evm import ARTIFACTS
 from harness import ROOT, attestry
 from registry import Released, Workload, allow, sha256, start_registry
 
 CONFIG = b'{"listen":"0.0.0.0:443"}'
 PROVED = {"registry.storage_proofs": "true"}
-
-
-@pytest.fixture
-def chain():
-    with Anvil() as node:
-        yield node
-
-
-@pytest.fixture
-def contract(chain):
-    return chain.deploy("Registry")
 
 
 @pytest.fixture

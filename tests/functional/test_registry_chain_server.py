@@ -5,31 +5,12 @@ import threading
 import time
 
 import pytest
-from endpoints import Endpoint
-from evm import Anvil
 from harness import PATIENCE, attestry, request
 from registry import Released, Workload, allow, bare, start_registry
 from registry_admin import Admin, write_admins
 
 CONFIG = b'{"listen":"0.0.0.0:443"}'
 POLLED = {"registry.head_ms": "200"}
-
-
-@pytest.fixture
-def chain():
-    with Anvil() as node:
-        yield node
-
-
-@pytest.fixture
-def contract(chain):
-    return chain.deploy("Registry")
-
-
-@pytest.fixture
-def endpoint(chain):
-    with Endpoint(chain) as one:
-        yield one
 
 
 @contextlib.contextmanager
