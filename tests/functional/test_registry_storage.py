@@ -387,7 +387,7 @@ def test_registry_035_vault(vault, tmp_path):
     assert get(vault.uri, sha(b"seed"), *flags, "--seed-layout") == "seed"
     blob("get", sha(b"absent"), *flags, store=vault.uri, code=1)
     nothing = vault.uri.replace("/secret/", "/nothing/")
-    assert "no handler for route" in blob("get", identifier, *flags, store=nothing, code=3).err
+    assert "permission denied" in blob("get", identifier, *flags, store=nothing, code=3).err
     token = tmp_path / "token"
     token.write_text(vault.token("data/") + "\n")
     with_token = ["--storage-ca", vault.ca_file, "--vault-token-file", f"{token}@127.0.0.1:{vault.port}"]

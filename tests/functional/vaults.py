@@ -147,7 +147,7 @@ class VaultStandIn(_Vault, Served):
             return errors(403, "permission denied")  # a token that left its certificate
         found = re.fullmatch(r"/v1/secret/(data|metadata)/(.*)", path)
         if not found:
-            return errors(404, f'no handler for route "{path[4:]}"')
+            return errors(403, "1 error occurred:\n\t* permission denied\n\n")  # no policy here covers another mount
         kind, name = found.groups()
         if not name.startswith(prefix):
             return errors(403, "1 error occurred:\n\t* permission denied\n\n")
