@@ -21,7 +21,7 @@ class Endpoint:
         self.silent_about = set()  # the same for requests that name one of these contracts
         self.held = 0  # requests that are or were held
         self.asked = []  # methods
-        self.rounds = 0
+        self.batches = []  # the same, a list for each round trip
         self._go = threading.Event()
         endpoint = self
 
@@ -34,7 +34,7 @@ class Endpoint:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 batch = json.loads(body)
-                endpoint.rounds += 1
+                endpoint.batches.append([one["method"] for one in batch])
                 if endpoint.silent or any(address in body for address in endpoint.silent_about):
                     endpoint.held += 1
                     endpoint._go.wait(PATIENCE)
@@ -68,6 +68,10 @@ class Endpoint:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
+
+    @property
+    def rounds(self):
+        return len(self.batches)
 
     def answer(self, one):
         method, parameters = one["method"], one["params"]

@@ -36,6 +36,32 @@ def metadata(server, address):
     return request(server.registry, "GET", f"/api/public/app_metadata/{address}")
 
 
+@pytest.mark.parametrize("proofs", [False, True])
+def test_registry_a_first_registration_costs_one_round_trip_to_the_chain(tmp_path, chain, contract, endpoint, proofs):
+    data = tmp_path / "data"
+    quiet = {"registry.head_ms": "60000", "registry.storage_proofs": str(proofs).lower()}  # the head: every 30 s
+    with running(data, chain) as server:
+        allow(contract, Workload(server, contract.address, chain.accounts[0].key), CONFIG)
+    with running(data, chain, endpoint.url, **quiet) as server:
+        until(lambda: gauges(server)["attestry_chain_endpoints_agreeing"] == 1)
+        before = endpoint.rounds
+        Released(Workload(server, contract.address, chain.accounts[0].key).register())
+        expected = [{"eth_call"}, {"eth_getBlockByHash", "eth_getProof"}][: 1 + proofs]
+        assert [set(batch) for batch in endpoint.batches[before:]] == expected
+        Released(Workload(server, contract.address, chain.accounts[0].key).register())
+        assert endpoint.rounds == before + len(expected)  # what the block says is known
+
+
+def test_registry_the_head_is_asked_for_besides_and_never_by_a_registration(tmp_path, chain, contract, endpoint):
+    with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        polled(endpoint)
+        Released(workload.register())
+        calls = [batch for batch in endpoint.batches if "eth_call" in batch]
+        assert len(calls) == 1 and set(calls[0]) == {"eth_call"}
+
+
 def test_registry_065_questions_of_strangers_hold_up_nobody_else(tmp_path, chain, contract, endpoint):
     with running(tmp_path / "data", chain, endpoint.url, **POLLED) as server:
         workload = Workload(server, contract.address, chain.accounts[0].key)
