@@ -66,7 +66,7 @@ Result<int> identity(Context& context, const IdentityOptions& options) {
   TRY(const auto contract, typed_address(options.contract), "--contract");
   TRY(const auto quote, read_input(context, options.quote, kMaxQuote));
   TRY(const auto judged, judge_bytes(context, options.verify, quote, {}));
-  TRY(const auto measured, provision::measurements_of(judged.verdict));
+  TRY(const auto measured, provision::measurements_of_workload(judged.verdict));
   const auto known = base::hex(measured.identity(contract));
   const auto facts = provision::tdx_facts(judged.verdict, options.chain_id, contract);
   const std::string extended = facts ? base::hex(provision::extended_identity(*facts)) : std::string{};

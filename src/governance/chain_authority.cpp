@@ -169,8 +169,9 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   std::vector<Asked> asked;
   auto calls = batch_for(question, !options_.require_extended, asked);
   if (asked.empty()) {
-    return Error{Code::denied, "identity not allowed", "evidence that gives an extended identity", "a proxy's word",
-                 "registry.identity = extended asks for evidence that this server verifies itself."};
+    return Error{Code::denied, "identity not allowed", "evidence that gives an extended identity",
+                 "a proxy's word or a token",
+                 "registry.identity = extended asks for a quote that this server verifies itself."};
   }
   const std::size_t own = calls.size();
   if (options_.key_service) ask_served_app(calls, *options_.key_service, question.contract);

@@ -35,13 +35,15 @@ Result<std::optional<Evidence>> in_request(const crypto::CsrFull& csr) {
   return out;
 }
 
-std::optional<Evidence> in_certificate(const crypto::Certificate& certificate) {
+Result<std::optional<Evidence>> in_certificate(const crypto::Certificate& certificate) {
+  std::optional<Evidence> out;
   for (const Carrier& carrier : kCarriers) {
-    if (const auto value = certificate.extension(carrier.oid)) {
-      return Evidence{.format = carrier.format, .bytes = base::to_bytes(*value)};
-    }
+    const auto value = certificate.extension(carrier.oid);
+    if (!value) continue;
+    if (out) return invalid("the client's certificate carries evidence more than once");
+    out = Evidence{.format = carrier.format, .bytes = base::to_bytes(*value)};
   }
-  return std::nullopt;
+  return out;
 }
 
 }  // namespace
@@ -53,7 +55,9 @@ Result<CarriedEvidence> carried_evidence(const crypto::CsrFull& csr, const base:
   if (client_certificate != nullptr) {
     TRY(const auto certificate, crypto::Certificate::parse(*client_certificate), "client certificate");
     key_proved = base::equal(certificate.spki(), csr.spki);
-    if (key_proved) connected = in_certificate(certificate);
+    if (key_proved) {
+      TRY(connected, in_certificate(certificate));
+    }
   }
   if (requested && connected && requested->bytes != connected->bytes) {
     return invalid("the request and the client's certificate carry different evidence");

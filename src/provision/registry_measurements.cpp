@@ -17,7 +17,8 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kMaxHeader = 16 * 1024;
-constexpr std::int64_t kMaxPcr = 23;  // the contract's report has 24 registers
+constexpr std::int64_t kMaxPcr = 23;            // the contract's report has 24 registers
+constexpr std::string_view kTdToken = "tdxvm";  // of a TD whose registers are its guest's own
 
 Error invalid(std::string what) { return {Code::malformed, "invalid measurements: " + std::move(what)}; }
 
@@ -108,6 +109,12 @@ bool read_claim(const attestation::Verdict& verdict, std::string_view name, base
   return claim != nullptr && base::hex_decode_into(claim->value, out).ok();
 }
 
+/// `prefix`: what Azure Attestation writes before the names of a TD's registers.
+bool read_registers(const attestation::Verdict& verdict, const std::string& prefix, RegistryMeasurements& out) {
+  return read_claim(verdict, prefix + "mrtd", out.mrtd) && read_claim(verdict, prefix + "rtmr0", out.rtmr[0]) &&
+         read_claim(verdict, prefix + "rtmr1", out.rtmr[1]) && read_claim(verdict, prefix + "rtmr2", out.rtmr[2]);
+}
+
 }  // namespace
 
 base::Digest32 RegistryMeasurements::identity(const curves::Address& contract) const {
@@ -127,13 +134,30 @@ Result<RegistryMeasurements> measurements_from_headers(std::string_view type, st
 
 Result<RegistryMeasurements> measurements_of(const attestation::Verdict& verdict) {
   RegistryMeasurements out;
-  if (read_claim(verdict, "mrtd", out.mrtd) && read_claim(verdict, "rtmr0", out.rtmr[0]) &&
-      read_claim(verdict, "rtmr1", out.rtmr[1]) && read_claim(verdict, "rtmr2", out.rtmr[2])) {
-    return out;
-  }
+  if (read_registers(verdict, "", out)) return out;
   return Error{Code::malformed, "invalid measurements: the evidence has no registers that a contract knows",
-               "a TDX quote, or a token that carries one's registers",
-               std::string{attestation::to_text(verdict.platform)}};
+               "a TDX quote", std::string{attestation::to_text(verdict.platform)}};
+}
+
+Result<RegistryMeasurements> measurements_of_workload(const attestation::Verdict& verdict) {
+  if (verdict.platform != attestation::Platform::maa) return measurements_of(verdict);
+  const attestation::Claim* type = verdict.claim("x-ms-attestation-type");
+  // In a virtual machine's token (azurevm) the same names stand for Azure's own firmware, the same for every guest.
+  if (type == nullptr || type->value != kTdToken) {
+    return Error{Code::malformed, "invalid measurements: the token has no registers that a contract knows",
+                 "a TDX quote, a token of type " + std::string{kTdToken} +
+                     ", or a proxy's word for registers 4, 9 and 11 of a virtual TPM",
+                 type == nullptr ? "a token without a type" : "a token of type " + type->value};
+  }
+  // A policy judges the TCB of a token that names it, and passes over one that does not.
+  if (verdict.claim("attester_tcb_status") == nullptr) {
+    return Error{Code::malformed, "invalid measurements: the token does not say how old the TD's platform is",
+                 "attester_tcb_status", "none"};
+  }
+  RegistryMeasurements out;
+  if (read_registers(verdict, "tdx_", out)) return out;
+  return Error{Code::malformed, "invalid measurements: the token has no registers that a contract knows",
+               "tdx_mrtd and tdx_rtmr0 to tdx_rtmr2", "a token that lacks one"};
 }
 
 std::optional<TdxFacts> tdx_facts(const attestation::Verdict& verdict, std::uint64_t chain_id,

@@ -31,9 +31,14 @@ struct RegistryMeasurements {
 /// worded it, with "invalid measurements" in front.
 base::Result<RegistryMeasurements> measurements_from_headers(std::string_view type, std::string_view json,
                                                              bool legacy_maa = false);
-/// Of evidence that was verified. `malformed` when the platform has no such registers.
+/// Of a verified quote. `malformed` when the platform has no such registers. A server that asks for the master key is
+/// known by these only.
 base::Result<RegistryMeasurements> measurements_of(const attestation::Verdict& verdict);
-/// All that says what a TD runs; nullopt for other platforms.
+/// The same, and those that a verified token of Azure Attestation says of a TD (type tdxvm): they are the quote's, so
+/// the identity is the quote's, too. `malformed` for a token of a virtual machine (azurevm), which has the value of no
+/// register of its guest, and for one that does not say the state of the TD's TCB.
+base::Result<RegistryMeasurements> measurements_of_workload(const attestation::Verdict& verdict);
+/// All that says what a TD runs; nullopt for other platforms and for tokens, which leave some of it out.
 std::optional<TdxFacts> tdx_facts(const attestation::Verdict& verdict, std::uint64_t chain_id,
                                   const curves::Address& contract);
 

@@ -65,5 +65,71 @@ TEST(RegistryMeasurements, RawCharactersAreTakenOnlyWhenASwitchSaysSo) {
   EXPECT_EQ(failure("azure-tdx", azure(raw), true), "");
 }
 
+using Claims = std::vector<attestation::Claim>;
+
+attestation::Verdict verdict_of(attestation::Platform platform, Claims claims) {
+  attestation::Verdict out;
+  out.platform = platform;
+  out.claims = std::move(claims);
+  return out;
+}
+Claims quoted() {
+  return {{"mrtd", last(9)}, {"rtmr0", last(1)}, {"rtmr1", last(2)}, {"rtmr2", last(3)}, {"rtmr3", last(4)}};
+}
+/// As claims.cpp reads a token; a virtual machine's has the same names for what its TEE says.
+Claims in_token(std::string type) {
+  return {{"x-ms-attestation-type", std::move(type)},
+          {"tdx_mrtd", last(9)},
+          {"tdx_rtmr0", last(1)},
+          {"tdx_rtmr1", last(2)},
+          {"tdx_rtmr2", last(3)},
+          {"tdx_rtmr3", last(4)},
+          {"attester_tcb_status", "UpToDate"}};
+}
+Claims without(Claims claims, std::string_view name) {
+  std::erase_if(claims, [&](const attestation::Claim& claim) { return claim.name == name; });
+  return claims;
+}
+std::string token_failure(Claims claims) {
+  const auto read = measurements_of_workload(verdict_of(attestation::Platform::maa, std::move(claims)));
+  return read.ok() ? "" : read.error().text();
+}
+
+TEST(RegistryMeasurements, ATdHasOneIdentityWhetherItsQuoteOrATokenSaysSo) {
+  const auto quote = measurements_of_workload(verdict_of(attestation::Platform::tdx, quoted()));
+  const auto token = measurements_of_workload(verdict_of(attestation::Platform::maa, in_token("tdxvm")));
+  ASSERT_TRUE(quote.ok() && token.ok()) << token.error().text();
+  EXPECT_EQ(token->kind, RegistryMeasurements::Kind::dcap);
+  EXPECT_EQ(token->mrtd, quote->mrtd);
+  EXPECT_EQ(token->identity(kContract), quote->identity(kContract));
+  EXPECT_EQ(base::hex(token->identity(kContract)), "f774c02b9017a767c574d5b1fdd4c3248e64444554aa7b4de26211231911d8d5");
+}
+
+TEST(RegistryMeasurements, ATokenOfAVirtualMachineIsRefusedThoughItNamesRegisters) {
+  EXPECT_THAT(token_failure(in_token("azurevm")), HasSubstr("a token of type azurevm"));
+  EXPECT_THAT(token_failure(in_token("sevsnpvm")), HasSubstr("a token of type sevsnpvm"));
+  EXPECT_THAT(token_failure(without(in_token("tdxvm"), "x-ms-attestation-type")), HasSubstr("a token without a type"));
+}
+
+TEST(RegistryMeasurements, ATokenHasToNameEveryRegisterAndTheStateOfTheTcb) {
+  for (const char* name : {"tdx_mrtd", "tdx_rtmr0", "tdx_rtmr1", "tdx_rtmr2"}) {
+    EXPECT_THAT(token_failure(without(in_token("tdxvm"), name)), HasSubstr("a token that lacks one")) << name;
+  }
+  EXPECT_THAT(token_failure(without(in_token("tdxvm"), "attester_tcb_status")), HasSubstr("attester_tcb_status"));
+  // The names of a quote's registers are none of a token's.
+  Claims disguised = quoted();
+  disguised.push_back({"x-ms-attestation-type", "tdxvm"});
+  disguised.push_back({"attester_tcb_status", "UpToDate"});
+  EXPECT_THAT(token_failure(disguised), HasSubstr("a token that lacks one"));
+}
+
+TEST(RegistryMeasurements, AMasterKeyGoesToNobodyOnATokensWord) {
+  const auto token = verdict_of(attestation::Platform::maa, in_token("tdxvm"));
+  EXPECT_FALSE(measurements_of(token).ok());
+  EXPECT_FALSE(tdx_facts(token, 1, kContract).has_value());
+  EXPECT_TRUE(measurements_of(verdict_of(attestation::Platform::tdx, quoted())).ok());
+  EXPECT_FALSE(measurements_of_workload(verdict_of(attestation::Platform::snp, {})).ok());
+}
+
 }  // namespace
 }  // namespace attestry::provision

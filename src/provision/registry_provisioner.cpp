@@ -122,7 +122,7 @@ class Provisioning {
       fail(RegistryStep::measurements, std::move(key).error());
       return std::nullopt;
     }
-    auto measurements = measurements_of(key->verdict());
+    auto measurements = measurements_of_workload(key->verdict());
     if (!measurements) {
       fail(RegistryStep::measurements, std::move(measurements).error());
       return std::nullopt;

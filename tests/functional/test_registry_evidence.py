@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
-from harness import PATIENCE, Reply, split_url
+from harness import PATIENCE, Reply, attestry, split_url
 from registry import (
     MEASUREMENT,
     TYPE,
@@ -21,12 +21,14 @@ from registry import (
     Workload,
     allow,
     bare,
+    dcap_identity,
     key_report_data,
     make_csr,
     measured,
     operator_extension,
     rtmrs_of,
     self_signed,
+    sha256,
     start_registry,
 )
 from workload import forge
@@ -156,6 +158,123 @@ def test_registry_two_apps_do_not_share_evidence(server, chain, workload, contra
     assert workload.register().status == 200
     foreign = Workload(server, other.address, operator)
     refused(foreign.register(body=csr), 403, "identity not allowed")
+
+
+# -- a token of Azure Attestation
+
+MAA_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.2")
+DUMMY_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.404")
+ISSUER = "https://forge.simulated.attest.invalid"
+
+
+def forge_token(folder, report_data, kind="maa-tdxvm", *more):
+    """What the simulated service says of a TD: the token and its claims."""
+    done = attestry(
+        "forge", "--kind", kind, "--seed", "tokens", "--report-data", report_data.hex(), "--out", folder, *more
+    )
+    assert done.code == 0, done
+    token = (folder / "token.jwt").read_bytes()
+    body = token.split(b".")[1]
+    return token, json.loads(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+
+
+def identity_of(contract, claims):
+    return dcap_identity(contract.address, [bytes.fromhex(claims[f"tdx_rtmr{i}"]) for i in range(3)])
+
+
+@pytest.fixture(scope="module")
+def token_server(tmp_path_factory, chain):
+    """A server that believes that issuer, whose keys it has from a file."""
+    folder = tmp_path_factory.mktemp("tokens")
+    forge_token(folder / "keys", bytes(64))
+    keys = {"collateral.issuers": ISSUER, "collateral.files": folder / "keys" / "jwks.json"}
+    running = started(folder, chain, **keys)
+    yield running
+    assert running.terminate() == 0, running.output
+
+
+class Token:
+    """A request that carries a token instead of a quote."""
+
+    def __init__(self, server, contract, operator, folder, kind="maa-tdxvm", *more):
+        self.workload, self.operator = Workload(server, contract.address, operator), operator
+        token, claims = forge_token(folder, key_report_data(self.workload.key), kind, *more)
+        self.claims, self.token = claims, token
+        measured = claims if "tdx_rtmr0" in claims else claims.get("x-ms-isolation-tee", {})
+        self.identity = identity_of(contract, measured) if "tdx_rtmr0" in measured else None
+        if self.identity:
+            contract.send("setConfigForIdentity", self.identity, sha256(CONFIG))
+
+    def register(self, *extensions, key=None):
+        key = key or self.workload.key
+        oids = [(MAA_OID, self.token), *extensions]
+        csr = make_csr(self.workload.contract, key, None, operator_extension(key, self.operator), extensions=oids)
+        return self.workload.register("secrets", body=csr)
+
+
+@pytest.fixture
+def token(token_server, contract, operator, tmp_path):
+    return Token(token_server, contract, operator, tmp_path / "token")
+
+
+def test_registry_063_a_token_of_a_td_is_known_by_the_tds_registers(token):
+    """The identity of its quote: the contract's owner allowed that, and never saw a token."""
+    assert token.claims["x-ms-attestation-type"] == "tdxvm"
+    reply = token.register((DUMMY_OID, b"Attestation for CA"))
+    assert reply.status == 200, reply
+    refused(token.register(), 409, "was used before")
+
+
+def test_registry_063_a_token_made_for_another_key(token):
+    other = ec.generate_private_key(ec.SECP256R1())
+    refused(token.register(key=other), 422, "made for something else")
+    assert token.register().status == 200
+
+
+def test_registry_063_a_token_of_a_virtual_machine_is_not_known_by_azures_firmware(
+    token_server, contract, operator, tmp_path
+):
+    """Its registers are those of every guest in Azure: allowed on the chain, and still refused."""
+    nested = Token(token_server, contract, operator, tmp_path / "token", "maa-azurevm-tdx")
+    assert nested.identity and nested.claims["x-ms-attestation-type"] == "azurevm"
+    refused(nested.register(), 400, "a token of type azurevm")
+
+
+@pytest.mark.parametrize("kind", ["maa-azurevm-snp", "maa-sevsnpvm", "maa-sgx"])
+def test_registry_063_tokens_of_other_machines_have_no_registers(token_server, contract, operator, tmp_path, kind):
+    other = Token(token_server, contract, operator, tmp_path / "token", kind)
+    # The report data of an enclave is its own; the others are refused for what they are.
+    status, words = (422, "made for something else") if kind == "maa-sgx" else (400, "invalid measurements")
+    refused(other.register(), status, words)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "words"),
+    [
+        ("debug", 403, "policy.debug"),
+        ("expired", 422, "maa.time.expires"),
+        ("issuer-foreign", 422, "maa.issuer"),
+        ("other-key", 422, "maa.signature"),
+        ("payload-changed", 422, "maa.signature"),
+        ("measurement-missing", 422, "maa.claims"),
+    ],
+)
+def test_registry_063_a_token_with_a_fault(token_server, contract, operator, tmp_path, fault, status, words):
+    bad = Token(token_server, contract, operator, tmp_path / "token", "maa-tdxvm", "--fault", fault)
+    refused(bad.register(), status, words)
+
+
+def test_registry_a_token_has_no_extended_identity(tmp_path, chain, contract, operator):
+    forge_token(tmp_path / "keys", bytes(64))
+    keys = {"collateral.issuers": ISSUER, "collateral.files": tmp_path / "keys" / "jwks.json"}
+    running = started(tmp_path, chain, **keys, **{"registry.identity": "extended"})
+    refused(Token(running, contract, operator, tmp_path / "token").register(), 403, "identity not allowed")
+    assert running.terminate() == 0
+
+
+def test_registry_a_token_of_an_issuer_that_nobody_named_is_no_evidence(server, contract, operator, tmp_path):
+    reply = Token(server, contract, operator, tmp_path / "token").register()
+    refused(reply, 503, "maa.issuer.named")
 
 
 # -- attested TLS
