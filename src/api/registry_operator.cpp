@@ -52,19 +52,19 @@ std::string words_of(const OnboardRefusal& refusal) {
   const Error& error = refusal.error;
   switch (refusal.step) {
     case OnboardStep::request:
-      return error.code == Code::not_found ? error.what : "could not fetch onboard request: " + base::reason(error);
+      return error.code == Code::not_found ? error.what : "could not fetch onboard request: " + outward(error);
     case OnboardStep::attestation:
-      return "invalid attestation: " + base::reason(error);
+      return "invalid attestation: " + outward(error);
     case OnboardStep::measurements:
-      return "invalid measurements: " + base::reason(error);
+      return "invalid measurements: " + outward(error);
     case OnboardStep::identity:
-      return error.code == Code::denied ? base::reason(error) : "could not map identity: " + base::reason(error);
+      return error.code == Code::denied ? outward(error) : "could not map identity: " + outward(error);
     case OnboardStep::policy:
-      return "policy of the key service's contract: " + base::reason(error);
+      return "policy of the key service's contract: " + outward(error);
     case OnboardStep::process:
       break;
   }
-  return "could not process onboard request: " + base::reason(error);
+  return "could not process onboard request: " + outward(error);
 }
 
 int old_status_of(OnboardStep step) {
@@ -102,10 +102,13 @@ struct Handlers {
   RegistryOperatorDeps deps;
 
   net::Response failed(const Error& error, std::string_view prefix, int old) const {
+    return registry_error(deps.old_status ? old : right_status(error), std::string{prefix} + outward(error));
+  }
+
+  /// The same to the operator, who has signed: he is told all of it.
+  net::Response failed_for_operator(const Error& error, std::string_view prefix, int old) const {
     const int status = deps.old_status ? old : right_status(error);
-    if (status >= 500) {
-      base::log(base::LogLevel::error, "an operator's request failed", {{"reason", error.text()}});
-    }
+    if (status >= 500) base::log(base::LogLevel::error, "an operator's request failed", {{"reason", error.text()}});
     return registry_error(status, std::string{prefix} + base::reason(error));
   }
 
@@ -127,14 +130,14 @@ struct Handlers {
     const auto done = deps.kms_operator.authorize(base::as_bytes(request.body), own_host(request), request.deadline);
     if (done) return nothing();
     const bool malformed = base::http_status(done.error().code) == 400 || done.error().code == Code::crypto;
-    if (malformed) return registry_error(400, "signature not valid: " + base::reason(done.error()));
+    if (malformed) return registry_error(400, "signature not valid: " + outward(done.error()));
     const bool decided = done.error().code == Code::denied || done.error().code == Code::conflict;
     return failed(done.error(), decided ? "" : "could not verify operator: ", decided ? 400 : 500);
   }
 
   net::Response onboard_request(const net::Request& request) const {
     const auto account = curves::parse_address(request.parameter("operator"));
-    if (!account) return registry_error(400, "invalid contract address: " + base::reason(account.error()));
+    if (!account) return registry_error(400, "invalid contract address: " + outward(account.error()));
     // Evidence costs something, and a request that nobody may bring to the chain is of no use.
     if (const auto may = deps.kms_operator.may_run(*account, request.deadline); !may)
       return failed(may.error(), "could not make onboard request: ", 500);
@@ -158,14 +161,14 @@ struct Handlers {
     if (const auto his = checked(request, kOnboardPath); !his) return failed(his.error(), "", 401);
     const auto words = provision::parse_channel_permit(std::string_view{request.body}.substr(kChannel.size()),
                                                        deps.kms_operator.nonce());
-    if (!words) return registry_error(400, "could not read the permit from body: " + base::reason(words.error()));
+    if (!words) return registry_error(400, "could not read the permit from body: " + outward(words.error()));
     // Another operator's was made for a server of his, whoever shows it here.
     const auto signer = deps.channel->signer(*words);
     if (!signer || *signer != deps.kms_operator.address()) {
       return registry_error(403, "the permit is not that of the operator of this server");
     }
     const auto kept = deps.channel->fetch(words->peer, *words, request.deadline);
-    if (!kept) return failed(kept.error(), "could not get kms seed: ", 500);
+    if (!kept) return failed_for_operator(kept.error(), "could not get kms seed: ", 500);
     return nothing();
   }
 
@@ -183,16 +186,16 @@ struct Handlers {
                             "and bring it to the chain first");
     }
     const auto blob = fetch(url, *pending, request.deadline);
-    if (!blob) return failed(blob.error(), "could not get kms seed: ", 500);
+    if (!blob) return failed_for_operator(blob.error(), "could not get kms seed: ", 500);
     const auto kept = deps.receiver->accept(*pending, *blob, request.deadline);
-    if (!kept) return failed(kept.error(), "", 500);
+    if (!kept) return failed_for_operator(kept.error(), "", 500);
     return nothing();
   }
 
   net::Response generate(const net::Request& request) const {
     if (const auto his = checked(request, kGeneratePath); !his) return failed(his.error(), "", 401);
     const auto done = deps.receiver->generate(request.deadline);
-    return done ? nothing() : failed(done.error(), "could not generate kms seed: ", 500);
+    return done ? nothing() : failed_for_operator(done.error(), "could not generate kms seed: ", 500);
   }
 
   void give(const net::Request& request, net::Responder responder) const {
@@ -200,7 +203,7 @@ struct Handlers {
     std::string_view id = request.parameter("id");
     if (id.starts_with("0x")) id.remove_prefix(2);
     if (const auto good = base::hex_decode_into(id, hash); !good)
-      return responder.send(registry_error(400, "invalid contract address: " + base::reason(good.error())));
+      return responder.send(registry_error(400, "invalid contract address: " + outward(good.error())));
     deps.onboarding.give(
         hash, request.deadline,
         [old = deps.old_status, responder = std::move(responder)](provision::OnboardOutcome outcome) mutable {

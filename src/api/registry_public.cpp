@@ -44,7 +44,10 @@ std::string words_of_denial(const RegistryRefusal& refusal) {
 }
 
 std::string words_of(const RegistryRefusal& refusal) {
-  const std::string inner = base::reason(refusal.error);
+  // Storage is what the app's contract names for everybody to read; its troubles are the app's to mend.
+  const bool storage = refusal.step == RegistryStep::storage || refusal.step == RegistryStep::config_fetch ||
+                       refusal.step == RegistryStep::config_render;
+  const std::string inner = storage ? base::reason(refusal.error) : outward(refusal.error);
   switch (refusal.step) {
     case RegistryStep::measurements:
       return "could not parse identity from request: " +
@@ -271,7 +274,7 @@ struct Handlers {
 
   net::Response unavailable(std::string_view prefix, const Error& error) const {
     const int status = error.code == Code::configuration ? 502 : base::http_status(error.code);
-    return registry_error(deps.rules.old_status ? 500 : status, std::string{prefix} + ": " + base::reason(error));
+    return registry_error(deps.rules.old_status ? 500 : status, std::string{prefix} + ": " + outward(error));
   }
 
   net::Response metadata(const net::Request& request) const {

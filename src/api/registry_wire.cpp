@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+
 namespace attestry::api {
 
 namespace {
@@ -25,6 +27,13 @@ bool is_loopback_name(std::string_view host, unsigned own_port) {
 bool is_own_host(std::string_view host, const std::vector<std::string>& hosts, unsigned own_port) {
   return is_loopback_name(host, own_port) ||
          std::ranges::any_of(hosts, [&](const std::string& own) { return net::equal_ignoring_case(own, host); });
+}
+
+std::string outward(const base::Error& error) {
+  const bool own = error.code == base::Code::configuration || base::http_status(error.code) >= 500;
+  if (!own) return base::reason(error);
+  base::log(base::LogLevel::warning, "registry.trouble", {{"reason", error.text()}});
+  return error.what;
 }
 
 net::Response registry_error(int status, std::string_view text) {

@@ -12,6 +12,9 @@
 namespace attestry::api {
 
 net::Response registry_error(int status, std::string_view text);
+/// An error as anybody may read it. Of a trouble of this server's own, who or where it was (an endpoint, an address, a
+/// setting) stays out of the answer and goes into the log.
+std::string outward(const base::Error& error);
 /// Never stored by caches.
 net::Response registry_json(std::string json);
 /// Whether a Host header names this listener: one of `hosts`, or a loopback name with the listener's own port (0: not

@@ -213,6 +213,7 @@ void read_storage(Reader& read, RegistrySettings& out) {
   out.storage_root = read.text("registry.storage_root");
   read.noted("registry.storage_root", is_folder(out.storage_root));
   out.storage_private = read.flag("registry.storage_private");
+  out.seed_layout = read.flag("registry.seed_layout");
   out.storage_ca = read.certificates("registry.storage_ca");
   read.noted("registry.github_api", net::check_http_url(read.text("registry.github_api")));
   out.storage_cache_bytes = static_cast<std::uint64_t>(read.number("registry.storage_cache_bytes", 0, INT64_MAX));

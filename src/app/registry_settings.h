@@ -35,6 +35,7 @@ struct RegistrySettings {
   std::string storage_root{};  ///< empty: beneath the data folder
   std::string storage_ca{};    ///< PEM; empty: the system's roots
   bool storage_private = false;
+  bool seed_layout = false;
   std::uint64_t storage_cache_bytes = 0;
   std::chrono::seconds storage_deadline{0};
 

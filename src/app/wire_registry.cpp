@@ -239,14 +239,15 @@ Result<blobs::StoreContext> RegistryService::Impl::context_of(const governance::
                                                               const keys::RegistryAppKeys& app,
                                                               const std::vector<std::string>& uris) const {
   TRY(const auto contract, keys::contract_of(grant.app()));
-  // A folder for each app: the URIs of contracts are public, and their names in the seed's layout say no app.
+  // A folder for each app: the URIs of contracts are public, and the first registry's names say no app.
   const std::string root = (said.storage_root.empty() ? parts.data + "/registry-files" : said.storage_root) + "/" +
                            grant.tenant().text() + "/" + base::hex(contract);
   blobs::StoreContext context{.tenant = grant.tenant(),
                               .app = grant.app(),
-                              .dialect = blobs::Dialect::seed,
+                              .dialect = said.seed_layout ? blobs::Dialect::seed : blobs::Dialect::native,
                               .max_bytes = 4u << 20,
                               .file_root = root,
+                              .file_root_is_own = true,
                               .github_api = settings.text("registry.github_api"),
                               .ca_pem = said.storage_ca,
                               .clock = &parts.clock};

@@ -24,14 +24,16 @@ constexpr std::size_t kSealOverhead = 64;
 class FileStore final : public NamedStore {
  public:
   FileStore(Uri uri, const StoreContext& context, std::string root)
-      : NamedStore(std::move(uri), context, SeedLayout::typed), root_(std::move(root)) {}
+      : NamedStore(std::move(uri), context, context.file_root_is_own ? Dialect::seed : context.dialect,
+                   SeedLayout::typed),
+        root_(std::move(root)) {}
 
   std::string name() const override { return "file-" + fs::path{root_}.filename().string(); }
 
   base::Status check(base::Deadline) override {
     struct stat info{};
-    if (::stat(root_.c_str(), &info) != 0) return disk_trouble("look at", root_);
-    if (!S_ISDIR(info.st_mode)) return Error{Code::unavailable, root_ + " is not a folder"};
+    if (::stat(root_.c_str(), &info) != 0) return seen_outside(disk_trouble("look at", root_));
+    if (!S_ISDIR(info.st_mode)) return seen_outside(Error{Code::unavailable, root_ + " is not a folder"});
     return base::done();
   }
 
@@ -46,8 +48,9 @@ class FileStore final : public NamedStore {
 
  protected:
   base::Result<base::Bytes> read(const std::string& name, const base::Digest32& id, base::Deadline deadline) override {
-    TRY(auto found, read_file(root_ + "/" + name, max_bytes() + kSealOverhead), this->name());
-    if (found) return *std::move(found);
+    auto found = read_file(root_ + "/" + name, max_bytes() + kSealOverhead);
+    if (!found) return seen_outside(std::move(found).error());
+    if (*found) return **std::move(found);
     TRY_OK(check(deadline));  // a folder that is not mounted holds nothing, but nobody knows what it would hold
     return absent(this->name(), id);
   }
@@ -75,6 +78,15 @@ class FileStore final : public NamedStore {
   }
 
  private:
+  /// With the folder as its URI says it: where a server keeps files of apps is nobody's business but the server's.
+  Error seen_outside(Error error) const {
+    if (const auto at = error.what.find(root_); at != std::string::npos) {
+      error.what.replace(at, root_.size(), location().shown());
+    }
+    error.what.insert(0, name() + ": ");
+    return error;
+  }
+
   std::string root_;
 };
 
@@ -108,7 +120,8 @@ Opened open_file(Uri uri, const StoreContext& context) {
     TRY(const auto root, resolved(context.file_root));
     TRY(folder, resolved(folder));
     if (!beneath(folder, root)) {
-      return Error{Code::denied, "a file store outside the folder that is allowed", context.file_root, uri.shown()};
+      return Error{Code::denied, "a file store outside the folder that is allowed",
+                   "a folder beneath the one of this app", uri.shown()};
     }
   }
   return std::unique_ptr<BlobStore>{std::make_unique<FileStore>(std::move(uri), context, folder.string())};

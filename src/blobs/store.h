@@ -112,6 +112,9 @@ struct StoreContext {
   /// file: stores lie beneath this folder, and relative URIs start there. Empty: anywhere (the command line). Set it
   /// wherever URIs come from somebody else, such as a contract.
   std::string file_root{};
+  /// file: nobody but this app keeps anything beneath file_root, so names that know no apps lead to none of another and
+  /// are read whatever the dialect is.
+  bool file_root_is_own = false;
   std::optional<S3Credentials> s3{};  ///< where the URI has none
   std::optional<VaultCredentials> vault{};
   std::string github_token{};  ///< sent to github_api only

@@ -14,10 +14,15 @@ constexpr std::size_t kShown = 200;
 
 Result<attestation::Evidence> RemoteAttester::attest(const base::FixedBytes<64>& report_data) {
   const std::string url = address_ + "/attest/" + base::hex(report_data);
-  TRY(const auto reply, http_.get(url, clock_.steady() + patience_), "quote provider");
+  const auto answer = http_.get(url, clock_.steady() + patience_);
+  if (!answer) {
+    return Error{answer.error().code, "the quote provider does not answer", "status 200 and a quote",
+                 answer.error().what, "See whether it runs at " + address_ + "."};
+  }
+  const auto& reply = *answer;
   if (reply.status != 200 || reply.body.empty()) {
-    return Error{Code::unavailable, "the quote provider made no evidence", "status 200 and a quote",
-                 "status " + std::to_string(reply.status) + ": " + reply.body.substr(0, kShown),
+    return Error{Code::unavailable, "the quote provider made no evidence (status " + std::to_string(reply.status) + ")",
+                 "status 200 and a quote", reply.body.substr(0, kShown),
                  "Look at the log of the provider at " + address_ + "."};
   }
   return attestation::Evidence{.format = attestation::detect_format(base::as_bytes(reply.body)),

@@ -23,13 +23,13 @@ def sha(content):
 class World:
     """A chain, and a server that trusts the stand-ins."""
 
-    def __init__(self, folder, stack):
+    def __init__(self, folder, stack, **settings):
         self.chain = stack.enter_context(Anvil())
         self.github = GitHub()
         stack.callback(self.github.stop)
         self.vault = open_vault(folder)
         stack.callback(self.vault.stop)
-        settings = {"registry.github_api": self.github.api, "registry.storage_ca": self.vault.ca_file}
+        settings |= {"registry.github_api": self.github.api, "registry.storage_ca": self.vault.ca_file}
         self.server = start_registry(folder / "data", self.chain, **settings)
         self.key_file = folder / "owner.key"
         self.key_file.touch(mode=0o600)
@@ -40,6 +40,15 @@ class World:
 def world(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         made = World(tmp_path_factory.mktemp("backends"), stack)
+        yield made
+        assert made.server.terminate() == 0, made.server.output
+
+
+@pytest.fixture(scope="module")
+def old_world(tmp_path_factory):
+    """One that reads what the first registry's tools have stored."""
+    with contextlib.ExitStack() as stack:
+        made = World(tmp_path_factory.mktemp("old"), stack, **{"registry.seed_layout": "true"})
         yield made
         assert made.server.terminate() == 0, made.server.output
 
@@ -140,8 +149,8 @@ def test_registry_033_a_configuration_and_a_secret_on_the_chain(world):
     largest = bytes(20 * 1024 - 1) + b"x"
     app.put(uri, largest, "config", *flags)
     assert Released(app.register(largest)).config == largest
-    # Everybody may read them there, so another contract may name them; the secret is still for this app's key only.
-    assert f"failed to decrypt secret {sha(secret)}" in App(world, uri).refused(template, 500)
+    # Everybody may read them there, but another contract's workloads are given nothing of it.
+    assert "another application's contract" in App(world, uri).refused(template, 503)
 
 
 def test_registry_034_a_configuration_and_a_secret_on_github(world):
@@ -173,10 +182,8 @@ def test_registry_035_a_configuration_and_a_secret_in_vault(world, tmp_path):
     for (kind, identifier), content in stored.items():
         document = {"content_base64": base64.b64encode(content).decode()}
         vault.put(f"data/{app.place}/{kind}/{identifier}", document)
-    # The role may read this app's folder only, and not where the first registry's names would be.
+    # The role may read this app's folder only.
     assert Released(app.register(template)).config == b"password: " + SECRET
-    assert "permission denied" in app.refused(sha(b"nobody knows"), 503)
-    vault.trust(app.pki()["ca_cert"], common_name, "data/")
     assert "content not found" in app.refused(sha(b"absent"), 502)
     vault.put(f"data/{app.place}/configs/{sha(b'swapped')}", {"content": "something else"})
     assert "content hash mismatch" in app.refused(b"swapped", 502)
@@ -187,3 +194,47 @@ def test_registry_035_a_configuration_and_a_secret_in_vault(world, tmp_path):
     vault.seal()
     assert "Vault is sealed" in app.refused(sha(b"while sealed"), 503)
     vault.unseal()
+
+
+class Planted:
+    """A configuration where the first registry's tools left theirs: under names that know no apps."""
+
+    def __init__(self, world, swift, bucket, ipfs):
+        self.world, self.swift, self.bucket, self.ipfs = world, swift, bucket, ipfs
+
+    def s3(self, content):
+        self.swift.s3("PUT", f"/{self.bucket}/old/{sha(content)}", content)
+        return self.swift.uri(self.bucket, "old")
+
+    def ipfs_node(self, content):
+        self.ipfs.call("add", file=content, **{"cid-version": "1", "raw-leaves": "true"})
+        return self.ipfs.uri
+
+    def github(self, content):
+        self.world.github.files = {f"configs/{sha(content)}": content}
+        return "github://owner/repo"
+
+    def vault(self, content):
+        self.world.vault.put(f"data/{sha(content)}", {"content": content.decode()})
+        return self.world.vault.uri
+
+
+@pytest.mark.parametrize("backend", ["s3", "ipfs_node", "github", "vault"])
+def test_registry_flaw_08_names_that_know_no_apps_are_read_where_that_is_switched_on(
+    world, old_world, swift, bucket, ipfs, backend
+):
+    content = f"of no app, on {backend}".encode()
+    for one, served in ((world, False), (old_world, True)):
+        app = App(one, getattr(Planted(one, swift, bucket, ipfs), backend)(content))
+        one.vault.trust(app.pki()["ca_cert"], f"{bare(app.contract.address)}.app", "data/")
+        if served:
+            assert Released(app.register(content)).config == content
+        else:
+            assert "content not found" in app.refused(content, 502)
+
+
+def test_registry_flaw_08_types_are_apart(world, swift, bucket):
+    uri = swift.uri(bucket, "apps")
+    app = App(world, uri)
+    app.put(uri, b"kept as a secret", "secret")
+    assert "content not found" in app.refused(b"kept as a secret", 502)

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from endpoints import Endpoint
 from evm import Anvil
 from harness import PATIENCE, attestry, request, serve_arguments
 from registry import (
@@ -32,6 +33,7 @@ from registry import (
     start_registry,
     through_proxy,
 )
+from storage import free_ports
 
 MASTER = bytes(range(32))
 VECTOR = "0x0123456789abcdef0123456789abcdef01234567"
@@ -415,6 +417,49 @@ def test_registry_flaw_15_old_status_codes_are_a_switch(tmp_path, chain, contrac
     assert from_proxy(running, contract.address, csr, path="secrets").status == 401
     assert from_proxy(running, contract.address, csr, {}).status == 400
     assert running.terminate() == 0
+
+
+def trouble(method, parameters, answer):
+    """An endpoint that fails, with more words than anybody else needs."""
+    return {"error": {"code": -32000, "message": "canary: db at node-7.internal is down"}}
+
+
+def test_registry_flaw_15_an_outage_of_the_chain_is_not_described_to_strangers(tmp_path, chain, contract, csr):
+    with Endpoint(chain) as endpoint:
+        running = seeded(tmp_path, chain, **{"registry.rpc": endpoint.url})
+        assert from_proxy(running, contract.address, csr).status == 403
+        endpoint.change = trouble
+        chain.mine(3)
+        made_up = "13" * 20
+        replies = [from_proxy(running, contract.address, csr, path=path) for path in ("register", "secrets")]
+        replies += [get(running, "app_metadata", made_up)]
+        for reply in replies:
+            assert reply.status == 503, reply
+            for inside in ("canary", endpoint.name, str(tmp_path), "127.0.0.1"):
+                assert inside not in reply.text, reply
+        assert running.terminate() == 0
+        assert "canary" in running.output and endpoint.name in running.output
+
+
+def test_registry_flaw_15_a_quote_provider_is_not_described_to_strangers(tmp_path, chain, contract):
+    (port,) = free_ports(1)
+    running = seeded(tmp_path, chain, **{"registry.attestation": f"http://127.0.0.1:{port}"})
+    reply = get(running, "pki", bare(contract.address))
+    assert (reply.status, reply.text) == (503, "Failed to get PKI: attestation: the quote provider does not answer\n")
+    assert running.terminate() == 0
+    assert f"http://127.0.0.1:{port}" in running.output
+
+
+def test_registry_flaw_15_folders_of_the_server_are_not_described(server, contract, operator):
+    workload = Workload(server, contract.address, operator)
+    allow(contract, workload, CONFIG)
+    contract.send("removeStorageBackend", "file://./store/")
+    for uri in ("file://./absent/", "file:///etc/", "file://./../else/"):
+        contract.send("setStorageBackend", uri)
+        reply = workload.register()
+        assert reply.status in (502, 503) and "could not process config: " in reply.text, reply
+        assert str(server.files) not in reply.text and str(server.data) not in reply.text, reply
+        contract.send("removeStorageBackend", uri)
 
 
 def test_registry_051_contracts_that_are_not_served(tmp_path, chain, contract, csr):

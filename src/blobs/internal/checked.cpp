@@ -71,11 +71,11 @@ Error refusal(const std::string& store, std::string_view step, int status, std::
                std::move(remedy)};
 }
 
-NamedStore::NamedStore(Uri uri, const StoreContext& context, SeedLayout seed)
+NamedStore::NamedStore(Uri uri, const StoreContext& context, Dialect dialect, SeedLayout seed)
     : uri_(std::move(uri)),
       tenant_(context.tenant),
       app_(context.app),
-      dialect_(context.dialect),
+      dialect_(dialect),
       seed_(seed),
       max_bytes_(context.max_bytes),
       sealer_(context.sealer),

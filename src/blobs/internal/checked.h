@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "blobs/internal/layout.h"
@@ -19,7 +20,9 @@ class NamedStore : public BlobStore {
   std::string uri() const final { return uri_.shown(); }
 
  protected:
-  NamedStore(Uri uri, const StoreContext& context, SeedLayout seed);
+  NamedStore(Uri uri, const StoreContext& context, SeedLayout seed)
+      : NamedStore(std::move(uri), context, context.dialect, seed) {}
+  NamedStore(Uri uri, const StoreContext& context, Dialect dialect, SeedLayout seed);
 
   /// Whatever stands under the name, unchecked. `id` is what the caller hopes for.
   virtual base::Result<base::Bytes> read(const std::string& name, const base::Digest32& id, base::Deadline) = 0;
