@@ -38,6 +38,8 @@ struct ForgeOptions {
   std::string mrenclave;
   std::string mrsigner;
   std::string mrconfigid;
+  std::string mrowner;
+  std::string mrownerconfig;
   std::uint32_t platform = 0;
   std::uint32_t count = 0;
   bool list_faults = false;
@@ -66,6 +68,8 @@ base::Result<forge::QuoteSpec> quote_of(const forge::ForgePki& pki, const ForgeO
   quote.enclave.report_data = quote.td.report_data;
   TRY_OK(set_field(options.mrtd, quote.td.mr_td, "--mrtd"));
   TRY_OK(set_field(options.mrconfigid, quote.td.mr_config_id, "--mrconfigid"));
+  TRY_OK(set_field(options.mrowner, quote.td.mr_owner, "--mrowner"));
+  TRY_OK(set_field(options.mrownerconfig, quote.td.mr_owner_config, "--mrownerconfig"));
   TRY_OK(set_field(options.mrenclave, quote.enclave.mr_enclave, "--mrenclave"));
   TRY_OK(set_field(options.mrsigner, quote.enclave.mr_signer, "--mrsigner"));
   for (std::size_t i = 0; i < options.rtmr.size(); ++i) {
@@ -301,6 +305,8 @@ void add_measurements(CLI::App& command, ForgeOptions& options) {
   command.add_option("--rtmr", options.rtmr, "TDX: run-time registers 0 to 3, in order (48 bytes each)")
       ->expected(1, 4);
   command.add_option("--mrconfigid", options.mrconfigid, "TDX: configuration id (48 bytes)");
+  command.add_option("--mrowner", options.mrowner, "TDX: owner id (48 bytes)");
+  command.add_option("--mrownerconfig", options.mrownerconfig, "TDX: owner's configuration id (48 bytes)");
   command.add_option("--mrenclave", options.mrenclave, "SGX: hash of the enclave (32 bytes)");
   command.add_option("--mrsigner", options.mrsigner, "SGX: hash of the signer's key (32 bytes)");
 }

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
-from harness import PATIENCE, Reply, Server, request
-from workload import forge
+from harness import PATIENCE, Reply, Server, attestry, request
+from workload import forge, lp
 
 OPERATOR_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98670.17")
 DCAP_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.1")
@@ -95,6 +95,29 @@ def sign_recoverable(key, digest):
 
 def dcap_identity(contract, rtmrs):
     return abi.keccak(raw_address(contract) + b"".join(rtmrs[:3]))
+
+
+def extended_identity(chain_id, contract, quote, status="UpToDate"):
+    """docs/formats/registry.md, "Identities": of a version 4 quote whose TD is not debugged."""
+    fields = [chain_id.to_bytes(8), raw_address(contract), quote[184:232], *rtmrs_of(quote)]
+    fields += [quote[232:280], quote[280:328], quote[328:376], quote[168:176], b"\0", status.encode()]
+    packed = lp(b"attestry/identity/2")
+    for tag, value in enumerate(fields, 1):
+        packed += bytes([tag]) + lp(value)
+    return abi.keccak(packed)
+
+
+def told_identities(folder, contract, chain_id, seed, *forged):
+    """What `attestry registry identity` says of a forged quote: the quote, the known identity and the extended one."""
+    done = attestry("forge", "--seed", seed, "--out", folder, *forged)
+    assert done.code == 0, done
+    quote = folder / "quote.bin"
+    done = attestry(
+        *("registry", "identity", quote, "--collateral", folder / "collateral.json", "--trust", folder / "root.pem"),
+        *("--contract", contract, "--chain-id", chain_id, "--offline", "--format", "json"),
+    )
+    assert done.code == 0, done
+    return quote.read_bytes(), *(bytes.fromhex(done.json()[name]) for name in ("identity", "extended"))
 
 
 def rtmrs_of(quote):

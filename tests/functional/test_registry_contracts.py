@@ -2,10 +2,10 @@
 
 import hashlib
 
-import abi
 import contract_gas
 import pytest
 from evm import OPENZEPPELIN, ZERO, Anvil, Artifact, Contract, Reverted
+from registry import dcap_identity, extended_identity, rtmrs_of, told_identities
 from registry_model import ADMIN, GUARDIAN, INSTANCE, METADATA, OPERATOR, dcap_report, no_role, onboard_hash
 
 IDENTITY, CONFIG, POLICY = b"\x1d" * 32, b"\xcf" * 32, b"\x90" * 32
@@ -625,19 +625,29 @@ def test_registry_flaw_04_an_artifact_has_no_other_name_than_its_hash(registry):
     assert registry.call("getArtifact", content) == b"content", "what has a name keeps it"
 
 
-def test_registry_flaw_05_an_extended_identity_is_allowed_by_itself(registry, owner):
-    """The known formula leaves out MRTD and more; the extended identities of the server are other numbers, and allowing
-    the narrow one allows none of them."""
-    one, two = dcap_report(last(1), mrTd=last(8)), dcap_report(last(1), mrTd=last(9))
-    narrow = registry.call("DCAPIdentity", one, [])
-    assert narrow == registry.call("DCAPIdentity", two, []), "the known formula cannot tell them apart"
-    extended = abi.keccak(b"extended" + one["mrTd"] + narrow)
+def test_registry_flaw_05_an_extended_identity_is_allowed_by_itself(chain, registry, owner, tmp_path):
+    """The known formula leaves out MRTD and more; the extended identities that `attestry registry identity` tells are
+    other numbers, and allowing the narrow one allows none of them."""
+    seen = []
+    for firmware in ("08" * 48, "09" * 48):
+        quote, narrow, extended = told_identities(
+            tmp_path / firmware[:2], registry.address, chain.chain_id, "flaw 5", "--mrtd", firmware
+        )
+        registers = rtmrs_of(quote)
+        zero = dict.fromkeys(("mrOwner", "mrConfigId", "mrConfigOwner"), bytes(48))
+        report = {"mrTd": quote[184:232], "RTMRs": registers, **zero}
+        assert registry.call("DCAPIdentity", report, []) == narrow == dcap_identity(registry.address, registers)
+        assert extended == extended_identity(chain.chain_id, registry.address, quote)
+        seen.append((narrow, extended))
+    (narrow, extended), (same, other) = seen
+    assert narrow == same and extended != other, "only the extended one tells them apart"
     registry.send("setConfigForIdentity", narrow, CONFIG)
     assert registry.call("IdentityAllowed", extended, owner) is False
     registry.send("removeConfigMapForIdentity", narrow)
     registry.send("setConfigForIdentity", extended, CONFIG)
     assert registry.call("IdentityAllowed", extended, owner) is True
     assert registry.call("IdentityAllowed", narrow, owner) is False
+    assert registry.call("IdentityAllowed", other, owner) is False
 
 
 def test_registry_flaw_06_an_operator_counts_only_with_the_role(kms, owner, other):

@@ -22,6 +22,7 @@ from registry import (
     allow,
     bare,
     dcap_identity,
+    extended_identity,
     key_report_data,
     make_csr,
     measured,
@@ -30,6 +31,7 @@ from registry import (
     self_signed,
     sha256,
     start_registry,
+    told_identities,
 )
 from workload import forge
 
@@ -412,11 +414,91 @@ def test_registry_flaw_08_names_of_other_apps(tmp_path, chain, contract, operato
     assert running.terminate() == 0
 
 
-def test_registry_extended_identities_cover_what_the_known_ones_leave_out(tmp_path, chain, contract, operator):
-    running = started(tmp_path, chain, **{"registry.identity": "extended"})
-    made = Workload(running, contract.address, operator)
+# -- the extended identity
+
+
+@pytest.fixture(scope="module")
+def extended_server(tmp_path_factory, chain):
+    running = started(tmp_path_factory.mktemp("extended"), chain, **{"registry.identity": "extended"})
+    yield running
+    assert running.terminate() == 0, running.output
+
+
+def register_with(server, contract, operator, *forged):
+    made = Workload(server, contract.address, operator)
+    quote = forge(server.seed, key_report_data(made.key), "tdx-v4", *forged)
+    reply = made.register("secrets", body=make_csr(contract.address, made.key, quote, made.operator))
+    return quote, reply
+
+
+def test_registry_flaw_05_the_known_identity_is_not_enough_where_the_extended_is_asked_for(
+    extended_server, contract, operator
+):
+    made = Workload(extended_server, contract.address, operator)
     allow(contract, made, CONFIG)
     refused(made.register(), 403, "identity not allowed")
+
+
+def test_registry_flaw_05_an_extended_identity_covers_what_the_known_one_leaves_out(
+    extended_server, chain, contract, operator, tmp_path
+):
+    """The owner allows what `attestry registry identity` says; a TD that differs in anything gets nothing."""
+    server = extended_server
+    _, _, extended = told_identities(tmp_path / "td", contract.address, chain.chain_id, server.seed)
+    contract.send("setConfigForIdentity", extended, sha256(CONFIG))
+    good, reply = register_with(server, contract, operator)
+    assert reply.status == 200, reply
+    registers = [register.hex() for register in rtmrs_of(good)]
+    for changed in (
+        ["--mrtd", "aa" * 48],
+        ["--rtmr", *registers[:3], "aa" * 48],
+        ["--mrconfigid", "aa" * 48],
+        ["--mrowner", "aa" * 48],
+        ["--mrownerconfig", "aa" * 48],
+    ):
+        quote, reply = register_with(server, contract, operator, *changed)
+        refused(reply, 403, "identity not allowed")
+        assert (rtmrs_of(quote)[:3], quote == good) == (rtmrs_of(good)[:3], False), changed
+        named = dict(zip(("known", "extended"), reply.headers["X-Attestry-Identity"].split(", extended "), strict=True))
+        assert named["known"] == dcap_identity(contract.address, rtmrs_of(good)).hex(), changed
+        assert named["extended"] == extended_identity(chain.chain_id, contract.address, quote).hex(), changed
+        assert named["extended"] != extended.hex(), changed
+    assert register_with(server, contract, operator)[1].status == 200
+
+
+def test_registry_flaw_05_an_extended_identity_of_an_old_platform_is_another_one(
+    extended_server, chain, contract, operator, tmp_path
+):
+    """Its TCB's state is part of it; and the server's own policy refuses it before anybody asks the contract."""
+    server = extended_server
+    _, _, extended = told_identities(tmp_path / "td", contract.address, chain.chain_id, server.seed)
+    fault = ["--fault", "out-of-date"]
+    quote, _, old = told_identities(tmp_path / "old", contract.address, chain.chain_id, server.seed, *fault)
+    assert old != extended and old == extended_identity(chain.chain_id, contract.address, quote, "OutOfDate")
+    for identity in (extended, old):
+        contract.send("setConfigForIdentity", identity, sha256(CONFIG))
+    _, reply = register_with(server, contract, operator, *fault)
+    refused(reply, 403, "policy.tcb.status")
+    assert register_with(server, contract, operator)[1].status == 200
+
+
+@pytest.mark.parametrize("identity", ["any", "extended"])
+def test_registry_flaw_05_a_revoked_platform_gets_nothing(tmp_path, chain, contract, operator, identity):
+    """What its certificate authority revoked is refused whatever the contract allows."""
+    seed, revoked = "revoked\n", ["--platform", 7]
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "forge.seed").write_text(seed)
+    # Everything of the vendor as it is, and a list that names the seventh machine.
+    done = attestry("forge", "--seed", seed, "--fault", "pck-revoked", *revoked, "--out", tmp_path / "list")
+    assert done.code == 0, done
+    files = {"collateral.files": tmp_path / "list" / "collateral.json"}
+    running = start_registry(data, chain, **files, **{"registry.identity": identity})
+    for identity_of_it in told_identities(tmp_path / "td", contract.address, chain.chain_id, seed, *revoked)[1:]:
+        contract.send("setConfigForIdentity", identity_of_it, sha256(CONFIG))
+    _, reply = register_with(running, contract, operator, *revoked)
+    refused(reply, 422, "dcap.crl.pck.revoked")
+    assert register_with(running, contract, operator)[1].status == 200, "the others have not been revoked"
     assert running.terminate() == 0
 
 
