@@ -26,8 +26,6 @@ using provision::RegistryStep;
 namespace {
 
 constexpr std::size_t kMaxCsr = 1u << 20;  // evidence is in it
-constexpr std::string_view kWarning = "X-Attestry-Warning";
-constexpr std::string_view kAnybody = "measurements of anybody are believed (registry.believe_headers_of_anybody)";
 
 enum class Generation : std::uint8_t { first, second };
 
@@ -176,13 +174,6 @@ net::Response released(provision::RegistryReply reply) {
 struct Handlers {
   RegistryPublicDeps deps;
 
-  net::Response warned(net::Response response) const {
-    if (deps.rules.believe_headers_of_anybody) response.headers.set(kWarning, kAnybody);
-    return response;
-  }
-
-  void send(net::Responder& responder, net::Response response) const { responder.send(warned(std::move(response))); }
-
   bool served(const curves::Address& contract) const {
     return deps.rules.applications != nullptr || !deps.rules.contracts || deps.rules.contracts->contains(contract);
   }
@@ -254,8 +245,9 @@ struct Handlers {
 
   void attested(const net::Request& request, net::Responder responder, net::Role role, Generation generation) const {
     provision::RegistryRegistration registration;
-    if (auto answer = read(request, role, generation, registration)) return send(responder, *std::move(answer));
+    if (auto answer = read(request, role, generation, registration)) return responder.send(*std::move(answer));
     const curves::Address contract = registration.contract;
+    const bool believed = registration.vouched && registration.voucher == Voucher::anybody;
     registration.encode = [this, contract, generation](const RegistryRelease& release) -> Result<std::string> {
       if (generation == Generation::first) return first_body(release);
       const curves::Address kms_operator =
@@ -267,8 +259,13 @@ struct Handlers {
     // Where the key service's contract lists the apps, the authority asks it together with the app's own.
     deps.provisioner.provision(
         std::move(registration), request.deadline,
-        [this, generation, responder = std::move(responder)](RegistryOutcome outcome) mutable {
-          send(responder, outcome ? released(*std::move(outcome)) : refused(deps.rules, outcome.error(), generation));
+        [this, generation, contract, believed, responder = std::move(responder)](RegistryOutcome outcome) mutable {
+          if (believed && outcome) {
+            base::log(base::LogLevel::warning, "keys are released on the word of whoever asked",
+                      {{"contract", curves::address_checksum_text(contract)},
+                       {"because", "registry.believe_headers_of_anybody"}});
+          }
+          responder.send(outcome ? released(*std::move(outcome)) : refused(deps.rules, outcome.error(), generation));
         });
   }
 
@@ -340,14 +337,14 @@ struct Handlers {
     const bool at_hand = contract.ok() && deps.rules.applications == nullptr && deps.pki.known(*contract) &&
                          (!needs_facts || deps.facts.known(*contract));
     if (!contract || (!served(*contract) && !own) || at_hand) {
-      return send(responder, (this->*answer)(request));
+      return responder.send((this->*answer)(request));
     }
     auto shared = std::make_shared<net::Responder>(std::move(responder));
     std::move_only_function<void()> task = [this, shared, answer, asked = request]() mutable {
-      send(*shared, (this->*answer)(asked));
+      shared->send((this->*answer)(asked));
     };
     if (deps.run_strangers(task)) return;
-    send(*shared, unavailable("Failed to get registry", {Code::unavailable, "too many ask at the same time"}));
+    shared->send(unavailable("Failed to get registry", {Code::unavailable, "too many ask at the same time"}));
   }
 
   net::Response ready() const {
@@ -424,9 +421,9 @@ Status add_say(net::Router& router, const Shared& handlers, net::Role role, std:
   const bool changes = say != &Handlers::ready;
   r.handler = [handlers, say, changes](const net::Request& request, net::Responder responder) {
     if (changes && !Handlers::from_this_machine(request)) {
-      return handlers->send(responder, registry_error(403, "from this machine only"));
+      return responder.send(registry_error(403, "from this machine only"));
     }
-    handlers->send(responder, ((*handlers).*say)());
+    responder.send(((*handlers).*say)());
   };
   return router.add(std::move(r));
 }

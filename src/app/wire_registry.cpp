@@ -38,6 +38,7 @@ using base::Status;
 
 namespace {
 
+constexpr std::string_view kAnybody = "measurements of anybody are believed (registry.believe_headers_of_anybody)";
 constexpr std::size_t kMaxOpenStores = 256;
 /// For what anybody may ask.
 constexpr std::size_t kStrangersThreads = 4;
@@ -534,6 +535,10 @@ Result<std::vector<std::pair<std::string, net::Listener>>> RegistryService::list
       TRY(listener.tls, net::TlsServerContext::from_pem(chain_pem, key_pem));
     }
     out.emplace_back("registry admins", std::move(listener));
+  }
+  if (impl_->said.believe_headers_of_anybody) {
+    const auto marks = std::make_shared<const net::Headers>(net::Headers{{"X-Attestry-Warning", kAnybody}});
+    for (auto& [name, listener] : out) listener.headers = marks;
   }
   return out;
 }

@@ -247,8 +247,8 @@ void Server::Impl::adopt(const Listener& listener, IoThread& io, Socket socket) 
   peer.tls = listener.tls != nullptr;
   boost::system::error_code ec;
   if constexpr (std::is_same_v<Socket, Tcp::socket>) socket.set_option(Tcp::no_delay{true}, ec);
-  Connection::Place place{listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse, client,
-                          wait};
+  Connection::Place place{
+      listener.roles, listener.tls ? listener.tls->impl().current() : nullptr, refuse, client, wait, listener.headers};
   const auto protocol = socket.local_endpoint(ec).protocol();
   const auto handle = socket.release(ec);
   if (ec) return;

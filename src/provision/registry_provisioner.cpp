@@ -339,7 +339,9 @@ class Provisioning {
     if (answer.operator_address) entry.outputs["operator"] = commit("operator", *answer.operator_address);
     if (answer.policy) entry.outputs["policy/contract"] = commit("policy/contract", *answer.policy);
     if (answer.service_policy) entry.outputs["policy/service"] = commit("policy/service", *answer.service_policy);
-    entry.outputs["voucher"] = commit("voucher", base::as_bytes(governance::to_text(voucher())));
+    // Who vouched is the app's business, except where nobody did.
+    const std::string label = voucher() == governance::Voucher::anybody ? "voucher/anybody" : "voucher";
+    entry.outputs[label] = commit(label, base::as_bytes(governance::to_text(voucher())));
     entry.outputs["certificate"] = commit("certificate", base::as_bytes(out.leaf_pem));
     entry.outputs["key/app"] = commit("key/app", out.app_privkey_pem.reveal());
     if (out.configuration) entry.outputs["configuration"] = commit("configuration", out.configuration->reveal());

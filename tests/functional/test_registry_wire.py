@@ -30,6 +30,7 @@ from registry import (
     operator_extension,
     put_blob,
     raw_address,
+    rtmrs_of,
     start_registry,
     through_proxy,
 )
@@ -401,14 +402,28 @@ def test_registry_flaw_01_headers_of_anybody_are_refused(server, contract, csr):
     assert "authenticated proxy" in reply.text
 
 
-def test_registry_flaw_01_the_old_way_is_a_switch_that_marks_every_page(tmp_path, chain, contract, csr):
+def test_registry_flaw_01_the_old_way_is_a_switch_that_marks_every_page_and_log(tmp_path, chain, contract, operator):
     running = seeded(tmp_path, chain, **{"registry.believe_headers_of_anybody": "true"})
-    reply = request(running.registry, "POST", f"/api/attested/register/{bare(contract.address)}", csr, measured(TDX))
-    assert (reply.status, reply.text) == (403, "identity not allowed\n")
-    for page in (reply, get(running, "pki", bare(contract.address)), request(running.registry, "GET", "/readyz")):
-        assert "anybody" in page.headers["X-Attestry-Warning"]
+    workload = Workload(running, contract.address, operator)
+    allow(contract, workload, CONFIG)
+    path = f"/api/attested/register/{bare(contract.address)}"
+    headers = measured({index: register.hex() for index, register in enumerate((bytes(48), *rtmrs_of(workload.quote)))})
+    csr = make_csr(contract.address, workload.key, operator=workload.operator)
+    released = request(running.registry, "POST", path, csr, headers)
+    Released(released)
+    pages = [released, request(running.registry, "POST", path, csr, measured(TDX))]
+    pages += [get(running, page, bare(contract.address)) for page in ("pki", "app_metadata")]
+    for url in (running.registry, running.admins):
+        pages += [request(url, "GET", page) for page in ("/livez", "/readyz", "/no/such/page", "/admin/status")]
+    pages += [request(running.registry, "GET", "/api/attested/onboard/" + "00" * 32)]
+    pages += [request(running.registry, "POST", path, bytes(2 << 20))]
+    assert {page.status for page in pages} >= {200, 403, 404, 413}
+    for page in pages:
+        assert "anybody" in page.headers["X-Attestry-Warning"], page
+    assert "voucher/anybody" in running.leaves()[int(released.headers["X-Attestry-Leaf"])]["outputs"]
     assert running.terminate() == 0
-    assert "believe_headers_of_anybody" in running.output
+    assert "registry.believe_headers_of_anybody" in running.output
+    assert "keys are released on the word of whoever asked" in running.output
 
 
 def test_registry_flaw_15_old_status_codes_are_a_switch(tmp_path, chain, contract, csr):

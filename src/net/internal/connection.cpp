@@ -383,6 +383,14 @@ void Connection::respond(Response response) {
   flush();
 }
 
+void Connection::write_headers(const Headers& headers) {
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const auto [name, value] = headers.at(i);
+    // What a handler took from a request must never become a header line of its own.
+    if (valid_header(name, value) && !is_managed(name)) line(head_, name, value);
+  }
+}
+
 void Connection::write_head(const Response& response) {
   head_.clear();
   head_.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ").append(reason_phrase(response.status));
@@ -393,11 +401,8 @@ void Connection::write_head(const Response& response) {
   if (!has_no_body(response.status)) line(head_, "Content-Length", std::to_string(response.body.size()));
   line(head_, "Date", core_->date());
   if (!trace_.trace_id.empty()) line(head_, "traceresponse", span_);
-  for (std::size_t i = 0; i < response.headers.size(); ++i) {
-    const auto [name, value] = response.headers.at(i);
-    // What a handler took from a request must never become a header line of its own.
-    if (valid_header(name, value) && !is_managed(name)) line(head_, name, value);
-  }
+  if (place_.headers) write_headers(*place_.headers);
+  write_headers(response.headers);
   if (!keep_) {
     line(head_, "Connection", "close");
   } else if (version_ < 11) {

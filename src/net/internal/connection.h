@@ -22,6 +22,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
     bool refuse = false;                        ///< over the limit: says 503 and leaves
     std::optional<ClientNetwork> counted_as{};  ///< whose requests the rate limit counts; none: without limit
     std::optional<unsigned> wait{};             ///< refused by that limit: says 429 and these seconds instead
+    std::shared_ptr<const Headers> headers{};   ///< the listener's
   };
   Connection(std::shared_ptr<Core> core, IoThread& io, StreamSocket socket, Place place, Peer peer);
   ~Connection() override;
@@ -61,6 +62,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   void fail(const base::Error& error, int status) ATTESTRY_REQUIRES(mutex_);
   void answer(std::uint64_t ticket, Response response) ATTESTRY_REQUIRES(mutex_);
   void respond(Response response) ATTESTRY_REQUIRES(mutex_);
+  void write_headers(const Headers& headers) ATTESTRY_REQUIRES(mutex_);
   void write_head(const Response& response) ATTESTRY_REQUIRES(mutex_);
   void flush() ATTESTRY_REQUIRES(mutex_);
   void after_write() ATTESTRY_REQUIRES(mutex_);
