@@ -2,6 +2,7 @@
 server, which reads what `attestry blob put` (or the owner) has stored there."""
 
 import base64
+import concurrent.futures
 import contextlib
 import hashlib
 
@@ -194,6 +195,28 @@ def test_registry_035_a_configuration_and_a_secret_in_vault(world, tmp_path):
     vault.seal()
     assert "Vault is sealed" in app.refused(sha(b"while sealed"), 503)
     vault.unseal()
+
+
+def test_registry_065_apps_at_once_use_their_own_certificates_only(tmp_path):
+    """Vault lets each app's role read that app's folder, so a login or token that went to the wrong request is refused."""
+    with contextlib.ExitStack() as stack:
+        world = World(tmp_path, stack, **{"registry.storage_cache_bytes": "0", "registry.evidence_once": "false"})
+        made = []
+        for number in range(3):
+            app = App(world, world.vault.uri)
+            world.vault.trust(app.pki()["ca_cert"], f"{bare(app.contract.address)}.app", f"data/{app.place}/")
+            parts = [f"part {part} of app {number}".encode() for part in range(5)]
+            template = " ".join(f"__CONFIG_REF_{sha(part)}" for part in parts).encode()
+            for content in (*parts, template):
+                world.vault.put(f"data/{app.place}/configs/{sha(content)}", {"content": content.decode()})
+            workload = Workload(world.server, app.contract.address, world.chain.accounts[0].key)
+            app.contract.send("setConfigForIdentity", workload.identity, bytes.fromhex(sha(template)))
+            made.append((workload, b" ".join(parts)))
+        with concurrent.futures.ThreadPoolExecutor(30) as pool:
+            replies = list(pool.map(lambda one: (one[1], one[0].register()), made * 20))
+        for expected, reply in replies:
+            assert Released(reply).config == expected
+        assert world.server.terminate() == 0, world.server.output
 
 
 class Planted:

@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import socket
@@ -203,16 +204,55 @@ def test_registry_065_large_bodies_are_refused_before_they_are_read(server, cont
     assert server.resident_kib() - before < 2048
 
 
-def test_registry_065_a_client_that_never_ends_its_header_disturbs_nobody(server, contract, workload):
+def test_registry_065_three_hundred_mebibytes_of_unknown_length_take_no_memory(server, contract):
     host, port = split_url(server.registry)
-    slow = [socket.create_connection((host, port), timeout=30) for _ in range(50)]
+    before = server.resident_kib()
+    chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    path = f"/api/attested/register/{bare(contract.address)}"
+    with socket.create_connection((host, port), timeout=PATIENCE) as stream:
+        stream.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        with contextlib.suppress(OSError):
+            for _ in range(300):  # what comes after the answer is thrown away, for as long as it takes to be read
+                stream.sendall(chunk)
+        assert stream.recv(64).startswith(b"HTTP/1.1 413 ")
+    assert server.resident_kib() - before < 2048
+
+
+def test_registry_065_a_client_that_never_ends_its_header_disturbs_nobody(tmp_path, chain, contract, operator):
+    server = start_registry(tmp_path / "data", chain, **{"limits.header_seconds": "2"})
+    host, port = split_url(server.registry)
+    slow = [socket.create_connection((host, port), timeout=PATIENCE) for _ in range(50)]
     try:
         for stream in slow:
             stream.sendall(b"POST /api/attested/register/")
-        assert release(server, contract, workload, CONFIG).status == 200
+        assert release(server, contract, Workload(server, contract.address, operator), CONFIG).status == 200
+        for stream in slow:
+            assert stream.recv(64).startswith(b"HTTP/1.1 408 ")
     finally:
         for stream in slow:
             stream.close()
+    assert server.terminate() == 0, server.output
+
+
+def test_registry_065_a_thousand_at_once_beside_a_backend_that_hangs(tmp_path, chain, operator):
+    """All get theirs, and each of them with its own key in the certificate."""
+    hole = BlackHole()
+    server = start_registry(tmp_path / "data", chain, **{"registry.evidence_once": "false"})
+    apps = [chain.deploy("Registry") for _ in range(2)]
+    workloads = []
+    for contract in apps:
+        contract.send("setStorageBackend", f"ipfs://{hole.url}/")
+        workloads += [Workload(server, contract.address, operator) for _ in range(4)]
+        allow(contract, workloads[-1], CONFIG)
+    with concurrent.futures.ThreadPoolExecutor(250) as pool:
+        replies = list(pool.map(lambda one: (one, one.register()), workloads * 125))
+    assert len(replies) == 1000
+    for workload, reply in replies:
+        released = Released(reply)
+        assert released.config == CONFIG
+        assert released.certificate.public_key() == workload.key.public_key()
+    hole.socket.close()
+    assert server.terminate() == 0, server.output
 
 
 def test_registry_065_a_hanging_backend_costs_its_own_app_a_hedge(server, chain, operator):
