@@ -8,8 +8,15 @@ likes.
 import http.server
 import json
 import threading
+import time
 
 from harness import PATIENCE, request
+
+
+def until(holds):
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
 
 
 class Endpoint:
@@ -22,6 +29,7 @@ class Endpoint:
         self.held = 0  # requests that are or were held
         self.asked = []  # methods
         self.batches = []  # the same, a list for each round trip
+        self._dead = False
         self._go = threading.Event()
         endpoint = self
 
@@ -33,6 +41,9 @@ class Endpoint:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if endpoint._dead:  # nor are connections served that were open before
+                    self.close_connection = True
+                    return
                 batch = json.loads(body)
                 endpoint.batches.append([one["method"] for one in batch])
                 if endpoint.silent or any(address in body for address in endpoint.silent_about):
@@ -63,6 +74,7 @@ class Endpoint:
 
     def die(self):
         """From now on connections are refused."""
+        self._dead = True
         self._go.set()
         if self._thread.is_alive():
             self._server.shutdown()

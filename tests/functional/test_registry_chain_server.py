@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from endpoints import until
 from harness import PATIENCE, attestry, request
 from registry import Released, Workload, allow, bare, start_registry
 from registry_admin import Admin, write_admins
@@ -18,12 +19,6 @@ def running(data, chain, url=None, **settings):
     server = start_registry(data, chain, **({"registry.rpc": url} if url else {}), **settings)
     yield server
     assert server.terminate() == 0, server.output
-
-
-def until(holds):
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
 
 
 def polled(endpoint):
