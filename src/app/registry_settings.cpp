@@ -209,12 +209,23 @@ Status is_folder(const std::string& path) {
                failed ? failed.message() : "something else", "Make it: mkdir -p " + path};
 }
 
+Result<StorageCredentials> storage_credentials(const std::string& path) {
+  if (path.empty()) return StorageCredentials{};
+  TRY(auto bytes, state::system_files().read(path, kMaxPem), path);
+  if (!bytes) return Error{Code::not_found, "there is no file " + path};
+  const auto text = crypto::Secret::absorb(*bytes);
+  return StorageCredentials::parse(text);
+}
+
 void read_storage(Reader& read, RegistrySettings& out) {
   out.storage_root = read.text("registry.storage_root");
   read.noted("registry.storage_root", is_folder(out.storage_root));
   out.storage_private = read.flag("registry.storage_private");
   out.seed_layout = read.flag("registry.seed_layout");
   out.storage_ca = read.certificates("registry.storage_ca");
+  out.storage_credentials = std::make_shared<const StorageCredentials>(
+      read.noted("registry.storage_credentials", storage_credentials(read.text("registry.storage_credentials")))
+          .value_or(StorageCredentials{}));
   read.noted("registry.github_api", net::check_http_url(read.text("registry.github_api")));
   out.storage_cache_bytes = static_cast<std::uint64_t>(read.number("registry.storage_cache_bytes", 0, INT64_MAX));
   out.storage_deadline = std::chrono::seconds(read.number("registry.storage_seconds", 1, 600));

@@ -3,12 +3,14 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "app/settings.h"
+#include "app/storage_credentials.h"
 #include "chain/quorum.h"
 #include "curves/secp256k1.h"
 #include "provision/registry_provisioner.h"
@@ -36,6 +38,7 @@ struct RegistrySettings {
   std::string storage_ca{};    ///< PEM; empty: the system's roots
   bool storage_private = false;
   bool seed_layout = false;
+  std::shared_ptr<const StorageCredentials> storage_credentials{};  ///< never null once read
   std::uint64_t storage_cache_bytes = 0;
   std::chrono::seconds storage_deadline{0};
 

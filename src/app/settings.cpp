@@ -122,6 +122,8 @@ constexpr SettingInfo kSettings[] = {
      "storage of contracts may be on this machine and in private networks: whoever owns a contract names it"},
     {"registry.seed_layout", "false",
      "also read the first registry's names in storage, which know no apps: any contract that names a place reads it"},
+    {"registry.storage_credentials", "",
+     "file with what this server uses at the storage of single apps: lines of contract, URI, key or token"},
     {"registry.storage_ca", "", "PEM file: what storage over TLS is trusted by; empty: the system's roots"},
     {"registry.github_api", "https://api.github.com", "API of github: storage, for a GitHub Enterprise Server"},
     {"registry.storage_cache_bytes", "268435456", "of what was read from storage, on disk"},

@@ -280,10 +280,13 @@ Result<std::shared_ptr<blobs::BlobStore>> RegistryService::Impl::store_of(const 
     const auto found = stores.find(name);
     if (found != stores.end() && now < found->second.until) return found->second.store;
   }
-  TRY(const auto context, context_of(grant, app, uris));
+  TRY(auto context, context_of(grant, app, uris));
+  TRY(const auto contract, keys::contract_of(grant.app()));
   auto elsewhere = uris;
   const bool here = std::erase(elsewhere, governance::kLocalStorage) > 0;
-  auto opened = blobs::open_all(elsewhere, context);
+  auto opened = blobs::open_all(elsewhere, context, [&](std::string_view uri, blobs::StoreContext& mine) {
+    said.storage_credentials->give(contract, uri, mine);
+  });
   if (here) {
     TRY(auto local,
         open_local_blobs(parts.data, grant.tenant(), grant.app(), parts.sealer, parts.registry, parts.clock));

@@ -456,9 +456,11 @@ base::Result<std::unique_ptr<MultiStore>> make_multi(std::vector<std::unique_ptr
   return std::unique_ptr<MultiStore>{std::make_unique<Multi>(std::move(stores), std::move(options))};
 }
 
-OpenedStores open_all(std::span<const std::string> uris, const StoreContext& context) {
+OpenedStores open_all(std::span<const std::string> uris, StoreContext& context,
+                      const std::function<void(std::string_view uri, StoreContext&)>& prepare) {
   OpenedStores out;
   for (const auto& uri : uris) {
+    if (prepare) prepare(uri, context);
     auto store = open_store(uri, context);
     if (store) {
       out.stores.push_back(*std::move(store));

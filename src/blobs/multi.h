@@ -2,9 +2,11 @@
 // over, and what was read once stays in a cache by its hash.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "blobs/cache.h"
@@ -48,6 +50,8 @@ struct OpenedStores {
   std::vector<std::pair<std::string, base::Error>> refused;  ///< URI (without secrets) and why
 };
 /// Opens all that can be opened: one bad URI among good ones is reported and left out.
-OpenedStores open_all(std::span<const std::string> uris, const StoreContext& context);
+/// `prepare`, if any, puts into the context what belongs to a URI before that is opened.
+OpenedStores open_all(std::span<const std::string> uris, StoreContext& context,
+                      const std::function<void(std::string_view uri, StoreContext&)>& prepare = {});
 
 }  // namespace attestry::blobs

@@ -306,7 +306,8 @@ TEST_F(Multi, AMissIsBelievedForAMomentOnly) {
 TEST_F(Multi, OneBadUriAmongGoodOnesIsLeftOut) {
   FileRig rig;
   const std::vector<std::string> uris{"nonsense", rig.uri(), "ftp://u:p@host/"};
-  auto opened = open_all(uris, rig.context(kApp));
+  auto context = rig.context(kApp);
+  auto opened = open_all(uris, context);
   ASSERT_EQ(opened.stores.size(), 1u);
   ASSERT_EQ(opened.refused.size(), 2u);
   EXPECT_EQ(opened.refused[1].first, "ftp://host/");

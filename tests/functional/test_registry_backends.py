@@ -31,6 +31,7 @@ class World:
         self.vault = open_vault(folder)
         stack.callback(self.vault.stop)
         settings |= {"registry.github_api": self.github.api, "registry.storage_ca": self.vault.ca_file}
+        self.settings = settings
         self.server = start_registry(folder / "data", self.chain, **settings)
         self.key_file = folder / "owner.key"
         self.key_file.touch(mode=0o600)
@@ -217,6 +218,52 @@ def test_registry_065_apps_at_once_use_their_own_certificates_only(tmp_path):
         for expected, reply in replies:
             assert Released(reply).config == expected
         assert world.server.terminate() == 0, world.server.output
+
+
+def test_registry_flaw_08_credentials_belong_to_one_app(tmp_path, swift, bucket):
+    """They are not in the URI, which everybody can read, and another app that names the same place does not get them."""
+    public = "s3://" + swift.uri(bucket, "apps").split("@")[1]
+    file = tmp_path / "credentials"
+    with contextlib.ExitStack() as stack:
+        (tmp_path / "world").mkdir()
+        file.write_text("# none yet\n")
+        world = World(tmp_path / "world", stack, **{"registry.storage_credentials": file})
+        app = App(world, public)
+        app.put(swift.uri(bucket, "apps"), b"kept in a bucket that is not public")
+        assert "a read was refused (HTTP 400)" in app.refused(b"kept in a bucket that is not public", 503), (
+            "it asked unsigned"
+        )
+        assert world.server.terminate() == 0
+        file.write_text(f"{app.contract.address} {public} {swift.ACCESS} {swift.SECRET}\n")
+        world.server = start_registry(tmp_path / "world" / "data", world.chain, **world.settings)
+        assert Released(app.register(b"kept in a bucket that is not public")).config
+        assert "a read was refused (HTTP 400)" in App(world, public).refused(
+            b"kept in a bucket that is not public", 503
+        )
+        assert world.server.terminate() == 0
+        assert swift.SECRET not in world.server.output
+
+
+def test_registry_flaw_08_a_token_goes_out_for_one_app(tmp_path):
+    file = tmp_path / "credentials"
+    with contextlib.ExitStack() as stack:
+        (tmp_path / "world").mkdir()
+        file.write_text("# none yet\n")
+        world = World(tmp_path / "world", stack, **{"registry.storage_credentials": file})
+        world.github.token = "ghp_right"
+        app, private = App(world, "github://owner/repo"), b"in a private repository"
+        world.github.files = {f"{app.place}/configs/{sha(private)}": private}
+        assert "content not found" in app.refused(private, 502), "it does not say that there is one"
+        assert world.server.terminate() == 0
+        file.write_text(f"{app.contract.address} github://owner/repo ghp_right\n")
+        world.server = start_registry(tmp_path / "world" / "data", world.chain, **world.settings)
+        assert Released(app.register(private)).config == private
+        before = len(world.github.seen)
+        App(world, "github://owner/repo").refused(private, 502)
+        asked = [headers for _, _, headers in world.github.seen[before:]]
+        assert asked and not [headers for headers in asked if "authorization" in {name.lower() for name in headers}]
+        assert world.server.terminate() == 0
+        assert "ghp_right" not in world.server.output
 
 
 class Planted:
