@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
 from harness import PATIENCE, Reply, Server, attestry, request
-from workload import forge, lp
+from workload import forge, hkdf_expand, hkdf_extract, lp
 
 OPERATOR_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98670.17")
 DCAP_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.1")
@@ -183,6 +183,27 @@ def ecies_open(private, blob):
     point = ec.EllipticCurvePublicKey.from_encoded_point(private.curve, blob[2 : 2 + size])
     key = sha256(private.exchange(ec.ECDH(), point).lstrip(b"\0"))
     return AESGCM(key).decrypt(blob[2 + size : 14 + size], blob[14 + size :], None)
+
+
+def ecies2_seal(public, plain, context):
+    """The second form, "Encryption to a key" of docs/formats/registry.md, on P-256."""
+    ephemeral = ec.generate_private_key(ec.SECP256R1())
+    shared = ephemeral.exchange(ec.ECDH(), public)
+    point, recipient = (
+        key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        for key in (ephemeral.public_key(), public)
+    )
+    label = b"attestry/ecies/2"
+    info = lp(label) + lp(point) + lp(recipient)
+    derived = hkdf_expand(hkdf_extract(sha256(label), shared), info, 44)
+    header = b"ATE2\x01" + point
+    sealed = AESGCM(derived[:32]).encrypt(derived[32:], plain, lp(header) + lp(context))
+    return header + sealed
+
+
+def secret_context(contract):
+    """What a secret of the second form is for."""
+    return b"attestry-registry-secret:" + bare(contract).encode()
 
 
 # -- a server and its contract
