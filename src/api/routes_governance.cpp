@@ -32,6 +32,7 @@ JsonOutObject app_json(const governance::AppState& state) {
           {"seq", state.seq},
           {"prev", state.prev},
           {"epoch", state.epoch},
+          {"oldest_epoch", state.oldest_epoch},
           {"threshold", state.threshold},
           {"policy", optional_digest(state.policy)},
           {"identities", digests(state.identities)},

@@ -368,6 +368,9 @@ base::Result<int> approve_threshold(Context& context, const GovernanceOptions& o
 base::Result<int> approve_epoch(Context& context, const GovernanceOptions& options) {
   return submit(context, options, governance::Action::epoch_advance, options.subject);
 }
+base::Result<int> approve_retirement(Context& context, const GovernanceOptions& options) {
+  return submit(context, options, governance::Action::epoch_retire, options.subject);
+}
 base::Result<int> revoke(Context& context, const GovernanceOptions& options) {
   TRY_OK(note_if_not_approved(context, options.connection, app_path(options), options.subject));
   TRY(const bool ahead, goes_ahead(context, options, "This revocation", "revoke", options.subject));
@@ -507,6 +510,8 @@ void add_approve(CLI::App& app, Context& context) {
        approve_secret},
       {"threshold", "From now on m operators must sign", "m", approve_threshold},
       {"epoch", "Give new keys to all instances from now on", "next epoch", approve_epoch},
+      {"retirement", "Give keys of earlier epochs to nobody any more", "oldest epoch whose keys are still given out",
+       approve_retirement},
       {"revocation", "Take an approval of a policy, identity, configuration or secret back", "64 hex digits", revoke}};
   for (const auto& item : kItems) {
     const auto sub = with_app(add(*group, context, item.name, item.help, item.command, true));

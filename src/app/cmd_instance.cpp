@@ -42,6 +42,15 @@ void print_json(Context& context, const client::Registered& registered) {
                                           {"file", key_file_name(key.purpose, key.algorithm, key.path)},
                                           {"public", base::base64url(key.public_key)}});
   }
+  base::JsonOutArray former;
+  for (const auto& one : registered.release.former_keys) {
+    former.emplace_back(base::JsonOutObject{{"epoch", one.epoch},
+                                            {"purpose", one.key.purpose},
+                                            {"algorithm", one.key.algorithm},
+                                            {"path", one.key.path},
+                                            {"file", former_key_file_name(one)},
+                                            {"public", base::base64url(one.key.public_key)}});
+  }
   base::JsonOutArray secrets;
   for (const auto& [name, value] : registered.release.secrets)
     secrets.emplace_back(base::JsonOutObject{{"name", name}, {"size", value.size()}});
@@ -53,6 +62,7 @@ void print_json(Context& context, const client::Registered& registered) {
                                    {"witnessed", registered.receipt.witnessed},
                                    {"simulated", registered.receipt.leaf.realm == base::Realm::simulated},
                                    {"keys", std::move(keys)},
+                                   {"former_keys", std::move(former)},
                                    {"secrets", std::move(secrets)},
                                    {"configuration_bytes", registered.release.configuration.size()}}}
                      .pretty()
@@ -137,6 +147,9 @@ void print_registered(std::ostream& out, const client::Registered& registered) {
     if (!key.public_key.empty()) out << ", public " << base::base64url(key.public_key).substr(0, 32) << "…";
     out << "\n";
   }
+  for (const auto& former : release.former_keys)
+    out << "  former key      " << former.key.purpose << " " << former.key.algorithm << " of epoch " << former.epoch
+        << "\n";
   for (const auto& [name, value] : release.secrets)
     out << "  secret          " << name << ", " << value.size() << " bytes (not shown)\n";
   out << "  configuration   " << release.configuration.size() << " bytes, template "

@@ -46,9 +46,9 @@ struct Workload {
 /// Runs `before` between the decision's reading of the state and the transaction.
 class HookedRoots final : public keys::AppRootSource {
  public:
-  base::Result<crypto::Secret> app_root(const governance::Grant& grant) const override {
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const override {
     if (before) before();
-    return local.app_root(grant);
+    return local.app_root(grant, epoch);
   }
   std::function<void()> before;
   keys::LocalRoot local{crypto::Secret::copy_of(base::Bytes(32, 7))};

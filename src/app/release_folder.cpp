@@ -54,6 +54,11 @@ std::string key_file_name(std::string_view purpose, std::string_view algorithm, 
   return name + ".key";
 }
 
+std::string former_key_file_name(const client::FormerKey& former) {
+  const auto& key = former.key;
+  return "epoch-" + std::to_string(former.epoch) + "." + key_file_name(key.purpose, key.algorithm, key.path);
+}
+
 Status write_release(const std::string& folder, const client::Registered& registered) {
   const auto& release = registered.release;
   auto pem = base::pem_encode("PRIVATE KEY", registered.signing_key_pkcs8.reveal());
@@ -65,6 +70,8 @@ Status write_release(const std::string& folder, const client::Registered& regist
   TRY_OK(add(files, "receipt", base::as_bytes(registered.receipt_text)));
   for (const auto& key : release.keys)
     TRY_OK(add(files, key_file_name(key.purpose, key.algorithm, key.path), key.private_key.reveal()));
+  for (const auto& former : release.former_keys)
+    TRY_OK(add(files, former_key_file_name(former), former.key.private_key.reveal()));
   for (const auto& [name, value] : release.secrets) TRY_OK(add(files, "secret." + name, value.reveal()));
   TRY_OK(make_folder(folder));
   for (const auto& [name, bytes] : files)

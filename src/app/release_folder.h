@@ -14,6 +14,9 @@ namespace attestry::app {
 /// anything.
 std::string key_file_name(std::string_view purpose, std::string_view algorithm, std::string_view path);
 
+/// The same for a key of an earlier epoch: "epoch-N." before it.
+std::string former_key_file_name(const client::FormerKey& former);
+
 /// certificate.pem, key.pem, configuration, receipt, secret.NAME and the keys, each of mode 0600 in a folder of mode
 /// 0700. Replaces what is there of an earlier registration. `malformed`, before anything is written, when two things
 /// would be the same file.

@@ -125,6 +125,17 @@ Result<ReceivedRelease> ReceivedRelease::parse(base::ByteView json) {
     TRY(auto key, key_of(*item), "key");
     release.keys.push_back(std::move(key));
   }
+  // Servers before these had none.
+  if (const auto former = root.find("former_keys")) {
+    for (auto item = former->first(); item; item = item->next()) {
+      FormerKey one;
+      TRY(one.key, key_of(*item), "former key");
+      TRY(const auto epoch, item->get("epoch"));
+      TRY(const auto number, epoch.integer("epoch", 0, UINT32_MAX));
+      one.epoch = static_cast<std::uint32_t>(number);
+      release.former_keys.push_back(std::move(one));
+    }
+  }
   TRY(const auto configuration, root.get("configuration"));
   TRY(release.configuration, secret_of(configuration, "configuration"));
   TRY(const auto secrets, root.get("secrets"));

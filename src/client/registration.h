@@ -23,6 +23,12 @@ struct ReceivedKey {
   base::Bytes public_key;
 };
 
+/// Of an epoch before the present one: for what was written under it.
+struct FormerKey {
+  std::uint32_t epoch = 0;
+  ReceivedKey key;
+};
+
 /// What an opened reply holds (docs/formats/release.md).
 struct ReceivedRelease {
   std::string tenant;
@@ -31,6 +37,7 @@ struct ReceivedRelease {
   base::UtcTime expires;
   std::string certificate_chain_pem;
   std::vector<ReceivedKey> keys;
+  std::vector<FormerKey> former_keys{};
   std::string configuration_id;
   crypto::Secret configuration;
   std::vector<std::pair<std::string, crypto::Secret>> secrets;

@@ -15,7 +15,11 @@ using base::Status;
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+/// Without the oldest epoch: only keys of the present one were given out.
+constexpr std::uint8_t kVersionBefore = 1;
+/// Releases carry the keys of every epoch that is not retired.
+constexpr std::uint32_t kMaxFormerEpochs = 8;
 constexpr std::size_t kMaxListed = 4096;
 constexpr std::uint32_t kMaxThreshold = 64;
 
@@ -67,11 +71,47 @@ void revoke(AppState& state, const base::Digest32& digest) {
   if (state.configuration == digest) state.configuration.reset();
 }
 
+Result<std::uint32_t> number_subject(const std::string& subject, std::string_view what) {
+  std::uint32_t out = 0;
+  const auto* end = subject.data() + subject.size();
+  const auto [at, error] = std::from_chars(subject.data(), end, out);
+  if (error == std::errc{} && at == end && std::to_string(out) == subject) return out;
+  return Error{Code::malformed, std::string{what}, "a decimal number", subject};
+}
+
+/// FORMATS 5: revoking an identity only proposes this, because data may have been written under keys of the old epoch.
+Status advance_epoch(AppState& state, const std::string& subject) {
+  if (subject != std::to_string(state.epoch + 1)) {
+    return Error{Code::conflict, "the epoch advances by one", std::to_string(state.epoch + 1), subject};
+  }
+  if (state.epoch - state.oldest_epoch >= kMaxFormerEpochs) {
+    return Error{Code::conflict, "too many epochs are not retired", "at most " + std::to_string(kMaxFormerEpochs),
+                 std::to_string(state.epoch - state.oldest_epoch),
+                 "Retire those that no data needs: approve retirement."};
+  }
+  ++state.epoch;
+  return base::done();
+}
+
+/// Everything before the epoch `subject`.
+Status retire_epochs(AppState& state, const std::string& subject) {
+  TRY(const auto oldest, number_subject(subject, "epoch"));
+  if (oldest <= state.oldest_epoch || oldest > state.epoch) {
+    return Error{Code::conflict, "the oldest epoch whose keys are still given out",
+                 state.oldest_epoch == state.epoch
+                     ? "no number: only the present epoch is left"
+                     : "a number from " + std::to_string(state.oldest_epoch + 1) + " to " + std::to_string(state.epoch),
+                 subject};
+  }
+  state.oldest_epoch = oldest;
+  return base::done();
+}
+
 }  // namespace
 
 base::Bytes encode_app_state(const AppState& state) {
   auto out = state::value(kVersion);
-  out.u64(state.version).u64(state.seq).lp(state.prev).u32(state.epoch).u32(state.threshold);
+  out.u64(state.version).u64(state.seq).lp(state.prev).u32(state.epoch).u32(state.oldest_epoch).u32(state.threshold);
   put_optional(out, state.policy);
   put_optional(out, state.configuration);
   put_list(out, state.identities);
@@ -80,7 +120,8 @@ base::Bytes encode_app_state(const AppState& state) {
 }
 
 Result<AppState> decode_app_state(base::ByteView stored, const base::Tenant& tenant, const base::AppRef& app) {
-  TRY(auto in, state::open_value(stored, kVersion, "app"));
+  const bool before = !stored.empty() && stored.front() == kVersionBefore;
+  TRY(auto in, state::open_value(stored, before ? kVersionBefore : kVersion, "app"));
   AppState state{
       .tenant = tenant, .app = app, .prev = {}, .policy = {}, .identities = {}, .configuration = {}, .secrets = {}};
   TRY(state.version, in.u64be("version"));
@@ -88,6 +129,11 @@ Result<AppState> decode_app_state(base::ByteView stored, const base::Tenant& ten
   TRY(const auto prev, in.lp("prev", 64));
   state.prev = std::string{base::as_text(prev)};
   TRY(state.epoch, in.u32be("epoch"));
+  state.oldest_epoch = state.epoch;
+  if (!before) {
+    TRY(state.oldest_epoch, in.u32be("oldest epoch"));
+    if (state.oldest_epoch > state.epoch) return Error{Code::corrupt, "app: the oldest epoch is after the present one"};
+  }
   TRY(state.threshold, in.u32be("threshold"));
   TRY(state.policy, take_optional(in, "policy"));
   TRY(state.configuration, take_optional(in, "configuration"));
@@ -124,10 +170,8 @@ Status apply_approval(AppState& state, const Approval& approval) {
       return add_once(state.secrets, digest);
     }
     case Action::threshold_set: {
-      std::uint32_t m = 0;
-      const auto* end = approval.subject.data() + approval.subject.size();
-      const auto [at, error] = std::from_chars(approval.subject.data(), end, m);
-      if (error != std::errc{} || at != end || m < 1 || m > kMaxThreshold) {
+      TRY(const auto m, number_subject(approval.subject, "threshold"));
+      if (m < 1 || m > kMaxThreshold) {
         return Error{Code::malformed, "threshold", "a number from 1 to 64", approval.subject};
       }
       state.threshold = m;
@@ -139,13 +183,9 @@ Status apply_approval(AppState& state, const Approval& approval) {
       return base::done();
     }
     case Action::epoch_advance:
-      // FORMATS 5: revoking an identity only proposes this, because keys of the old epoch may still be needed to read
-      // data.
-      if (approval.subject != std::to_string(state.epoch + 1)) {
-        return Error{Code::conflict, "the epoch advances by one", std::to_string(state.epoch + 1), approval.subject};
-      }
-      ++state.epoch;
-      return base::done();
+      return advance_epoch(state, approval.subject);
+    case Action::epoch_retire:
+      return retire_epochs(state, approval.subject);
   }
   return Error{Code::internal, "unknown action"};
 }

@@ -17,7 +17,8 @@ namespace {
 
 constexpr Action kActions[] = {
     Action::app_create,     Action::policy_approve, Action::identity_approve, Action::configuration_approve,
-    Action::secret_approve, Action::threshold_set,  Action::epoch_advance,    Action::revoke};
+    Action::secret_approve, Action::threshold_set,  Action::epoch_advance,    Action::epoch_retire,
+    Action::revoke};
 
 Result<std::string> text_member(const base::JsonValue& object, std::string_view key) {
   TRY(const auto value, object.get(key));
@@ -46,6 +47,8 @@ std::string_view to_text(Action action) noexcept {
       return "threshold.set";
     case Action::epoch_advance:
       return "epoch.advance";
+    case Action::epoch_retire:
+      return "epoch.retire";
     case Action::revoke:
       return "revoke";
   }

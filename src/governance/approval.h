@@ -13,7 +13,7 @@
 namespace attestry::governance {
 
 /// What an approval does to its subject. Text in the payload: "app.create", "policy.approve", "identity.approve",
-/// "configuration.approve", "secret.approve", "threshold.set", "epoch.advance", "revoke".
+/// "configuration.approve", "secret.approve", "threshold.set", "epoch.advance", "epoch.retire", "revoke".
 enum class Action : std::uint8_t {
   app_create,             ///< subject: the app's text form; makes the app known
   policy_approve,         ///< subject: SHA-256 of the policy document (a blob); it becomes the app's policy
@@ -22,6 +22,7 @@ enum class Action : std::uint8_t {
   secret_approve,         ///< subject: content id of a stored secret
   threshold_set,          ///< subject: decimal m; from now on m distinct operators must sign
   epoch_advance,          ///< subject: decimal epoch, the present one + 1; new releases get keys of the new epoch
+  epoch_retire,           ///< subject: decimal epoch; keys of the epochs before it are given out no more
   revoke,                 ///< subject: any digest approved before; accepted at any seq, idempotent
 };
 std::string_view to_text(Action action) noexcept;

@@ -40,7 +40,7 @@ TEST(Approval, PayloadIsCanonicalJson) {
 TEST(Approval, EveryActionRoundTrips) {
   for (const Action action :
        {Action::app_create, Action::policy_approve, Action::identity_approve, Action::configuration_approve,
-        Action::secret_approve, Action::threshold_set, Action::epoch_advance, Action::revoke}) {
+        Action::secret_approve, Action::threshold_set, Action::epoch_advance, Action::epoch_retire, Action::revoke}) {
     Approval approval = sample();
     approval.action = action;
     const auto parsed = Approval::parse(approval.payload());

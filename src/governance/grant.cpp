@@ -45,6 +45,7 @@ Result<Grant> authorize(const MeasuredKey& key, const ContractApproval& approval
                  .version = answer.version,
                  .prev = answer.snapshot,
                  .epoch = answer.epoch,
+                 .oldest_epoch = answer.epoch,
                  .policy = answer.policy,
                  .identities = {answer.identity},
                  .configuration = answer.configuration,

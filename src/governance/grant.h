@@ -26,6 +26,8 @@ class Grant {
   base::Purpose purpose() const noexcept { return purpose_; }
   const base::Digest32& policy_sha256() const noexcept { return policy_sha256_; }
   std::uint32_t epoch() const noexcept { return state_.epoch; }
+  /// Of the epochs before this one no key may be released; from it on they still are, for what was written under them.
+  std::uint32_t oldest_epoch() const noexcept { return state_.oldest_epoch; }
   /// Nothing released under this grant may be valid longer than the attestation it rests on.
   base::UtcTime expires() const noexcept { return expires_; }
   const AppState& governance() const noexcept { return state_; }

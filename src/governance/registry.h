@@ -23,6 +23,7 @@ struct AppState {
   std::uint64_t seq = 0;      ///< of the last accepted approval
   std::string prev;           ///< hex SHA-256 of the last accepted payload
   std::uint32_t epoch = 0;
+  std::uint32_t oldest_epoch = 0;  ///< keys of the epochs before it are given to nobody any more
   std::uint32_t threshold = 1;
   std::optional<base::Digest32> policy;         ///< blob
   std::vector<base::Digest32> identities;       ///< blobs, approved and not revoked

@@ -212,6 +212,25 @@ TEST_F(RegistryTest, TheEpochAdvancesByOne) {
   EXPECT_EQ(house.approve(kWeb, Action::epoch_advance, "1").epoch, 1u);
 }
 
+TEST_F(RegistryTest, EpochsAreRetiredForGoodAndNeverThePresentOne) {
+  refused(house.submit(house.next(kWeb, Action::epoch_retire, "1")), Code::conflict, "only the present epoch is left");
+  for (const char* epoch : {"1", "2", "3"}) house.approve(kWeb, Action::epoch_advance, epoch);
+  EXPECT_EQ(web().oldest_epoch, 0u);
+  for (const char* wrong : {"0", "4"})
+    refused(house.submit(house.next(kWeb, Action::epoch_retire, wrong)), Code::conflict, "a number from 1 to 3");
+  for (const char* wrong : {"", "02", "-1", "two", "4294967297"})
+    refused(house.submit(house.next(kWeb, Action::epoch_retire, wrong)), Code::malformed, "decimal");
+  EXPECT_EQ(house.approve(kWeb, Action::epoch_retire, "2").oldest_epoch, 2u);
+  refused(house.submit(house.next(kWeb, Action::epoch_retire, "1")), Code::conflict, "a number from 3 to 3");
+}
+
+TEST_F(RegistryTest, SoManyEpochsAreKeptAtOnce) {
+  for (int epoch = 1; epoch <= 8; ++epoch) house.approve(kWeb, Action::epoch_advance, std::to_string(epoch));
+  refused(house.submit(house.next(kWeb, Action::epoch_advance, "9")), Code::conflict, "not retired");
+  house.approve(kWeb, Action::epoch_retire, "1");
+  EXPECT_EQ(house.approve(kWeb, Action::epoch_advance, "9").epoch, 9u);
+}
+
 class RevocationTest : public RegistryTest {
  protected:
   void SetUp() override {

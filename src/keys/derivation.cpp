@@ -95,9 +95,13 @@ crypto::Secret derive_app_root(const crypto::Secret& root, base::Realm realm, co
   return crypto::hkdf_sha256(salt, root.reveal(), info.bytes(), kRootBytes);
 }
 
-Result<crypto::Secret> LocalRoot::app_root(const governance::Grant& grant) const {
+Result<crypto::Secret> LocalRoot::app_root(const governance::Grant& grant, std::uint32_t epoch) const {
+  if (epoch < grant.oldest_epoch() || epoch > grant.epoch()) {
+    return Error{Code::denied, "keys of this epoch are not given out",
+                 std::to_string(grant.oldest_epoch()) + " to " + std::to_string(grant.epoch()), std::to_string(epoch)};
+  }
   if (root_.size() != kRootBytes) return Error{Code::internal, "the root is not loaded"};
-  return derive_app_root(root_, grant.realm(), grant.tenant(), grant.app(), grant.epoch());
+  return derive_app_root(root_, grant.realm(), grant.tenant(), grant.app(), epoch);
 }
 
 Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view label, Algorithm algorithm,

@@ -18,14 +18,17 @@ base::Result<Algorithm> algorithm_from(std::string_view text);
 class AppRootSource {
  public:
   virtual ~AppRootSource() = default;
-  virtual base::Result<crypto::Secret> app_root(const governance::Grant& grant) const = 0;
+  /// `denied` for an epoch that the grant does not cover: a retired one, or one that is not there yet.
+  virtual base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const = 0;
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant) const { return app_root(grant, grant.epoch()); }
 };
 
 /// The source over a root that this process holds.
 class LocalRoot final : public AppRootSource {
  public:
   explicit LocalRoot(crypto::Secret root) : root_(std::move(root)) {}
-  base::Result<crypto::Secret> app_root(const governance::Grant& grant) const override;
+  using AppRootSource::app_root;
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const override;
 
  private:
   crypto::Secret root_;

@@ -142,6 +142,7 @@ class Collector {
       TRY(auto key, keys::derive_key(root_, "app", algorithm, ""));
       release.keys.push_back(std::move(key));
     }
+    TRY_OK(add_former_keys(release), "keys of former epochs");
     TRY(auto secrets, deps_.secrets.release(grant_), "secrets");
     for (auto& secret : secrets) release.secrets.emplace_back(secret.info.name, std::move(secret.value));
     TRY_OK(configure(release), "configuration");
@@ -149,6 +150,18 @@ class Collector {
   }
 
  private:
+  /// What was written under them stays readable until operators retire their epochs.
+  Status add_former_keys(Release& release) const {
+    for (std::uint32_t epoch = grant_.oldest_epoch(); epoch < grant_.epoch(); ++epoch) {
+      TRY(const auto root, deps_.roots.app_root(grant_, epoch));
+      for (const auto algorithm : kInstanceKeys) {
+        TRY(auto key, keys::derive_key(root, "app", algorithm, ""));
+        release.former_keys.emplace_back(epoch, std::move(key));
+      }
+    }
+    return base::done();
+  }
+
   Status configure(Release& release) {
     const auto& id = grant_.governance().configuration;
     if (!id) return base::done();
@@ -227,6 +240,11 @@ void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::G
   }
   for (const auto& key : release.keys) {
     const std::string label = "key/" + key.purpose + "/" + std::string{keys::to_text(key.algorithm)};
+    leaf.outputs[label] = audit::commitment(k, label, key.private_key.reveal());
+  }
+  for (const auto& [epoch, key] : release.former_keys) {
+    const std::string label =
+        "key/" + key.purpose + "/" + std::string{keys::to_text(key.algorithm)} + "/" + std::to_string(epoch);
     leaf.outputs[label] = audit::commitment(k, label, key.private_key.reveal());
   }
   for (const auto& [name, value] : release.secrets) {

@@ -50,20 +50,31 @@ class SecretText {
   std::size_t used_ = 0;
 };
 
-void add_keys(SecretText& out, const std::vector<keys::DerivedKey>& keys) {
+/// The members of a key, in braces that the caller closes.
+void begin_key(SecretText& out, const keys::DerivedKey& key, bool first) {
+  out.add(first ? "{" : ",{");
+  out.add_text("purpose", key.purpose);
+  out.add(",");
+  out.add_text("algorithm", keys::to_text(key.algorithm));
+  out.add(",");
+  out.add_text("path", key.path);
+  out.add(",");
+  out.add_secret("private", key.private_key);
+  out.add(",");
+  out.add_text("public", base::base64url(key.public_key));
+}
+
+void add_keys(SecretText& out, const Release& release) {
   out.add("\"keys\":[");
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    out.add(i == 0 ? "{" : ",{");
-    out.add_text("purpose", keys[i].purpose);
-    out.add(",");
-    out.add_text("algorithm", keys::to_text(keys[i].algorithm));
-    out.add(",");
-    out.add_text("path", keys[i].path);
-    out.add(",");
-    out.add_secret("private", keys[i].private_key);
-    out.add(",");
-    out.add_text("public", base::base64url(keys[i].public_key));
+  for (std::size_t i = 0; i < release.keys.size(); ++i) {
+    begin_key(out, release.keys[i], i == 0);
     out.add("}");
+  }
+  out.add("],\"former_keys\":[");
+  for (std::size_t i = 0; i < release.former_keys.size(); ++i) {
+    const auto& [epoch, key] = release.former_keys[i];
+    begin_key(out, key, i == 0);
+    out.add(",\"epoch\":" + std::to_string(epoch) + "}");
   }
   out.add("]");
 }
@@ -94,7 +105,7 @@ crypto::Secret to_json(const Release& release, const governance::Grant& grant) {
   out.add(",");
   out.add_text("certificate_chain", release.certificate_chain_pem);
   out.add(",");
-  add_keys(out, release.keys);
+  add_keys(out, release);
   out.add(",");
   out.add_text("configuration_id", release.configuration_id);
   out.add(",");

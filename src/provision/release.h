@@ -14,8 +14,9 @@ struct Release {
   std::string instance;  ///< 32 hex digits
   std::string certificate_chain_pem;
   std::vector<keys::DerivedKey> keys;
-  crypto::Secret configuration;  ///< expanded; empty when the app has none
-  std::string configuration_id;  ///< hex of the template's SHA-256
+  std::vector<std::pair<std::uint32_t, keys::DerivedKey>> former_keys{};  ///< epoch and key, oldest first
+  crypto::Secret configuration;                                           ///< expanded; empty when the app has none
+  std::string configuration_id;                                           ///< hex of the template's SHA-256
   std::vector<std::pair<std::string, crypto::Secret>> secrets;
   crypto::Secret leaf_key;  ///< k of the leaf's HMACs (FORMATS 6)
   base::UtcTime expires;

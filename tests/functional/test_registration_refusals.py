@@ -219,6 +219,33 @@ def test_registry_flaw_10_a_new_epoch_gives_other_keys(dev, operator, app):
     assert before[1].isdisjoint(after[1])
 
 
+def test_registration_keys_of_former_epochs_are_released_until_they_are_retired(dev, operator, app):
+    operator.make_app(app, dev.mrtd)
+
+    def release():
+        workload = Workload(dev, app)
+        return workload.open(workload.send())
+
+    def former(one):
+        return {key["epoch"]: key["private"] for key in one["former_keys"] if key["algorithm"] == "aes256"}
+
+    def present(one):
+        return next(key["private"] for key in one["keys"] if key["algorithm"] == "aes256")
+
+    zero = release()
+    assert zero["former_keys"] == []
+    operator.approve(app, "epoch.advance", "1")
+    one = release()
+    assert former(one) == {0: present(zero)}
+    operator.approve(app, "epoch.advance", "2")
+    two = release()
+    assert former(two) == {0: present(zero), 1: present(one)}
+    operator.approve(app, "epoch.retire", "1")
+    assert former(release()) == {1: present(one)} and operator.app(app)["oldest_epoch"] == 1
+    operator.approve(app, "epoch.retire", "2")
+    assert release()["former_keys"] == []
+
+
 def test_registration_reply_opens_for_its_recipient_only(dev, hello):
     workload, thief = Workload(dev, hello), Workload(dev, hello)
     reply = workload.send()
