@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/encoding.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
 #include "curves/testing/fixed_random.h"
 
 namespace attestry::curves {
@@ -63,6 +65,34 @@ TEST_F(Ecies, BothVersionsGiveBackWhatWasSealedOfAnySize) {
       EXPECT_TRUE(crypto::equal_constant_time(ecies_v2_open(key, "here", *v2)->reveal(), plain.reveal()));
     }
   }
+}
+
+/// One blob in 256 has a shared x that begins with a zero byte, which v1 leaves out of the key: it opens by SHA-256 of
+/// what is left and of nothing else.
+TEST_F(Ecies, TenThousandBlobsOpenAlsoWhereTheSharedXBeginsWithZero) {
+  constexpr int kBlobs = 10'000;
+  constexpr std::size_t kPoint = 65, kNonceBytes = 12;
+  int short_ones = 0;
+  for (int i = 0; i < kBlobs; ++i) {
+    const crypto::Secret plain = random_.secret(static_cast<std::size_t>(i % 67));
+    const auto blob = ecies_v1_seal(to_, plain.reveal(), random_);
+    ASSERT_TRUE(blob.ok()) << blob.error().text();
+    const auto opened = ecies_v1_open(key_, *blob);
+    ASSERT_TRUE(opened.ok()) << i << ": " << opened.error().text();
+    ASSERT_TRUE(base::equal(opened->reveal(), plain.reveal())) << i;
+    const auto ephemeral =
+        crypto::EcPublicKey::from_point(crypto::Curve::p256, base::ByteView{*blob}.subspan(2, kPoint));
+    const auto x = key_.agree(ephemeral.value()).value();
+    if (x.reveal()[0] != 0) continue;
+    ++short_ones;
+    base::ByteView number = x.reveal();
+    while (!number.empty() && number.front() == 0) number = number.subspan(1);
+    const base::ByteView sealed = base::ByteView{*blob}.subspan(2 + kPoint);
+    const auto by_hand =
+        crypto::aes256gcm_open(crypto::sha256(number), sealed.first(kNonceBytes), sealed.subspan(kNonceBytes), {});
+    ASSERT_TRUE(by_hand.ok() && base::equal(by_hand->reveal(), plain.reveal())) << i;
+  }
+  EXPECT_GT(short_ones, 10);  // about 39
 }
 
 TEST_F(Ecies, V1HasTheOverheadOfItsFormat) {

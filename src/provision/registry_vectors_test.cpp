@@ -31,12 +31,19 @@ using base::hex;
 constexpr std::string_view kOwn = R"({
 "ca":{"seed":"12be6f239225d6c6d6fa8f13adf5cd81e8db1f4088cf4a769f06cd362df5b0f3",
  "pub":"04669c58b95522cec80bac7078a431369393ce203b983314ac12b929f502a3d5b91bf7f11fa31b72347412658304bb87a997e0f44554cd64f9dc44485f30c42390",
+ "sec1_der_len":121,"sec1_der_sha256":"8374c66e51ed9f36512d7fb099f89b611ced7c97959619bf63c43fc1c77f5dd9",
+ "spki_pem_sha256":"f1e9e720f88d34fd4bea506eff3bac9f2af7199d8258b1b65d4056fddd92fcd7",
  "sec1_pem_sha256":"eedb6a0ab0bc60335cf7d954bf033c0bf00dea24572ea5967d9d504fbf4c0045",
  "spki_pem_keccak256":"d4df4b7c59c1f6758eed396b94c9311e2620a80c26fe1b81f24a5b899bffa931"},
 "app":{"seed":"bf087ac8c373106fe7cc3d311681ef19a0ef300a6a12a69a8e3995c5e79bc33a",
  "pub":"04f5e6b5efb630f50f55a3da5fb6bc000cf8effbbd9fd31c7dd8224fb75575d15588f551ec8bbeba66d00473a716ddcf13e0ee492a8847de4d29e7afb9c5b4005a",
+ "sec1_der_len":121,"sec1_der_sha256":"22cd1d0b553403d011c64cf5899cecd97e94626026617dc44fc16aa38e3779b9",
+ "spki_pem_sha256":"1a9368bd45d344234e4c0aa55aa52fc698cdc69624f5ae351b53886d27842f26",
  "sec1_pem_sha256":"9a3ace7298f5e4fe5eb4b650792c0db2b2db503bf3c414f2c1d00bb4ef72ef57",
- "spki_pem_keccak256":"5113f709fae0e282c1cce1711f9c48995cb9ab0fce48daa1e3d49d52326d22f1"},
+ "spki_pem_keccak256":"5113f709fae0e282c1cce1711f9c48995cb9ab0fce48daa1e3d49d52326d22f1",
+ "sec1_der":"30770201010420bf087ac8c373106fe7cc3d311681ef19a0ef300a6a12a69a8e3995c5e79bc33aa00a06082a8648ce3d030107a14403420004f5e6b5efb630f50f55a3da5fb6bc000cf8effbbd9fd31c7dd8224fb75575d15588f551ec8bbeba66d00473a716ddcf13e0ee492a8847de4d29e7afb9c5b4005a",
+ "sec1_pem":"-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIL8IesjDcxBv58w9MRaB7xmg7zAKahKmmo45lcXnm8M6oAoGCCqGSM49\nAwEHoUQDQgAE9ea177Yw9Q9Vo9pftrwADPjv+72f0xx92CJPt1V10VWI9VHsi766\nZtAEc6cW3c8T4O5JKohH3k0p56+5xbQAWg==\n-----END EC PRIVATE KEY-----\n",
+ "spki_pem":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE9ea177Yw9Q9Vo9pftrwADPjv+72f\n0xx92CJPt1V10VWI9VHsi766ZtAEc6cW3c8T4O5JKohH3k0p56+5xbQAWg==\n-----END PUBLIC KEY-----\n"},
 "ecies_normal":{"eph_d":12345,"blob":"00410426efcebd0ee9e34a669187e18b3a9122b2f733945b649cc9f9f921e9f9dad81290238bde9cc7bb330d150c67704dd25ae7055205744b6f31bf4070745872d0e6000102030405060708090a0b8372cbb7b098e0a23f91158bcda68fd9696e5266f3adbf48ceb30f28"},
 "ecies_leading_zero":{"eph_d":32,"blob":"0041042377c7d690a242ca6c45074e8ea5beefaa557fd5b68371d9d1475bd52a7ed0e147a13fb98413a4393f8d90e9bf901b7e6658a6cdecf46716e7c067b1ddb8d2b2000102030405060708090a0b03e316b3bd72b7f4542ca900a975de4bf6d54268b9c46dc2c2fa10f6"},
 "disk":{"label":"0102030405060708","passphrase":"FU4SXSL5MQLBIXOIF7XKIRWBROGQ57HJGWVMEMONNN7RWHFU2D3Q===="},
@@ -100,10 +107,23 @@ TEST_P(RegistryVectors, Keys) {
     const crypto::EcPrivateKey& key = who == "ca" ? keys_.ca : keys_.app;
     EXPECT_EQ(hex(key.scalar().reveal()), text(who, "seed"));
     EXPECT_EQ(hex(key.public_key().point()), text(who, "pub"));
-    EXPECT_EQ(hex(crypto::sha256(crypto::sec1_pem(key).reveal())), text(who, "sec1_pem_sha256"));
+    const crypto::Secret sec1 = crypto::sec1_pem(key);
+    EXPECT_EQ(hex(crypto::sha256(sec1.reveal())), text(who, "sec1_pem_sha256"));
+    const auto blocks = base::pem_decode(base::as_text(sec1.reveal())).value();
+    ASSERT_EQ(blocks.size(), 1u);
+    EXPECT_EQ(static_cast<std::int64_t>(blocks.front().der.size()), number(who, "sec1_der_len"));
+    EXPECT_EQ(hex(crypto::sha256(blocks.front().der)), text(who, "sec1_der_sha256"));
     const std::string pem = crypto::spki_pem(key.public_key().spki());
+    EXPECT_EQ(hex(crypto::sha256(as_bytes(pem))), text(who, "spki_pem_sha256"));
     EXPECT_EQ(hex(curves::keccak256(as_bytes(pem))), text(who, "spki_pem_keccak256"));
   }
+}
+
+TEST_P(RegistryVectors, TheKeyThatWorkloadsReceive) {
+  const crypto::Secret pem = registry_app_privkey_pem(keys_);
+  EXPECT_EQ(base::as_text(pem.reveal()), text("app", "sec1_pem"));
+  EXPECT_EQ(hex(base::pem_decode(base::as_text(pem.reveal())).value().at(0).der), text("app", "sec1_der"));
+  EXPECT_EQ(registry_app_pubkey_pem(keys_), text("app", "spki_pem"));
 }
 
 TEST_P(RegistryVectors, Encryption) {

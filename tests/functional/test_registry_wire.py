@@ -237,17 +237,21 @@ def test_registry_009_the_prefix_is_for_reading_only(server, contract, csr):
     assert (second.status, second.text) == (403, "identity not allowed\n")
 
 
-def test_registry_010_a_request_with_a_bad_signature(server, contract, csr):
+def with_a_bad_signature(csr):
     der = bytearray(base64.b64decode("".join(csr.decode().splitlines()[1:-1])))
     der[-1] ^= 1
-    bad = (
+    return (
         b"-----BEGIN CERTIFICATE REQUEST-----\n"
         + base64.b64encode(bytes(der))
         + b"\n-----END CERTIFICATE REQUEST-----\n"
     )
-    reply = from_proxy(server, contract.address, bad)
-    assert reply.status == 400
-    assert "csr parsing error" in reply.text
+
+
+@pytest.mark.parametrize("path", ["register", "secrets"])
+def test_registry_010_a_request_with_a_bad_signature(server, contract, csr, path):
+    assert from_proxy(server, contract.address, csr, path=path).status == 403, "good, and nobody allowed it"
+    reply = from_proxy(server, contract.address, with_a_bad_signature(csr), path=path)
+    assert (reply.status, "csr parsing error" in reply.text) == (400, True), reply
 
 
 def test_registry_013_the_operator_of_a_signature_is_asked_about(server, chain, contract):
@@ -431,6 +435,10 @@ def test_registry_flaw_15_old_status_codes_are_a_switch(tmp_path, chain, contrac
     assert from_proxy(running, contract.address, csr).status == 500
     assert from_proxy(running, contract.address, csr, path="secrets").status == 401
     assert from_proxy(running, contract.address, csr, {}).status == 400
+    bad = with_a_bad_signature(csr)
+    for path, status in (("register", 500), ("secrets", 401)):
+        reply = from_proxy(running, contract.address, bad, path=path)
+        assert (reply.status, "csr parsing error" in reply.text) == (status, True), reply
     assert running.terminate() == 0
 
 
@@ -488,15 +496,25 @@ def test_registry_051_contracts_that_are_not_served(tmp_path, chain, contract, c
     assert running.terminate() == 0
 
 
-def test_registry_052_an_outage_of_the_chain_is_no_denial(tmp_path, csr):
+@pytest.mark.parametrize("old", ["false", "true"])
+def test_registry_052_an_outage_of_the_chain_is_no_denial(tmp_path, csr, old):
+    """Whatever is asked; the certificates of a contract that was there a moment ago have been made already."""
     with Anvil() as node:
-        own = node.deploy("Registry")
-        running = seeded(tmp_path, node)
-        assert from_proxy(running, own.address, csr).status == 403
-    reply = from_proxy(running, own.address, csr)
-    assert reply.status == 503
-    assert "could not verify identity is allowed: " in reply.text
-    assert reply.headers["Retry-After"]
+        own, unseen = node.deploy("Registry"), node.deploy("Registry")
+        running = seeded(tmp_path, node, **{"registry.old_status": old})
+        assert from_proxy(running, own.address, csr).status == (500 if old == "true" else 403)
+        assert get(running, "pki", bare(own.address)).status == 200
+    # The second generation of the first servers said 401 here, which the switch brings back.
+    for reply, words, old_status in (
+        (from_proxy(running, own.address, csr), "could not verify identity is allowed: ", 500),
+        (from_proxy(running, own.address, csr, path="secrets"), "could not verify identity is allowed: ", 401),
+        (get(running, "app_metadata", bare(own.address)), "Failed to get domain names: ", 500),
+        (get(running, "pki", bare(unseen.address)), "Failed to get PKI: ", 500),
+    ):
+        wanted = old_status if old == "true" else 503
+        assert (reply.status, words in reply.text) == (wanted, True), reply
+        assert bool(reply.headers["Retry-After"]) == (wanted == 503), reply
+    assert get(running, "pki", bare(own.address)).status == 200
     assert running.terminate() == 0
 
 
