@@ -3,7 +3,11 @@
 import base64
 import hashlib
 import json
+import os
+import pathlib
 import re
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -129,6 +133,74 @@ def test_registry_001_liveness_readiness_and_drain(server):
 
 def test_registry_flaw_16_strangers_cannot_drain(server):
     assert request(server.registry, "GET", "/drain").status == 404
+
+
+def test_registry_flaw_16_who_asks_is_who_connects(server):
+    """Headers with which proxies name their clients make nobody another one, neither a stranger nor this machine."""
+    for name in ("X-Real-IP", "X-Forwarded-For", "True-Client-IP", "Forwarded"):
+        for address in ("127.0.0.1", "203.0.113.9", "for=203.0.113.9"):
+            for path, first in (("/drain", "draining"), ("/undrain", "ready")):
+                reply = request(server.admins, "GET", path, None, {name: address})
+                assert (reply.status, reply.json()) == (200, {"status": first}), (name, address, reply)
+            assert request(server.registry, "GET", "/drain", None, {name: address}).status == 404
+    assert request(server.registry, "GET", "/readyz").status == 200
+
+
+# In a network namespace whose loopback interface has an address that is not of 127.0.0.0/8.
+FROM_ANOTHER_ADDRESS = """
+import fcntl, http.client, json, pathlib, socket, ssl, struct, sys
+from harness import PATIENCE
+from registry import start_dev_registry
+
+def ask(host, port, path, headers):
+    context = ssl._create_unverified_context()
+    connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+def address(name, text):
+    return struct.pack("16sH2x4s8x", name, socket.AF_INET, socket.inet_aton(text))
+
+SIOCSIFADDR, SIOCSIFFLAGS, UP_AND_RUNNING = 0x8916, 0x8914, 0x41
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    fcntl.ioctl(control, SIOCSIFADDR, address(b"lo", "127.0.0.1"))
+    fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", UP_AND_RUNNING))
+    fcntl.ioctl(control, SIOCSIFADDR, address(b"lo:1", "203.0.113.7"))
+server = start_dev_registry(pathlib.Path(sys.argv[1]), {
+    "registry.listen": "127.0.0.1:0", "registry.admin_listen": "0.0.0.0:0", "registry.governance": "local",
+    "registry.contracts": "any", "registry.chain_id": "31337", "tls.mode": "auto"})
+public, port = (int(url.rsplit(":", 1)[1]) for url in (server.registry, server.admins))
+said = []
+for host, headers in (("203.0.113.7", {}), ("203.0.113.7", {"X-Forwarded-For": "127.0.0.1"}),
+                      ("203.0.113.7", {"X-Real-IP": "127.0.0.1", "True-Client-IP": "127.0.0.1"})):
+    for path in ("/drain", "/undrain", "/livez"):
+        said.append([path, *ask(host, port, path, headers)])
+said.append(["/readyz", *ask("127.0.0.1", public, "/readyz", {})])
+said.append(["here", *ask("127.0.0.1", port, "/drain", {})])
+assert server.terminate() == 0
+print(json.dumps(said))
+"""
+
+
+def test_registry_flaw_16_other_machines_cannot_drain(tmp_path):
+    """A connection to the listener from an address that is no loopback address."""
+    as_user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *as_user, "--net", sys.executable, "-c", FROM_ANOTHER_ADDRESS, tmp_path / "data"],
+        cwd=pathlib.Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        timeout=10 * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    *asked, ready, here = json.loads(done.stdout)
+    for path, status, text in asked:
+        wanted = {"/livez": (200, '{"status":"alive"}\n')}.get(path, (403, "from this machine only\n"))
+        assert (status, text) == wanted, path
+    assert ready == ["/readyz", 200, '{"status":"ready"}\n'], "nobody drained it"
+    assert here == ["here", 200, '{"status":"draining"}\n'], "and this machine may"
 
 
 def test_registry_003_keys_are_those_of_the_vectors(server, vector, operator):
@@ -391,6 +463,23 @@ def test_registry_020_a_remote_quote_provider(tmp_path, chain, contract):
         for _ in range(20):
             get(running, "pki", bare(contract.address))
         assert len(provider.asked) == before, "strangers cannot keep the quoting enclave busy"
+    finally:
+        assert running.terminate() == 0
+        provider.stop()
+
+
+def test_registry_flaw_12_made_up_addresses_cost_no_quote(tmp_path, chain, contract):
+    """Anybody can think of addresses; the quoting enclave works for contracts that are there, and once for each."""
+    provider = QuoteProvider()
+    running = seeded(tmp_path, chain, **{"registry.attestation": provider.url})
+    try:
+        for number in range(50):
+            for page in ("pki", "app_metadata"):
+                reply = get(running, page, hashlib.sha256(bytes([number])).hexdigest()[:40])
+                assert reply.status == 404, reply
+        assert provider.asked == []
+        assert get(running, "pki", bare(contract.address)).status == 200
+        assert len(provider.asked) == 1
     finally:
         assert running.terminate() == 0
         provider.stop()
