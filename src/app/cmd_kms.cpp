@@ -411,6 +411,7 @@ void add_operator_commands(CLI::App& group, Context& context) {
   add_new_server(*sub, *authorizing);
   add_service(*sub, *authorizing);
   add_key_options(*sub, authorizing->chain);
+  refuse_key_argument(*sub, "--operator-key");
   add_timeout(*sub, *authorizing);
   add_seed_dialect(*sub, *authorizing,
                    "sign the bare 32 bytes that the server shows, be they a transaction of this account");
@@ -423,6 +424,7 @@ void add_operator_commands(CLI::App& group, Context& context) {
   add_new_server(*sub, *generating);
   add_service(*sub, *generating);
   add_key_options(*sub, generating->chain);
+  refuse_key_argument(*sub, "--operator-key");
   add_timeout(*sub, *generating);
   add_seed_dialect(*sub, *generating, "an unsigned request, as the first servers take it");
 
@@ -434,6 +436,7 @@ void add_operator_commands(CLI::App& group, Context& context) {
   add_chain_options(*sub, onboarding->chain);
   add_contract_option(*sub, onboarding->chain);
   add_sending_options(*sub, onboarding->chain);
+  refuse_key_argument(*sub, "--operator-key");
   add_new_server(*sub, *onboarding);
   sub->add_option("--kms-onboarded-addr", onboarding->giving,
                   "registry.listen of the server that has the master, as the new one reaches it")

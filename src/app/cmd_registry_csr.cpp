@@ -30,6 +30,8 @@ using base::Result;
 
 constexpr std::size_t kMaxFile = 1u << 20;
 constexpr std::size_t kDigest = 32;
+/// Where the old command looked for the key when nothing else was said.
+constexpr const char* kOldKeyVariable = "OPERATOR_PRIVKEY";
 constexpr std::chrono::seconds kTime{30};
 
 /// Who signs, in which form, and for how long a signature of the second form holds.
@@ -178,7 +180,8 @@ base::Status check_shown(Context& context, const SignOptions& options, base::Byt
 }
 
 Result<int> sign_pubkey(Context& context, const SignOptions& options) {
-  TRY(const auto key, read_chain_key(options.signing.key_file, options.signing.key_env));
+  const bool named = !options.signing.key_file.empty() || !options.signing.key_env.empty();
+  TRY(const auto key, read_chain_key(options.signing.key_file, named ? options.signing.key_env : kOldKeyVariable));
   TRY(const auto http, net::HttpClient::make({.ca_file = options.ca}), "--ca");
   const auto deadline = std::chrono::steady_clock::now() + kTime;
   std::string url = options.instance;
@@ -245,6 +248,8 @@ void add_operator_signing(CLI::App& app, Context& context) {
   pubkey->add_option("--key-env", waiting->signing.key_env, "or the variable of the environment that holds it")
       ->type_name("NAME")
       ->excludes(file);
+  refuse_key_argument(*pubkey, "--privkey");
+  pubkey->footer("The key is a file of mode 0600, a variable of the environment (--key-env), or OPERATOR_PRIVKEY.");
   pubkey->callback([waiting, &context] { finish(context, [&] { return sign_pubkey(context, *waiting); }); });
 }
 

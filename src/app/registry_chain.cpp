@@ -76,6 +76,19 @@ void add_contract_option(CLI::App& command, ChainOptions& options, bool required
       ->required(required);
 }
 
+void refuse_key_argument(CLI::App& command, const char* flag) {
+  const std::string name = flag;
+  command
+      .add_option_function<std::string>(name,
+                                        [name](const std::string&) {
+                                          throw CLI::ValidationError(
+                                              name,
+                                              "everybody on the machine can read a flag: write the key into a file of "
+                                              "mode 0600 and give --key FILE");
+                                        })
+      ->group("");
+}
+
 void add_key_options(CLI::App& command, ChainOptions& options) {
   auto* file =
       command.add_option("--key", options.key_file, "file of mode 0600 with the account's key as 64 hex digits");

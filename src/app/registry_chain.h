@@ -35,6 +35,8 @@ struct ChainOptions {
 void add_chain_options(CLI::App& command, ChainOptions& options);
 /// --contract.
 void add_contract_option(CLI::App& command, ChainOptions& options, bool required = true);
+/// An old flag whose value was a key: refused with what to do instead.
+void refuse_key_argument(CLI::App& command, const char* flag);
 /// --key, --key-env.
 void add_key_options(CLI::App& command, ChainOptions& options);
 /// Those of a command that sends: the key's and --dry-run.

@@ -94,6 +94,23 @@ def test_registry_054_an_instance_that_shows_no_digest_gets_no_signature(operato
         instance.stop()
 
 
+def test_registry_054_the_old_variable_and_the_old_flag_of_the_key(node, tmp_path, operator_key):
+    key = ec.generate_private_key(ec.SECP256R1())
+    instance = Instance(hashlib.sha256(registry.spki(key, serialization.Encoding.PEM)).digest())
+    try:
+        csr = tmp_path / "instance.csr"
+        csr.write_bytes(registry.make_csr("0x" + "a9" * 20, key))
+        command = ["operator", "sign-pubkey", "--instance-addr", instance.url, "--csr", csr]
+        hexadecimal = node.accounts[0].key.hex()
+        told = attestry(*command, "--privkey", hexadecimal)
+        assert told.code == 2 and "--key FILE" in told.err and hexadecimal not in told.err, told
+        assert attestry(*command).code != 0 and instance.posted == []
+        done = attestry(*command, env={"OPERATOR_PRIVKEY": hexadecimal})
+        assert done.code == 0 and len(instance.posted) == 1, done
+    finally:
+        instance.stop()
+
+
 def test_registry_csr_carries_evidence_and_the_operators_signature(node, tmp_path, operator_key):
     contract, evidence, key = "0x" + "a9" * 20, tmp_path / "td" / "quote.bin", tmp_path / "key.pem"
     base = ["registry", "csr", "--contract", contract]
