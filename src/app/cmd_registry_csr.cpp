@@ -7,9 +7,12 @@
 #include "app/admin_client.h"
 #include "app/cli.h"
 #include "app/cmd_registry_csr.h"
+#include "app/evidence_files.h"
 #include "app/registry_chain.h"
 #include "app/typed_text.h"
 #include "attestation/key_binding.h"
+#include "attestation/maa/claims.h"
+#include "attestation/maa/jwt.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
@@ -93,19 +96,44 @@ Result<crypto::EcPrivateKey> key_of(const CsrOptions& options) {
   return crypto::EcPrivateKey::from_pkcs8(blocks[0].der);
 }
 
+Error no_evidence() {
+  return {Code::usage, "--evidence-extension: this is no quote", "a TDX quote, or a token of type tdxvm",
+          "something else"};
+}
+
+/// The report data of a token, from the only type that registries take.
+Result<Bytes> told_by(base::ByteView token) {
+  namespace maa = attestation::maa;
+  TRY(const auto jws, maa::parse_jws(base::as_text(token)), "--evidence-extension");
+  TRY(const auto claims, maa::parse_claims(jws.payload), "--evidence-extension");
+  const auto type = claims->root().find(maa::kTypeClaim);
+  const auto data = claims->root().find("tdx_report_data");
+  if (!type || type->plain_string() != std::string_view{"tdxvm"}) {
+    return Error{Code::usage, "a registry does not know this token's machine", "a token of type tdxvm",
+                 type ? std::string{type->source()} : "a token without a type",
+                 "Azure's guests register through a proxy: docs/how-to/run-a-registry.md."};
+  }
+  const auto digits = data ? data->plain_string() : std::nullopt;
+  if (!digits) return Error{Code::usage, "the token has no report data", "tdx_report_data", "none"};
+  return base::hex_decode(*digits);
+}
+
+/// The same of a quote.
+Result<Bytes> quoted_by(Context& context, const attestation::Evidence& evidence) {
+  const attestation::Verifier verifier{attestation::TrustAnchors::production()};
+  TRY(auto verdict, verifier.verify(evidence, *attestation::Collateral::none(), context.clock.now()));
+  if (verdict.report_data.empty()) return no_evidence();
+  return std::move(verdict.report_data);
+}
+
 /// What the evidence says, whoever signed it: a registry that gets it with another key refuses it, and by then the
 /// evidence may be used up.
-base::Status check_binding(Context& context, const Bytes& bytes, base::ByteView spki) {
-  const attestation::Evidence evidence{attestation::detect_format(bytes), bytes};
-  const attestation::Verifier verifier{attestation::TrustAnchors::production()};
-  TRY(const auto verdict, verifier.verify(evidence, *attestation::Collateral::none(), context.clock.now()));
+base::Status check_binding(Context& context, const attestation::Evidence& evidence, base::ByteView spki) {
+  const bool token = evidence.format == attestation::EvidenceFormat::maa_token;
+  TRY(const Bytes carried, token ? told_by(evidence.bytes) : quoted_by(context, evidence));
   const auto expected = attestation::key_report_data(spki);
-  if (base::equal(verdict.report_data, expected)) return base::done();
-  if (verdict.report_data.empty()) {
-    return Error{Code::usage, "--evidence-extension: this is no quote", "an SGX or TDX quote", "something else"};
-  }
-  return Error{Code::evidence_false, "the evidence was made for another key", base::hex(expected),
-               base::hex(verdict.report_data),
+  if (base::equal(carried, expected)) return base::done();
+  return Error{Code::evidence_false, "the evidence was made for another key", base::hex(expected), base::hex(carried),
                "Give the key that it was made for with --tls-key, or make evidence that carries the expected data."};
 }
 
@@ -114,17 +142,19 @@ Result<int> csr(Context& context, const CsrOptions& options) {
   TRY(const auto contract, typed_address(options.signing.contract), "--contract");
   TRY(const auto key, key_of(options));
   const Bytes spki = base::to_bytes(key.public_key().spki());
-  Bytes evidence;
+  std::optional<attestation::Evidence> evidence;
   if (!options.evidence.empty()) {
-    TRY(evidence, read_input(context, options.evidence, kMaxFile), "--evidence-extension");
-    TRY_OK(check_binding(context, evidence, spki));
+    TRY(evidence, read_evidence(context, options.evidence), "--evidence-extension");
+    TRY_OK(check_binding(context, *evidence, spki));
   }
   crypto::CsrSpec spec{.subject = {{"2.5.4.3", provision::registry_app_name(contract), false}},
                        .dns = options.names,
                        .ips = {},
                        .extensions = {}};
-  if (!options.evidence.empty()) {
-    spec.extensions.push_back({std::string{provision::kDcapEvidenceOid}, false, std::move(evidence)});
+  if (evidence) {
+    const bool token = evidence->format == attestation::EvidenceFormat::maa_token;
+    const auto oid = token ? provision::kMaaEvidenceOid : provision::kDcapEvidenceOid;
+    spec.extensions.push_back({std::string{oid}, false, std::move(evidence->bytes)});
   }
   if (!options.signing.key_file.empty() || !options.signing.key_env.empty()) {
     TRY(auto signature, sign_key(context, options.signing, spki));
@@ -213,7 +243,9 @@ void add_registry_csr(CLI::App& group, Context& context) {
   command->add_option("--contract,--app-contract", options->signing.contract, "address of the app's contract")
       ->envname("ATTESTRY_CONTRACT")
       ->required();
-  command->add_option("--evidence-extension", options->evidence, "quote that binds the key (made for --tls-key)")
+  command
+      ->add_option("--evidence-extension", options->evidence,
+                   "quote or token (tdxvm) that binds the key (made for --tls-key)")
       ->type_name("FILE");
   command->add_option("--name", options->names, "DNS name; may be given again")->allow_extra_args(false);
   command->add_option("--out", options->out, "where the request goes")->capture_default_str();

@@ -116,7 +116,7 @@ void add_registry_publish(CLI::App& group, Context& context) {
   auto options = std::make_shared<IdentityOptions>();
   auto* command =
       group.add_subcommand("identity", "The identity that a contract knows a workload by, from its evidence");
-  command->add_option("EVIDENCE", options->quote, "a quote, or - for standard input")->required();
+  command->add_option("EVIDENCE", options->quote, "a quote or a token (tdxvm), or - for standard input")->required();
   command->add_option("--contract,--app-contract", options->contract, "address of the app's contract")
       ->envname("ATTESTRY_CONTRACT")
       ->required();

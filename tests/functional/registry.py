@@ -19,6 +19,7 @@ from workload import forge, hkdf_expand, hkdf_extract, lp
 
 OPERATOR_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98670.17")
 DCAP_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.1")
+MAA_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.2")
 TYPE, MEASUREMENT = "X-Flashbots-Attestation-Type", "X-Flashbots-Measurement"
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo

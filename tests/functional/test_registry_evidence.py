@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from evm import Anvil
 from harness import PATIENCE, Reply, attestry, split_url
 from registry import (
+    MAA_OID,
     MEASUREMENT,
     TYPE,
     Released,
@@ -106,8 +107,7 @@ def test_registry_063_and_flaw_05_a_debug_td(tmp_path, chain, contract, operator
 
 
 def test_registry_063_evidence_twice_in_a_request(workload, contract):
-    maa = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.2")
-    csr = make_csr(contract.address, workload.key, workload.quote, workload.operator, extensions=[(maa, b"a.b.c")])
+    csr = make_csr(contract.address, workload.key, workload.quote, workload.operator, extensions=[(MAA_OID, b"a.b.c")])
     refused(workload.register(body=csr), 400, "more than once")
 
 
@@ -164,7 +164,6 @@ def test_registry_two_apps_do_not_share_evidence(server, chain, workload, contra
 
 # -- a token of Azure Attestation
 
-MAA_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.2")
 DUMMY_OID = x509.ObjectIdentifier("1.3.6.1.4.1.66704.98645.404")
 ISSUER = "https://forge.simulated.attest.invalid"
 

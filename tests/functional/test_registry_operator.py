@@ -1,6 +1,8 @@
 """An operator's signature: in a request that `attestry registry csr` makes, and handed to an instance that waits."""
 
+import base64
 import hashlib
+import json
 
 import abi
 import pytest
@@ -141,3 +143,38 @@ def test_registry_csr_carries_evidence_and_the_operators_signature(node, tmp_pat
     signed = attestry("operator", "sign-csr", tmp_path / "csr.pem", "--key", operator_key, "--operator-signature", "v1")
     assert signed.code == 0 and signed.json()["oid"] == registry.OPERATOR_OID.dotted_string
     assert is_signature_of(bytes.fromhex(signed.json()["value"]), digest, node.accounts[0].key)
+
+
+def test_registry_csr_carries_a_token_of_a_td(tmp_path):
+    contract, key, issuer = "0x" + "a9" * 20, tmp_path / "key.pem", "https://forge.simulated.attest.invalid"
+    base = ["registry", "csr", "--contract", contract]
+    first = attestry(*base, "--key-out", key, "--out", tmp_path / "first.pem")
+    for kind in ("maa-tdxvm", "maa-azurevm-tdx"):
+        forged = ["--kind", kind, "--seed", "csr", "--report-data", first.out.strip(), "--out", tmp_path / kind]
+        assert attestry("forge", *forged).code == 0
+    token = tmp_path / "maa-tdxvm" / "token.jwt"
+    text = token.read_bytes()
+    token.write_bytes(text + b"\n")
+    done = attestry(*base, "--tls-key", key, "--evidence-extension", token, "--out", tmp_path / "csr.pem")
+    assert done.code == 0, done
+    request = x509.load_pem_x509_csr((tmp_path / "csr.pem").read_bytes())
+    assert {item.oid: item.value.value for item in request.extensions} == {registry.MAA_OID: text}
+
+    guest = tmp_path / "maa-azurevm-tdx" / "token.jwt"
+    refused = attestry(*base, "--tls-key", key, "--evidence-extension", guest, "--out", tmp_path / "b")
+    assert refused.code == 2 and "a token of type tdxvm" in refused.err and "azurevm" in refused.err, refused
+    other = attestry(*base, "--key-out", tmp_path / "c.pem", "--evidence-extension", token, "--out", tmp_path / "c")
+    assert other.code == 1 and "the evidence was made for another key" in other.err, other
+
+    # What its owner allows: the identity that the TD's quote has. There is no other one.
+    said = ["--contract", contract, "--chain-id", "31337", "--offline", "--format", "json", "--issuer", issuer]
+    keys = ["--jwks", f"{issuer}={token.parent / 'jwks.json'}"]
+    told = attestry("registry", "identity", token, *said, *keys)
+    assert told.code == 0, told
+    body = text.split(b".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
+    registers = [bytes.fromhex(claims[f"tdx_rtmr{number}"]) for number in range(3)]
+    assert told.json()["identity"] == registry.dcap_identity(contract, registers).hex()
+    assert told.json()["extended"] is None
+    guests = attestry("registry", "identity", guest, *said, "--jwks", f"{issuer}={guest.parent / 'jwks.json'}")
+    assert guests.code != 0 and "a token of type azurevm" in guests.err, guests
