@@ -56,7 +56,9 @@ class GithubStore final : public NamedStore {
   base::Result<base::Bytes> read(const std::string& name, const base::Digest32& id, base::Deadline deadline) override {
     // The raw media type has no size limit below 100 MB; the JSON one stops at 1 MB.
     TRY(auto answer, call("/contents/" + folder_ + name, "application/vnd.github.raw+json", deadline));
-    if (answer.status == 404) return absent(this->name(), id);
+    // Without the branch nothing is known of what would be on it.
+    const bool no_branch = answer.status == 404 && answer.body.find("No commit found") != std::string::npos;
+    if (answer.status == 404 && !no_branch) return absent(this->name(), id);
     if (answer.status != 200) return failure("a read", answer);
     return github_content(std::move(answer.body), answer.content_type, id);
   }
@@ -88,6 +90,9 @@ class GithubStore final : public NamedStore {
   }
 
   Error failure(std::string_view step, const net::Response& answer) const {
+    if (answer.status == 404) {
+      return refusal(name(), step, 404, text_member(answer.body, "message"), "Check the URI's ref=BRANCH.");
+    }
     const bool limited = answer.status == 429 ||
                          (answer.status == 403 &&
                           (answer.headers.get("x-ratelimit-remaining") == "0" || answer.headers.find("retry-after")));

@@ -365,7 +365,11 @@ class Served:
 
 
 class GitHub(Served):
-    """GitHub's contents API in the shapes that it answers with."""
+    """GitHub's contents API as https://docs.github.com/rest/repos/contents has it: a private repository is not there for
+    who has no token, raw bytes come for the raw media type only, JSON holds no content beyond 1 MB, and nobody is
+    served who does not name his program."""
+
+    BRANCHES = ("main", "released")
 
     def __init__(self, repository="owner/repo", token=None):
         self.repository, self.token = repository, token
@@ -381,6 +385,8 @@ class GitHub(Served):
         def message(status, text, extra=None):
             return status, {"content-type": "application/json; charset=utf-8", **(extra or {})}, {"message": text}
 
+        if not headers.get("user-agent"):
+            return 403, {"content-type": "text/html"}, b"Request forbidden by administrative rules."
         given = headers.get("authorization")
         if given and given != f"Bearer {self.token}":
             return message(401, "Bad credentials")
@@ -391,12 +397,17 @@ class GitHub(Served):
             return message(404, "Not Found")
         if path == root:
             return 200, {"content-type": "application/json"}, {"full_name": self.repository}
+        if query.get("ref", "main") not in self.BRANCHES:
+            return message(404, f"No commit found for the ref {query['ref']}")
         name = path[len(root) + 10 :]
         if name in self.files:
             if headers.get("accept") == "application/vnd.github.raw+json":
                 return 200, {"content-type": "application/vnd.github.raw+json"}, self.files[name]
+            if len(self.files[name]) > 1 << 20:
+                return 200, {"content-type": "application/json"}, {"type": "file", "encoding": "none", "content": ""}
             content = base64.encodebytes(self.files[name]).decode()
-            return 200, {"content-type": "application/json"}, {"encoding": "base64", "content": content}
+            whole = {"type": "file", "encoding": "base64", "content": content}
+            return 200, {"content-type": "application/json"}, whole
         entries = [item for item in self.files if item.startswith(name + "/")]
         listing = [{"type": "file", "name": item.rsplit("/", 1)[1]} for item in entries]
         return (200, {"content-type": "application/json"}, listing) if listing else message(404, "Not Found")

@@ -359,6 +359,8 @@ def test_registry_034_github(github):
     blob("get", sha(b"seed"), *flags, store=uri, code=1)
     github.files[f"{PLACE}/configs/{sha(b'swapped')}"] = b"something else"
     assert "content hash mismatch" in blob("get", sha(b"swapped"), *flags, store=uri, code=4).err
+    assert get(f"{uri}?ref=released", sha(CONTENT), *flags).encode() == CONTENT
+    assert "ref=BRANCH" in blob("get", sha(CONTENT), *flags, store=f"{uri}?ref=absent", code=3).err
     github.limited = True
     assert "rate limit" in blob("get", sha(CONTENT), *flags, store=uri, code=3).err
     github.limited, github.token = False, "ghp_canary"

@@ -1,6 +1,7 @@
 """The stand-ins for storage refuse what the real servers refuse. Those for Vault run against the real one where
 ATTESTRY_VAULT names it (CONTRIBUTING.md)."""
 
+import base64
 import http.client
 import json
 
@@ -119,9 +120,10 @@ def github():
     server.stop()
 
 
-def ask(github, path, token=None):
+def ask(github, path, token=None, accept="application/vnd.github.raw+json", agent="a test"):
     connection = http.client.HTTPConnection("127.0.0.1", github.port, timeout=PATIENCE)
-    headers = {"accept": "application/vnd.github.raw+json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    headers = {"accept": accept} | ({"user-agent": agent} if agent else {})
+    headers |= {"authorization": f"Bearer {token}"} if token else {}
     connection.request("GET", path, headers=headers)
     reply = connection.getresponse()
     return reply.status, reply.read()
@@ -140,3 +142,26 @@ def test_github_stops_who_asks_too_often(github):
     github.limited = True
     status, body = ask(github, "/repos/owner/repo/contents/configs/x", "ghp_right")
     assert status == 403 and "rate limit" in json.loads(body)["message"]
+
+
+def test_github_gives_bytes_for_the_raw_media_type_and_no_large_ones_in_json(github):
+    path = "/repos/owner/repo/contents/configs/"
+    github.files["configs/large"] = large = bytes((1 << 20) + 1)
+    small = json.loads(ask(github, path + "x", "ghp_right", "application/vnd.github+json")[1])
+    assert (small["encoding"], base64.b64decode(small["content"])) == ("base64", b"content")
+    assert ask(github, path + "large", "ghp_right") == (200, large)
+    assert json.loads(ask(github, path + "large", "ghp_right", "application/json")[1])["encoding"] == "none"
+
+
+def test_github_lists_a_folder_whatever_is_accepted(github):
+    for accept in ("application/vnd.github.raw+json", "application/vnd.github+json"):
+        status, body = ask(github, "/repos/owner/repo/contents/configs", "ghp_right", accept)
+        assert (status, [entry["name"] for entry in json.loads(body)]) == (200, ["x"])
+
+
+def test_github_knows_its_branches_and_serves_nobody_without_a_name(github):
+    path = "/repos/owner/repo/contents/configs/x"
+    assert ask(github, path + "?ref=released", "ghp_right")[0] == 200
+    status, body = ask(github, path + "?ref=absent", "ghp_right")
+    assert status == 404 and "No commit found" in json.loads(body)["message"]
+    assert ask(github, path, "ghp_right", agent=None)[0] == 403
