@@ -10,7 +10,7 @@ import {fileURLToPath} from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const packages = process.env.ATTESTRY_NPM ?? path.join(here, '..', '.cache', 'npm');
-const contracts = ['Registry', 'Kms'];
+const contracts = ['Registry', 'Kms', 'KeyManager'];
 // Without a hash of the metadata in the code, a changed comment does not change the bytes on chain.
 const settings = {
   evmVersion: 'cancun',
@@ -69,10 +69,17 @@ function layoutOf({storage, types}) {
   };
 }
 
-const sources = {};
-for (const name of contracts) collect(`contracts/${name}.sol`, sources);
-const {output, version} = compile(sources);
-const hashes = Object.fromEntries(Object.keys(sources).sort().map((name) => [name, sha256(sources[name].content)]));
+/** What a contract is made of: its artifact must not change with another contract's sources. */
+function sourcesOf(contract) {
+  const own = {};
+  collect(`contracts/${contract}.sol`, own);
+  return own;
+}
+
+const hashesOf = (own) =>
+  Object.fromEntries(Object.keys(own).sort().map((name) => [name, sha256(own[name].content)]));
+
+const {output, version} = compile(Object.assign({}, ...contracts.map(sourcesOf)));
 
 let stale = 0;
 for (const name of contracts) {
@@ -83,7 +90,7 @@ for (const name of contracts) {
     contract: name,
     compiler: version,
     settings,
-    sources: hashes,
+    sources: hashesOf(sourcesOf(name)),
     abi: made.abi,
     selectors: made.evm.methodIdentifiers,
     bytecode: `0x${made.evm.bytecode.object}`,

@@ -85,7 +85,10 @@ class Artifact:
         about = json.loads((folder / f"{name}.json").read_text())
         self.name, self.about = name, about
         self.bytecode = bytes.fromhex(about["bytecode"][2:])
-        self.functions = {item["name"]: Entry(item) for item in about["abi"] if item["type"] == "function"}
+        functions = [Entry(item) for item in about["abi"] if item["type"] == "function"]
+        names = [entry.name for entry in functions]
+        # One that shares its name with another is known by its signature.
+        self.functions = {x.name if names.count(x.name) == 1 else x.signature: x for x in functions}
         constructors = [item for item in about["abi"] if item["type"] == "constructor"]
         self.constructor = [abi.Type(item) for about in constructors for item in about["inputs"]]
         self.events = [Entry(item) for item in about["abi"] if item["type"] == "event"]

@@ -75,6 +75,12 @@ def _multiply(scalar, point):
     return out
 
 
+def ethereum_address(key):
+    """Of a private key of 32 bytes: 0x and lower-case digits."""
+    x, y = _multiply(int.from_bytes(key), G)
+    return "0x" + abi.keccak(x.to_bytes(32) + y.to_bytes(32))[12:].hex()
+
+
 def sign_recoverable(key, digest):
     """r || s || v with v 0 or 1; key: 32 bytes."""
     d, z = int.from_bytes(key), int.from_bytes(digest)

@@ -39,7 +39,7 @@ def dcap_report(rtmr0=b"", **changed):
 
 
 class Governed:
-    """The part that both contracts share."""
+    """Who may change what, and the brake: the part that all contracts share."""
 
     def __init__(self, address, owner, granted):
         self.address, self.owner, self.pending = address, owner, ZERO
@@ -47,8 +47,6 @@ class Governed:
         self.roles = {role: set() for role in ROLES}
         for role in [ADMIN, *granted]:
             self.roles[role].add(owner)
-        self.pki = (b"", b"", b"")
-        self.domains = {}  # name -> who registered it
 
     # Guards
 
@@ -60,19 +58,6 @@ class Governed:
 
     def _running(self):
         require(not self.frozen, FROZEN)
-
-    def _identity(self, *fields):
-        return abi.keccak(bytes.fromhex(self.address[2:]) + b"".join(fields))
-
-    def _dcap(self, report):
-        names = ["mrtd", "RTMR[0]", "RTMR[1]", "RTMR[2]", "RTMR[3]", "mrOwner", "mrConfigId", "mrConfigOwner"]
-        owners = [report[name] for name in ("mrOwner", "mrConfigId", "mrConfigOwner")]
-        for name, value in zip(names, [report["mrTd"], *report["RTMRs"], *owners], strict=True):
-            require(len(value) == 48, f"incorrect {name} length")
-        return self._identity(*report["RTMRs"][:3])
-
-    def _maa(self, report):
-        return self._identity(report["PCRs"][4], report["PCRs"][9], report["PCRs"][11])
 
     # Ownership and roles
 
@@ -108,7 +93,7 @@ class Governed:
         require(role != ADMIN or account != self.owner, "AdminFollowsOwnership()")
         self.roles[role].discard(account)
 
-    # Brake, policy, discovery
+    # Brake, policy
 
     def freeze(self, sender):
         if sender != self.owner:
@@ -124,6 +109,49 @@ class Governed:
     def setPolicy(self, sender, digest):
         self._owner(sender)
         self.policy = digest
+
+    # Answers
+
+    def _answer(self, function, *arguments):
+        try:
+            return function(*arguments)
+        except Refused as refused:
+            return refused.reason
+
+    def expected(self, accounts, _pools):
+        """(function, arguments) -> what a call must give; a text for a refusal. Lists without an order as sets."""
+        answers = {
+            ("owner", ()): self.owner,
+            ("pendingOwner", ()): self.pending,
+            ("paused", ()): self.frozen,
+            ("policy", ()): self.policy,
+        }
+        for role in ROLES:
+            for account in accounts:
+                answers["hasRole", (role, account)] = account in self.roles[role]
+        return answers
+
+
+class Discovery(Governed):
+    """What Registry and Kms share besides: identities, and what relying parties look up."""
+
+    def __init__(self, address, owner, granted):
+        super().__init__(address, owner, granted)
+        self.pki = (b"", b"", b"")
+        self.domains = {}  # name -> who registered it
+
+    def _identity(self, *fields):
+        return abi.keccak(bytes.fromhex(self.address[2:]) + b"".join(fields))
+
+    def _dcap(self, report):
+        names = ["mrtd", "RTMR[0]", "RTMR[1]", "RTMR[2]", "RTMR[3]", "mrOwner", "mrConfigId", "mrConfigOwner"]
+        owners = [report[name] for name in ("mrOwner", "mrConfigId", "mrConfigOwner")]
+        for name, value in zip(names, [report["mrTd"], *report["RTMRs"], *owners], strict=True):
+            require(len(value) == 48, f"incorrect {name} length")
+        return self._identity(*report["RTMRs"][:3])
+
+    def _maa(self, report):
+        return self._identity(report["PCRs"][4], report["PCRs"][9], report["PCRs"][11])
 
     def setPKI(self, sender, pki):
         self._owner(sender)
@@ -143,32 +171,15 @@ class Governed:
         require(domain in self.domains, "Domain name not registered")
         del self.domains[domain]
 
-    # Answers
-
-    def _answer(self, function, *arguments):
-        try:
-            return function(*arguments)
-        except Refused as refused:
-            return refused.reason
-
     def _judge(self, known, operator):
         self._running()
         require(operator in self.roles[OPERATOR], "Operator not authorized")
         return known
 
     def expected(self, accounts, pools):
-        """(function, arguments) -> what a call must give; a text for a refusal. Lists without an order as sets."""
-        answers = {
-            ("owner", ()): self.owner,
-            ("pendingOwner", ()): self.pending,
-            ("paused", ()): self.frozen,
-            ("policy", ()): self.policy,
-            ("PKI", ()): self.pki,
-            ("InstanceDomainNames", ()): set(self.domains),
-        }
-        for role in ROLES:
-            for account in accounts:
-                answers["hasRole", (role, account)] = account in self.roles[role]
+        answers = super().expected(accounts, pools)
+        answers["PKI", ()] = self.pki
+        answers["InstanceDomainNames", ()] = set(self.domains)
         for identity in pools["identity"]:
             for account in accounts:
                 judged = self._answer(self._judge, self.knows(identity), account)
@@ -176,7 +187,7 @@ class Governed:
         return answers
 
 
-class Registry(Governed):
+class Registry(Discovery):
     def __init__(self, address, owner):
         super().__init__(address, owner, [OPERATOR, METADATA, INSTANCE])
         self.configs, self.backends, self.artifacts = {}, set(), {}
@@ -237,7 +248,7 @@ class Registry(Governed):
         return answers
 
 
-class Kms(Governed):
+class Kms(Discovery):
     def __init__(self, address, owner):
         super().__init__(address, owner, [OPERATOR])
         self.identities, self.applications, self.requests = set(), {}, {}

@@ -5,9 +5,10 @@ shows that a refused call changed not one bit of storage, and that every change 
 import hashlib
 import random
 
+import contract_rules
 import pytest
-from evm import ZERO, Anvil, Reverted
-from registry_model import OPERATOR, ROLES, Kms, Refused, Registry, dcap_report, onboard_hash
+from evm import ZERO, Anvil
+from registry_model import OPERATOR, ROLES, Kms, Registry, dcap_report, onboard_hash
 
 STEPS = 160
 
@@ -73,15 +74,6 @@ class Arguments:
         return makers.get(function, list)()
 
 
-def assert_equal(contract, model, accounts, pools):
-    expected = model.expected(accounts, pools)
-    found = contract.call_all(list(expected))
-    for (call, wanted), got in zip(expected.items(), found, strict=True):
-        if isinstance(got, Reverted):
-            got = got.reason
-        assert (set(got) if isinstance(wanted, set) else got) == wanted, call
-
-
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", [Registry, Kms], ids=lambda kind: kind.__name__)
 def test_registry_064_random_calls_change_only_what_the_rules_allow(chain, kind, seed):
@@ -90,40 +82,9 @@ def test_registry_064_random_calls_change_only_what_the_rules_allow(chain, kind,
     model = kind(contract.address, accounts[0])
     dice = random.Random(seed)
     arguments = Arguments(dice, model, accounts)
-    functions = contract.artifact.functions.values()
-    changing = sorted(entry.name for entry in functions if entry.mutability not in ("view", "pure"))
-    assert [name for name in changing if not hasattr(kind, name)] == [], "the model knows every function that can write"
-
+    changing = contract_rules.changing(contract, model)
     for account in accounts[1:3]:  # something to take away, and to quarrel about
         contract.send("grantRole", OPERATOR, account)
         model.grantRole(accounts[0], OPERATOR, account)
-    # One theme after the other: calls that have to do with each other meet more often than by chance alone.
     themes = [changing, changing, [name for name in changing if "Domain" in name or "Onboard" in name]]
-    story, done = [], 0
-    for _ in range(STEPS):
-        thaw = model.frozen and model.owner != ZERO and dice.random() < 0.3
-        function = "unfreeze" if thaw else dice.choice(dice.choice(themes))
-        if function == "renounceOwnership" and dice.random() < 0.95:  # it ends most of what could be tried after it
-            continue
-        sender = model.owner if thaw else dice.choice([*accounts, model.owner, model.owner, model.pending])
-        if sender == ZERO:
-            sender = accounts[0]
-        given = arguments.of(function)
-        story.append((function, sender, given))
-        try:
-            refused = None
-            getattr(model, function)(sender, *given)
-        except Refused as refusal:
-            refused = refusal.reason
-        try:
-            receipt = contract.send(function, *given, sender=sender)
-        except Reverted as reverted:
-            assert reverted.reason == refused, story
-            assert not chain.changed(reverted.transaction, contract.address), story
-            continue
-        assert refused is None, f"should be refused: {refused}\n{story}"
-        done += 1
-        unchanged = not chain.changed(receipt["transactionHash"], contract.address)
-        assert unchanged or receipt.events, f"a change without an event\n{story}"
-        assert_equal(contract, model, accounts, arguments.pools)
-    assert done > STEPS // 8, "too few of the calls were allowed to say much"
+    contract_rules.walk(contract, model, arguments, accounts, themes, STEPS)
