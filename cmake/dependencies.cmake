@@ -11,6 +11,7 @@ find_package(tomlplusplus REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 pkg_check_modules(SECP256K1 REQUIRED IMPORTED_TARGET libsecp256k1)
 pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 
 # AWS-LC, static, its symbols prefixed so that it lives beside the system's OpenSSL (docs/dependencies.md).
 add_library(attestry_awslc INTERFACE)
@@ -22,7 +23,7 @@ target_link_libraries(attestry_awslc INTERFACE ${ATTESTRY_DEPS}/lib/libawslc.a T
 
 set(ATTESTRY_EXTERNAL_base spdlog::spdlog Threads::Threads)
 set(ATTESTRY_EXTERNAL_crypto attestry_awslc)
-set(ATTESTRY_EXTERNAL_curves PkgConfig::SECP256K1)
+set(ATTESTRY_EXTERNAL_curves PkgConfig::SECP256K1 PkgConfig::SODIUM)
 set(ATTESTRY_EXTERNAL_keys PkgConfig::ARGON2)
 set(ATTESTRY_EXTERNAL_net Boost::headers OpenSSL::SSL OpenSSL::Crypto CURL::libcurl prometheus-cpp::core)
 set(ATTESTRY_EXTERNAL_state SQLite::SQLite3)

@@ -26,6 +26,7 @@ OUTSIDE = {
     "prometheus/": {"net"},
     "secp256k1": {"curves"},
     "argon2.h": {"keys"},
+    "sodium": {"curves"},
     "blst": {"curves"},
     "sqlite3": {"state"},
     "libpq": {"state"},
