@@ -30,6 +30,7 @@ struct KeyServiceParts {
   provision::RegistryPkiService& pki;
   const attestation::Policy& policy;
   const base::Clock& clock;
+  const governance::ContractProofs* proofs = nullptr;  ///< null: a quorum's word is enough
   std::function<bool(std::move_only_function<void()>&)> run_strangers;
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
 };

@@ -364,6 +364,7 @@ Status RegistryService::Impl::open_key_service() {
                                      .pki = *pki,
                                      .policy = provisioner->rules().policy,
                                      .clock = parts.clock,
+                                     .proofs = proofs.get(),
                                      .run_strangers = [this](auto& task) { return run_strangers(task); },
                                      .run_waiting = [this](auto& task) { return run_waiting(task); }}));
   return base::done();

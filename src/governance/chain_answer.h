@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "chain/rpc.h"
@@ -27,5 +28,8 @@ std::string block_snapshot(std::uint64_t chain_id, const chain::BlockRef& block)
 /// Without asking anybody, for inside a transaction: `conflict` when the chain has moved on since, `unavailable` when
 /// the head is not known. `now` is of the clock that `asked` was read from.
 base::Status answer_counts(const AskedAt& asked, const chain::ChainReader& reader, base::Deadline now);
+
+/// A quorum that answers something else than what the block's storage holds: an outage, and an entry in the log.
+base::Error disproved(const base::FixedBytes<20>& contract, const chain::BlockRef& block, std::string proved);
 
 }  // namespace attestry::governance

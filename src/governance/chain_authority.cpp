@@ -147,14 +147,6 @@ Error ChainAuthority::nothing_there(const ContractAddress& contract, const chain
           "there when its block is final (registry.finality)."};
 }
 
-Error ChainAuthority::disproved(const ContractAddress& contract, const chain::BlockRef& block, std::string why) const {
-  base::log(base::LogLevel::error, "chain.answers_disproved",
-            {{"contract", "0x" + base::hex(contract)}, {"block", std::to_string(block.number)}, {"proved", why}});
-  return {Code::unavailable, "chain: the endpoints' answers are not what the block proves", std::move(why),
-          "another answer at block " + std::to_string(block.number),
-          "As many endpoints as the quorum answer falsely: do not use them (registry.rpc)."};
-}
-
 Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
                                              const ContractAnswer& answer, const chain::BlockRef& block,
                                              base::Deadline deadline) const {
@@ -205,17 +197,24 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
     answer.configuration = judged[i].config;
   }
-  if (options_.key_service) TRY_OK(read_service(std::span{outcomes}.subspan(own), answer));
+  if (!options_.key_service) return answer;
+  TRY(const auto service, served_app(std::span{outcomes}.subspan(own), *options_.key_service, chain_id()));
+  if (options_.proofs != nullptr) TRY_OK(proved_as_served(question.contract, service, block, deadline));
+  answer.service_policy = service.policy;
+  if (service.allowed) return answer;
+  answer.allowed = false;
+  answer.reason = service.reason;
   return answer;
 }
 
-/// What the key service's contract says of the app, which no storage proof covers.
-Status ChainAuthority::read_service(std::span<const CallOutcome> outcomes, ContractAnswer& answer) const {
-  TRY(const auto service, served_app(outcomes, *options_.key_service, chain_id()));
-  answer.service_policy = service.policy;
-  if (service.allowed) return base::done();
-  answer.allowed = false;
-  answer.reason = service.reason;
+/// That the key service's contract holds what the endpoints say of the app.
+Status ChainAuthority::proved_as_served(const ContractAddress& app, const ServedApp& said, const chain::BlockRef& block,
+                                        base::Deadline deadline) const {
+  TRY(const auto facts, options_.proofs->served_app(block, *options_.key_service, app, deadline));
+  if (facts.allowed != said.allowed)
+    return disproved(*options_.key_service, block, facts.allowed ? "the app is listed" : "the app is not listed");
+  if (facts.allowed && facts.policy != said.policy.value_or(base::Digest32{}))
+    return disproved(*options_.key_service, block, "policy " + base::hex(facts.policy));
   return base::done();
 }
 

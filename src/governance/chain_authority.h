@@ -8,6 +8,7 @@
 #include "chain/rpc.h"
 #include "governance/contract_authority.h"
 #include "governance/contract_proof.h"
+#include "governance/kms_contract.h"
 
 namespace attestry::governance {
 
@@ -47,10 +48,10 @@ class ChainAuthority final : public ContractAuthority {
   base::Result<RegistryFacts> proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
                                      const ContractAnswer& answer, const chain::BlockRef& block,
                                      base::Deadline deadline) const;
-  base::Error disproved(const ContractAddress& contract, const chain::BlockRef& block, std::string why) const;
   base::Error nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
                             const chain::BlockRef& block) const;
-  base::Status read_service(std::span<const chain::CallOutcome> outcomes, ContractAnswer& answer) const;
+  base::Status proved_as_served(const ContractAddress& app, const ServedApp& said, const chain::BlockRef& block,
+                                base::Deadline deadline) const;
 
   chain::ChainReader& reader_;
   chain::ChainReader& strangers_;

@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "chain/proof.h"
 #include "chain/registry_abi.h"
+#include "curves/keccak.h"
 
 namespace attestry::governance {
 
@@ -16,8 +17,11 @@ using chain::Word;
 
 namespace {
 
-// Of OpenZeppelin's structs: RoleData.hasRole, StringSet._positions.
+// Of OpenZeppelin's structs: RoleData.hasRole, StringSet._positions, AddressSet._inner._positions.
 constexpr std::uint64_t kPositions = 1;
+// Of Types.sol: OnboardRequest.nonce, AppPKI.pubkey.
+constexpr std::uint64_t kNonce = 1;
+constexpr std::uint64_t kPubkey = 1;
 
 Word word_of(const ContractAddress& address) {
   Word out{};
@@ -44,7 +48,42 @@ Word domain_slot(const OwnContract& own, const std::string& name) {
   return chain::mapping_slot(std::string_view{name}, slot_after(own.domains, kPositions));
 }
 
+/// _applications._inner._positions[address]: as above.
+Word application_slot(const OwnContract& own, const ContractAddress& app) {
+  return chain::mapping_slot(word_of(app), slot_after(own.applications, kPositions));
+}
+
+struct StoredWord {
+  Word slot{};
+  Word value{};
+};
+
+/// The words of a `bytes` variable, as Solidity lays it out: up to 31 bytes with twice their number in the last one;
+/// more of them behind Keccak-256 of the slot, whose own word is twice their number plus one.
+std::vector<StoredWord> stored_bytes(const Word& slot, base::ByteView bytes) {
+  constexpr std::size_t kWord = 32;
+  StoredWord first{.slot = slot};
+  std::uint64_t mark = 2 * bytes.size() + (bytes.size() < kWord ? 0 : 1);
+  for (std::size_t i = kWord; i-- > 0 && mark > 0; mark >>= 8) first.value[i] = static_cast<std::uint8_t>(mark);
+  if (bytes.size() < kWord) {
+    std::ranges::copy(bytes, first.value.begin());
+    return {first};
+  }
+  std::vector<StoredWord> out{first};
+  Word at = curves::keccak256(slot);
+  for (; !bytes.empty(); at = slot_after(at, 1)) {
+    const auto part = bytes.first(std::min(kWord, bytes.size()));
+    StoredWord one{.slot = at};
+    std::ranges::copy(part, one.value.begin());
+    out.push_back(one);
+    bytes = bytes.subspan(part.size());
+  }
+  return out;
+}
+
 bool flag(const Word& word, unsigned offset) { return word[word.size() - 1 - offset] != 0; }
+
+Error unknown() { return {Code::internal, "this program knows no contract of its own"}; }
 
 Error not_provable(const ContractAddress& contract, const Digest32& found) {
   const bool none = found == Digest32{};
@@ -79,6 +118,8 @@ Result<OwnContract> OwnContract::make(OwnKind kind, const Digest32& code_hash,
     TRY(out.domains, slot("_domains"));
   } else {
     TRY(out.identities, slot("allowlistedIdentities"));
+    TRY(out.requests, slot("onboardRequests"));
+    TRY(out.pki, slot("app_pki"));
     TRY(out.applications, slot("_applications"));
     TRY(out.application_policy, slot("applicationPolicy"));
   }
@@ -94,10 +135,19 @@ const OwnContract* ContractProofs::find(OwnKind kind) const {
   return found == own_.end() ? nullptr : &*found;
 }
 
+/// Of the contract of this kind and of no other code.
+Result<std::vector<Word>> ContractProofs::words_of(OwnKind kind, const chain::BlockRef& at,
+                                                   const ContractAddress& contract, std::span<const Word> slots,
+                                                   base::Deadline deadline) const {
+  TRY(auto proved, prover_.storage(at, contract, slots, deadline));
+  if (proved.code_hash != find(kind)->code_hash) return not_provable(contract, proved.code_hash);
+  return std::move(proved.words);
+}
+
 Result<RegistryFacts> ContractProofs::registry(const chain::BlockRef& at, const RegistryProofQuestion& question,
                                                base::Deadline deadline) const {
   const OwnContract* own = find(OwnKind::registry);
-  if (own == nullptr) return Error{Code::internal, "this program knows no contract of its own"};
+  if (own == nullptr) return unknown();
   static const Word kOperator = chain::registry::role("ROLE_OPERATOR");
   std::vector<Word> slots{own->paused, own->policy, role_slot(*own, kOperator, question.operator_address)};
   const std::size_t first_identity = slots.size();
@@ -105,16 +155,52 @@ Result<RegistryFacts> ContractProofs::registry(const chain::BlockRef& at, const 
   const std::size_t first_name = slots.size();
   for (const std::string& name : question.domain_names) slots.push_back(domain_slot(*own, name));
 
-  TRY(const auto proved, prover_.storage(at, question.contract, slots, deadline));
-  if (proved.code_hash != own->code_hash) return not_provable(question.contract, proved.code_hash);
-  RegistryFacts out{.frozen = flag(proved.words[0], own->paused_offset),
-                    .is_operator = flag(proved.words[2], 0),
-                    .policy = proved.words[1]};
-  for (std::size_t i = first_identity; i < first_name; ++i) out.configurations.push_back(proved.words[i]);
+  TRY(const auto words, words_of(OwnKind::registry, at, question.contract, slots, deadline));
+  RegistryFacts out{.frozen = flag(words[0], own->paused_offset), .is_operator = flag(words[2], 0), .policy = words[1]};
+  for (std::size_t i = first_identity; i < first_name; ++i) out.configurations.push_back(words[i]);
   for (std::size_t i = 0; i < question.domain_names.size(); ++i) {
-    if (proved.words[first_name + i] != Word{}) out.domain_names.push_back(question.domain_names[i]);
+    if (words[first_name + i] != Word{}) out.domain_names.push_back(question.domain_names[i]);
   }
   return out;
+}
+
+Result<ServedAppFacts> ContractProofs::served_app(const chain::BlockRef& at, const ContractAddress& service,
+                                                  const ContractAddress& app, base::Deadline deadline) const {
+  const OwnContract* own = find(OwnKind::kms);
+  if (own == nullptr) return unknown();
+  const std::vector<Word> slots{own->paused, application_slot(*own, app),
+                                chain::mapping_slot(word_of(app), own->application_policy)};
+  TRY(const auto words, words_of(OwnKind::kms, at, service, slots, deadline));
+  const bool frozen = flag(words[0], own->paused_offset);
+  return ServedAppFacts{.allowed = !frozen && words[1] != Word{}, .policy = words[2]};
+}
+
+Result<ServerFacts> ContractProofs::server(const chain::BlockRef& at, const ServerProofQuestion& question,
+                                           base::Deadline deadline) const {
+  const OwnContract* own = find(OwnKind::kms);
+  if (own == nullptr) return unknown();
+  static const Word kOperator = chain::registry::role("ROLE_OPERATOR");
+  const std::vector<Word> slots{own->paused, own->policy, role_slot(*own, kOperator, question.operator_address),
+                                chain::mapping_slot(question.identity, own->identities),
+                                slot_after(chain::mapping_slot(question.request, own->requests), kNonce)};
+  TRY(const auto words, words_of(OwnKind::kms, at, question.contract, slots, deadline));
+  const bool frozen = flag(words[0], own->paused_offset);
+  const bool is_operator = flag(words[2], 0);
+  return ServerFacts{.allowed = !frozen && is_operator && words[3] != Word{},
+                     .is_operator = is_operator,
+                     .requested = words[4] != Word{},
+                     .policy = words[1]};
+}
+
+Result<bool> ContractProofs::publishes(const chain::BlockRef& at, const ContractAddress& service, base::ByteView key,
+                                       base::Deadline deadline) const {
+  const OwnContract* own = find(OwnKind::kms);
+  if (own == nullptr) return unknown();
+  const auto expected = stored_bytes(slot_after(own->pki, kPubkey), key);
+  std::vector<Word> slots;
+  for (const StoredWord& one : expected) slots.push_back(one.slot);
+  TRY(const auto words, words_of(OwnKind::kms, at, service, slots, deadline));
+  return std::ranges::equal(words, expected, {}, {}, &StoredWord::value);
 }
 
 }  // namespace attestry::governance

@@ -28,8 +28,8 @@ struct OwnContract {
   OwnKind kind = OwnKind::registry;
   base::Digest32 code_hash{};  ///< Keccak-256 of what stands on the chain
   chain::Word roles{}, paused{}, policy{}, identities{};
-  chain::Word domains{};                             ///< of a registry
-  chain::Word applications{}, application_policy{};  ///< of a KMS contract
+  chain::Word domains{};                                                ///< of a registry
+  chain::Word requests{}, applications{}, application_policy{}, pki{};  ///< of a KMS contract
   unsigned paused_offset = 0;
 
   /// `internal` when a variable is missing.
@@ -53,6 +53,26 @@ struct RegistryProofQuestion {
   std::vector<std::string> domain_names{};
 };
 
+/// What a key service's contract says of one app.
+struct ServedAppFacts {
+  bool allowed = false;  ///< listed, and nothing is frozen
+  base::Digest32 policy{};
+};
+
+/// Of one of its servers.
+struct ServerProofQuestion {
+  ContractAddress contract{};
+  ContractAddress operator_address{};
+  base::Digest32 identity{};
+  base::Digest32 request{};  ///< hash of the onboard request; zero where there is none
+};
+struct ServerFacts {
+  bool allowed = false;
+  bool is_operator = false;
+  bool requested = false;
+  base::Digest32 policy{};
+};
+
 /// Thread-safe; the prover outlives it. What is proved is true of the block with that hash, whoever answers. Errors:
 /// `configuration` for a contract of other code, which cannot be proved; `unavailable` when no endpoint proves
 /// anything.
@@ -62,9 +82,19 @@ class ContractProofs {
 
   base::Result<RegistryFacts> registry(const chain::BlockRef& at, const RegistryProofQuestion& question,
                                        base::Deadline deadline) const;
+  base::Result<ServedAppFacts> served_app(const chain::BlockRef& at, const ContractAddress& service,
+                                          const ContractAddress& app, base::Deadline deadline) const;
+  base::Result<ServerFacts> server(const chain::BlockRef& at, const ServerProofQuestion& question,
+                                   base::Deadline deadline) const;
+  /// Whether exactly these bytes are what the service publishes as its public key; none of them: nothing is published.
+  base::Result<bool> publishes(const chain::BlockRef& at, const ContractAddress& service, base::ByteView key,
+                               base::Deadline deadline) const;
 
  private:
   const OwnContract* find(OwnKind kind) const;
+  base::Result<std::vector<chain::Word>> words_of(OwnKind kind, const chain::BlockRef& at,
+                                                  const ContractAddress& contract, std::span<const chain::Word> slots,
+                                                  base::Deadline deadline) const;
 
   chain::StorageProver& prover_;
   const std::vector<OwnContract> own_;

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/encoding.h"
 #include "chain/proof.h"
 #include "chain/registry_abi.h"
 #include "governance/chain_authority.h"
@@ -116,6 +117,79 @@ TEST_F(ContractProofTest, NoProofIsAnOutage) {
 TEST_F(ContractProofTest, AContractWithoutOneOfTheVariablesIsNotOurs) {
   EXPECT_EQ(OwnContract::make(OwnKind::registry, kCode, std::span{kVariables}.first(4)).error().code, Code::internal);
   EXPECT_EQ(OwnContract::make(OwnKind::kms, kCode, kVariables).error().code, Code::internal);
+}
+
+constexpr StorageVariable kKmsVariables[] = {{"_roles", 2, 0},           {"_paused", 3, 0},
+                                             {"policy", 4, 0},           {"app_pki", 5, 0},
+                                             {"_domains", 8, 0},         {"allowlistedIdentities", 11, 0},
+                                             {"onboardRequests", 12, 0}, {"applicationPolicy", 13, 0},
+                                             {"_applications", 14, 0}};
+
+class ServiceProofTest : public ::testing::Test {
+ protected:
+  base::Result<ServerFacts> server(const base::Digest32& request = {}) {
+    return proofs.server(
+        {}, {.contract = kContract, .operator_address = kOperator, .identity = kIdentity, .request = request},
+        patient());
+  }
+  bool publishes(base::ByteView key) { return *proofs.publishes({}, kContract, key, patient()); }
+  Storage storage;
+  ContractProofs proofs{storage, {*OwnContract::make(OwnKind::kms, kCode, kKmsVariables)}};
+};
+
+TEST_F(ServiceProofTest, AnAppIsListedUnlessEverythingIsFrozen) {
+  const auto asked = [&] { return *proofs.served_app({}, kContract, kOperator, patient()); };
+  EXPECT_FALSE(asked().allowed);
+  storage.words[chain::mapping_slot(address_word(kOperator), chain::slot_at(15))] = chain::slot_at(3);
+  storage.words[chain::mapping_slot(address_word(kOperator), chain::slot_at(13))] = kConfiguration;
+  EXPECT_TRUE(asked().allowed);
+  EXPECT_EQ(asked().policy, kConfiguration);
+  storage.words[chain::slot_at(3)][31] = 1;
+  EXPECT_FALSE(asked().allowed);
+}
+
+TEST_F(ServiceProofTest, AServerNeedsItsIdentityAndItsOperator) {
+  storage.words[chain::mapping_slot(kIdentity, chain::slot_at(11))] = one();
+  EXPECT_FALSE(server()->allowed);
+  const Word members = chain::mapping_slot(abi::role("ROLE_OPERATOR"), chain::slot_at(2));
+  storage.words[chain::mapping_slot(address_word(kOperator), members)] = one();
+  EXPECT_TRUE(server()->allowed && server()->is_operator);
+  const base::Digest32 request{7};
+  EXPECT_FALSE(server(request)->requested);
+  Word nonce = chain::mapping_slot(request, chain::slot_at(12));
+  ASSERT_LT(nonce[31], 0xff);
+  nonce[31] += 1;
+  storage.words[nonce] = one();
+  EXPECT_TRUE(server(request)->requested);
+  EXPECT_FALSE(server(kIdentity)->requested);
+  storage.code = {};
+  EXPECT_EQ(server().error().code, Code::configuration);
+}
+
+/// Solidity: layout of `bytes`, https://docs.soliditylang.org/en/v0.8.24/internals/layout_in_storage.html
+TEST_F(ServiceProofTest, BytesAreWhereTheCompilerPutsThem) {
+  Word data{};  // Keccak-256 of slot 6
+  ASSERT_TRUE(base::hex_decode_into("f652222313e28459528d920b65115c16c04f3efc82aaedc97be59f3f377c0d3f", data).ok());
+  Word next = data;
+  next[31] += 1;
+  Word& head = storage.words[chain::slot_at(6)];
+  EXPECT_TRUE(publishes({}));
+  EXPECT_FALSE(publishes(base::Bytes(1, 'a')));
+  std::ranges::fill(std::span{head}.first(31), 'a');
+  head[31] = 62;
+  EXPECT_TRUE(publishes(base::Bytes(31, 'a')));
+  EXPECT_FALSE(publishes(base::Bytes(32, 'a')));
+  head = chain::slot_at(65);
+  storage.words[data].fill('a');
+  EXPECT_TRUE(publishes(base::Bytes(32, 'a')));
+  EXPECT_FALSE(publishes(base::Bytes(31, 'a')));
+  EXPECT_FALSE(publishes({}));
+  head = chain::slot_at(67);
+  storage.words[next][0] = 'a';
+  EXPECT_TRUE(publishes(base::Bytes(33, 'a')));
+  EXPECT_FALSE(publishes(base::Bytes(32, 'a')));
+  storage.words[next][1] = 'b';
+  EXPECT_FALSE(publishes(base::Bytes(33, 'a')));
 }
 
 /// A quorum of endpoints that says what it likes of a block that is the true one.

@@ -32,6 +32,12 @@ bool no_such_function(const CallOutcome& outcome) {
   return outcome.reverted && outcome.data.empty() && outcome.reason.empty();
 }
 
+bool is_allowed(const CallOutcome& outcome) {
+  if (outcome.reverted) return false;
+  const auto said = abi::kIdentityAllowed.decode(outcome.data);
+  return said.ok() && *said;
+}
+
 /// The answer to IdentityAllowed(identity, operator).
 Status require_allowed(const CallOutcome& outcome, const base::Digest32& identity,
                        const ContractAddress& operator_address) {
@@ -97,6 +103,20 @@ Result<std::vector<CallOutcome>> KmsContract::read(chain::ChainReader& reader, s
 
 Status KmsContract::still_holds(const AskedAt& asked) const { return answer_counts(asked, reader_, clock_.steady()); }
 
+Status KmsContract::proved(const ServerProofQuestion& question, bool allowed,
+                           const std::optional<base::Digest32>& policy, const chain::BlockRef& block,
+                           base::Deadline deadline) const {
+  if (proofs_ == nullptr) return base::done();
+  TRY(const auto facts, proofs_->server(block, question, deadline));
+  if (facts.allowed != allowed)
+    return disproved(contract_, block, facts.allowed ? "the server is allowed" : "the server is not allowed");
+  if (facts.policy != policy.value_or(base::Digest32{}))
+    return disproved(contract_, block, "policy " + base::hex(facts.policy));
+  const bool asked_for = question.request != base::Digest32{};
+  if (asked_for && !facts.requested) return disproved(contract_, block, "no such onboard request");
+  return base::done();
+}
+
 Status KmsContract::application_allowed(const ContractAddress& app, base::Deadline deadline) {
   std::vector<chain::Call> calls;
   ask_served_app(calls, contract_, app);
@@ -112,8 +132,16 @@ Result<bool> KmsContract::is_operator(const ContractAddress& account, base::Dead
   const std::vector<chain::Call> calls{abi::kHasRole.at(contract_, abi::role("ROLE_OPERATOR"), account)};
   chain::BlockRef block;
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
-  if (outcomes.front().reverted) return false;
-  return abi::kHasRole.decode(outcomes.front().data);
+  const CallOutcome& said = outcomes.front();
+  bool has_role = false;
+  if (!said.reverted) {
+    TRY(has_role, abi::kHasRole.decode(said.data));
+  }
+  if (proofs_ == nullptr) return has_role;
+  const ServerProofQuestion question{.contract = contract_, .operator_address = account, .identity = {}, .request = {}};
+  TRY(const auto facts, proofs_->server(block, question, deadline));
+  if (facts.is_operator == has_role) return has_role;
+  return disproved(contract_, block, has_role ? "the account has no right" : "the account has the operator's role");
 }
 
 Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline deadline) {
@@ -121,6 +149,10 @@ Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline dea
   chain::BlockRef block;
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
   TRY(auto pki, abi::kPki.result(outcomes.front()));
+  if (proofs_ != nullptr) {
+    TRY(const bool published, proofs_->publishes(block, contract_, pki.pubkey, deadline));
+    if (!published) return disproved(contract_, block, "another published key");
+  }
   if (pki.pubkey.empty()) return std::optional<base::Bytes>{};
   return std::optional{std::move(pki.pubkey)};
 }
@@ -150,13 +182,16 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   chain::BlockRef block;
   const base::Deadline asked = clock_.steady();
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
+  TRY(const auto policy, policy_in_force(outcomes[2]));
+  const ServerProofQuestion question{
+      .contract = contract_, .operator_address = known.operator_address, .identity = identity, .request = hash};
+  TRY_OK(proved(question, is_allowed(outcomes[1]), policy, block, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
     return Error{
         Code::conflict, "the onboard request changed while it was looked at", base::hex(hash), {}, "Try again."};
   }
   TRY_OK(require_allowed(outcomes[1], identity, known.operator_address));
-  TRY(const auto policy, policy_in_force(outcomes[2]));
   return OnboardApproval(std::move(present), identity, policy, block_snapshot(chain_id_, block),
                          AskedAt{.block = block.number, .when = asked});
 }
@@ -168,8 +203,11 @@ Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const
   chain::BlockRef block;
   const base::Deadline asked = clock_.steady();
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
-  TRY_OK(require_allowed(outcomes[0], identity, operator_address));
   TRY(const auto policy, policy_in_force(outcomes[1]));
+  const ServerProofQuestion question{
+      .contract = contract_, .operator_address = operator_address, .identity = identity, .request = {}};
+  TRY_OK(proved(question, is_allowed(outcomes[0]), policy, block, deadline));
+  TRY_OK(require_allowed(outcomes[0], identity, operator_address));
   return ServerApproval(identity, policy, block_snapshot(chain_id_, block),
                         AskedAt{.block = block.number, .when = asked});
 }

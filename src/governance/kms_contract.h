@@ -14,6 +14,7 @@
 #include "chain/rpc.h"
 #include "governance/chain_answer.h"
 #include "governance/contract_authority.h"
+#include "governance/contract_proof.h"
 
 namespace attestry::governance {
 
@@ -85,10 +86,17 @@ base::Result<ServedApp> served_app(std::span<const chain::CallOutcome> outcomes,
 /// not there, `unavailable` when it cannot be asked, `configuration` when there is no key service's contract.
 class KmsContract {
  public:
-  /// `strangers`: the same chain, asked for what anybody may cause (QuorumReader::for_strangers()).
+  /// `strangers`: the same chain, asked for what anybody may cause (QuorumReader::for_strangers()). `proofs`: what lets
+  /// the master or its requests go further is proved, too; null: a quorum's word is enough.
   KmsContract(chain::ChainReader& reader, chain::ChainReader& strangers, std::uint64_t chain_id,
-              const ContractAddress& contract, const base::Clock& clock = base::system_clock())
-      : reader_(reader), strangers_(strangers), chain_id_(chain_id), contract_(contract), clock_(clock) {}
+              const ContractAddress& contract, const base::Clock& clock = base::system_clock(),
+              const ContractProofs* proofs = nullptr)
+      : reader_(reader),
+        strangers_(strangers),
+        chain_id_(chain_id),
+        contract_(contract),
+        clock_(clock),
+        proofs_(proofs) {}
   KmsContract(chain::ChainReader& reader, std::uint64_t chain_id, const ContractAddress& contract,
               const base::Clock& clock = base::system_clock())
       : KmsContract(reader, reader, chain_id, contract, clock) {}
@@ -118,6 +126,9 @@ class KmsContract {
   base::Result<base::Bytes> known_key(base::Deadline deadline);
 
  private:
+  /// That the contract holds what was answered.
+  base::Status proved(const ServerProofQuestion& question, bool allowed, const std::optional<base::Digest32>& policy,
+                      const chain::BlockRef& block, base::Deadline deadline) const;
   /// `configuration` when no code answers.
   base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, std::span<const chain::Call> calls,
                                                      chain::BlockRef& block, base::Deadline deadline) const;
@@ -127,6 +138,7 @@ class KmsContract {
   const std::uint64_t chain_id_;
   const ContractAddress contract_;
   const base::Clock& clock_;
+  const ContractProofs* const proofs_;
 };
 
 /// The right to hand the master to one new server: its evidence is bound to the request that the contract approved.

@@ -17,8 +17,8 @@ Result<attestation::Policy> named_policy(const governance::Registry& registry, c
   if (!bytes) {
     if (bytes.error().code != Code::not_found) return std::move(bytes).error();
     return Error{Code::unavailable,
-                 "the policy that " + contract + " names is not stored here",
-                 base::hex(digest),
+                 "the policy that " + contract + " names is not stored here: " + base::hex(digest),
+                 {},
                  {},
                  "Store it: attestry blob put, or PUT /v1/blobs."};
   }

@@ -208,6 +208,19 @@ def test_registry_structs_in_storage_are_as_the_proofs_take_them(name):
     assert (types["_paused"], types["policy"]) == ("t_bool", "t_bytes32")
     if name == "Registry":
         assert types["identityConfigMap"] == "t_mapping(t_bytes32,t_bytes32)"
+        return
+    assert types["allowlistedIdentities"] == "t_mapping(t_bytes32,t_bool)"
+    assert types["applicationPolicy"] == "t_mapping(t_address,t_bytes32)"
+    assert types["onboardRequests"] == "t_mapping(t_bytes32,t_struct(OnboardRequest)_storage)"
+    assert (types["app_pki"], types["_applications"]) == ("t_struct(AppPKI)_storage", "t_struct(AddressSet)_storage")
+    for struct, member, slot in (
+        ("OnboardRequest", "nonce", "1"),
+        ("AppPKI", "pubkey", "1"),
+        ("AddressSet", "_inner", "0"),
+        ("Set", "_positions", "1"),
+    ):
+        places = {one["label"]: one for one in layout["structs"][f"t_struct({struct})_storage"]}
+        assert places[member]["slot"] == slot, struct
 
 
 def test_registry_proofs_need_a_chain(tmp_path):

@@ -12,8 +12,29 @@ import abi
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from endpoints import Endpoint
 from evm import Anvil
 from harness import attestry, request
+from key_servers import (
+    AUTH,
+    CONFIG,
+    GENERATE,
+    ONBOARD,
+    app_key,
+    asked,
+    authorize,
+    bring,
+    fetch,
+    let_in,
+    nonce_of,
+    onboard_report_data,
+    onboarded,
+    public_key,
+    publish,
+    refused,
+    request_digest,
+    signed,
+)
 from loopback import Handler, Loopback
 from operators import Operator
 from registry import (
@@ -34,9 +55,7 @@ from registry import (
 )
 from workload import forge
 
-AUTH, GENERATE, ONBOARD = "/api/operator/auth", "/api/operator/generate", "/api/operator/onboard"
 MASTER = bytes(range(32))
-CONFIG = b'{"listen":"0.0.0.0:443"}'
 
 
 @pytest.fixture(scope="module")
@@ -114,99 +133,6 @@ def giver(start, tmp_path):
 @pytest.fixture
 def receiver(start):
     return start("receiver", **{"registry.kms": "onboard"})
-
-
-# -- the operator, written from the formats
-
-
-def request_digest(server, path, body=b"", host=None, chain_id=None, contract=None):
-    domain = abi.keccak(
-        abi.keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-        + abi.keccak(b"attestry")
-        + abi.keccak(b"1")
-        + (chain_id or server.kms.chain.chain_id).to_bytes(32)
-        + raw_address(contract or server.kms.address).rjust(32, b"\0")
-    )
-    kind = abi.keccak(b"OperatorRequest(bytes32 nonce,string host,string path,bytes32 bodySha256)")
-    host = host or server.admins.removeprefix("http://")
-    struct = abi.keccak(kind + nonce_of(server) + abi.keccak(host.encode()) + abi.keccak(path.encode()) + sha256(body))
-    return abi.keccak(b"\x19\x01" + domain + struct)
-
-
-def nonce_of(server):
-    reply = request(server.admins, "GET", AUTH)
-    assert reply.status == 200 and len(reply.body) == 32, reply
-    return reply.body
-
-
-def authorize(server, account, **meant):
-    signature = sign_recoverable(account.key, request_digest(server, AUTH, **meant))
-    return request(server.admins, "POST", AUTH, signature)
-
-
-def signed(server, account, path, body=b"", **meant):
-    signature = sign_recoverable(account.key, request_digest(server, path, body, **meant))
-    return request(server.admins, "POST", path, body, {"X-Attestry-Operator-Signature": signature.hex()})
-
-
-def asked(server, account):
-    reply = request(server.admins, "GET", f"/api/operator/onboard_request/{bare(account.address)}")
-    assert reply.status == 200, reply
-    out = reply.json()
-    return (
-        base64.b64decode(out["Pubkey"]),
-        out["Nonce"],
-        out["Operator"],
-        base64.b64decode(out["Attestation"]),
-    )
-
-
-def onboard_report_data(kms, pubkey, nonce, account):
-    minimal = nonce.to_bytes((nonce.bit_length() + 7) // 8)
-    return raw_address(kms.address) + sha256(pubkey + minimal + raw_address(account)) + bytes(12)
-
-
-def fetch(giver, id_):
-    return request(giver.registry, "GET", f"/api/attested/onboard/{id_}")
-
-
-def bring(kms, wanted, sender=None):
-    """On the chain. The request's hash."""
-    receipt = kms.send("requestOnboard", wanted, sender=sender)
-    [event] = receipt.events
-    return event.arguments[0]
-
-
-def publish(kms, server):
-    """The owner publishes the service's own key, as the server that has the master says it."""
-    found = request(server.registry, "GET", f"/api/public/pki/{bare(kms.address)}").json()
-    kms.send("setPKI", [base64.b64decode(found[name]) for name in ("ca_cert", "app_pubkey", "attestation")])
-
-
-def let_in(kms, server):
-    kms.send("allowlistIdentity", dcap_identity(kms.address, rtmrs_of(forge(server.seed, bytes(64)))))
-
-
-def onboarded(kms, giver, receiver, account):
-    publish(kms, giver)
-    let_in(kms, receiver)
-    assert authorize(receiver, account).status == 200
-    bring(kms, asked(receiver, account))
-    return signed(receiver, account, ONBOARD, giver.registry.encode())
-
-
-def app_key(server, chain, contract, account):
-    made = Workload(server, contract.address, account.key)
-    allow(contract, made, CONFIG)
-    return Released(made.register()).key_pem
-
-
-def public_key(server, contract):
-    return request(server.registry, "GET", f"/api/public/pki/{bare(contract.address)}")
-
-
-def refused(reply, status, text):
-    assert reply.status == status and text in reply.text, reply
 
 
 # -- 48: who runs the server
@@ -764,3 +690,106 @@ def test_registry_commands_onboard_by_a_channel(chain, kms, on_channel, receiver
         assert attestry("kms", "onboard", *new, *service, *wrong).code == 2
     done = attestry("kms", "onboard", *new, *service, "--channel", giver.channel)
     assert done.code == 0 and "has the master of " + giver.channel in done.out, done
+
+
+# -- what a quorum says of the key service's contract, proved
+
+
+PROVED = {"registry.storage_proofs": "true"}
+
+
+@pytest.fixture
+def liar(chain):
+    with Endpoint(chain) as one:
+        yield one
+
+
+def says(kms, **answers):
+    """A lie: function to result."""
+    lies = {kms.artifact.functions[name].selector.hex(): result for name, result in answers.items()}
+
+    def change(method, parameters, answer):
+        selector = parameters[0]["data"][2:10] if method == "eth_call" else None
+        return {"result": "0x" + lies[selector].hex()} if selector in lies else answer
+
+    return change
+
+
+def by_liar(start, liar, name, tmp_path, **settings):
+    if settings.get("registry.kms") == "simple":
+        file = tmp_path / "master"
+        file.write_text(MASTER.hex())
+        settings["registry.master"] = file
+    return start(name, **{"registry.rpc": liar.url, "registry.event_cache": "false", **PROVED, **settings})
+
+
+def test_registry_047_a_quorum_that_lies_about_a_server_gets_no_master(start, kms, operator, receiver, liar, tmp_path):
+    giver = by_liar(start, liar, "doubtful", tmp_path, **{"registry.kms": "simple"})
+    assert authorize(receiver, operator).status == 200
+    hash_ = bring(kms, asked(receiver, operator)).hex()
+    refused(fetch(giver, hash_), 403, "unauthorized")
+    liar.change = says(kms, IdentityAllowed=bytes(31) + b"\1")
+    kms.chain.mine()
+    refused(fetch(giver, hash_), 503, "not what the block proves")
+    liar.change = None
+    let_in(kms, receiver)
+    kms.send("setPolicy", b"\5" * 32)
+    liar.change = says(kms, policy=bytes(32))
+    kms.chain.mine()
+    refused(fetch(giver, hash_), 503, "not what the block proves")
+    kms.send("setPolicy", bytes(32))
+    liar.change = None
+    kms.chain.mine()
+    assert fetch(giver, hash_).status == 200
+    assert [leaf["type"] for leaf in giver.leaves()].count("release.onboard") == 1
+
+
+def test_registry_047_a_quorum_that_lies_about_the_key_gets_no_other_master_taken(
+    start, kms, giver, operator, liar, tmp_path
+):
+    receiver = by_liar(start, liar, "deceived", tmp_path, **{"registry.kms": "onboard"})
+    publish(kms, giver)
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    bring(kms, asked(receiver, operator))
+    file = tmp_path / "another"
+    file.write_text(os.urandom(32).hex())
+    thief = start("thief", **{"registry.kms": "simple", "registry.master": file})
+    key = base64.b64decode(request(thief.registry, "GET", f"/api/public/pki/{bare(kms.address)}").json()["app_pubkey"])
+    liar.change = says(kms, PKI=abi.encode(kms.artifact.functions["PKI"].outputs, [(b"", key, b"")]))
+    kms.chain.mine()
+    refused(signed(receiver, operator, ONBOARD, thief.registry.encode()), 503, "not what the block proves")
+    liar.change = None
+    kms.chain.mine()
+    assert signed(receiver, operator, ONBOARD, giver.registry.encode()).status == 200
+
+
+def test_registry_048_a_quorum_that_lies_about_an_operator_lets_nobody_run_a_server(start, kms, chain, liar, tmp_path):
+    receiver = by_liar(start, liar, "run", tmp_path, **{"registry.kms": "onboard"})
+    liar.change = says(kms, hasRole=bytes(31) + b"\1")
+    kms.chain.mine()
+    refused(authorize(receiver, chain.accounts[5]), 503, "not what the block proves")
+    liar.change = None
+    kms.chain.mine()
+    assert authorize(receiver, chain.accounts[5]).status == 403
+    assert authorize(receiver, chain.accounts[0]).status == 200
+
+
+def test_registry_051_a_quorum_that_lies_about_the_list_of_apps(start, kms, chain, operator, liar, tmp_path):
+    server = by_liar(start, liar, "lists", tmp_path, **{"registry.kms": "simple", "registry.contracts": "kms"})
+    contract = chain.deploy("Registry")
+    one = Workload(server, contract.address, operator.key)
+    allow(contract, one, CONFIG)
+    refused(one.register(), 403, "application not allowed")
+    liar.change = says(kms, ApplicationAllowed=bytes(31) + b"\1")
+    chain.mine()
+    refused(Workload(server, contract.address, operator.key).register(), 503, "not what the block proves")
+    kms.send("AllowApplication", contract.address)
+    kms.send("setApplicationPolicy", contract.address, b"\5" * 32)
+    liar.change = says(kms, applicationPolicy=bytes(32))
+    chain.mine()
+    refused(Workload(server, contract.address, operator.key).register(), 503, "not what the block proves")
+    kms.send("setApplicationPolicy", contract.address, bytes(32))
+    liar.change = None
+    chain.mine()
+    Released(Workload(server, contract.address, operator.key).register())
