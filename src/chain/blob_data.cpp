@@ -43,14 +43,14 @@ Result<base::Bytes> blob_unpack(base::ByteView blob) {
     return Error{Code::malformed, "blob", std::to_string(kBlobBytes) + " bytes",
                  std::to_string(blob.size()) + " bytes"};
   }
-  base::Bytes content;
-  content.reserve(kBlobElements * kUsable);
-  for (base::ByteView rest = blob; !rest.empty(); rest = rest.subspan(kBlobElementBytes)) {
-    if (rest[0] != 0) {
+  base::Bytes content(kBlobElements * kUsable);
+  for (std::size_t element = 0; element < kBlobElements; ++element) {
+    const base::ByteView bytes = blob.subspan(element * kBlobElementBytes, kBlobElementBytes);
+    if (bytes[0] != 0) {
       return Error{Code::malformed, "blob", "field elements that begin with a zero byte",
-                   "another one at offset " + std::to_string(blob.size() - rest.size())};
+                   "another one at offset " + std::to_string(element * kBlobElementBytes)};
     }
-    base::append(content, rest.subspan(1, kUsable));
+    std::ranges::copy(bytes.subspan(1), content.begin() + static_cast<std::ptrdiff_t>(element * kUsable));
   }
   base::Reader reader(content);
   TRY(const base::ByteView data, reader.lp("data", kBlobDataBytes), "blob");
