@@ -109,15 +109,12 @@ contract KeyManager is MasterKey, Platforms {
         emit Onboard(myPub, resp);
     }
 
-    /// @notice Sends a member, or a newcomer, away for good: the owner, or a guardian, who can only stop things. It
-    /// keeps what it has; only a rotation makes that worthless.
-    function deregister(address member) external {
-        _requireBrake();
+    /// @notice Sends a member, or a newcomer, away for good. It keeps what it has; only a rotation makes that worthless.
+    function deregister(address member) external onlyOwner {
         if (_reject(_members[member])) emit Deregistered(member, _msgSender());
     }
 
-    function deregisterKey(bytes32 myPub) external {
-        _requireBrake();
+    function deregisterKey(bytes32 myPub) external onlyOwner {
         if (_reject(_keys[myPub])) emit KeyDeregistered(myPub, _msgSender());
     }
 
@@ -196,9 +193,5 @@ contract KeyManager is MasterKey, Platforms {
     function _isAllowed(Member storage member) private view returns (bool) {
         return member.status == Membership.Onboarded && member.epoch == epoch
             && _allowed(member.fmspc, member.measurement);
-    }
-
-    function _requireBrake() private view {
-        if (_msgSender() != owner()) _checkRole(ROLE_GUARDIAN);
     }
 }

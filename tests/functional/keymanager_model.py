@@ -13,7 +13,7 @@ from keymanager import (
     seed_onboard_digest,
     typed_digest,
 )
-from registry_model import GUARDIAN, MAX_BYTES, Governed, require
+from registry_model import MAX_BYTES, Governed, require
 
 NOT_YET, REQUESTED, ONBOARDED, REJECTED = range(4)
 UNSIGNED = "Signature does not verify"
@@ -174,16 +174,12 @@ class KeyManager(Governed):
     def _reject(self, members, who):
         members[who] = (REJECTED, *members.get(who, NOBODY)[1:])
 
-    def _brake(self, sender):
-        if sender != self.owner:
-            self._role(sender, GUARDIAN)
-
     def deregister(self, sender, member):
-        self._brake(sender)
+        self._owner(sender)
         self._reject(self.members, member)
 
     def deregisterKey(self, sender, key):
-        self._brake(sender)
+        self._owner(sender)
         self._reject(self.by_key, key)
 
     def resign(self, _sender, member, signature):
