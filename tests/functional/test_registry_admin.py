@@ -270,6 +270,25 @@ def test_registry_042_wrong_shares_are_named_and_the_service_stays_recoverable(r
     assert cyd.submit(server, 2, shares[2]).json()["message"].startswith("KMS unlocked")
 
 
+def test_registry_042_on_a_new_machine_kept_commitments_name_a_wrong_share(registry, tmp_path):
+    registry.start(**V1)
+    shares = registry.generate_and_fetch()
+    keys = served_spki(pki(registry.server))
+    kept = tmp_path / "shamir-commitments.json"
+    kept.write_bytes(request(registry.server.bootstrap, "GET", "/admin/commitments").body)
+    ada, bob, cyd = registry.admins
+    server = registry.start("new machine", **V1)
+    assert ada.post(server, "/admin/init/recover").status != 200, "nothing to know a true share by"
+    server = registry.start("another machine", **V1, **{"registry.commitments": kept})
+    assert ada.post(server, "/admin/init/recover").status == 200
+    assert ada.submit(server, 0, shares[0]).status == 200
+    forged = split(os.urandom(32), 2, [shares[1][-1]])[0]
+    reply = bob.submit(server, 1, forged)
+    assert reply.status == 400 and f"share 1 of admin {bob.id}" in reply.text, reply
+    assert cyd.submit(server, 2, shares[2]).json()["message"].startswith("KMS unlocked")
+    assert served_spki(pki(server)) == keys
+
+
 def test_registry_043_one_admin_with_many_indexes_does_not_unlock(registry):
     registry.start(**V1)
     shares = registry.generate_and_fetch()
