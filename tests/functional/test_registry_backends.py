@@ -266,6 +266,17 @@ def test_registry_flaw_08_a_token_goes_out_for_one_app(tmp_path):
         assert "ghp_right" not in world.server.output
 
 
+def test_registry_what_was_read_from_storage_stands_nowhere_on_the_servers_disk(world, ipfs):
+    canary = b"canary that only storage and the workload see"
+    app = App(world, ipfs.uri)
+    app.put(ipfs.uri, canary)
+    assert Released(app.register(canary)).config == canary
+    cached = [path for path in (world.server.data / "registry-cache").rglob("*") if path.is_file()]
+    assert cached, "it was kept"
+    for path in world.server.data.rglob("*"):
+        assert not path.is_file() or canary not in path.read_bytes(), path
+
+
 class Planted:
     """A configuration where the first registry's tools left theirs: under names that know no apps."""
 
