@@ -37,13 +37,6 @@ Result<std::string> quantity_digits(const JsonValue& value, std::size_t most, st
   return even;
 }
 
-/// Control characters of a node's words never reach a terminal or a log.
-std::string shown(std::string_view text) {
-  std::string out{base::utf8_prefix(text, kMaxMessage)};
-  std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return out;
-}
-
 std::string lower(std::string_view text) {
   std::string out{text};
   std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
@@ -114,14 +107,20 @@ Error batch_error(const JsonValue& root) {
   return {Code::unavailable, "the node refuses the batch: " + shown(parsed->message)};
 }
 
+}  // namespace
+
+std::string shown(std::string_view text) {
+  std::string out{base::utf8_prefix(text, kMaxMessage)};
+  std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return out;
+}
+
 std::string endpoint_name(std::string_view url) {
   const auto scheme = url.find("://");
   if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
   url = url.substr(0, url.find_first_of("/?#"));
   return std::string{url.substr(url.rfind('@') + 1)};
 }
-
-}  // namespace
 
 std::string quantity(std::uint64_t value) {
   std::array<char, 16> digits{};

@@ -67,6 +67,11 @@ std::optional<CallOutcome> revert_of(const RpcError& error);
 
 // -- one endpoint
 
+/// What an endpoint is called where it has no name: the URL's host and port.
+std::string endpoint_name(std::string_view url);
+/// A node's own words as they may reach a terminal or a log: at most 300 bytes, no control characters.
+std::string shown(std::string_view text);
+
 struct EndpointOptions {
   std::string name{};  ///< for logs and metrics; empty: the URL's host and port
   std::string url{};
