@@ -1,0 +1,167 @@
+// Transactions on their way: the same one to every endpoint, until a quorum agrees on what became of it.
+#include <algorithm>
+#include <condition_variable>
+
+#include "base/encoding.h"
+#include "base/mutex.h"
+#include "chain/base58.h"
+#include "chain/internal/lane.h"
+#include "chain/internal/round.h"
+#include "chain/near_rpc.h"
+
+namespace attestry::chain::near {
+namespace {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using internal::Lane;
+using internal::Round;
+using OutcomeRound = Round<Outcome>;
+
+/// The outcome that `quorum` of them name.
+std::optional<Outcome> agreed(const OutcomeRound::Ballots& ballots, std::size_t quorum) {
+  for (const auto& one : ballots) {
+    if (!one || !one->ok()) continue;
+    const auto votes = std::ranges::count_if(ballots, [&](const auto& b) { return b && b->ok() && **b == **one; });
+    if (static_cast<std::size_t>(votes) >= quorum) return **one;
+  }
+  return std::nullopt;
+}
+
+std::string in_words(const Error& error) { return error.found.empty() ? error.what : error.what + ": " + error.found; }
+
+}  // namespace
+
+struct Sender::Impl {
+  Impl(net::HttpTransport& transport, SenderOptions given)
+      : options_(std::move(given)), quorum_(options_.quorum > 0 ? options_.quorum : options_.endpoints.size() / 2 + 1) {
+    for (const EndpointOptions& endpoint : options_.endpoints) {
+      endpoints_.push_back(std::make_unique<Endpoint>(transport, endpoint));
+      lanes_.push_back(std::make_unique<Lane>(kThreads));
+    }
+  }
+  ~Impl() {
+    {
+      const base::MutexLock lock{mutex_};
+      stopping_ = true;
+    }
+    stop_.notify_all();
+    lanes_.clear();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Result<Outcome> send(const SignedTransaction& transaction, const AccountId& signer, base::Deadline deadline);
+
+ private:
+  static constexpr std::size_t kThreads = 2;  // of an endpoint: transactions at once
+
+  /// What is sent, and where its outcome is collected.
+  struct Job {
+    Job(std::size_t voters, base::Deadline deadline) : round(voters, deadline) {}
+    std::string base64{}, hash_text{}, signer{};
+    base::Digest32 hash{};
+    OutcomeRound round;
+  };
+  Result<Outcome> request(std::size_t voter, const Job& job, bool broadcast);
+  Result<Outcome> follow(std::size_t voter, const Job& job);
+  bool pause(base::Deadline deadline);
+  Error undecided(const Job& job, const OutcomeRound::Ballots& ballots) const;
+
+  const SenderOptions options_;
+  const std::size_t quorum_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  base::Mutex mutex_;
+  std::condition_variable_any stop_;
+  bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+/// Between two questions; false when there is no time for another.
+bool Sender::Impl::pause(base::Deadline deadline) {
+  const auto until = std::chrono::steady_clock::now() + options_.poll;
+  const base::MutexLock lock{mutex_};
+  while (!stopping_ && std::chrono::steady_clock::now() < std::min(until, deadline)) {
+    stop_.wait_until(mutex_, std::min(until, deadline));
+  }
+  return !stopping_ && until < deadline;
+}
+
+Result<Outcome> Sender::Impl::request(std::size_t voter, const Job& job, bool broadcast) {
+  const auto until = std::min(job.round.deadline(), options_.clock->steady() + options_.request_timeout);
+  const base::JsonOutArray params =
+      broadcast ? base::JsonOutArray{job.base64} : base::JsonOutArray{job.hash_text, job.signer};
+  TRY(const Reply reply, endpoints_[voter]->ask(broadcast ? "broadcast_tx_commit" : "tx", params, until));
+  return read_outcome(reply, job.hash);
+}
+
+/// One endpoint's word on it. A nonce that was used may have been used by this very transaction, which came by another
+/// endpoint: so the endpoint is asked for it before its refusal counts.
+Result<Outcome> Sender::Impl::follow(std::size_t voter, const Job& job) {
+  std::size_t failures = 0;
+  bool broadcast = true;
+  std::optional<Outcome> used_nonce;
+  for (;;) {
+    auto outcome = request(voter, job, broadcast);
+    const bool unknown = !outcome.ok() && outcome.error().code == Code::not_found;
+    const bool nonce = outcome.ok() && outcome->problem == Problem::nonce;
+    if (outcome.ok() && outcome->kind != Outcome::Kind::pending && !nonce) return outcome;
+    if (nonce) used_nonce = *outcome;
+    failures = outcome.ok() && !nonce ? 0 : failures + 1;
+    if (failures > 0 && failures >= options_.max_failures) return used_nonce ? Result<Outcome>{*used_nonce} : outcome;
+    if (outcome.ok()) broadcast = false;
+    // Sent again where it is not known: the node may have dropped it.
+    if (unknown && !used_nonce) broadcast = true;
+    if (!pause(job.round.deadline())) return Error{Code::deadline_exceeded, "no outcome in time"};
+  }
+}
+
+Error Sender::Impl::undecided(const Job& job, const OutcomeRound::Ballots& ballots) const {
+  std::string found;
+  for (std::size_t i = 0; i < ballots.size(); ++i) {
+    if (ballots[i] && ballots[i]->ok()) continue;
+    found += (found.empty() ? "" : "; ") + endpoints_[i]->name() + ": ";
+    found += ballots[i] ? in_words(ballots[i]->error()) : "no outcome in time";
+  }
+  const bool late = options_.clock->steady() >= job.round.deadline();
+  return {.code = late ? Code::deadline_exceeded : Code::unavailable,
+          .what = "NEAR: no quorum of the endpoints agrees on what became of transaction " + job.hash_text,
+          .expected = std::to_string(quorum_) + " of " + std::to_string(endpoints_.size()) + " endpoints",
+          .found = found.empty() ? "they contradict each other" : found,
+          .remedy = "It may have been executed: look for its hash before anything is sent anew."};
+}
+
+Result<Outcome> Sender::Impl::send(const SignedTransaction& transaction, const AccountId& signer,
+                                   base::Deadline deadline) {
+  const auto job = std::make_shared<Job>(endpoints_.size(), deadline);
+  job->base64 = base::base64(transaction.raw);
+  job->hash_text = base58(transaction.hash);
+  job->signer = signer.text();
+  job->hash = transaction.hash;
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const bool runs = lanes_[i]->run([this, i, job] { job->round.cast(i, follow(i, *job)); });
+    if (!runs) job->round.cast(i, Error{Code::unavailable, "too many transactions wait for this endpoint"});
+  }
+  const auto outcome = job->round.wait(
+      deadline, [this](const OutcomeRound::Ballots& ballots, bool /*ended*/) { return agreed(ballots, quorum_); });
+  if (outcome) return *outcome;
+  return job->round.look([&](const OutcomeRound::Ballots& ballots) { return undecided(*job, ballots); });
+}
+
+Sender::Sender(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Sender::~Sender() = default;
+
+Result<std::unique_ptr<Sender>> Sender::make(net::HttpTransport& transport, SenderOptions options) {
+  if (options.endpoints.empty()) return Error{Code::configuration, "NEAR: there is no endpoint"};
+  if (options.quorum > options.endpoints.size()) {
+    return Error{Code::configuration, "NEAR: the quorum is larger than the number of endpoints"};
+  }
+  return std::unique_ptr<Sender>(new Sender(std::make_unique<Impl>(transport, std::move(options))));
+}
+
+Result<Outcome> Sender::send(const SignedTransaction& transaction, const AccountId& signer, base::Deadline deadline) {
+  return impl_->send(transaction, signer, deadline);
+}
+
+}  // namespace attestry::chain::near
