@@ -44,7 +44,7 @@ unit: packages
 functional: unit
 	@tools/functional.sh $(ARGS)
 
-contracts: ## compile contracts/*.sol into contracts/artifacts
+contracts: ## compile contracts/*.sol and tests/contracts/*.sol into their artifacts
 	@tools/deps/npm.sh && "$$(tools/deps/node.sh)" contracts/compile.mjs
 
 contracts-gas: ## what the contracts' functions cost, into docs/reference/contracts.md

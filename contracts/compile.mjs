@@ -1,4 +1,5 @@
-// Compiles the contracts and writes contracts/artifacts/*.json, the files that the program embeds and the tests deploy.
+// Compiles the contracts and writes contracts/artifacts/*.json, the files that the program embeds and the tests deploy, and
+// the same of tests/contracts, which only tests deploy.
 //   node contracts/compile.mjs [--check]     --check: writes nothing; fails when what is there is not what comes out
 // The compiler and OpenZeppelin come from tools/deps/npm.sh. Only soljson.js of the package solc is used (a WebAssembly
 // build of the compiler without dependencies), and all sources are given to it at once, so it reads no file by itself.
@@ -10,7 +11,9 @@ import {fileURLToPath} from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const packages = process.env.ATTESTRY_NPM ?? path.join(here, '..', '.cache', 'npm');
-const contracts = ['Registry', 'Kms', 'KeyManager'];
+const root = path.join(here, '..');
+const folders = {'contracts': ['Registry', 'Kms', 'KeyManager'], 'tests/contracts': ['FirstRegistry', 'SecondRegistry']};
+const isOurs = (file) => Object.keys(folders).some((folder) => file.startsWith(`${folder}/`));
 // Without a hash of the metadata in the code, a changed comment does not change the bytes on chain.
 const settings = {
   evmVersion: 'cancun',
@@ -23,7 +26,7 @@ const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 /** All sources that the contracts import, by the name under which they import them. */
 function collect(name, sources) {
   if (name in sources) return;
-  const file = name.startsWith('contracts/') ? path.join(here, '..', name) : path.join(packages, name);
+  const file = path.join(isOurs(name) ? root : packages, name);
   const content = fs.readFileSync(file, 'utf8');
   sources[name] = {content};
   for (const [, target] of content.matchAll(/^import\s+(?:[^"']*\sfrom\s+)?["']([^"']+)["'];/gms)) {
@@ -48,7 +51,7 @@ function compile(sources) {
   const run = soljson.cwrap('solidity_compile', 'string', ['string', 'number', 'number']);
   const output = JSON.parse(run(JSON.stringify(input), 0, 0));
   // Warnings about other people's sources are theirs.
-  const ours = (error) => (error.sourceLocation?.file ?? '').startsWith('contracts/');
+  const ours = (error) => isOurs(error.sourceLocation?.file ?? '');
   const problems = (output.errors ?? []).filter((error) => error.severity === 'error' || ours(error));
   if (problems.length > 0) {
     console.error(problems.map((error) => error.formattedMessage).join('\n'));
@@ -70,41 +73,48 @@ function layoutOf({storage, types}) {
 }
 
 /** What a contract is made of: its artifact must not change with another contract's sources. */
-function sourcesOf(contract) {
+function sourcesOf(folder, contract) {
   const own = {};
-  collect(`contracts/${contract}.sol`, own);
+  collect(`${folder}/${contract}.sol`, own);
   return own;
 }
 
 const hashesOf = (own) =>
   Object.fromEntries(Object.keys(own).sort().map((name) => [name, sha256(own[name].content)]));
 
-const {output, version} = compile(Object.assign({}, ...contracts.map(sourcesOf)));
-
-let stale = 0;
-for (const name of contracts) {
-  const made = output.contracts[`contracts/${name}.sol`][name];
-  const runtime = made.evm.deployedBytecode.object.length / 2;
-  if (runtime > 24576) throw new Error(`${name}: ${runtime} bytes of code, a chain takes 24576 (EIP-170)`);
-  const text = JSON.stringify({
-    contract: name,
-    compiler: version,
-    settings,
-    sources: hashesOf(sourcesOf(name)),
-    abi: made.abi,
-    selectors: made.evm.methodIdentifiers,
-    bytecode: `0x${made.evm.bytecode.object}`,
-    deployedBytecode: `0x${made.evm.deployedBytecode.object}`,
-    storageLayout: layoutOf(made.storageLayout),
-  }, null, 1) + '\n';
-  const file = path.join(here, 'artifacts', `${name}.json`);
-  if (process.argv.includes('--check')) {
-    if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === text) continue;
-    console.error(`contracts/artifacts/${name}.json is not what the sources give; run: make contracts`);
-    stale = 1;
-  } else {
-    fs.writeFileSync(file, text);
-    console.log(`contracts/artifacts/${name}.json: ${runtime} bytes of code`);
+/** Whether everything in the folder's artifacts is as the sources give it, after writing what was not. */
+function compileFolder(folder, contracts, check) {
+  const {output, version} = compile(Object.assign({}, ...contracts.map((name) => sourcesOf(folder, name))));
+  let good = true;
+  for (const name of contracts) {
+    const made = output.contracts[`${folder}/${name}.sol`][name];
+    const runtime = made.evm.deployedBytecode.object.length / 2;
+    if (runtime > 24576) throw new Error(`${name}: ${runtime} bytes of code, a chain takes 24576 (EIP-170)`);
+    const text = JSON.stringify({
+      contract: name,
+      compiler: version,
+      settings,
+      sources: hashesOf(sourcesOf(folder, name)),
+      abi: made.abi,
+      selectors: made.evm.methodIdentifiers,
+      bytecode: `0x${made.evm.bytecode.object}`,
+      deployedBytecode: `0x${made.evm.deployedBytecode.object}`,
+      storageLayout: layoutOf(made.storageLayout),
+    }, null, 1) + '\n';
+    const artifact = `${folder}/artifacts/${name}.json`;
+    const file = path.join(root, artifact);
+    if (check) {
+      if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === text) continue;
+      console.error(`${artifact} is not what the sources give; run: make contracts`);
+      good = false;
+    } else {
+      fs.writeFileSync(file, text);
+      console.log(`${artifact}: ${runtime} bytes of code`);
+    }
   }
+  return good;
 }
-process.exit(stale);
+
+const good = Object.entries(folders).map(([folder, contracts]) =>
+  compileFolder(folder, contracts, process.argv.includes('--check')));
+process.exit(good.every(Boolean) ? 0 : 1);

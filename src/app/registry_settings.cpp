@@ -129,6 +129,9 @@ provision::RegistryRules rules_of(Reader& read) {
   }
   rules.evidence_once = read.flag("registry.evidence_once");
   rules.operator_v1 = read.is_first("registry.operator_signature", {"v1", "v2"});
+  rules.operator_digest = read.is_first("registry.operator_digest", {"sha256", "keccak256"})
+                              ? provision::OperatorDigest::sha256
+                              : provision::OperatorDigest::keccak256;
   rules.strict_names = read.is_first("registry.names", {"strict", "free"});
   rules.templates.mode = read.is_first("registry.templates", {"text", "json"}) ? provision::TemplateMode::text
                                                                                : provision::TemplateMode::json;

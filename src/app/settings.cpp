@@ -115,6 +115,9 @@ constexpr SettingInfo kSettings[] = {
      "evidence in a request counts once, unless the TLS connection proves that the client holds the key"},
     {"registry.operator_signature", "v1",
      "v1 (as the seed's instances sign), or v2: bound to contract, chain and time"},
+    {"registry.operator_digest", "sha256",
+     "what a v1 signature of an operator is over: sha256 of the key's PEM text, or keccak256, as the oldest clients "
+     "sign"},
     {"registry.names", "strict", "of certificates: strict (of the app only), or free (whatever is asked for)"},
     {"registry.templates", "text", "references in configurations: text or json"},
     {"registry.storage_root", "", "file: storage of contracts lies beneath this folder; default <data>/registry-files"},

@@ -22,6 +22,7 @@ from harness import PATIENCE, ROOT
 
 NPM = pathlib.Path(os.environ.get("ATTESTRY_NPM", ROOT / ".cache" / "npm"))
 ARTIFACTS = ROOT / "contracts" / "artifacts"
+OLDER = ROOT / "tests" / "contracts" / "artifacts"
 OPENZEPPELIN = NPM / "@openzeppelin" / "contracts" / "build" / "contracts"
 ZERO = "0x" + "00" * 20
 
@@ -79,7 +80,8 @@ class Entry:
 
 
 class Artifact:
-    """contracts/artifacts/<name>.json, or one that OpenZeppelin has compiled (folder=OPENZEPPELIN)."""
+    """contracts/artifacts/<name>.json, one of tests/contracts (folder=OLDER), or one that OpenZeppelin has
+    compiled (folder=OPENZEPPELIN)."""
 
     def __init__(self, name, folder=ARTIFACTS):
         about = json.loads((folder / f"{name}.json").read_text())

@@ -33,6 +33,7 @@ MISTAKES = {
     "identity": ("x", "any or extended"),
     "floor": ("x", "kept or forgotten"),
     "operator_signature": ("v3", "v1 or v2"),
+    "operator_digest": ("md5", "sha256 or keccak256"),
     "names": ("x", "strict or free"),
     "templates": ("x", "text or json"),
     "tenant": ("No Tenant", "registry.tenant"),
