@@ -7,6 +7,7 @@ likes.
 
 import http.server
 import json
+import ssl
 import threading
 import time
 
@@ -20,7 +21,8 @@ def until(holds):
 
 
 class Endpoint:
-    def __init__(self, chain):
+    def __init__(self, chain, tls=None):
+        """tls: (certificate file, key file), for one that is called by https."""
         self.chain = chain
         self.change = None  # (method, parameters, answer) -> answer; an answer has "result" or "error"
         self.lag = 0  # blocks that it is behind
@@ -61,7 +63,11 @@ class Endpoint:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.name = f"127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 

@@ -290,9 +290,9 @@ class Released:
         self.body = out
 
 
-def put_blob(server, contract, kind, data, store="store"):
+def put_blob(server, contract, kind, data, store="store", tenant="default"):
     """Into the app's own folder of file storage, in the seed's layout. Content id."""
-    folder = server.files / "default" / bare(contract) / store / kind
+    folder = server.files / tenant / bare(contract) / store / kind
     folder.mkdir(parents=True, exist_ok=True)
     name = sha256(data).hex()
     (folder / name).write_bytes(data)
