@@ -23,7 +23,7 @@ class CertificateOf : public testing::TestWithParam<Curve> {
   EcPrivateKey key_ = test_key(GetParam(), "root");
   base::Bytes der_ = ca_certificate(key_);
 };
-INSTANTIATE_TEST_SUITE_P(Both, CertificateOf, testing::Values(Curve::p256, Curve::p384));
+INSTANTIATE_TEST_SUITE_P(All, CertificateOf, testing::Values(Curve::p256, Curve::p384, Curve::p521));
 
 TEST_P(CertificateOf, RoundTripsEveryField) {
   const auto parsed = Certificate::parse(der_);

@@ -68,7 +68,7 @@ base::Result<Csr> read(base::ByteView der) {
   if (!internal::verifies(parts, key)) {
     return base::Error{.code = base::Code::malformed,
                        .what = "the request is not signed by its own key",
-                       .expected = "ecdsa-with-SHA256 on P-256 or ecdsa-with-SHA384 on P-384"};
+                       .expected = "ECDSA with SHA-256 on P-256, SHA-384 on P-384 or SHA-512 on P-521"};
   }
   return Csr{base::to_bytes(info.spki), std::move(key)};
 }

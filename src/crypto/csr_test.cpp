@@ -14,7 +14,7 @@ class CsrOf : public testing::TestWithParam<Curve> {
   EcPrivateKey key_ = test_key(GetParam(), "csr");
   base::Bytes der_ = make_csr(key_, "instance-1").value();
 };
-INSTANTIATE_TEST_SUITE_P(Both, CsrOf, testing::Values(Curve::p256, Curve::p384));
+INSTANTIATE_TEST_SUITE_P(All, CsrOf, testing::Values(Curve::p256, Curve::p384, Curve::p521));
 
 TEST_P(CsrOf, GivesItsKey) {
   const auto csr = parse_csr(der_);

@@ -27,7 +27,9 @@ namespace {
 using internal::require;
 
 struct CurveInfo {
-  std::size_t field_size;  // also the size of the order for both curves
+  std::string_view name;
+  std::size_t field_size;  // also the size of the order for all of them
+  std::size_t wide_size;   // what from_wide takes: at least 64 bits more than the order
   const EC_GROUP* (*group)();
   base::ByteView spki_prefix;  // all of the DER before X and Y, the 0x04 included (RFC 5480 2.1, 2.2)
 };
@@ -40,27 +42,42 @@ constexpr std::array<std::uint8_t, 24> kP384Prefix = {0x30, 0x76, 0x30, 0x10, 0x
                                                       0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
                                                       0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04};
 
+constexpr std::array<std::uint8_t, 26> kP521Prefix = {0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86,
+                                                      0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+                                                      0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00, 0x04};
+
+constexpr Curve kCurves[] = {Curve::p256, Curve::p384, Curve::p521};
+constexpr std::string_view kCurveNames = "P-256, P-384 or P-521";
+
 const CurveInfo& info(Curve curve) noexcept {
-  static const CurveInfo kInfo[] = {{32, EC_group_p256, kP256Prefix}, {48, EC_group_p384, kP384Prefix}};
+  static const CurveInfo kInfo[] = {{"P-256", 32, 48, EC_group_p256, kP256Prefix},
+                                    {"P-384", 48, 56, EC_group_p384, kP384Prefix},
+                                    {"P-521", 66, 74, EC_group_p521, kP521Prefix}};
   return kInfo[static_cast<std::size_t>(curve)];
 }
 
 struct MessageDigest {
-  std::array<std::uint8_t, 48> bytes{};
+  std::array<std::uint8_t, 64> bytes{};
   std::size_t size = 0;
   base::ByteView view() const noexcept { return {bytes.data(), size}; }
 };
 
 MessageDigest digest(Curve curve, base::ByteView message) {
   MessageDigest out;
-  if (curve == Curve::p256) {
-    const Sha256Digest hash = sha256(message);
+  const auto take = [&out](const auto& hash) {
     std::ranges::copy(hash, out.bytes.begin());
     out.size = hash.size();
-  } else {
-    const Sha384Digest hash = sha384(message);
-    std::ranges::copy(hash, out.bytes.begin());
-    out.size = hash.size();
+  };
+  switch (curve) {
+    case Curve::p256:
+      take(sha256(message));
+      break;
+    case Curve::p384:
+      take(sha384(message));
+      break;
+    case Curve::p521:
+      take(sha512(message));
+      break;
   }
   return out;
 }
@@ -71,7 +88,7 @@ bssl::UniquePtr<EC_KEY> new_key(Curve curve) {
   return key;
 }
 
-/// point: 04 ‖ X ‖ Y. The library refuses coordinates >= p and points off the curve; both curves have cofactor 1.
+/// point: 04 ‖ X ‖ Y. The library refuses coordinates >= p and points off the curve; all curves have cofactor 1.
 base::Result<EcPublicKey> read_point(Curve curve, base::ByteView point) {
   bssl::UniquePtr<EC_KEY> key = new_key(curve);
   const EC_GROUP* group = info(curve).group();
@@ -160,14 +177,14 @@ base::Result<EcPrivateKey> from_bignum(Curve curve, const BIGNUM* scalar) {
 }
 
 base::Result<EcPrivateKey> of_known_curve(const EC_KEY* key) {
-  for (const Curve curve : {Curve::p256, Curve::p384}) {
+  for (const Curve curve : kCurves) {
     if (EC_GROUP_cmp(EC_KEY_get0_group(key), info(curve).group(), nullptr) == 0) {
       // The public key is computed anew: a file in which the two do not belong together cannot mislead.
       return from_bignum(curve, EC_KEY_get0_private_key(key));
     }
   }
   return base::Error{
-      .code = base::Code::malformed, .what = "private key on another curve", .expected = "P-256 or P-384"};
+      .code = base::Code::malformed, .what = "private key on another curve", .expected = std::string(kCurveNames)};
 }
 
 Secret order_of(Curve curve) {
@@ -179,6 +196,10 @@ Secret order_of(Curve curve) {
 
 }  // namespace
 
+std::string_view to_text(Curve curve) noexcept { return info(curve).name; }
+
+std::size_t field_size(Curve curve) noexcept { return info(curve).field_size; }
+
 base::Result<EcPublicKey> EcPublicKey::from_raw(Curve curve, base::ByteView xy) {
   if (xy.size() != 2 * info(curve).field_size) {
     return base::Error{.code = base::Code::malformed,
@@ -186,14 +207,14 @@ base::Result<EcPublicKey> EcPublicKey::from_raw(Curve curve, base::ByteView xy) 
                        .expected = std::to_string(2 * info(curve).field_size) + " bytes",
                        .found = std::to_string(xy.size())};
   }
-  std::array<std::uint8_t, 97> point{};
+  std::array<std::uint8_t, 133> point{};
   point[0] = 0x04;
   std::ranges::copy(xy, point.begin() + 1);
   return read_point(curve, base::ByteView(point).first(1 + xy.size()));
 }
 
 base::Result<EcPublicKey> EcPublicKey::from_spki(base::ByteView der) {
-  for (const Curve curve : {Curve::p256, Curve::p384}) {
+  for (const Curve curve : kCurves) {
     const base::ByteView prefix = info(curve).spki_prefix;
     if (der.size() == prefix.size() + 2 * info(curve).field_size && base::equal(der.first(prefix.size()), prefix)) {
       return read_point(curve, der.subspan(prefix.size() - 1));
@@ -201,7 +222,7 @@ base::Result<EcPublicKey> EcPublicKey::from_spki(base::ByteView der) {
   }
   return base::Error{.code = base::Code::malformed,
                      .what = "not a key that this program knows",
-                     .expected = "an uncompressed P-256 or P-384 key with a named curve (RFC 5480)"};
+                     .expected = "an uncompressed key with a named curve (RFC 5480): " + std::string(kCurveNames)};
 }
 
 base::Result<EcPublicKey> EcPublicKey::from_point(Curve curve, base::ByteView point) {
@@ -288,8 +309,7 @@ base::Result<EcPrivateKey> EcPrivateKey::from_scalar(Curve curve, base::ByteView
 }
 
 base::Result<EcPrivateKey> EcPrivateKey::from_wide(Curve curve, base::ByteView bytes) {
-  const std::size_t expected = curve == Curve::p256 ? 48 : 56;
-  if (bytes.size() != expected) {
+  if (bytes.size() != info(curve).wide_size) {
     return base::Error{.code = base::Code::malformed, .what = "wide scalar of a wrong size"};
   }
   const Secret order = order_of(curve);
@@ -305,7 +325,7 @@ base::Result<EcPrivateKey> EcPrivateKey::from_pkcs8(base::ByteView der) {
   if (key == nullptr || CBS_len(&cbs) != 0) {
     return base::Error{.code = base::Code::malformed,
                        .what = "not a private key that this program knows",
-                       .expected = "an unencrypted PKCS #8 key on P-256 or P-384"};
+                       .expected = "an unencrypted PKCS #8 key on " + std::string(kCurveNames)};
   }
   return of_known_curve(key);
 }
@@ -317,7 +337,7 @@ base::Result<EcPrivateKey> EcPrivateKey::from_sec1(base::ByteView der) {
   if (key == nullptr || CBS_len(&cbs) != 0) {
     return base::Error{.code = base::Code::malformed,
                        .what = "not a private key that this program knows",
-                       .expected = "an ECPrivateKey (RFC 5915) on P-256 or P-384 that names its curve"};
+                       .expected = "an ECPrivateKey (RFC 5915) that names its curve: " + std::string(kCurveNames)};
   }
   return of_known_curve(key.get());
 }

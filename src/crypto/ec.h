@@ -1,4 +1,4 @@
-// Signatures and key agreement on P-256, P-384, Ed25519 and X25519.
+// Signatures and key agreement on P-256, P-384, P-521, Ed25519 and X25519.
 #pragma once
 #include <memory>
 #include <string_view>
@@ -10,12 +10,16 @@
 
 namespace attestry::crypto {
 
-enum class Curve : std::uint8_t { p256, p384 };
+enum class Curve : std::uint8_t { p256, p384, p521 };
+/// "P-256".
+std::string_view to_text(Curve curve) noexcept;
+/// Bytes of a coordinate, of a scalar, and of each half of a signature: 32, 48 or 66.
+std::size_t field_size(Curve curve) noexcept;
 
 /// An ECDSA public key that is on its curve. Immutable, cheap to copy (shared), thread-safe.
 class EcPublicKey {
  public:
-  /// x ‖ y, big-endian, 64 (P-256) or 96 (P-384) bytes; off-curve points and zeros are refused.
+  /// x ‖ y, big-endian, 64 (P-256), 96 (P-384) or 132 (P-521) bytes; off-curve points and zeros are refused.
   static base::Result<EcPublicKey> from_raw(Curve curve, base::ByteView xy);
   /// DER SubjectPublicKeyInfo (RFC 5480) with a named curve.
   static base::Result<EcPublicKey> from_spki(base::ByteView der);
@@ -27,8 +31,8 @@ class EcPublicKey {
   base::Bytes spki() const;
   base::Bytes point() const;  ///< 04 ‖ X ‖ Y
 
-  /// ECDSA with SHA-256 (P-256) or SHA-384 (P-384); signature r ‖ s of exactly twice the field size; 0 and >= n
-  /// refused.
+  /// ECDSA with SHA-256 (P-256), SHA-384 (P-384) or SHA-512 (P-521); signature r ‖ s of exactly twice the field size;
+  /// 0 and >= n refused.
   bool verify_raw(base::ByteView message, base::ByteView signature) const;
   /// The same with a DER Ecdsa-Sig-Value.
   bool verify_der(base::ByteView message, base::ByteView signature) const;
@@ -47,9 +51,9 @@ class EcPublicKey {
 class EcPrivateKey {
  public:
   static EcPrivateKey generate(Curve curve, Random& random);
-  /// Big-endian scalar in [1, n-1], 32 or 48 bytes.
+  /// Big-endian scalar in [1, n-1], as long as the field.
   static base::Result<EcPrivateKey> from_scalar(Curve curve, base::ByteView scalar);
-  /// d = OS2IP(bytes) mod (n-1) + 1 (FIPS 186-5 A.2.1) from 48 bytes (P-256) or 56 (P-384).
+  /// d = OS2IP(bytes) mod (n-1) + 1 (FIPS 186-5 A.2.1) from 48 bytes (P-256), 56 (P-384) or 74 (P-521).
   static base::Result<EcPrivateKey> from_wide(Curve curve, base::ByteView bytes);
   /// PKCS #8 DER or PEM's content, unencrypted.
   static base::Result<EcPrivateKey> from_pkcs8(base::ByteView der);

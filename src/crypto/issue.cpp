@@ -14,7 +14,19 @@ namespace attestry::crypto {
 namespace internal {
 
 base::Bytes signature_algorithm(Curve curve) {
-  return der::sequence({der::oid(curve == Curve::p256 ? "1.2.840.10045.4.3.2" : "1.2.840.10045.4.3.3")});
+  std::string_view oid;
+  switch (curve) {  // RFC 5758 3.2
+    case Curve::p256:
+      oid = "1.2.840.10045.4.3.2";
+      break;
+    case Curve::p384:
+      oid = "1.2.840.10045.4.3.3";
+      break;
+    case Curve::p521:
+      oid = "1.2.840.10045.4.3.4";
+      break;
+  }
+  return der::sequence({der::oid(oid)});
 }
 
 base::Bytes sign_structure(base::ByteView content, const EcPrivateKey& key, bool deterministic) {

@@ -30,7 +30,7 @@ TEST(KeyPem, WritesSec1AsOthersDo) {
 }
 
 TEST(KeyPem, ReadsBackWhatItWrites) {
-  for (const Curve curve : {Curve::p256, Curve::p384}) {
+  for (const Curve curve : {Curve::p256, Curve::p384, Curve::p521}) {
     const EcPrivateKey key = test_key(curve, "pem");
     const auto spki = key.public_key().spki();
     EXPECT_EQ(ec_private_key_from_pem(sec1_pem(key).reveal())->public_key().spki(), spki);
@@ -65,16 +65,40 @@ TEST(Points, CompressedAndForeignOnesAreRefused) {
   EXPECT_FALSE(EcPublicKey::from_point(Curve::p256, {}).ok());
 }
 
+// 133 bytes, of whose coordinates the first has one bit only.
+TEST(Points, OnP521HaveOneForm) {
+  const base::Bytes good = test_key(Curve::p521, "pem").public_key().point();
+  EXPECT_EQ(good.size(), 133u);
+  EXPECT_TRUE(EcPublicKey::from_point(Curve::p521, good).ok());
+  const auto refused = [&](auto change) {
+    base::Bytes point = good;
+    change(point);
+    return !EcPublicKey::from_point(Curve::p521, point).ok();
+  };
+  EXPECT_TRUE(refused([](base::Bytes& p) { p.back() ^= 1; })) << "off the curve";
+  EXPECT_TRUE(refused([](base::Bytes& p) { p[1] |= 2; })) << "x is p or more";
+  EXPECT_TRUE(refused([](base::Bytes& p) { std::fill(p.begin() + 1, p.end(), std::uint8_t{0}); }));
+  EXPECT_TRUE(refused([](base::Bytes& p) { p.pop_back(); }));
+  EXPECT_TRUE(refused([](base::Bytes& p) { p.push_back(0); }));
+  EXPECT_TRUE(refused([](base::Bytes& p) { p.erase(p.begin() + 1); })) << "without its leading zero";
+  EXPECT_TRUE(refused([](base::Bytes& p) { p[0] = static_cast<std::uint8_t>(6 + (p.back() & 1)); })) << "hybrid";
+  EXPECT_TRUE(refused([](base::Bytes& p) {
+    p[0] = static_cast<std::uint8_t>(2 + (p.back() & 1));
+    p.resize(67);
+  })) << "compressed";
+}
+
 TEST(KeyAgreement, BothSidesAgreeAndCurvesDoNotMix) {
-  for (const Curve curve : {Curve::p256, Curve::p384}) {
+  for (const Curve curve : {Curve::p256, Curve::p384, Curve::p521}) {
     const EcPrivateKey a = test_key(curve, "a");
     const EcPrivateKey b = test_key(curve, "b");
     const auto one = a.agree(b.public_key());
     ASSERT_TRUE(one.ok());
-    EXPECT_EQ(one->size(), curve == Curve::p256 ? 32u : 48u);
+    EXPECT_EQ(one->size(), field_size(curve));
     EXPECT_TRUE(equal_constant_time(one->reveal(), b.agree(a.public_key())->reveal()));
   }
   EXPECT_FALSE(test_key(Curve::p256, "a").agree(test_key(Curve::p384, "a").public_key()).ok());
+  EXPECT_FALSE(test_key(Curve::p521, "a").agree(test_key(Curve::p384, "a").public_key()).ok());
 }
 
 // FIPS 186-5 6.4.1 uses the leftmost bits: on P-256 the 33rd byte of a digest counts for nothing, on P-384 it does.

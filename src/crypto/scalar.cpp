@@ -8,7 +8,7 @@
 namespace attestry::crypto {
 namespace {
 
-constexpr std::size_t kLimbs = 9;  // 64 bytes and room for the doubling
+constexpr std::size_t kLimbs = 9;  // 66 bytes and room for the doubling
 using Limbs = std::array<std::uint64_t, kLimbs>;
 
 Limbs load(base::ByteView big_endian) {
@@ -52,7 +52,7 @@ void add_one(Limbs& value) {
 }  // namespace
 
 Secret scalar_from_wide(base::ByteView wide, base::ByteView order) {
-  internal::require(!order.empty() && order.size() <= 64 && (order.back() & 1) == 1, "scalar_from_wide: order");
+  internal::require(!order.empty() && order.size() <= 66 && (order.back() & 1) == 1, "scalar_from_wide: order");
   Limbs modulus = load(order);
   modulus[0] -= 1;
   Limbs value{};

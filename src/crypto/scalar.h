@@ -8,7 +8,7 @@
 namespace attestry::crypto {
 
 /// d = OS2IP(wide) mod (order - 1) + 1 (FIPS 186-5 A.2.1), big-endian, as long as `order`. Both big-endian; `order` is
-/// public, odd, at most 64 bytes and has its highest bits set. Constant time in `wide`.
+/// public, odd and at most 66 bytes. Constant time in `wide`.
 Secret scalar_from_wide(base::ByteView wide, base::ByteView order);
 
 }  // namespace attestry::crypto

@@ -48,8 +48,8 @@ class Certificate {
   /// OCTET STRING contents of an extension by dotted OID.
   std::optional<base::ByteView> extension(std::string_view oid) const;
 
-  /// True when this certificate's signature is ECDSA-with-SHA256 (P-256) or -SHA384 (P-384) and verifies under
-  /// `issuer`.
+  /// True when this certificate's signature is ECDSA with the hash of the issuer's curve (SHA-256 on P-256, SHA-384
+  /// on P-384, SHA-512 on P-521) and verifies under it.
   bool signed_by(const EcPublicKey& issuer) const;
   /// True when it is sha256WithRSAEncryption, or RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes, and
   /// verifies under `issuer`.
@@ -91,7 +91,7 @@ struct Csr {
   base::Bytes spki;
   EcPublicKey key;
 };
-/// PEM or DER; P-256 or P-384.
+/// PEM or DER; P-256, P-384 or P-521.
 base::Result<Csr> parse_csr(base::ByteView pem_or_der);
 base::Result<base::Bytes> make_csr(const EcPrivateKey& key, std::string_view common_name);
 

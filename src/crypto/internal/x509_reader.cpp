@@ -7,11 +7,13 @@
 namespace attestry::crypto::internal {
 namespace {
 
-// ecdsa-with-SHA256 and -SHA384 with absent parameters (RFC 5758 3.2).
+// ecdsa-with-SHA256, -SHA384 and -SHA512 with absent parameters (RFC 5758 3.2).
 constexpr std::array<std::uint8_t, 12> kEcdsaSha256 = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
 constexpr std::array<std::uint8_t, 12> kEcdsaSha384 = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
                                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
+constexpr std::array<std::uint8_t, 12> kEcdsaSha512 = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                                       0x48, 0xce, 0x3d, 0x04, 0x03, 0x04};
 // sha256WithRSAEncryption with the NULL that RFC 4055 5 asks for.
 constexpr std::array<std::uint8_t, 15> kRsaSha256 = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
                                                      0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
@@ -56,6 +58,18 @@ bool clean_text(CBS value, CBS_ASN1_TAG tag) {
   return true;
 }
 
+SignatureAlgorithm algorithm_of(Curve curve) {
+  switch (curve) {
+    case Curve::p256:
+      return SignatureAlgorithm::ecdsa_sha256;
+    case Curve::p384:
+      return SignatureAlgorithm::ecdsa_sha384;
+    case Curve::p521:
+      return SignatureAlgorithm::ecdsa_sha512;
+  }
+  return SignatureAlgorithm::other;
+}
+
 /// Both lengths grow by the trailer field's five bytes, everything else is the same.
 bool is_rsa_pss_sha384(base::ByteView algorithm) {
   if (base::equal(algorithm, kRsaPssSha384)) return true;
@@ -91,15 +105,14 @@ base::Result<Signed> read_signed(base::ByteView der) {
   Signed out{view_of(content), view_of(algorithm), SignatureAlgorithm::other, view_of(bits)};
   if (base::equal(out.algorithm, kEcdsaSha256)) out.kind = SignatureAlgorithm::ecdsa_sha256;
   if (base::equal(out.algorithm, kEcdsaSha384)) out.kind = SignatureAlgorithm::ecdsa_sha384;
+  if (base::equal(out.algorithm, kEcdsaSha512)) out.kind = SignatureAlgorithm::ecdsa_sha512;
   if (base::equal(out.algorithm, kRsaSha256)) out.kind = SignatureAlgorithm::rsa_sha256;
   if (is_rsa_pss_sha384(out.algorithm)) out.kind = SignatureAlgorithm::rsa_pss_sha384;
   return out;
 }
 
 bool verifies(const Signed& what, const EcPublicKey& key) {
-  const SignatureAlgorithm wanted =
-      key.curve() == Curve::p256 ? SignatureAlgorithm::ecdsa_sha256 : SignatureAlgorithm::ecdsa_sha384;
-  return what.kind == wanted && key.verify_der(what.content, what.signature);
+  return what.kind == algorithm_of(key.curve()) && key.verify_der(what.content, what.signature);
 }
 
 bool verifies(const Signed& what, const RsaPublicKey& key) {
@@ -111,6 +124,7 @@ bool verifies(const Signed& what, const RsaPublicKey& key) {
     case SignatureAlgorithm::other:
     case SignatureAlgorithm::ecdsa_sha256:
     case SignatureAlgorithm::ecdsa_sha384:
+    case SignatureAlgorithm::ecdsa_sha512:
       return false;
   }
   return false;

@@ -17,7 +17,14 @@ namespace attestry::crypto::internal {
 
 base::Error malformed(std::string_view what);
 
-enum class SignatureAlgorithm : std::uint8_t { other, ecdsa_sha256, ecdsa_sha384, rsa_sha256, rsa_pss_sha384 };
+enum class SignatureAlgorithm : std::uint8_t {
+  other,
+  ecdsa_sha256,
+  ecdsa_sha384,
+  ecdsa_sha512,
+  rsa_sha256,
+  rsa_pss_sha384
+};
 
 /// SIGNED{}: SEQUENCE { content, AlgorithmIdentifier, BIT STRING } (RFC 5280 4.1.1) with nothing behind it.
 struct Signed {
