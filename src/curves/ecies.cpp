@@ -25,14 +25,39 @@ struct Keys {
   Secret nonce;
 };
 
-std::size_t point_size(crypto::Curve curve) noexcept { return curve == crypto::Curve::p256 ? 65 : 97; }
+/// 04 ‖ X ‖ Y.
+std::size_t point_size(crypto::Curve curve) noexcept { return 1 + 2 * crypto::field_size(curve); }
 
-/// The first version hashes x as a number, without its leading zero bytes: one blob in 256 depends on that. Branch and
-/// length depend on x only where it begins with zeros, which the number of hashed blocks would not show.
+/// In the header of version 2.
+std::uint8_t number_of(crypto::Curve curve) noexcept {
+  switch (curve) {
+    case crypto::Curve::p256:
+      return 1;
+    case crypto::Curve::p384:
+      return 2;
+    case crypto::Curve::p521:
+      return 3;
+  }
+  return 0;
+}
+
+/// The first version hashes x as a number, without its leading zero bytes: one blob in 256 depends on that, and every
+/// second one on P-521, whose highest byte is a single bit. So that time does not tell, x is hashed from each of its
+/// bytes on, and the digest that counts is picked by masks: 67 short hashes at most beside a multiplication on the
+/// curve.
 crypto::Sha256Digest v1_key(const Secret& x) {
-  base::ByteView number = x.reveal();
-  while (!number.empty() && number[0] == 0) number = number.subspan(1);
-  return crypto::sha256(number);
+  crypto::Sha256Digest out{};
+  unsigned zeros = 0xff;                            // all ones as long as every byte before was 0
+  for (std::size_t at = 0; at <= x.size(); ++at) {  // an x of 0 is no bytes at all
+    crypto::Sha256Digest digest = crypto::sha256(x.reveal().subspan(at));
+    const unsigned byte = at < x.size() ? x.reveal()[at] : 1U;
+    const unsigned is_zero = (byte - 1U) >> 8 & 0xff;  // 0xff when it is
+    const unsigned picked = zeros & ~is_zero;
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] |= static_cast<std::uint8_t>(digest[i] & picked);
+    crypto::wipe(digest);
+    zeros &= is_zero;
+  }
+  return out;
 }
 
 Error broken(std::string_view what) {
@@ -51,7 +76,7 @@ Keys v2_keys(const Secret& x, base::ByteView ephemeral, base::ByteView recipient
 
 base::Bytes v2_header(crypto::Curve curve, base::ByteView ephemeral) {
   base::Bytes out = base::to_bytes(kMagic);
-  out.push_back(curve == crypto::Curve::p256 ? 1 : 2);
+  out.push_back(number_of(curve));
   base::append(out, ephemeral);
   return out;
 }

@@ -52,7 +52,7 @@ TEST_F(Ecies, V1WritesTheKnownBlobs) {
 }
 
 TEST_F(Ecies, BothVersionsGiveBackWhatWasSealedOfAnySize) {
-  for (const crypto::Curve curve : {crypto::Curve::p256, crypto::Curve::p384}) {
+  for (const crypto::Curve curve : {crypto::Curve::p256, crypto::Curve::p384, crypto::Curve::p521}) {
     const auto key = crypto::EcPrivateKey::generate(curve, random_);
     for (std::size_t size = 0; size < 150; ++size) {
       const crypto::Secret plain = random_.secret(size);
@@ -161,8 +161,11 @@ TEST_F(Ecies, AnotherKeyOrContextOpensNothing) {
   EXPECT_FALSE(ecies_v2_open(key_, "app b", v2).ok());
   EXPECT_FALSE(ecies_v2_open(key_, "", v2).ok());
   EXPECT_FALSE(ecies_v2_open(other, "app a", v2).ok());
-  const auto p384 = crypto::EcPrivateKey::generate(crypto::Curve::p384, random_);
-  EXPECT_FALSE(ecies_v2_open(p384, "app a", v2).ok());
+  for (const crypto::Curve curve : {crypto::Curve::p384, crypto::Curve::p521}) {
+    const auto elsewhere = crypto::EcPrivateKey::generate(curve, random_);
+    EXPECT_FALSE(ecies_v1_open(elsewhere, unhex(kNormal)).ok());
+    EXPECT_FALSE(ecies_v2_open(elsewhere, "app a", v2).ok());
+  }
 }
 
 TEST_F(Ecies, OneVersionIsNeverReadAsTheOther) {
@@ -178,6 +181,102 @@ TEST_F(Ecies, V2WritesTheKnownBlob) {
             "4154453201042377c7d690a242ca6c45074e8ea5beefaa557fd5b68371d9d1475bd52a7ed0e147a13fb98413a4393f8d"
             "90e9bf901b7e6658a6cdecf46716e7c067b1ddb8d2b2c33f7bb0d232f1e83a3241658fcde87355ada41a504f775f11fc"
             "8a47");
+}
+
+// On P-521, to the key i of RFC 5903 8.3, computed with another program: ephemeral scalars of 4, 2 and 18, where the
+// shared x begins with no zero byte, with one (as every second does) and with two.
+struct KnownP521 {
+  std::uint32_t scalar;
+  std::string_view blob;
+};
+constexpr KnownP521 kP521[] = {{4,
+                                "0085040035b5df64ae2ac204c354b483487c9070cdc61c891c5ff39afc06c5d55541d3ceac8659e24afe3d"
+                                "0750e8b88e9f078af066a1d5025b"
+                                "08e5a5e2fbc87412871902f30082096f84261279d2b673e0178eb0b4abb65521aef6e6e32e1b5ae63fe2f1"
+                                "9907f279f283e54ba385405224f7"
+                                "50a95b85eebb7faef04699d1d9e21f47fc346e4d0d000102030405060708090a0b6bd962060d4ca86d0f6c"
+                                "9b95cca999fc27fd48685728d27f"
+                                "f38e42b2"},
+                               {2,
+                                "00850400433c219024277e7e682fcb288148c282747403279b1ccc06352c6e5505d769be97b3b204da6ef5"
+                                "5507aa104a3a35c5af41cf2fa364"
+                                "d60fd967f43e3933ba6d783d00f4bb8cc7f86db26700a7f3eceeeed3f0b5c6b5107c4da97740ab21a29906"
+                                "c42dbbb3e377de9f251f6b93937f"
+                                "a99a3248f4eafcbe95edc0f4f71be356d661f41b02000102030405060708090a0b4fb5936287f60ef36cdf"
+                                "5b72c73cd20e6e55f94d9f462f45"
+                                "9f8a0a9c"},
+                               {18,
+                                "00850401bc33425e72a12779eacb2edcc5b63d1281f7e86dbc7bf99a7abd0cfe367de4666d6edbb8525bff"
+                                "e5222f0702c3096dec0884ce572f"
+                                "5a15c423fdf44d01dd99c61d010d06e999885b63535de3e74d33d9e63d024fb07ce0d196f2552c8e4a00ac"
+                                "84c044234aeb201f7a9133915d1b"
+                                "4b45209b9da79fe15b19f84fd135d841e2d8f9a86a000102030405060708090a0b51921400439b0a7baedc"
+                                "c3646a8d0dd1a935e089e2be8008"
+                                "668ea00a"}};
+
+class EciesP521 : public ::testing::Test {
+ protected:
+  crypto::EcPrivateKey key_ =
+      crypto::EcPrivateKey::from_scalar(crypto::Curve::p521,
+                                        unhex("0037ade9319a89f4dabdb3ef411aaccca5123c61acab57b5393dce47608172a095aa85a3"
+                                              "0fe1c2952c6771d937ba9777f5957b2639bab072462f68c27a57382d4a52"))
+          .value();
+  crypto::SeededRandom random_{as_bytes("ecies on P-521")};
+};
+
+TEST_F(EciesP521, V1WritesAndOpensTheKnownBlobs) {
+  for (const auto& [scalar, blob] : kP521) {
+    FixedRandom fixed(for_scalar(scalar, unhex(kNonce), crypto::Curve::p521));
+    EXPECT_EQ(base::hex(ecies_v1_seal(key_.public_key(), as_bytes("hello secret"), fixed).value()), blob);
+    const auto opened = ecies_v1_open(key_, unhex(blob));
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    EXPECT_EQ(base::as_text(opened->reveal()), "hello secret");
+  }
+}
+
+TEST_F(EciesP521, V2WritesTheKnownBlob) {
+  FixedRandom fixed(for_scalar(32, {}, crypto::Curve::p521));
+  EXPECT_EQ(base::hex(ecies_v2_seal(key_.public_key(), "attestry/test", as_bytes("hello secret"), fixed).value()),
+            "4154453203040166ba3596d20a3a469443707af94ba15b343e3e16654e068038dba7ecefb9e5ebd6ea04a35dc73596ec67d69bd6ba"
+            "5d1f949cf7475cd6c5c78247915ab876e56a9e00477b0ff4d1940ab8111635e75ff3e08268ff7bd8bf5ff01967c1df01c65c2dd77d"
+            "e204cdb818cdd6b9b74de1c7ea0f36dfcd98c965ab96163695ca9a9914a156aaf36225aa89527e352b367ef02ab8f7a5c67a80be8d"
+            "8b72aa4ab54f56");
+}
+
+TEST_F(EciesP521, EveryFlippedByteAndEveryTruncationIsRefused) {
+  const base::Bytes v1 = unhex(kP521[1].blob);
+  const base::Bytes v2 = ecies_v2_seal(key_.public_key(), "here", as_bytes("hello"), random_).value();
+  ASSERT_TRUE(ecies_v2_open(key_, "here", v2).ok());
+  for (std::size_t i = 0; i < v1.size(); ++i) {
+    base::Bytes wrong = v1;
+    wrong[i] ^= 0x01;
+    EXPECT_FALSE(ecies_v1_open(key_, wrong).ok()) << i;
+    EXPECT_FALSE(ecies_v1_open(key_, base::ByteView(v1).first(i)).ok()) << i;
+  }
+  for (std::size_t i = 0; i < v2.size(); ++i) {
+    base::Bytes wrong = v2;
+    wrong[i] ^= 0x80;
+    EXPECT_FALSE(ecies_v2_open(key_, "here", wrong).ok()) << i;
+    EXPECT_FALSE(ecies_v2_open(key_, "here", base::ByteView(v2).first(i)).ok()) << i;
+  }
+}
+
+TEST_F(EciesP521, PointsOfOtherLengthsAndOffTheCurveAreRefused) {
+  const base::Bytes good = unhex(kP521[0].blob);
+  for (const unsigned length : {0x0000U, 0x0041U, 0x0043U, 0x0061U, 0x0084U, 0x0086U, 0x8500U, 0xfff2U, 0xffffU}) {
+    base::Bytes blob = good;
+    blob[0] = static_cast<std::uint8_t>(length >> 8);
+    blob[1] = static_cast<std::uint8_t>(length);
+    EXPECT_FALSE(ecies_v1_open(key_, blob).ok()) << length;
+  }
+  base::Bytes off_curve = good;
+  off_curve[134] ^= 0x01;
+  const auto refused = ecies_v1_open(key_, off_curve);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, base::Code::malformed);
+  const auto p256 = crypto::EcPrivateKey::generate(crypto::Curve::p256, random_);
+  EXPECT_FALSE(ecies_v1_open(p256, good).ok());
+  EXPECT_FALSE(ecies_v1_open(crypto::EcPrivateKey::generate(crypto::Curve::p521, random_), good).ok());
 }
 
 }  // namespace

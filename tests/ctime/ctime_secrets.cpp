@@ -237,6 +237,8 @@ void agreement() {
   const auto to = *crypto::EcPublicKey::from_point(crypto::Curve::p256, point);
   const auto blob = *curves::ecies_v2_seal(to, "context", kMessage, nonces());
   expect(curves::ecies_v2_open(key, "context", blob).has_value(), "blob does not open");
+  const auto old = *curves::ecies_v1_seal(to, kMessage, nonces());
+  expect(curves::ecies_v1_open(key, old).has_value(), "blob of version 1 does not open");
 }
 
 void x25519() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "crypto/ec.h"
 #include "crypto/random.h"
 
 namespace attestry::curves::testing {
@@ -24,10 +25,10 @@ class FixedRandom final : public crypto::Random {
   std::size_t at_ = 0;
 };
 
-/// What EcPrivateKey::generate on P-256 turns into the scalar d, followed by `more`.
-inline base::Bytes for_scalar(std::uint32_t d, base::ByteView more) {
-  base::Bytes out(48, 0);
-  for (std::size_t i = 0; i < 4; ++i) out[47 - i] = static_cast<std::uint8_t>((d - 1) >> (8 * i));
+/// What EcPrivateKey::generate turns into the scalar d, followed by `more`.
+inline base::Bytes for_scalar(std::uint32_t d, base::ByteView more, crypto::Curve curve = crypto::Curve::p256) {
+  base::Bytes out(crypto::field_size(curve) + 16, 0);
+  for (std::size_t i = 0; i < 4; ++i) out[out.size() - 1 - i] = static_cast<std::uint8_t>((d - 1) >> (8 * i));
   base::append(out, more);
   return out;
 }
