@@ -136,7 +136,7 @@ Status Ceremony::make_keys() {
                      {},
                      "Let him run `attestry admin generate-admin`, copy admin-public.pem there, and go on."};
       }
-      TRY_OK(make_admin_keys(seat.files, crypto::system_random()), seat.name);
+      TRY_OK(make_admin_keys(seat.files, options_.curve, crypto::system_random()), seat.name);
     }
     if (!has_public || has_private) {
       TRY(seat.here, read_admin(seat.files), seat.name);

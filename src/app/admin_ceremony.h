@@ -7,6 +7,7 @@
 #include "app/admin_client.h"
 #include "app/cli.h"
 #include "base/result.h"
+#include "crypto/ec.h"
 
 namespace attestry::app {
 
@@ -14,8 +15,9 @@ struct CeremonyOptions {
   std::string folder = "ceremony";
   unsigned admins = 3;
   unsigned threshold = 2;
-  bool yes = false;      ///< take every default instead of asking
-  bool dry_run = false;  ///< only look at shares and commitments in the folder; no server
+  crypto::Curve curve = crypto::Curve::p256;  ///< of keys that are made here
+  bool yes = false;                           ///< take every default instead of asking
+  bool dry_run = false;                       ///< only look at shares and commitments in the folder; no server
 };
 
 /// Exit code: 0 done, 3 somebody else has to do something first, which it prints.

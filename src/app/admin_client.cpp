@@ -133,7 +133,7 @@ Result<std::string> read_whole(const std::string& path) {
   return std::string{base::as_text(*bytes)};
 }
 
-Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Random& random) {
+Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Curve curve, crypto::Random& random) {
   for (const auto& path : {files.private_key, files.public_key}) {
     TRY(const bool there, present(path));
     if (there)
@@ -143,7 +143,7 @@ Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Random& ran
                    {},
                    "A key that is in use is never overwritten; name other files."};
   }
-  const auto key = crypto::EcPrivateKey::generate(crypto::Curve::p256, random);
+  const auto key = crypto::EcPrivateKey::generate(curve, random);
   const auto secret = crypto::sec1_pem(key);
   TRY_OK(state::replace_file(state::system_files(), files.private_key, secret.reveal()));
   const std::string pem = crypto::spki_pem(key.public_key().spki());

@@ -29,8 +29,8 @@ struct AdminIdentity {
   std::string id;
   crypto::EcPrivateKey key;
 };
-/// A new P-256 key: SEC 1 and SPKI PEM, both 0600. `conflict` when either file is there. The id.
-base::Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Random& random);
+/// A new key: SEC 1 and SPKI PEM, both 0600. `conflict` when either file is there. The id.
+base::Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Curve curve, crypto::Random& random);
 /// `configuration` when others may read the private key, or when the two are no pair.
 base::Result<AdminIdentity> read_admin(const AdminFiles& files);
 /// The file of admins for these public keys' files, in this order, with as many names as are given.

@@ -29,6 +29,7 @@ struct AdminOptions {
   std::vector<std::string> public_key_files, names;
   std::optional<unsigned> threshold, total;
   std::string format = "text";
+  std::string curve = "p256";
   CeremonyOptions ceremony;
 };
 
@@ -133,8 +134,21 @@ Result<int> status(Context& context, const AdminOptions& options) {
   return kExitOk;
 }
 
+/// The option takes no other names.
+crypto::Curve curve_named(std::string_view name) {
+  if (name == "p384") return crypto::Curve::p384;
+  return name == "p521" ? crypto::Curve::p521 : crypto::Curve::p256;
+}
+
+void add_curve(CLI::App& command, AdminOptions& options) {
+  command
+      .add_option("--curve", options.curve, "of new keys: p256, p384 or p521 (ECDSA, and what shares are sealed to)")
+      ->check(CLI::IsMember({"p256", "p384", "p521"}))
+      ->capture_default_str();
+}
+
 Result<int> generate_admin(Context& context, const AdminOptions& options) {
-  TRY(const auto id, make_admin_keys(options.files, crypto::system_random()));
+  TRY(const auto id, make_admin_keys(options.files, curve_named(options.curve), crypto::system_random()));
   context.out << "id           " << id << "\n"
               << "private key  " << options.files.private_key << "  (keep it; nobody else may have it)\n"
               << "public key   " << options.files.public_key << "  (for the file of admins)\n";
@@ -244,6 +258,7 @@ Result<int> ceremony(Context& context, const AdminOptions& options) {
   if (options.server.seed_dialect)
     return Error{Code::usage, "the ceremony is for servers that know the second version of signed requests"};
   CeremonyOptions ceremony = options.ceremony;
+  ceremony.curve = curve_named(options.curve);
   if (options.threshold) ceremony.threshold = *options.threshold;
   if (options.total) ceremony.admins = *options.total;
   return run_ceremony(context, ceremony, *server);
@@ -302,7 +317,7 @@ void add_admin(CLI::App& app, Context& context) {
     return made;
   };
   add("status", "State of the server's bootstrap, and what to do next", status);
-  add("generate-admin", "Make this admin's key pair", generate_admin);
+  add_curve(*add("generate-admin", "Make this admin's key pair", generate_admin), *options);
   auto* config = add("generate-config", "Make the file of admins from their public keys", generate_config);
   config->add_option("--admin-pubkey-files", options->public_key_files, "public keys' files, comma-separated")
       ->delimiter(',')
@@ -321,6 +336,7 @@ void add_admin(CLI::App& app, Context& context) {
       add("ceremony", "Generate, distribute, verify and recover, step by step; goes on where it stopped", ceremony);
   guided->add_option("--folder", options->ceremony.folder, "a folder for each admin goes in here")
       ->capture_default_str();
+  add_curve(*guided, *options);
   guided->add_flag("--yes", options->ceremony.yes, "take every default instead of asking");
   guided->add_flag("--dry-run", options->ceremony.dry_run,
                    "only try the shares in the folder against its commitments; asks no server");

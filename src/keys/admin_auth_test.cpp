@@ -32,7 +32,10 @@ class AdminAuth : public ::testing::Test {
   crypto::EcPrivateKey alice_ = crypto::EcPrivateKey::generate(crypto::Curve::p256, random_);
   crypto::EcPrivateKey bob_ = crypto::EcPrivateKey::generate(crypto::Curve::p384, random_);
   crypto::Ed25519PrivateKey carol_ = crypto::Ed25519PrivateKey::generate(random_);
-  AdminSet set_ = AdminSet::make({{"alice", pem(alice_)}, {"bob", pem(bob_)}, {"carol", ed25519_pem(carol_)}}).value();
+  crypto::EcPrivateKey dora_ = crypto::EcPrivateKey::generate(crypto::Curve::p521, random_);
+  AdminSet set_ =
+      AdminSet::make({{"alice", pem(alice_)}, {"bob", pem(bob_)}, {"carol", ed25519_pem(carol_)}, {"dora", pem(dora_)}})
+          .value();
   AdminRequestParts request_{.method = "POST",
                              .host = "kms.example:8081",
                              .server = as_bytes("this server"),
@@ -79,6 +82,21 @@ TEST_F(AdminAuth, V1SignsTheKnownDigests) {
   };
   EXPECT_TRUE(of("/admin/share", "", "5c591f126648aa955740f554586825d06d850850e20cfc9822d092f960fbdf8a"));
   EXPECT_TRUE(of("/admin/share", "{\"a\":1}", "be0c1b9b214b6eb4305f63d9a39924cbb8269193c07d4211938df49404a1290b"));
+}
+
+// The digest is SHA-256 whatever the curve is, although a v2 signature has the curve's own hash.
+TEST_F(AdminAuth, V1OnEveryCurveSignsSha256) {
+  for (const auto& [id, key] : {std::pair{"bob", &bob_}, std::pair{"dora", &dora_}}) {
+    const AdminHeaders good = sign_admin_request_v1(id, *key, request_.path, request_.body);
+    EXPECT_TRUE(passes(good, request_)) << id;
+    AdminHeaders other = good;
+    other.signature = base::base64(key->sign_der(crypto::sha256(as_bytes("/admin/share{\"a\":1}"))));
+    EXPECT_FALSE(passes(other, request_)) << id;
+    other.signature = base::base64(key->sign_digest_der(crypto::sha256(as_bytes("/admin/share{\"a\":1}"))));
+    EXPECT_TRUE(passes(other, request_)) << id;
+    other.id = "alice";
+    EXPECT_FALSE(passes(other, request_)) << id;
+  }
 }
 
 TEST_F(AdminAuth, TheReplayKeyOfV1DoesNotDependOnTheSignaturesBytes) {
@@ -174,6 +192,11 @@ TEST_F(AdminAuth, EveryKindOfKeySignsV2AndEachNonceIsAnother) {
   const auto carol = verify_admin_request(set_, sign_admin_request_v2("carol", &carol_, request_, kNow, random_),
                                           request_, kNow, AdminVersions::v2_only);
   ASSERT_TRUE(carol.ok());
+  const auto dora = verify_admin_request(set_, sign_admin_request_v2("dora", &dora_, request_, kNow, random_), request_,
+                                         kNow, AdminVersions::v2_only);
+  ASSERT_TRUE(dora.ok());
+  EXPECT_FALSE(passes(sign_admin_request_v2("dora", &alice_, request_, kNow, random_), request_));
+  EXPECT_FALSE(passes(sign_admin_request_v2("alice", &dora_, request_, kNow, random_), request_));
   const AdminHeaders once = v2();
   const auto first = verify_admin_request(set_, once, request_, kNow, AdminVersions::v2_only);
   const auto again = verify_admin_request(set_, once, request_, kNow + 1, AdminVersions::v2_only);
@@ -185,10 +208,11 @@ TEST_F(AdminAuth, EveryKindOfKeySignsV2AndEachNonceIsAnother) {
 TEST_F(AdminAuth, TheFileReadsBack) {
   const auto again = AdminSet::parse(as_bytes(set_.json()));
   ASSERT_TRUE(again.ok()) << again.error().text();
-  ASSERT_EQ(again->admins().size(), 3u);
+  ASSERT_EQ(again->admins().size(), 4u);
   EXPECT_EQ(again->admins()[1].id, "bob");
   EXPECT_EQ(again->find("alice")->fingerprint(), base::hex(crypto::sha256(as_bytes(pem(alice_)))));
   EXPECT_EQ(again->find("carol")->ec_key(), nullptr);
+  EXPECT_EQ(again->find("dora")->ec_key()->curve(), crypto::Curve::p521);
   EXPECT_EQ(again->find("dave"), nullptr);
 }
 
@@ -234,6 +258,9 @@ TEST_F(AdminAuth, OnlyARawShareSignatureOnP256LeavesTheXByteOut) {
   EXPECT_EQ(verify_share_signature(alice, moved, sign_share(alice_, share)), ShareDigest::raw);
   EXPECT_EQ(verify_share_signature(alice, moved, sign_share(alice_, share, ShareDigest::sha256)), std::nullopt);
   EXPECT_EQ(verify_share_signature(bob, moved, sign_share(bob_, share)), std::nullopt);
+  const Admin& dora = *set_.find("dora");
+  EXPECT_EQ(verify_share_signature(dora, share, sign_share(dora_, share)), ShareDigest::raw);
+  EXPECT_EQ(verify_share_signature(dora, moved, sign_share(dora_, share)), std::nullopt);
   EXPECT_EQ(verify_share_signature(*set_.find("carol"), moved, carol_.sign(share)), std::nullopt);
   moved = share;
   moved[0] ^= 1;

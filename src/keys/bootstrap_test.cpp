@@ -109,7 +109,9 @@ class BootstrapTest : public ::testing::Test {
   crypto::SeededRandom random{base::as_bytes("bootstrap")};
   std::vector<crypto::EcPrivateKey> keys = [this] {
     std::vector<crypto::EcPrivateKey> out;
-    for (int i = 0; i < 3; ++i) out.push_back(crypto::EcPrivateKey::generate(crypto::Curve::p256, random));
+    for (const crypto::Curve curve : {crypto::Curve::p256, crypto::Curve::p384, crypto::Curve::p521}) {
+      out.push_back(crypto::EcPrivateKey::generate(curve, random));
+    }
     return out;
   }();
   BootstrapOptions options;

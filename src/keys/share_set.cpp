@@ -102,7 +102,7 @@ base::Status can_hold_shares(const AdminSet& admins) {
   for (const auto& admin : admins.admins()) {
     if (admin.ec_key() == nullptr)
       return Error{Code::configuration, "the admin " + admin.id + " has a key that nothing can be encrypted to",
-                   "a P-256 or P-384 key", "Ed25519"};
+                   "a P-256, P-384 or P-521 key", "Ed25519"};
   }
   return base::done();
 }

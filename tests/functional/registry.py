@@ -176,7 +176,7 @@ def self_signed(key, evidence=None):
 
 
 def ecies_seal(public, plain):
-    ephemeral = ec.generate_private_key(ec.SECP256R1())
+    ephemeral = ec.generate_private_key(public.curve)
     shared = ephemeral.exchange(ec.ECDH(), public).lstrip(b"\0")
     point = ephemeral.public_key().public_bytes(
         serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from harness import request, start_serve
 
+HASHES = {256: hashes.SHA256, 384: hashes.SHA384, 521: hashes.SHA512}  # of the second version, by curve
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -120,7 +121,7 @@ class Admin:
         nonce = nonce or os.urandom(16)
         message = b"".join(map(lp, ("attestry/admin-request/2", self.id, method, host.lower(), server, path)))
         message += lp(hashlib.sha256(body).digest()) + struct.pack(">Q", at) + lp(nonce)
-        signature = self.key.sign(message, ec.ECDSA(hashes.SHA256()))
+        signature = self.key.sign(message, ec.ECDSA(HASHES[self.key.key_size]()))
 
         def text(raw):
             return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -264,16 +264,17 @@ def test_registry_049_a_second_server_gets_the_same_keys(chain, kms, giver, rece
     refused(signed(receiver, operator, GENERATE), 409, "has a master key already")
 
 
-def test_registry_049_the_answer_is_a_blob_to_the_requests_key(chain, kms, giver, operator):
+@pytest.mark.parametrize(("curve", "size"), [(ec.SECP256R1, 127), (ec.SECP521R1, 195)])
+def test_registry_049_the_answer_is_a_blob_to_the_requests_key(chain, kms, giver, operator, curve, size):
     """A client of the chain's own: key, evidence and request are made here."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(curve())
     pubkey, nonce = spki(key, PEM), 0x0102030405
     quote = forge(giver.seed, onboard_report_data(kms, pubkey, nonce, str(operator)))
     let_in(kms, giver)
     wanted = (pubkey, nonce, str(operator), quote)
     id_ = bring(kms, wanted)
     reply = fetch(giver, id_.hex())
-    assert reply.status == 200 and len(reply.body) == 127, reply
+    assert reply.status == 200 and len(reply.body) == size, reply
     assert ecies_open(key, reply.body) == MASTER
     [leaf] = [leaf for leaf in giver.leaves() if leaf["type"] == "release.onboard"]
     assert leaf["reply"] == hashlib.sha256(reply.body).hexdigest()
