@@ -167,6 +167,14 @@ Result<base::Bytes> KmsContract::known_key(base::Deadline deadline) {
                "Let its owner send it, from a server that has the master: attestry registry publish-pki."};
 }
 
+Result<std::optional<base::Digest32>> KmsContract::policy(base::Deadline deadline) {
+  // PKI() first: a contract of before policy() reverts there without a word, as one of another kind does.
+  const std::vector<chain::Call> calls{abi::kPki.at(contract_), abi::kPolicy.at(contract_)};
+  chain::BlockRef block;
+  TRY(const auto outcomes, read(reader_, calls, block, deadline));
+  return policy_in_force(outcomes[1]);
+}
+
 Result<OnboardRequest> KmsContract::request(const base::Digest32& hash, base::Deadline deadline) {
   const std::vector<chain::Call> calls{abi::kFetchOnboardRequest.at(contract_, hash)};
   chain::BlockRef block;

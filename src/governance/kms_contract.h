@@ -114,6 +114,8 @@ class KmsContract {
   /// Without a request on the chain: the operator has said in another way that the server is his.
   base::Result<ServerApproval> server(const base::Digest32& identity, const ContractAddress& operator_address,
                                       base::Deadline deadline);
+  /// policy() alone: what its servers have to satisfy. nullopt when nothing is in force.
+  base::Result<std::optional<base::Digest32>> policy(base::Deadline deadline);
   /// In the transaction of the leaf, without asking anybody (FORMATS 6): `conflict` when the head has moved on since
   /// and the answer is no longer of now, `unavailable` when the head is not known.
   base::Status still_holds(const AskedAt& asked) const;

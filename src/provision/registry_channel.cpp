@@ -71,6 +71,17 @@ Result<Identity> identity_of(const VerifiedReport& report, const ChannelGovernan
   return out;
 }
 
+/// By the policy that the contract has in force, besides the one of the end itself.
+Status appraise_by_contract(const ChannelGovernance& governance, const std::optional<base::Digest32>& digest,
+                            const VerifiedReport& report) {
+  if (!digest) return base::done();
+  TRY(const auto policy, named_policy(*governance.policies, governance.tenant, *digest, "key service"));
+  attestation::Verdict verdict = report.verdict();
+  TRY_OK(attestation::appraise_report_data(policy, verdict, report.report_data()),
+         "policy of the key service's contract");
+  return base::done();
+}
+
 Result<Address> operator_of(const ChannelPermit& permit, const ChannelGovernance& governance) {
   const auto digest =
       channel_permit_digest(governance.chain_id, governance.address(), permit.process_nonce, permit.peer);
@@ -190,13 +201,7 @@ Result<governance::ServerGrant> ChannelGiver::allow_by_contract(const VerifiedRe
   TRY(const auto account, operator_of(*request.permit, deps_.governance));
   TRY(const auto identity, identity_of(report, deps_.governance));
   TRY(const auto approval, deps_.governance.contract->server(identity.known_as, account, deadline));
-  if (approval.policy()) {
-    TRY(const auto policy,
-        named_policy(*deps_.governance.policies, deps_.governance.tenant, *approval.policy(), "key service"));
-    attestation::Verdict verdict = report.verdict();
-    TRY_OK(attestation::appraise_report_data(policy, verdict, report.report_data()),
-           "policy of the key service's contract");
-  }
+  TRY_OK(appraise_by_contract(deps_.governance, approval.policy(), report));
   return governance::authorize_server(report, approval, deps_.store.realm(), deps_.store.now());
 }
 
@@ -278,19 +283,30 @@ Result<base::Digest32> ChannelReceiver::expected_key(base::Deadline deadline) co
   return crypto::sha256(key.spki());
 }
 
-/// Where the policy names no servers, the contract does, for this server's operator.
+/// Where this server's policy names no servers, the contract does, for its operator.
+Result<std::optional<base::Digest32>> ChannelReceiver::allow_giver(const VerifiedReport& report,
+                                                                   const std::optional<ChannelPermit>& permit,
+                                                                   base::Deadline deadline) const {
+  auto& contract = *deps_.governance.contract;
+  if (deps_.end.policy.rules().require_identity) return contract.policy(deadline);
+  TRY(const auto account, operator_of(*permit, deps_.governance));
+  TRY(const auto identity, identity_of(report, deps_.governance));
+  TRY(const auto approval, contract.server(identity.known_as, account, deadline));
+  return approval.policy();
+}
+
+/// What the contract demands of a server that gets the master it demands of the one that gives it, too.
 Status ChannelReceiver::check_giver(const VerifiedReport& report, const std::optional<ChannelPermit>& permit,
                                     base::Deadline deadline) const {
   TRY_OK(firmware_is_covered(deps_.end.policy, deps_.governance.extended));
-  if (deps_.end.policy.rules().require_identity) return base::done();
-  if (deps_.governance.contract == nullptr || !permit) {
+  const bool asks = deps_.governance.contract != nullptr;
+  if (!deps_.end.policy.rules().require_identity && !(asks && permit)) {
     return Error{Code::configuration, "this server cannot tell which software gives it the master",
                  "identities in registry.policy", "none"};
   }
-  TRY(const auto account, operator_of(*permit, deps_.governance));
-  TRY(const auto identity, identity_of(report, deps_.governance));
-  TRY([[maybe_unused]] const auto approval, deps_.governance.contract->server(identity.known_as, account, deadline),
-      "the giving server");
+  if (!asks) return base::done();
+  TRY(const auto policy, allow_giver(report, permit, deadline), "the giving server");
+  TRY_OK(appraise_by_contract(deps_.governance, policy, report), "the giving server");
   return base::done();
 }
 
@@ -305,7 +321,10 @@ Status ChannelReceiver::fetch(const std::string& peer, std::optional<ChannelPerm
   auto end = channel_end(deps_.end, channel_audience(deps_.governance, expected));
   end.stop = deps_.stop;
   TRY(auto session, channel::Session::connect(peer, end, deadline), "channel to " + peer);
-  TRY_OK(check_giver(session.peer(), permit, deadline));
+  if (auto good = check_giver(session.peer(), permit, deadline); !good) {
+    session.refuse(good.error(), deadline);
+    return good;
+  }
   TRY_OK(session.send(encode(ChannelRequest{.permit = std::move(permit)}), deadline));
   TRY(const auto data, session.receive(deadline), "channel to " + peer);
   TRY(auto answer, parse_channel_answer(data.reveal()));

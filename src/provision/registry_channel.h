@@ -117,7 +117,8 @@ class ChannelReceiver {
  public:
   explicit ChannelReceiver(ChannelReceiverDeps deps) : deps_(std::move(deps)) {}
   /// Fetches the master from `peer`, and keeps only the one that makes the service's own key. `permit` with a contract.
-  /// Durable when it returns. `conflict` when this server has one, or the contract publishes no key.
+  /// Durable when it returns. `conflict` when this server has one, or the contract publishes no key; `denied` when the
+  /// peer does not satisfy the policy that the contract has in force, `unavailable` when that is not stored here.
   base::Status fetch(const std::string& peer, std::optional<ChannelPermit> permit, base::Deadline deadline);
   /// Whose permit it is; `crypto` or `malformed` when nobody's.
   base::Result<curves::Address> signer(const ChannelPermit& permit) const;
@@ -126,6 +127,10 @@ class ChannelReceiver {
   base::Result<base::Digest32> expected_key(base::Deadline deadline) const;
   base::Status check_giver(const attestation::VerifiedReport& report, const std::optional<ChannelPermit>& permit,
                            base::Deadline deadline) const;
+  /// What the contract has in force.
+  base::Result<std::optional<base::Digest32>> allow_giver(const attestation::VerifiedReport& report,
+                                                          const std::optional<ChannelPermit>& permit,
+                                                          base::Deadline deadline) const;
 
   ChannelReceiverDeps deps_;
 };
