@@ -57,7 +57,8 @@ class PeerStop {
 /// this end was stopped; `malformed` when it does not speak TLS 1.3 in this way. One thread at a time.
 class PeerConnection {
  public:
-  /// `address`: "host:port" or "[::1]:port"; a name's addresses are tried in their order.
+  /// `address`: "host:port" or "[::1]:port"; a name's addresses are tried in their order, the next one as soon as one
+  /// has failed or has not answered for a quarter of a second (RFC 8305).
   static base::Result<std::unique_ptr<PeerConnection>> connect(const std::string& address,
                                                                const PeerCredentials& credentials,
                                                                base::Deadline deadline, const PeerStop* stop = nullptr);

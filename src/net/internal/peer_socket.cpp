@@ -14,6 +14,7 @@
 #include <cstring>
 #include <future>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -26,6 +27,9 @@ using base::Result;
 using base::Status;
 
 namespace {
+
+/// RFC 8305 section 5, "Connection Attempt Delay".
+constexpr std::chrono::milliseconds kBetweenAddresses{250};
 
 std::string said(int error) { return std::generic_category().message(error); }
 
@@ -50,11 +54,20 @@ std::optional<Target> split(const std::string& address) {
   return out;
 }
 
-struct Place {
-  int family = 0;
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
+/// Until one of them is ready; the last one ends every wait.
+Status poll_until(std::span<pollfd> polled, base::Deadline deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0) return Error{Code::deadline_exceeded, "waiting for the other end"};
+    const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    if (ready < 0 && errno != EINTR) return Error{Code::io, "poll", {}, said(errno)};
+    if (ready <= 0) continue;
+    if (polled.back().revents != 0) return Error{Code::unavailable, "this end is shutting down"};
+    return base::done();
+  }
+}
+
 struct Looked {
   int error = 0;
   std::vector<Place> places;
@@ -94,19 +107,32 @@ Result<std::vector<Place>> resolve(const Target& target, const WakeUp* wake, bas
   return Error{Code::unavailable, "no address of " + target.host, {}, ::gai_strerror(looked.error)};
 }
 
-Result<Fd> connect_one(const Place& place, const WakeUp* wake, base::Deadline deadline) {
+/// Connected, or on its way; its descriptor says when.
+Result<Fd> begin_to_connect(const Place& place) {
   Fd fd{::socket(place.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (fd.get() < 0) return Error{Code::unavailable, "no socket", {}, said(errno)};
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) != 0) {
-    if (errno != EINPROGRESS) return Error{Code::unavailable, "cannot connect", {}, said(errno)};
-    TRY_OK(wait_for(fd.get(), POLLOUT, wake, deadline));
-    int error = 0;
-    socklen_t size = sizeof error;
-    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return Error{Code::unavailable, "cannot connect", {}, said(error)};
-  }
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) == 0 || errno == EINPROGRESS)
+    return fd;
+  return Error{Code::unavailable, "cannot connect", {}, said(errno)};
+}
+
+Result<Fd> connected(Fd fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) return Error{Code::unavailable, "cannot connect", {}, said(error)};
   no_delay(fd);
   return fd;
+}
+
+/// Which of them is ready first.
+Result<std::size_t> wait_for_first(std::span<const Fd> fds, short events, const WakeUp* wake, base::Deadline deadline) {
+  std::vector<pollfd> polled;
+  for (const Fd& fd : fds) polled.push_back({.fd = fd.get(), .events = events, .revents = 0});
+  polled.push_back({.fd = wake != nullptr ? wake->fd() : -1, .events = POLLIN, .revents = 0});
+  TRY_OK(poll_until(polled, deadline));
+  const auto ready = std::ranges::find_if(polled, [](const pollfd& one) { return one.revents != 0; });
+  return static_cast<std::size_t>(ready - polled.begin());
 }
 
 }  // namespace
@@ -129,18 +155,9 @@ Result<std::shared_ptr<WakeUp>> WakeUp::make() {
 void WakeUp::set() noexcept { ::eventfd_write(fd_.get(), 1); }
 
 Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadline) {
-  while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) return Error{Code::deadline_exceeded, "waiting for the other end"};
-    pollfd both[] = {{.fd = fd, .events = events, .revents = 0},
-                     {.fd = wake != nullptr ? wake->fd() : -1, .events = POLLIN, .revents = 0}};
-    const int ready = ::poll(both, 2, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
-    if (ready < 0 && errno != EINTR) return Error{Code::io, "poll", {}, said(errno)};
-    if (ready <= 0) continue;
-    if (both[1].revents != 0) return Error{Code::unavailable, "this end is shutting down"};
-    return base::done();
-  }
+  pollfd both[] = {{.fd = fd, .events = events, .revents = 0},
+                   {.fd = wake != nullptr ? wake->fd() : -1, .events = POLLIN, .revents = 0}};
+  return poll_until(both, deadline);
 }
 
 Status PeerSocket::Impl::wait(short events, base::Deadline deadline) const {
@@ -172,19 +189,43 @@ Result<Fd> listen_on(const std::string& address, int backlog) {
   return Error{Code::io, "listener " + address, {}, said(errno)};
 }
 
+/// RFC 8305 section 5: an address that has failed, or has said nothing for a moment, does not hold up the next one. The
+/// first connection counts.
+Result<Fd> connect_first(std::span<const Place> places, const WakeUp* wake, base::Deadline deadline) {
+  Error last{Code::unavailable, "no address"};
+  std::vector<Fd> begun;
+  while (!places.empty() || !begun.empty()) {
+    if (!places.empty()) {
+      auto fd = begin_to_connect(places.front());
+      places = places.subspan(1);
+      if (!fd) {
+        last = std::move(fd).error();
+        continue;
+      }
+      begun.push_back(*std::move(fd));
+    }
+    const auto next = std::chrono::steady_clock::now() + kBetweenAddresses;
+    const auto until = places.empty() ? deadline : std::min(deadline, next);
+    const auto ready = wait_for_first(begun, POLLOUT, wake, until);
+    if (!ready) {
+      if (ready.error().code == Code::deadline_exceeded && until < deadline) continue;
+      return ready.error();
+    }
+    auto fd = connected(std::move(begun[*ready]));
+    if (fd) return fd;
+    begun.erase(begun.begin() + static_cast<std::ptrdiff_t>(*ready));
+    last = std::move(fd).error();
+  }
+  return last;
+}
+
 Result<Fd> connect_to(const std::string& address, const WakeUp* wake, base::Deadline deadline) {
   const auto target = split(address);
   if (!target) return Error{Code::usage, "no address of a peer", "HOST:PORT or [::1]:PORT", address};
   TRY(const auto places, resolve(*target, wake, deadline));
-  Error last{Code::unavailable, "no address of " + target->host};
-  for (const Place& place : places) {
-    auto fd = connect_one(place, wake, deadline);
-    if (fd) return fd;
-    last = std::move(fd).error();
-    if (last.code == Code::deadline_exceeded) break;
-  }
-  last.at(address);
-  return last;
+  auto fd = connect_first(places, wake, deadline);
+  if (!fd) fd.error().at(address);
+  return fd;
 }
 
 }  // namespace attestry::net

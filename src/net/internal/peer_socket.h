@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -45,6 +46,14 @@ struct PeerSocket::Impl {
 base::Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadline);
 void no_delay(const Fd& fd) noexcept;
 base::Result<Fd> listen_on(const std::string& address, int backlog);
+/// A numeric address, as the resolver gives it.
+struct Place {
+  int family = 0;
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+};
+/// Connected to one of them, in their order; not blocking.
+base::Result<Fd> connect_first(std::span<const Place> places, const WakeUp* wake, base::Deadline deadline);
 /// Connected, not blocking.
 base::Result<Fd> connect_to(const std::string& address, const WakeUp* wake, base::Deadline deadline);
 
