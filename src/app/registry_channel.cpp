@@ -6,6 +6,8 @@
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "net/address.h"
+#include "net/peer.h"
 #include "provision/registry_identity.h"
 
 namespace attestry::app {
@@ -118,36 +120,86 @@ void ChannelService::keep_calling(const std::string& peer) {
   } while (true);
 }
 
-Status check_channel(const Settings& settings) {
-  const bool contract = !settings.text("registry.kms_contract").empty();
-  const std::string& peer = settings.text("registry.channel_peer");
-  const std::string& key = settings.text("registry.channel_key");
-  const bool listens = !settings.text("registry.channel_listen").empty();
-  const auto wrong = [&](std::string_view name, std::string what, std::string expected, std::string found) {
-    return Error{Code::configuration, named(settings, name) + " " + std::move(what), std::move(expected),
-                 std::move(found)};
-  };
-  if (!peer.empty() && contract) {
-    return Error{Code::configuration, named(settings, "registry.channel_peer") + " is for servers without a contract",
-                 "no registry.kms_contract", settings.text("registry.kms_contract"),
-                 "With one an operator starts it: attestry kms onboard --channel HOST:PORT."};
+namespace {
+
+/// What is wrong with the settings of the channel, each mistake for itself.
+class ChannelCheck {
+ public:
+  ChannelCheck(const Settings& settings, std::vector<Error>& mistakes) : settings_(settings), mistakes_(mistakes) {}
+
+  bool listens() const { return !text("listen").empty(); }
+  bool calls() const { return !text("peer").empty(); }
+
+  void look_at_listener() {
+    if (!net::is_socket_address(text("listen"))) {
+      wrong("listen", "", "127.0.0.1:9443 or [::1]:0", text("listen"),
+            "Give a numeric IP address and a port; names are not resolved.");
+    }
+    if (!contract() && settings_.text("registry.governance") != "local") {
+      wrong("listen", " needs somebody who says which servers may have the master",
+            "registry.kms_contract, or registry.governance local", "neither");
+    }
   }
-  if (!peer.empty() && settings.text("registry.kms") != "onboard")
-    return wrong("registry.channel_peer", "gives a master that this server does not take", "registry.kms onboard",
-                 settings.text("registry.kms"));
-  if (peer.empty() != key.empty())
-    return wrong(peer.empty() ? "registry.channel_key" : "registry.channel_peer", "needs the other one",
-                 "registry.channel_peer and registry.channel_key", "one of them");
-  if (!key.empty()) TRY_OK(pinned_key(settings));
-  if (!listens && peer.empty()) return base::done();
-  const std::string_view name = listens ? "registry.channel_listen" : "registry.channel_peer";
-  if (settings.text("registry.attestation") == "none")
-    return wrong(name, "needs evidence of this server", "registry.attestation", "none");
-  if (listens && !contract && settings.text("registry.governance") != "local") {
-    return wrong(name, "needs somebody who says which servers may have the master",
-                 "registry.kms_contract, or registry.governance local", "neither");
+  void look_at_peer() {
+    if (!net::is_peer_address(text("peer"))) wrong("peer", "", "HOST:PORT or [::1]:PORT", text("peer"));
+    if (contract()) {
+      wrong("peer", " is for servers without a contract", "no registry.kms_contract",
+            settings_.text("registry.kms_contract"),
+            "With one an operator starts it: attestry kms onboard --channel HOST:PORT.");
+    }
+    if (settings_.text("registry.kms") != "onboard") {
+      wrong("peer", " gives a master that this server does not take", "registry.kms onboard",
+            settings_.text("registry.kms"));
+    }
   }
-  return base::done();
+  void look_at_key() {
+    const bool has_key = !text("key").empty();
+    if (has_key != calls()) {
+      wrong(calls() ? "key" : "peer", " needs the other one", "registry.channel_peer and registry.channel_key",
+            calls() ? "registry.channel_peer alone" : "registry.channel_key alone");
+    }
+    if (!has_key) return;
+    if (const auto key = pinned_key(settings_); !key) {
+      wrong("key", "", "64 hex digits, as the giving server says them at its start", text("key"));
+    }
+  }
+  /// What both ends need, for the first of them that is set.
+  void look_at_evidence(const attestation::Policy* policy) {
+    const std::string_view which = listens() ? "listen" : "peer";
+    if (settings_.text("registry.listen").empty() && settings_.text("registry.proxy_listen").empty()) {
+      wrong(which, " needs a registry", "registry.listen or registry.proxy_listen", "neither");
+    }
+    if (settings_.text("registry.attestation") == "none")
+      wrong(which, " needs evidence of this server", "registry.attestation", "none");
+    if (policy == nullptr) return;
+    auto covered = provision::firmware_is_covered(*policy, settings_.text("registry.identity") == "extended");
+    if (covered) return;
+    Error error = std::move(covered).error();
+    wrong(which, ": " + error.what, error.expected, error.found, error.remedy);
+  }
+
+ private:
+  static std::string full(std::string_view name) { return "registry.channel_" + std::string{name}; }
+  const std::string& text(std::string_view name) const { return settings_.text(full(name)); }
+  bool contract() const { return !settings_.text("registry.kms_contract").empty(); }
+  void wrong(std::string_view name, std::string what, std::string expected, std::string found,
+             std::string remedy = {}) {
+    mistakes_.push_back(Error{Code::configuration, named(settings_, full(name)) + std::move(what), std::move(expected),
+                              std::move(found), std::move(remedy)});
+  }
+
+  const Settings& settings_;
+  std::vector<Error>& mistakes_;
+};
+
+}  // namespace
+
+void check_channel(const Settings& settings, const attestation::Policy* policy, std::vector<Error>& mistakes) {
+  ChannelCheck check{settings, mistakes};
+  if (check.listens()) check.look_at_listener();
+  if (check.calls()) check.look_at_peer();
+  check.look_at_key();
+  if (check.listens() || check.calls()) check.look_at_evidence(policy);
 }
 
 }  // namespace attestry::app

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "app/settings.h"
 #include "channel/server.h"
@@ -60,7 +61,7 @@ class ChannelService {
   std::thread caller_;
 };
 
-/// Mistakes of its settings.
-base::Status check_channel(const Settings& settings);
+/// Appends every mistake of its settings. `policy`: what registry.policy names; null when it cannot be read.
+void check_channel(const Settings& settings, const attestation::Policy* policy, std::vector<base::Error>& mistakes);
 
 }  // namespace attestry::app

@@ -124,9 +124,6 @@ provision::RegistryRules rules_of(Reader& read) {
   if (auto tenant = read.noted("registry.tenant", base::Tenant::parse(read.text("registry.tenant")))) {
     rules.tenant = std::move(*tenant);
   }
-  if (auto policy = read.noted("registry.policy", policy_of(read.text("registry.policy")))) {
-    rules.policy = std::move(*policy);
-  }
   rules.evidence_once = read.flag("registry.evidence_once");
   rules.operator_v1 = read.is_first("registry.operator_signature", {"v1", "v2"});
   rules.operator_digest = read.is_first("registry.operator_digest", {"sha256", "keccak256"})
@@ -286,12 +283,14 @@ RegistrySettings read_registry_settings(const Settings& settings, std::vector<Er
   read_listeners(read, out);
   read_contracts(read, out);
   out.rules = rules_of(read);
+  const auto policy = read.noted("registry.policy", policy_of(read.text("registry.policy")));
+  if (policy) out.rules.policy = *policy;
   out.rules.remember_grants = out.on_chain;
   out.chain = chain_of(read, out.offered && out.on_chain);
   out.first_generation = read.flag("registry.first_generation");
   out.v1_requests = read.flag("registry.admin_v1");
   read_key_service(read, out);
-  if (const auto channel = check_channel(settings); out.offered && !channel) mistakes.push_back(channel.error());
+  check_channel(settings, policy ? &*policy : nullptr, mistakes);
   check_registry_root(settings, mistakes);
   read_storage(read, out);
   read_attestation(read);

@@ -266,7 +266,8 @@ Status addresses_free(const Settings& settings) {
       {"--admin-listen", settings.text("server.admin_listen")},
       {"--metrics-listen", settings.text("server.metrics_listen")}};
   if (!settings.text("registry.listen").empty() || !settings.text("registry.proxy_listen").empty()) {
-    for (const std::string name : {"registry.listen", "registry.proxy_listen", "registry.admin_listen"}) {
+    for (const std::string name :
+         {"registry.listen", "registry.proxy_listen", "registry.admin_listen", "registry.channel_listen"}) {
       addresses.emplace_back("--set " + name, settings.text(name));
     }
   }

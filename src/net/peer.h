@@ -53,6 +53,9 @@ class PeerStop {
   std::unique_ptr<Impl> impl_;
 };
 
+/// "host:port" or "[::1]:port", with a port that can be called. Nothing is looked up.
+bool is_peer_address(const std::string& text);
+
 /// Errors of everything here: `deadline_exceeded`; `unavailable` when the other end cannot be reached or has gone, or
 /// this end was stopped; `malformed` when it does not speak TLS 1.3 in this way. One thread at a time.
 class PeerConnection {

@@ -276,8 +276,13 @@ TEST_F(PeerTest, WhoCalledMayStopToo) {
 }
 
 TEST_F(PeerTest, AddressesAreChecked) {
-  for (const char* bad : {"", "localhost", "localhost:", ":1", "::1:443", "[::1:443", "localhost:http", "a:123456"})
+  for (const char* bad : {"", "localhost", "localhost:", ":1", "::1:443", "[::1:443", "localhost:http", "a:123456"}) {
+    EXPECT_FALSE(is_peer_address(bad)) << bad;
     refused(PeerConnection::connect(bad, credentials("client"), soon()), Code::usage);
+  }
+  EXPECT_FALSE(is_peer_address("old.example:0")) << "nobody listens there";
+  for (const char* good : {"old.example:9443", "127.0.0.1:1", "[::1]:65535"})
+    EXPECT_TRUE(is_peer_address(good)) << good;
   for (const char* bad : {"", "localhost:0", "127.0.0.1", "0.0.0.0:99999"})
     refused(PeerListener::bind(bad), Code::configuration);
   refused(PeerListener::bind(listener->address()), Code::io);

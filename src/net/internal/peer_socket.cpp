@@ -137,6 +137,11 @@ Result<std::size_t> wait_for_first(std::span<const Fd> fds, short events, const 
 
 }  // namespace
 
+bool is_peer_address(const std::string& text) {
+  const auto target = split(text);
+  return target && target->port.find_first_not_of('0') != std::string::npos;
+}
+
 Fd& Fd::operator=(Fd&& other) noexcept {
   std::swap(fd_, other.fd_);
   return *this;
