@@ -392,6 +392,41 @@ def test_registry_049_silent_callers_hold_up_nobody_for_long(start, giver, tmp_p
         one.close()
 
 
+# -- the end of a server
+
+
+def test_registry_049_a_server_ends_in_the_middle_of_sessions(giver, tmp_path):
+    """One caller has said nothing, one has begun TLS, one has TLS, and one has the server's answer."""
+    host, port = giver.channel.rsplit(":", 1)
+    with contextlib.ExitStack() as stack:
+        _, half = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE)) for _ in range(2)
+        ]
+        half.sendall(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes, of which none comes
+        stack.enter_context(call(tmp_path, giver.channel))
+        greeted = stack.enter_context(call(tmp_path, giver.channel))
+        hello(greeted, f"key:{giver.key}", bytes(32))
+        assert giver.terminate() == 0, giver.output
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_registry_049_a_server_ends_while_it_waits_for_its_master(start, giver, tmp_path, tls):
+    called, ended = threading.Event(), threading.Event()
+
+    def serve(caller):
+        inner = context(tmp_path, server=True).wrap_socket(caller, server_side=True) if tls else caller
+        if tls:
+            hear(inner)
+        called.set()
+        ended.wait(PATIENCE)
+
+    with Between(serve) as nobody:
+        waiting = receiver(start, nobody.address, giver.key)
+        assert called.wait(PATIENCE)
+        assert waiting.terminate() == 0, waiting.output
+        ended.set()
+
+
 def test_registry_channel_settings_are_checked(tmp_path):
     base = ["config", "check", f"--set=server.data={tmp_path}/x", "--set=registry.listen=127.0.0.1:0"]
     base += ["--set=server.realm=simulated", "--set=registry.contracts=any", "--set=registry.governance=local"]
