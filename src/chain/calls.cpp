@@ -32,7 +32,7 @@ std::string pending_key(const BlockRef& at, bool stranger, const std::string& ke
 
 void QuorumReader::Impl::trust_events(const Address& address, bool trusted) {
   const base::MutexLock lock{mutex_};
-  emits_[address] = trusted;
+  emits_[address] = {.always = trusted};
 }
 
 Result<std::vector<CallOutcome>> QuorumReader::Impl::call(const BlockRef& at, std::span<const Call> calls,

@@ -1,5 +1,6 @@
 // Which block is the head: votes, finality, the floor below which it never goes, and the watchdog.
 #include <algorithm>
+#include <utility>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -330,13 +331,12 @@ void QuorumReader::Impl::carry_results(const BlockRef& from, const BlockRef& to)
   const auto [addresses, strangers] = worth_carrying(from);
   if (addresses.empty()) return;
   const auto ballots = ask_touched(from, to, addresses, strangers);
-  learn_codes(ballots, strangers);
+  learn_codes(ballots, to.number, strangers);
   const std::uint64_t oldest = to.number - std::min(to.number, options_.max_carry_blocks);
   std::set<Address> untouched;
   const base::MutexLock lock{mutex_};
   for (const Address& address : addresses) {
-    const auto known = emits_.find(address);
-    if (known == emits_.end() || !known->second) continue;
+    if (!emits(address, from.number).value_or(false)) continue;
     const auto quiet = std::ranges::count_if(
         ballots, [&address](const auto& b) { return b && b->ok() && !(*b)->touched.contains(address); });
     if (static_cast<std::size_t>(quiet) >= quorum_) untouched.insert(address);
@@ -350,11 +350,10 @@ QuorumReader::Impl::Carried QuorumReader::Impl::worth_carrying(const BlockRef& f
   const base::MutexLock lock{mutex_};
   for (const Address& address : cache_.addresses(from.hash)) {
     if (out.addresses.size() == kMaxWatched) break;
-    const auto known = emits_.find(address);
-    const bool stranger = known == emits_.end();
-    if (stranger ? options_.event_codes.empty() || out.strangers.size() == kMaxCodes : !known->second) continue;
+    const auto known = emits(address, from.number);
+    if (known ? !*known : options_.event_codes.empty() || out.strangers.size() == kMaxCodes) continue;
     out.addresses.push_back(address);
-    if (stranger) out.strangers.push_back(address);
+    if (!known) out.strangers.push_back(address);
   }
   return out;
 }
@@ -374,9 +373,19 @@ Round<internal::TouchedBallot>::Ballots QuorumReader::Impl::ask_touched(const Bl
   });
 }
 
-/// What a quorum says stands at an address at a final block stays there: code of attestry's own contracts has no way to
-/// go, and what is something else is asked at every block.
-void QuorumReader::Impl::learn_codes(const Round<internal::TouchedBallot>::Ballots& ballots,
+/// Whether the contract emits an event with every change; nothing when that is to be found out.
+std::optional<bool> QuorumReader::Impl::emits(const Address& address, std::uint64_t at) const {
+  const auto known = emits_.find(address);
+  if (known == emits_.end() || (known->second.until && at >= *known->second.until)) return std::nullopt;
+  return known->second.always;
+}
+
+/// What a quorum says stands at an address at a final block is believed for as many blocks as an answer is carried
+/// over. attestry's own contracts have no instruction that could take their code away or run another one's
+/// (app/registry_contracts_test.cpp), so they stay; but another contract that destroys itself may come back with other
+/// code at the same address (EIP-1014), a chain's makers may change any, and what liars made a quorum of ends with
+/// them.
+void QuorumReader::Impl::learn_codes(const Round<internal::TouchedBallot>::Ballots& ballots, std::uint64_t at,
                                      const std::vector<Address>& strangers) {
   const base::MutexLock lock{mutex_};
   if (emits_.size() > kMaxKnown) emits_.clear();
@@ -386,7 +395,8 @@ void QuorumReader::Impl::learn_codes(const Round<internal::TouchedBallot>::Ballo
       if (!ballot || !ballot->ok()) continue;
       const auto code = (*ballot)->codes.find(address);
       if (code == (*ballot)->codes.end() || ++votes[code->second] < quorum_) continue;
-      emits_[address] = std::ranges::find(options_.event_codes, code->second) != options_.event_codes.end();
+      emits_[address] = {.always = std::ranges::find(options_.event_codes, code->second) != options_.event_codes.end(),
+                         .until = at + options_.max_carry_blocks};
     }
   }
 }

@@ -61,7 +61,8 @@ struct QuorumOptions {
   /// Blocks over which results are carried by events before they are asked anew.
   std::uint64_t max_carry_blocks = 256;
   /// Keccak-256 of the deployed code of contracts that emit an event with every change (trust_events()): whichever
-  /// contract has such code, by the word of a quorum, is trusted so from its second block on.
+  /// contract has such code, by the word of a quorum, is trusted so from its second block on. Its code is looked at
+  /// anew after `max_carry_blocks`.
   std::vector<base::Digest32> event_codes{};
   /// Never below this block: what a previous run has seen.
   std::optional<BlockRef> floor{};

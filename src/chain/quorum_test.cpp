@@ -662,6 +662,23 @@ TEST_F(KnownCodeTest, AContractThatIsDeployedLaterIsKnownThen) {
   EXPECT_FALSE(asks_again());
 }
 
+/// A contract that destroys itself may be created anew at its address with other code.
+TEST_F(KnownCodeTest, TheCodeIsLookedAtAnew) {
+  auto options = nodes.options();
+  options.event_codes = {curves::keccak256(code)};
+  options.max_carry_blocks = 4;
+  make(options);
+  EXPECT_FALSE(asks_again());
+  nodes.each([](Node& node) { node.codes[kContract] = {1}; });
+  int blocks = 0;
+  while (!asks_again()) ASSERT_LT(++blocks, 6);
+  EXPECT_TRUE(asks_again()) << "not once only, after the longest time that an answer is carried";
+  EXPECT_TRUE(asks_again());
+  nodes.each([this](Node& node) { node.codes[kContract] = code; });
+  blocks = 0;
+  while (asks_again()) ASSERT_LT(++blocks, 6);
+}
+
 TEST_F(KnownCodeTest, ItCanBeSwitchedOff) {
   make();
   EXPECT_TRUE(asks_again());

@@ -126,8 +126,9 @@ struct QuorumReader::Impl {
   internal::Round<internal::TouchedBallot>::Ballots ask_touched(const BlockRef& from, const BlockRef& to,
                                                                 const std::vector<Address>& addresses,
                                                                 const std::vector<Address>& strangers);
-  void learn_codes(const internal::Round<internal::TouchedBallot>::Ballots& ballots,
+  void learn_codes(const internal::Round<internal::TouchedBallot>::Ballots& ballots, std::uint64_t at,
                    const std::vector<Address>& strangers);
+  std::optional<bool> emits(const Address& address, std::uint64_t at) const ATTESTRY_REQUIRES(mutex_);
   void publish(const BlockRef& head);
   std::optional<base::Error> held_back() ATTESTRY_REQUIRES(mutex_);
   std::optional<base::Error> stale() const ATTESTRY_REQUIRES(mutex_);
@@ -167,8 +168,11 @@ struct QuorumReader::Impl {
   bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
   std::uint64_t refreshes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
 
-  /// Whether a contract emits an event with every change, as far as it is known.
-  std::map<Address, bool> emits_ ATTESTRY_GUARDED_BY(mutex_);
+  struct Emits {
+    bool always = false;                   ///< an event with every change
+    std::optional<std::uint64_t> until{};  ///< block at which its code is looked at anew; nothing: somebody said so
+  };
+  std::map<Address, Emits> emits_ ATTESTRY_GUARDED_BY(mutex_);  ///< as far as it is known
   internal::ResultCache cache_ ATTESTRY_GUARDED_BY(mutex_);
   std::optional<BlockRef> proofs_at_ ATTESTRY_GUARDED_BY(mutex_);
   std::unordered_map<std::string, ProvedStorage> proofs_ ATTESTRY_GUARDED_BY(mutex_);  ///< by contract and slots
