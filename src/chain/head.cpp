@@ -26,6 +26,9 @@ constexpr std::size_t kMaxWatched = 200;  // addresses in one eth_getLogs
 /// Contracts whose code is asked for at one head: an answer stays well below its largest size.
 constexpr std::size_t kMaxCodes = 16;
 constexpr std::size_t kMaxKnown = 1u << 16;
+/// An endpoint without eth_getLogs is asked for logs again after so long, then after twice as long, and so on.
+constexpr std::chrono::seconds kLogsRest{30};
+constexpr std::chrono::seconds kLongestLogsRest{3600};
 
 template <class Ballots>
 std::size_t usable(const Ballots& ballots) {
@@ -37,6 +40,10 @@ std::vector<bool> cast_of(const Ballots& ballots) {
   std::vector<bool> out;
   for (const auto& ballot : ballots) out.push_back(ballot.has_value());
   return out;
+}
+
+bool votes_on_logs(const std::optional<Result<internal::TouchedBallot>>& ballot) {
+  return ballot && ballot->ok() && (*ballot)->no_logs.empty();
 }
 
 constexpr std::string_view kFloorRemedy =
@@ -338,7 +345,7 @@ void QuorumReader::Impl::carry_results(const BlockRef& from, const BlockRef& to)
   for (const Address& address : addresses) {
     if (!emits(address, from.number).value_or(false)) continue;
     const auto quiet = std::ranges::count_if(
-        ballots, [&address](const auto& b) { return b && b->ok() && !(*b)->touched.contains(address); });
+        ballots, [&address](const auto& b) { return votes_on_logs(b) && !(*b)->touched.contains(address); });
     if (static_cast<std::size_t>(quiet) >= quorum_) untouched.insert(address);
   }
   counters_.carried += cache_.carry(from.hash, to, untouched, oldest);
@@ -361,16 +368,54 @@ QuorumReader::Impl::Carried QuorumReader::Impl::worth_carrying(const BlockRef& f
 Round<internal::TouchedBallot>::Ballots QuorumReader::Impl::ask_touched(const BlockRef& from, const BlockRef& to,
                                                                         const std::vector<Address>& addresses,
                                                                         const std::vector<Address>& strangers) {
+  const auto resting = resting_from_logs();
+  if (static_cast<std::size_t>(std::ranges::count(resting, false)) < quorum_)
+    return Round<internal::TouchedBallot>::Ballots(resting.size());
   const auto round = std::make_shared<Round<internal::TouchedBallot>>(endpoints_.size(), round_deadline(Asker::watch));
   start<internal::TouchedBallot>(
-      Asker::watch, round, [from, to, addresses, strangers](std::size_t, Endpoint& endpoint, base::Deadline deadline) {
+      Asker::watch, round,
+      [this, from, to, addresses, strangers](std::size_t who, Endpoint& endpoint, base::Deadline deadline) {
         auto answers = endpoint.batch(internal::touched_requests(from, to, addresses, strangers), deadline);
-        return answers.ok() ? internal::read_touched(*answers, from, to, addresses, strangers)
-                            : Result<internal::TouchedBallot>{answers.error()};
-      });
+        auto ballot = answers.ok() ? internal::read_touched(*answers, from, to, addresses, strangers)
+                                   : Result<internal::TouchedBallot>{answers.error()};
+        note_logs(who, ballot, answers.ok());
+        return ballot;
+      },
+      {}, resting);
   return round->gather(kGrace, [this](const Round<internal::TouchedBallot>::Ballots& b, bool all) {
-    return usable(b) >= quorum_ && (!all || worth_waiting_for_none(cast_of(b)));
+    const auto votes = static_cast<std::size_t>(std::ranges::count_if(b, votes_on_logs));
+    return votes >= quorum_ && (!all || worth_waiting_for_none(cast_of(b)));
   });
+}
+
+/// Whom nobody asks for logs now: it gave none when it was asked last.
+std::vector<bool> QuorumReader::Impl::resting_from_logs() const {
+  std::vector<bool> out;
+  const auto now = options_.clock->steady();
+  const base::MutexLock lock{mutex_};
+  for (const Voter& voter : voters_) out.push_back(now < voter.logs_after);
+  return out;
+}
+
+/// An endpoint that does not offer eth_getLogs votes on everything else: it is no trouble, said once, and asked again
+/// ever more seldom. One that does not answer at all (`answered`) rests for a moment only, because it may be back soon.
+void QuorumReader::Impl::note_logs(std::size_t voter, const Result<internal::TouchedBallot>& ballot, bool answered) {
+  const base::MutexLock lock{mutex_};
+  Voter& v = voters_[voter];
+  const auto now = options_.clock->steady();
+  if (!answered) v.logs_after = now + kLogsRest;
+  if (!ballot.ok()) return;
+  const bool before = std::exchange(v.status.without_logs, !ballot->no_logs.empty());
+  if (!v.status.without_logs) {
+    v.logs_rest = std::chrono::seconds{0};
+    if (before) base::log(LogLevel::info, "chain.endpoint_logs_back", {{"endpoint", v.status.name}});
+    return;
+  }
+  v.logs_rest = std::clamp(v.logs_rest * 2, kLogsRest, kLongestLogsRest);
+  v.logs_after = now + v.logs_rest;
+  if (before) return;
+  base::log(LogLevel::warning, "chain.endpoint_without_logs",
+            {{"endpoint", v.status.name}, {"error", ballot->no_logs}});
 }
 
 /// Whether the contract emits an event with every change; nothing when that is to be found out.

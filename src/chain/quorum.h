@@ -82,6 +82,7 @@ struct EndpointStatus {
   std::uint64_t disagreed = 0;            ///< answers that another quorum contradicts
   bool wrong_chain = false;               ///< at the last round
   bool by_number = false;                 ///< does not know block hashes in eth_call (EIP-1898)
+  bool without_logs = false;              ///< gives no logs: asked for them seldom, and no vote on what is carried
   std::optional<std::uint64_t> newest{};  ///< block it named last
   std::uint64_t lag = 0;                  ///< blocks behind the newest that a quorum has
   std::string trouble{};                  ///< of the last round; empty: none

@@ -600,6 +600,55 @@ TEST_F(QuorumTest, OneEndpointThatHidesAnEventHidesNothing) {
   EXPECT_EQ(ask(question)->data.back(), 100);
 }
 
+TEST_F(QuorumTest, AnEndpointWithoutLogsLeavesTheCarryingToTheOthers) {
+  make();
+  reader->trust_events(kContract, true);
+  nodes.change(0, [](Node& node) { node.offers_logs = false; });
+  ASSERT_TRUE(head().ok());
+  ASSERT_TRUE(ask(question).ok());
+  for (std::uint64_t carried = 1; carried <= 3; ++carried) {
+    grow(1);
+    ASSERT_TRUE(head().ok());
+    EXPECT_EQ(reader->status().carried, carried);
+  }
+  EXPECT_EQ(endpoint(0).trouble, "") << "it votes on everything else";
+}
+
+TEST_F(QuorumTest, AnEndpointWithoutLogsIsAskedForThemEverMoreSeldom) {
+  Nodes one{1};
+  one.nodes[0].offers_logs = false;
+  auto options = one.options();
+  options.clock = &clock;
+  const auto single = *QuorumReader::make(one, options);
+  single->trust_events(kContract, true);
+  const auto next = [&](int blocks) {
+    for (int i = 0; i < blocks; ++i) {
+      const auto at = single->refresh(patience());
+      ASSERT_TRUE(at.ok()) << at.error().text();
+      ASSERT_TRUE(single->call(*at, std::vector{question}, patience()).ok());
+      one.change(0, [](Node& node) { node.branch.grow(1); });
+      clock.pass(testing::kSpacing);
+    }
+  };
+  ::testing::internal::CaptureStderr();
+  next(2);
+  EXPECT_EQ(one.asked("eth_getLogs"), 1u);
+  EXPECT_TRUE(single->status().endpoints[0].without_logs);
+  EXPECT_EQ(single->status().endpoints[0].trouble, "");
+  next(100);  // 20 minutes: after 30 seconds, 1, 2, 4 and 8 minutes
+  EXPECT_LE(one.asked("eth_getLogs"), 6u);
+  EXPECT_GE(one.asked("eth_getLogs"), 4u);
+  one.change(0, [](Node& node) { node.offers_logs = true; });
+  next(100);
+  EXPECT_FALSE(single->status().endpoints[0].without_logs);
+  EXPECT_GT(single->status().carried, 0u);
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("chain.endpoint_without_logs"));
+  EXPECT_EQ(log.find("chain.endpoint_without_logs"), log.rfind("chain.endpoint_without_logs")) << log;
+  EXPECT_THAT(log, HasSubstr("the method does not exist"));
+  EXPECT_EQ(log.find("chain.endpoint_trouble"), std::string::npos) << log;
+}
+
 TEST_F(QuorumTest, ContractsThatAreNotTrustedToEmitAreAskedAtEveryBlock) {
   make();
   ASSERT_TRUE(head().ok());

@@ -284,9 +284,12 @@ Result<TouchedBallot> read_touched(const RpcAnswers& answers, const BlockRef& fr
   constexpr std::size_t kCodes = 2;  // their first place
   TRY(const SeenBlock block, read_block(answers.answers[0]));
   if (block.ref != to) return away("the node has another block at this number");
-  TRY(const JsonValue logs, value_of(answers.answers[1]));
   TouchedBallot out;
-  TRY_OK(read_logs(logs, from, to, addresses, out.touched));
+  if (const auto& refusal = answers.answers[1].error) {
+    out.no_logs = "the node says: " + refusal->message.substr(0, kMaxShown);
+  } else {
+    TRY_OK(read_logs(*answers.answers[1].result, from, to, addresses, out.touched));
+  }
   for (std::size_t i = 0; i < strangers.size(); ++i) {
     const RpcAnswer& answer = answers.answers[kCodes + i];
     if (answer.error) continue;  // it votes on the logs all the same

@@ -78,6 +78,7 @@ std::optional<CallOutcome> count(const CallsBallots& ballots, std::size_t place,
 struct TouchedBallot {
   std::set<Address> touched{};                ///< addresses that have a log after `from` up to `to`
   std::map<Address, base::Digest32> codes{};  ///< Keccak-256 of the code at `to`, where it was asked for and is there
+  std::string no_logs{};                      ///< the node's words when it gives none: it does not vote on them
 };
 /// `strangers`: some of the addresses, whose code is asked for in the same batch.
 std::vector<RpcRequest> touched_requests(const BlockRef& from, const BlockRef& to, std::span<const Address> addresses,

@@ -62,8 +62,10 @@ struct QuorumReader::Impl {
 
   struct Voter {
     EndpointStatus status{};
-    bool suspect = false;    ///< gave no answer last time: nobody waits for it when a quorum is there
-    bool disagrees = false;  ///< in the last round where a quorum was found
+    bool suspect = false;               ///< gave no answer last time: nobody waits for it when a quorum is there
+    bool disagrees = false;             ///< in the last round where a quorum was found
+    std::chrono::seconds logs_rest{0};  ///< between two questions for logs, of one that gives none
+    base::Deadline logs_after{};        ///< until then nobody asks it for logs
   };
   using CallsRound = internal::Round<internal::CallsBallot>;
   using Outcome = internal::ResultCache::Outcome;
@@ -86,11 +88,11 @@ struct QuorumReader::Impl {
     std::string key{};
   };
 
-  /// Asks every endpoint in its own lane; `ask` gives the ballot.
+  /// Asks every endpoint in its own lane, but for those that are left out; `ask` gives the ballot.
   template <class Ballot>
   void start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
              std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
-             std::function<void(std::size_t)> after = {});
+             std::function<void(std::size_t)> after = {}, const std::vector<bool>& leave_out = {});
   void note(std::size_t voter, const base::Error* error);
   void note_vote(std::size_t voter, bool contradicts);
   void count_round();
@@ -129,6 +131,8 @@ struct QuorumReader::Impl {
   void learn_codes(const internal::Round<internal::TouchedBallot>::Ballots& ballots, std::uint64_t at,
                    const std::vector<Address>& strangers);
   std::optional<bool> emits(const Address& address, std::uint64_t at) const ATTESTRY_REQUIRES(mutex_);
+  std::vector<bool> resting_from_logs() const;
+  void note_logs(std::size_t voter, const base::Result<internal::TouchedBallot>& ballot, bool answered);
   void publish(const BlockRef& head);
   std::optional<base::Error> held_back() ATTESTRY_REQUIRES(mutex_);
   std::optional<base::Error> stale() const ATTESTRY_REQUIRES(mutex_);
@@ -193,9 +197,13 @@ std::string in_words(const base::Error& error);
 template <class Ballot>
 void QuorumReader::Impl::start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
                                std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
-                               std::function<void(std::size_t)> after) {
+                               std::function<void(std::size_t)> after, const std::vector<bool>& leave_out) {
   count_round();
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    if (!leave_out.empty() && leave_out[i]) {
+      round->cast(i, base::Error{base::Code::unavailable, "it is not asked"});
+      continue;
+    }
     auto task = [this, asker, i, round, ask, after] {
       const bool late = options_.clock->steady() >= round->deadline();
       base::Result<Ballot> ballot =

@@ -81,6 +81,7 @@ struct Node {
   std::optional<Address> hangs_about{};  ///< the same for requests that name this contract
   bool knows_block_hashes = true;
   bool hides_logs = false;
+  bool offers_logs = true;
   int status = 200;
   std::optional<std::string> body{};  ///< answers this to everything
   std::vector<StandInLog> logs{};
@@ -259,7 +260,7 @@ class Nodes final : public net::HttpTransport {
       out = number ? result(node.branch.block(*number)) : failure(-32602, "invalid argument 0");
     }
     if (method == "eth_call") out = eth_call(node, params);
-    if (method == "eth_getLogs") out = eth_get_logs(node, params);
+    if (method == "eth_getLogs" && node.offers_logs) out = eth_get_logs(node, params);
     if (method == "eth_getCode") {
       out = result(hex_data(node.codes[parse_address(*params.first(), "address").value_or(Address{})]));
     }
