@@ -383,6 +383,54 @@ TEST_F(ChainAuthorityTest, TheKeyServicesListAndPoliciesComeWithTheAppsOwn) {
   EXPECT_EQ(asked().error().what, "application not allowed");
 }
 
+/// The same chain by another lane.
+class StrangersLane final : public chain::ChainReader {
+ public:
+  explicit StrangersLane(StandInChain& chain) : chain_(chain) {}
+  base::Result<chain::BlockRef> head(base::Deadline deadline) override { return chain_.head(deadline); }
+  base::Result<chain::BlockRef> known_head() const override { return chain_.known_head(); }
+  base::Result<std::vector<chain::CallOutcome>> call(const chain::BlockRef& at, std::span<const chain::Call> calls,
+                                                     base::Deadline deadline) override {
+    for (const auto& one : calls) called.insert(one.to);
+    if (full) return base::Error{Code::unavailable, "too many questions wait for this endpoint"};
+    return chain_.call(at, calls, deadline);
+  }
+  bool full = false;
+  std::set<ContractAddress> called;
+
+ private:
+  StandInChain& chain_;
+};
+
+TEST_F(ChainAuthorityTest, AnAppThatTheKeyServiceDoesNotListIsAskedWithTheStrangers) {
+  StrangersLane releases{world.reader}, strangers{world.reader};
+  ChainAuthority authority{releases, strangers, {.chain_id = kChainId, .key_service = kService}};
+  const auto asked = [&] {
+    return authority.decide({.contract = kContract, .identity = identity_of('1'), .operator_address = kOperator},
+                            patient());
+  };
+  world.create();
+  world.allow('1');
+  world.reader.listed = false;
+  EXPECT_EQ(asked().error().what, "application not allowed");
+  EXPECT_EQ(releases.called, std::set<ContractAddress>{}) << "the app's contract is of anybody's making";
+  EXPECT_EQ(strangers.called, (std::set{kContract, kService}));
+  strangers.full = true;
+  EXPECT_EQ(asked().error().code, Code::denied) << "a flood of strangers is no outage for the others";
+  EXPECT_EQ(releases.called, std::set{kService});
+  world.reader.listed = true;
+  EXPECT_TRUE(asked().ok());
+  EXPECT_TRUE(releases.called.contains(kContract));
+  strangers.called.clear();
+  EXPECT_TRUE(asked().ok());
+  world.reader.listed = false;
+  EXPECT_EQ(asked().error().code, Code::denied);
+  EXPECT_EQ(strangers.called, std::set<ContractAddress>{}) << "listed before, it is asked with the app's own";
+  releases.called.clear();
+  EXPECT_EQ(asked().error().code, Code::denied);
+  EXPECT_FALSE(releases.called.contains(kContract)) << "until it is listed no more";
+}
+
 TEST_F(ChainAuthorityTest, AKeyServiceThatIsNotThereIsAMistakeOfTheSettings) {
   world.create();
   world.allow('1');

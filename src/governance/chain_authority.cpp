@@ -21,6 +21,8 @@ namespace abi = chain::registry;
 
 namespace {
 
+constexpr std::size_t kMaxListed = 1u << 14;
+
 /// Where the answers to one identity lie in the batch.
 struct Asked {
   base::Digest32 identity{};
@@ -103,6 +105,19 @@ Status read_rest(std::span<const CallOutcome> outcomes, ContractAnswer& answer) 
   return base::done();
 }
 
+/// The first identity that is allowed, and what belongs to it.
+void take_allowed(const std::vector<Asked>& asked, const std::vector<Judged>& judged, const ContractQuestion& question,
+                  ContractAnswer& answer) {
+  for (std::size_t i = 0; i < asked.size() && !answer.allowed; ++i) {
+    answer.reason = judged[i].reason;
+    if (!judged[i].allowed) continue;
+    answer.allowed = true;
+    answer.identity = asked[i].identity;
+    if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
+    answer.configuration = judged[i].config;
+  }
+}
+
 bool nothing_in(std::span<const CallOutcome> outcomes) {
   return std::ranges::all_of(outcomes, [](const CallOutcome& o) { return !o.reverted && o.data.empty(); });
 }
@@ -157,6 +172,30 @@ Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, s
   return options_.proofs->registry(block, asked, deadline);
 }
 
+bool ChainAuthority::was_listed(const ContractAddress& contract) const {
+  const base::MutexLock lock(mutex_);
+  return listed_.contains(contract);
+}
+
+void ChainAuthority::remember_listed(const ContractAddress& contract, bool listed) {
+  const base::MutexLock lock(mutex_);
+  if (!listed) {
+    listed_.erase(contract);
+    return;
+  }
+  if (listed_.size() >= kMaxListed) listed_.clear();
+  listed_.insert(contract);
+}
+
+/// The key service's contract alone, which answers soon whoever asks.
+Result<bool> ChainAuthority::is_listed(const ContractAddress& contract, const chain::BlockRef& block,
+                                       ContractAnswer& answer, base::Deadline deadline) const {
+  std::vector<Call> calls;
+  ask_served_app(calls, *options_.key_service, contract);
+  TRY(const auto outcomes, reader_.call(block, calls, deadline));
+  return read_service(contract, outcomes, block, answer, deadline);
+}
+
 Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, base::Deadline deadline) {
   std::vector<Asked> asked;
   auto calls = batch_for(question, !options_.require_extended, asked);
@@ -170,11 +209,26 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   ContractAnswer answer;
   answer.asked = options_.clock->steady();
   TRY(const chain::BlockRef block, reader_.head(deadline));
-  TRY(const auto outcomes, reader_.call(block, calls, deadline));
-  const bool nothing = nothing_in(std::span{outcomes}.first(own));
-  if (nothing && options_.proofs == nullptr) return nothing_there(question.contract, reader_, block);
   answer.snapshot = block_snapshot(chain_id(), block);
   answer.version = block.number;
+  // Anybody with a genuine TEE can name any contract, and one of his own can keep a node busy: until the key service is
+  // known to list it, it is called on the strangers' side only. An app that is listed loses nothing when that is full.
+  const bool stranger = options_.key_service && !was_listed(question.contract);
+  auto answered = (stranger ? strangers_ : reader_).call(block, calls, deadline);
+  if (!answered && stranger) {
+    TRY(const bool listed, is_listed(question.contract, block, answer, deadline));
+    if (!listed) return answer;
+    answered = reader_.call(block, calls, deadline);
+  }
+  if (!answered) return std::move(answered).error();
+  const std::vector<CallOutcome>& outcomes = *answered;
+  const bool nothing = nothing_in(std::span{outcomes}.first(own));
+  if (nothing && options_.proofs == nullptr) return nothing_there(question.contract, reader_, block);
+  if (options_.key_service) {
+    TRY(const bool listed, read_service(question.contract, std::span{outcomes}.subspan(own), block, answer, deadline));
+    remember_listed(question.contract, listed);
+    if (!listed) return answer;
+  }
   std::vector<Judged> judged;
   for (const Asked& one : asked) {
     TRY(auto judgement, judge(outcomes, one, options_.first_generation));
@@ -189,22 +243,19 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     if (nothing) return disproved(question.contract, block, "a contract is there");
     if (auto why = contradiction(facts, judged, answer)) return disproved(question.contract, block, *std::move(why));
   }
-  for (std::size_t i = 0; i < asked.size() && !answer.allowed; ++i) {
-    answer.reason = judged[i].reason;
-    if (!judged[i].allowed) continue;
-    answer.allowed = true;
-    answer.identity = asked[i].identity;
-    if (question.operator_address != ContractAddress{}) answer.operator_address = question.operator_address;
-    answer.configuration = judged[i].config;
-  }
-  if (!options_.key_service) return answer;
-  TRY(const auto service, served_app(std::span{outcomes}.subspan(own), *options_.key_service, chain_id()));
-  if (options_.proofs != nullptr) TRY_OK(proved_as_served(question.contract, service, block, deadline));
-  answer.service_policy = service.policy;
-  if (service.allowed) return answer;
-  answer.allowed = false;
-  answer.reason = service.reason;
+  take_allowed(asked, judged, question, answer);
   return answer;
+}
+
+/// What the key service's contract says of the app: whether it lists it.
+Result<bool> ChainAuthority::read_service(const ContractAddress& app, std::span<const CallOutcome> outcomes,
+                                          const chain::BlockRef& block, ContractAnswer& answer,
+                                          base::Deadline deadline) const {
+  TRY(const auto service, served_app(outcomes, *options_.key_service, chain_id()));
+  if (options_.proofs != nullptr) TRY_OK(proved_as_served(app, service, block, deadline));
+  answer.service_policy = service.policy;
+  if (!service.allowed) answer.reason = service.reason;
+  return service.allowed;
 }
 
 /// That the key service's contract holds what the endpoints say of the app.

@@ -1,10 +1,12 @@
 // The authority of apps that a contract governs: asks the contract, pinned to one block that a quorum agrees on.
 #pragma once
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "chain/rpc.h"
 #include "governance/contract_authority.h"
 #include "governance/contract_proof.h"
@@ -23,7 +25,8 @@ struct ChainAuthorityOptions {
   std::string finality{};                  ///< as the settings have it, for messages
   const base::Clock* clock = &base::system_clock();
   /// The key service's contract, where it lists the apps that are served and may name a policy for each
-  /// (docs/formats/registry.md). Asked with the app's own, at the same block.
+  /// (docs/formats/registry.md). Asked with the app's own, at the same block; an app that it has not been heard to
+  /// list is asked on the strangers' side.
   std::optional<ContractAddress> key_service{};
 };
 
@@ -52,10 +55,19 @@ class ChainAuthority final : public ContractAuthority {
                             const chain::BlockRef& block) const;
   base::Status proved_as_served(const ContractAddress& app, const ServedApp& said, const chain::BlockRef& block,
                                 base::Deadline deadline) const;
+  base::Result<bool> is_listed(const ContractAddress& contract, const chain::BlockRef& block, ContractAnswer& answer,
+                               base::Deadline deadline) const;
+  base::Result<bool> read_service(const ContractAddress& app, std::span<const chain::CallOutcome> outcomes,
+                                  const chain::BlockRef& block, ContractAnswer& answer, base::Deadline deadline) const;
+  bool was_listed(const ContractAddress& contract) const;
+  void remember_listed(const ContractAddress& contract, bool listed);
 
   chain::ChainReader& reader_;
   chain::ChainReader& strangers_;
   const ChainAuthorityOptions options_;
+  mutable base::Mutex mutex_;
+  /// Apps that the key service's contract listed when it was asked last: who may cause calls of them at once.
+  std::set<ContractAddress> listed_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace attestry::governance
