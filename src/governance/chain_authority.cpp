@@ -135,9 +135,9 @@ std::vector<std::string> wanted_of(const std::vector<std::string>& listed, const
   return out;
 }
 
-/// In which the endpoints' answers are not what is proved; nothing: they are.
+/// In which the endpoints' answers are not what is proved; nothing: they are. `listed`: domain names that they gave.
 std::optional<std::string> contradiction(const RegistryFacts& facts, const std::vector<Judged>& judged,
-                                         const ContractAnswer& answer) {
+                                         const ContractAnswer& answer, std::size_t listed) {
   for (std::size_t i = 0; i < judged.size(); ++i) {
     if (judged[i].allowed != facts.allows(i)) return facts.allows(i) ? "the identity is allowed" : "it is not allowed";
     if (judged[i].allowed && judged[i].config != facts.configurations[i]) {
@@ -145,7 +145,8 @@ std::optional<std::string> contradiction(const RegistryFacts& facts, const std::
     }
   }
   if (answer.policy.value_or(base::Digest32{}) != facts.policy) return "policy " + base::hex(facts.policy);
-  if (answer.domain_names != facts.domain_names) return "not all of the domain names";
+  if (facts.domain_count != chain::to_word(listed)) return "another number of domain names";
+  if (answer.domain_names != facts.domain_names) return "other domain names";
   return std::nullopt;
 }
 
@@ -165,10 +166,14 @@ Error ChainAuthority::nothing_there(const ContractAddress& contract, const chain
 Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
                                              const ContractAnswer& answer, const chain::BlockRef& block,
                                              base::Deadline deadline) const {
-  const RegistryProofQuestion asked{.contract = question.contract,
-                                    .operator_address = question.operator_address,
-                                    .identities = std::move(identities),
-                                    .domain_names = answer.domain_names};
+  RegistryProofQuestion asked{.contract = question.contract,
+                              .operator_address = question.operator_address,
+                              .identities = std::move(identities),
+                              .domain_names = answer.domain_names};
+  // Also those that are wanted and, as the endpoints say, not listed: that has to be true, too.
+  for (const std::string& name : question.domain_names) {
+    if (std::ranges::find(asked.domain_names, name) == asked.domain_names.end()) asked.domain_names.push_back(name);
+  }
   return options_.proofs->registry(block, asked, deadline);
 }
 
@@ -238,10 +243,12 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   if (options_.proofs != nullptr) {
     std::vector<base::Digest32> identities;
     for (const Asked& one : asked) identities.push_back(one.identity);
+    const std::size_t listed = answer.domain_names.size();
     answer.domain_names = wanted_of(answer.domain_names, question.domain_names);
     TRY(const RegistryFacts facts, proved(question, std::move(identities), answer, block, deadline));
     if (nothing) return disproved(question.contract, block, "a contract is there");
-    if (auto why = contradiction(facts, judged, answer)) return disproved(question.contract, block, *std::move(why));
+    if (auto why = contradiction(facts, judged, answer, listed))
+      return disproved(question.contract, block, *std::move(why));
   }
   take_allowed(asked, judged, question, answer);
   return answer;

@@ -17,7 +17,8 @@ using chain::Word;
 
 namespace {
 
-// Of OpenZeppelin's structs: RoleData.hasRole, StringSet._positions, AddressSet._inner._positions.
+// Of OpenZeppelin's structs: RoleData.hasRole, StringSet._positions, AddressSet._inner._positions. StringSet._values is
+// the first member, and an array's slot has its length.
 constexpr std::uint64_t kPositions = 1;
 // Of Types.sol: OnboardRequest.nonce, AppPKI.pubkey.
 constexpr std::uint64_t kNonce = 1;
@@ -149,14 +150,18 @@ Result<RegistryFacts> ContractProofs::registry(const chain::BlockRef& at, const 
   const OwnContract* own = find(OwnKind::registry);
   if (own == nullptr) return unknown();
   static const Word kOperator = chain::registry::role("ROLE_OPERATOR");
-  std::vector<Word> slots{own->paused, own->policy, role_slot(*own, kOperator, question.operator_address)};
+  std::vector<Word> slots{own->paused, own->policy, role_slot(*own, kOperator, question.operator_address),
+                          own->domains};
   const std::size_t first_identity = slots.size();
   for (const Digest32& identity : question.identities) slots.push_back(chain::mapping_slot(identity, own->identities));
   const std::size_t first_name = slots.size();
   for (const std::string& name : question.domain_names) slots.push_back(domain_slot(*own, name));
 
   TRY(const auto words, words_of(OwnKind::registry, at, question.contract, slots, deadline));
-  RegistryFacts out{.frozen = flag(words[0], own->paused_offset), .is_operator = flag(words[2], 0), .policy = words[1]};
+  RegistryFacts out{.frozen = flag(words[0], own->paused_offset),
+                    .is_operator = flag(words[2], 0),
+                    .policy = words[1],
+                    .domain_count = words[3]};
   for (std::size_t i = first_identity; i < first_name; ++i) out.configurations.push_back(words[i]);
   for (std::size_t i = 0; i < question.domain_names.size(); ++i) {
     if (words[first_name + i] != Word{}) out.domain_names.push_back(question.domain_names[i]);

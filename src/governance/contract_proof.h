@@ -43,6 +43,7 @@ struct RegistryFacts {
   base::Digest32 policy{};
   std::vector<base::Digest32> configurations{};  ///< in the order of the identities; zero: not allowed
   std::vector<std::string> domain_names{};       ///< those of the question that are registered
+  chain::Word domain_count{};                    ///< of all that are
   bool allows(std::size_t identity) const;
 };
 

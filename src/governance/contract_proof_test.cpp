@@ -51,7 +51,11 @@ class Storage final : public chain::StorageProver {
     words[chain::mapping_slot(address_word(kOperator), members)] = one();
   }
   void pause() { words[chain::slot_at(3)][30] = 1; }
-  void register_name(std::string_view name) { words[chain::mapping_slot(name, chain::slot_at(9))] = one(); }
+  void register_name(std::string_view name) {
+    Word& length = words[chain::slot_at(8)];
+    length = chain::slot_at(length.back() + 1u);
+    words[chain::mapping_slot(name, chain::slot_at(9))] = length;
+  }
 
   bool away = false;
   base::Digest32 code = kCode;
@@ -237,6 +241,7 @@ class ProvingAuthorityTest : public ContractProofTest {
 TEST_F(ProvingAuthorityTest, TheTruthIsBelieved) {
   storage.allow();
   storage.register_name("a.example");
+  storage.register_name("of-somebody.else");
   liars.names = {"a.example", "of-somebody.else"};
   const auto approval = decide();
   ASSERT_TRUE(approval.ok()) << approval.error().text();
@@ -273,7 +278,17 @@ TEST_F(ProvingAuthorityTest, NoLieIsADenialNorARelease) {
   storage.words.erase(chain::slot_at(4));
   liars.names = {"a.example"};
   refused("a name that nobody registered");
+  storage.register_name("A.example");
   liars.names.clear();
+  refused("no name, and there is one");
+  liars.names = {"another.example"};
+  refused("another name in place of the one that is there");
+  liars.names = {"A.example"};
+  ASSERT_TRUE(decide().ok());
+  storage.register_name("of-somebody.else");
+  refused("one name, and there are two");
+  liars.names = {"A.example", "of-somebody.else"};
+  ASSERT_TRUE(decide().ok());
   liars.silent = true;
   refused("no contract, and there is one");
 }

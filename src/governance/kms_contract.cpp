@@ -172,7 +172,12 @@ Result<std::optional<base::Digest32>> KmsContract::policy(base::Deadline deadlin
   const std::vector<chain::Call> calls{abi::kPki.at(contract_), abi::kPolicy.at(contract_)};
   chain::BlockRef block;
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
-  return policy_in_force(outcomes[1]);
+  TRY(auto policy, policy_in_force(outcomes[1]));
+  if (proofs_ == nullptr) return policy;
+  const ServerProofQuestion question{.contract = contract_, .operator_address = {}, .identity = {}, .request = {}};
+  TRY(const auto facts, proofs_->server(block, question, deadline));
+  if (facts.policy == policy.value_or(base::Digest32{})) return policy;
+  return disproved(contract_, block, "policy " + base::hex(facts.policy));
 }
 
 Result<OnboardRequest> KmsContract::request(const base::Digest32& hash, base::Deadline deadline) {

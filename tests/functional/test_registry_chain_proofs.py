@@ -177,11 +177,15 @@ def test_registry_names_of_certificates_are_proved(tmp_path, chain, contract, en
         Released(workload(server, contract, names=["web.example.org"]).register())
         lie = ["web.example.org", "bank.example.org"]
         outputs = contract.artifact.functions["InstanceDomainNames"].outputs
-        endpoints[0].change = says(contract, InstanceDomainNames=abi.encode(outputs, [lie]))
+        for listed in (lie, ["bank.example.org"], []):  # one too many, one in another's place, one left out
+            endpoints[0].change = says(contract, InstanceDomainNames=abi.encode(outputs, [listed]))
+            contract.send("setStorageBackend", "file://./store/")
+            for name in lie:
+                reply = workload(server, contract, names=[name]).register()
+                assert reply.status == 503 and "not what the block proves" in reply.text, (listed, name, reply)
+        endpoints[0].change = None
         contract.send("setStorageBackend", "file://./store/")
         Released(workload(server, contract, names=["web.example.org"]).register())
-        reply = workload(server, contract, names=["bank.example.org"]).register()
-        assert reply.status == 503 and "not what the block proves" in reply.text, reply
 
 
 # The layout
@@ -202,6 +206,7 @@ def test_registry_structs_in_storage_are_as_the_proofs_take_them(name):
     assert (places["hasRole"]["slot"], places["hasRole"]["type"]) == ("0", "t_mapping(t_address,t_bool)")
     places = {one["label"]: one for one in layout["structs"]["t_struct(StringSet)_storage"]}
     assert places["_positions"]["slot"] == "1"
+    assert (places["_values"]["slot"], places["_values"]["type"]) == ("0", "t_array(t_string_storage)dyn_storage")
     types = {one["label"]: one["type"] for one in layout["variables"]}
     assert types["_roles"] == "t_mapping(t_bytes32,t_struct(RoleData)_storage)"
     assert types["_domains"] == "t_struct(StringSet)_storage"
