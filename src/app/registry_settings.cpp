@@ -140,7 +140,8 @@ chain::QuorumOptions chain_of(Reader& read, bool used) {
   options.chain_id = static_cast<std::uint64_t>(read.number("registry.chain_id", 1, INT64_MAX));
   options.quorum = static_cast<std::size_t>(read.number("registry.quorum", 0, 64));
   options.max_head_age = read.number("registry.max_head_age", 0, 86400);
-  if (options.max_head_age == 0) options.max_final_age = 0;
+  // A final block is older than the newest: who lets that one be so old means the other, too.
+  options.max_final_age = options.max_head_age == 0 ? 0 : std::max(options.max_final_age, options.max_head_age);
   if (const auto finality = read.noted("registry.finality", chain::Finality::parse(read.text("registry.finality")))) {
     options.finality = *finality;
   }

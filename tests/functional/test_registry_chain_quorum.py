@@ -140,3 +140,13 @@ def test_registry_a_newest_block_that_is_too_old_is_an_outage(tmp_path):
         chain.mine()
         Released(workload.register())
         assert server.terminate() == 0, server.output
+
+
+def test_registry_who_lets_the_newest_block_be_old_lets_the_final_one(tmp_path):
+    with Anvil("--timestamp", int(time.time()) - 5400) as chain:
+        contract = chain.deploy("Registry")
+        server = start_registry(tmp_path / "data", chain, **{"registry.max_head_age": 7200})
+        workload = Workload(server, contract.address, chain.accounts[0].key)
+        allow(contract, workload, CONFIG)
+        Released(workload.register())
+        assert server.terminate() == 0, server.output
