@@ -18,6 +18,7 @@ enum Membership {
 contract KeyManager is MasterKey, Platforms {
     struct Member {
         bytes16 fmspc;
+        /// In which it asked last, or was onboarded.
         uint32 epoch;
         Membership status;
         bytes32 measurement;
@@ -165,12 +166,13 @@ contract KeyManager is MasterKey, Platforms {
         return keccak256(abi.encodePacked("onboard", addr, fmspc, mrtd, ciph));
     }
 
-    /// A member of a former epoch may ask again: it has no part in the present key.
+    /// Whoever was a member, or asked, in a former epoch may ask again: it has no part in the present key. The epoch of
+    /// whoever never asked is zero.
     function _request(Member storage member) private whenNotPaused {
         require(epoch != 0, "Not bootstrapped");
-        bool former = member.status == Membership.Onboarded && member.epoch < epoch;
-        require(member.status == Membership.NotYet || former, "Already requested");
-        member.status = Membership.Requested;
+        require(member.status != Membership.Rejected, "Sent away");
+        require(member.epoch < epoch, "Already requested");
+        (member.epoch, member.status) = (epoch, Membership.Requested);
     }
 
     function _admit(Member storage member, bytes16 fmspc, bytes32 measurement, bytes calldata answer, bool good)

@@ -118,8 +118,9 @@ class KeyManager(Governed):
         self._running()
         require(self.keys, "Not bootstrapped")
         status, epoch, fmspc, measurement = members.get(who, NOBODY)
-        require(status == NOT_YET or (status == ONBOARDED and epoch < self.epoch), "Already requested")
-        members[who] = (REQUESTED, epoch, fmspc, measurement)
+        require(status != REJECTED, "Sent away")
+        require(status == NOT_YET or epoch < self.epoch, "Already requested")
+        members[who] = (REQUESTED, self.epoch, fmspc, measurement)
 
     def register_address_bytes(self, sender, member, signature):
         require(self._by(member, register_digest(sender), signature), UNSIGNED)

@@ -557,6 +557,29 @@ def test_keymanager_a_request_by_key(manager, owner):
     assert manager.call("requested", NEWCOMER.address) == NOT_YET
 
 
+@pytest.mark.parametrize("way", ["join", REGISTER, REGISTER_KEY])
+def test_keymanager_who_waits_while_the_key_changes_can_ask_again(manager, owner, way):
+    def ask(epoch):
+        if way == "join":
+            return manager.send("join", *joining(manager, epoch=epoch), QUOTE)
+        return request(manager) if way == REGISTER else manager.send(REGISTER_KEY, BOX_KEY)
+
+    ask(1)
+    assert refusal(ask, 1) == "Already requested"
+    manager.send("rotate", *rotation(manager))
+    ask(2)
+    assert refusal(ask, 2) == "Already requested", "once in each epoch"
+    manager.send("rotate", *rotation(manager, Key(b"\x52" * 32), 3))
+    ask(3)
+    if way == REGISTER_KEY:
+        assert manager.call("requestedKey", BOX_KEY) == REQUESTED
+        assert manager.call("keyAllowed", BOX_KEY) is False
+        return
+    assert manager.call("memberAllowed", NEWCOMER.address) is False, "asking is not being one"
+    manager.send(ONBOARD, *onboarding(manager, signer=Key(b"\x52" * 32), epoch=3))
+    assert manager.call("memberAllowed", NEWCOMER.address) is True
+
+
 def test_keymanager_onboarding_happens_once_and_on_request(manager, other):
     answer = onboarding(manager)
     assert refusal(manager.send, ONBOARD, *answer) == "Not requested"
@@ -635,10 +658,11 @@ def test_keymanager_sent_away_is_for_good(manager, owner):
     assert manager.call("requested", NEWCOMER.address) == REJECTED
     assert manager.call("memberAllowed", NEWCOMER.address) is False
     assert events(manager.send("deregister", NEWCOMER.address)) == []
-    assert refusal(request, manager) == "Already requested"
+    assert refusal(request, manager) == "Sent away"
     assert refusal(manager.send, ONBOARD, *onboarding(manager)) == "Not requested"
     manager.send("rotate", *rotation(manager))
-    assert refusal(request, manager) == "Already requested", "not in a later epoch either"
+    assert refusal(request, manager) == "Sent away", "not in a later epoch either"
+    assert refusal(manager.send, "join", *joining(manager, epoch=2), QUOTE) == "Sent away"
     manager.send(REGISTER_KEY, BOX_KEY)
     assert events(manager.send("deregisterKey", BOX_KEY)) == [("KeyDeregistered", BOX_KEY, owner)]
     assert manager.call("requestedKey", BOX_KEY) == REJECTED
