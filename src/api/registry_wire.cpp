@@ -33,7 +33,15 @@ std::string outward(const base::Error& error) {
   const bool own = error.code == base::Code::configuration || base::http_status(error.code) >= 500;
   if (!own) return base::reason(error);
   base::log(base::LogLevel::warning, "registry.trouble", {{"reason", error.text()}});
-  return error.what;
+  switch (error.code) {
+    case base::Code::io:
+    case base::Code::internal:
+    case base::Code::corrupt:
+    case base::Code::crypto:
+      return "a trouble of this server's own, which is in its log";  // what was done to which file
+    default:
+      return error.what;
+  }
 }
 
 net::Response registry_error(int status, std::string_view text) {

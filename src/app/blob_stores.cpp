@@ -169,7 +169,7 @@ base::Result<BlobStores> BlobStores::open(Context& context, const BlobStoreOptio
   store.clock = &context.clock;
   store.s3 = s3_credentials();
   store.github_api = options.github_api;
-  store.github_token = environment("GITHUB_TOKEN");
+  store.github_token = crypto::Secret::copy_of(base::as_bytes(environment("GITHUB_TOKEN")));
   TRY(store.vault, vault_credentials(context, options));
   TRY(store.chain, chain_access(context, options, app));
   if (!options.ca_file.empty()) {

@@ -56,7 +56,13 @@ Result<std::unique_ptr<blobs::BlobStore>> open_local_blobs(const std::string& da
   if (!failed) {
     std::filesystem::permissions(context.file_root, std::filesystem::perms::owner_all, failed);
   }
-  if (failed) return base::Error{Code::io, "cannot create " + folder.string(), {}, failed.message()};
+  if (failed) {
+    return base::Error{Code::io,
+                       "cannot create the folder of stored blobs: " + failed.message(),
+                       {},
+                       {},
+                       "Look at registry-local in the data folder, its owner and the free space."};
+  }
   TRY(auto files, blobs::open_store("file://./blobs/", context), governance::kLocalStorage);
   return std::unique_ptr<blobs::BlobStore>{std::make_unique<LocalBlobs>(std::move(files), registry)};
 }

@@ -12,6 +12,7 @@
 #include "app/typed_text.h"
 #include "app/validate.h"
 #include "base/encoding.h"
+#include "keys/root_file.h"
 #include "net/url.h"
 #include "state/file.h"
 
@@ -25,6 +26,7 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMaxPem = 1u << 20;
+constexpr std::size_t kMaxCredentials = 64u << 10;
 
 /// Without its path, in which hosted nodes have their customers' keys.
 std::string shown_endpoint(const std::string& url) {
@@ -212,9 +214,7 @@ Status is_folder(const std::string& path) {
 
 Result<StorageCredentials> storage_credentials(const std::string& path) {
   if (path.empty()) return StorageCredentials{};
-  TRY(auto bytes, state::system_files().read(path, kMaxPem), path);
-  if (!bytes) return Error{Code::not_found, "there is no file " + path};
-  const auto text = crypto::Secret::absorb(*bytes);
+  TRY(const auto text, keys::read_private_file(path, kMaxCredentials));
   return StorageCredentials::parse(text);
 }
 

@@ -39,9 +39,12 @@ Result<StorageCredentials> StorageCredentials::parse(const crypto::Secret& text)
     };
     if (words.size() < 3) return wrong("a contract, a URI, and credentials behind them");
     const auto contract = typed_address(words[0]);
-    if (!contract) return wrong("the address of a contract at its beginning");
+    if (!contract) return Error{contract.error()}.at("line " + std::to_string(number));
     const bool s3 = words[1].starts_with("s3://");
     if (!s3 && !words[1].starts_with("github://")) return wrong("a URI of s3 or github");
+    // A URI with credentials of its own, or with anonymous=true, would not use these.
+    const auto host = words[1].substr(0, words[1].find('/', words[1].find("://") + 3));
+    if (host.contains('@') || words[1].contains("anonymous=")) return wrong("a URI without credentials of its own");
     if (words.size() != (s3 ? 4u : 3u)) return wrong(s3 ? "an access key and a secret key" : "one token");
     Credentials one;
     if (s3) one.access_key = std::string{words[2]};
@@ -55,14 +58,14 @@ Result<StorageCredentials> StorageCredentials::parse(const crypto::Secret& text)
 void StorageCredentials::give(const curves::Address& contract, std::string_view uri,
                               blobs::StoreContext& context) const {
   context.s3.reset();
-  context.github_token.clear();
+  context.github_token = {};
   const auto found = of_.find({contract, std::string{uri}});
   if (found == of_.end()) return;
   const Credentials& mine = found->second;
   if (uri.starts_with("s3://")) {
     context.s3.emplace(blobs::S3Credentials{.access_key = mine.access_key, .secret_key = mine.secret.clone()});
   } else {
-    context.github_token = base::as_text(mine.secret.reveal());
+    context.github_token = mine.secret.clone();
   }
 }
 

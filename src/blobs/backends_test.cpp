@@ -401,12 +401,12 @@ TEST_F(Github, SendsItsTokenToItsOwnServerOnly) {
   rig.server->token = "ghp_secret";
   EXPECT_EQ(code_of(fetch(rig.uri(), rig.context(kApp), id)), Code::not_found) << "a private repository looks absent";
   auto context = rig.context(kApp);
-  context.github_token = "ghp_secret";
+  context.github_token = crypto::Secret::copy_of(base::as_bytes("ghp_secret"));
   context.github_api = "https://github.corp.test/api/v3/";
   rig.server->base = "/api/v3";
   EXPECT_TRUE(fetch(rig.uri(), context, id));
   EXPECT_TRUE(rig.server->seen().back().url.starts_with("https://github.corp.test/api/v3/repos/owner/repo/contents/"));
-  context.github_token = "ghp_wrong";
+  context.github_token = crypto::Secret::copy_of(base::as_bytes("ghp_wrong"));
   const auto refused = fetch(rig.uri(), context, id);
   EXPECT_EQ(code_of(refused), Code::unavailable);
   EXPECT_EQ(refused.error().text().find("ghp_"), std::string::npos);

@@ -94,7 +94,7 @@ class FileStore final : public NamedStore {
 base::Result<fs::path> resolved(const fs::path& path) {
   std::error_code error;
   auto out = fs::weakly_canonical(path, error);
-  if (error) return Error{Code::configuration, "cannot resolve " + path.string() + ": " + error.message()};
+  if (error) return Error{Code::configuration, "cannot resolve the folder: " + error.message()};
   return out;
 }
 

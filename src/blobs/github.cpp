@@ -36,7 +36,7 @@ class GithubStore final : public NamedStore {
         repository_(std::move(repository)),
         folder_(std::move(folder)),
         api_(context.github_api),
-        token_(crypto::Secret::copy_of(base::as_bytes(context.github_token))),
+        token_(context.github_token.clone()),
         http_(std::move(http)) {
     while (api_.ends_with('/')) api_.pop_back();
   }

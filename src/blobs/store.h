@@ -117,7 +117,7 @@ struct StoreContext {
   bool file_root_is_own = false;
   std::optional<S3Credentials> s3{};  ///< where the URI has none
   std::optional<VaultCredentials> vault{};
-  std::string github_token{};  ///< sent to github_api only
+  crypto::Secret github_token{};  ///< sent to github_api only
   std::string github_api = "https://api.github.com";
   std::string ca_pem{};  ///< what https trusts; empty: the system's roots
   ChainAccess chain{};

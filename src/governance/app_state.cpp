@@ -19,7 +19,7 @@ constexpr std::uint8_t kVersion = 2;
 /// Without the oldest epoch: only keys of the present one were given out.
 constexpr std::uint8_t kVersionBefore = 1;
 /// Releases carry the keys of every epoch that is not retired.
-constexpr std::uint32_t kMaxFormerEpochs = 8;
+constexpr std::uint32_t kMaxFormerEpochs = 32;
 constexpr std::size_t kMaxListed = 4096;
 constexpr std::uint32_t kMaxThreshold = 64;
 

@@ -164,14 +164,15 @@ Error ChainAuthority::nothing_there(const ContractAddress& contract, const chain
 }
 
 Result<RegistryFacts> ChainAuthority::proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
-                                             const ContractAnswer& answer, const chain::BlockRef& block,
+                                             const ContractAnswer& answer, bool allowed, const chain::BlockRef& block,
                                              base::Deadline deadline) const {
   RegistryProofQuestion asked{.contract = question.contract,
                               .operator_address = question.operator_address,
                               .identities = std::move(identities),
                               .domain_names = answer.domain_names};
-  // Also those that are wanted and, as the endpoints say, not listed: that has to be true, too.
-  for (const std::string& name : question.domain_names) {
+  // Also those that are wanted and, as the endpoints say, not listed: that has to be true, too. Who is not allowed
+  // anything chooses no names to be proved.
+  for (const std::string& name : allowed ? question.domain_names : std::vector<std::string>{}) {
     if (std::ranges::find(asked.domain_names, name) == asked.domain_names.end()) asked.domain_names.push_back(name);
   }
   return options_.proofs->registry(block, asked, deadline);
@@ -223,6 +224,7 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
   if (!answered && stranger) {
     TRY(const bool listed, is_listed(question.contract, block, answer, deadline));
     if (!listed) return answer;
+    remember_listed(question.contract, true);
     answered = reader_.call(block, calls, deadline);
   }
   if (!answered) return std::move(answered).error();
@@ -244,8 +246,9 @@ Result<ContractAnswer> ChainAuthority::ask(const ContractQuestion& question, bas
     std::vector<base::Digest32> identities;
     for (const Asked& one : asked) identities.push_back(one.identity);
     const std::size_t listed = answer.domain_names.size();
+    const bool allowed = std::ranges::any_of(judged, &Judged::allowed);
     answer.domain_names = wanted_of(answer.domain_names, question.domain_names);
-    TRY(const RegistryFacts facts, proved(question, std::move(identities), answer, block, deadline));
+    TRY(const RegistryFacts facts, proved(question, std::move(identities), answer, allowed, block, deadline));
     if (nothing) return disproved(question.contract, block, "a contract is there");
     if (auto why = contradiction(facts, judged, answer, listed))
       return disproved(question.contract, block, *std::move(why));
@@ -310,8 +313,9 @@ bool ChainAuthority::is_newest(const ContractAnswer& answer, base::Deadline dead
 Status ChainAuthority::still_holds(state::WriteTxn&, const ContractApproval& approval) const {
   // Without asking: inside a transaction nobody waits for a chain.
   const ContractAnswer& answer = approval.answer();
-  const AskedAt asked{.block = answer.version, .when = answer.asked.value_or(base::Deadline{})};
-  return answer_counts(asked, reader_, options_.clock->steady());
+  const base::Deadline now = options_.clock->steady();
+  const AskedAt asked{.block = answer.version, .when = answer.asked.value_or(now - 2 * kMaxAnswerAge)};
+  return answer_counts(asked, reader_, now);
 }
 
 }  // namespace attestry::governance

@@ -49,7 +49,7 @@ class ChainAuthority final : public ContractAuthority {
 
  private:
   base::Result<RegistryFacts> proved(const ContractQuestion& question, std::vector<base::Digest32> identities,
-                                     const ContractAnswer& answer, const chain::BlockRef& block,
+                                     const ContractAnswer& answer, bool allowed, const chain::BlockRef& block,
                                      base::Deadline deadline) const;
   base::Error nothing_there(const ContractAddress& contract, const chain::ChainReader& reader,
                             const chain::BlockRef& block) const;

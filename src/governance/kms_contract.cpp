@@ -17,6 +17,8 @@ namespace abi = chain::registry;
 
 namespace {
 
+constexpr std::size_t kMaxPublishedKey = 1024;
+
 bool is_zero(const chain::Word& word) {
   return std::ranges::all_of(word, [](std::uint8_t byte) { return byte == 0; });
 }
@@ -30,6 +32,12 @@ Error no_contract(const ContractAddress& contract, std::uint64_t chain_id, std::
 /// A contract of another kind: a revert without a word. Where endpoints word one differently, it has no data either.
 bool no_such_function(const CallOutcome& outcome) {
   return outcome.reverted && outcome.data.empty() && outcome.reason.empty();
+}
+
+/// Whether there is such a request; nothing when the contract does not say.
+std::optional<bool> is_there(const CallOutcome& outcome) {
+  const auto said = abi::kFetchOnboardRequest.result(outcome);
+  return said ? std::optional{!is_zero(said->nonce)} : std::nullopt;
 }
 
 bool is_allowed(const CallOutcome& outcome) {
@@ -103,17 +111,16 @@ Result<std::vector<CallOutcome>> KmsContract::read(chain::ChainReader& reader, s
 
 Status KmsContract::still_holds(const AskedAt& asked) const { return answer_counts(asked, reader_, clock_.steady()); }
 
-Status KmsContract::proved(const ServerProofQuestion& question, bool allowed,
-                           const std::optional<base::Digest32>& policy, const chain::BlockRef& block,
+Status KmsContract::proved(const ServerProofQuestion& question, const Said& said, const chain::BlockRef& block,
                            base::Deadline deadline) const {
   if (proofs_ == nullptr) return base::done();
   TRY(const auto facts, proofs_->server(block, question, deadline));
-  if (facts.allowed != allowed)
+  if (facts.allowed != said.allowed)
     return disproved(contract_, block, facts.allowed ? "the server is allowed" : "the server is not allowed");
-  if (facts.policy != policy.value_or(base::Digest32{}))
+  if (facts.policy != said.policy.value_or(base::Digest32{}))
     return disproved(contract_, block, "policy " + base::hex(facts.policy));
-  const bool asked_for = question.request != base::Digest32{};
-  if (asked_for && !facts.requested) return disproved(contract_, block, "no such onboard request");
+  if (said.requested.value_or(facts.requested) != facts.requested)
+    return disproved(contract_, block, facts.requested ? "the onboard request" : "no such onboard request");
   return base::done();
 }
 
@@ -150,6 +157,9 @@ Result<std::optional<base::Bytes>> KmsContract::published_key(base::Deadline dea
   TRY(const auto outcomes, read(reader_, calls, block, deadline));
   TRY(auto pki, abi::kPki.result(outcomes.front()));
   if (proofs_ != nullptr) {
+    // Each 32 bytes are a slot to prove; a public key has a few hundred.
+    if (pki.pubkey.size() > kMaxPublishedKey)
+      return Error{Code::too_large, "the published key is too long to be proved"};
     TRY(const bool published, proofs_->publishes(block, contract_, pki.pubkey, deadline));
     if (!published) return disproved(contract_, block, "another published key");
   }
@@ -198,7 +208,8 @@ Result<OnboardApproval> KmsContract::onboarding(const base::Digest32& hash, cons
   TRY(const auto policy, policy_in_force(outcomes[2]));
   const ServerProofQuestion question{
       .contract = contract_, .operator_address = known.operator_address, .identity = identity, .request = hash};
-  TRY_OK(proved(question, is_allowed(outcomes[1]), policy, block, deadline));
+  const Said said{.allowed = is_allowed(outcomes[1]), .policy = policy, .requested = is_there(outcomes[0])};
+  TRY_OK(proved(question, said, block, deadline));
   TRY(auto present, request_in(outcomes[0], hash));
   if (!(present == known)) {
     return Error{
@@ -219,7 +230,7 @@ Result<ServerApproval> KmsContract::server(const base::Digest32& identity, const
   TRY(const auto policy, policy_in_force(outcomes[1]));
   const ServerProofQuestion question{
       .contract = contract_, .operator_address = operator_address, .identity = identity, .request = {}};
-  TRY_OK(proved(question, is_allowed(outcomes[0]), policy, block, deadline));
+  TRY_OK(proved(question, {.allowed = is_allowed(outcomes[0]), .policy = policy}, block, deadline));
   TRY_OK(require_allowed(outcomes[0], identity, operator_address));
   return ServerApproval(identity, policy, block_snapshot(chain_id_, block),
                         AskedAt{.block = block.number, .when = asked});

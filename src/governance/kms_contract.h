@@ -129,8 +129,13 @@ class KmsContract {
 
  private:
   /// That the contract holds what was answered.
-  base::Status proved(const ServerProofQuestion& question, bool allowed, const std::optional<base::Digest32>& policy,
-                      const chain::BlockRef& block, base::Deadline deadline) const;
+  struct Said {
+    bool allowed = false;
+    std::optional<base::Digest32> policy{};
+    std::optional<bool> requested{};  ///< nothing: not asked, or not answered
+  };
+  base::Status proved(const ServerProofQuestion& question, const Said& said, const chain::BlockRef& block,
+                      base::Deadline deadline) const;
   /// `configuration` when no code answers.
   base::Result<std::vector<chain::CallOutcome>> read(chain::ChainReader& reader, std::span<const chain::Call> calls,
                                                      chain::BlockRef& block, base::Deadline deadline) const;

@@ -225,10 +225,10 @@ TEST_F(RegistryTest, EpochsAreRetiredForGoodAndNeverThePresentOne) {
 }
 
 TEST_F(RegistryTest, SoManyEpochsAreKeptAtOnce) {
-  for (int epoch = 1; epoch <= 8; ++epoch) house.approve(kWeb, Action::epoch_advance, std::to_string(epoch));
-  refused(house.submit(house.next(kWeb, Action::epoch_advance, "9")), Code::conflict, "not retired");
+  for (int epoch = 1; epoch <= 32; ++epoch) house.approve(kWeb, Action::epoch_advance, std::to_string(epoch));
+  refused(house.submit(house.next(kWeb, Action::epoch_advance, "33")), Code::conflict, "not retired");
   house.approve(kWeb, Action::epoch_retire, "1");
-  EXPECT_EQ(house.approve(kWeb, Action::epoch_advance, "9").epoch, 9u);
+  EXPECT_EQ(house.approve(kWeb, Action::epoch_advance, "33").epoch, 33u);
 }
 
 class RevocationTest : public RegistryTest {

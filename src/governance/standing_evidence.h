@@ -1,5 +1,5 @@
 // What every right that comes from evidence asks of it at the moment of the release: that it is of this store's realm,
-// and that the attestation stands still. The one place that judges it; grants of every kind are made behind it.
+// and that the attestation still stands. The one place that judges it; grants of every kind are made behind it.
 #pragma once
 #include <optional>
 

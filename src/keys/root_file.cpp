@@ -193,6 +193,12 @@ Result<Header> parse_file(std::string text) {
 
 }  // namespace
 
+Result<crypto::Secret> read_private_file(const std::string& path, std::size_t most) {
+  TRY(const int file, open_private(path));
+  const Fd fd(file);
+  return read_all(fd.get(), most, path);
+}
+
 Result<Unlock> read_unlock(Unlock::Kind kind, std::string_view source) {
   const std::size_t colon = source.find(':');
   const std::string_view scheme = source.substr(0, colon);

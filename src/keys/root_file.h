@@ -13,6 +13,10 @@
 
 namespace attestry::keys {
 
+/// A file of secrets that belongs to its owner alone (mode 0600), at most `most` bytes. Errors: `not_found`, `io`,
+/// `too_large`, and `configuration` with the remedy when others may read it.
+base::Result<crypto::Secret> read_private_file(const std::string& path, std::size_t most);
+
 /// What opens the root file. Comes from a file, a descriptor or a systemd credential, never from a flag.
 struct Unlock {
   enum class Kind : std::uint8_t { passphrase, key_file };

@@ -37,6 +37,7 @@ constexpr std::size_t kRecipientBytes = 34;  // KEM id u16 ‖ X25519 public key
 constexpr std::size_t kBusyStore = 256;
 
 /// The keys that every instance gets; a template may name others.
+constexpr std::size_t kKeyBytes = 32;  // of each of them
 constexpr keys::Algorithm kInstanceKeys[] = {keys::Algorithm::p256, keys::Algorithm::secp256k1,
                                              keys::Algorithm::ed25519, keys::Algorithm::x25519,
                                              keys::Algorithm::aes256};
@@ -230,6 +231,19 @@ std::string governance_snapshot(const governance::AppState& state) {
   return state.tenant.text() + "/" + state.app.text() + "#" + std::to_string(state.version) + "@" + state.prev;
 }
 
+/// One for each epoch, over all of its keys.
+void add_former_outputs(audit::Leaf& leaf, const Release& release) {
+  for (auto at = release.former_keys.begin(); at != release.former_keys.end() && leaf.outputs.size() < 64;) {
+    const std::uint32_t epoch = at->first;
+    crypto::Secret all(std::size(kInstanceKeys) * kKeyBytes);
+    auto out = all.writable().begin();
+    for (; at != release.former_keys.end() && at->first == epoch; ++at)
+      out = std::ranges::copy(at->second.private_key.reveal(), out).out;
+    const std::string label = "keys/epoch/" + std::to_string(epoch);
+    leaf.outputs[label] = audit::commitment(release.leaf_key, label, all.reveal());
+  }
+}
+
 void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::Grant& grant) {
   const auto& k = release.leaf_key;
   leaf.governance = audit::commitment(k, "governance", base::as_bytes(governance_snapshot(grant.governance())));
@@ -242,16 +256,12 @@ void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::G
     const std::string label = "key/" + key.purpose + "/" + std::string{keys::to_text(key.algorithm)};
     leaf.outputs[label] = audit::commitment(k, label, key.private_key.reveal());
   }
-  for (const auto& [epoch, key] : release.former_keys) {
-    const std::string label =
-        "key/" + key.purpose + "/" + std::string{keys::to_text(key.algorithm)} + "/" + std::to_string(epoch);
-    leaf.outputs[label] = audit::commitment(k, label, key.private_key.reveal());
-  }
   for (const auto& [name, value] : release.secrets) {
     const std::string label = "secret/" + name;
     // The leaf has room for 64 outputs; what stands beyond is covered by the digest of the reply.
     if (leaf.outputs.size() < 60) leaf.outputs[label] = audit::commitment(k, label, value.reveal());
   }
+  add_former_outputs(leaf, release);
 }
 
 class Registration {

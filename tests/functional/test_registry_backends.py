@@ -226,6 +226,7 @@ def test_registry_flaw_08_credentials_belong_to_one_app(tmp_path, swift, bucket)
     file = tmp_path / "credentials"
     with contextlib.ExitStack() as stack:
         (tmp_path / "world").mkdir()
+        file.touch(mode=0o600)
         file.write_text("# none yet\n")
         world = World(tmp_path / "world", stack, **{"registry.storage_credentials": file})
         app = App(world, public)
@@ -248,6 +249,7 @@ def test_registry_flaw_08_a_token_goes_out_for_one_app(tmp_path):
     file = tmp_path / "credentials"
     with contextlib.ExitStack() as stack:
         (tmp_path / "world").mkdir()
+        file.touch(mode=0o600)
         file.write_text("# none yet\n")
         world = World(tmp_path / "world", stack, **{"registry.storage_credentials": file})
         world.github.token = "ghp_right"

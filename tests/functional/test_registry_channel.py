@@ -399,9 +399,7 @@ def test_registry_049_a_server_ends_in_the_middle_of_sessions(giver, tmp_path):
     """One caller has said nothing, one has begun TLS, one has TLS, and one has the server's answer."""
     host, port = giver.channel.rsplit(":", 1)
     with contextlib.ExitStack() as stack:
-        _, half = [
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE)) for _ in range(2)
-        ]
+        _, half = [stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE)) for _ in range(2)]
         half.sendall(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes, of which none comes
         stack.enter_context(call(tmp_path, giver.channel))
         greeted = stack.enter_context(call(tmp_path, giver.channel))

@@ -750,6 +750,32 @@ def test_registry_047_a_quorum_that_lies_about_a_server_gets_no_master(start, km
     assert [leaf["type"] for leaf in giver.leaves()].count("release.onboard") == 1
 
 
+def test_registry_047_a_withdrawn_request_is_no_lie_and_a_hidden_one_is(
+    start, kms, chain, operator, receiver, liar, tmp_path
+):
+    giver = by_liar(start, liar, "doubtful", tmp_path, **{"registry.kms": "simple"})
+    let_in(kms, receiver)
+    assert authorize(receiver, operator).status == 200
+    wanted = asked(receiver, operator)
+    hash_ = bring(kms, wanted)
+    looked = []
+
+    def gone_since(method, parameters, answer):
+        selector = kms.artifact.functions["fetchOnboardRequest"].selector.hex()
+        if method == "eth_call" and parameters[0]["data"][2:10] == selector:
+            looked.append(answer)
+            if len(looked) > 1:
+                outputs = kms.artifact.functions["fetchOnboardRequest"].outputs
+                return {"result": "0x" + abi.encode(outputs, [(b"", 0, "0x" + "00" * 20, b"")]).hex()}
+        return answer
+
+    liar.change = gone_since
+    refused(fetch(giver, hash_.hex()), 503, "not what the block proves")
+    liar.change = None
+    kms.send("removeOnboardRequest", hash_)
+    refused(fetch(giver, hash_.hex()), 404, "not found")
+
+
 def test_registry_047_a_quorum_that_lies_about_the_key_gets_no_other_master_taken(
     start, kms, giver, operator, liar, tmp_path
 ):

@@ -566,7 +566,7 @@ def test_registry_flaw_15_folders_of_the_server_are_not_described(server, contra
     workload = Workload(server, contract.address, operator)
     allow(contract, workload, CONFIG)
     contract.send("removeStorageBackend", "file://./store/")
-    for uri in ("file://./absent/", "file:///etc/", "file://./../else/"):
+    for uri in ("file://./absent/", "file:///etc/", "file://./../else/", f"file://./{'x' * 300}/"):
         contract.send("setStorageBackend", uri)
         reply = workload.register()
         assert reply.status in (502, 503) and "could not process config: " in reply.text, reply

@@ -8,7 +8,7 @@ namespace attestry::state {
 namespace {
 
 base::Error not_committed(const base::Error& cause) {
-  return base::Error{base::Code::unavailable, "the store could not commit: " + cause.text()};
+  return base::Error{base::Code::unavailable, "the store could not commit", {}, cause.text()};
 }
 
 }  // namespace
