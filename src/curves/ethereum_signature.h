@@ -13,8 +13,8 @@ enum class SignatureLayout : std::uint8_t { vrs, rsv };
 base::Result<base::FixedBytes<65>> ethereum_sign(const Secp256k1PrivateKey& key, const base::Digest32& digest,
                                                  SignatureLayout layout);
 
-/// Whose signature it is. Error `malformed` for another size, v, or a high s (EIP-2 and malleability: a signature has
-/// one spelling), `crypto` when nobody's key fits.
+/// Whose signature it is. Error `malformed` for another size, v, a high s (EIP-2 and malleability: a signature has one
+/// spelling), and when nobody's key fits.
 base::Result<Address> ethereum_signer(const base::Digest32& digest, base::ByteView signature, SignatureLayout layout);
 
 /// keccak256("\x19Ethereum Signed Message:\n" ‖ decimal size ‖ message): EIP-191, version 0x45.

@@ -82,7 +82,8 @@ TEST_F(EthereumSignature, AHighSIsRefused) {
 TEST_F(EthereumSignature, ZerosAreNobodysSignature) {
   base::Bytes zeros(65, 0);
   zeros[0] = 27;
-  EXPECT_FALSE(ethereum_signer(digest(kDigest), zeros, SignatureLayout::vrs).ok());
+  EXPECT_EQ(refused(zeros).code, base::Code::malformed);
+  EXPECT_EQ(refused(zeros).expected, "r and s of a signature that some key made");
 }
 
 TEST_F(EthereumSignature, MessagesAreHashedWithTheirSizeInDecimal) {
