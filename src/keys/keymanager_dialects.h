@@ -88,7 +88,8 @@ base::Digest32 request_head(const curves::BoxPublicKey& box_key);
 /// SHA-512 of the padded form: what the guest agent of that time put into quotes.
 base::FixedBytes<64> quoted_report_data(const base::Digest32& head);
 /// SHA-384(register ‖ item, zero-padded to 48 bytes). Error `malformed` for a longer item. The register begins as
-/// zeros; items are root file system, app id and CA certificate hash.
+/// zeros; items are the hash of the root file system, the app id, which is all 32 bytes of the compose file's SHA-256,
+/// and the SHA-256 of the CA certificate.
 base::Result<base::FixedBytes<48>> extend(const base::FixedBytes<48>& rtmr3, base::ByteView item);
 /// keccak256 of the four in a row: the key of the contract's list. Contract: set_mrtd, get_mrtd.
 base::Digest32 machine_key(const base::Digest32& rootfs, const base::FixedBytes<48>& mrtd,
