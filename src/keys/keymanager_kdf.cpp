@@ -49,7 +49,7 @@ Result<Secret> keymanager_workload_key(const Secret& master, std::string_view wo
     return Error{Code::malformed, "length of a key", "16 to 64 bytes", std::to_string(length)};
   }
   base::LpWriter info;
-  info.lp(workload).lp(purpose).u32(epoch);
+  info.lp(workload).lp(purpose).u32(epoch).u32(static_cast<std::uint32_t>(length));
   const auto salt = crypto::sha256(base::as_bytes("attestry/keymanager/1"));
   return crypto::hkdf_sha256(salt, master.reveal(), info.bytes(), length);
 }

@@ -10,9 +10,10 @@
 namespace attestry::keys {
 
 /// HKDF-SHA-256 of the 32-byte master with salt SHA-256("attestry/keymanager/1") and info LP(workload) ‖ LP(purpose) ‖
-/// u32(epoch). `workload` 1 to 253 bytes, whatever identity the caller has verified; `purpose` 1 to 64 printable ASCII
-/// characters without space; `epoch` from 1, as the contract counts; `length` 16 to 64. Error `malformed` otherwise,
-/// `internal` for a master of another size.
+/// u32(epoch) ‖ u32(length); the length, so that a short key is not the beginning of a long one. `workload` 1 to 253
+/// bytes, whatever identity the caller has verified; `purpose` 1 to 64 printable ASCII characters without space;
+/// `epoch` from 1, as the contract counts; `length` 16 to 64. Error `malformed` otherwise, `internal` for a master of
+/// another size.
 base::Result<crypto::Secret> keymanager_workload_key(const crypto::Secret& master, std::string_view workload,
                                                      std::string_view purpose, std::uint32_t epoch,
                                                      std::size_t length = 32);

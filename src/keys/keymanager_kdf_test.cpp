@@ -21,11 +21,11 @@ std::string key(std::string_view workload, std::string_view purpose, std::uint32
 
 // docs/formats/keymanager.md; computed with Python's hmac.
 TEST(KeyManagerKdf, KnownAnswers) {
-  EXPECT_EQ(key(kHost, "sealing", 1), "464c2fe42fde968836ef0b71b63e95211965f55bd0550bd8a1b4862aedec78c0");
-  EXPECT_EQ(key(kHost, "sealing", 2), "3bdf5a3e287a05525f9dc909cfafc46e8739dbf97e2b640317bf9b992bb36587");
+  EXPECT_EQ(key(kHost, "sealing", 1), "942cb092350e4cc2dde3a8eb46a409d1ae168d8888b9ad4e5da8e1d72b998c02");
+  EXPECT_EQ(key(kHost, "sealing", 2), "3ba2abf6a72293535601d1bb9f3270b882bac7012c9199e3280026b8aa9938c0");
   EXPECT_EQ(key(kHost, "sealing", 1, 64),
-            "464c2fe42fde968836ef0b71b63e95211965f55bd0550bd8a1b4862aedec78c0"
-            "bd17729a382f0c39f797ccd6883d6f3b3b8ab5a62248c75ed474f4cfabf9823b");
+            "cf0fdda0668bc2075742022855328a595365c8157a9cd4da624a113aac9d9056"
+            "6c912a23a64a38df148916c34b4baebd19d8b37e12d2d9e2b60a11939c873f6c");
   const auto attest = keymanager_attest_key(master(), 1);
   ASSERT_TRUE(attest.ok()) << attest.error().text();
   EXPECT_EQ(base::hex(attest->scalar().reveal()), "d98a7b475416eaa750f811954e19dd4c8f1c66d11720eacb3967e11562b55870");
@@ -43,6 +43,12 @@ TEST(KeyManagerKdf, PairsThatRanTogetherAreToldApart) {
   EXPECT_NE(key("ab", "c", 1), key("a", "bc", 1));
   EXPECT_NE(key("a", "b", 1), key("b", "a", 1));
   EXPECT_NE(key("a", "b", 0x01000000), key("a", "b", 1));
+}
+
+TEST(KeyManagerKdf, AShortKeyIsNotTheBeginningOfALongOne) {
+  for (const std::size_t length : {16u, 31u, 32u, 63u}) {
+    EXPECT_NE(key(kHost, "sealing", 1, 64).substr(0, 2 * length), key(kHost, "sealing", 1, length)) << length;
+  }
 }
 
 TEST(KeyManagerKdf, EveryMasterHasItsOwn) {
