@@ -143,7 +143,8 @@ contract KeyManager is MasterKey, Platforms {
         return (_keys[myPub].fmspc, _keys[myPub].measurement);
     }
 
-    /// @notice Whether it was onboarded in the present epoch and what it runs is still allowed.
+    /// @notice Whether it was onboarded in the present epoch, and its measurement and family are still listed. What the
+    /// family's rule became since (see allowTcb) has no part in it.
     function memberAllowed(address addr) external view whenNotPaused returns (bool) {
         return _isAllowed(_members[addr]);
     }

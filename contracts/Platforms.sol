@@ -3,7 +3,8 @@ pragma solidity ^0.8.24;
 
 import {Governed} from "./Governed.sol";
 
-/// What a platform of a family (FMSPC) must be patched to.
+/// What a platform of a family (FMSPC) must be patched to. Advice to members, who see the quote: the contract itself looks
+/// only whether the family is listed.
 struct TcbRule {
     /// Least tcbEvaluationDataNumber of the TCB info by which its quote is judged.
     uint32 minEvaluation;
@@ -13,8 +14,8 @@ struct TcbRule {
 }
 
 /// @title Which software may hold the master key, and on which platforms.
-/// @notice Members read these lists before they hand the key on. The contract applies them again to what a member says
-/// of a newcomer; it cannot see the newcomer's quote.
+/// @notice Members read these lists before they hand the key on. The contract cannot see the newcomer's quote: of what a
+/// member says it looks whether the measurement and the family are listed.
 abstract contract Platforms is Governed {
     uint16 private constant STATUS_BITS = 0x3f;
     uint256 private constant REGISTER_SIZE = 48;
@@ -66,7 +67,9 @@ abstract contract Platforms is Governed {
         return rtmrs[_machine(rootfs_hash, mrtd, rtmr0, rtmr3)];
     }
 
-    /// @notice Sets what platforms of a family must fulfil; statuses of zero take the family away.
+    /// @notice Sets what platforms of a family must fulfil to be onboarded from now on; statuses of zero take the family
+    /// away. A stricter rule ends no membership: only taking the family or the measurement away, sending the member away,
+    /// or a rotation does.
     function allowTcb(bytes16 fmspc, uint32 minEvaluation, uint16 statuses) external onlyOwner {
         require(statuses & ~STATUS_BITS == 0, "Unknown TCB status");
         if (statuses == 0) {

@@ -635,6 +635,15 @@ def test_keymanager_finding_4_the_lists_are_enforced(manager):
     assert manager.call("memberAllowed", NEWCOMER.address) is False
 
 
+def test_keymanager_a_stricter_rule_ends_no_membership_but_a_rotation_does(manager):
+    request(manager)
+    manager.send(ONBOARD, *onboarding(manager))
+    manager.send("allowTcb", FMSPC, 18, 1)
+    assert manager.call("memberAllowed", NEWCOMER.address) is True, "the number and the bits are for members"
+    manager.send("rotate", *rotation(manager))
+    assert manager.call("memberAllowed", NEWCOMER.address) is False
+
+
 def test_keymanager_every_change_of_the_lists_leaves_an_event(fresh, owner):
     for function, event, getter in (
         ("allowMrtd", "MrtdAllowed", "allowed_mrtds"),
