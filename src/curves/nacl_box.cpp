@@ -6,6 +6,7 @@
 
 #include "crypto/ec.h"
 #include "curves/blake2b.h"
+#include "curves/internal/sodium.h"
 
 namespace attestry::curves {
 
@@ -45,6 +46,7 @@ BoxPrivateKey BoxPrivateKey::generate(crypto::Random& random) { return BoxPrivat
 
 Result<Secret> box_shared_key(const BoxPrivateKey& ours, const BoxPublicKey& theirs) {
   if (!is_canonical(theirs)) return Error{Code::malformed, "X25519 public key", "a number below 2^255 - 19"};
+  TRY_OK(sodium_ready());
   Secret key(crypto_box_BEFORENMBYTES);
   if (crypto_box_beforenm(key.writable().data(), theirs.data(), ours.bytes().reveal().data()) != 0) {
     return Error{Code::malformed, "X25519 public key", "a point that is not of small order"};
@@ -52,14 +54,14 @@ Result<Secret> box_shared_key(const BoxPrivateKey& ours, const BoxPublicKey& the
   return key;
 }
 
-base::FixedBytes<24> sealed_box_nonce(const BoxPublicKey& ephemeral, const BoxPublicKey& recipient) {
+Result<base::FixedBytes<24>> sealed_box_nonce(const BoxPublicKey& ephemeral, const BoxPublicKey& recipient) {
   return blake2b_192({ephemeral, recipient});
 }
 
 Result<base::Bytes> sealed_box_seal(const BoxPublicKey& to, base::ByteView plaintext, crypto::Random& random) {
   const BoxPrivateKey ephemeral = BoxPrivateKey::generate(random);
   TRY(const Secret key, box_shared_key(ephemeral, to), "sealed box");
-  const auto nonce = sealed_box_nonce(ephemeral.public_key(), to);
+  TRY(const auto nonce, sealed_box_nonce(ephemeral.public_key(), to), "sealed box");
   base::Bytes box = base::to_bytes(ephemeral.public_key());
   box.resize(kSealedBoxOverhead + plaintext.size());
   if (crypto_secretbox_easy(box.data() + kKeySize, plaintext.data(), plaintext.size(), nonce.data(),
@@ -76,7 +78,7 @@ Result<Secret> sealed_box_open(const BoxPrivateKey& key, base::ByteView box) {
   BoxPublicKey ephemeral{};
   std::ranges::copy(box.first(kKeySize), ephemeral.begin());
   TRY(const Secret shared, box_shared_key(key, ephemeral), "sealed box");
-  const auto nonce = sealed_box_nonce(ephemeral, key.public_key());
+  TRY(const auto nonce, sealed_box_nonce(ephemeral, key.public_key()), "sealed box");
   Secret plain(box.size() - kSealedBoxOverhead);
   const base::ByteView sealed = box.subspan(kKeySize);
   if (crypto_secretbox_open_easy(plain.writable().data(), sealed.data(), sealed.size(), nonce.data(),

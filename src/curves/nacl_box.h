@@ -29,11 +29,12 @@ class BoxPrivateKey {
 inline constexpr std::size_t kSealedBoxOverhead = 48;
 
 /// The key of crypto_box for this pair: HSalsa20 of the shared point, 32 bytes. Error `malformed` when `theirs` is not
-/// the one spelling of a point, or a point of small order, which agrees on a key that everybody knows.
+/// the one spelling of a point, or a point of small order, which agrees on a key that everybody knows; `crypto` when
+/// libsodium cannot be set up.
 base::Result<crypto::Secret> box_shared_key(const BoxPrivateKey& ours, const BoxPublicKey& theirs);
 
-/// The nonce of a sealed box: BLAKE2b-192(ephemeral ‖ recipient).
-base::FixedBytes<24> sealed_box_nonce(const BoxPublicKey& ephemeral, const BoxPublicKey& recipient);
+/// The nonce of a sealed box: BLAKE2b-192(ephemeral ‖ recipient). Error `crypto` when libsodium cannot be set up.
+base::Result<base::FixedBytes<24>> sealed_box_nonce(const BoxPublicKey& ephemeral, const BoxPublicKey& recipient);
 
 /// Ephemeral public key ‖ tag 16 ‖ ciphertext, as crypto_box_seal writes it. Takes 32 bytes of `random`. Says nothing
 /// about the sender. Errors as box_shared_key.

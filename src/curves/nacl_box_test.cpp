@@ -46,7 +46,7 @@ class NaclBox : public ::testing::Test {
 
 TEST_F(NaclBox, KnownAnswers) {
   EXPECT_EQ(base::hex(key_.public_key()), kRecipient);
-  EXPECT_EQ(base::hex(sealed_box_nonce(ephemeral_.public_key(), key_.public_key())),
+  EXPECT_EQ(base::hex(sealed_box_nonce(ephemeral_.public_key(), key_.public_key()).value()),
             "3384b83783ded3f5a7de9bc18a9c3d529175698fa7e27f37");
   EXPECT_EQ(base::hex(box_shared_key(ephemeral_, key_.public_key()).value().reveal()),
             "1f98527143c6a978efe9c891513f77b432e29dedb73734ee11085529a7e377a7");
