@@ -10,9 +10,8 @@ Result<std::unique_ptr<KeyService>> KeyService::open(const Settings& settings, c
                                                      KeyServiceParts parts) {
   auto& random = crypto::system_random();
   auto out = std::make_unique<KeyService>();
-  out->contract =
-      std::make_unique<governance::KmsContract>(parts.reader, parts.strangers, said.chain.chain_id, *said.kms_contract,
-                                                parts.clock, parts.proofs);
+  out->contract = std::make_unique<governance::KmsContract>(parts.reader, parts.strangers, said.chain.chain_id,
+                                                            *said.kms_contract, parts.clock, parts.proofs);
   provision::KmsOperatorRules rules;
   rules.listed = said.operators;
   rules.v1 = said.v1_requests;

@@ -42,7 +42,7 @@ struct Listener {
   std::string
       address;  ///< "127.0.0.1:8443", "[::1]:0" (port 0: any free one) or "unix:/run/attestry/agent.sock" (mode 0600)
   RoleSet roles;
-  std::shared_ptr<TlsServerContext> tls{};  ///< null: plain
+  std::shared_ptr<TlsServerContext> tls{};   ///< null: plain
   std::shared_ptr<const Headers> headers{};  ///< in every answer, also in refusals that no handler makes; null: none
 };
 
