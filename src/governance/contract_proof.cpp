@@ -191,7 +191,8 @@ Result<ServerFacts> ContractProofs::server(const chain::BlockRef& at, const Serv
   TRY(const auto words, words_of(OwnKind::kms, at, question.contract, slots, deadline));
   const bool frozen = flag(words[0], own->paused_offset);
   const bool is_operator = flag(words[2], 0);
-  return ServerFacts{.allowed = !frozen && is_operator && words[3] != Word{},
+  return ServerFacts{.frozen = frozen,
+                     .allowed = !frozen && is_operator && words[3] != Word{},
                      .is_operator = is_operator,
                      .requested = words[4] != Word{},
                      .policy = words[1]};

@@ -68,6 +68,7 @@ struct ServerProofQuestion {
   base::Digest32 request{};  ///< hash of the onboard request; zero where there is none
 };
 struct ServerFacts {
+  bool frozen = true;
   bool allowed = false;
   bool is_operator = false;
   bool requested = false;

@@ -119,7 +119,9 @@ Status KmsContract::proved(const ServerProofQuestion& question, const Said& said
     return disproved(contract_, block, facts.allowed ? "the server is allowed" : "the server is not allowed");
   if (facts.policy != said.policy.value_or(base::Digest32{}))
     return disproved(contract_, block, "policy " + base::hex(facts.policy));
-  if (said.requested.value_or(facts.requested) != facts.requested)
+  // What is frozen answers no questions about requests; anything else does.
+  const bool silent = question.request != base::Digest32{} && !said.requested && !facts.frozen;
+  if (silent || said.requested.value_or(facts.requested) != facts.requested)
     return disproved(contract_, block, facts.requested ? "the onboard request" : "no such onboard request");
   return base::done();
 }

@@ -37,7 +37,7 @@ constexpr std::size_t kRecipientBytes = 34;  // KEM id u16 ‖ X25519 public key
 constexpr std::size_t kBusyStore = 256;
 
 /// The keys that every instance gets; a template may name others.
-constexpr std::size_t kKeyBytes = 32;  // of each of them
+constexpr std::size_t kMaxOutputs = 64;  // of a leaf
 constexpr keys::Algorithm kInstanceKeys[] = {keys::Algorithm::p256, keys::Algorithm::secp256k1,
                                              keys::Algorithm::ed25519, keys::Algorithm::x25519,
                                              keys::Algorithm::aes256};
@@ -231,16 +231,17 @@ std::string governance_snapshot(const governance::AppState& state) {
   return state.tenant.text() + "/" + state.app.text() + "#" + std::to_string(state.version) + "@" + state.prev;
 }
 
-/// One for each epoch, over all of its keys.
+/// One for each epoch, over LP(algorithm) and LP(key) of each of its keys (docs/formats/log.md).
 void add_former_outputs(audit::Leaf& leaf, const Release& release) {
-  for (auto at = release.former_keys.begin(); at != release.former_keys.end() && leaf.outputs.size() < 64;) {
+  for (auto at = release.former_keys.begin(); at != release.former_keys.end() && leaf.outputs.size() < kMaxOutputs;) {
     const std::uint32_t epoch = at->first;
-    crypto::Secret all(std::size(kInstanceKeys) * kKeyBytes);
-    auto out = all.writable().begin();
+    base::LpWriter all;
     for (; at != release.former_keys.end() && at->first == epoch; ++at)
-      out = std::ranges::copy(at->second.private_key.reveal(), out).out;
+      all.lp(keys::to_text(at->second.algorithm)).lp(at->second.private_key.reveal());
+    auto bytes = std::move(all).take();
+    const auto wiped = crypto::Secret::absorb(bytes);
     const std::string label = "keys/epoch/" + std::to_string(epoch);
-    leaf.outputs[label] = audit::commitment(release.leaf_key, label, all.reveal());
+    leaf.outputs[label] = audit::commitment(release.leaf_key, label, wiped.reveal());
   }
 }
 

@@ -94,6 +94,11 @@ std::unexpected<OnboardRefusal> refuse(OnboardStep step, Error error) {
   return std::unexpected(OnboardRefusal{.step = step, .error = std::move(error)});
 }
 
+/// A request may be withdrawn while it is looked at.
+OnboardStep step_of(const Error& error) {
+  return error.code == Code::not_found ? OnboardStep::request : OnboardStep::identity;
+}
+
 /// All that it commits to stands on the chain, so the request's own hash is the key of its commitments.
 audit::Leaf leaf_of(const OnboardingDeps& deps, const governance::OnboardGrant& grant, const base::Digest32& hash,
                     base::UtcTime now, base::ByteView report_data, const GivenBefore& given) {
@@ -156,7 +161,7 @@ std::expected<Decided, OnboardRefusal> decide(const OnboardingDeps& deps, const 
   // Asked with the request that was appraised: the master is sealed to the key that the evidence binds, and to none
   // that the contract names by now.
   const auto approval = deps.contract.onboarding(hash, request, *identity, deadline);
-  if (!approval) return refuse(OnboardStep::identity, approval.error());
+  if (!approval) return refuse(step_of(approval.error()), approval.error());
   const auto accepted = appraise_by_contract(deps, approval->policy(), std::move(examined->verdict), report_data);
   if (!accepted) return refuse(OnboardStep::policy, accepted.error());
   const auto grant = governance::authorize_onboarding(*report, *approval, report_data, deps.store.realm(), now);
@@ -227,7 +232,7 @@ void RegistryOnboarding::look(const base::Digest32& hash, base::Deadline deadlin
   wait_for_chain(
       [this, work, given = **std::move(before)](Done then) mutable {
         auto still = deps_.contract.onboarding(work->hash, work->request, given.identity, work->deadline);
-        if (!still) return then(refuse(OnboardStep::identity, std::move(still).error()));
+        if (!still) return then(refuse(step_of(still.error()), std::move(still).error()));
         if (still->policy() != given.policy) return examine(std::move(work), std::move(then));
         then(std::move(given.blob));
       },

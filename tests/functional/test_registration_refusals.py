@@ -1,11 +1,12 @@
 """Who must not get anything: replays, foreign nonces, evidence made for something else, policy refusals."""
 
+import hmac
 import json
 
 import pytest
 from operators import Operator
 from transparency import Receipt, verify_log
-from workload import Workload, b64u, binding, forge, measurement, new_nonce
+from workload import Workload, b64u, binding, forge, lp, measurement, new_nonce, unb64u
 
 
 @pytest.fixture
@@ -240,6 +241,15 @@ def test_registration_keys_of_former_epochs_are_released_until_they_are_retired(
     operator.approve(app, "epoch.advance", "2")
     two = release()
     assert former(two) == {0: present(zero), 1: present(one)}
+    value = b"".join(
+        lp(part)
+        for key in two["former_keys"]
+        if key["epoch"] == 1
+        for part in (key["algorithm"].encode(), unb64u(key["private"]))
+    )
+    label = "keys/epoch/1"
+    committed = [leaf["outputs"][label] for leaf in dev.leaves() if label in leaf["outputs"]][-1]
+    assert committed == hmac.digest(unb64u(two["leaf_key"]), lp(label.encode()) + value, "sha256").hex()
     operator.approve(app, "epoch.retire", "1")
     assert former(release()) == {1: present(one)} and operator.app(app)["oldest_epoch"] == 1
     operator.approve(app, "epoch.retire", "2")
