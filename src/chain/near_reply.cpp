@@ -353,25 +353,51 @@ std::string variant_name(const JsonValue& value) {
   return member ? member->key() : "";
 }
 
-Outcome refused(const JsonValue& invalid) {
+struct Reason {
+  std::string_view name;
+  Problem problem;
+};
+/// Variants of nearcore's InvalidTxError, and below of its InvalidAccessKeyError. What is not in here says nothing
+/// about the transaction: the node's storage is broken, a shard is busy (ShardCongested, ShardStuck), or the node is
+/// newer.
+constexpr std::array kReasons{
+    Reason{"InvalidNonce", Problem::nonce},
+    Reason{"NonceTooLarge", Problem::nonce},
+    Reason{"Expired", Problem::expired},
+    Reason{"InvalidChain", Problem::expired},
+    Reason{"NotEnoughBalance", Problem::balance},
+    Reason{"LackBalanceForState", Problem::balance},
+    Reason{"SignerDoesNotExist", Problem::access_key},
+    Reason{"InvalidSignature", Problem::invalid},
+    Reason{"InvalidSignerId", Problem::invalid},
+    Reason{"InvalidReceiverId", Problem::invalid},
+    Reason{"InvalidTransactionVersion", Problem::invalid},
+    Reason{"ActionsValidation", Problem::invalid},
+    Reason{"TransactionSizeExceeded", Problem::invalid},
+    Reason{"CostOverflow", Problem::invalid},
+};
+constexpr std::array kKeyReasons{
+    Reason{"AccessKeyNotFound", Problem::access_key},       Reason{"ReceiverMismatch", Problem::access_key},
+    Reason{"MethodNameMismatch", Problem::access_key},      Reason{"RequiresFullAccess", Problem::access_key},
+    Reason{"DepositWithFunctionCall", Problem::access_key}, Reason{"NotEnoughAllowance", Problem::balance},
+};
+
+Problem problem_of(const JsonValue& invalid) {
   const std::string name = variant_name(invalid);
-  Outcome out{.kind = Outcome::Kind::refused, .problem = Problem::other, .text = shown(invalid.source())};
-  if (name == "InvalidNonce") out.problem = Problem::nonce;
-  if (name == "Expired") out.problem = Problem::expired;
-  if (name == "NotEnoughBalance" || name == "LackBalanceForState") out.problem = Problem::balance;
-  if (name == "InvalidAccessKeyError") {
-    const auto inner = invalid.find(name);
-    const bool poor = inner && variant_name(*inner) == "NotEnoughAllowance";
-    out.problem = poor ? Problem::balance : Problem::access_key;
-  }
-  if (name == "SignerDoesNotExist") out.problem = Problem::access_key;
-  return out;
+  const auto among = [](const auto& reasons, std::string_view wanted) {
+    const auto* reason = std::ranges::find(reasons, wanted, &Reason::name);
+    return reason == reasons.end() ? Problem::none : reason->problem;
+  };
+  if (name != "InvalidAccessKeyError") return among(kReasons, name);
+  const auto inner = invalid.find(name);
+  return inner ? among(kKeyReasons, variant_name(*inner)) : Problem::none;
 }
 
-/// The chain is too busy to take it: no property of the transaction.
-bool is_congestion(const JsonValue& invalid) {
-  const std::string name = variant_name(invalid);
-  return name == "ShardCongested" || name == "ShardStuck";
+Result<Outcome> refused(const JsonValue& invalid) {
+  const std::string text = shown(invalid.source());
+  const Problem problem = problem_of(invalid);
+  if (problem == Problem::none) return Error{Code::unavailable, "not taken", {}, text};
+  return Outcome{.kind = Outcome::Kind::refused, .problem = problem, .text = text};
 }
 
 /// {"TxExecutionError": {"InvalidTxError": …}} or what is inside, wherever this node puts it.
@@ -385,7 +411,7 @@ Result<Outcome> failed_before(const Failure& failure) {
   if (failure.name == "HANDLER_ERROR" && failure.cause == "INVALID_TRANSACTION") {
     auto invalid = find_invalid(failure.data);
     if (!invalid) invalid = find_invalid(failure.info);
-    if (!invalid || is_congestion(*invalid)) return Error{Code::unavailable, "not taken", {}, failure.text};
+    if (!invalid) return Error{Code::unavailable, "not taken", {}, failure.text};
     return refused(*invalid);
   }
   const Error error = error_of(failure);

@@ -121,15 +121,16 @@ base::Result<Answer> read_answer(const Question& question, const Reply& reply, c
 /// Why a transaction was not taken, as far as callers do different things about it.
 enum class Problem : std::uint8_t {
   none,
-  nonce,       ///< not above the key's: another one was faster, or this one is done already
-  expired,     ///< its block hash is too old
+  nonce,       ///< not above the key's (another one was faster, or this one is done already), or too far above it
+  expired,     ///< its block is too old, of another chain, or one that the node does not have yet
   balance,     ///< the signer cannot pay for it
   access_key,  ///< the key is not the signer's, or not for this
-  other
+  invalid      ///< by its bytes alone: signature, actions, size, cost, account ids
 };
 /// What became of a transaction.
 struct Outcome {
-  /// `refused`: it was not and will not be executed, in this form. `failed`: it was executed, and an action failed.
+  /// `failed`: it was executed, and an action failed. `refused`: one node does not take it. That it was not executed
+  /// follows from Problem::invalid only; every other problem may come from its own execution, or from the node's lag.
   enum class Kind : std::uint8_t { pending, succeeded, failed, refused };
   Kind kind = Kind::pending;
   base::Bytes value{};              ///< of succeeded: what the last call returned
@@ -141,7 +142,8 @@ struct Outcome {
   }
 };
 /// Reads the reply to broadcast_tx_commit or tx about the transaction with that hash. Errors: `not_found` when the node
-/// does not know it, `unavailable` for everything else that is no outcome. A node's time-out is `pending`.
+/// does not know it, `unavailable` for everything else that is no outcome, reasons of a refusal included that this
+/// program does not know. A node's time-out is `pending`.
 base::Result<Outcome> read_outcome(const Reply& reply, const base::Digest32& hash);
 /// As an error, of an outcome that is failed or refused: `conflict` (nonce, expired), `denied` (all others).
 base::Error error_of(const Outcome& outcome);

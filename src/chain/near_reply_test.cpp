@@ -313,7 +313,13 @@ TEST(NearReplyTest, RefusedTransactionsSayWhy) {
   EXPECT_EQ(problem(R"({"InvalidAccessKeyError":"DepositWithFunctionCall"})"), Problem::access_key);
   EXPECT_EQ(problem(R"({"InvalidAccessKeyError":{"NotEnoughAllowance":{"cost":"2"}}})"), Problem::balance);
   EXPECT_EQ(problem(R"({"SignerDoesNotExist":{"signer_id":"a.near"}})"), Problem::access_key);
-  EXPECT_EQ(problem(R"("InvalidSignature")"), Problem::other);
+  EXPECT_EQ(problem(R"({"NonceTooLarge":{"tx_nonce":9,"upper_bound":8}})"), Problem::nonce);
+  EXPECT_EQ(problem(R"("InvalidChain")"), Problem::expired);
+  for (const auto* why :
+       {R"("InvalidSignature")", R"("CostOverflow")", R"({"ActionsValidation":"TotalPrepaidGasExceeded"})",
+        R"({"TransactionSizeExceeded":{"size":2,"limit":1}})", R"({"InvalidReceiverId":{"receiver_id":"?"}})"}) {
+    EXPECT_EQ(problem(why), Problem::invalid) << why;
+  }
 
   const auto nonce = outcome(executed(R"({"Failure":{"InvalidTxError":{"InvalidNonce":{"ak_nonce":5}}}})"));
   ASSERT_TRUE(nonce.ok());
@@ -336,6 +342,17 @@ TEST(NearReplyTest, WhatIsNoOutcomeIsAnOutage) {
                 .code,
             Code::unavailable)
       << "congestion passes";
+  // The node's own trouble, and what was invented after this program: nothing is known of the transaction.
+  for (const auto* why : {R"("StorageError")", R"({"StorageError":"StorageInternalError"})", R"("NewReason")",
+                          R"({"NewReason":{"a":1}})", R"({"InvalidAccessKeyError":"NewReason"})", "{}", "null", "[]"}) {
+    const auto read = outcome(
+        handler("INVALID_TRANSACTION", "{}", R"({"TxExecutionError":{"InvalidTxError":)" + std::string{why} + "}}"));
+    ASSERT_FALSE(read.ok()) << why;
+    EXPECT_EQ(read.error().code, Code::unavailable) << why;
+    EXPECT_EQ(outcome(executed(R"({"Failure":{"InvalidTxError":)" + std::string{why} + "}}")).error().code,
+              Code::unavailable)
+        << why;
+  }
   EXPECT_EQ(outcome(handler("UNKNOWN_TRANSACTION")).error().code, Code::not_found);
   EXPECT_EQ(outcome(handler("UNKNOWN_ACCOUNT")).error().code, Code::unavailable);
   EXPECT_EQ(outcome(failure("INTERNAL_ERROR", "INTERNAL_ERROR")).error().code, Code::unavailable);

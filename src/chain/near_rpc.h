@@ -143,7 +143,9 @@ struct SenderOptions {
   /// For one request: nodes answer broadcast_tx_commit after ten seconds at the latest.
   std::chrono::milliseconds request_timeout{20000};
   std::chrono::milliseconds poll{1000};  ///< between two questions to the same endpoint
-  std::size_t max_failures = 3;          ///< in a row, before an endpoint is given up
+  /// In a row, before an endpoint is given up; at least 1. So often an endpoint that refuses it must also say that it
+  /// does not know it.
+  std::size_t max_failures = 3;
   const base::Clock* clock = &base::system_clock();
 };
 
@@ -153,8 +155,10 @@ class Sender {
   static base::Result<std::unique_ptr<Sender>> make(net::HttpTransport& transport, SenderOptions options);
   ~Sender();
   /// Sends it to every endpoint and asks these until a quorum agrees on the outcome: succeeded, failed or refused; the
-  /// same transaction is executed at most once, however often it is sent. Errors: `unavailable` when no quorum agrees,
-  /// `deadline_exceeded`; both name the hash, and the transaction may have been executed all the same.
+  /// same transaction is executed at most once, however often it is sent. An endpoint's refusal counts when the bytes
+  /// alone are the reason, or when it does not know the transaction either, asked for it after the refusal. Errors:
+  /// `unavailable` when no quorum agrees, `deadline_exceeded`; both name the hash, and the transaction may have been
+  /// executed all the same.
   base::Result<Outcome> send(const SignedTransaction& transaction, const AccountId& signer, base::Deadline deadline);
 
  private:

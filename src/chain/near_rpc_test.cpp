@@ -540,6 +540,77 @@ TEST_F(NearSenderTest, ANonceThatThisTransactionUsedIsNoRefusal) {
   EXPECT_EQ(executions(), 1u);
 }
 
+TEST_F(NearSenderTest, ARefusalDoesNotCountWhileNobodySaysThatItIsUnknown) {
+  const SignedTransaction transaction = calling("get");
+  ASSERT_EQ(send(transaction)->kind, Outcome::Kind::succeeded);
+  for (const std::size_t failures : {1u, 3u}) {
+    SenderOptions patient;
+    patient.max_failures = failures;
+    make_sender(patient);
+    for (const std::size_t index : {0u, 1u}) {
+      nodes.change(index, [](Node& node) {
+        node.only_nonces = true;
+        node.busy = 1000;
+      });
+    }
+    const auto outcome = send(transaction);
+    ASSERT_FALSE(outcome.ok()) << failures << ": it was executed: " << outcome->text;
+    EXPECT_EQ(outcome.error().code, Code::unavailable);
+    EXPECT_THAT(outcome.error().text(), HasSubstr("429"));
+  }
+}
+
+TEST_F(NearSenderTest, AKeyThatThisTransactionDeletedIsNoRefusal) {
+  const Transaction transaction{.signer = account("alice.near"),
+                                .key = secret().public_key(),
+                                .nonce = 8,
+                                .receiver = account("alice.near"),
+                                .block_hash = block_at(98).hash,
+                                .actions = {DeleteKey{secret().public_key()}}};
+  nodes.each([](Node& node) {
+    node.cuts = 1;
+    node.only_nonces = true;
+  });
+  const auto outcome = send(*sign(transaction, secret()));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::succeeded) << outcome->text;
+  EXPECT_EQ(executions(), 1u);
+}
+
+TEST_F(NearSenderTest, EndpointsThatLagAreWaitedFor) {
+  const SignedTransaction transaction = calling("get");
+  ASSERT_EQ(send(transaction)->kind, Outcome::Kind::succeeded);
+  for (const std::size_t index : {0u, 1u}) {
+    nodes.change(index, [](Node& node) {
+      node.lag = 7;  // it has neither the block that the transaction names nor the one that executed it
+      node.catches_up = 2;
+    });
+  }
+  nodes.change([](World& world) { world.accounts["alice.near"].nonces.clear(); });  // as these see it
+  const auto outcome = send(transaction);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::succeeded) << outcome->text;
+  EXPECT_EQ(executions(), 1u);
+}
+
+TEST_F(NearSenderTest, OneEndpointMayLag) {
+  const SignedTransaction transaction = calling("get");
+  nodes.change(1, [](Node& node) { node.lag = 7; });
+  const auto outcome = send(transaction);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::succeeded);
+}
+
+TEST_F(NearSenderTest, WhatIsWrongInItselfIsRefusedAtOnce) {
+  SignedTransaction transaction = calling("get");
+  transaction.raw.back() ^= 1u;  // of the signature
+  const auto outcome = send(transaction);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::refused);
+  EXPECT_EQ(error_of(*outcome).code, Code::denied);
+  EXPECT_EQ(nodes.asked("tx"), 0u);
+}
+
 TEST_F(NearSenderTest, WhatIsLostIsSentAgain) {
   nodes.each([](Node& node) { node.loses = 1; });
   const auto outcome = send(calling("get"));
@@ -600,6 +671,10 @@ TEST_F(NearSenderTest, OptionsThatContradictEachOtherAreRefused) {
   more.endpoints = nodes.endpoints();
   more.quorum = 4;
   EXPECT_EQ(Sender::make(nodes, more).error().code, Code::configuration);
+  SenderOptions hasty;
+  hasty.endpoints = nodes.endpoints();
+  hasty.max_failures = 0;
+  EXPECT_FALSE(Sender::make(nodes, hasty).ok());
 }
 
 // -- the stand-in is as strict as a node

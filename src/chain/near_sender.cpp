@@ -29,6 +29,57 @@ std::optional<Outcome> agreed(const OutcomeRound::Ballots& ballots, std::size_t 
   return std::nullopt;
 }
 
+/// What one endpoint has said of a transaction so far, and what that makes of it.
+class Dialogue {
+ public:
+  explicit Dialogue(std::size_t max_failures) : max_failures_(max_failures) {}
+  /// Whether the next request sends it, or asks for it only.
+  bool sends() const { return sends_; }
+  void note(const Result<Outcome>& said);
+  /// The endpoint's vote, or why it is given up; nothing: ask on. `last` when there is no time to ask on.
+  std::optional<Result<Outcome>> end(bool last) const;
+
+ private:
+  bool enough() const { return failures_ >= max_failures_; }
+
+  const std::size_t max_failures_;
+  std::size_t failures_ = 0;  ///< in a row: neither an outcome nor that it is under way
+  bool sends_ = true;
+  bool unknown_ = false;              ///< the last answer: there is no such transaction
+  std::optional<Outcome> settled_{};  ///< an outcome, or a refusal that no other answer can change
+  /// Why it is not taken now. Its own execution may be the reason (a used nonce, a key that it deletes, what it cost),
+  /// so may a node that lags: counts only once the endpoint, asked for it since, does not know it.
+  std::optional<Outcome> refusal_{};
+  Error trouble_{Code::deadline_exceeded, "no outcome in time"};
+};
+
+void Dialogue::note(const Result<Outcome>& said) {
+  const bool refused = said.ok() && said->kind == Outcome::Kind::refused;
+  unknown_ = !sends_ && !said.ok() && said.error().code == Code::not_found;
+  if (said.ok() && said->kind == Outcome::Kind::pending) {
+    failures_ = 0;
+    refusal_.reset();
+    sends_ = false;
+  } else if (said.ok() && (!refused || said->problem == Problem::invalid)) {
+    settled_ = *said;
+  } else if (refused && sends_) {
+    refusal_ = *said;
+    sends_ = false;
+  } else {
+    ++failures_;
+    trouble_ = said.ok() ? Error{Code::unavailable, "refused, and yet known", {}, said->text} : said.error();
+    // Sent again where it is not known: the node may have dropped it, or was behind.
+    if (unknown_) sends_ = true;
+  }
+}
+
+std::optional<Result<Outcome>> Dialogue::end(bool last) const {
+  if (settled_) return *settled_;
+  if ((enough() || last) && refusal_ && unknown_) return *refusal_;
+  if (enough() || last) return trouble_;
+  return std::nullopt;
+}
+
 std::string in_words(const Error& error) { return error.found.empty() ? error.what : error.what + ": " + error.found; }
 
 }  // namespace
@@ -96,24 +147,13 @@ Result<Outcome> Sender::Impl::request(std::size_t voter, const Job& job, bool br
   return read_outcome(reply, job.hash);
 }
 
-/// One endpoint's word on it. A nonce that was used may have been used by this very transaction, which came by another
-/// endpoint: so the endpoint is asked for it before its refusal counts.
+/// One endpoint's word on it.
 Result<Outcome> Sender::Impl::follow(std::size_t voter, const Job& job) {
-  std::size_t failures = 0;
-  bool broadcast = true;
-  std::optional<Outcome> used_nonce;
+  Dialogue dialogue{options_.max_failures};
   for (;;) {
-    auto outcome = request(voter, job, broadcast);
-    const bool unknown = !outcome.ok() && outcome.error().code == Code::not_found;
-    const bool nonce = outcome.ok() && outcome->problem == Problem::nonce;
-    if (outcome.ok() && outcome->kind != Outcome::Kind::pending && !nonce) return outcome;
-    if (nonce) used_nonce = *outcome;
-    failures = outcome.ok() && !nonce ? 0 : failures + 1;
-    if (failures > 0 && failures >= options_.max_failures) return used_nonce ? Result<Outcome>{*used_nonce} : outcome;
-    if (outcome.ok()) broadcast = false;
-    // Sent again where it is not known: the node may have dropped it.
-    if (unknown && !used_nonce) broadcast = true;
-    if (!pause(job.round.deadline())) return Error{Code::deadline_exceeded, "no outcome in time"};
+    dialogue.note(request(voter, job, dialogue.sends()));
+    if (auto end = dialogue.end(false)) return *std::move(end);
+    if (!pause(job.round.deadline())) return *dialogue.end(true);
   }
 }
 
@@ -156,6 +196,9 @@ Result<std::unique_ptr<Sender>> Sender::make(net::HttpTransport& transport, Send
   if (options.endpoints.empty()) return Error{Code::configuration, "NEAR: there is no endpoint"};
   if (options.quorum > options.endpoints.size()) {
     return Error{Code::configuration, "NEAR: the quorum is larger than the number of endpoints"};
+  }
+  if (options.max_failures == 0) {
+    return Error{Code::configuration, "NEAR: an endpoint is given up before it was asked (max_failures is 0)"};
   }
   return std::unique_ptr<Sender>(new Sender(std::make_unique<Impl>(transport, std::move(options))));
 }

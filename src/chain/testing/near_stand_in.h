@@ -53,7 +53,8 @@ struct World {
   std::map<std::string, StandInAccount> accounts{};
   /// (contract, method, args, height); for views and for transactions.
   std::function<StandInCall(const std::string&, const std::string&, const base::Bytes&, std::uint64_t)> contract{};
-  std::map<std::string, JsonOut> executed{};  ///< status by the transaction's hash
+  std::map<std::string, JsonOut> executed{};           ///< status by the transaction's hash
+  std::map<std::string, std::uint64_t> executed_at{};  ///< height by the transaction's hash
   std::size_t executions = 0;
 };
 
@@ -66,8 +67,12 @@ struct Node {
   bool old_errors = false;   ///< speaks as nearcore did before its errors had names
   bool times_out = false;    ///< does not wait for transactions, but sends them on
   bool drops = false;        ///< does not know of transactions
-  bool only_nonces = false;  ///< says of a transaction that is done only that its nonce was used
+  bool only_nonces = false;  ///< says of a transaction that is done only that it cannot be done again
   std::size_t loses = 0;     ///< so many transactions that it took, and timed out
+  std::size_t cuts = 0;      ///< takes so many transactions and then fails to answer
+  std::size_t busy = 0;      ///< answers 429 to so many questions about transactions
+  /// Answers so many questions about transactions, and then has no lag any more.
+  std::optional<std::size_t> catches_up{};
   int status = 200;
   std::optional<std::string> body{};                     ///< answers this to everything
   std::function<void(std::string&)> lies{};              ///< changes every honest answer of `query`
@@ -166,7 +171,15 @@ class Nodes final : public net::HttpTransport {
     if (!method || !params || !id || root.find("jsonrpc")->plain_string() != "2.0") return reply(400, "not a request");
     const std::string name = method->string("method").value_or("");
     ++node.asked[name];
+    if (name == "tx" && node.busy > 0) {
+      --node.busy;
+      return reply(429, "slow down");
+    }
     const Said said = answer(node, name, *params);
+    if (name == "broadcast_tx_commit" && node.cuts > 0) {
+      --node.cuts;
+      return reply(502, "bad gateway");
+    }
     const JsonOutObject out{{"jsonrpc", "2.0"}, said, {"id", JsonOut::Raw{std::string{id->source()}}}};
     std::string body = JsonOut{out}.compact();
     if (node.lies && name == "query") node.lies(body);
@@ -309,12 +322,17 @@ class Nodes final : public net::HttpTransport {
       return handler("TIMEOUT_ERROR", {});
     }
     const std::string hash = base58(decoded->hash);
-    if (!world.executed.contains(hash) || node.only_nonces) {
+    if (!knows(node, hash) || node.only_nonces) {
       if (auto refusal = refuse(node, *decoded)) return *refusal;
       execute(decoded->transaction, hash);
     }
     if (node.times_out) return handler("TIMEOUT_ERROR", {});
     return outcome(hash);
+  }
+  /// Whether it has seen the block that executed it.
+  bool knows(const Node& node, const std::string& hash) const {
+    const auto height = world.executed_at.find(hash);
+    return height != world.executed_at.end() && height->second <= newest(node);
   }
   std::optional<Said> refuse(const Node& node, const DecodedTransaction& decoded) const {
     const Transaction& transaction = decoded.transaction;
@@ -339,9 +357,12 @@ class Nodes final : public net::HttpTransport {
   }
   void execute(const Transaction& transaction, const std::string& hash) {
     ++world.executions;
+    world.executed_at[hash] = world.height;
     world.accounts[transaction.signer.text()].nonces[transaction.key.text()] = transaction.nonce;
     base::Bytes value;
     for (const Action& action : transaction.actions) {
+      const auto* gone = std::get_if<DeleteKey>(&action);
+      if (gone != nullptr) world.accounts[transaction.receiver.text()].keys.erase(gone->key.text());
       const auto* call = std::get_if<FunctionCall>(&action);
       if (call == nullptr) continue;
       const StandInCall said = world.contract(transaction.receiver.text(), call->method, call->args, world.height);
@@ -355,10 +376,15 @@ class Nodes final : public net::HttpTransport {
     }
     world.executed[hash] = JsonOutObject{{"SuccessValue", base::base64(value)}};
   }
-  Said transaction(const Node& node, const JsonValue& params) const {
+  Said transaction(Node& node, const JsonValue& params) const {
     if (!params.is_array() || params.size() != 2) return parse_error("params");
     const std::string hash{params.first()->plain_string().value_or("")};
-    if (node.drops || !world.executed.contains(hash)) {
+    const bool known = !node.drops && knows(node, hash);
+    if (node.catches_up && --*node.catches_up == 0) {
+      node.lag = 0;
+      node.catches_up.reset();
+    }
+    if (!known) {
       return handler("UNKNOWN_TRANSACTION", {{"requested_transaction_hash", hash}});
     }
     return outcome(hash);
