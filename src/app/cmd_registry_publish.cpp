@@ -16,8 +16,6 @@
 namespace attestry::app {
 namespace {
 
-using base::Code;
-using base::Error;
 using base::JsonOut;
 using base::JsonOutObject;
 using base::Result;

@@ -4,6 +4,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -36,8 +37,9 @@ class ChainAuthority final : public ContractAuthority {
  public:
   /// `strangers`: the same chain, asked for what anybody may know (QuorumReader::for_strangers()).
   ChainAuthority(chain::ChainReader& reader, chain::ChainReader& strangers, ChainAuthorityOptions options)
-      : ContractAuthority(options.chain_id), reader_(reader), strangers_(strangers), options_(options) {}
-  ChainAuthority(chain::ChainReader& reader, ChainAuthorityOptions options) : ChainAuthority(reader, reader, options) {}
+      : ContractAuthority(options.chain_id), reader_(reader), strangers_(strangers), options_(std::move(options)) {}
+  ChainAuthority(chain::ChainReader& reader, ChainAuthorityOptions options)
+      : ChainAuthority(reader, reader, std::move(options)) {}
 
   base::Result<ContractFacts> facts(const base::Tenant& tenant, const ContractAddress& contract,
                                     base::Deadline deadline) override;

@@ -204,6 +204,7 @@ Result<bool> ContractProofs::publishes(const chain::BlockRef& at, const Contract
   if (own == nullptr) return unknown();
   const auto expected = stored_bytes(slot_after(own->pki, kPubkey), key);
   std::vector<Word> slots;
+  slots.reserve(expected.size());
   for (const StoredWord& one : expected) slots.push_back(one.slot);
   TRY(const auto words, words_of(OwnKind::kms, at, service, slots, deadline));
   return std::ranges::equal(words, expected, {}, {}, &StoredWord::value);

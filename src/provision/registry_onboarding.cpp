@@ -232,7 +232,10 @@ void RegistryOnboarding::look(const base::Digest32& hash, base::Deadline deadlin
   wait_for_chain(
       [this, work, given = **std::move(before)](Done then) mutable {
         auto still = deps_.contract.onboarding(work->hash, work->request, given.identity, work->deadline);
-        if (!still) return then(refuse(step_of(still.error()), std::move(still).error()));
+        if (!still) {
+          const OnboardStep step = step_of(still.error());
+          return then(refuse(step, std::move(still).error()));
+        }
         if (still->policy() != given.policy) return examine(std::move(work), std::move(then));
         then(std::move(given.blob));
       },
