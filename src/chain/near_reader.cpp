@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
-#include <set>
 #include <unordered_map>
 
 #include "base/log.h"
@@ -81,17 +80,10 @@ std::string seconds(std::int64_t count) { return std::to_string(count) + " s"; }
 }  // namespace
 
 std::vector<Error> mistakes_in(const ReaderOptions& options) {
-  std::vector<Error> out;
+  auto out = mistakes_in(options.chain_id, options.endpoints, options.quorum);
   const auto mistake = [&](std::string what) { out.push_back({Code::configuration, "NEAR: " + std::move(what)}); };
-  if (options.chain_id.empty()) mistake("the network has no name");
-  if (options.endpoints.empty()) mistake("there is no endpoint");
-  if (options.quorum > options.endpoints.size()) mistake("the quorum is larger than the number of endpoints");
-  std::set<std::string> urls;
-  for (const auto& endpoint : options.endpoints) {
-    // One that is named twice would have two votes.
-    if (!urls.insert(endpoint.url).second) mistake("the same endpoint twice");
-  }
   if (options.max_head_age < 0 || options.max_clock_skew < 0) mistake("a negative age");
+  if (options.round_timeout.count() <= 0 || options.head_ttl.count() < 0) mistake("no time for an answer");
   if (options.lanes == 0) mistake("no threads");
   return out;
 }

@@ -1,5 +1,7 @@
 #include "chain/near_rpc.h"
 
+#include <set>
+
 #include "chain/base58.h"
 #include "chain/json_rpc.h"
 
@@ -34,6 +36,21 @@ Result<Reply> Endpoint::ask(std::string_view method, base::JsonOut params, base:
   }
   if (!reply.ok()) return reply.error().at(options_.name);
   return reply;
+}
+
+std::vector<Error> mistakes_in(const std::string& chain_id, const std::vector<EndpointOptions>& endpoints,
+                               std::size_t quorum) {
+  std::vector<Error> out;
+  const auto mistake = [&](std::string what) { out.push_back({Code::configuration, "NEAR: " + std::move(what)}); };
+  if (chain_id.empty()) mistake("the network has no name");
+  if (endpoints.empty()) mistake("there is no endpoint");
+  if (quorum > endpoints.size()) mistake("the quorum is larger than the number of endpoints");
+  std::set<std::string> urls;
+  for (const auto& endpoint : endpoints) {
+    // One that is named twice would have two votes.
+    if (!urls.insert(endpoint.url).second) mistake("the same endpoint twice");
+  }
+  return out;
 }
 
 // -- answers of one kind

@@ -42,6 +42,10 @@ class Endpoint {
   EndpointOptions options_;
 };
 
+/// What readers and senders have in common: every contradiction, as `configuration`; empty: none.
+std::vector<base::Error> mistakes_in(const std::string& chain_id, const std::vector<EndpointOptions>& endpoints,
+                                     std::size_t quorum);
+
 // -- the state at a block
 
 /// Thread-safe. Errors of all: `unavailable` when no quorum agrees, `deadline_exceeded` when `deadline` came first.
@@ -108,7 +112,9 @@ struct ReaderStatus {
   std::vector<EndpointStatus> endpoints{};
   std::size_t quorum = 0;
   std::optional<Block> head{};
-  std::string alarm{};  ///< a final block was replaced; not empty: nothing is answered any more
+  /// A final block was replaced by another one of its height; not empty: nothing is answered any more. A chain that
+  /// goes on differently above is not noticed.
+  std::string alarm{};
   std::uint64_t without_quorum = 0;
   std::uint64_t cache_hits = 0, cache_misses = 0, shared = 0;  ///< shared: waited for somebody else's question
 };
@@ -132,26 +138,35 @@ class QuorumReader final : public ChainReader {
 // -- transactions
 
 /// A signed transaction with the next nonce of the key and the head's hash. Errors as of access_key(): `not_found` when
-/// the key is not one of the signer's. Two that are prepared at once get the same nonce, and one is refused.
+/// the key is not one of the signer's. Two that are prepared at once get the same nonce, and one is refused. So does
+/// one that is prepared directly after send(): the head, which is final or remembered, may be older than that outcome.
 base::Result<SignedTransaction> prepare(ChainReader& reader, const AccountId& signer, const SecretKey& key,
                                         const AccountId& receiver, std::vector<Action> actions,
                                         base::Deadline deadline);
 
 struct SenderOptions {
+  std::string chain_id{};  ///< as of ReaderOptions
   std::vector<EndpointOptions> endpoints{};
   std::size_t quorum = 0;  ///< as of ReaderOptions
   /// For one request: nodes answer broadcast_tx_commit after ten seconds at the latest.
   std::chrono::milliseconds request_timeout{20000};
   std::chrono::milliseconds poll{1000};  ///< between two questions to the same endpoint
-  /// In a row, before an endpoint is given up; at least 1. So often an endpoint that refuses it must also say that it
-  /// does not know it.
+  /// In a row, before an endpoint is given up, at least 1; one that has taken it is asked until the deadline, less and
+  /// less often. So often an endpoint that refuses it must also say that it does not know it.
   std::size_t max_failures = 3;
   const base::Clock* clock = &base::system_clock();
 };
 
+/// Every contradiction in them, as `configuration`; empty: a sender can be made.
+std::vector<base::Error> mistakes_in(const SenderOptions& options);
+
 /// Thread-safe. The transport must outlive it. The destructor waits for what was sent, at most `request_timeout`.
+///
+/// An outcome is what nodes know once the transaction was executed (EXECUTED_OPTIMISTIC): until its blocks are FINAL,
+/// which nothing here waits for, the chain may take it back. Who needs it final reads the state at a final head.
 class Sender {
  public:
+  /// `configuration` for options that contradict each other.
   static base::Result<std::unique_ptr<Sender>> make(net::HttpTransport& transport, SenderOptions options);
   ~Sender();
   /// Sends it to every endpoint and asks these until a quorum agrees on the outcome: succeeded, failed or refused; the

@@ -113,6 +113,8 @@ TEST_F(NearRpcTest, OptionsThatContradictEachOtherAreRefused) {
   EXPECT_TRUE(refused([](ReaderOptions& o) { o.quorum = 4; }));
   EXPECT_TRUE(refused([](ReaderOptions& o) { o.lanes = 0; }));
   EXPECT_TRUE(refused([](ReaderOptions& o) { o.max_head_age = -1; }));
+  EXPECT_TRUE(refused([](ReaderOptions& o) { o.round_timeout = std::chrono::milliseconds(0); }));
+  EXPECT_TRUE(refused([](ReaderOptions& o) { o.head_ttl = std::chrono::milliseconds(-1); }));
   EXPECT_EQ(reader->status().quorum, 2u);
 }
 
@@ -447,6 +449,7 @@ class NearSenderTest : public NearRpcTest {
   }
   void make_sender(SenderOptions with) {
     sender.reset();
+    with.chain_id = testing::kChainId;
     with.endpoints = nodes.endpoints();
     with.poll = std::chrono::milliseconds(1);
     with.clock = &clock;
@@ -611,6 +614,51 @@ TEST_F(NearSenderTest, WhatIsWrongInItselfIsRefusedAtOnce) {
   EXPECT_EQ(nodes.asked("tx"), 0u);
 }
 
+TEST_F(NearSenderTest, WhoHasTakenItIsNotGivenUp) {
+  nodes.each([](Node& node) {
+    node.times_out = true;
+    node.busy = 8;
+  });
+  const auto outcome = send(calling("get"));
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::succeeded);
+}
+
+TEST_F(NearSenderTest, NobodyIsAskedOnceItIsDecided) {
+  const auto stuck = std::make_shared<std::vector<std::string>>();  // used with the lock of the nodes
+  nodes.change(2, [&](Node& node) {
+    node.lies_of_outcomes = [stuck](std::string& body) {
+      const auto named = [&](const std::string& hash) { return body.find(hash) != std::string::npos; };
+      if (std::ranges::none_of(*stuck, named)) return;
+      body = R"({"jsonrpc":"2.0","id":1,"error":{"name":"HANDLER_ERROR","cause":{"info":{},"name":"TIMEOUT_ERROR"}}})";
+    };
+  });
+  for (int i = 0; i < 2; ++i) {  // as many as one endpoint is asked about at once
+    const SignedTransaction transaction = calling("get");
+    nodes.change([&](World&) { stuck->push_back(base58(transaction.hash)); });
+    ASSERT_EQ(send(transaction)->kind, Outcome::Kind::succeeded);
+    grow(1);
+  }
+  const SignedTransaction third = calling("get");
+  nodes.change(0, [](Node& node) { node.dead = true; });
+  const auto soon = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto outcome = sender->send(third, account("alice.near"), soon);
+  ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+  EXPECT_EQ(outcome->kind, Outcome::Kind::succeeded);
+}
+
+TEST_F(NearSenderTest, AnEndpointOfAnotherNetworkHasNoVote) {
+  const SignedTransaction transaction = calling("get");
+  nodes.change(0, [](Node& node) { node.chain_id = "mainnet"; });
+  EXPECT_EQ(send(transaction)->kind, Outcome::Kind::succeeded);
+  nodes.change(1, [](Node& node) { node.dead = true; });
+  make_sender({});
+  const auto none = send(transaction);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code, Code::unavailable);
+  EXPECT_THAT(none.error().text(), HasSubstr("another network"));
+}
+
 TEST_F(NearSenderTest, WhatIsLostIsSentAgain) {
   nodes.each([](Node& node) { node.loses = 1; });
   const auto outcome = send(calling("get"));
@@ -666,15 +714,22 @@ TEST_F(NearSenderTest, WhoHangsMakesItLateAndNotRefused) {
 }
 
 TEST_F(NearSenderTest, OptionsThatContradictEachOtherAreRefused) {
-  EXPECT_EQ(Sender::make(nodes, {}).error().code, Code::configuration);
-  SenderOptions more;
-  more.endpoints = nodes.endpoints();
-  more.quorum = 4;
-  EXPECT_EQ(Sender::make(nodes, more).error().code, Code::configuration);
-  SenderOptions hasty;
-  hasty.endpoints = nodes.endpoints();
-  hasty.max_failures = 0;
-  EXPECT_FALSE(Sender::make(nodes, hasty).ok());
+  const auto refused = [this](const std::function<void(SenderOptions&)>& change) {
+    SenderOptions bad;
+    bad.chain_id = testing::kChainId;
+    bad.endpoints = nodes.endpoints();
+    change(bad);
+    const auto made = Sender::make(nodes, bad);
+    return !made.ok() && made.error().code == Code::configuration;
+  };
+  EXPECT_FALSE(refused([](SenderOptions&) {}));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.chain_id.clear(); }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.endpoints.clear(); }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.endpoints[1] = o.endpoints[0]; }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.quorum = 4; }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.max_failures = 0; }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.request_timeout = std::chrono::milliseconds(0); }));
+  EXPECT_TRUE(refused([](SenderOptions& o) { o.poll = std::chrono::milliseconds(0); }));
 }
 
 // -- the stand-in is as strict as a node

@@ -1,5 +1,6 @@
 // Transactions on their way: the same one to every endpoint, until a quorum agrees on what became of it.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 
 #include "base/encoding.h"
@@ -38,6 +39,10 @@ class Dialogue {
   void note(const Result<Outcome>& said);
   /// The endpoint's vote, or why it is given up; nothing: ask on. `last` when there is no time to ask on.
   std::optional<Result<Outcome>> end(bool last) const;
+  /// How many times longer than usual to wait.
+  int patience() const {
+    return failures_ > max_failures_ ? 1 << std::min<std::size_t>(failures_ - max_failures_, 3) : 1;
+  }
 
  private:
   bool enough() const { return failures_ >= max_failures_; }
@@ -45,6 +50,7 @@ class Dialogue {
   const std::size_t max_failures_;
   std::size_t failures_ = 0;  ///< in a row: neither an outcome nor that it is under way
   bool sends_ = true;
+  bool taken_ = false;                ///< was under way there once: an outcome will come
   bool unknown_ = false;              ///< the last answer: there is no such transaction
   std::optional<Outcome> settled_{};  ///< an outcome, or a refusal that no other answer can change
   /// Why it is not taken now. Its own execution may be the reason (a used nonce, a key that it deletes, what it cost),
@@ -58,6 +64,7 @@ void Dialogue::note(const Result<Outcome>& said) {
   unknown_ = !sends_ && !said.ok() && said.error().code == Code::not_found;
   if (said.ok() && said->kind == Outcome::Kind::pending) {
     failures_ = 0;
+    taken_ = true;
     refusal_.reset();
     sends_ = false;
   } else if (said.ok() && (!refused || said->problem == Problem::invalid)) {
@@ -76,7 +83,7 @@ void Dialogue::note(const Result<Outcome>& said) {
 std::optional<Result<Outcome>> Dialogue::end(bool last) const {
   if (settled_) return *settled_;
   if ((enough() || last) && refusal_ && unknown_) return *refusal_;
-  if (enough() || last) return trouble_;
+  if ((enough() && !taken_) || last) return trouble_;
   return std::nullopt;
 }
 
@@ -86,7 +93,9 @@ std::string in_words(const Error& error) { return error.found.empty() ? error.wh
 
 struct Sender::Impl {
   Impl(net::HttpTransport& transport, SenderOptions given)
-      : options_(std::move(given)), quorum_(options_.quorum > 0 ? options_.quorum : options_.endpoints.size() / 2 + 1) {
+      : options_(std::move(given)),
+        quorum_(options_.quorum > 0 ? options_.quorum : options_.endpoints.size() / 2 + 1),
+        chain_seen_(options_.endpoints.size()) {
     for (const EndpointOptions& endpoint : options_.endpoints) {
       endpoints_.push_back(std::make_unique<Endpoint>(transport, endpoint));
       lanes_.push_back(std::make_unique<Lane>(kThreads));
@@ -114,33 +123,50 @@ struct Sender::Impl {
     std::string base64{}, hash_text{}, signer{};
     base::Digest32 hash{};
     OutcomeRound round;
+    std::atomic<bool> decided{false};  ///< nobody waits any more; set with the lock, so that pauses end
   };
+  base::Status check_chain(std::size_t voter, base::Deadline deadline);
   Result<Outcome> request(std::size_t voter, const Job& job, bool broadcast);
   Result<Outcome> follow(std::size_t voter, const Job& job);
-  bool pause(base::Deadline deadline);
+  bool pause(const Job& job, int patience);
   Error undecided(const Job& job, const OutcomeRound::Ballots& ballots) const;
 
   const SenderOptions options_;
   const std::size_t quorum_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  std::vector<std::atomic<bool>> chain_seen_;  ///< by endpoint: serves the right network
   base::Mutex mutex_;
   std::condition_variable_any stop_;
   bool stopping_ ATTESTRY_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 
-/// Between two questions; false when there is no time for another.
-bool Sender::Impl::pause(base::Deadline deadline) {
-  const auto until = std::chrono::steady_clock::now() + options_.poll;
+/// Between two questions; false when there is no time for another, or nobody wants to know.
+bool Sender::Impl::pause(const Job& job, int patience) {
+  const base::Deadline deadline = job.round.deadline();
+  const auto now = std::chrono::steady_clock::now();
+  if (now + options_.poll >= deadline) return false;
+  const auto until = std::min(now + options_.poll * patience, deadline - options_.poll);
   const base::MutexLock lock{mutex_};
-  while (!stopping_ && std::chrono::steady_clock::now() < std::min(until, deadline)) {
-    stop_.wait_until(mutex_, std::min(until, deadline));
+  while (!stopping_ && !job.decided && std::chrono::steady_clock::now() < until) stop_.wait_until(mutex_, until);
+  return !stopping_ && !job.decided;
+}
+
+/// Once for each endpoint: what another network refuses says nothing.
+base::Status Sender::Impl::check_chain(std::size_t voter, base::Deadline deadline) {
+  if (chain_seen_[voter]) return base::done();
+  TRY(const Reply reply, endpoints_[voter]->ask("status", base::JsonOutArray{}, deadline));
+  TRY(const std::string chain, read_chain_id(reply));
+  if (chain != options_.chain_id) {
+    return Error{Code::unavailable, "it serves another network than " + options_.chain_id};
   }
-  return !stopping_ && until < deadline;
+  chain_seen_[voter] = true;
+  return base::done();
 }
 
 Result<Outcome> Sender::Impl::request(std::size_t voter, const Job& job, bool broadcast) {
   const auto until = std::min(job.round.deadline(), options_.clock->steady() + options_.request_timeout);
+  TRY_OK(check_chain(voter, until));
   const base::JsonOutArray params =
       broadcast ? base::JsonOutArray{job.base64} : base::JsonOutArray{job.hash_text, job.signer};
   TRY(const Reply reply, endpoints_[voter]->ask(broadcast ? "broadcast_tx_commit" : "tx", params, until));
@@ -150,11 +176,12 @@ Result<Outcome> Sender::Impl::request(std::size_t voter, const Job& job, bool br
 /// One endpoint's word on it.
 Result<Outcome> Sender::Impl::follow(std::size_t voter, const Job& job) {
   Dialogue dialogue{options_.max_failures};
-  for (;;) {
+  while (!job.decided) {
     dialogue.note(request(voter, job, dialogue.sends()));
     if (auto end = dialogue.end(false)) return *std::move(end);
-    if (!pause(job.round.deadline())) return *dialogue.end(true);
+    if (!pause(job, dialogue.patience())) return *dialogue.end(true);
   }
+  return Error{Code::unavailable, "decided without it"};
 }
 
 Error Sender::Impl::undecided(const Job& job, const OutcomeRound::Ballots& ballots) const {
@@ -185,21 +212,28 @@ Result<Outcome> Sender::Impl::send(const SignedTransaction& transaction, const A
   }
   const auto outcome = job->round.wait(
       deadline, [this](const OutcomeRound::Ballots& ballots, bool /*ended*/) { return agreed(ballots, quorum_); });
+  {
+    const base::MutexLock lock{mutex_};
+    job->decided = true;
+  }
+  stop_.notify_all();
   if (outcome) return *outcome;
   return job->round.look([&](const OutcomeRound::Ballots& ballots) { return undecided(*job, ballots); });
+}
+
+std::vector<Error> mistakes_in(const SenderOptions& options) {
+  auto out = mistakes_in(options.chain_id, options.endpoints, options.quorum);
+  const auto mistake = [&](std::string what) { out.push_back({Code::configuration, "NEAR: " + std::move(what)}); };
+  if (options.request_timeout.count() <= 0 || options.poll.count() <= 0) mistake("no time for an answer");
+  if (options.max_failures == 0) mistake("an endpoint is given up before it was asked");
+  return out;
 }
 
 Sender::Sender(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Sender::~Sender() = default;
 
 Result<std::unique_ptr<Sender>> Sender::make(net::HttpTransport& transport, SenderOptions options) {
-  if (options.endpoints.empty()) return Error{Code::configuration, "NEAR: there is no endpoint"};
-  if (options.quorum > options.endpoints.size()) {
-    return Error{Code::configuration, "NEAR: the quorum is larger than the number of endpoints"};
-  }
-  if (options.max_failures == 0) {
-    return Error{Code::configuration, "NEAR: an endpoint is given up before it was asked (max_failures is 0)"};
-  }
+  if (auto mistakes = mistakes_in(options); !mistakes.empty()) return mistakes.front();
   return std::unique_ptr<Sender>(new Sender(std::make_unique<Impl>(transport, std::move(options))));
 }
 
