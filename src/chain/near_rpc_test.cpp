@@ -17,14 +17,11 @@ using base::Code;
 using chain::testing::TestClock;
 using testing::block_at;
 using ::testing::HasSubstr;
-using testing::JsonOut;
 using testing::JsonOutArray;
 using testing::JsonOutObject;
-using testing::kFinalLag;
 using testing::kGenesis;
 using testing::Node;
 using testing::Nodes;
-using testing::StandInAccount;
 using testing::StandInCall;
 using testing::World;
 
@@ -431,6 +428,7 @@ TEST_F(NearRpcTest, TheSameQuestionIsAskedOnce) {
   const Block at = *head();
   nodes.each([](Node& node) { node.hangs = true; });
   std::vector<std::thread> asking;
+  asking.reserve(8);
   for (int i = 0; i < 8; ++i) asking.emplace_back([&] { EXPECT_TRUE(call(at, "get").ok()); });
   while (reader->status().shared < 7) std::this_thread::yield();
   nodes.release();

@@ -89,6 +89,7 @@ class Nodes final : public net::HttpTransport {
   static std::string url(std::size_t index) { return "http://near" + std::to_string(index) + ".test/customers-key"; }
   std::vector<EndpointOptions> endpoints() const {
     std::vector<EndpointOptions> out;
+    out.reserve(nodes.size());
     for (std::size_t i = 0; i < nodes.size(); ++i) out.push_back({.url = url(i)});
     return out;
   }
