@@ -1,6 +1,9 @@
 """Operators of key servers and what they ask of them, written from docs/formats/registry.md."""
 
 import base64
+import contextlib
+import json
+import os
 
 import abi
 from harness import request
@@ -14,11 +17,57 @@ from registry import (
     rtmrs_of,
     sha256,
     sign_recoverable,
+    start_registry,
 )
 from workload import forge
 
+MASTER = bytes(range(32))
 AUTH, GENERATE, ONBOARD = "/api/operator/auth", "/api/operator/generate", "/api/operator/onboard"
 CONFIG = b'{"listen":"0.0.0.0:443"}'
+
+
+def with_seed(folder, seed):
+    folder.mkdir()
+    (folder / "forge.seed").write_text(seed)
+    return folder
+
+
+def policy_for(folder, seed):
+    """Of the servers' firmware, which the contract's identity does not cover."""
+    mrtd = forge(seed, bytes(64))[184:232].hex()
+    path = folder / "servers.json"
+    identity = {"name": "key servers", "claims": {"mrtd": [mrtd]}}
+    path.write_text(json.dumps({"format": 1, "name": "servers", "identities": [identity]}))
+    return path
+
+
+@contextlib.contextmanager
+def key_servers(tmp_path, chain, kms):
+    """starter(name, **settings): servers of the contract's key service, on machines of one simulated vendor. All must
+    end well."""
+    running, seed = [], os.urandom(16).hex() + "\n"
+    policy = policy_for(tmp_path, seed)
+
+    def starter(name, **settings):
+        folder = tmp_path / name
+        if not folder.exists():
+            with_seed(folder, seed)
+        server = start_registry(
+            folder,
+            chain,
+            **{
+                "registry.kms_contract": kms.address,
+                "registry.attestation": f"simulated:{folder}/forge.seed",
+                "registry.policy": policy,
+                **settings,
+            },
+        )
+        server.kms = kms
+        running.append(server)
+        return server
+
+    yield starter
+    assert [server.output for server in running if server.running and server.terminate() != 0] == []
 
 
 def request_digest(server, path, body=b"", host=None, chain_id=None, contract=None):

@@ -7,7 +7,7 @@ import subprocess
 
 import abi
 import pytest
-from endpoints import Endpoint
+from endpoints import Endpoint, says
 from evm import ARTIFACTS
 from harness import ROOT, attestry
 from registry import Released, Workload, allow, sha256, start_registry
@@ -36,19 +36,6 @@ def workload(server, contract, **csr):
 
 def register(server, contract):
     return workload(server, contract).register()
-
-
-def says(contract, **answers):
-    """A lie: function to result."""
-    lies = {contract.artifact.functions[name].selector.hex(): result for name, result in answers.items()}
-
-    def change(method, parameters, answer):
-        if method != "eth_call":
-            return answer
-        selector = parameters[0]["data"][2:10]
-        return {"result": "0x" + lies[selector].hex()} if selector in lies else answer
-
-    return change
 
 
 TRUE, FALSE = bytes(31) + b"\x01", bytes(32)

@@ -3,7 +3,6 @@ docs/formats/registry.md, "Operators of a key server" and "Onboarding". Both ser
 
 import base64
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -12,19 +11,20 @@ import abi
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from endpoints import Endpoint
 from evm import Anvil
 from harness import attestry, request
 from key_servers import (
     AUTH,
     CONFIG,
     GENERATE,
+    MASTER,
     ONBOARD,
     app_key,
     asked,
     authorize,
     bring,
     fetch,
+    key_servers,
     let_in,
     nonce_of,
     onboard_report_data,
@@ -51,11 +51,8 @@ from registry import (
     sha256,
     sign_recoverable,
     spki,
-    start_registry,
 )
 from workload import forge
-
-MASTER = bytes(range(32))
 
 
 @pytest.fixture(scope="module")
@@ -75,52 +72,9 @@ def kms(chain):
 
 
 @pytest.fixture
-def seed(tmp_path):
-    """One simulated vendor for both machines."""
-    path = tmp_path / "vendor.seed"
-    path.write_text(os.urandom(16).hex() + "\n")
-    return path
-
-
-def with_seed(folder, seed):
-    folder.mkdir()
-    (folder / "forge.seed").write_text(seed.read_text())
-    return folder
-
-
-def policy_for(folder, seed):
-    """Of the servers' firmware, which the contract's identity does not cover."""
-    mrtd = forge(seed.read_text(), bytes(64))[184:232].hex()
-    path = folder / "servers.json"
-    identity = {"name": "key servers", "claims": {"mrtd": [mrtd]}}
-    path.write_text(json.dumps({"format": 1, "name": "servers", "identities": [identity]}))
-    return path
-
-
-@pytest.fixture
-def start(tmp_path, chain, kms, seed):
-    running = []
-
-    def starter(name, **settings):
-        folder = tmp_path / name
-        if not folder.exists():
-            with_seed(folder, seed)
-        server = start_registry(
-            folder,
-            chain,
-            **{
-                "registry.kms_contract": kms.address,
-                "registry.attestation": f"simulated:{folder}/forge.seed",
-                "registry.policy": policy_for(tmp_path, seed),
-                **settings,
-            },
-        )
-        server.kms = kms
-        running.append(server)
-        return server
-
-    yield starter
-    assert [server.output for server in running if server.running and server.terminate() != 0] == []
+def start(tmp_path, chain, kms):
+    with key_servers(tmp_path, chain, kms) as starter:
+        yield starter
 
 
 @pytest.fixture
@@ -696,139 +650,3 @@ def test_registry_commands_onboard_by_a_channel(chain, kms, on_channel, receiver
         assert attestry("kms", "onboard", *new, *service, *wrong).code == 2
     done = attestry("kms", "onboard", *new, *service, "--channel", giver.channel)
     assert done.code == 0 and "has the master of " + giver.channel in done.out, done
-
-
-# -- what a quorum says of the key service's contract, proved
-
-
-PROVED = {"registry.storage_proofs": "true"}
-
-
-@pytest.fixture
-def liar(chain):
-    with Endpoint(chain) as one:
-        yield one
-
-
-def says(kms, **answers):
-    """A lie: function to result."""
-    lies = {kms.artifact.functions[name].selector.hex(): result for name, result in answers.items()}
-
-    def change(method, parameters, answer):
-        selector = parameters[0]["data"][2:10] if method == "eth_call" else None
-        return {"result": "0x" + lies[selector].hex()} if selector in lies else answer
-
-    return change
-
-
-def by_liar(start, liar, name, tmp_path, **settings):
-    if settings.get("registry.kms") == "simple":
-        file = tmp_path / "master"
-        file.write_text(MASTER.hex())
-        settings["registry.master"] = file
-    return start(name, **{"registry.rpc": liar.url, "registry.event_cache": "false", **PROVED, **settings})
-
-
-def test_registry_047_a_quorum_that_lies_about_a_server_gets_no_master(start, kms, operator, receiver, liar, tmp_path):
-    giver = by_liar(start, liar, "doubtful", tmp_path, **{"registry.kms": "simple"})
-    assert authorize(receiver, operator).status == 200
-    hash_ = bring(kms, asked(receiver, operator)).hex()
-    refused(fetch(giver, hash_), 403, "unauthorized")
-    liar.change = says(kms, IdentityAllowed=bytes(31) + b"\1")
-    kms.chain.mine()
-    refused(fetch(giver, hash_), 503, "not what the block proves")
-    liar.change = None
-    let_in(kms, receiver)
-    kms.send("setPolicy", b"\5" * 32)
-    liar.change = says(kms, policy=bytes(32))
-    kms.chain.mine()
-    refused(fetch(giver, hash_), 503, "not what the block proves")
-    kms.send("setPolicy", bytes(32))
-    liar.change = None
-    kms.chain.mine()
-    assert fetch(giver, hash_).status == 200
-    assert [leaf["type"] for leaf in giver.leaves()].count("release.onboard") == 1
-
-
-def test_registry_047_a_withdrawn_request_is_no_lie_and_a_hidden_one_is(
-    start, kms, chain, operator, receiver, liar, tmp_path
-):
-    giver = by_liar(start, liar, "doubtful", tmp_path, **{"registry.kms": "simple"})
-    let_in(kms, receiver)
-    assert authorize(receiver, operator).status == 200
-    wanted = asked(receiver, operator)
-    hash_ = bring(kms, wanted)
-    looked = []
-    fetched = kms.artifact.functions["fetchOnboardRequest"].selector.hex()
-
-    def gone_since(method, parameters, answer):
-        if method == "eth_call" and parameters[0]["data"][2:10] == fetched:
-            looked.append(answer)
-            if len(looked) > 1:
-                outputs = kms.artifact.functions["fetchOnboardRequest"].outputs
-                return {"result": "0x" + abi.encode(outputs, [(b"", 0, "0x" + "00" * 20, b"")]).hex()}
-        return answer
-
-    liar.change = gone_since
-    refused(fetch(giver, hash_.hex()), 503, "not what the block proves")
-    looked.clear()
-
-    def withdrawn_meanwhile(method, parameters, answer):
-        if method == "eth_call" and parameters[0]["data"][2:10] == fetched and not looked:
-            looked.append(answer)
-            kms.send("removeOnboardRequest", hash_)
-        return answer
-
-    liar.change = withdrawn_meanwhile
-    refused(fetch(giver, hash_.hex()), 404, f"onchain onboard request {hash_.hex()} not found")
-
-
-def test_registry_047_a_quorum_that_lies_about_the_key_gets_no_other_master_taken(
-    start, kms, giver, operator, liar, tmp_path
-):
-    receiver = by_liar(start, liar, "deceived", tmp_path, **{"registry.kms": "onboard"})
-    publish(kms, giver)
-    let_in(kms, receiver)
-    assert authorize(receiver, operator).status == 200
-    bring(kms, asked(receiver, operator))
-    file = tmp_path / "another"
-    file.write_text(os.urandom(32).hex())
-    thief = start("thief", **{"registry.kms": "simple", "registry.master": file})
-    key = base64.b64decode(request(thief.registry, "GET", f"/api/public/pki/{bare(kms.address)}").json()["app_pubkey"])
-    liar.change = says(kms, PKI=abi.encode(kms.artifact.functions["PKI"].outputs, [(b"", key, b"")]))
-    kms.chain.mine()
-    refused(signed(receiver, operator, ONBOARD, thief.registry.encode()), 503, "not what the block proves")
-    liar.change = None
-    kms.chain.mine()
-    assert signed(receiver, operator, ONBOARD, giver.registry.encode()).status == 200
-
-
-def test_registry_048_a_quorum_that_lies_about_an_operator_lets_nobody_run_a_server(start, kms, chain, liar, tmp_path):
-    receiver = by_liar(start, liar, "run", tmp_path, **{"registry.kms": "onboard"})
-    liar.change = says(kms, hasRole=bytes(31) + b"\1")
-    kms.chain.mine()
-    refused(authorize(receiver, chain.accounts[5]), 503, "not what the block proves")
-    liar.change = None
-    kms.chain.mine()
-    assert authorize(receiver, chain.accounts[5]).status == 403
-    assert authorize(receiver, chain.accounts[0]).status == 200
-
-
-def test_registry_051_a_quorum_that_lies_about_the_list_of_apps(start, kms, chain, operator, liar, tmp_path):
-    server = by_liar(start, liar, "lists", tmp_path, **{"registry.kms": "simple", "registry.contracts": "kms"})
-    contract = chain.deploy("Registry")
-    one = Workload(server, contract.address, operator.key)
-    allow(contract, one, CONFIG)
-    refused(one.register(), 403, "application not allowed")
-    liar.change = says(kms, ApplicationAllowed=bytes(31) + b"\1")
-    chain.mine()
-    refused(Workload(server, contract.address, operator.key).register(), 503, "not what the block proves")
-    kms.send("AllowApplication", contract.address)
-    kms.send("setApplicationPolicy", contract.address, b"\5" * 32)
-    liar.change = says(kms, applicationPolicy=bytes(32))
-    chain.mine()
-    refused(Workload(server, contract.address, operator.key).register(), 503, "not what the block proves")
-    kms.send("setApplicationPolicy", contract.address, bytes(32))
-    liar.change = None
-    chain.mine()
-    Released(Workload(server, contract.address, operator.key).register())

@@ -7,7 +7,6 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from endpoints import Endpoint
 from evm import Anvil
 from harness import request
 from operators import Operator
@@ -44,12 +43,6 @@ def chain():
 @pytest.fixture
 def kms(chain):
     return chain.deploy("Kms")
-
-
-@pytest.fixture
-def endpoint(chain):
-    with Endpoint(chain) as between:
-        yield between
 
 
 class Service:
