@@ -14,10 +14,10 @@ import registry
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness import PATIENCE, attestry, request
+from key_servers import policy_for, with_seed
 from operators import Operator
 from registry import PEM, rtmrs_of, self_signed, start_dev_registry
 from test_registry_authorities import CHAIN_ID, registers_document
-from test_registry_onboarding import policy_for, with_seed
 from workload import forge
 
 MASTER = bytes(range(32))
@@ -33,10 +33,8 @@ def lp(part):
 
 
 @pytest.fixture
-def seed(tmp_path):
-    path = tmp_path / "vendor.seed"
-    path.write_text(os.urandom(16).hex() + "\n")
-    return path
+def seed():
+    return os.urandom(16).hex() + "\n"
 
 
 @pytest.fixture
@@ -153,8 +151,7 @@ def refusal_of(server):
 
 def test_registry_049_a_server_of_another_vendor_or_key_service_gets_nothing(start, giver, tmp_path):
     let_in(giver)
-    vendor = tmp_path / "another.seed"
-    vendor.write_text("another vendor\n")
+    vendor = "another vendor\n"
     stranger = receiver(start, giver.channel, giver.key, name="stranger", vendor=vendor)
     assert "not genuine" in refusal_of(stranger)
     other = receiver(start, giver.channel, "ab" * 32, name="other")

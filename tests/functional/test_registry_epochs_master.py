@@ -8,9 +8,9 @@ import time
 import pytest
 from evm import Anvil
 from harness import PATIENCE, request
+from key_servers import GENERATE, authorize, signed
 from registry import bare, start_registry
 from test_cli_operator import Shell
-from test_registry_onboarding import GENERATE, authorize, signed
 
 FROZEN = 60_000  # the job rests so long before each step that the state in between can be looked at
 
