@@ -220,7 +220,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
               << "  chips' keys     " << vendors->kds_url() << " (simulated service)\n"
               << "  server          " << server->url() << ", operators " << server->admin_url() << ", metrics "
               << server->metrics_url() << "/metrics\n";
-  for (const auto& [name, url] : server->registry_urls()) {
+  for (const auto& [name, url] : server->dialect_urls()) {
     context.out << "  " << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << url << "\n";
   }
   context.out << "  log             " << server->log_vkey() << "\n\n";

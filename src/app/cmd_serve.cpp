@@ -142,7 +142,7 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
               << ")\n";
   if (!server->metrics_url().empty())
     context.out << "  metrics                  " << server->metrics_url() << "/metrics\n";
-  for (const auto& [name, url] : server->registry_urls()) {
+  for (const auto& [name, url] : server->dialect_urls()) {
     context.out << "  " << name << std::string(name.size() < 25 ? 25 - name.size() : 1, ' ') << url << "\n";
   }
   context.out << "  log                      " << server->log_vkey() << "\n";

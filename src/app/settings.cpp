@@ -7,6 +7,9 @@
 #include <charconv>
 
 #include "app/cli.h"
+#include "app/keymanager_settings.h"
+#include "app/keystore_settings.h"
+#include "app/vault_settings.h"
 
 namespace attestry::app {
 
@@ -17,7 +20,7 @@ using base::Status;
 
 namespace {
 
-constexpr SettingInfo kSettings[] = {
+constexpr SettingInfo kCore[] = {
     {"server.data", "attestry-data", "folder of store, root file, tokens and checkpoint"},
     {"server.origin", "",
      "name of the log and audience of evidence, fixed at creation; default attestry.local/<random>"},
@@ -161,8 +164,17 @@ constexpr SettingInfo kSettings[] = {
     {"log.format", "text", "text or json"},
 };
 
+std::vector<SettingInfo> all_settings() {
+  std::vector<SettingInfo> out;
+  for (const auto& part : {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
+                           vault_setting_infos()}) {
+    out.insert(out.end(), part.begin(), part.end());
+  }
+  return out;
+}
+
 bool known(std::string_view name) {
-  for (const auto& info : kSettings) {
+  for (const auto& info : setting_infos()) {
     if (info.name == name) return true;
   }
   return false;
@@ -170,7 +182,7 @@ bool known(std::string_view name) {
 
 Error unknown_setting(std::string_view name, const std::string& where) {
   std::vector<std::string> names;
-  for (const auto& info : kSettings) names.emplace_back(info.name);
+  for (const auto& info : setting_infos()) names.emplace_back(info.name);
   const std::string near = nearest(name, names);
   return Error{Code::configuration,
                where + ": unknown setting " + std::string{name},
@@ -209,7 +221,7 @@ bool is_service_link(std::string_view name, std::string_view value) {
 
 void check_variables(const Settings::Environment& environment, std::vector<Error>& mistakes) {
   std::vector<std::string> names;
-  for (const auto& info : kSettings) names.push_back(environment_name(info.name));
+  for (const auto& info : setting_infos()) names.push_back(environment_name(info.name));
   for (const auto& [name, value] : environment) {
     if (!name.starts_with(kPrefix) || is_service_link(name, value)) continue;
     if (std::ranges::find(kOtherVariables, name) != std::end(kOtherVariables)) continue;
@@ -283,7 +295,10 @@ void read_file(const std::string& file, Values& values, std::vector<Error>& mist
 
 }  // namespace
 
-std::span<const SettingInfo> setting_infos() noexcept { return kSettings; }
+std::span<const SettingInfo> setting_infos() noexcept {
+  static const std::vector<SettingInfo> all = all_settings();
+  return all;
+}
 
 Status read_sets(const std::vector<std::string>& sets, std::map<std::string, std::string>& flags) {
   for (const auto& set : sets) {
@@ -317,11 +332,11 @@ Result<Settings> Settings::load(const std::string& file, const std::map<std::str
 Settings Settings::load(const std::string& file, const std::map<std::string, std::string>& flags,
                         const Environment& environment, std::vector<Error>& mistakes) {
   Settings settings;
-  for (const auto& info : kSettings)
+  for (const auto& info : setting_infos())
     settings.values_[std::string{info.name}] = {std::string{info.default_value}, "default"};
   if (!file.empty()) read_file(file, settings.values_, mistakes);
   check_variables(environment, mistakes);
-  for (const auto& info : kSettings) {
+  for (const auto& info : setting_infos()) {
     const std::string name = environment_name(info.name);
     if (const auto found = environment.find(name); found != environment.end())
       settings.values_[std::string{info.name}] = {found->second, "environment " + name};

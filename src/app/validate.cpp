@@ -4,9 +4,12 @@
 #include <chrono>
 
 #include "api/api.h"
+#include "app/keymanager_settings.h"
+#include "app/keystore_settings.h"
 #include "app/loopback.h"
 #include "app/paths.h"
 #include "app/registry_settings.h"
+#include "app/vault_settings.h"
 #include "app/wire.h"
 #include "audit/note.h"
 #include "base/log.h"
@@ -239,6 +242,9 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   for (const auto ca : {"collateral.ca", "collateral.kds_ca", "collateral.issuers_ca"}) note(check_ca(settings, ca));
   note(check_serving(settings));
   read_registry_settings(settings, mistakes);
+  read_keymanager_settings(settings, mistakes);
+  read_keystore_settings(settings, mistakes);
+  read_vault_settings(settings, mistakes);
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

@@ -15,7 +15,10 @@
 #include "app/paths.h"
 #include "app/validate.h"
 #include "app/version.h"
+#include "app/wire_keymanager.h"
+#include "app/wire_keystore.h"
 #include "app/wire_registry.h"
+#include "app/wire_vault.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "blobs/sealing.h"
@@ -290,6 +293,11 @@ struct RunningServer::Impl {
   std::unique_ptr<provision::Registrar> registrar;
   std::unique_ptr<RegistryService> registry_dialect;
   std::vector<std::pair<std::string, std::size_t>> registry_listeners;  ///< for whom, and which of the server's
+  struct Dialect {
+    std::unique_ptr<Service> service;
+    std::vector<std::pair<std::string, std::size_t>> listeners;
+  };
+  std::vector<Dialect> dialects;
   net::Metrics metrics;
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
@@ -302,6 +310,9 @@ struct RunningServer::Impl {
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
   Status open_sealing(const Settings& settings, crypto::Secret blob_sealing);
+  Status open_services(const Settings& settings, const Seams& seams, const crypto::Secret& root,
+                       const crypto::Secret& sealing_key);
+  Status service_listeners(std::string_view chain_pem, std::string_view key_pem, net::ServerOptions& options);
   Status listen(const Settings& settings, const Seams& seams);
 };
 
@@ -475,6 +486,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   auto master_sealing =
       crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/registry-master/v1"), 32);
   auto blob_sealing = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/blobs/v1"), 32);
+  const crypto::Secret root_key = crypto::Secret::copy_of(root.keys.root.reveal());
+  const crypto::Secret sealing_key = crypto::Secret::copy_of(root.keys.sealing.reveal());
   roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
@@ -496,6 +509,45 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                                                          .master = std::move(legacy_master),
                                                          .sealed_master = *sealed_master,
                                                          .sealer = *sealer}));
+  return open_services(settings, seams, root_key, sealing_key);
+}
+
+Status RunningServer::Impl::open_services(const Settings& settings, const Seams& seams, const crypto::Secret& root,
+                                          const crypto::Secret& sealing_key) {
+  const ServiceParts parts{
+      .store = *store,
+      .log = *log,
+      .appraiser = *appraiser,
+      .challenges = *challenges,
+      .registry = *registry,
+      .appraisals = *appraisals,
+      .roots = *roots,
+      .secrets = *secrets,
+      .random = crypto::system_random(),
+      .clock = *seams.clock,
+      .metrics = metrics,
+      .data = layout.data,
+      .sealing =
+          [&](std::string_view purpose) {
+            return crypto::hkdf_sha256({}, sealing_key.reveal(), base::as_bytes(purpose), 32);
+          },
+      .legacy_master = [&](std::string_view dialect) { return keys::legacy_master(root, dialect); }};
+  for (const auto open : {open_keymanager, open_keystore, open_vault}) {
+    TRY(auto service, open(settings, parts));
+    if (service) dialects.push_back({.service = std::move(service), .listeners = {}});
+  }
+  return base::done();
+}
+
+Status RunningServer::Impl::service_listeners(std::string_view chain_pem, std::string_view key_pem,
+                                              net::ServerOptions& options) {
+  for (auto& [service, listeners] : dialects) {
+    TRY(auto more, service->listeners(chain_pem, key_pem));
+    for (auto& [name, listener] : more) {
+      listeners.emplace_back(name, options.listeners.size());
+      options.listeners.push_back(std::move(listener));
+    }
+  }
   return base::done();
 }
 
@@ -517,6 +569,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   deps->update_metrics = [this] {
     vault_metrics->update();
     if (registry_dialect) registry_dialect->update_metrics(metrics);
+    for (const auto& offered : dialects) offered.service->update_metrics();
   };
   slow = std::make_unique<api::SlowLane>();
   operators_lane = std::make_unique<api::SlowLane>(kOperatorThreads);
@@ -530,6 +583,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   TRY(const auto services, api::services_from(settings.text("server.services")), "server.services");
   TRY_OK(api::add_routes(*router, *deps, services), "routes");
   if (registry_dialect) TRY_OK(registry_dialect->add_routes(*router), "routes of the registry");
+  for (const auto& offered : dialects) TRY_OK(offered.service->add_routes(*router), "routes of a service");
   router->set_authenticator(deps->authenticate);
   TRY_OK(router->check(), "routes");
   TRY(auto tls, make_tls(settings, layout, seams.clock->now()));
@@ -552,6 +606,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
       options.listeners.push_back(std::move(listener));
     }
   }
+  TRY_OK(service_listeners(tls.chain_pem, tls.key_pem, options));
   options.on_finished = [this](const net::RequestRecord& record) {
     metrics
         .counter("attestry_requests_total", "Finished requests",
@@ -566,6 +621,11 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
   for (const auto& [name, index] : registry_listeners) {
     if (name == "registry admins") registry_dialect->listening(port_of(server->url(index)));
   }
+  for (const auto& [service, listeners] : dialects) {
+    std::vector<std::string> urls;
+    for (const auto& [name, index] : listeners) urls.push_back(server->url(index));
+    service->listening(urls);
+  }
   health.set("store", true);
   health.set("log", true);
   return base::done();
@@ -574,6 +634,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
 RunningServer::RunningServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RunningServer::~RunningServer() {
   if (impl_->registry_dialect) impl_->registry_dialect->stop_channels();
+  for (const auto& offered : impl_->dialects) offered.service->stop_accepting();
   impl_->server.reset();
   impl_->sealing.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
@@ -582,6 +643,7 @@ RunningServer::~RunningServer() {
   if (impl_->vault) impl_->vault->stop();
   // What it runs may still ask the vault, which says that it stops.
   if (impl_->registry_dialect) impl_->registry_dialect->stop();
+  for (const auto& offered : impl_->dialects) offered.service->stop();
   impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};
@@ -614,9 +676,12 @@ Result<std::unique_ptr<RunningServer>> RunningServer::start(const Settings& sett
 std::string RunningServer::url() const { return impl_->server->url(0); }
 std::string RunningServer::admin_url() const { return impl_->server->url(1); }
 std::string RunningServer::metrics_url() const { return impl_->has_metrics ? impl_->server->url(2) : std::string{}; }
-std::vector<std::pair<std::string, std::string>> RunningServer::registry_urls() const {
+std::vector<std::pair<std::string, std::string>> RunningServer::dialect_urls() const {
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
+  for (const auto& offered : impl_->dialects) {
+    for (const auto& [name, index] : offered.listeners) out.emplace_back(name, impl_->server->url(index));
+  }
   const auto channel = impl_->registry_dialect ? impl_->registry_dialect->channel_address() : std::string{};
   if (!channel.empty()) out.emplace_back("registry channel", channel);
   return out;
@@ -633,6 +698,7 @@ std::string RunningServer::admin_token_file() const { return impl_->layout.token
 bool RunningServer::stop(base::Deadline deadline) {
   impl_->health.shut_down();
   if (impl_->registry_dialect) impl_->registry_dialect->stop_channels();
+  for (const auto& offered : impl_->dialects) offered.service->stop_accepting();
   return impl_->server->stop(deadline);
 }
 

@@ -35,9 +35,9 @@ class RunningServer {
   std::string url() const;  ///< public listener
   std::string admin_url() const;
   std::string metrics_url() const;  ///< empty when there is none
-  /// Of the registry's dialect, with whom each is for: "registry", "registry proxy", "registry admins",
-  /// "registry channel".
-  std::vector<std::pair<std::string, std::string>> registry_urls() const;
+  /// Of dialects, with whom each is for: "registry", "registry proxy", "registry admins", "registry channel", "key
+  /// manager", "keystore", ….
+  std::vector<std::pair<std::string, std::string>> dialect_urls() const;
   /// The registry's administrators, or its operator, still have to bring the master key.
   bool awaits_master() const;
   std::chrono::seconds bootstrap_timeout() const;  ///< 0: they may take any time

@@ -144,4 +144,11 @@ Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view l
   return key;
 }
 
+crypto::Secret legacy_master(const crypto::Secret& root, std::string_view dialect) {
+  base::LpWriter info;
+  info.lp("legacy").lp(dialect);
+  const auto salt = crypto::sha256(base::as_bytes("attestry/kdf/2"));
+  return crypto::hkdf_sha256(salt, root.reveal(), info.bytes(), 32);
+}
+
 }  // namespace attestry::keys

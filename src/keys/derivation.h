@@ -49,4 +49,8 @@ base::Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_
 crypto::Secret derive_app_root(const crypto::Secret& root, base::Realm realm, const base::Tenant& tenant,
                                const base::AppRef& app, std::uint32_t epoch);
 
+/// The master of a dialect that has a derivation of its own, when none is imported: HKDF of the root with
+/// LP("legacy") ‖ LP(dialect) (FORMATS 5). 32 bytes.
+crypto::Secret legacy_master(const crypto::Secret& root, std::string_view dialect);
+
 }  // namespace attestry::keys

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "crypto/hash.h"
+#include "keys/derivation.h"
 #include "keys/internal/argon2.h"
 
 namespace attestry::keys {
@@ -50,12 +51,7 @@ crypto::Secret base32(base::ByteView bytes) {
 
 }  // namespace
 
-crypto::Secret registry_master(const crypto::Secret& root) {
-  base::LpWriter info;
-  info.lp("legacy").lp("registry");
-  const auto salt = crypto::sha256(base::as_bytes("attestry/kdf/2"));
-  return crypto::hkdf_sha256(salt, root.reveal(), info.bytes(), kMasterBytes);
-}
+crypto::Secret registry_master(const crypto::Secret& root) { return legacy_master(root, "registry"); }
 
 Result<RegistryAppKeys> registry_app_keys(const crypto::Secret& master, const curves::Address& contract) {
   if (master.size() < kMasterBytes) {

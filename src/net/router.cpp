@@ -82,6 +82,14 @@ std::string_view to_text(Role role) noexcept {
       return "registry";
     case Role::registry_proxy:
       return "registry_proxy";
+    case Role::keymanager:
+      return "keymanager";
+    case Role::keymanager_host:
+      return "keymanager_host";
+    case Role::keystore:
+      return "keystore";
+    case Role::vault:
+      return "vault";
   }
   return "";
 }

@@ -15,7 +15,20 @@
 namespace attestry::net {
 
 /// A listener serves a set of roles; a route belongs to exactly one and does not exist elsewhere (ARCHITECTURE 3.8).
-enum class Role : std::uint8_t { public_, attested, admin, agent, metrics, bootstrap, registry, registry_proxy };
+enum class Role : std::uint8_t {
+  public_,
+  attested,
+  admin,
+  agent,
+  metrics,
+  bootstrap,
+  registry,
+  registry_proxy,
+  keymanager,       ///< workloads of a key manager
+  keymanager_host,  ///< the machine that a key manager runs on
+  keystore,         ///< workers and coordinators
+  vault,            ///< clients that speak Vault's HTTP API
+};
 std::string_view to_text(Role role) noexcept;
 
 class RoleSet {
@@ -28,10 +41,8 @@ class RoleSet {
   constexpr bool empty() const noexcept { return bits_ == 0; }
 
  private:
-  static constexpr std::uint8_t bit(Role role) noexcept {
-    return static_cast<std::uint8_t>(1u << static_cast<unsigned>(role));
-  }
-  std::uint8_t bits_ = 0;
+  static constexpr std::uint32_t bit(Role role) noexcept { return 1u << static_cast<unsigned>(role); }
+  std::uint32_t bits_ = 0;
 };
 
 /// What a caller must prove. `unspecified` exists so that forgetting it is an error at registration.

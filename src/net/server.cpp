@@ -26,7 +26,8 @@ constexpr std::chrono::milliseconds kAcceptPause{20};
 constexpr std::size_t kReserved = 64;
 
 bool for_anybody(const RoleSet& roles) {
-  return roles.has(Role::public_) || roles.has(Role::attested) || roles.has(Role::registry);
+  return roles.has(Role::public_) || roles.has(Role::attested) || roles.has(Role::registry) ||
+         roles.has(Role::keymanager) || roles.has(Role::keystore) || roles.has(Role::vault);
 }
 
 base::Error address_error(const std::string& address, const std::string& why) {
