@@ -70,6 +70,20 @@ Digest32 keymanager_onboard_key_digest(const KeyManagerContract& contract, const
   return digest(contract, message);
 }
 
+Digest32 keymanager_bootstrap_head(const KeyManagerContract& contract, const curves::Address& key,
+                                   std::uint32_t epoch) {
+  Eip712Struct message("Bootstrap(address xPub,uint32 epoch)");
+  message.address(key).uint64(epoch);
+  return digest(contract, message);
+}
+
+Digest32 keymanager_newcomer_head(const KeyManagerContract& contract, const curves::Address& member,
+                                  const curves::BoxPublicKey& box_key, std::uint32_t epoch) {
+  Eip712Struct message("Newcomer(address member,bytes32 boxKey,uint32 epoch)");
+  message.address(member).bytes32(box_key).uint64(epoch);
+  return digest(contract, message);
+}
+
 Digest32 keymanager_resign_digest(const KeyManagerContract& contract, const curves::Address& member,
                                   std::uint32_t epoch) {
   Eip712Struct message("Resign(address member,uint32 epoch)");

@@ -56,6 +56,15 @@ base::Digest32 keymanager_onboard_digest(const KeyManagerContract& contract, con
 base::Digest32 keymanager_onboard_key_digest(const KeyManagerContract& contract, const curves::BoxPublicKey& box_key,
                                              const KeyManagerOnboarding& said);
 
+/// Bootstrap(address xPub,uint32 epoch): head of the report data of the evidence for a new master's attest key.
+base::Digest32 keymanager_bootstrap_head(const KeyManagerContract& contract, const curves::Address& key,
+                                         std::uint32_t epoch);
+
+/// Newcomer(address member,bytes32 boxKey,uint32 epoch): head of the report data of a newcomer's evidence. Nobody
+/// signs it.
+base::Digest32 keymanager_newcomer_head(const KeyManagerContract& contract, const curves::Address& member,
+                                        const curves::BoxPublicKey& box_key, std::uint32_t epoch);
+
 /// Resign(address member,uint32 epoch), by the member.
 base::Digest32 keymanager_resign_digest(const KeyManagerContract& contract, const curves::Address& member,
                                         std::uint32_t epoch);

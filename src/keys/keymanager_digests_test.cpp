@@ -66,6 +66,10 @@ TEST_F(KeyManagerDigests, KnownAnswers) {
             "21ecc55c35552ee83cf1ba31ae21b8d135510f6f1dbf731029214222a205bc65");
   EXPECT_EQ(base::hex(keymanager_resign_digest(contract_, newcomer_, 1)),
             "8b6c28540ca9eb3f55df1dba64a8a4e6d93cc8f9e1e0265f054747545fb177cf");
+  EXPECT_EQ(base::hex(keymanager_bootstrap_head(contract_, second_, 2)),
+            "e7e10951bbeab2ed40e104c2f7889b12c0a7898473240884d1626ff47129b4f4");
+  EXPECT_EQ(base::hex(keymanager_newcomer_head(contract_, newcomer_, filled<32>(0x11), 1)),
+            "90e6e3968fb1128611d8f6b5a7e35e8bfebaf5568f3559fe7896f0282b086b7f");
 }
 
 TEST_F(KeyManagerDigests, EveryFieldOfAnAttestationCounts) {

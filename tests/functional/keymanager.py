@@ -14,6 +14,8 @@ TYPES = {
     "Onboard": "address member,bytes16 fmspc,bytes32 measurement,bytes response,uint32 epoch",
     "OnboardKey": "bytes32 boxKey,bytes16 fmspc,bytes32 measurement,bytes response,uint32 epoch",
     "Resign": "address member,uint32 epoch",
+    "Bootstrap": "address xPub,uint32 epoch",
+    "Newcomer": "address member,bytes32 boxKey,uint32 epoch",
 }
 
 
