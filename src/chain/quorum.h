@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "chain/json_rpc.h"
+#include "chain/logs.h"
 #include "chain/prover.h"
 #include "chain/rpc.h"
 
@@ -105,7 +106,7 @@ struct ChainStatus {
 };
 
 /// Thread-safe. The transport must outlive it. The destructor waits for what was sent, at most `round_timeout`.
-class QuorumReader final : public ChainReader, public StorageProver {
+class QuorumReader final : public ChainReader, public StorageProver, public LogReader {
  public:
   /// `configuration` for options that contradict each other.
   static base::Result<std::unique_ptr<QuorumReader>> make(net::HttpTransport& transport, QuorumOptions options);
@@ -119,6 +120,8 @@ class QuorumReader final : public ChainReader, public StorageProver {
   /// Proofs of the newest block that was asked about are kept.
   base::Result<ProvedStorage> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
                                       base::Deadline deadline) override;
+
+  base::Result<std::vector<LogRecord>> logs(const LogFilter& filter, base::Deadline deadline) override;
 
   /// The same chain for questions that anybody may cause, about any contract: with a thread, a queue and a deadline of
   /// their own, whatever that contract does to a node. What they learn does not enter the cache, and what an endpoint

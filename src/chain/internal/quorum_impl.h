@@ -42,6 +42,7 @@ struct QuorumReader::Impl {
   base::Result<ProvedStorage> storage(const BlockRef& at, const Address& contract, std::span<const Word> slots,
                                       base::Deadline deadline);
   void trust_events(const Address& address, bool trusted);
+  base::Result<std::vector<LogRecord>> logs(const LogFilter& filter, base::Deadline deadline);  // logs.cpp
   ChainReader& strangers() { return strangers_; }
 
  private:
@@ -137,6 +138,9 @@ struct QuorumReader::Impl {
   std::optional<base::Error> held_back() ATTESTRY_REQUIRES(mutex_);
   std::optional<base::Error> stale() const ATTESTRY_REQUIRES(mutex_);
   std::optional<base::Error> alarm() const;
+
+  base::Result<std::vector<LogRecord>> logs_between(const LogFilter& filter, std::uint64_t from, std::uint64_t to,
+                                                    base::Deadline deadline);
 
   // calls.cpp
   std::vector<Source> sources(const BlockRef& at, std::span<const Call> calls, Asker asker,
