@@ -1,0 +1,176 @@
+// The masters of a keystore: one default master per epoch, one per vault under it, in memory once opened and sealed at
+// rest to a device and to the store (keystore_ckd.md 1.6, 4.1, 7.3; docs/reference/keystore-masters.md).
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "audit/log.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/random.h"
+#include "crypto/sealing_device.h"
+#include "crypto/secret.h"
+#include "keys/sealing_epochs.h"
+#include "secrets/keystore_masters_records.h"
+#include "secrets/keystore_masters_source.h"
+#include "state/store.h"
+
+namespace attestry::secrets {
+
+using MasterPtr = std::shared_ptr<const crypto::Secret>;
+
+/// All of it outlives the masters.
+struct KeystoreMastersParts {
+  state::Store& store;
+  audit::Log& log;
+  const keys::SealingEpochs& epochs;
+  crypto::Random& random;
+};
+
+struct KeystoreMastersOptions {
+  crypto::Secret first{};  ///< 32 bytes that seal before the first rotation of the store's sealing epochs
+  std::shared_ptr<MasterSource> source{};
+  std::shared_ptr<crypto::SealingDevice> device{};    ///< null: the store's sealing alone
+  std::shared_ptr<crypto::SealingDevice> previous{};  ///< what sealed before, when `device` is a new one; else null
+  std::optional<crypto::Secret> v0_seed{};            ///< Ed25519 seed of KEYSTORE_PRIVATE_KEY, 32 bytes
+  bool wait_for_import = false;  ///< an empty store gets no master of its own: a standby or a restoration brings it
+};
+
+struct MasterEpoch {
+  std::uint32_t epoch = 0;
+  std::string key_id;  ///< 16 hex characters that name the master and say nothing about it
+  base::UtcTime since;
+};
+
+struct VaultBan {
+  std::string vault;
+  std::string reason;
+  base::UtcTime since;
+};
+
+/// Everything that another server or a backup needs to give the same keys.
+struct KeystoreBundle {
+  struct Master {
+    std::string vault;  ///< empty: default
+    std::uint32_t epoch = 0;
+    base::UtcTime since;  ///< of a default master; 0 for a vault's
+    crypto::Secret master;
+  };
+  std::uint32_t current = 0;
+  std::uint32_t oldest = 0;
+  std::string source;           ///< name() of where epoch 1 came from
+  std::vector<Master> masters;  ///< by vault and epoch; every default master from oldest to current is there
+  crypto::Secret v0_seed;       ///< empty: none was imported
+  std::vector<VaultBan> bans;   ///< by vault
+};
+
+/// Thread-safe. Methods that say so wait for the store, a device or a source: never call those from a server's worker.
+class KeystoreMasters {
+ public:
+  using Completion = state::Store::Completion;
+
+  /// Reads bans and then does what prepare() does; an error of that is not an error of this, but what ready() says.
+  /// Only a store that cannot be read is an error. Waits.
+  static base::Result<std::unique_ptr<KeystoreMasters>> open(KeystoreMastersParts parts,
+                                                             KeystoreMastersOptions options);
+
+  /// Opens what is stored, or makes and keeps the first master. Nothing to do when it is ready. May be called again at
+  /// any time, as when the device comes back. Errors: `wrong_key` (another device, another state of it, or a setting
+  /// that names another than the stored one), `unavailable` (device or source away, or wait_for_import),
+  /// `configuration` (an imported master is not the stored one), `corrupt`. Waits.
+  base::Status prepare(base::Deadline deadline);
+  /// Whether masters may be used now; what keeps them from it. Cheap.
+  base::Status ready() const;
+  /// Takes masters out of use while `why` is there (a standby, a server that was taken over); nullopt ends that.
+  void hold(std::optional<base::Error> why);
+
+  /// Of a vault, or the default with an empty name; of an epoch, or the current one with 0. Cheap: one HMAC and one
+  /// HKDF at the first use of a vault. Errors: those of ready(), `denied` for a banned vault or a retired epoch,
+  /// `not_found` for an epoch that is not there and for a vault that load_vault() must bring first (a source that is
+  /// not local()).
+  base::Result<MasterPtr> master(std::string_view vault = {}, std::uint32_t epoch = 0) const;
+  /// The current epoch; 0 while there is no master. Old data was encrypted under what it says: keep it beside the data.
+  std::uint32_t current_epoch() const;
+  std::uint32_t oldest_epoch() const;
+  std::vector<MasterEpoch> epochs() const;  ///< oldest first; not the retired ones
+  /// Seed of the v0 Ed25519 key: what was imported, or HKDF(ikm = default master of epoch 1, info = LP("keystore v0
+  /// key")). Errors of ready(); `denied` when epoch 1 is retired and none was imported.
+  base::Result<crypto::Secret> v0_seed() const;
+  /// Name of the device, "none" without one; what it is bound to.
+  std::string device_name() const;
+  std::string device_bound_to() const;
+  std::string_view source_name() const noexcept;
+
+  /// Brings a vault's master from a source that is not local, and keeps it sealed. `denied` for a banned one. Waits.
+  base::Status load_vault(std::string_view vault, base::Deadline deadline);
+  /// Vaults with a master in memory, by name.
+  std::vector<std::string> loaded_vaults() const;
+  /// Out of memory and of the store; it comes again when it is asked for. Unknown vaults are no error.
+  void evict(std::string vault, Completion completion);
+  /// Durable, with a leaf "keystore.ban"; takes effect before the completion, and is no error when it stands already.
+  /// An empty name is `usage`.
+  void ban(std::string vault, std::string reason, Completion completion);
+  void unban(std::string vault, Completion completion);
+  std::optional<VaultBan> banned(std::string_view vault) const;
+  std::vector<VaultBan> bans() const;
+
+  /// Makes the next epoch and its master; what comes is encrypted under it. The new epoch. `unavailable` unless ready.
+  /// Leaf "keystore.rotate". Waits.
+  base::Result<std::uint32_t> begin_epoch(base::Deadline deadline);
+  /// Erases every epoch before `epoch`, which must not be later than the current one. `needed` runs in the transaction
+  /// and its error refuses. Leaf "keystore.retire". Waits.
+  using Needed = std::move_only_function<base::Status(const state::ReadView&)>;
+  base::Status retire_before(std::uint32_t epoch, Needed needed, base::Deadline deadline);
+
+  /// A copy of everything. Errors of prepare(), not of hold(). Whoever calls it appends the leaf that says so.
+  base::Result<KeystoreBundle> bundle() const;
+  /// Keeps a bundle in the place of everything that is here, sealed to this server's device; leaf "keystore.import".
+  /// `conflict` when there are masters that are no part of it, unless `replace`. Waits.
+  base::Status import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline);
+
+  const KeystoreRecords& records() const noexcept { return records_; }
+
+ private:
+  struct Opened {
+    std::uint32_t current = 0;
+    std::uint32_t oldest = 0;
+    std::string source;
+    std::map<std::uint32_t, std::pair<base::UtcTime, MasterPtr>> masters;
+    std::map<std::pair<std::string, std::uint32_t>, MasterPtr> vaults;
+    MasterPtr v0;                                                     ///< null: none was imported
+    MasterPtr device_key = std::make_shared<const crypto::Secret>();  ///< empty: no device
+  };
+  KeystoreMasters(KeystoreMastersParts parts, KeystoreMastersOptions options);
+  base::Status read_bans();
+  base::Status prepare_now(base::Deadline deadline) ATTESTRY_REQUIRES(slow_);
+  base::Result<std::optional<Opened>> read_stored(bool& reseal) const;
+  base::Status read_masters(const state::ReadView& view, Opened& out) const;
+  base::Result<MasterPtr> device_key(const state::ReadView& view, bool& reseal) const;
+  base::Result<Opened> with_fresh_device_key(Opened opened, base::Bytes& sealed) const;
+  base::Result<Opened> make_first() const;
+  base::Status keep(state::WriteTxn& txn, const Opened& opened, base::ByteView sealed_device_key) const;
+  base::Status replace_stored(Opened opened, std::string_view leaf, base::Deadline deadline) ATTESTRY_REQUIRES(slow_);
+  base::Status check_settings(const Opened& opened) const;
+  base::Status leaf(state::WriteTxn& txn, std::string_view type, std::uint64_t epoch, std::string_view vault) const;
+  base::Result<Opened> opened() const;
+  void set_opened(Opened opened);
+  void change_ban(std::string vault, std::optional<VaultBan> ban, Completion completion);
+
+  const KeystoreMastersParts parts_;
+  const KeystoreMastersOptions options_;
+  const KeystoreRecords records_;
+  base::Mutex slow_;  ///< one change of masters at a time; taken before mutex_
+  mutable base::Mutex mutex_;
+  mutable std::optional<Opened> opened_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<base::Error> trouble_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<base::Error> held_ ATTESTRY_GUARDED_BY(mutex_);
+  std::map<std::string, VaultBan, std::less<>> bans_ ATTESTRY_GUARDED_BY(mutex_);
+};
+
+}  // namespace attestry::secrets

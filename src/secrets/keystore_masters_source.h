@@ -1,0 +1,50 @@
+// Where masters of a keystore come from: the root, a setting, chance, or many others together (keystore_ckd.md 7).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "crypto/random.h"
+#include "crypto/secret.h"
+
+namespace attestry::secrets {
+
+inline constexpr std::size_t kKeystoreMasterBytes = 32;
+
+/// Thread-safe.
+class MasterSource {
+ public:
+  virtual ~MasterSource() = default;
+  /// For status and logs: "derived", "imported", "generated", "threshold".
+  virtual std::string_view name() const noexcept = 0;
+  /// The default master of epoch 1 or of a later one; 32 bytes. Asked for once per epoch, since what it gives is kept.
+  /// May wait for others: never call it from a server's worker.
+  virtual base::Result<crypto::Secret> default_master(std::uint32_t epoch) = 0;
+  /// The master of a vault under the default master of an epoch. May wait for others unless local().
+  virtual base::Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault) = 0;
+  /// vault_master() is a function of its arguments alone, so that nothing of it needs to be kept.
+  virtual bool local() const noexcept { return true; }
+  /// Whether a keystore that has another master of epoch 1 must not start with this source.
+  virtual bool binding() const noexcept { return false; }
+};
+
+/// keystore_ckd.md 7.3: hex of HMAC(default master, "secret-path:vault-master:" ‖ vault). 64 characters. Not secret
+/// once it was used on a chain, and not to be guessed before.
+std::string vault_master_path(const crypto::Secret& default_master, std::string_view vault);
+/// HKDF-SHA256(ikm = default master, info = LP("keystore vault master") ‖ LP(vault_master_path)); 32 bytes.
+crypto::Secret local_vault_master(const crypto::Secret& default_master, std::string_view vault);
+
+/// Epoch 1 is `legacy`, 32 bytes (keys::legacy_master of "keystore"); later ones are random: a master that leaked says
+/// nothing about those that come after it. `random` outlives it.
+std::unique_ptr<MasterSource> derived_source(crypto::Secret legacy, crypto::Random& random);
+/// Epoch 1 is what an operator brings, 32 bytes (KEYSTORE_MASTER_SECRET); later ones are random.
+std::unique_ptr<MasterSource> imported_source(crypto::Secret master, crypto::Random& random);
+/// Random; `announce` gets the master of epoch 1 once, before it is kept: to be printed or written to a file. Its error
+/// is the source's.
+std::unique_ptr<MasterSource> generated_source(crypto::Random& random,
+                                               std::function<base::Status(const crypto::Secret&)> announce);
+
+}  // namespace attestry::secrets

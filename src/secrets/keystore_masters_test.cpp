@@ -1,0 +1,341 @@
+#include "secrets/keystore_masters.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "audit/testing/support.h"
+#include "base/encoding.h"
+#include "crypto/hash.h"
+#include "secrets/testing/keystore_device.h"
+
+namespace attestry::secrets {
+namespace {
+
+using base::Code;
+using state::testing::patient;
+using ::testing::HasSubstr;
+using testing::StandInDevice;
+
+class KeystoreMastersTest : public ::testing::Test {
+ protected:
+  state::testing::TempFolder folder_;
+  std::unique_ptr<state::Store> store_ =
+      *state::Store::open({.path = folder_.file("store.db"), .realm = base::Realm::simulated});
+  std::unique_ptr<audit::Log> log_ =
+      *audit::Log::open(*store_, audit::testing::log_key(),
+                        {.origin = audit::testing::kOrigin, .checkpoint_path = folder_.file("checkpoint")});
+  keys::SealingEpochs epochs_{*store_, crypto::Secret::copy_of(base::Bytes(32, 7)), crypto::system_random()};
+  std::shared_ptr<StandInDevice> device_ = std::make_shared<StandInDevice>("tpm2", 1);
+
+  static crypto::Secret secret(std::uint8_t byte) { return crypto::Secret::copy_of(base::Bytes(32, byte)); }
+  KeystoreMastersOptions options(std::uint8_t master = 1) {
+    return {.first = secret(9), .source = imported_source(secret(master), crypto::system_random()), .device = device_};
+  }
+  std::unique_ptr<KeystoreMasters> open(KeystoreMastersOptions with) {
+    auto out = KeystoreMasters::open({*store_, *log_, epochs_, crypto::system_random()}, std::move(with));
+    EXPECT_TRUE(out.ok()) << out.error().text();
+    return std::move(*out);
+  }
+  std::unique_ptr<KeystoreMasters> open() { return open(options()); }
+  static std::string hex(const base::Result<MasterPtr>& master) {
+    return master ? base::hex((*master)->reveal()) : std::string{base::slug(master.error().code)};
+  }
+  static base::Status wait(const std::function<void(KeystoreMasters::Completion)>& start) {
+    std::promise<base::Status> said;
+    start([&](base::Status done) { said.set_value(std::move(done)); });
+    return said.get_future().get();
+  }
+  std::string last_leaf() const { return *log_->leaf(log_->head().size - 1); }
+};
+
+TEST_F(KeystoreMastersTest, AnImportedMasterSurvivesARestartAndIsTheDefaultOfEpochOne) {
+  EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1)));
+  EXPECT_THAT(last_leaf(), HasSubstr("keystore.master"));
+  const auto again = open();
+  EXPECT_TRUE(again->ready().ok());
+  EXPECT_EQ(hex(again->master({}, 1)), base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(again->current_epoch(), 1U);
+  EXPECT_EQ(hex(again->master({}, 2)), "not-found");
+}
+
+TEST_F(KeystoreMastersTest, NoMasterLiesInTheStoreInClear) {
+  {
+    const auto masters = open();
+  }
+  const auto view = *store_->read();
+  const base::Bytes clear(32, 1);
+  std::size_t seen = 0;
+  ASSERT_TRUE(view->scan({}, {}, 1000,
+                         [&](base::ByteView, base::ByteView value) {
+                           ++seen;
+                           EXPECT_EQ(std::search(value.begin(), value.end(), clear.begin(), clear.end()), value.end());
+                           return true;
+                         })
+                  .ok());
+  EXPECT_GT(seen, 3U);
+}
+
+TEST_F(KeystoreMastersTest, AnotherImportedMasterIsRefusedAndNothingIsLost) {
+  {
+    const auto masters = open();
+  }
+  const auto other = open(options(2));
+  EXPECT_EQ(other->ready().error().code, Code::configuration);
+  EXPECT_EQ(hex(other->master()), "configuration");
+  EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1)));
+}
+
+TEST_F(KeystoreMastersTest, AnotherDeviceDoesNotOpenItAndTheServerStaysUp) {
+  {
+    const auto masters = open();
+  }
+  device_ = std::make_shared<StandInDevice>("tpm2", 2);
+  const auto other = open();
+  EXPECT_EQ(other->ready().error().code, Code::wrong_key) << other->ready().error().text();
+  EXPECT_THAT(other->ready().error().text(), HasSubstr("tpm2"));
+}
+
+TEST_F(KeystoreMastersTest, ASettingThatNamesAnotherDeviceOrNoneIsRefused) {
+  {
+    const auto masters = open();
+  }
+  device_ = std::make_shared<StandInDevice>("key-file", 1);
+  EXPECT_EQ(open()->ready().error().code, Code::wrong_key);
+  device_ = nullptr;
+  EXPECT_EQ(open()->ready().error().code, Code::wrong_key);
+}
+
+TEST_F(KeystoreMastersTest, ADeviceThatComesBackIsEnough) {
+  {
+    const auto masters = open();
+  }
+  device_->away = true;
+  const auto masters = open();
+  EXPECT_EQ(masters->ready().error().code, Code::unavailable);
+  device_->away = false;
+  EXPECT_TRUE(masters->prepare(patient()).ok());
+  EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 1)));
+}
+
+TEST_F(KeystoreMastersTest, ANewDeviceTakesOverFromTheOneBefore) {
+  {
+    const auto masters = open();
+  }
+  auto both = options();
+  both.previous = device_;
+  both.device = std::make_shared<StandInDevice>("key-file", 3);
+  const auto next = both.device;
+  EXPECT_EQ(hex(open(std::move(both))->master()), base::hex(base::Bytes(32, 1)));
+  EXPECT_THAT(last_leaf(), HasSubstr("keystore.reseal"));
+  auto alone = options();
+  alone.device = next;
+  EXPECT_EQ(hex(open(std::move(alone))->master()), base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(open()->ready().error().code, Code::wrong_key) << "the device before opens it no more";
+}
+
+TEST_F(KeystoreMastersTest, AKeystoreWithoutADeviceGetsOneLater) {
+  auto plain = options();
+  plain.device = nullptr;
+  {
+    const auto masters = open(std::move(plain));
+  }
+  EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1)));
+  device_ = nullptr;
+  EXPECT_EQ(open()->ready().error().code, Code::wrong_key);
+}
+
+TEST_F(KeystoreMastersTest, AVaultsMasterHangsOnTheDefaultAndTheVaultsName) {
+  const auto masters = open();
+  const auto acme = hex(masters->master("acme.near"));
+  EXPECT_EQ(acme, base::hex(local_vault_master(secret(1), "acme.near").reveal()));
+  EXPECT_NE(acme, hex(masters->master("other.near")));
+  EXPECT_THAT(masters->loaded_vaults(), ::testing::ElementsAre("acme.near", "other.near"));
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  EXPECT_NE(acme, hex(masters->master("acme.near")));
+  EXPECT_EQ(acme, hex(masters->master("acme.near", 1)));
+}
+
+TEST_F(KeystoreMastersTest, ThePathOfAVaultIsThatOfTheSpecification) {
+  // keystore_ckd.md 4.6, last vector.
+  const auto fixture = crypto::Secret::copy_of(base::as_bytes("M-1 regression fixture ........."));
+  EXPECT_EQ(vault_master_path(fixture, "acme.near"),
+            "1af4a64e1daecdc51a21e084171fccb1aa45be06f01ecb61f2549372cc8badc3");
+}
+
+TEST_F(KeystoreMastersTest, BansAreDurableAndEvictionIsNot) {
+  const auto masters = open();
+  const auto before = hex(masters->master("acme.near"));
+  ASSERT_TRUE(wait([&](auto done) { masters->evict("acme.near", std::move(done)); }).ok());
+  EXPECT_TRUE(masters->loaded_vaults().empty());
+  EXPECT_EQ(hex(masters->master("acme.near")), before);
+  ASSERT_TRUE(wait([&](auto done) { masters->ban("acme.near", "stolen", std::move(done)); }).ok());
+  EXPECT_EQ(hex(masters->master("acme.near")), "denied");
+  EXPECT_EQ(hex(open()->master("acme.near")), "denied");
+  EXPECT_THAT(open()->master("acme.near").error().text(), HasSubstr("stolen"));
+  ASSERT_TRUE(wait([&](auto done) { masters->unban("acme.near", std::move(done)); }).ok());
+  EXPECT_EQ(hex(masters->master("acme.near")), before);
+  EXPECT_EQ(wait([&](auto done) { masters->ban("", "x", std::move(done)); }).error().code, Code::usage);
+}
+
+TEST_F(KeystoreMastersTest, EvictingNoVaultKeepsTheDefaultMaster) {
+  const auto masters = open();
+  ASSERT_TRUE(wait([&](auto done) { masters->evict("", std::move(done)); }).ok());
+  EXPECT_TRUE(open()->ready().ok());
+}
+
+TEST_F(KeystoreMastersTest, ARotationKeepsOldEpochsUntilTheyAreRetired) {
+  const auto masters = open();
+  EXPECT_EQ(*masters->begin_epoch(patient()), 2U);
+  EXPECT_THAT(last_leaf(), HasSubstr("keystore.rotate"));
+  const auto second = hex(masters->master());
+  EXPECT_NE(second, base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(hex(masters->master({}, 1)), base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(hex(open()->master()), second);
+  const auto refused = masters->retire_before(
+      2, [](const state::ReadView&) -> base::Status { return base::Error{Code::conflict, "still needed"}; }, patient());
+  EXPECT_EQ(refused.error().code, Code::conflict);
+  EXPECT_EQ(hex(masters->master({}, 1)), base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(masters->retire_before(3, {}, patient()).error().code, Code::usage);
+  ASSERT_TRUE(masters->retire_before(2, {}, patient()).ok());
+  EXPECT_EQ(masters->retire_before(2, {}, patient()).error().code, Code::conflict);
+  EXPECT_EQ(hex(masters->master({}, 1)), "denied");
+  EXPECT_EQ(hex(open()->master()), second) << "the imported master is that of a retired epoch, and no contradiction";
+}
+
+TEST_F(KeystoreMastersTest, TheSealingEpochsOfTheStoreTurnWithoutTheDevice) {
+  const auto masters = open();
+  ASSERT_TRUE(store_
+                  ->write_and_wait(
+                      [&](state::WriteTxn& txn) -> base::Status {
+                        TRY_OK(epochs_.begin(txn, KeystoreRecords::tenant(), {1000}));
+                        return base::done();
+                      },
+                      patient())
+                  .ok());
+  EXPECT_EQ(*masters->records().older_than(**store_->read(), 1), 1U);
+  device_->away = true;
+  std::uint64_t done = 0;
+  ASSERT_TRUE(store_
+                  ->write_and_wait(
+                      [&](state::WriteTxn& txn) -> base::Status {
+                        TRY(done, masters->records().reseal(txn));
+                        return base::done();
+                      },
+                      patient())
+                  .ok());
+  EXPECT_EQ(done, 1U);
+  EXPECT_EQ(*masters->records().older_than(**store_->read(), 1), 0U);
+  device_->away = false;
+  EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1)));
+}
+
+TEST_F(KeystoreMastersTest, WhatIsHeldBackServesNothing) {
+  const auto masters = open();
+  masters->hold(base::Error{Code::unavailable, "this server stands by"});
+  EXPECT_EQ(hex(masters->master()), "unavailable");
+  EXPECT_EQ(masters->begin_epoch(patient()).error().code, Code::unavailable);
+  masters->hold(std::nullopt);
+  EXPECT_TRUE(masters->ready().ok());
+}
+
+TEST_F(KeystoreMastersTest, ABundleGivesTheSameKeysOnAnotherDevice) {
+  auto with = options();
+  with.v0_seed = secret(5);
+  const auto masters = open(std::move(with));
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  ASSERT_TRUE(wait([&](auto done) { masters->ban("bad.near", "stolen", std::move(done)); }).ok());
+  const auto bundle = *masters->bundle();
+  state::testing::TempFolder other;
+  const auto store = *state::Store::open({.path = other.file("store.db"), .realm = base::Realm::simulated});
+  const auto log = *audit::Log::open(*store, audit::testing::log_key(),
+                                     {.origin = audit::testing::kOrigin, .checkpoint_path = other.file("checkpoint")});
+  const keys::SealingEpochs epochs{*store, secret(8), crypto::system_random()};
+  const KeystoreMastersParts parts{*store, *log, epochs, crypto::system_random()};
+  const auto second_device = std::make_shared<StandInDevice>("tpm2", 7);
+  const auto second = [&] {
+    KeystoreMastersOptions in;
+    in.first = secret(3);
+    in.source = derived_source(secret(4), crypto::system_random());
+    in.device = second_device;
+    in.wait_for_import = true;
+    return std::move(*KeystoreMasters::open(parts, std::move(in)));
+  };
+  {
+    const auto fresh = second();
+    EXPECT_EQ(fresh->ready().error().code, Code::unavailable);
+    ASSERT_TRUE(fresh->import(bundle, false, patient()).ok());
+    EXPECT_TRUE(fresh->import(bundle, false, patient()).ok()) << "the same again";
+  }
+  const auto there = second();
+  for (const auto epoch : {1U, 2U}) {
+    EXPECT_EQ(hex(there->master({}, epoch)), hex(masters->master({}, epoch)));
+    EXPECT_EQ(hex(there->master("acme.near", epoch)), hex(masters->master("acme.near", epoch)));
+  }
+  EXPECT_EQ(hex(there->master("bad.near")), "denied");
+  EXPECT_TRUE(base::equal(there->v0_seed()->reveal(), secret(5).reveal()));
+  KeystoreBundle foreign = *masters->bundle();
+  foreign.masters[0].master = secret(77);
+  EXPECT_EQ(there->import(foreign, false, patient()).error().code, Code::conflict);
+  foreign.masters.erase(foreign.masters.begin());
+  EXPECT_EQ(there->import(foreign, true, patient()).error().code, Code::malformed);
+}
+
+/// A source that asks others, as a threshold network does.
+class RemoteSource final : public MasterSource {
+ public:
+  int asked = 0;
+  std::string_view name() const noexcept override { return "threshold"; }
+  base::Result<crypto::Secret> default_master(std::uint32_t epoch) override {
+    return crypto::Secret::copy_of(base::Bytes(32, static_cast<std::uint8_t>(epoch)));
+  }
+  base::Result<crypto::Secret> vault_master(const crypto::Secret&, std::string_view vault) override {
+    ++asked;
+    return crypto::Secret::copy_of(crypto::sha256(base::as_bytes(vault)));
+  }
+  bool local() const noexcept override { return false; }
+};
+
+TEST_F(KeystoreMastersTest, MastersThatOthersGiveAreAskedForOnceAndKept) {
+  const auto source = std::make_shared<RemoteSource>();
+  const auto with = [&] {
+    auto out = options();
+    out.source = source;
+    return out;
+  };
+  {
+    const auto masters = open(with());
+    EXPECT_EQ(hex(masters->master("acme.near")), "not-found");
+    ASSERT_TRUE(masters->load_vault("acme.near", patient()).ok());
+    EXPECT_EQ(hex(masters->master("acme.near")), base::hex(crypto::sha256(base::as_bytes("acme.near"))));
+  }
+  const auto masters = open(with());
+  EXPECT_EQ(hex(masters->master("acme.near")), base::hex(crypto::sha256(base::as_bytes("acme.near"))));
+  EXPECT_EQ(source->asked, 1);
+  ASSERT_TRUE(wait([&](auto done) { masters->evict("acme.near", std::move(done)); }).ok());
+  EXPECT_EQ(hex(open(with())->master("acme.near")), "not-found");
+  ASSERT_TRUE(wait([&](auto done) { masters->ban("acme.near", "", std::move(done)); }).ok());
+  EXPECT_EQ(masters->load_vault("acme.near", patient()).error().code, Code::denied);
+}
+
+TEST_F(KeystoreMastersTest, AGeneratedMasterIsAnnouncedOnceAndOnlyIfThatWorks) {
+  std::string said;
+  bool fail = true;
+  const auto with = [&] {
+    auto out = options();
+    out.source = generated_source(crypto::system_random(), [&](const crypto::Secret& master) -> base::Status {
+      if (fail) return base::Error{Code::io, "cannot write"};
+      said += base::hex(master.reveal());
+      return base::done();
+    });
+    return out;
+  };
+  EXPECT_EQ(open(with())->ready().error().code, Code::io);
+  fail = false;
+  EXPECT_EQ(hex(open(with())->master()), said);
+  EXPECT_EQ(hex(open(with())->master()), said);
+}
+
+}  // namespace
+}  // namespace attestry::secrets
