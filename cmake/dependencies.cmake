@@ -21,9 +21,18 @@ endif()
 target_include_directories(attestry_awslc SYSTEM INTERFACE ${ATTESTRY_DEPS}/include)
 target_link_libraries(attestry_awslc INTERFACE ${ATTESTRY_DEPS}/lib/libawslc.a Threads::Threads)
 
+# The curve BLS12-381 and the commitments of blobs, static.
+add_library(attestry_kzg INTERFACE)
+if(NOT EXISTS ${ATTESTRY_DEPS}/lib/libkzg.a)
+  message(FATAL_ERROR "blst and c-kzg are not built yet: run tools/deps/build.sh (make build does it for you)")
+endif()
+target_include_directories(attestry_kzg SYSTEM INTERFACE ${ATTESTRY_DEPS}/include ${ATTESTRY_DEPS}/include/ckzg)
+target_link_libraries(attestry_kzg INTERFACE ${ATTESTRY_DEPS}/lib/libkzg.a)
+
 set(ATTESTRY_EXTERNAL_base spdlog::spdlog Threads::Threads)
 set(ATTESTRY_EXTERNAL_crypto attestry_awslc)
 set(ATTESTRY_EXTERNAL_curves PkgConfig::SECP256K1 PkgConfig::SODIUM)
+set(ATTESTRY_EXTERNAL_chain attestry_kzg)
 set(ATTESTRY_EXTERNAL_keys PkgConfig::ARGON2)
 set(ATTESTRY_EXTERNAL_net Boost::headers OpenSSL::SSL OpenSSL::Crypto CURL::libcurl prometheus-cpp::core)
 set(ATTESTRY_EXTERNAL_state SQLite::SQLite3)

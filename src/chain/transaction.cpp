@@ -133,7 +133,11 @@ Result<Receipt> internal::read_receipt(const JsonValue& value) {
 
 namespace {
 
-base::JsonOut call_object(const Address& from, const std::optional<Address>& to, ByteView data, const Word& value) {
+/// Wei per gas of blobs that an estimate may suppose; nothing is paid.
+constexpr std::uint64_t kEstimatedBlobFee = 1'000'000'000'000;
+
+base::JsonOutObject call_object(const Address& from, const std::optional<Address>& to, ByteView data,
+                                const Word& value) {
   base::JsonOutObject out{{"from", hex_data(from)}, {"data", hex_data(data)}};
   if (to) out.emplace_back("to", hex_data(*to));
   const auto digits = base::hex(value);
@@ -185,13 +189,18 @@ Result<RpcAnswers> Sender::ask_first(std::span<const RpcRequest> requests, base:
 }
 
 Result<Transaction> Sender::plan(const std::optional<Address>& to, ByteView data, const Word& value,
-                                 base::Deadline deadline) {
+                                 const base::Digest32* blob, base::Deadline deadline) {
+  base::JsonOutObject call = call_object(address_, to, data, value);
+  if (blob != nullptr) {
+    call.emplace_back("blobVersionedHashes", base::JsonOutArray{hex_data(*blob)});
+    call.emplace_back("maxFeePerBlobGas", quantity(kEstimatedBlobFee));
+  }
   const std::array<RpcRequest, 5> requests{
       RpcRequest{"eth_chainId", {}},
       RpcRequest{"eth_getTransactionCount", {hex_data(address_), "pending"}},
       RpcRequest{"eth_getBlockByNumber", {"latest", false}},
       RpcRequest{"eth_maxPriorityFeePerGas", {}},
-      RpcRequest{"eth_estimateGas", {call_object(address_, to, data, value)}},
+      RpcRequest{"eth_estimateGas", {std::move(call)}},
   };
   TRY(const RpcAnswers answers, ask_first(requests, deadline));
   for (std::size_t i = 0; i < answers.answers.size(); ++i) {
@@ -293,10 +302,15 @@ std::string Sender::reason_of(const Transaction& t, const Receipt& receipt, base
 Result<Receipt> Sender::send(const std::optional<Address>& to, ByteView data, const Word& value,
                              base::Deadline deadline) {
   const base::MutexLock lock{sending_};  // two at once would take the same nonce
-  TRY(const Transaction transaction, plan(to, data, value, deadline));
+  TRY(const Transaction transaction, plan(to, data, value, nullptr, deadline));
   TRY(const SignedTransaction signed_transaction, sign(transaction, key_));
-  TRY_OK(broadcast(signed_transaction, deadline));
-  TRY(const Receipt receipt, wait(signed_transaction, deadline));
+  return deliver(transaction, signed_transaction, deadline);
+}
+
+Result<Receipt> Sender::deliver(const Transaction& transaction, const SignedTransaction& made,
+                                base::Deadline deadline) {
+  TRY_OK(broadcast(made, deadline));
+  TRY(const Receipt receipt, wait(made, deadline));
   if (!receipt.succeeded) {
     Error error{Code::denied, "the contract refuses the transaction 0x" + base::hex(receipt.transaction)};
     error.found = reason_of(transaction, receipt, deadline);

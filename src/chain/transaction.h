@@ -58,6 +58,8 @@ struct SenderOptions {
   const base::Clock* clock = &base::system_clock();
 };
 
+struct BlobSidecar;
+
 /// Sends transactions of one key, one at a time. Thread-safe. A transaction goes to every endpoint and is looked for at
 /// every endpoint; nonce, gas and fees are taken from the first that answers.
 class Sender {
@@ -71,11 +73,15 @@ class Sender {
   /// with the transaction's hash when it was sent and no receipt came.
   base::Result<Receipt> send(const std::optional<Address>& to, base::ByteView data, const Word& value,
                              base::Deadline deadline);
+  /// The same with a blob beside it (blob_transaction.h); the limit of fees holds for the gas of blobs too.
+  base::Result<Receipt> send_blob(const Address& to, base::ByteView data, const BlobSidecar& sidecar,
+                                  base::Deadline deadline);
 
  private:
   base::Result<RpcAnswers> ask_first(std::span<const RpcRequest> requests, base::Deadline deadline);
   base::Result<Transaction> plan(const std::optional<Address>& to, base::ByteView data, const Word& value,
-                                 base::Deadline deadline);
+                                 const base::Digest32* blob, base::Deadline deadline);
+  base::Result<Receipt> deliver(const Transaction& transaction, const SignedTransaction& made, base::Deadline deadline);
   base::Status broadcast(const SignedTransaction& transaction, base::Deadline deadline);
   base::Result<std::optional<Receipt>> find_receipt(const base::Digest32& hash, base::Deadline deadline);
   base::Result<Receipt> wait(const SignedTransaction& transaction, base::Deadline deadline);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds what Debian does not package into .deps (ATTESTRY_DEPS chooses another folder).
 #   tools/deps/build.sh         AWS-LC for this machine:     .deps/include, .deps/lib/libawslc.a
+#                               and blst with c-kzg:         .deps/include, .deps/lib/libkzg.a (kzg.sh)
 #   tools/deps/build.sh wasm    AWS-LC for WebAssembly:      .deps/wasm/include, .deps/wasm/lib/libawslc.a
 #
 # Why the symbols are renamed: libcurl brings the system's OpenSSL into the same process, and both libraries define the
@@ -13,7 +14,7 @@ deps=${ATTESTRY_DEPS:-$root/.deps}
 prefix=attlc_
 
 case $variant in
-  native) out=$deps ;;
+  native) out=$deps; "$root/tools/deps/kzg.sh" ;;
   wasm) out=$deps/wasm ;;
   *) echo "usage: build.sh [native|wasm]" >&2; exit 2 ;;
 esac
