@@ -1,5 +1,8 @@
 #include "crypto/aead.h"
 
+#include <string>
+#include <string_view>
+
 #include "crypto/internal/awslc.h"
 
 namespace attestry::crypto {
@@ -9,37 +12,43 @@ constexpr std::size_t kKey = 32;
 constexpr std::size_t kNonce = 12;
 constexpr std::size_t kTag = 16;
 
-base::Status init(bssl::ScopedEVP_AEAD_CTX& ctx, base::ByteView key, base::ByteView nonce) {
+struct Kind {
+  const EVP_AEAD* (*algorithm)();
+  std::string_view name;
+};
+constexpr Kind kAes256Gcm{EVP_aead_aes_256_gcm, "AES-256-GCM"};
+constexpr Kind kChaCha20Poly1305{EVP_aead_chacha20_poly1305, "ChaCha20-Poly1305"};
+
+base::Status init(bssl::ScopedEVP_AEAD_CTX& ctx, const Kind& kind, base::ByteView key, base::ByteView nonce) {
   if (key.size() != kKey || nonce.size() != kNonce) {
-    return base::Error{
-        .code = base::Code::crypto, .what = "AES-256-GCM", .expected = "a key of 32 bytes and a nonce of 12 bytes"};
+    return base::Error{.code = base::Code::crypto,
+                       .what = std::string{kind.name},
+                       .expected = "a key of 32 bytes and a nonce of 12 bytes"};
   }
-  internal::require(EVP_AEAD_CTX_init(ctx.get(), EVP_aead_aes_256_gcm(), key.data(), key.size(), kTag, nullptr) == 1,
-                    "AES-256-GCM cannot start");
+  internal::require(EVP_AEAD_CTX_init(ctx.get(), kind.algorithm(), key.data(), key.size(), kTag, nullptr) == 1,
+                    "an AEAD cannot start");
   return base::done();
 }
 
-}  // namespace
-
-base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
-                                         base::ByteView aad) {
+base::Result<base::Bytes> seal(const Kind& kind, base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                               base::ByteView aad) {
   bssl::ScopedEVP_AEAD_CTX ctx;
-  TRY_OK(init(ctx, key, nonce));
+  TRY_OK(init(ctx, kind, key, nonce));
   base::Bytes out(plaintext.size() + kTag);
   std::size_t size = 0;
   if (EVP_AEAD_CTX_seal(ctx.get(), out.data(), &size, out.size(), nonce.data(), nonce.size(), plaintext.data(),
                         plaintext.size(), aad.data(), aad.size()) != 1 ||
       size != out.size()) {
     ERR_clear_error();
-    return base::Error{.code = base::Code::crypto, .what = "AES-256-GCM cannot seal so much at once"};
+    return base::Error{.code = base::Code::crypto, .what = std::string{kind.name} + " cannot seal so much at once"};
   }
   return out;
 }
 
-base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
-                                    base::ByteView aad) {
+base::Result<Secret> open(const Kind& kind, base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                          base::ByteView aad) {
   bssl::ScopedEVP_AEAD_CTX ctx;
-  TRY_OK(init(ctx, key, nonce));
+  TRY_OK(init(ctx, kind, key, nonce));
   const base::Error refused{.code = base::Code::crypto,
                             .what = "sealed bytes do not open with this key and this context"};
   if (sealed.size() < kTag) return refused;
@@ -54,6 +63,28 @@ base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, ba
     return refused;
   }
   return out;
+}
+
+}  // namespace
+
+base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                                         base::ByteView aad) {
+  return seal(kAes256Gcm, key, nonce, plaintext, aad);
+}
+
+base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                    base::ByteView aad) {
+  return open(kAes256Gcm, key, nonce, sealed, aad);
+}
+
+base::Result<base::Bytes> chacha20poly1305_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                                                base::ByteView aad) {
+  return seal(kChaCha20Poly1305, key, nonce, plaintext, aad);
+}
+
+base::Result<Secret> chacha20poly1305_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                           base::ByteView aad) {
+  return open(kChaCha20Poly1305, key, nonce, sealed, aad);
 }
 
 }  // namespace attestry::crypto

@@ -1,4 +1,4 @@
-// AES-256-GCM with a 96-bit nonce and a 128-bit tag appended (NIST SP 800-38D).
+// AES-256-GCM (NIST SP 800-38D) and ChaCha20-Poly1305 (RFC 8439), both with a 96-bit nonce and a 128-bit tag appended.
 #pragma once
 #include "base/bytes.h"
 #include "base/result.h"
@@ -12,5 +12,11 @@ base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonc
 /// Error `crypto` when key, nonce, aad or ciphertext is not the one that was sealed.
 base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
                                     base::ByteView aad);
+
+/// The same with ChaCha20-Poly1305.
+base::Result<base::Bytes> chacha20poly1305_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                                                base::ByteView aad);
+base::Result<Secret> chacha20poly1305_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                           base::ByteView aad);
 
 }  // namespace attestry::crypto

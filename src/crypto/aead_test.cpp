@@ -75,5 +75,22 @@ TEST(Aes256Gcm, WrongSizesAreRefused) {
   EXPECT_FALSE(aes256gcm_open(base::Bytes(33), base::Bytes(12), base::Bytes(16), {}).ok());
 }
 
+// RFC 8439 2.8.2.
+TEST(ChaCha20Poly1305, KnownAnswer) {
+  const base::Bytes key = unhex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
+  const base::Bytes nonce = unhex("070000004041424344454647");
+  const base::Bytes aad = unhex("50515253c0c1c2c3c4c5c6c7");
+  const std::string text =
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be "
+      "it.";
+  const auto sealed = chacha20poly1305_seal(key, nonce, base::as_bytes(text), aad);
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(base::hex(base::ByteView{*sealed}.first(16)), "d31a8d34648e60db7b86afbc53ef7ec2");
+  EXPECT_EQ(base::hex(base::ByteView{*sealed}.last(16)), "1ae10b594f09e26a7e902ecbd0600691");
+  EXPECT_EQ(base::as_text(chacha20poly1305_open(key, nonce, *sealed, aad)->reveal()), text);
+  EXPECT_FALSE(chacha20poly1305_open(key, nonce, *sealed, {}).ok());
+  EXPECT_FALSE(aes256gcm_open(key, nonce, *sealed, aad).ok());
+}
+
 }  // namespace
 }  // namespace attestry::crypto

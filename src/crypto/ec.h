@@ -104,5 +104,11 @@ bool ed25519_verify(base::ByteView public_key, base::ByteView message, base::Byt
 
 /// RFC 7748. The public key for a 32-byte private key.
 base::FixedBytes<32> x25519_public(base::ByteView private_key);
+/// The shared point's u coordinate, 32 bytes, of two 32-byte keys. Error `crypto` when it is all zero: the peer's point
+/// is of small order, and everybody knows the result (RFC 7748 6.1).
+base::Result<Secret> x25519_agree(base::ByteView private_key, base::ByteView peer_public);
+/// The X25519 key that belongs to an Ed25519 seed, clamped: the beginning of its SHA-512 (RFC 8032 5.1.5).
+/// curves::x25519_from_ed25519 gives its public key from the Ed25519 public key. `seed` 32 bytes.
+Secret x25519_from_ed25519_seed(base::ByteView seed);
 
 }  // namespace attestry::crypto

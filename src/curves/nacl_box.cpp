@@ -90,4 +90,13 @@ Result<Secret> sealed_box_open(const BoxPrivateKey& key, base::ByteView box) {
   return plain;
 }
 
+Result<BoxPublicKey> x25519_from_ed25519(const base::FixedBytes<32>& ed25519_public) {
+  TRY_OK(sodium_ready());
+  BoxPublicKey out{};
+  if (crypto_sign_ed25519_pk_to_curve25519(out.data(), ed25519_public.data()) != 0) {
+    return Error{Code::malformed, "Ed25519 public key", "a point of the prime-order subgroup"};
+  }
+  return out;
+}
+
 }  // namespace attestry::curves

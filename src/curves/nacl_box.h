@@ -44,4 +44,8 @@ base::Result<base::Bytes> sealed_box_seal(const BoxPublicKey& to, base::ByteView
 /// does not open. The caller must know what length to expect and check what it gets: anybody can seal.
 base::Result<crypto::Secret> sealed_box_open(const BoxPrivateKey& key, base::ByteView box);
 
+/// The X25519 public key of an Ed25519 public key (the birational map of RFC 7748 4.1); its private key is
+/// crypto::x25519_from_ed25519_seed. Errors: `malformed` for 32 bytes that are no point of the large subgroup.
+base::Result<BoxPublicKey> x25519_from_ed25519(const base::FixedBytes<32>& ed25519_public);
+
 }  // namespace attestry::curves
