@@ -12,6 +12,7 @@ find_package(prometheus-cpp REQUIRED)
 pkg_check_modules(SECP256K1 REQUIRED IMPORTED_TARGET libsecp256k1)
 pkg_check_modules(ARGON2 REQUIRED IMPORTED_TARGET libargon2)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(TSS REQUIRED IMPORTED_TARGET tss2-esys tss2-tctildr tss2-mu)
 
 # AWS-LC, static, its symbols prefixed so that it lives beside the system's OpenSSL (docs/dependencies.md).
 add_library(attestry_awslc INTERFACE)
@@ -36,4 +37,5 @@ set(ATTESTRY_EXTERNAL_chain attestry_kzg)
 set(ATTESTRY_EXTERNAL_keys PkgConfig::ARGON2)
 set(ATTESTRY_EXTERNAL_net Boost::headers OpenSSL::SSL OpenSSL::Crypto CURL::libcurl prometheus-cpp::core)
 set(ATTESTRY_EXTERNAL_state SQLite::SQLite3)
+set(ATTESTRY_EXTERNAL_tee PkgConfig::TSS)
 set(ATTESTRY_EXTERNAL_app CLI11::CLI11 tomlplusplus::tomlplusplus)
