@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "state/internal/schema.h"
-#include "state/spaces.h"
 
 namespace attestry::state {
 namespace {
@@ -11,31 +10,10 @@ base::Error not_committed(const base::Error& cause) {
   return base::Error{base::Code::unavailable, "the store could not commit", {}, cause.text()};
 }
 
+/// What closures have written is kept in memory until the commit, but no more of it than this.
+constexpr std::size_t kMostPending = 8u << 20;
+
 }  // namespace
-
-/// The committer's connection as closures and the hook see it.
-class Committer::Txn final : public WriteTxn {
- public:
-  Txn(Connection& connection, std::uint64_t batch) noexcept : connection_(connection), batch_(batch) {}
-  bool keys_erased() const noexcept { return keys_erased_; }
-  base::Result<std::optional<base::Bytes>> get(base::ByteView key) const override { return connection_.get(key); }
-  base::Status scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
-                    const Visitor& visit) const override {
-    return connection_.scan(prefix, from, limit, visit);
-  }
-  base::Status put(base::ByteView key, base::ByteView value) override { return connection_.put(key, value); }
-  base::Status erase(base::ByteView key) override {
-    if (!key.empty() && key[0] == static_cast<std::uint8_t>(Space::keys)) keys_erased_ = true;
-    return connection_.erase(key);
-  }
-  base::Status insert(base::ByteView key, base::ByteView value) override { return connection_.insert(key, value); }
-  std::uint64_t batch() const noexcept override { return batch_; }
-
- private:
-  Connection& connection_;
-  std::uint64_t batch_;
-  bool keys_erased_ = false;
-};
 
 Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
                      std::size_t max_queue, bool keys_erased)
@@ -104,42 +82,47 @@ std::vector<Committer::Job> Committer::take(std::size_t most) {
   return out;
 }
 
-base::Status Committer::run(Job& job, Txn& txn) {
-  TRY_OK(connection_->transaction(Connection::Step::savepoint));
-  job.result = job.closure(txn);
-  // A full disk or an I/O error ends SQLite's whole transaction; the savepoints of the others are gone with it.
+base::Status Committer::run(Job& job, Batch& batch) {
+  job.result = job.closure(batch);
+  // An I/O error ends SQLite's whole transaction; what was flushed for the others is gone with it.
   if (!connection_->in_transaction()) {
     return base::Error{base::Code::unavailable,
                        "the transaction ended: " + (job.result ? "" : job.result.error().text())};
   }
-  if (!job.result) TRY_OK(connection_->transaction(Connection::Step::rollback_to));
-  return connection_->transaction(Connection::Step::release);
+  if (job.result) {
+    batch.keep();
+  } else {
+    batch.undo();
+  }
+  return batch.pending_bytes() > kMostPending ? batch.flush() : base::done();
 }
 
-base::Status Committer::fill_batch(std::vector<Job>& batch) {
-  Txn txn(*connection_, batch_number_);
+base::Status Committer::fill_batch(std::vector<Job>& jobs) {
+  Batch batch(*connection_, batch_number_);
   base::Status state = connection_->transaction(Connection::Step::begin);
   time_in_batch_ = times_.to_store();
-  if (state && time_in_batch_) state = write_highest_time(txn, *time_in_batch_);
+  if (state && time_in_batch_) state = write_highest_time(batch, *time_in_batch_);
+  batch.keep();
   // Writes that arrive while the batch is being filled still get on it: fewer syncs for the same work.
-  while (batch.size() < max_batch_) {
-    std::vector<Job> more = take(max_batch_ - batch.size());
+  while (jobs.size() < max_batch_) {
+    std::vector<Job> more = take(max_batch_ - jobs.size());
     if (more.empty()) break;
     for (Job& job : more) {
-      if (state) state = run(job, txn);
-      batch.push_back(std::move(job));
+      if (state) state = run(job, batch);
+      jobs.push_back(std::move(job));
     }
     if (!state) break;
   }
+  if (state) state = batch.flush();
   if (state) state = connection_->transaction(Connection::Step::commit);
-  keys_erased_ = keys_erased_ || txn.keys_erased();
+  keys_erased_ = keys_erased_ || batch.keys_erased();
   return state;
 }
 
 base::Status Committer::call_hook() {
   const std::lock_guard lock(hook_mutex_);
   if (!hook_) return base::done();
-  const Txn view(*connection_, batch_number_);
+  const Batch view(*connection_, batch_number_);
   return hook_(view);
 }
 

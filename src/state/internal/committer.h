@@ -1,4 +1,4 @@
-// The one thread that writes: takes what is queued, runs it in savepoints, commits once, calls the hook, then answers.
+// The one thread that writes: takes what is queued, runs it, commits once, calls the hook, then answers.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "state/internal/batch.h"
 #include "state/internal/sqlite.h"
 #include "state/internal/time_guard.h"
 #include "state/store.h"
@@ -32,13 +33,12 @@ class Committer {
     Store::Completion completion;
     base::Status result = base::done();
   };
-  class Txn;
 
   void loop();
   void run_batch();
   std::vector<Job> take(std::size_t most);
-  base::Status fill_batch(std::vector<Job>& batch);
-  base::Status run(Job& job, Txn& txn);
+  base::Status fill_batch(std::vector<Job>& jobs);
+  base::Status run(Job& job, Batch& batch);
   base::Status call_hook();
   void empty_log();
 

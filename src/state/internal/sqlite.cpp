@@ -126,14 +126,14 @@ base::Result<std::int64_t> Connection::pragma(const char* sql) {
 
 base::Status Connection::prepare() {
   TRY_OK(get_.prepare(db_, kGet));
+  TRY_OK(has_.prepare(db_, "SELECT 1 FROM kv WHERE key = ?1"));
   TRY_OK(scan_.prepare(db_, kScan));
   TRY_OK(put_.prepare(db_, kPut));
   TRY_OK(insert_.prepare(db_, kInsert));
   TRY_OK(put_large_.prepare(db_, "INSERT INTO large(value) VALUES(?1)"));
   TRY_OK(erase_large_.prepare(db_, "DELETE FROM large WHERE id = ?1"));
   TRY_OK(erase_.prepare(db_, "DELETE FROM kv WHERE key = ?1"));
-  constexpr std::array<const char*, 5> kSteps = {"BEGIN IMMEDIATE", "SAVEPOINT w", "RELEASE w", "ROLLBACK TO w",
-                                                 "COMMIT"};
+  constexpr std::array<const char*, 2> kSteps = {"BEGIN IMMEDIATE", "COMMIT"};
   for (std::size_t i = 0; i < kSteps.size(); ++i) TRY_OK(steps_[i].prepare(db_, kSteps[i]));
   return base::done();
 }
@@ -146,6 +146,14 @@ base::Result<std::optional<base::Bytes>> Connection::get(base::ByteView key) con
   if (rc != SQLITE_ROW) return error(rc, "read a record");
   if (use.is_null(0)) return lost_value();
   return std::optional<base::Bytes>(base::to_bytes(use.blob(0)));
+}
+
+base::Result<bool> Connection::has(base::ByteView key) const {
+  const Statement::Use use(has_);
+  use.bind(1, key);
+  const int rc = use.step();
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return error(rc, "look for a record");
+  return rc == SQLITE_ROW;
 }
 
 base::Status Connection::scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
@@ -221,7 +229,7 @@ base::Status Connection::erase(base::ByteView key) {
 }
 
 base::Status Connection::transaction(Step step) {
-  constexpr std::array<const char*, 5> kNames = {"begin", "savepoint", "release", "rollback", "commit"};
+  constexpr std::array<const char*, 2> kNames = {"begin", "commit"};
   const auto index = static_cast<std::size_t>(step);
   const Statement::Use use(steps_[index]);
   const int rc = use.step();

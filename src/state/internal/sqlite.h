@@ -65,13 +65,14 @@ class Connection {
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_) == 0; }
 
   base::Result<std::optional<base::Bytes>> get(base::ByteView key) const;
+  base::Result<bool> has(base::ByteView key) const;
   base::Status scan(base::ByteView prefix, base::ByteView from, std::size_t limit,
                     const ReadView::Visitor& visit) const;
   base::Status put(base::ByteView key, base::ByteView value);
   base::Status insert(base::ByteView key, base::ByteView value);
   base::Status erase(base::ByteView key);
 
-  enum class Step { begin, savepoint, release, rollback_to, commit };
+  enum class Step { begin, commit };
   base::Status transaction(Step step);
   /// Ends a transaction in whatever state it is.
   void rollback() noexcept;
@@ -93,8 +94,8 @@ class Connection {
 
   sqlite3* db_;
   int wal_pages_ = 0;
-  Statement get_, scan_, put_, insert_, erase_, put_large_, erase_large_;
-  std::array<Statement, 5> steps_;
+  Statement get_, has_, scan_, put_, insert_, erase_, put_large_, erase_large_;
+  std::array<Statement, 2> steps_;
 };
 
 }  // namespace attestry::state
