@@ -13,6 +13,7 @@
 #include "base/encoding.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
+#include "net/request_metrics.h"
 #include "net/server.h"
 #include "state/store.h"
 
@@ -92,6 +93,9 @@ int main(int argc, char** argv) {
   net::ServerOptions options;
   options.listeners = {{"127.0.0.1:0", {net::Role::public_}}};
   options.workers = workers;
+  net::Metrics metrics;
+  net::RequestMetrics requests{metrics};
+  options.on_finished = [&requests](const net::RequestRecord& record) { requests.count(record); };
   const auto server = must(net::Server::start(std::move(options), std::move(router)));
   std::cout << server->url() << "/leaf " << ::getpid() << std::endl;
   std::string line;

@@ -29,6 +29,7 @@
 #include "crypto/hash.h"
 #include "crypto/x509.h"
 #include "keys/root_file.h"
+#include "net/request_metrics.h"
 #include "net/server.h"
 #include "state/file.h"
 
@@ -299,6 +300,7 @@ struct RunningServer::Impl {
   };
   std::vector<Dialect> dialects;
   net::Metrics metrics;
+  net::RequestMetrics request_metrics{metrics};
   std::unique_ptr<collateral::VaultMetrics> vault_metrics;
   crypto::Secret idempotency_key;
   std::unique_ptr<api::SlowLane> slow;
@@ -607,16 +609,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
     }
   }
   TRY_OK(service_listeners(tls.chain_pem, tls.key_pem, options));
-  options.on_finished = [this](const net::RequestRecord& record) {
-    metrics
-        .counter("attestry_requests_total", "Finished requests",
-                 {{"operation", std::string{record.operation_id}}, {"status", std::to_string(record.status)}})
-        .add();
-    metrics
-        .histogram("attestry_request_seconds", "Time from first byte to answer",
-                   {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10}, {{"operation", std::string{record.operation_id}}})
-        .observe(std::chrono::duration<double>(record.duration).count());
-  };
+  options.on_finished = [this](const net::RequestRecord& record) { request_metrics.count(record); };
   TRY(server, net::Server::start(std::move(options), router));
   for (const auto& [name, index] : registry_listeners) {
     if (name == "registry admins") registry_dialect->listening(port_of(server->url(index)));
