@@ -27,7 +27,9 @@ add_library(attestry_kzg INTERFACE)
 if(NOT EXISTS ${ATTESTRY_DEPS}/lib/libkzg.a)
   message(FATAL_ERROR "blst and c-kzg are not built yet: run tools/deps/build.sh (make build does it for you)")
 endif()
-target_include_directories(attestry_kzg SYSTEM INTERFACE ${ATTESTRY_DEPS}/include ${ATTESTRY_DEPS}/include/ckzg)
+# Its headers are for the one file that calls it, not for every room above.
+set_source_files_properties(src/chain/kzg.cpp PROPERTIES COMPILE_OPTIONS
+  "-isystem;${ATTESTRY_DEPS}/include;-isystem;${ATTESTRY_DEPS}/include/ckzg")
 target_link_libraries(attestry_kzg INTERFACE ${ATTESTRY_DEPS}/lib/libkzg.a)
 
 set(ATTESTRY_EXTERNAL_base spdlog::spdlog Threads::Threads)
