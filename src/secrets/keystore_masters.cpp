@@ -323,6 +323,7 @@ Result<KeystoreMasters::Opened> KeystoreMasters::opened() const {
 // ---- what is used ----
 
 Status KeystoreMasters::ready() const {
+  if (options_.gate) TRY_OK(options_.gate());
   const base::MutexLock lock(mutex_);
   if (!opened_) return trouble_.value_or(Error{Code::unavailable, "the keystore has no master yet"});
   if (held_) return *held_;

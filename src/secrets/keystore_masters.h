@@ -2,6 +2,7 @@
 // rest to a device and to the store (keystore_ckd.md 1.6, 4.1, 7.3; docs/reference/keystore-masters.md).
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,8 @@ struct KeystoreMastersOptions {
   std::shared_ptr<crypto::SealingDevice> previous{};  ///< what sealed before, when `device` is a new one; else null
   std::optional<crypto::Secret> v0_seed{};            ///< Ed25519 seed of KEYSTORE_PRIVATE_KEY, 32 bytes
   bool wait_for_import = false;  ///< an empty store gets no master of its own: a standby or a restoration brings it
+  /// Asked at each use of a master, besides hold(): of a server that has to stop serving by itself. May be null.
+  std::function<base::Status()> gate{};
 };
 
 struct MasterEpoch {
@@ -119,6 +122,8 @@ class KeystoreMasters {
   void unban(std::string vault, Completion completion);
   std::optional<VaultBan> banned(std::string_view vault) const;
   std::vector<VaultBan> bans() const;
+  /// Reads bans anew, which another hand has written into the store.
+  base::Status reload_bans() { return read_bans(); }
 
   /// Makes the next epoch and its master; what comes is encrypted under it. The new epoch. `unavailable` unless ready.
   /// Leaf "keystore.rotate". Waits.

@@ -1,0 +1,248 @@
+// A standby's copy: the same keys, the same bans and sessions, after every way in which copying can be interrupted.
+#include "secrets/keystore_copy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "audit/testing/support.h"
+#include "base/encoding.h"
+#include "secrets/testing/keystore_device.h"
+#include "state/keys.h"
+
+namespace attestry::secrets {
+namespace {
+
+using base::Code;
+using base::Result;
+using base::Status;
+using state::Key;
+using state::Space;
+using state::testing::patient;
+
+crypto::Secret secret(std::uint8_t byte) { return crypto::Secret::copy_of(base::Bytes(32, byte)); }
+
+/// A whole server but for the network; `number` is its root and its device.
+class Server {
+ public:
+  Server(std::uint8_t number, ReplicaRole role) : number_(number), role_(role) { start(); }
+  void start() {
+    fence_ = std::move(*ReplicaFence::open(*store_, crypto::system_random(), {.first = role_}));
+    feed_ = std::make_unique<KeystoreFeed>(*store_, crypto::system_random(),
+                                           KeystoreFeedOptions{.may_serve = [this] { return fence_->may_serve(); }});
+    auto masters = KeystoreMasters::open({*feed_, *log_, epochs_, crypto::system_random()},
+                                         {.first = secret(number_),
+                                          .source = derived_source(secret(number_), crypto::system_random()),
+                                          .device = std::make_shared<testing::StandInDevice>("tpm2", number_),
+                                          .wait_for_import = role_ == ReplicaRole::standby,
+                                          .gate = [this] { return fence_->may_serve(); }});
+    ASSERT_TRUE(masters.ok()) << masters.error().text();
+    masters_ = std::move(*masters);
+    // How sessions are sealed is theirs; here it is the server's number in front.
+    copy_ = std::make_unique<KeystoreCopy>(
+        KeystoreCopyParts{.store = *store_,
+                          .feed = *feed_,
+                          .masters = *masters_,
+                          .fence = *fence_,
+                          .carry_session = [this](base::ByteView, base::ByteView value) -> Result<crypto::Secret> {
+                            if (value.empty() || value[0] != number_)
+                              return base::Error{Code::corrupt, "another server's"};
+                            return crypto::Secret::copy_of(value.subspan(1));
+                          },
+                          .take_session = [this](base::ByteView, base::ByteView carried) -> Result<base::Bytes> {
+                            base::Bytes out{number_};
+                            base::append(out, carried);
+                            return out;
+                          }});
+  }
+  void restart() {
+    copy_.reset();
+    masters_.reset();
+    feed_.reset();
+    start();
+  }
+  Status put(const Key& key, std::string_view value) {
+    base::Bytes bytes;
+    if (key.bytes()[0] == static_cast<std::uint8_t>(Space::keystore_sessions)) bytes.push_back(number_);
+    base::append(bytes, base::as_bytes(value));
+    return feed_->write_and_wait([&](state::WriteTxn& txn) { return txn.put(key, bytes); }, patient());
+  }
+  Status erase(const Key& key) {
+    return feed_->write_and_wait([&](state::WriteTxn& txn) { return txn.erase(key); }, patient());
+  }
+  std::string value(const Key& key) const {
+    const auto found = *(*store_->read())->get(key);
+    return found ? std::string{base::as_text(*found)} : "none";
+  }
+  std::string master(std::uint32_t epoch = 0, std::string_view vault = {}) const {
+    const auto found = masters_->master(vault, epoch);
+    return found ? base::hex((*found)->reveal()) : std::string{base::slug(found.error().code)};
+  }
+  Status ban(const std::string& vault) {
+    std::promise<Status> said;
+    masters_->ban(vault, "why", [&](Status done) { said.set_value(std::move(done)); });
+    return said.get_future().get();
+  }
+  ReplicaFence& fence() { return *fence_; }
+  KeystoreMasters& masters() { return *masters_; }
+  const KeystoreCopy& copy() const { return *copy_; }
+
+ private:
+  const std::uint8_t number_;
+  const ReplicaRole role_;
+  state::testing::TempFolder folder_;
+  std::unique_ptr<state::Store> store_ =
+      *state::Store::open({.path = folder_.file("store.db"), .realm = base::Realm::simulated});
+  std::unique_ptr<audit::Log> log_ =
+      *audit::Log::open(*store_, audit::testing::log_key(),
+                        {.origin = audit::testing::kOrigin, .checkpoint_path = folder_.file("checkpoint")});
+  keys::SealingEpochs epochs_{*store_, secret(static_cast<std::uint8_t>(number_ + 100)), crypto::system_random()};
+  std::unique_ptr<ReplicaFence> fence_;
+  std::unique_ptr<KeystoreFeed> feed_;
+  std::unique_ptr<KeystoreMasters> masters_;
+  std::unique_ptr<KeystoreCopy> copy_;
+};
+
+class KeystoreCopyTest : public ::testing::Test {
+ protected:
+  Server primary_{1, ReplicaRole::primary};
+  Server standby_{2, ReplicaRole::standby};
+
+  static Key session(std::string_view name) { return Key(Space::keystore_sessions).lp(name); }
+  static Key job(std::string_view name) { return Key(Space::keystore_state).lp("job").lp(name); }
+  /// As it travels.
+  Status follow(Server& from, Server& to) {
+    TRY(auto batch, from.copy().collect(to.fence().state().position));
+    const auto bytes = encode(ReplicaAnswer{.reply = {}, .batch = std::move(batch)});
+    TRY(auto read, parse_replica_answer(bytes.reveal()));
+    EXPECT_TRUE(base::equal(encode(read).reveal(), bytes.reveal()));
+    return to.copy().apply(*std::move(read.batch), patient());
+  }
+  void expect_followed() {
+    const auto done = follow(primary_, standby_);
+    ASSERT_TRUE(done.ok()) << done.error().text();
+  }
+};
+
+TEST_F(KeystoreCopyTest, AStandbyHasTheSameKeysOnlyOnceItIsPromoted) {
+  ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
+  EXPECT_EQ(standby_.master(), "unavailable");
+  expect_followed();
+  EXPECT_EQ(standby_.master(), "unavailable") << "it holds them, and gives them to nobody";
+  EXPECT_EQ(standby_.ban("v").error().code, Code::unavailable);
+  ASSERT_TRUE(standby_.fence().promote(true, patient()).ok());
+  EXPECT_EQ(standby_.master(), primary_.master());
+  EXPECT_EQ(standby_.master(0, "vault.near"), primary_.master(0, "vault.near"));
+  EXPECT_EQ(standby_.value(session("a")), "\2worker") << "sealed anew";
+  standby_.restart();
+  EXPECT_EQ(standby_.master(), primary_.master());
+}
+
+TEST_F(KeystoreCopyTest, ChangesFollow) {
+  ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
+  ASSERT_TRUE(primary_.put(job("j"), "half").ok());
+  expect_followed();
+  ASSERT_TRUE(primary_.put(session("b"), "other").ok());
+  ASSERT_TRUE(primary_.erase(session("a")).ok());
+  ASSERT_TRUE(primary_.put(job("j"), "done").ok());
+  ASSERT_TRUE(primary_.ban("evil.near").ok());
+  ASSERT_TRUE(primary_.masters().begin_epoch(patient()).ok());
+  const auto batch = *primary_.copy().collect(standby_.fence().state().position);
+  EXPECT_FALSE(batch.whole);
+  expect_followed();
+  EXPECT_EQ(standby_.value(session("a")), "none");
+  EXPECT_EQ(standby_.value(session("b")), "\2other");
+  EXPECT_EQ(standby_.value(job("j")), "done");
+  ASSERT_TRUE(standby_.fence().promote(true, patient()).ok());
+  ASSERT_TRUE(standby_.masters().reload_bans().ok());
+  EXPECT_EQ(standby_.master(1), primary_.master(1));
+  EXPECT_EQ(standby_.master(2), primary_.master(2));
+  EXPECT_EQ(standby_.master(0, "evil.near"), "denied");
+}
+
+TEST_F(KeystoreCopyTest, ARestartedPrimaryIsCopiedAnewAndWhatItLacksGoes) {
+  ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
+  ASSERT_TRUE(primary_.put(job("j"), "half").ok());
+  expect_followed();
+  ASSERT_TRUE(primary_.erase(session("a")).ok());
+  primary_.restart();
+  EXPECT_TRUE(primary_.copy().collect(standby_.fence().state().position)->whole);
+  expect_followed();
+  EXPECT_EQ(standby_.value(session("a")), "none");
+  EXPECT_EQ(standby_.value(job("j")), "half");
+  EXPECT_FALSE(primary_.copy().collect(standby_.fence().state().position)->whole);
+}
+
+TEST_F(KeystoreCopyTest, AStandbyThatWasKilledInBetweenAsksForTheSameAgain) {
+  expect_followed();
+  const auto before = standby_.fence().state().position;
+  ASSERT_TRUE(primary_.masters().begin_epoch(patient()).ok());
+  ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
+  // The masters are durable, and the process ends before the rows and the position are.
+  auto batch = *primary_.copy().collect(before);
+  ASSERT_TRUE(batch.masters);
+  ASSERT_EQ(standby_.masters().import(*batch.masters, true, patient()).error().code, Code::unavailable)
+      << "no change but by a primary's word";
+  standby_.restart();
+  EXPECT_EQ(standby_.fence().state().position, before);
+  expect_followed();
+  expect_followed();
+  ASSERT_TRUE(standby_.fence().promote(true, patient()).ok());
+  EXPECT_EQ(standby_.master(2), primary_.master(2));
+}
+
+TEST_F(KeystoreCopyTest, MastersOfItsOwnAreReplacedOnlyWhenAnOperatorSaysSo) {
+  Server other{3, ReplicaRole::primary};
+  const auto own = other.master();
+  // It lost its place to a server of other masters, and an operator makes it the standby of that one.
+  ASSERT_FALSE(*other.fence().heard({.role = ReplicaRole::primary, .term = 9, .id = {1}}, patient()));
+  ASSERT_TRUE(other.fence().follow(false, patient()).ok());
+  EXPECT_EQ(follow(primary_, other).error().code, Code::conflict);
+  EXPECT_FALSE(other.fence().state().complete);
+  ASSERT_TRUE(other.fence().follow(true, patient()).ok());
+  ASSERT_TRUE(follow(primary_, other).ok());
+  EXPECT_FALSE(other.fence().state().discard);
+  ASSERT_TRUE(other.fence().promote(true, patient()).ok());
+  EXPECT_EQ(other.master(), primary_.master());
+  EXPECT_NE(other.master(), own);
+}
+
+TEST_F(KeystoreCopyTest, NothingIsTakenAfterATakeover) {
+  expect_followed();
+  ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
+  auto batch = *primary_.copy().collect(standby_.fence().state().position);
+  ASSERT_TRUE(standby_.fence().promote(true, patient()).ok());
+  EXPECT_EQ(standby_.copy().apply(std::move(batch), patient()).error().code, Code::conflict);
+  EXPECT_EQ(standby_.value(session("a")), "none");
+}
+
+TEST_F(KeystoreCopyTest, QuestionsAndAnswersAreStrict) {
+  ReplicaQuestion question{.claim = {.role = ReplicaRole::standby, .term = 3, .stamp = 9, .takeover_seconds = 30},
+                           .position = {.feed = {7}, .change = 4}};
+  const auto bytes = encode(question);
+  ASSERT_TRUE(parse_replica_question(bytes).ok());
+  EXPECT_EQ(encode(*parse_replica_question(bytes)), bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(parse_replica_question(base::ByteView{bytes}.first(size)).ok()) << size;
+  }
+  const auto answer = [](base::Bytes key, bool whole) {
+    ReplicaAnswer out;
+    out.batch.emplace();
+    out.batch->whole = whole;
+    out.batch->rows.push_back({.key = std::move(key), .value = secret(1)});
+    const auto encoded = encode(out);
+    return parse_replica_answer(encoded.reveal());
+  };
+  EXPECT_TRUE(answer(session("a").bytes(), false).ok());
+  EXPECT_EQ(answer(session("a").bytes(), true).error().code, Code::malformed) << "without masters";
+  // A primary writes nothing else into a standby's store.
+  for (const auto space : {Space::keystore_masters, Space::operators, Space::audit_head, Space::secrets}) {
+    EXPECT_EQ(answer(Key(space).lp("x").bytes(), false).error().code, Code::malformed);
+  }
+  EXPECT_EQ(answer(Key(Space::keystore_state).lp("replica").bytes(), false).error().code, Code::malformed);
+  EXPECT_EQ(answer({}, false).error().code, Code::malformed);
+}
+
+}  // namespace
+}  // namespace attestry::secrets
