@@ -1,7 +1,7 @@
 // HTTP load over keep-alive connections, from one thread: closed loop (every connection sends as soon as it has its
 // answer) or open loop (requests begin at random times of a given mean rate, whether the server keeps up or not;
 // latency counts from when a request should have begun, so that a stalled server cannot hide it). Bodies rotate over
-// the given files.
+// the given files, and a place in the URL over numbers.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -36,7 +36,9 @@ struct Options {
   std::string method = "POST";
   std::string content_type = "application/json";
   std::vector<std::string> headers;
+  unsigned places = 1;
   unsigned connections = 8;
+  bool once = false;
   double seconds = 5;
   double warmup = 1;
   double rate = 0;  ///< requests per second; 0: closed loop
@@ -94,11 +96,15 @@ std::vector<std::string> build_requests(const Options& options, const Endpoint& 
     bodies.emplace_back(std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{});
   }
   if (bodies.empty()) bodies.emplace_back();
-  std::string head = options.method + " " + endpoint.path + " HTTP/1.1\r\nHost: " + endpoint.host + "\r\n";
-  for (const auto& field : options.headers) head += field + "\r\n";
   std::vector<std::string> out;
-  for (const auto& body : bodies) {
-    std::string request = head;
+  for (std::size_t i = 0; i < std::max<std::size_t>(bodies.size(), options.places); ++i) {
+    auto path = endpoint.path;
+    if (const auto mark = path.find("{}"); mark != std::string::npos) {
+      path.replace(mark, 2, std::to_string(i % options.places));
+    }
+    std::string request = options.method + " " + path + " HTTP/1.1\r\nHost: " + endpoint.host + "\r\n";
+    for (const auto& field : options.headers) request += field + "\r\n";
+    const auto& body = bodies[i % bodies.size()];
     if (!body.empty()) {
       request +=
           "Content-Type: " + options.content_type + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
@@ -151,7 +157,7 @@ class Load {
     next_arrival_ = start;
     bool measuring = false;
     std::optional<double> cpu_before;
-    while (Clock::now() < end) {
+    while (Clock::now() < end && !done()) {
       if (!measuring && Clock::now() >= measure_from_) {
         measuring = true;
         cpu_before = cpu_us(options_.pid);
@@ -185,18 +191,21 @@ class Load {
     ::epoll_ctl(epoll_, EPOLL_CTL_ADD, c.fd, &event);
   }
 
+  bool over() const { return options_.once && next_request_ >= requests_.size(); }
+  bool done() const { return over() && free_.size() == connections_.size(); }
+
   /// Starts what is due: everything that is free (closed loop), or what has arrived (open loop).
   void begin_due() {
     const auto now = Clock::now();
     if (options_.rate <= 0) {
-      while (!free_.empty()) begin(now);
+      while (!free_.empty() && !over()) begin(now);
       return;
     }
     while (next_arrival_ <= now) {
       arrivals_.push_back(next_arrival_);
       next_arrival_ += seconds(gap_(random_) / options_.rate);
     }
-    while (!arrivals_.empty() && !free_.empty()) {
+    while (!arrivals_.empty() && !free_.empty() && !over()) {
       begin(arrivals_.front());
       arrivals_.pop_front();
     }
@@ -349,6 +358,10 @@ int main(int argc, char** argv) {
   app.add_option("--method", options.method, "request method")->capture_default_str();
   app.add_option("--content-type", options.content_type, "of the bodies")->capture_default_str();
   app.add_option("--header", options.headers, "\"Name: value\"; may be repeated")->allow_extra_args(false);
+  app.add_option("--places", options.places, "{} in the URL stands for the numbers below this, in turn")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--once", options.once, "end when every request was sent once: for those that no server takes twice");
   app.add_option("--connections", options.connections, "connections")
       ->capture_default_str()
       ->check(CLI::Range(1, 10'000));
