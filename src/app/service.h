@@ -15,6 +15,7 @@
 #include "net/metrics.h"
 #include "net/router.h"
 #include "net/server.h"
+#include "provision/sealing_rotation.h"
 #include "secrets/secret_store.h"
 #include "state/store.h"
 
@@ -29,7 +30,8 @@ struct ServiceParts {
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
   keys::AppRootSource& roots;
-  secrets::SecretStore& secrets;  ///< its epochs() seal what services keep
+  secrets::SecretStore& secrets;         ///< its epochs() seal what services keep
+  provision::SealingRotation& rotation;  ///< of those epochs: whoever seals under them joins it with add()
   crypto::Random& random;
   const base::Clock& clock;
   net::Metrics& metrics;

@@ -525,6 +525,7 @@ Status RunningServer::Impl::open_services(const Settings& settings, const Seams&
       .appraisals = *appraisals,
       .roots = *roots,
       .secrets = *secrets,
+      .rotation = *sealing,
       .random = crypto::system_random(),
       .clock = *seams.clock,
       .metrics = metrics,

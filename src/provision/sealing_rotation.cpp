@@ -45,6 +45,16 @@ SealingRotation::~SealingRotation() {
   thread_.join();
 }
 
+void SealingRotation::add(std::shared_ptr<const keys::Resealed> more) {
+  const std::lock_guard lock(mutex_);
+  others_.push_back(std::move(more));
+}
+
+std::vector<std::shared_ptr<const keys::Resealed>> SealingRotation::others() const {
+  const std::lock_guard lock(mutex_);
+  return others_;
+}
+
 void SealingRotation::wake() {
   {
     const std::lock_guard lock(mutex_);
@@ -112,6 +122,10 @@ Status SealingRotation::reseal_values(const base::Tenant& tenant) {
           if (tenant == keys::SealedMaster::tenant()) {
             TRY(const bool master, deps_.master.reseal(txn));
             state.values += master ? 1 : 0;
+          }
+          for (const auto& other : others()) {
+            TRY(const auto resealed, other->reseal(txn, tenant));
+            state.values += resealed;
           }
           state.phase = SealingPhase::files;
           state.cursor.clear();
@@ -198,6 +212,10 @@ Status SealingRotation::leaf(state::WriteTxn& txn, const base::Tenant& tenant, s
 Result<std::uint64_t> SealingRotation::values_older_than(const state::ReadView& view, const base::Tenant& tenant,
                                                          std::uint32_t epoch) const {
   TRY(std::uint64_t out, deps_.secrets.older_than(view, tenant, epoch));
+  for (const auto& other : others()) {
+    TRY(const auto more, other->older_than(view, tenant, epoch));
+    out += more;
+  }
   if (tenant != keys::SealedMaster::tenant()) return out;
   TRY(const bool master, deps_.master.older_than(view, epoch));
   return out + (master ? 1 : 0);

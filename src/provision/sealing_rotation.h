@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "base/time.h"
 #include "blobs/sealing.h"
 #include "keys/received_master.h"
+#include "keys/resealed.h"
 #include "keys/sealing_epochs.h"
 #include "secrets/secret_store.h"
 #include "state/store.h"
@@ -49,6 +51,9 @@ class SealingRotation {
   SealingRotation(const SealingRotation&) = delete;
   SealingRotation& operator=(const SealingRotation&) = delete;
 
+  /// What is sealed under these epochs elsewhere. At the start of a server, before anybody can ask for a retirement.
+  void add(std::shared_ptr<const keys::Resealed> more);
+
   base::Result<SealingProgress> progress(const base::Tenant& tenant) const;
   /// Begins the next epoch. `conflict` while the last change is not done.
   base::Result<SealingProgress> rotate(const base::Tenant& tenant, base::Deadline deadline);
@@ -73,10 +78,13 @@ class SealingRotation {
   base::Status leaf(state::WriteTxn& txn, const base::Tenant& tenant, std::string_view what,
                     const keys::SealingState& state);
 
+  std::vector<std::shared_ptr<const keys::Resealed>> others() const;
+
   const SealingRotationDeps deps_;
   const keys::SealingEpochs& epochs_;
   // std::mutex: a condition variable waits on it.
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const keys::Resealed>> others_;  ///< guarded by mutex_
   std::condition_variable wake_;
   bool woken_ = true;      ///< guarded by mutex_
   bool stopping_ = false;  ///< guarded by mutex_

@@ -59,7 +59,9 @@ Error is_banned(const VaultBan& ban) { return {Code::denied, "Vault " + ban.vaul
 }  // namespace
 
 KeystoreMasters::KeystoreMasters(KeystoreMastersParts parts, KeystoreMastersOptions options)
-    : parts_(parts), options_(std::move(options)), records_(parts_.epochs, options_.first.clone(), parts_.random) {}
+    : parts_(parts),
+      options_(std::move(options)),
+      records_(std::make_shared<const KeystoreRecords>(parts_.epochs, options_.first.clone(), parts_.random)) {}
 
 Result<std::unique_ptr<KeystoreMasters>> KeystoreMasters::open(KeystoreMastersParts parts,
                                                                KeystoreMastersOptions options) {
@@ -140,11 +142,11 @@ Result<MasterPtr> KeystoreMasters::device_key(const state::ReadView& view, bool&
 
 Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) const {
   for (auto& [epoch, entry] : out.masters) {
-    TRY(auto master, records_.open(view, KeystoreRecords::master_key({}, epoch), *out.device_key),
+    TRY(auto master, records_->open(view, KeystoreRecords::master_key({}, epoch), *out.device_key),
         "master of epoch " + std::to_string(epoch));
     entry.second = shared(std::move(master));
   }
-  if (auto v0 = records_.open(view, KeystoreRecords::v0_key(), *out.device_key)) {
+  if (auto v0 = records_->open(view, KeystoreRecords::v0_key(), *out.device_key)) {
     out.v0 = shared(*std::move(v0));
   } else if (v0.error().code != Code::not_found) {
     return v0.error();
@@ -163,7 +165,7 @@ Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) c
                             return base::done();
                           }));
   for (auto& [vault, epoch] : vaults) {
-    TRY(auto master, records_.open(view, KeystoreRecords::master_key(vault, epoch), *out.device_key),
+    TRY(auto master, records_->open(view, KeystoreRecords::master_key(vault, epoch), *out.device_key),
         "master of vault " + vault);
     out.vaults.insert_or_assign({std::move(vault), epoch}, shared(std::move(master)));
   }
@@ -209,12 +211,12 @@ Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::B
       }));
   for (const auto& key : before) TRY_OK(txn.erase(key));
   for (const auto& [epoch, entry] : opened.masters) {
-    TRY_OK(records_.put(txn, KeystoreRecords::master_key({}, epoch), *entry.second, *opened.device_key));
+    TRY_OK(records_->put(txn, KeystoreRecords::master_key({}, epoch), *entry.second, *opened.device_key));
   }
-  if (opened.v0) TRY_OK(records_.put(txn, KeystoreRecords::v0_key(), *opened.v0, *opened.device_key));
+  if (opened.v0) TRY_OK(records_->put(txn, KeystoreRecords::v0_key(), *opened.v0, *opened.device_key));
   if (options_.source->local()) return base::done();
   for (const auto& [name, master] : opened.vaults) {
-    TRY_OK(records_.put(txn, KeystoreRecords::master_key(name.first, name.second), *master, *opened.device_key));
+    TRY_OK(records_->put(txn, KeystoreRecords::master_key(name.first, name.second), *master, *opened.device_key));
   }
   return base::done();
 }
@@ -417,7 +419,7 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
         TRY(const auto ban, txn.get(ban_key(vault)));
         if (ban) return Error{Code::denied, "Vault " + std::string{vault} + " is banned"};
         TRY_OK(leaf(txn, "keystore.vault-master", next.current, vault));
-        return records_.put(txn, KeystoreRecords::master_key(vault, next.current), *kept, *next.device_key);
+        return records_->put(txn, KeystoreRecords::master_key(vault, next.current), *kept, *next.device_key);
       },
       deadline));
   const base::MutexLock lock(mutex_);

@@ -139,7 +139,8 @@ class KeystoreMasters {
   /// `conflict` when there are masters that are no part of it, unless `replace`. Waits.
   base::Status import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline);
 
-  const KeystoreRecords& records() const noexcept { return records_; }
+  /// What the rotation of the store's sealing keys must seal anew.
+  std::shared_ptr<const keys::Resealed> records() const noexcept { return records_; }
 
  private:
   struct Opened {
@@ -169,7 +170,7 @@ class KeystoreMasters {
 
   const KeystoreMastersParts parts_;
   const KeystoreMastersOptions options_;
-  const KeystoreRecords records_;
+  const std::shared_ptr<const KeystoreRecords> records_;
   base::Mutex slow_;  ///< one change of masters at a time; taken before mutex_
   mutable base::Mutex mutex_;
   mutable std::optional<Opened> opened_ ATTESTRY_GUARDED_BY(mutex_);

@@ -82,7 +82,8 @@ Result<crypto::Secret> KeystoreRecords::open(const state::ReadView& view, const 
   return held.open(key, inner.reveal());
 }
 
-Result<std::uint64_t> KeystoreRecords::reseal(state::WriteTxn& txn) const {
+Result<std::uint64_t> KeystoreRecords::reseal(state::WriteTxn& txn, const base::Tenant& whose) const {
+  if (whose != tenant()) return std::uint64_t{0};
   TRY(const auto now, epochs_.state(txn, tenant()));
   std::vector<std::pair<base::Bytes, Record>> older;
   TRY_OK(state::scan_each(txn, prefix(), kMaxRecords, [&](base::ByteView key, base::ByteView value) -> Status {
@@ -105,8 +106,10 @@ Result<std::uint64_t> KeystoreRecords::reseal(state::WriteTxn& txn) const {
   return done;
 }
 
-Result<std::uint64_t> KeystoreRecords::older_than(const state::ReadView& view, std::uint32_t epoch) const {
+Result<std::uint64_t> KeystoreRecords::older_than(const state::ReadView& view, const base::Tenant& whose,
+                                                  std::uint32_t epoch) const {
   std::uint64_t out = 0;
+  if (whose != tenant()) return out;
   TRY_OK(state::scan_each(view, prefix(), kMaxRecords, [&](base::ByteView, base::ByteView value) -> Status {
     TRY(const auto record, decode(value));
     if (record.epoch < epoch) ++out;

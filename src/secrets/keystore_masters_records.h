@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
+#include "keys/resealed.h"
 #include "keys/sealing_epochs.h"
 #include "state/keys.h"
 #include "state/sealed.h"
@@ -15,7 +16,7 @@
 namespace attestry::secrets {
 
 /// Thread-safe; epochs and random outlive it.
-class KeystoreRecords {
+class KeystoreRecords final : public keys::Resealed {
  public:
   /// `first`: 32 bytes, which seal before the first rotation of the sealing epochs.
   KeystoreRecords(const keys::SealingEpochs& epochs, crypto::Secret first, crypto::Random& random)
@@ -39,9 +40,10 @@ class KeystoreRecords {
 
   /// Seals all of them in the current sealing epoch, which needs no device; how many were of an older one. What does
   /// not open stays as it is, and is logged.
-  base::Result<std::uint64_t> reseal(state::WriteTxn& txn) const;
+  base::Result<std::uint64_t> reseal(state::WriteTxn& txn, const base::Tenant& whose) const override;
   /// How many are sealed in an epoch before `epoch`.
-  base::Result<std::uint64_t> older_than(const state::ReadView& view, std::uint32_t epoch) const;
+  base::Result<std::uint64_t> older_than(const state::ReadView& view, const base::Tenant& whose,
+                                         std::uint32_t epoch) const override;
 
  private:
   base::Result<state::SealedValues> outer(const state::ReadView& view, std::uint32_t epoch) const;

@@ -214,19 +214,19 @@ TEST_F(KeystoreMastersTest, TheSealingEpochsOfTheStoreTurnWithoutTheDevice) {
                       },
                       patient())
                   .ok());
-  EXPECT_EQ(*masters->records().older_than(**store_->read(), 1), 1U);
+  EXPECT_EQ(*masters->records()->older_than(**store_->read(), KeystoreRecords::tenant(), 1), 1U);
   device_->away = true;
   std::uint64_t done = 0;
   ASSERT_TRUE(store_
                   ->write_and_wait(
                       [&](state::WriteTxn& txn) -> base::Status {
-                        TRY(done, masters->records().reseal(txn));
+                        TRY(done, masters->records()->reseal(txn, KeystoreRecords::tenant()));
                         return base::done();
                       },
                       patient())
                   .ok());
   EXPECT_EQ(done, 1U);
-  EXPECT_EQ(*masters->records().older_than(**store_->read(), 1), 0U);
+  EXPECT_EQ(*masters->records()->older_than(**store_->read(), KeystoreRecords::tenant(), 1), 0U);
   device_->away = false;
   EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1)));
 }
