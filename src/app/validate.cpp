@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "app/keymanager_settings.h"
+#include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
 #include "app/loopback.h"
 #include "app/paths.h"
@@ -244,6 +245,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   read_registry_settings(settings, mistakes);
   read_keymanager_settings(settings, mistakes);
   read_keystore_settings(settings, mistakes);
+  read_keystore_sealing(settings, mistakes);
   read_vault_settings(settings, mistakes);
   note(check_issuers(settings));
   note(check_files(settings));
