@@ -250,7 +250,8 @@ SealingKeySource dstack_source(std::shared_ptr<net::HttpTransport> http, std::st
       return Error{Code::unavailable, "dstack's guest agent gives no key", "status 200",
                    std::to_string(answer->status)};
     }
-    TRY(const auto document, base::JsonDocument::parse(std::move(answer->body), {.wipe = true}), "answer of dstack's guest agent");
+    TRY(const auto document, base::JsonDocument::parse(std::move(answer->body), {.wipe = true}),
+        "answer of dstack's guest agent");
     TRY(const auto member, document->root().get("key"), "answer of dstack's guest agent");
     TRY(auto digits, member.string("key"));
     const auto wiped = crypto::Secret::absorb({reinterpret_cast<std::uint8_t*>(digits.data()), digits.size()});
