@@ -6,13 +6,25 @@
 #include <vector>
 
 #include "app/settings.h"
+#include "chain/quorum.h"
+#include "provision/keymanager.h"
+#include "provision/keymanager_identity.h"
 
 namespace attestry::app {
 
 std::span<const SettingInfo> keymanager_setting_infos() noexcept;
 
 struct KeyManagerSettings {
-  std::string listen{};  ///< empty: not offered
+  std::vector<std::string> listen{};  ///< empty: not offered
+  std::string host_listen{};          ///< empty: nobody can bootstrap it
+  std::string host_ca{};              ///< PEM
+  bool on_chain = false;              ///< keymanager.contract
+  provision::KeyManagerOptions rules{};
+  provision::KeyManagerIdentityOptions identities{};  ///< without the old rule's question to DNS
+  bool reverse_dns = false;
+  bool any_tag = false;
+  chain::QuorumOptions chain{};  ///< its clock is the system's
+  std::string attestation{};     ///< "none", "simulated:SEEDFILE" or a URL
 };
 
 /// Appends every mistake; what is returned is good only without any. Reads the files that the settings name, makes and

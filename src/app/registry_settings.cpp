@@ -8,6 +8,7 @@
 #include "app/registry_channel.h"
 #include "app/registry_contracts.h"
 #include "app/registry_root.h"
+#include "app/settings_reader.h"
 #include "app/simulated_tee.h"
 #include "app/typed_text.h"
 #include "app/validate.h"
@@ -25,103 +26,9 @@ using base::Status;
 
 namespace {
 
-constexpr std::size_t kMaxPem = 1u << 20;
 constexpr std::size_t kMaxCredentials = 64u << 10;
 
-/// Without its path, in which hosted nodes have their customers' keys.
-std::string shown_endpoint(const std::string& url) {
-  const std::string shown = net::shown_url(url);
-  const auto scheme = shown.find("://");
-  return shown.substr(0, shown.find('/', scheme == std::string::npos ? 0 : scheme + 3));
-}
-
-/// The first one is looked at; bundles have comments between theirs.
-bool has_certificate(const std::string& pem) {
-  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
-  const auto begin = pem.find("-----BEGIN CERTIFICATE-----");
-  const auto end = begin == std::string::npos ? begin : pem.find(kEnd, begin);
-  return end != std::string::npos && base::pem_decode(pem.substr(begin, end + kEnd.size() - begin)).ok();
-}
-
-/// Takes values out of the settings; what is wrong with one is noted, and a harmless value stands for it.
-class Reader {
- public:
-  Reader(const Settings& settings, std::vector<Error>& mistakes) : settings_(settings), mistakes_(mistakes) {}
-
-  const std::string& text(std::string_view name) const { return settings_.text(name); }
-  std::string named(std::string_view name) const { return app::named(settings_, name); }
-  std::vector<std::string> list(std::string_view name) const { return settings_.list(name); }
-
-  void note(Error error) {
-    error.code = Code::configuration;
-    mistakes_.push_back(std::move(error));
-  }
-  template <class T>
-  std::optional<T> noted(std::string_view name, Result<T> result) {
-    if (result) return std::optional<T>{std::move(*result)};
-    note(std::move(result.error().at(named(name))));
-    return {};
-  }
-
-  bool flag(std::string_view name) {
-    const auto value = settings_.boolean(name);
-    if (!value) mistakes_.push_back(value.error());
-    return value.ok() && *value;
-  }
-  std::int64_t number(std::string_view name, std::int64_t min, std::int64_t max) {
-    const auto value = settings_.integer(name, min, max);
-    if (value) return *value;
-    mistakes_.push_back(value.error());
-    return min;
-  }
-  /// Whether it is the first of these words.
-  bool is_first(std::string_view name, std::initializer_list<std::string_view> words) {
-    const std::string& value = text(name);
-    if (std::ranges::find(words, value) == words.end()) {
-      std::string shown;
-      for (const auto word : words) {
-        shown += shown.empty() ? "" : word == *(words.end() - 1) ? " or " : ", ";
-        shown += word;
-      }
-      note({Code::configuration, named(name), std::move(shown), value});
-    }
-    return value == *words.begin();
-  }
-  curves::Address address(std::string_view name, const std::string& written) {
-    return noted(name, typed_address(written)).value_or(curves::Address{});
-  }
-  /// A file of certificates that TLS can use; empty when none is named.
-  std::string certificates(std::string_view name) {
-    const std::string& path = text(name);
-    if (path.empty()) return {};
-    auto pem = noted(name, read_file(path, kMaxPem)).value_or("");
-    if (!pem.empty() && !has_certificate(pem)) {
-      note({Code::configuration, app::named(settings_, name), "a PEM file with a certificate", path});
-    }
-    return pem;
-  }
-  static Result<std::string> read_file(const std::string& path, std::size_t most) {
-    TRY(const auto bytes, state::system_files().read(path, most), path);
-    if (!bytes) return Error{Code::not_found, "there is no file " + path};
-    return std::string{base::as_text(*bytes)};
-  }
-
- private:
-  const Settings& settings_;
-  std::vector<Error>& mistakes_;
-};
-
-Result<attestation::Policy> policy_of(const std::string& name) {
-  if (const auto* builtin = attestation::Policy::builtin(name)) return *builtin;
-  auto text = Reader::read_file(name, attestation::kMaxPolicyDocumentBytes);
-  if (text) return attestation::Policy::parse(*text);
-  Error error = std::move(text).error();
-  error.expected = "genuine, default, strict or a file with a policy";
-  error.remedy = "`attestry policy check FILE` says what is wrong with a policy.";
-  return error;
-}
-
-provision::RegistryRules rules_of(Reader& read) {
+provision::RegistryRules rules_of(SettingsReader& read) {
   provision::RegistryRules rules;
   if (auto tenant = read.noted("registry.tenant", base::Tenant::parse(read.text("registry.tenant")))) {
     rules.tenant = std::move(*tenant);
@@ -137,7 +44,7 @@ provision::RegistryRules rules_of(Reader& read) {
   return rules;
 }
 
-chain::QuorumOptions chain_of(Reader& read, bool used) {
+chain::QuorumOptions chain_of(SettingsReader& read, bool used) {
   chain::QuorumOptions options;
   options.chain_id = static_cast<std::uint64_t>(read.number("registry.chain_id", 1, INT64_MAX));
   options.quorum = static_cast<std::size_t>(read.number("registry.quorum", 0, 64));
@@ -170,7 +77,7 @@ chain::QuorumOptions chain_of(Reader& read, bool used) {
   return options;
 }
 
-void read_contracts(Reader& read, RegistrySettings& out) {
+void read_contracts(SettingsReader& read, RegistrySettings& out) {
   const auto listed = read.list("registry.contracts");
   out.contract_lists_apps = listed == std::vector<std::string>{"kms"};
   if (!out.contract_lists_apps && listed != std::vector<std::string>{"any"}) {
@@ -183,7 +90,7 @@ void read_contracts(Reader& read, RegistrySettings& out) {
              "With any, whoever deploys a contract gets keys for it, and names storage that this server calls."});
 }
 
-void read_key_service(Reader& read, RegistrySettings& out) {
+void read_key_service(SettingsReader& read, RegistrySettings& out) {
   for (const std::string& text : read.list("registry.operators")) {
     out.operators.push_back(read.address("registry.operators", text));
   }
@@ -218,7 +125,7 @@ Result<StorageCredentials> storage_credentials(const std::string& path) {
   return StorageCredentials::parse(text);
 }
 
-void read_storage(Reader& read, RegistrySettings& out) {
+void read_storage(SettingsReader& read, RegistrySettings& out) {
   out.storage_root = read.text("registry.storage_root");
   read.noted("registry.storage_root", is_folder(out.storage_root));
   out.storage_private = read.flag("registry.storage_private");
@@ -232,7 +139,7 @@ void read_storage(Reader& read, RegistrySettings& out) {
   out.storage_deadline = std::chrono::seconds(read.number("registry.storage_seconds", 1, 600));
 }
 
-void read_attestation(Reader& read) {
+void read_attestation(SettingsReader& read) {
   const std::string& kind = read.text("registry.attestation");
   if (kind == "none" || kind == "dummy") return;
   if (!kind.starts_with(kSimulatedAttestation)) {
@@ -250,7 +157,7 @@ void read_attestation(Reader& read) {
   read.noted("registry.attestation", SimulatedTee::open(kind.substr(kSimulatedAttestation.size()), "tdx-v4"));
 }
 
-void read_listeners(Reader& read, RegistrySettings& out) {
+void read_listeners(SettingsReader& read, RegistrySettings& out) {
   const std::string& proxy = read.text("registry.proxy_listen");
   out.proxy_ca = read.certificates("registry.proxy_ca");
   if (!proxy.empty() && !proxy.starts_with("unix:")) {
@@ -273,7 +180,7 @@ void read_listeners(Reader& read, RegistrySettings& out) {
 }  // namespace
 
 RegistrySettings read_registry_settings(const Settings& settings, std::vector<Error>& mistakes) {
-  Reader read{settings, mistakes};
+  SettingsReader read{settings, mistakes};
   RegistrySettings out;
   out.offered = !read.text("registry.listen").empty() || !read.text("registry.proxy_listen").empty();
   read.is_first("registry.kms", {"derived", "simple", "shamir", "onboard"});

@@ -35,7 +35,9 @@ Result<std::optional<Evidence>> in_request(const crypto::CsrFull& csr) {
   return out;
 }
 
-Result<std::optional<Evidence>> in_certificate(const crypto::Certificate& certificate) {
+}  // namespace
+
+Result<std::optional<Evidence>> evidence_in_certificate(const crypto::Certificate& certificate) {
   std::optional<Evidence> out;
   for (const Carrier& carrier : kCarriers) {
     const auto value = certificate.extension(carrier.oid);
@@ -46,8 +48,6 @@ Result<std::optional<Evidence>> in_certificate(const crypto::Certificate& certif
   return out;
 }
 
-}  // namespace
-
 Result<CarriedEvidence> carried_evidence(const crypto::CsrFull& csr, const base::Bytes* client_certificate) {
   TRY(auto requested, in_request(csr));
   std::optional<Evidence> connected;
@@ -56,7 +56,7 @@ Result<CarriedEvidence> carried_evidence(const crypto::CsrFull& csr, const base:
     TRY(const auto certificate, crypto::Certificate::parse(*client_certificate), "client certificate");
     key_proved = base::equal(certificate.spki(), csr.spki);
     if (key_proved) {
-      TRY(connected, in_certificate(certificate));
+      TRY(connected, evidence_in_certificate(certificate));
     }
   }
   if (requested && connected && requested->bytes != connected->bytes) {

@@ -2,6 +2,7 @@
 // provision.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "attestation/evidence.h"
 #include "base/result.h"
@@ -18,5 +19,8 @@ struct CarriedEvidence {
 
 /// `malformed` when there is none, when there is more than one, or when request and certificate differ.
 base::Result<CarriedEvidence> carried_evidence(const crypto::CsrFull& csr, const base::Bytes* client_certificate);
+
+/// What the certificate of a client of attested TLS carries; nullopt: nothing. `malformed` for more than one.
+base::Result<std::optional<attestation::Evidence>> evidence_in_certificate(const crypto::Certificate& certificate);
 
 }  // namespace attestry::provision

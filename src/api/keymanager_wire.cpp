@@ -1,0 +1,86 @@
+#include "api/keymanager_wire.h"
+
+#include "base/encoding.h"
+#include "net/problem.h"
+
+namespace attestry::api {
+
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::Status;
+using provision::KeyManager;
+using provision::KeyManagerDialect;
+
+bool wants_json(const net::Request& request) {
+  return request.headers.get("Accept").find("application/json") != std::string_view::npos;
+}
+
+net::Response keymanager_error(const base::Error& error, KeyManagerDialect dialect, const net::TraceContext& trace) {
+  if (dialect == KeyManagerDialect::native) return net::problem(error, trace);
+  // Whoever asks is refused for good, or a part is away: these differ in every dialect.
+  const bool told_apart = error.code == base::Code::denied || error.code == base::Code::unauthenticated;
+  auto out = net::text_response(told_apart ? base::http_status(error.code) : 500, error.text());
+  out.headers.set("Cache-Control", "no-store");
+  return out;
+}
+
+net::Response secret_text(std::string text) {
+  auto out = net::text_response(200, std::move(text));
+  out.headers.set("Cache-Control", "no-store");
+  return out;
+}
+
+net::Response secret_json(const JsonOut& value) {
+  auto out = net::json_response(200, value);
+  out.headers.set("Cache-Control", "no-store");
+  return out;
+}
+
+net::Response keymanager_status(const KeyManager& manager) {
+  const auto now = manager.standing();
+  const auto text = [](const std::optional<curves::Address>& address) {
+    return address ? JsonOut{curves::address_checksum_text(*address)} : JsonOut{};
+  };
+  JsonOutArray epochs;
+  for (const auto epoch : now.epochs) epochs.emplace_back(epoch);
+  JsonOutObject out{{"state", now.state},
+                    {"member", now.member},
+                    {"epoch", now.epoch},
+                    {"xpub", text(now.xpub)},
+                    {"bootstrap", text(now.pending)},
+                    {"newcomer", text(now.newcomer)},
+                    {"epochs", std::move(epochs)},
+                    {"block", now.block ? JsonOut{*now.block} : JsonOut{}}};
+  return secret_json(JsonOut{std::move(out)});
+}
+
+net::Route keymanager_route(net::Role role, net::Method method, std::string path, std::string_view id,
+                            std::string summary) {
+  return {.method = method,
+          .path = std::move(path),
+          .role = role,
+          .auth = net::Auth::none,
+          .operation_id = std::string{net::to_text(role)} + "_" + std::string{id},
+          .summary = std::move(summary),
+          .tag = "keymanager",
+          .any_query = true,
+          .consumes = {}};
+}
+
+Status add_keymanager_standing(net::Router& router, net::Role role, const KeyManager& manager) {
+  auto status = keymanager_route(role, net::Method::get, "/status", "status", "Where this server stands");
+  status.handler = [&manager](const net::Request&, net::Responder responder) {
+    responder.send(keymanager_status(manager));
+  };
+  TRY_OK(router.add(std::move(status)));
+  auto health = keymanager_route(role, net::Method::get, "/healthz", "healthz", "200 while keys can be released");
+  health.immediate = true;
+  health.handler = [&manager](const net::Request&, net::Responder responder) {
+    const auto ready = manager.ready();
+    responder.send(ready ? net::text_response(200, "ok\n") : net::text_response(503, ready.error().text() + "\n"));
+  };
+  return router.add(std::move(health));
+}
+
+}  // namespace attestry::api

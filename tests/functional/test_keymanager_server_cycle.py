@@ -1,0 +1,153 @@
+"""The whole life of a key manager on a real chain: bootstrap, a second server that joins, restarts, another epoch, and
+what it signs as contracts verify it."""
+
+import pytest
+from evm import Anvil
+from harness import request
+from key_managers import (
+    APP_DATA,
+    JSON,
+    ask,
+    asked_to_join,
+    bootstrapped,
+    bound_digest,
+    help_newcomer,
+    joined,
+    list_machine,
+    managers,
+    onboard,
+    put_in_force,
+    sealkey,
+    unhex,
+    wait_for_state,
+)
+
+WEB = "web.dstack.svc.cluster.local"
+
+
+@pytest.fixture(scope="module")
+def chain():
+    with Anvil() as node:
+        yield node
+
+
+@pytest.fixture
+def contract(chain):
+    return chain.deploy("KeyManager")
+
+
+@pytest.fixture
+def start(tmp_path, chain, contract):
+    with managers(tmp_path, chain, contract, **{"keymanager.sources": f"127.0.0.1={WEB}"}) as starter:
+        yield starter
+
+
+def test_keymanager_server_life_of_two_members(chain, contract, start):
+    first, second = start("first"), start("second")
+    assert request(first.apps, "GET", "/sealkey").status == 503
+    made = bootstrapped(first, contract)
+    assert contract.call("xPub") == made["addr"].lower() and contract.call("epoch") == 1
+    key = sealkey(first)
+
+    assert request(second.apps, "GET", "/sealkey").status == 503
+    assert request(second.apps, "GET", f"/attest/{APP_DATA}").status == 503
+    member = joined(first, second, contract, chain.accounts[1])
+    assert contract.call("memberAllowed", member["addr"].lower()) is True
+    assert sealkey(second) == key
+
+    for server in (first, second):
+        assert server.terminate() == 0, server.output
+    for server in (start("first"), start("second")):
+        wait_for_state(server, "member")
+        assert sealkey(server) == key
+
+
+def test_keymanager_server_leaves_of_a_life(chain, contract, start):
+    first, second = start("first"), start("second")
+    bootstrapped(first, contract)
+    joined(first, second, contract, chain.accounts[1])
+    names = [[leaf["type"] for leaf in server.leaves()] for server in (first, second)]
+    ours = [[name for name in one if name.startswith("keymanager.")] for one in names]
+    assert ours == [["keymanager.bootstrap", "keymanager.onboard"], ["keymanager.join"]]
+
+
+def test_keymanager_server_attestations_are_verified_by_the_contract(contract, start):
+    server = start("first")
+    bootstrapped(server, contract)
+    made = request(server.apps, "GET", f"/attest/{APP_DATA}?purpose=tls", headers=JSON).json()
+    assert made["signer"].lower() == contract.call("xPub")
+    data = unhex(APP_DATA)
+    sig = unhex(made["sig_vrs"])
+    assert contract.call("verify(string,bytes32,bytes)", WEB, data, sig) is True
+    assert contract.call("verifyAttestation", WEB, data, sig) is True
+    assert contract.call("verifyAttestation", "other", data, sig) is False
+    assert unhex(made["sig_rsv"]) == sig[1:] + sig[:1]
+    bound = made["bound"]
+    said = (WEB, "tls", data, bound["expires"])
+    assert contract.call("verifyBound", *said, unhex(bound["sig_vrs"])) is True
+    assert contract.call("verifyBound", WEB, "ssh", data, bound["expires"], unhex(bound["sig_vrs"])) is False
+    assert unhex(bound["digest"]) == bound_digest(contract, WEB, made)
+    plain = request(server.apps, "GET", f"/attest/{APP_DATA}")
+    assert plain.text == made["sig_vrs"], "text is what the first generation's contract takes"
+    tagged = request(server.apps, "GET", f"/attest/{WEB}/0102")
+    app_data = request(server.apps, "GET", f"/appdata/{WEB}/0102").body
+    assert len(tagged.body) == 65 and len(app_data) == 32
+    assert contract.call("verify(bytes32,bytes)", app_data, tagged.body) is True
+
+
+def test_keymanager_server_another_epoch(chain, contract, start):
+    first, second = start("first"), start("second")
+    bootstrapped(first, contract)
+    joined(first, second, contract, chain.accounts[1])
+    before = sealkey(first)
+
+    made = ask(first, "POST", "/bootstrap?rotate=true")
+    assert made["epoch"] == 2
+    assert ask(first, "POST", "/bootstrap?rotate=true") == made, "the same until the owner has decided"
+    assert sealkey(first) == before
+    arguments = [made["addr"].lower(), unhex(made["sig"]), unhex(made["evidence_sha256"]), unhex(made["quote"])]
+    contract.send("rotate", *arguments)
+    wait_for_state(second, "not-joined")
+    status = wait_for_state(first, "member")
+    while status["epoch"] != 2:
+        status = wait_for_state(first, "member")
+    after = sealkey(first)
+    assert after != before
+    assert sealkey(first, "/sealkey?epoch=1") == before, "what was sealed before can be opened"
+
+    assert request(second.apps, "GET", "/sealkey").status == 503
+    assert request(second.apps, "GET", "/sealkey?epoch=1").status == 503
+    again = asked_to_join(second, contract, chain.accounts[2])
+    answer = help_newcomer(first, again)
+    assert answer.status == 200, answer
+    onboard(contract, again, answer.json())
+    ask(second, "POST", f"/register/{answer.json()['ciph']}")
+    wait_for_state(second, "member")
+    assert sealkey(second) == after
+
+
+def test_keymanager_server_listens_to_a_machine_in_the_list_of_whole_machines(chain, contract, start):
+    """Without identities in the policy, MRTD alone is not enough; the four registers together are."""
+    first, second = start("first", **{"keymanager.policy": "default"}), start("second")
+    bootstrapped(first, contract)
+    made = asked_to_join(second, contract, chain.accounts[1])
+    quote = unhex(made["quote"])
+    list_machine(contract, first, quote)
+    refused = help_newcomer(first, made)
+    assert refused.status == 403 and "firmware" in refused.json()["detail"], refused
+    rootfs = b"\x17" * 32
+    contract.send("set_mrtd", rootfs, quote[184:232], quote[376:424], quote[520:568], True)
+    assert help_newcomer(first, made).status == 403, "which root file system, nobody said"
+    answer = help_newcomer(first, made, rootfs=rootfs.hex())
+    assert answer.status == 200, answer
+    onboard(contract, made, answer.json())
+
+
+def test_keymanager_server_bootstrap_by_get_and_in_text(contract, start):
+    server = start("first")
+    text = request(server.host, "GET", "/bootstrap").text
+    made = ask(server, "GET", "/bootstrap")
+    assert text == f"Bootstrap key: {made['addr']}\n     quote: {made['quote'][2:]}"
+    put_in_force(contract, made)
+    wait_for_state(server, "member")
+    assert request(server.host, "POST", "/bootstrap").status == 409
