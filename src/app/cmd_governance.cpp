@@ -5,6 +5,7 @@
 
 #include "app/cli.h"
 #include "app/cmd_policy.h"
+#include "app/cmd_secret_keystore.h"
 #include "app/cmd_secret_seal.h"
 #include "app/operator.h"
 #include "app/tables.h"
@@ -488,6 +489,8 @@ void add_secret(CLI::App& app, Context& context) {
   positional(remove, "NAME", remove.options->name, "name of the secret");
   positional(remove, "ID", remove.options->subject, "id of the value: 64 hex digits");
   add_secret_seal(*group, context);
+  add_secret_keystore(*group, context);
+  add_secret_profile(*group, context);
 }
 
 void add_approve(CLI::App& app, Context& context) {
