@@ -1,9 +1,9 @@
-# The contracts as they were compiled (contracts/artifacts), written into the program: `attestry registry deploy` sends
-# these bytes, and compares what stands on the chain with them.
+# The contracts as they were compiled (contracts/artifacts), written into the program: `attestry registry deploy` and
+# `attestry keymanager deploy` send these bytes, and compare what stands on the chain with them.
 set(ATTESTRY_CONTRACTS_SOURCE ${CMAKE_BINARY_DIR}/generated/registry_contracts.cpp)
 set(contracts "")
 set(layouts "")
-foreach(name Registry Kms)
+foreach(name Registry Kms KeyManager)
   set(file ${CMAKE_SOURCE_DIR}/contracts/artifacts/${name}.json)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
   file(READ ${file} json)
@@ -33,7 +33,7 @@ namespace attestry::app::generated {
 namespace {
 @layouts@}  // namespace
 
-const CompiledContract kContracts[2] = {
+const CompiledContract kContracts[3] = {
 @contracts@};
 
 }  // namespace attestry::app::generated

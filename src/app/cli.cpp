@@ -81,6 +81,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_template(app, context);
   add_registry(app, context);
   add_kms(app, context);
+  add_keymanager(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

@@ -69,6 +69,7 @@ void add_doctor(CLI::App& app, Context& context);
 void add_eventlog(CLI::App& app, Context& context);
 void add_forge(CLI::App& app, Context& context);
 void add_instance(CLI::App& app, Context& context);
+void add_keymanager(CLI::App& app, Context& context);
 void add_measurement(CLI::App& app, Context& context);
 void add_operator(CLI::App& app, Context& context);
 void add_place_list(CLI::App& app, Context& context);

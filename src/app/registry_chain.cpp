@@ -46,9 +46,13 @@ Result<curves::Secp256k1PrivateKey> key_of_text(std::string text, const std::str
 }
 
 base::JsonOutObject call_object(const curves::Address& from, const std::optional<curves::Address>& to,
-                                base::ByteView data) {
+                                base::ByteView data, const chain::BlobSidecar* blob) {
   base::JsonOutObject out{{"from", chain::hex_data(from)}, {"data", chain::hex_data(data)}};
   if (to) out.emplace_back("to", chain::hex_data(*to));
+  if (blob != nullptr) {
+    out.emplace_back("blobVersionedHashes", base::JsonOutArray{chain::hex_data(blob->versioned_hash)});
+    out.emplace_back("maxFeePerBlobGas", chain::quantity(1'000'000'000'000));
+  }
   return out;
 }
 
@@ -149,6 +153,12 @@ Result<std::unique_ptr<ChainSession>> ChainSession::open(const ChainOptions& opt
   return session;
 }
 
+std::vector<chain::Endpoint*> ChainSession::endpoints() const {
+  std::vector<chain::Endpoint*> out;
+  for (const auto& endpoint : endpoints_) out.push_back(endpoint.get());
+  return out;
+}
+
 base::Deadline ChainSession::deadline() const {
   return std::chrono::steady_clock::now() + std::chrono::seconds{options_.timeout};
 }
@@ -183,8 +193,8 @@ Result<base::Bytes> ChainSession::code(const curves::Address& address, const cha
 }
 
 Result<std::uint64_t> ChainSession::estimate(const curves::Address& from, const std::optional<curves::Address>& to,
-                                             base::ByteView data) {
-  const chain::RpcRequest request{"eth_estimateGas", {call_object(from, to, data)}};
+                                             base::ByteView data, const chain::BlobSidecar* blob) {
+  const chain::RpcRequest request{"eth_estimateGas", {call_object(from, to, data, blob)}};
   Error last{Code::unavailable, "no endpoint answers"};
   for (const auto& endpoint : endpoints_) {
     const auto answers = endpoint->batch({&request, 1}, deadline());
@@ -221,18 +231,16 @@ Error ChainSession::explain(Error error, const std::optional<curves::Address>& t
 }
 
 Result<Sent> ChainSession::estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,
-                                         base::ByteView data) {
+                                         base::ByteView data, const chain::BlobSidecar* blob) {
   Sent sent;
-  TRY(sent.gas, estimate(from, to, data));
+  TRY(sent.gas, estimate(from, to, data, blob));
   return sent;
 }
 
 Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
-                                std::string_view function) {
+                                std::string_view function, const chain::BlobSidecar* blob) {
   TRY(const auto key, read_chain_key(options_.key_file, options_.key_env));
-  std::vector<chain::Endpoint*> endpoints;
-  for (const auto& endpoint : endpoints_) endpoints.push_back(endpoint.get());
-  chain::Sender sender(std::move(endpoints), key, {.chain_id = options_.chain_id});
+  chain::Sender sender(endpoints(), key, {.chain_id = options_.chain_id});
   context_.err << "transaction on chain " << options_.chain_id << "\n  from            "
                << curves::address_checksum_text(sender.address()) << "\n  to              "
                << (to ? curves::address_checksum_text(*to) : "a new contract") << "\n";
@@ -240,11 +248,13 @@ Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::
     context_.err << "  " << name << std::string(name.size() < 15 ? 16 - name.size() : 1, ' ') << value << "\n";
   }
   if (options_.dry_run) {
-    auto estimated = estimate_only(sender.address(), to, data);
+    auto estimated = estimate_only(sender.address(), to, data, blob);
     if (!estimated) return explain(std::move(estimated).error(), to, sender.address(), function);
     return estimated;
   }
-  auto receipt = sender.send(to, data, chain::Word{}, deadline());
+  if (blob != nullptr && !to) return Error{Code::usage, "a blob needs a contract that it is for"};
+  auto receipt = blob != nullptr ? sender.send_blob(*to, data, *blob, deadline())
+                                 : sender.send(to, data, chain::Word{}, deadline());
   if (!receipt) return explain(std::move(receipt).error(), to, sender.address(), function);
   return Sent{.receipt = *receipt, .gas = receipt->gas_used};
 }
@@ -278,10 +288,10 @@ int ChainSession::print_unchanged(std::string_view how) {
 }
 
 Result<int> ChainSession::send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                         JsonOutObject extra) {
+                                         JsonOutObject extra, const chain::BlobSidecar* blob) {
   facts.insert(facts.begin(), {"call", std::string{function}});
   TRY_OK(find_contract());  // a call of nothing would succeed, and change nothing
-  TRY(const Sent sent, send(contract_, data, facts, function));
+  TRY(const Sent sent, send(contract_, data, facts, function, blob));
   print_sent(sent, std::move(extra));
   return kExitOk;
 }

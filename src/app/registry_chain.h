@@ -11,6 +11,7 @@
 #include "app/cli.h"
 #include "app/registry_contracts.h"
 #include "base/json_writer.h"
+#include "chain/blob_transaction.h"
 #include "chain/quorum.h"
 #include "chain/registry_abi.h"
 #include "chain/transaction.h"
@@ -67,13 +68,16 @@ class ChainSession {
 
   /// The code at an address at this block, when more than half of the endpoints say the same.
   base::Result<base::Bytes> code(const curves::Address& address, const chain::BlockRef& at);
+  /// The endpoints, one by one: for questions whose answers prove themselves.
+  std::vector<chain::Endpoint*> endpoints() const;
   /// Shows `facts` on the error stream, then sends with the key of the options, or with --dry-run only asks what it
-  /// would cost. `denied` with the contract's reason when it would revert: nothing is sent then.
+  /// would cost; `blob`: beside the call. `denied` with the contract's reason when it would revert: nothing is sent
+  /// then.
   base::Result<Sent> send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
-                          std::string_view function = {});
+                          std::string_view function = {}, const chain::BlobSidecar* blob = nullptr);
   /// send() to the contract, and its outcome in the format that was asked for.
   base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                   base::JsonOutObject extra = {});
+                                   base::JsonOutObject extra = {}, const chain::BlobSidecar* blob = nullptr);
   void print_sent(const Sent& sent, base::JsonOutObject extra);
   /// Says that things are so already; nothing is sent.
   int print_unchanged(std::string_view how);
@@ -93,12 +97,12 @@ class ChainSession {
  private:
   ChainSession(const ChainOptions& options, Context& context) : options_(options), context_(context) {}
   base::Result<std::uint64_t> estimate(const curves::Address& from, const std::optional<curves::Address>& to,
-                                       base::ByteView data);
+                                       base::ByteView data, const chain::BlobSidecar* blob);
   base::Status check_chain_id();
   base::Error explain(base::Error error, const std::optional<curves::Address>& to, const curves::Address& sender,
                       std::string_view function);
   base::Result<Sent> estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,
-                                   base::ByteView data);
+                                   base::ByteView data, const chain::BlobSidecar* blob);
 
   const ChainOptions& options_;
   Context& context_;

@@ -7,7 +7,10 @@ namespace attestry::app {
 
 using base::Result;
 
-std::string_view to_text(ContractKind kind) noexcept { return kind == ContractKind::registry ? "registry" : "kms"; }
+std::string_view to_text(ContractKind kind) noexcept {
+  if (kind == ContractKind::key_manager) return "key manager";
+  return kind == ContractKind::registry ? "registry" : "kms";
+}
 
 Result<ContractCode> contract_code(ContractKind kind) {
   const auto& compiled = generated::kContracts[static_cast<std::size_t>(kind)];

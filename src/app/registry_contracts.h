@@ -18,10 +18,10 @@ struct CompiledContract {
   std::string_view name, compiler, creation, deployed;
   std::span<const governance::StorageVariable> variables;
 };
-extern const CompiledContract kContracts[2];
+extern const CompiledContract kContracts[3];
 }  // namespace generated
 
-enum class ContractKind : std::uint8_t { registry, kms };
+enum class ContractKind : std::uint8_t { registry, kms, key_manager };
 std::string_view to_text(ContractKind kind) noexcept;
 
 struct ContractCode {
@@ -32,9 +32,9 @@ struct ContractCode {
 };
 /// Error `internal` when this program was built from no hex.
 base::Result<ContractCode> contract_code(ContractKind kind);
-/// Both, as a chain knows them: by the hash of their code.
+/// Registry and KMS, as a chain knows them: by the hash of their code.
 base::Result<std::vector<governance::OwnContract>> own_contracts();
-/// Which of them `code` is, byte for byte; nothing for everything else.
+/// Which of these two `code` is, byte for byte; nothing for everything else.
 base::Result<std::optional<ContractKind>> recognise_contract(base::ByteView code);
 
 }  // namespace attestry::app
