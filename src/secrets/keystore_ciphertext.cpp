@@ -71,6 +71,48 @@ Bytes blob_v3_aad(ByteView header, const Seed& seed) {
   return std::move(aad).take();
 }
 
+/// The beginning of a blob that its key depends on.
+constexpr std::size_t kEciesFront = 1 + kPoint;
+
+Result<Secret> ecies_v1_blob_key(ByteView scalar, ByteView blob) {
+  TRY(const Secret shared, crypto::x25519_agree(scalar, blob.subspan(1, kPoint)));
+  return ecies_v1_key(shared);
+}
+Result<Secret> ecies_v1_body(const Secret& key, ByteView blob) {
+  return crypto::chacha20poly1305_open(key.reveal(), blob.subspan(kEciesFront, kNonce),
+                                       blob.subspan(kEciesFront + kNonce), {});
+}
+
+Result<Secret> blob_v3_blob_key(const SealingKey& key, const Seed& seed, ByteView blob) {
+  TRY(const BlobV3Header header, read_blob_v3_header(blob));
+  if (header.key_id != key_id_v3(key.public_key)) return does_not_open();
+  const ByteView front = blob.first(kHeaderV3);
+  TRY(const Secret shared, crypto::x25519_agree(key.scalar.reveal(), front.last(kPoint)));
+  return blob_v3_key(shared, front, key.public_key, seed);
+}
+Result<Secret> blob_v3_body(const Secret& key, const Seed& seed, ByteView blob) {
+  auto plaintext = crypto::chacha20poly1305_open(key.reveal(), base::FixedBytes<kNonce>{}, blob.subspan(kHeaderV3),
+                                                 blob_v3_aad(blob.first(kHeaderV3), seed));
+  if (!plaintext) return does_not_open();
+  return plaintext;
+}
+
+/// Opens with a remembered key, or derives it and remembers it once it has opened the blob: what strangers make up is
+/// not remembered. `front` is what the key depends on, beside scope and seed.
+template <class Derive, class Open>
+Result<Secret> open_remembered(SealingKeyCache& cache, std::string_view scope, std::string_view seed, ByteView front,
+                               const Derive& derive_key, const Open& open) {
+  std::string name;
+  name.reserve(scope.size() + seed.size() + front.size() + 1);
+  name.append(scope).append(1, '\0').append(base::as_text(front)).append(seed);
+  std::uint64_t generation = 0;
+  if (const auto known = cache.blob_key(name, generation)) return open(*known);
+  TRY(Secret key, derive_key());
+  TRY(Secret plaintext, open(key));
+  cache.remember_blob_key(name, std::move(key), generation);
+  return plaintext;
+}
+
 bool may_be_ecies_v1(ByteView blob) noexcept { return blob.size() >= kEciesV1Overhead && blob[0] == kEciesV1; }
 
 /// 4.5. Says whether the legacy cipher opened it.
@@ -78,12 +120,13 @@ struct Opened {
   Secret plaintext;
   bool legacy = false;
 };
-Result<Opened> dispatch(const SealingKey& key, ByteView blob, const BrokenCiphers& allowed,
+template <class Open>
+Result<Opened> dispatch(ByteView blob, const BrokenCiphers& allowed, const Open& open_ecies,
                         const std::function<base::FixedBytes<32>()>& legacy_key) {
   TRY_OK(check_size(blob));
   const bool current = may_be_ecies_v1(blob);
   if (current) {
-    auto plaintext = ecies_v1_open(key.scalar.reveal(), blob);
+    auto plaintext = open_ecies();
     if (plaintext) return Opened{*std::move(plaintext), false};
   }
   if (!allowed.public_key_as_key) {
@@ -117,9 +160,8 @@ Result<Bytes> ecies_v1_seal(ByteView to, ByteView plaintext, crypto::Random& ran
 
 Result<Secret> ecies_v1_open(ByteView scalar, ByteView blob) {
   if (!may_be_ecies_v1(blob)) return Error{Code::malformed, "ECIES v1 blob", "01 and at least 60 more bytes"};
-  TRY(const Secret shared, crypto::x25519_agree(scalar, blob.subspan(1, kPoint)));
-  return crypto::chacha20poly1305_open(ecies_v1_key(shared).reveal(), blob.subspan(1 + kPoint, kNonce),
-                                       blob.subspan(1 + kPoint + kNonce), {});
+  TRY(const Secret key, ecies_v1_blob_key(scalar, blob));
+  return ecies_v1_body(key, blob);
 }
 
 base::FixedBytes<8> key_id_v3(const base::FixedBytes<32>& public_key) {
@@ -168,15 +210,8 @@ Result<Bytes> blob_v3_seal(const base::FixedBytes<32>& to, const Seed& seed, std
 }
 
 Result<Secret> blob_v3_open(const SealingKey& key, const Seed& seed, ByteView blob) {
-  TRY(const BlobV3Header header, read_blob_v3_header(blob));
-  if (header.key_id != key_id_v3(key.public_key)) return does_not_open();
-  const ByteView front = blob.first(kHeaderV3);
-  TRY(const Secret shared, crypto::x25519_agree(key.scalar.reveal(), front.last(kPoint)));
-  auto plaintext =
-      crypto::chacha20poly1305_open(blob_v3_key(shared, front, key.public_key, seed).reveal(),
-                                    base::FixedBytes<kNonce>{}, blob.subspan(kHeaderV3), blob_v3_aad(front, seed));
-  if (!plaintext) return does_not_open();
-  return plaintext;
+  TRY(const Secret blob_key, blob_v3_blob_key(key, seed, blob));
+  return blob_v3_body(blob_key, seed, blob);
 }
 
 Result<Bytes> legacy_seal(const base::FixedBytes<32>& ed25519_public, ByteView nonce, ByteView plaintext) {
@@ -193,7 +228,7 @@ Result<Secret> legacy_open(const base::FixedBytes<32>& ed25519_public, ByteView 
 
 Result<Secret> open_blob(const SealingKey& key, ByteView blob, const BrokenCiphers& allowed,
                          const std::function<base::FixedBytes<32>()>& legacy_key) {
-  TRY(Opened opened, dispatch(key, blob, allowed, legacy_key));
+  TRY(Opened opened, dispatch(blob, allowed, [&] { return ecies_v1_open(key.scalar.reveal(), blob); }, legacy_key));
   return std::move(opened.plaintext);
 }
 
@@ -206,12 +241,23 @@ Result<OpenedBlob> open_blob(const MasterKey& master, const Seed& seed, ByteView
       return Error{Code::not_found, "master of the blob's epoch", "epoch " + std::to_string(master.epoch),
                    "epoch " + std::to_string(header.epoch)};
     }
-    const auto key = cache.get(master.scope, master.master, seed, SealingKeyCache::Format::v3);
-    TRY(Secret plaintext, blob_v3_open(*key, seed, blob));
+    const auto derive_key = [&] {
+      return blob_v3_blob_key(*cache.get(master.scope, master.master, seed, SealingKeyCache::Format::v3), seed, blob);
+    };
+    TRY(Secret plaintext,
+        open_remembered(cache, master.scope, base::as_text(seed.v3()), blob.first(kHeaderV3), derive_key,
+                        [&](const Secret& key) { return blob_v3_body(key, seed, blob); }));
     return OpenedBlob{.plaintext = std::move(plaintext), .v3 = header, .legacy = false};
   }
-  const auto key = cache.get(master.scope, master.master, seed);
-  TRY(Opened opened, dispatch(*key, blob, allowed, [&] { return ed25519_key(master.master, seed).public_key(); }));
+  const auto derive_key = [&] {
+    return ecies_v1_blob_key(cache.get(master.scope, master.master, seed)->scalar.reveal(), blob);
+  };
+  const auto open_ecies = [&] {
+    return open_remembered(cache, master.scope, seed.text(), blob.first(kEciesFront), derive_key,
+                           [&](const Secret& key) { return ecies_v1_body(key, blob); });
+  };
+  TRY(Opened opened,
+      dispatch(blob, allowed, open_ecies, [&] { return ed25519_key(master.master, seed).public_key(); }));
   return OpenedBlob{.plaintext = std::move(opened.plaintext), .v3 = std::nullopt, .legacy = opened.legacy};
 }
 

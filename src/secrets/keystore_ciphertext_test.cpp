@@ -15,6 +15,7 @@ namespace {
 
 using base::Bytes;
 using base::Code;
+using std::string_view_literals::operator""sv;
 using crypto::Secret;
 
 constexpr std::string_view kPlain = R"({"API_KEY":"sk-test"})";
@@ -80,6 +81,32 @@ TEST(KeystoreCiphertext, AnAllZeroSharedPointIsRefused) {
   EXPECT_EQ(opened.error().what, "X25519 public key of small order");
   Counting random;
   EXPECT_FALSE(ecies_v1_seal(base::FixedBytes<32>{}, base::as_bytes("x"), random).ok());
+}
+
+TEST(KeystoreCiphertext, KeysOfOpenedBlobsAreRemembered) {
+  SealingKeyCache cache;
+  const Secret master = fixture();
+  const Secret other = Secret::copy_of(base::as_bytes("another master of the same length"sv.substr(0, 32)));
+  Counting random;
+  const Bytes v1 = *base::hex_decode(kEcies);
+  const Bytes v3 =
+      *blob_v3_seal(sealing_key_v3(master, seed()).public_key, seed(), 7, 3, base::as_bytes(kPlain), random);
+  for (const Bytes& blob : {v1, v3}) {
+    cache.clear();
+    const auto opens = [&](std::string_view scope, const Secret& with, const Bytes& bytes) {
+      return open_blob({scope, with, 7}, seed(), bytes, {}, cache).ok();
+    };
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(opens("default/7", master, blob));
+    EXPECT_EQ(cache.size(), 2u);  // the seed's key and the blob's
+    // What is remembered opens nothing that it should not.
+    EXPECT_FALSE(opens("vault/7", other, blob));
+    Bytes changed = blob;
+    changed.back() ^= 1;
+    EXPECT_FALSE(opens("default/7", master, changed));
+    EXPECT_FALSE(open_blob({"default/7", master, 7}, Seed::vrf(), blob, {}, cache).ok());
+    EXPECT_TRUE(opens("default/7", master, blob));
+    EXPECT_EQ(cache.size(), 4u);  // and two keys of seeds: blobs that do not open leave nothing
+  }
 }
 
 // Finding 1: no confidentiality; read only when an operator says so.

@@ -89,33 +89,36 @@ std::shared_ptr<const SealingKey> SealingKeyCache::get(std::string_view scope, c
   {
     const base::MutexLock lock(mutex_);
     cleared = cleared_;
-    if (const auto found = young_.find(name); found != young_.end()) return found->second;
-    if (const auto found = old_.find(name); found != old_.end()) {
-      auto key = found->second;
-      old_.erase(found);
-      if (young_.size() >= most_) old_ = std::exchange(young_, {});
-      young_.emplace(std::move(name), key);
-      return key;
-    }
+    if (auto known = keys_.find(name)) return known;
   }
   auto key = std::make_shared<const SealingKey>(v1 ? ecies_key(master, seed) : sealing_key_v3(master, seed));
   const base::MutexLock lock(mutex_);
-  if (most_ == 0 || cleared != cleared_) return key;
-  if (young_.size() >= most_) old_ = std::exchange(young_, {});
-  young_.emplace(std::move(name), key);
+  if (cleared == cleared_) keys_.put(name, key);
   return key;
+}
+
+std::shared_ptr<const Secret> SealingKeyCache::blob_key(const std::string& name, std::uint64_t& generation) {
+  const base::MutexLock lock(mutex_);
+  generation = cleared_;
+  return blobs_.find(name);
+}
+
+void SealingKeyCache::remember_blob_key(const std::string& name, Secret key, std::uint64_t generation) {
+  auto shared = std::make_shared<const Secret>(std::move(key));
+  const base::MutexLock lock(mutex_);
+  if (generation == cleared_) blobs_.put(name, std::move(shared));
 }
 
 void SealingKeyCache::clear() {
   const base::MutexLock lock(mutex_);
-  young_.clear();
-  old_.clear();
+  keys_.clear();
+  blobs_.clear();
   ++cleared_;
 }
 
 std::size_t SealingKeyCache::size() const {
   const base::MutexLock lock(mutex_);
-  return young_.size() + old_.size();
+  return keys_.size() + blobs_.size();
 }
 
 Result<VrfProof> vrf_prove(const Secret& master, std::string_view alpha) {
