@@ -17,11 +17,23 @@ from key_managers import (
     unhex,
     wait_for_state,
 )
-from keymanager import Key, attest_digest, named_digest, onboard_digest
+from keymanager import Key, attest_digest, named_digest, onboard_digest, seed_onboard_digest
 from nacl_box import sealed_box
 from registry import ethereum_address
 
 WEB = "web.dstack.svc.cluster.local"
+EMITTED = (
+    "2b77174d0f483e1af8678d248c89725cc4b06ad12cda5f2fbf3270069909fd97"
+    "1030d33878cc31de48c25443946d77d45014377346e9c28850ab979bbc41beec1b"
+)
+TAGGED = (
+    "1cb01492701a3a36a4997c02772cf57e10ed5d3e1bf61351493b8793859dc513"
+    "5e7adcad5993ae4d05cde18d421863cd9cf8f1b186a8db32aa0bcfa940ac26d9b3"
+)
+FOR_CONTRACTS = (
+    "1bad1445428eae884b23a7c70cb4449aea49cb754a5c3ac7d44adfa9dd6f981704"
+    "2a15510f93a87539b030ca81261a127b4b06f010cc60151fff98a83418a5e0b9"
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +103,31 @@ def test_keymanager_server_first_generation_signs_both_ways(first, contract):
     for bad in ("00", "zz" * 32):
         reply = request(first.apps, "GET", f"/attest/{bad}")
         assert reply.status == 500 and not reply.text.startswith("{"), reply
+
+
+def test_keymanager_server_first_generation_with_the_known_master(tmp_path, chain, contract):
+    """The vectors of docs/formats/keymanager.md over the wire: a server that was handed that master."""
+    name = "10-42-0-7.dstack.svc.cluster.local"
+    settings = {"keymanager.compat": "keymanager", "keymanager.sources": f"127.0.0.1={name}"}
+    with managers(tmp_path, chain, contract, **settings) as start:
+        server = start("first")
+        contract.send("bootstrap", ethereum_address(b"\x46" * 32))
+        made = request(server.host, "POST", "/requestKey").json()
+        box_key = bytes.fromhex(made["pubk"])
+        contract.send("register(bytes32)", box_key)
+        fmspc, measurement = list_machine(contract, server, bytes.fromhex(made["quote"]))
+        box = sealed_box(box_key, b"\x46" * 32)
+        sig = Key(b"\x46" * 32).sign(seed_onboard_digest(box_key, box))
+        contract.send("setUnboundOnboarding", True)
+        contract.send("onboard(bytes32,bytes16,bytes32,bytes,bytes)", box_key, fmspc, measurement, box, sig)
+        assert request(server.host, "POST", "/receiveKey", box.hex().encode()).text == "Loaded encrypted state"
+        wait_for_state(server, "member")
+        known = "a94880516d274678b076eb72457ec0f0ab87d495261b904ed4ebcc9d3125b382"
+        assert request(server.apps, "GET", "/getkey").text == known
+        assert request(server.apps, "GET", f"/attest/{APP_DATA}").text == f"/attest/{APP_DATA}: {EMITTED}"
+        assert (
+            request(server.apps, "GET", f"/attest/{APP_DATA}?form=vrs").text == f"/attest/{APP_DATA}: {FOR_CONTRACTS}"
+        )
 
 
 # -- the second
@@ -172,6 +209,13 @@ def test_keymanager_server_second_generation_master_is_its_address(second, contr
     wait_for_state(server, "member")
     known = "60996e61e34c73cdcbe63f10d9fbbe0cb7277c8e090dd3a174358a8ea850bd86"
     assert request(server.apps, "GET", "/getkey/mytag").text == known
+    assert server.terminate() == 0, server.output
+    tls = second("first", **{"keymanager.sources": "127.0.0.1=unstoppable_tls"})
+    wait_for_state(tls, "member")
+    assert sealkey(tls) == "6e539f520ee0881ef398a2a52103d863eaeedd5e470ad3d6492ce6d1ba186257"
+    app_data = "d5cbe6033ff715478ef9a8c0ec142950080b0a64adc687086c72433a5e76149a"
+    assert request(tls.apps, "GET", f"/appdata/unstoppable_tls/{APP_DATA}").body.hex() == app_data
+    assert request(tls.apps, "GET", f"/attest/unstoppable_tls/{APP_DATA}").body.hex() == TAGGED
 
 
 # -- the replicatoor
