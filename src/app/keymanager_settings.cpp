@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/loopback.h"
+#include "app/network_profiles.h"
 #include "app/settings_reader.h"
 #include "app/simulated_tee.h"
 #include "net/address.h"
@@ -24,6 +25,7 @@ constexpr SettingInfo kKeyManager[] = {
     {"keymanager.contract", "", "address of the KeyManager contract; needed but for simulated servers of one"},
     {"keymanager.rpc", "", "endpoints of the chain, comma-separated"},
     {"keymanager.rpc_ca", "", "PEM file to trust for the endpoints besides nothing else; empty: the system's roots"},
+    {"keymanager.network", "", "a chain by name, as `attestry keymanager` knows it; what is not set otherwise is its"},
     {"keymanager.chain_id", "1", "id of the chain; every endpoint must have it"},
     {"keymanager.quorum", "0", "endpoints that must agree; 0: more than half"},
     {"keymanager.finality", "finalized", "which block is believed: finalized, safe or depth:N"},
@@ -67,7 +69,25 @@ void read_listeners(SettingsReader& read, KeyManagerSettings& out) {
              "Whoever reaches this port says when the server joins, and whom it helps."});
 }
 
-void read_chain(SettingsReader& read, KeyManagerSettings& out) {
+/// What a network's profile says where no other setting does.
+void apply_profile(SettingsReader& read, const Settings& settings, chain::QuorumOptions& options) {
+  const std::string& name = read.text("keymanager.network");
+  if (name.empty()) return;
+  const auto profile = read.noted("keymanager.network", network_profile(name));
+  if (!profile) return;
+  const auto unsaid = [&](std::string_view setting) { return settings.origin(setting) == "default"; };
+  if (unsaid("keymanager.chain_id")) {
+    options.chain_id = profile->chain_id;
+  } else if (options.chain_id != profile->chain_id) {
+    read.note({Code::configuration, read.named("keymanager.chain_id") + " is not that of keymanager.network",
+               std::to_string(profile->chain_id), std::to_string(options.chain_id)});
+  }
+  const auto finality = chain::Finality::parse(profile->finality);
+  if (unsaid("keymanager.finality") && finality) options.finality = *finality;
+  if (!profile->rpc.empty() && unsaid("keymanager.rpc")) options.endpoints = {{.url = std::string{profile->rpc}}};
+}
+
+void read_chain(SettingsReader& read, const Settings& settings, KeyManagerSettings& out) {
   auto& options = out.chain;
   options.chain_id = static_cast<std::uint64_t>(read.number("keymanager.chain_id", 1, INT64_MAX));
   options.quorum = static_cast<std::size_t>(read.number("keymanager.quorum", 0, 64));
@@ -84,6 +104,7 @@ void read_chain(SettingsReader& read, KeyManagerSettings& out) {
     options.endpoints.push_back({.url = url});
   }
   read.certificates("keymanager.rpc_ca");
+  apply_profile(read, settings, options);
   const std::string& contract = read.text("keymanager.contract");
   out.on_chain = !contract.empty();
   out.rules.contract.chain_id = options.chain_id;
@@ -156,7 +177,7 @@ KeyManagerSettings read_keymanager_settings(const Settings& settings, std::vecto
   out.rules.dialect = native                                           ? Dialect::native
                       : read.text("keymanager.compat") == "keymanager" ? Dialect::keymanager
                                                                        : Dialect::dstack_vm;
-  read_chain(read, out);
+  read_chain(read, settings, out);
   read_attestation(read, out);
   if (const auto policy = read.noted("keymanager.policy", policy_of(read.text("keymanager.policy")))) {
     out.rules.policy = *policy;

@@ -36,7 +36,7 @@ def start_manager(data, chain=None, contract=None, **settings):
             "keymanager.attestation": f"simulated:{data}/forge.seed",
         }
     chosen |= settings
-    sets = [f"--set={name}={value}" for name, value in chosen.items()]
+    sets = [f"--set={name}={value}" for name, value in chosen.items() if value is not None]
     server = Server(["dev", "--data", data, "--any-port", *sets], data)
     found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
     server.public, server.admin, server.metrics = found.groups()

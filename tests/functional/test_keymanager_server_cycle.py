@@ -3,7 +3,7 @@ what it signs as contracts verify it."""
 
 import pytest
 from evm import Anvil
-from harness import request
+from harness import attestry, request
 from key_managers import (
     APP_DATA,
     JSON,
@@ -151,3 +151,30 @@ def test_keymanager_server_bootstrap_by_get_and_in_text(contract, start):
     put_in_force(contract, made)
     wait_for_state(server, "member")
     assert request(server.host, "POST", "/bootstrap").status == 409
+
+
+def test_keymanager_server_life_stands_an_audit(chain, contract, start, tmp_path):
+    """What the servers left on the chain is verified again by the command, with the vendor's root alone."""
+    first, second = start("first"), start("second")
+    made = ask(first, "POST", "/bootstrap")
+    list_machine(contract, first, unhex(made["quote"]))
+    put_in_force(contract, made)
+    wait_for_state(first, "member")
+    joined(first, second, contract, chain.accounts[1])
+    case = tmp_path / "case"
+    assert attestry("forge", "--seed", start.seed, "--out", case).code == 0
+    trust = ["--trust", case / "root.pem", "--collateral", case / "collateral.json"]
+    where = ["--network", "local", "--rpc", chain.url]
+    done = attestry("keymanager", "audit", contract.address, *where, *trust, "--format", "json")
+    assert done.code == 0, done
+    steps = [(step["kind"], step["outcome"]) for step in done.json()["steps"]]
+    assert {outcome for _, outcome in steps} == {"accepted"} and len(steps) >= 2, steps
+
+
+def test_keymanager_server_knows_networks_by_name(contract, start, tmp_path):
+    unsaid = {"keymanager.chain_id": None, "keymanager.finality": None}
+    server = start("first", **unsaid, **{"keymanager.network": "local"})
+    bootstrapped(server, contract)
+    for wrong in ({"keymanager.network": "goerli"}, {"keymanager.network": "local", "keymanager.chain_id": 5}):
+        with pytest.raises(AssertionError, match=r"keymanager\.(network|chain_id)"):
+            start("wrong", **wrong)

@@ -154,6 +154,8 @@ def test_keymanager_server_04_evidence_of_another_contract_or_epoch_is_none(firs
     for where, epoch in ((other, 1), (contract, 2)):
         data = report_data(where, "Newcomer", made["addr"].lower(), unhex(made["pubk"]), epoch)
         refused(help_newcomer(first, made, quote=forge(first.seed, data).hex()), 422, "report")
+    data = report_data(contract, "Newcomer", made["addr"].lower(), unhex(made["pubk"]), 1)
+    assert help_newcomer(first, made, quote=forge(first.seed, data).hex()).status == 200
 
 
 def test_keymanager_server_04_measurement_and_platform_are_the_contracts(first, newcomer, contract):
