@@ -8,7 +8,7 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run demo-registry test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run demo-registry demo-keys test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ run: build samples ## a server, a simulated TEE and the whole story on your scre
 demo-registry: build ## the registry on your screen: chain, admins, storage, a simulated TD, a crash, a recovery
 	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh
 	@build/venv/bin/python tests/functional/demo_registry.py $(ARGS)
+
+demo-keys: build ## a key manager on a real chain and a keystore, on your screen: keys, refusals, a crash, an audit
+	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh
+	@build/venv/bin/python tests/functional/demo_keys.py $(ARGS)
 
 test: unit functional ## all tests: unit tests, then the real program from outside
 

@@ -8,112 +8,26 @@ build/venv/bin/python tests/functional/demo_registry.py [--folder FOLDER]
 Each step says what happens, shows the command that one would type and what came out, and is checked: exit code 1, and
 the reason, when anything is not as it should be. --folder keeps the files; else they are removed."""
 
-import argparse
 import base64
 import contextlib
 import hashlib
 import json
-import os
-import pathlib
-import shlex
 import signal
-import subprocess
 import sys
-import tempfile
-import textwrap
-import time
 
 import registry
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from demo import Demo, Wrong, main, require, say, show_command, show_output
 from evm import Anvil
-from harness import ATTESTRY, PATIENCE, Server, clean_environment, request
+from harness import Server, request
 from storage import IpfsNode, free_ports
 
 TEMPLATE = '{"listen": "0.0.0.0:443", "database": {"user": "web", "password": "__SECRET_REF_%s"}}\n'
 PASSWORD = 'p$1w "quoted"'
-WIDTH = 118
 
 
-class Wrong(Exception):
-    """Something was not as it should be."""
-
-
-def require(condition, what):
-    if not condition:
-        raise Wrong(what)
-    print(f"      ok  {what}")
-
-
-def say(text):
-    print(textwrap.fill(text, WIDTH, initial_indent="      ", subsequent_indent="      "))
-
-
-def show_command(words, before="", after=""):
-    """As one would type it: long ones over several lines, an option and its value together."""
-    pieces = []
-    for word in map(str, words):
-        quoted = word if word.startswith('"$') else shlex.quote(word)
-        if pieces and pieces[-1].startswith("--") and " " not in pieces[-1] and not word.startswith("--"):
-            pieces[-1] += " " + quoted
-        else:
-            pieces.append(quoted)
-    lines = [before + pieces[0]]
-    for piece in pieces[1:]:
-        if len(lines[-1]) + len(piece) > WIDTH - 12:
-            lines.append(piece)
-        else:
-            lines[-1] += " " + piece
-    print("      $ " + " \\\n          ".join(lines) + after)
-
-
-def show_output(text, most=12):
-    lines = [line for line in text.rstrip().splitlines() if line.strip()]
-    for line in lines[:most]:
-        print(f"        {line[: WIDTH - 8]}")
-    if len(lines) > most > 1:
-        print(f"        … {len(lines) - most} more lines")
-
-
-class Demo:
-    def __init__(self, folder):
-        self.folder = folder
-        self.number = 0
-        self.environment = clean_environment()
-        self.cleanup = contextlib.ExitStack()
-
-    def step(self, title):
-        self.number += 1
-        print(f"\n{self.number:3}.  {title}", flush=True)
-
-    def finish(self, words, code=0):
-        """Runs a command of the program in the demo's folder to its end."""
-        sys.stdout.flush()
-        done = subprocess.run(
-            [ATTESTRY, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            cwd=self.folder,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if done.returncode != code:
-            raise Wrong(f"exit code {done.returncode} instead of {code}\n{done.stdout}{done.stderr}")
-        return done
-
-    def run(self, *words, code=0, most=12, quiet=False):
-        """Shows and runs a command -> what it wrote on standard output."""
-        show_command(["attestry", *words])
-        done = self.finish(words, code)
-        if not quiet:
-            show_output(done.stdout + done.stderr, most)
-        return done.stdout
-
-    def path(self, name):
-        return self.folder / name
-
+class RegistryDemo(Demo):
     # The parts, in the order of the story
 
     def start_chain(self):
@@ -172,11 +86,6 @@ class Demo:
             line.split()[1].rstrip(",") for line in self.server.lines if line.startswith("  server ")
         )
         self.server.wait_for(r"^Serving until")
-
-    @staticmethod
-    def end_server(server):
-        if server.running:
-            server.kill()
 
     def split_master_key(self):
         self.step("The server starts, makes the master key, splits it, and every admin takes a share")
@@ -371,35 +280,6 @@ class Demo:
         end,
     )
 
-    def tell(self):
-        with self.cleanup:
-            for part in self.STORY:
-                part(self)
-
-
-def main():
-    parser = argparse.ArgumentParser(description="The registry, from bootstrap to recovery, step by step.")
-    parser.add_argument("--folder", type=pathlib.Path, help="an empty folder for all files, which then stay")
-    options = parser.parse_args()
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if options.folder:
-            folder = options.folder.resolve()
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.listdir(folder):
-                parser.error(f"{folder} is not empty")
-        else:
-            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-registry-")))
-        demo = Demo(folder)
-        print("A registry from bootstrap to recovery. The TEE is simulated; nothing of it is accepted elsewhere.")
-        try:
-            demo.tell()
-        except (Wrong, AssertionError, OSError, subprocess.TimeoutExpired) as error:
-            print(f"\ndemo-registry: step {demo.number} went wrong: {error}", file=sys.stderr)
-            return 1
-    print(f"\ndemo-registry: {demo.number} steps, all as they should be, {time.monotonic() - started:.0f} s")
-    return 0
-
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("demo-registry", "A registry from bootstrap to recovery, step by step.", RegistryDemo))
