@@ -168,9 +168,22 @@ class Replay {
   void on(const chain::LogRecord& log, const abi::KeyDeregistered& /*event*/) {
     begin(StepKind::deregistration, log, {}).first_generation = true;
   }
-  void on(const chain::LogRecord& /*log*/, const abi::MrtdAllowed& e) { put(lists_.mrtds, e.measurement, e.allowed); }
+  /// The lists of the step that began the epoch go on to take in what is allowed later: the owner may put a key in
+  /// force first and then say what may have it.
+  void extend(auto&& add) {
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+      if (step->kind != StepKind::bootstrap && step->kind != StepKind::rotation) continue;
+      add(step->lists);
+      return;
+    }
+  }
+  void on(const chain::LogRecord& /*log*/, const abi::MrtdAllowed& e) {
+    put(lists_.mrtds, e.measurement, e.allowed);
+    if (e.allowed) extend([&e](KeyManagerLists& lists) { lists.mrtds.insert(e.measurement); });
+  }
   void on(const chain::LogRecord& /*log*/, const abi::MrenclaveAllowed& e) {
     put(lists_.mrenclaves, e.measurement, e.allowed);
+    if (e.allowed) extend([&e](KeyManagerLists& lists) { lists.mrenclaves.insert(e.measurement); });
   }
   void on(const chain::LogRecord& /*log*/, const abi::MachineAllowed& e) {
     base::FixedBytes<48> mrtd{}, rtmr0{}, rtmr3{};
@@ -181,6 +194,7 @@ class Replay {
     const auto key = keys::replicatoor::machine_key(e.rootfs, mrtd, rtmr0, rtmr3);
     if (e.allowed) {
       lists_.machines[key] = e;
+      extend([&](KeyManagerLists& lists) { lists.machines[key] = e; });
     } else {
       lists_.machines.erase(key);
     }
@@ -190,6 +204,7 @@ class Replay {
       lists_.tcbs.erase(e.fmspc);
     } else {
       lists_.tcbs[e.fmspc] = e.rule;
+      extend([&e](KeyManagerLists& lists) { lists.tcbs.emplace(e.fmspc, e.rule); });
     }
   }
   void on(const chain::LogRecord& /*log*/, const abi::UnboundOnboardingSet& e) {
@@ -286,7 +301,9 @@ AuditCheck software(const AuditStep& step, const attestation::Verdict& verdict) 
                  names.empty() ? "the evidence has no measurement that the lists know"
                                : "0x" + base::hex(names.front()) + " was not listed then");
   }
-  return check("software", true, "0x" + base::hex(*listed) + " was listed then");
+  return check("software", true,
+               "0x" + base::hex(*listed) +
+                   (step.kind == StepKind::onboarding ? " was listed then" : " was listed in its epoch"));
 }
 
 AuditCheck platform(const AuditStep& step, const attestation::Verdict& verdict) {

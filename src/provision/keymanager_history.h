@@ -66,7 +66,7 @@ struct AuditStep {
   curves::Address subject{};  ///< the new key, or the newcomer
   chain::keymanager::Epoch epoch = 0;
   curves::Address master{};  ///< xPub that signed, of an onboarding
-  KeyManagerLists lists{};
+  KeyManagerLists lists{};   ///< then; of a new key, with what was allowed later in its epoch
   std::optional<PostedEvidence> evidence{};
   std::optional<chain::Word> box_key{};
   chain::keymanager::FmspcWord fmspc{};  ///< what an onboarding says of the platform

@@ -112,6 +112,20 @@ TEST_F(HistoryTest, AHistoryThatIsNotWholeIsNone) {
   EXPECT_THAT(steps_of(thinned).error().what, HasSubstr("do not lead"));
 }
 
+TEST_F(HistoryTest, WhatIsListedAfterTheKeyCountsForTheKeyAndForNobodyBefore) {
+  emit(abi::BootstrapComplete{address});
+  emit(abi::Onboarded{kMember, kFamily, kListed, {}});
+  emit(abi::MrtdAllowed{kListed, true, {}});
+  emit(abi::MrtdAllowed{kListed, false, {}});
+  emit(abi::XPubRotated{2, address, kMember, {}});
+  history.key = kMember;
+  history.epoch = 2;
+  const auto steps = *steps_of(history);
+  EXPECT_TRUE(steps[0].lists.allows(kListed));
+  EXPECT_FALSE(steps[1].lists.allows(kListed));
+  EXPECT_FALSE(steps[2].lists.allows(kListed));
+}
+
 TEST_F(HistoryTest, AFileHoldsAllOfIt) {
   usual();
   history.at = {1'800'000'100};
