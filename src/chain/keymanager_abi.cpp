@@ -87,7 +87,7 @@ auto data_of(auto& e) {
 
 template <class... T>
 void put(AbiWriter& w, const std::tuple<const T&...>& values) {
-  std::apply([&w](const T&... value) { (Abi<T>::put(w, value), ...); }, values);
+  std::apply([&](const T&... value) { (Abi<T>::put(w, value), ...); }, values);
 }
 
 template <class T>
