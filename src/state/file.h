@@ -28,7 +28,8 @@ class Files {
   /// Creates or empties `path`, readable by its owner only.
   virtual base::Result<std::unique_ptr<OutputFile>> create(const std::string& path) = 0;
   virtual base::Status rename(const std::string& from, const std::string& to) = 0;
-  /// As create(), but may empty and use a file that `exchange` left at `path`, unless anybody has it open.
+  /// As create(), but may write over a file that `exchange` left at `path`, unless anybody has it open. Until the sync
+  /// its end may be the former content's.
   virtual base::Result<std::unique_ptr<OutputFile>> recreate(const std::string& path) { return create(path); }
   /// As rename() for a reader of `to`; what `to` was may lie at `from` afterwards.
   virtual base::Status exchange(const std::string& from, const std::string& to) { return rename(from, to); }

@@ -57,6 +57,16 @@ TEST(AlternateFile, TwoFilesTakeTurns) {
   EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0600});
 }
 
+TEST(AlternateFile, NothingOfALongerContentStays) {
+  const testing::TempFolder folder;
+  const std::string path = folder.file("checkpoint");
+  for (const std::size_t size : {90U, 30U, 30U, 30U, 20U, 95U, 0U, 0U, 7U, 7U, 1U}) {
+    const std::string content(size, static_cast<char>('a' + size % 26));
+    ASSERT_TRUE(alternate_file(system_files(), path, as_bytes(content)).ok());
+    EXPECT_EQ(content_of(path), content);
+  }
+}
+
 TEST(AlternateFile, WhoHasTheFileOpenReadsOnUndisturbed) {
   const testing::TempFolder folder;
   const std::string path = folder.file("checkpoint");
