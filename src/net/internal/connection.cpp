@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "net/channel_binding.h"
 #include "net/problem.h"
 
 namespace attestry::net {
@@ -47,6 +48,18 @@ std::shared_ptr<const base::Bytes> peer_certificate(asio::ssl::stream<StreamSock
   auto out = std::make_shared<const base::Bytes>(der, der + size);
   OPENSSL_free(der);
   return out;
+}
+
+/// Only TLS 1.3 makes it the connection's own (RFC 9266, 2).
+void note_channel(asio::ssl::stream<StreamSocket&>& tls, Headers& headers) {
+  constexpr std::string_view kLabel = "EXPORTER-Channel-Binding";
+  SSL* engine = tls.native_handle();
+  std::array<char, kChannelBindingBytes> out{};
+  auto* bytes = reinterpret_cast<unsigned char*>(out.data());
+  if (SSL_version(engine) == TLS1_3_VERSION &&
+      SSL_export_keying_material(engine, bytes, out.size(), kLabel.data(), kLabel.size(), nullptr, 0, 0) == 1) {
+    headers.set(kChannelBindingField, {out.data(), out.size()});
+  }
 }
 
 }  // namespace
@@ -280,6 +293,7 @@ void Connection::hand_over(Task& task) {
   task.connection = shared_from_this();
   task.route = route_;
   task.request = std::move(parser_->request());
+  if (tls_ && route_->role == Role::keystore) note_channel(*tls_, task.request.headers);
   task.request.deadline = core_->now() + core_->limits.request_deadline;
   task.ticket = ticket_;
 }
