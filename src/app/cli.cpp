@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 
+#include "app/cmd_keystore.h"
 #include "app/cmd_kms.h"
 #include "app/cmd_registry_csr.h"
 #include "app/registry_commands.h"
@@ -82,6 +83,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_registry(app, context);
   add_kms(app, context);
   add_keymanager(app, context);
+  add_keystore(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

@@ -1,19 +1,266 @@
 #include "app/keystore_settings.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "app/validate.h"
+#include "base/encoding.h"
+#include "secrets/keystore_v0.h"
+#include "state/file.h"
+
 namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+using secrets::TeeMode;
+
 namespace {
+
+constexpr std::size_t kMostSecretFile = 4096;
+constexpr std::string_view kFile = "file:";
 
 constexpr SettingInfo kKeystore[] = {
     {"keystore.listen", "", "the keystore for workers and coordinators: address; empty: not offered"},
+    {"keystore.generation", "v0", "whose health document and words of 401 are shown: v0, v1 or v2; all are served"},
+    {"keystore.worker_tokens", "", "lower-case hex SHA-256 of workers' bearer tokens; empty: none is taken"},
+    {"keystore.coordinator_tokens", "", "the same of coordinators'"},
+    {"keystore.master", "derived", "derived (from the root), generated, or file:PATH with 64 hex digits"},
+    {"keystore.private_key", "", "file with the first generation's Ed25519 key; empty: made from the master"},
+    {"keystore.tee_mode", "evidence", "evidence (any kind), sgx, sev, tdx or nitro; simulated realm: simulated, none"},
+    {"keystore.policy", "default", "what workers' evidence must meet: genuine, default, strict or a file"},
+    {"keystore.audience", "", "the name that workers' evidence is made for; empty: the log's origin"},
+    {"keystore.simulated_code_hashes", "0000000000000000000000000000000000000000000000000000000000000000",
+     "hex of code hashes that tee_mode simulated takes"},
+    {"keystore.trust_registered_keys", "false",
+     "a worker whose key the operator's account has needs no evidence; its replies are in the clear"},
+    {"keystore.plaintext_replies", "false", "replies without an attested key to close them for"},
+    {"keystore.raw_seeds", "false", "/decrypt-raw: any worker may decrypt under any seed"},
+    {"keystore.broken_public_key_cipher", "false",
+     "reads blobs whose key is the public key (first generations; no secret)"},
+    {"keystore.broken_xor_cipher", "false", "reads XOR of the first generation (no secret)"},
+    {"keystore.seed_colons", "false", "takes repositories and branches with ':', which other owners' seeds may equal"},
+    {"keystore.empty_allow_all", "false", "takes the condition {\"AllowAll\":{}}, as early scripts wrote it"},
+    {"keystore.old_status", "false", "401 before it is ready and 500 while the chain is away, as the original has it"},
+    {"keystore.bind_channel", "true", "a session is of use over its own TLS connection alone, where TLS ends here"},
+    {"keystore.session_seconds", "86400", "life of a worker's session"},
+    {"keystore.recheck_seconds", "60", "between two looks whether workers' keys are still the operator's"},
+    {"keystore.token_rate", "0", "requests per second and token; 0: no limit"},
+    {"keystore.owner_rate", "0", "decrypts per second and owner; 0: no limit"},
+    {"keystore.stranger_rate", "20", "POST /pubkey per second and address without a token; 0: no limit"},
+    {"keystore.network", "testnet", "NEAR network as its nodes name it"},
+    {"keystore.rpc", "", "NEAR JSON-RPC endpoints; more than half must agree (keystore.quorum)"},
+    {"keystore.quorum", "0", "endpoints that must agree; 0: more than half"},
+    {"keystore.rpc_ca", "", "PEM file of CAs for those endpoints; empty: the system's"},
+    {"keystore.contract", "", "NEAR account of the contract with the secrets; empty: none are read"},
+    {"keystore.operator_account", "", "NEAR account whose access keys are workers"},
+    {"keystore.key_kinds", "ed25519", "kinds of workers' keys"},
+    {"keystore.chain_ttl_ms", "1000", "how long what the chain said is used without asking for a new block"},
+    {"keystore.max_head_age", "120", "seconds that the final block may be behind the clock; 0: any"},
+    {"keystore.published_key_method", "",
+     "view of the contract that gives the published public key, compared at the start; empty: not compared"},
 };
+
+/// Takes values out of the settings; what is wrong with one is noted, and a harmless value stands for it.
+class Reader {
+ public:
+  Reader(const Settings& settings, std::vector<Error>& mistakes) : settings_(settings), mistakes_(mistakes) {}
+  const std::string& text(std::string_view name) const { return settings_.text(name); }
+  std::vector<std::string> list(std::string_view name) const { return settings_.list(name); }
+  void note(std::string_view name, Error error) {
+    error.code = Code::configuration;
+    mistakes_.push_back(std::move(error.at(named(settings_, name))));
+  }
+  template <class T>
+  std::optional<T> noted(std::string_view name, Result<T> result) {
+    if (result) return *std::move(result);
+    note(name, std::move(result).error());
+    return std::nullopt;
+  }
+  bool flag(std::string_view name) { return noted(name, settings_.boolean(name)).value_or(false); }
+  template <class T = std::int64_t>
+  T number(std::string_view name, std::int64_t min, std::int64_t max) {
+    return static_cast<T>(noted(name, settings_.integer(name, min, max)).value_or(min));
+  }
+
+ private:
+  const Settings& settings_;
+  std::vector<Error>& mistakes_;
+};
+
+Result<attestation::Policy> policy_of(const std::string& name) {
+  if (const auto* builtin = attestation::Policy::builtin(name)) return *builtin;
+  TRY(const auto bytes, state::system_files().read(name, attestation::kMaxPolicyDocumentBytes));
+  if (bytes) return attestation::Policy::parse(base::as_text(*bytes));
+  return Error{Code::configuration, "there is no file " + name, "genuine, default, strict or a file with a policy"};
+}
+
+/// keystore_ckd.md 1.3: exact strings, and whoever puts a token where its hash belongs would refuse every worker.
+std::vector<std::string> tokens_of(Reader& read, std::string_view name) {
+  auto out = read.list(name);
+  for (const std::string& hash : out) {
+    base::Digest32 digest{};
+    if (base::hex_decode_into(hash, digest).ok() && hash == base::hex(digest)) continue;
+    read.note(name,
+              {Code::configuration, "a token's hash", "64 lower-case hex digits: the SHA-256 of a token",
+               std::to_string(hash.size()) + " characters that are not", "Make one: `printf %s TOKEN | sha256sum`."});
+  }
+  return out;
+}
+
+std::optional<TeeMode> tee_mode_of(std::string_view text) {
+  if (text == "evidence" || text == "outlayer_tee") return TeeMode::evidence;
+  for (const TeeMode mode :
+       {TeeMode::sgx, TeeMode::sev, TeeMode::tdx, TeeMode::nitro, TeeMode::simulated, TeeMode::none}) {
+    if (to_text(mode) == text) return mode;
+  }
+  return std::nullopt;
+}
+
+void read_evidence(Reader& read, KeystoreSettings& out) {
+  if (auto policy = read.noted("keystore.policy", policy_of(read.text("keystore.policy"))))
+    out.evidence.policy = *std::move(policy);
+  out.evidence.audience = read.text("keystore.audience");
+  out.evidence.simulated = read.list("keystore.simulated_code_hashes");
+  const std::string& mode = read.text("keystore.tee_mode");
+  if (const auto known = tee_mode_of(mode)) {
+    out.evidence.mode = *known;
+  } else {
+    read.note("keystore.tee_mode", {Code::configuration, "Invalid TEE_MODE: " + mode,
+                                    "evidence, sgx, sev, tdx, nitro, simulated or none", mode});
+  }
+}
+
+void read_routes(Reader& read, KeystoreSettings& out) {
+  using api::KeystoreGeneration;
+  const std::string& generation = read.text("keystore.generation");
+  if (generation == "v1") {
+    out.routes.generation = KeystoreGeneration::v1;
+  } else if (generation == "v2") {
+    out.routes.generation = KeystoreGeneration::v2;
+  } else if (generation != "v0") {
+    read.note("keystore.generation", {Code::configuration, "no such generation", "v0, v1 or v2", generation});
+  }
+  out.routes.tokens = {.workers = tokens_of(read, "keystore.worker_tokens"),
+                       .coordinators = tokens_of(read, "keystore.coordinator_tokens")};
+  out.routes.old_status = read.flag("keystore.old_status");
+  out.routes.plaintext_replies = read.flag("keystore.plaintext_replies");
+  out.routes.raw_seeds = read.flag("keystore.raw_seeds");
+  out.routes.bind_channel = read.flag("keystore.bind_channel");
+  constexpr std::int64_t kMostRate = 1'000'000;
+  out.routes.token_rate = read.number<unsigned>("keystore.token_rate", 0, kMostRate);
+  out.routes.owner_rate = read.number<unsigned>("keystore.owner_rate", 0, kMostRate);
+  out.routes.stranger_rate = read.number<unsigned>("keystore.stranger_rate", 0, kMostRate);
+}
+
+void read_chain(Reader& read, KeystoreSettings& out) {
+  using chain::near::AccountId;
+  using chain::near::KeyKind;
+  const auto account = [&](std::string_view name) -> std::optional<AccountId> {
+    if (read.text(name).empty()) return std::nullopt;
+    return read.noted(name, AccountId::parse(read.text(name)));
+  };
+  out.contract = account("keystore.contract");
+  out.rules.operator_account = account("keystore.operator_account");
+  out.chain.chain_id = read.text("keystore.network");
+  for (const std::string& url : read.list("keystore.rpc")) out.chain.endpoints.push_back({.url = url});
+  out.chain.quorum = read.number<std::size_t>("keystore.quorum", 0, 64);
+  out.chain.max_head_age = read.number("keystore.max_head_age", 0, 86'400);
+  out.chain_ttl = std::chrono::milliseconds(read.number("keystore.chain_ttl_ms", 0, 60'000));
+  out.chain.head_ttl = out.chain_ttl;
+  out.published_key_method = read.text("keystore.published_key_method");
+  const bool asked = out.contract || out.rules.operator_account;
+  if (out.chain.endpoints.empty()) {
+    if (asked) read.note("keystore.rpc", {Code::configuration, "a contract or an operator's account needs endpoints"});
+  } else {
+    for (auto& mistake : chain::near::mistakes_in(out.chain)) read.note("keystore.rpc", std::move(mistake));
+  }
+  out.rules.key_kinds.clear();
+  for (const std::string& kind : read.list("keystore.key_kinds")) {
+    if (kind == "ed25519") {
+      out.rules.key_kinds.insert(KeyKind::ed25519);
+    } else {
+      read.note("keystore.key_kinds",
+                {Code::configuration, "workers' keys of this kind cannot be verified here", "ed25519", kind});
+    }
+  }
+}
+
+/// Trailing white space is an editor's.
+Result<std::string> read_secret_file(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+    return Error{Code::configuration, "others may read " + path, "mode 0600", {}, "Run: chmod 600 " + path};
+  }
+  TRY(const auto bytes, state::system_files().read(path, kMostSecretFile));
+  if (!bytes) return Error{Code::configuration, "there is no file " + path};
+  std::string text{base::as_text(*bytes)};
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
 
 }  // namespace
 
 std::span<const SettingInfo> keystore_setting_infos() noexcept { return kKeystore; }
 
-KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<base::Error>& /*mistakes*/) {
+Result<crypto::Secret> read_keystore_master(const Settings& settings) {
+  const std::string& value = settings.text("keystore.master");
+  if (!value.starts_with(kFile))
+    return Error{Code::configuration, named(settings, "keystore.master"), "derived, generated or file:PATH", value};
+  TRY(auto text, read_secret_file(value.substr(kFile.size())), named(settings, "keystore.master"));
+  constexpr std::string_view kName = "KEYSTORE_MASTER_SECRET=";
+  const std::string_view digits = std::string_view{text}.substr(text.starts_with(kName) ? kName.size() : 0);
+  base::Digest32 bytes{};
+  const bool good = base::hex_decode_into(digits, bytes).ok();
+  const std::size_t found = digits.size();
+  wipe(text);
+  if (good) return crypto::Secret::absorb(bytes);
+  return Error{Code::configuration, named(settings, "keystore.master"), "64 hex digits: 32 bytes",
+               std::to_string(found) + " characters that are not",
+               "Make one: `(umask 077; openssl rand -hex 32 > FILE)`."};
+}
+
+Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& settings) {
+  const std::string& path = settings.text("keystore.private_key");
+  if (path.empty()) return std::optional<crypto::Secret>{};
+  TRY(auto text, read_secret_file(path), named(settings, "keystore.private_key"));
+  auto key = secrets::keystore::V0Key::parse(text);
+  wipe(text);
+  if (!key) return std::move(key.error().at(named(settings, "keystore.private_key")));
+  return std::optional{key->signing().seed().clone()};
+}
+
+KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Error>& mistakes) {
   KeystoreSettings out;
-  out.listen = settings.text("keystore.listen");
+  Reader read{settings, mistakes};
+  out.listen = read.text("keystore.listen");
+  read_routes(read, out);
+  read_evidence(read, out);
+  read_chain(read, out);
+  out.rules.trust_registered_keys = read.flag("keystore.trust_registered_keys");
+  out.rules.broken = {.public_key_as_key = read.flag("keystore.broken_public_key_cipher"),
+                      .xor_v0 = read.flag("keystore.broken_xor_cipher")};
+  out.access.empty_allow_all = read.flag("keystore.empty_allow_all");
+  out.rules.seeds.colons = read.flag("keystore.seed_colons");
+  out.rules.session_seconds = read.number("keystore.session_seconds", 1, 30 * 86'400);
+  out.recheck_seconds = read.number("keystore.recheck_seconds", 1, 86'400);
+  const std::string& master = read.text("keystore.master");
+  if (master != "derived" && master != "generated") {
+    if (const auto secret = read_keystore_master(settings); !secret) mistakes.push_back(secret.error());
+  }
+  if (const auto key = read_keystore_private_key(settings); !key) mistakes.push_back(key.error());
+  return out;
+}
+
+Result<KeystoreSettings> read_keystore_settings(const Settings& settings) {
+  std::vector<Error> mistakes;
+  auto out = read_keystore_settings(settings, mistakes);
+  TRY_OK(first_of(mistakes));
   return out;
 }
 

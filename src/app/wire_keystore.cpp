@@ -1,10 +1,244 @@
 #include "app/wire_keystore.h"
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "api/fair_lane.h"
+#include "api/keystore_routes.h"
+#include "app/keystore_sealing.h"
+#include "app/keystore_settings.h"
+#include "app/validate.h"
+#include "base/encoding.h"
+#include "base/log.h"
+#include "net/client.h"
+
 namespace attestry::app {
 
-base::Result<std::unique_ptr<Service>> open_keystore(const Settings& settings, const ServiceParts& /*parts*/) {
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::string_view kSessionSealing = "attestry/keystore/sessions/v1";
+constexpr std::string_view kDialect = "keystore";
+constexpr seconds kStartPatience{30};
+constexpr seconds kRecheckPatience{20};
+
+class KeystoreServer final : public Service {
+ public:
+  KeystoreServer(const Settings& settings, const ServiceParts& parts) : settings_(settings), parts_(parts) {}
+  ~KeystoreServer() override { stop(); }
+
+  Status open();
+  Status add_routes(net::Router& router) override;
+  Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,
+                                                                       std::string_view key_pem) const override;
+  void update_metrics() const override;
+  void stop_accepting() override {}
+  void stop() override;
+
+ private:
+  Status check_realm() const;
+  Status open_masters();
+  Status open_chain();
+  Status compare_published_key() const;
+  void warn_of_weak_settings() const;
+  void recheck_now_and_then();
+
+  const Settings settings_;
+  const ServiceParts parts_;
+  KeystoreSettings said_;
+  std::unique_ptr<KeystoreKeys> keys_;
+  std::unique_ptr<secrets::KeystoreSessions> sessions_;
+  std::unique_ptr<secrets::KeystoreEvidence> evidence_;
+  std::unique_ptr<net::HttpClient> http_;
+  std::unique_ptr<chain::near::QuorumReader> reader_;
+  std::unique_ptr<secrets::KeystoreChain> chain_;
+  std::unique_ptr<api::FairLane> waiting_;
+  std::unique_ptr<secrets::KeystoreService> service_;
+  std::mutex stop_mutex_;  // std::mutex: a condition variable waits on it
+  std::condition_variable stop_;
+  bool stopping_ = false;
+  std::thread recheck_;
+};
+
+/// What proves nothing is for the realm in which nothing is real.
+Status KeystoreServer::check_realm() const {
+  const auto mode = said_.evidence.mode;
+  const bool simulated = mode == secrets::TeeMode::none || mode == secrets::TeeMode::simulated;
+  if (!simulated || parts_.store.realm() == base::Realm::simulated) return base::done();
+  return Error{Code::configuration, named(settings_, "keystore.tee_mode"), "evidence, sgx, sev, tdx or nitro",
+               std::string{to_text(mode)},
+               "A production server serves workers that prove what they are. Use `attestry dev` to try things out."};
+}
+
+Status KeystoreServer::open_masters() {
+  KeystoreKeysOptions options{.allowed = said_.rules.broken};
+  const std::string& master = settings_.text("keystore.master");
+  if (master == "derived") {
+    options.source = secrets::derived_source(parts_.legacy_master(kDialect), parts_.random);
+  } else if (master == "generated") {
+    options.source = secrets::generated_source(parts_.random, [](const crypto::Secret&) { return base::done(); });
+  } else {
+    TRY(auto secret, read_keystore_master(settings_));
+    options.source = secrets::imported_source(std::move(secret), parts_.random);
+  }
+  TRY(options.v0_seed, read_keystore_private_key(settings_));
+  TRY(keys_, KeystoreKeys::open(settings_, parts_, std::move(options)));
+  return base::done();
+}
+
+Status KeystoreServer::open_chain() {
+  if (said_.chain.endpoints.empty()) return base::done();
+  TRY(http_, net::HttpClient::make({.ca_file = settings_.text("keystore.rpc_ca"), .clock = &parts_.clock}),
+      named(settings_, "keystore.rpc_ca"));
+  auto options = said_.chain;
+  options.clock = &parts_.clock;
+  TRY(reader_, chain::near::QuorumReader::make(*http_, std::move(options)), "keystore.rpc");
+  if (!said_.contract) return base::done();
+  chain_ = std::make_unique<secrets::KeystoreChain>(
+      *reader_, *said_.contract, parts_.clock,
+      secrets::KeystoreChainRules{.ttl = said_.chain_ttl, .access = said_.access});
+  return base::done();
+}
+
+/// The first generation's start-up check (keystore_ckd.md 1.5): whoever encrypts asks the contract for the key.
+Status KeystoreServer::compare_published_key() const {
+  if (said_.published_key_method.empty() || !reader_ || !said_.contract) return base::done();
+  const auto deadline = parts_.clock.steady() + kStartPatience;
+  const auto key = service_->v0_public_key();
+  if (!key) return key.error().error;
+  TRY(const auto head, reader_->head(deadline), "keystore.rpc");
+  TRY(const auto bytes,
+      reader_->call(head, *said_.contract, said_.published_key_method, base::to_bytes(std::string_view{"{}"}),
+                    deadline),
+      "published key");
+  TRY(const auto document, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "published key");
+  const auto root = document->root();
+  const std::string found = root.is_null() ? "none" : root.string("published key").value_or("no text");
+  if (found == base::hex(*key)) {
+    base::log(base::LogLevel::info, "✓ Public key verified - matches contract", {{"key", found}});
+    return base::done();
+  }
+  return Error{Code::configuration, "Public key mismatch", base::hex(*key), found,
+               "Publish it: `attestry keystore publish-key`, or start with the key that is published "
+               "(keystore.private_key)."};
+}
+
+void KeystoreServer::warn_of_weak_settings() const {
+  const auto warn = [&](bool weak, std::string_view name, std::string_view consequence) {
+    if (!weak) return;
+    base::log(base::LogLevel::warning, std::string{name} + ": " + std::string{consequence},
+              {{"setting", settings_.origin(name)}});
+  };
+  warn(said_.routes.tokens.workers.empty(), "keystore.worker_tokens", "empty: every worker is refused");
+  warn(said_.routes.tokens.coordinators.empty(), "keystore.coordinator_tokens", "empty: every coordinator is refused");
+  warn(said_.rules.trust_registered_keys, "keystore.trust_registered_keys",
+       "whoever holds a key of the operator's account gets secrets, whatever runs there");
+  warn(said_.routes.plaintext_replies, "keystore.plaintext_replies", "whoever ends TLS in front of here reads secrets");
+  warn(said_.routes.raw_seeds, "keystore.raw_seeds", "any worker reads everything of the default master");
+  warn(said_.rules.broken.public_key_as_key, "keystore.broken_public_key_cipher", "what is read was never secret");
+  warn(said_.rules.broken.xor_v0, "keystore.broken_xor_cipher", "what is read was never secret");
+  warn(said_.rules.seeds.colons, "keystore.seed_colons", "two owners may share a key");
+}
+
+Status KeystoreServer::open() {
+  TRY(said_, read_keystore_settings(settings_));
+  TRY_OK(check_realm());
+  if (said_.evidence.audience.empty()) said_.evidence.audience = parts_.log.origin();
+  TRY_OK(open_masters(), "keystore");
+  TRY(sessions_, secrets::KeystoreSessions::open(parts_.store, parts_.sealing(kSessionSealing), parts_.random,
+                                                 {.seconds = said_.rules.session_seconds}));
+  evidence_ = std::make_unique<secrets::KeystoreEvidence>(parts_.appraiser, said_.evidence);
+  TRY_OK(open_chain());
+  waiting_ = std::make_unique<api::FairLane>();
+  TRY(service_, secrets::KeystoreService::open(
+                    {.store = parts_.store,
+                     .log = parts_.log,
+                     .masters = keys_->masters(),
+                     .sessions = *sessions_,
+                     .evidence = *evidence_,
+                     .chain = chain_.get(),
+                     .random = parts_.random,
+                     .clock = parts_.clock,
+                     .run_waiting = [this](std::string_view whose, auto& task) { return waiting_->run(whose, task); }},
+                    said_.rules));
+  TRY_OK(compare_published_key());
+  warn_of_weak_settings();
+  recheck_ = std::thread([this] { recheck_now_and_then(); });
+  return base::done();
+}
+
+void KeystoreServer::recheck_now_and_then() {
+  std::unique_lock lock{stop_mutex_};
+  while (!stop_.wait_for(lock, seconds(said_.recheck_seconds), [this] { return stopping_; })) {
+    lock.unlock();
+    const auto ended = service_->recheck(parts_.clock.steady() + kRecheckPatience);
+    if (!ended)
+      base::log(base::LogLevel::warning, "workers' keys could not be looked up", {{"reason", ended.error().text()}});
+    lock.lock();
+  }
+}
+
+void KeystoreServer::stop() {
+  {
+    const std::scoped_lock lock{stop_mutex_};
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  if (recheck_.joinable()) recheck_.join();
+  if (waiting_) waiting_->stop();
+  if (keys_) keys_->stop();
+}
+
+Status KeystoreServer::add_routes(net::Router& router) {
+  TRY_OK(keys_->add_routes(router));
+  return api::register_keystore(router, {.service = *service_,
+                                         .random = parts_.random,
+                                         .clock = parts_.clock,
+                                         .metrics = parts_.metrics,
+                                         .rules = said_.routes});
+}
+
+Result<std::vector<std::pair<std::string, net::Listener>>> KeystoreServer::listeners(std::string_view chain_pem,
+                                                                                     std::string_view key_pem) const {
+  net::Listener listener{said_.listen, {net::Role::keystore}};
+  if (!chain_pem.empty() && !said_.listen.starts_with("unix:")) {
+    TRY(listener.tls,
+        net::TlsServerContext::from_pem(chain_pem, key_pem, {.certificates = net::TlsClients::Certificates::asked}));
+  }
+  std::vector<std::pair<std::string, net::Listener>> out;
+  out.emplace_back("keystore", std::move(listener));
+  return out;
+}
+
+void KeystoreServer::update_metrics() const {
+  auto& metrics = parts_.metrics;
+  keys_->update_metrics();
+  metrics.gauge("attestry_keystore_sessions", "Workers with a session").set(static_cast<double>(sessions_->size()));
+  if (!reader_) return;
+  const auto now = reader_->status();
+  const bool held = !now.head || !now.alarm.empty();
+  metrics.gauge("attestry_keystore_chain_stalled", "Whether nothing is believed of the chain").set(held ? 1 : 0);
+  if (!now.head) return;
+  metrics.gauge("attestry_keystore_chain_head_age_seconds", "Since the time of the newest final block")
+      .set(static_cast<double>(parts_.clock.now().seconds - now.head->time.seconds));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Service>> open_keystore(const Settings& settings, const ServiceParts& parts) {
   if (settings.text("keystore.listen").empty()) return std::unique_ptr<Service>{};
-  return base::Error{base::Code::configuration, "keystore.listen: this server cannot offer it yet"};
+  auto server = std::make_unique<KeystoreServer>(settings, parts);
+  TRY_OK(server->open(), "keystore");
+  return std::unique_ptr<Service>{std::move(server)};
 }
 
 }  // namespace attestry::app

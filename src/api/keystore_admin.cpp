@@ -1,0 +1,111 @@
+// What operators and coordinators do with vaults (keystore_ckd.md 3.5).
+#include <array>
+
+#include "api/keystore_handlers.h"
+#include "crypto/hash.h"
+#include "secrets/keystore_derivation.h"
+
+namespace attestry::api {
+
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::Status;
+using net::Method;
+
+namespace {
+
+constexpr std::size_t kMostReason = 256;
+
+void loaded_vaults(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto who = handlers->caller(request, KeystoreCaller::either);
+  if (!who) return responder.send(std::move(who).error());
+  JsonOutArray vaults;
+  for (const std::string& vault : handlers->service().masters().loaded_vaults()) vaults.emplace_back(vault);
+  const auto count = static_cast<std::uint64_t>(vaults.size());
+  responder.send(keystore_json({{"vaults", std::move(vaults)},
+                                {"count", count},
+                                {"tee_sessions", static_cast<std::uint64_t>(handlers->service().sessions().size())}}));
+}
+
+struct Named {
+  std::string vault, reason;
+};
+KeystoreAnswer<Named> read_named(const KeystoreShared& handlers, net::Request& request) {
+  auto who = handlers->caller(request, KeystoreCaller::worker);
+  if (!who) return std::unexpected(std::move(who).error());
+  auto body = keystore_body(request);
+  if (!body) return std::unexpected(std::move(body).error());
+  KeystoreFields fields{(*body)->root()};
+  const std::string vault_id = fields.text("vault_id");
+  Named out{.vault = {}, .reason = fields.text("reason")};
+  if (!fields.ok()) return std::unexpected(fields.refusal());
+  auto vault = handlers->vault_member(vault_id);
+  if (!vault) return std::unexpected(std::move(vault).error());
+  if (vault->empty()) return std::unexpected(keystore_error(400, "vault_id is required"));
+  out.vault = *std::move(vault);
+  return out;
+}
+
+void evict(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto named = read_named(handlers, request);
+  if (!named) return responder.send(std::move(named).error());
+  handlers->service().masters().evict(named->vault, [handlers, responder = std::move(responder)](Status done) mutable {
+    if (!done) return responder.send(handlers->refused({secrets::KeystoreStep::record, std::move(done).error()}));
+    responder.send(keystore_json({{"ok", true}}));
+  });
+}
+
+void ban(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto named = read_named(handlers, request);
+  if (!named) return responder.send(std::move(named).error());
+  if (named->reason.empty())
+    return responder.send(keystore_error(400, "reason is required (1 to 256 bytes that say why)"));
+  if (named->reason.size() > kMostReason) {
+    return responder.send(
+        keystore_error(400, "reason must be at most 256 bytes (got " + std::to_string(named->reason.size()) + ")"));
+  }
+  const bool already = handlers->service().masters().banned(named->vault).has_value();
+  handlers->service().masters().ban(
+      named->vault, named->reason, [handlers, already, responder = std::move(responder)](Status done) mutable {
+        if (!done) return responder.send(handlers->refused({secrets::KeystoreStep::record, std::move(done).error()}));
+        responder.send(keystore_json({{"already_banned", already}}));
+      });
+}
+
+/// Ends sessions of a worker's key: what a thief has is worth nothing from now on.
+void end_sessions(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto who = handlers->caller(request, KeystoreCaller::coordinator);
+  if (!who) return responder.send(std::move(who).error());
+  auto body = keystore_body(request);
+  if (!body) return responder.send(std::move(body).error());
+  KeystoreFields fields{(*body)->root()};
+  const auto key = fields.optional_text("public_key");
+  const auto id = fields.optional_text("session_id");
+  if (!fields.ok()) return responder.send(fields.refusal());
+  if (key.has_value() == id.has_value())
+    return responder.send(keystore_error(400, "name either public_key or session_id"));
+  const auto digest = secrets::KeystoreSessions::digest_of(id.value_or(""));
+  const auto ended = handlers->service().sessions().end(
+      [&](const secrets::KeystoreSession& session) {
+        return key ? session.public_key == *key : session.digest == digest;
+      },
+      request.deadline);
+  if (!ended) return responder.send(handlers->refused({secrets::KeystoreStep::record, ended.error()}));
+  responder.send(keystore_json({{"ended", static_cast<std::uint64_t>(*ended)}}));
+}
+
+}  // namespace
+
+Status add_keystore_admin_routes(net::Router& router, const KeystoreShared& handlers) {
+  const std::array<KeystoreRoute, 4> routes{{
+      {Method::get, "/admin/loaded-vaults", "loaded_vaults", "Vaults in memory, and how many sessions", loaded_vaults},
+      {Method::post, "/admin/evict-customer", "evict_customer", "Forgets a vault's master", evict},
+      {Method::post, "/admin/ban-vault", "ban_vault", "Serves a vault no more", ban},
+      {Method::post, "/admin/end-sessions", "end_sessions", "Ends a worker's sessions at once", end_sessions},
+  }};
+  for (const auto& route : routes) TRY_OK(add_keystore_route(router, handlers, route));
+  return base::done();
+}
+
+}  // namespace attestry::api

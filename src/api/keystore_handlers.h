@@ -1,0 +1,77 @@
+// Shared pieces of the keystore's route files. Private to api.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "api/keystore_routes.h"
+
+namespace attestry::api {
+
+/// Answers one request: once, from any thread; counts what became of it.
+class KeystoreHandlers : public std::enable_shared_from_this<KeystoreHandlers> {
+ public:
+  static base::Result<std::shared_ptr<KeystoreHandlers>> make(KeystoreRouteDeps deps);
+
+  /// 401 in the words of the wire, 429 over the token's rate.
+  KeystoreAnswer<KeystorePrincipal> caller(const net::Request& request, KeystoreCaller who) const;
+  /// 403; null with tee mode none, which asks for no session.
+  KeystoreAnswer<std::shared_ptr<const secrets::KeystoreSession>> session(const net::Request& request) const;
+  /// 429 over the owner's rate.
+  KeystoreAnswer<base::Done> owner_may(std::string_view owner) const;
+  KeystoreAnswer<base::Done> stranger_may(const net::Request& request) const;
+  /// A vault's account or empty, from the header or from a body's member; 400 for one that is none.
+  KeystoreAnswer<std::string> vault_header(const net::Request& request) const;
+  KeystoreAnswer<std::string> vault_member(const std::optional<std::string>& value) const;
+
+  net::Response refused(const secrets::KeystoreRefusal& refusal) const;
+  /// What is released, under `member`, or "sealed_…" when it is closed for the worker.
+  net::Response released(secrets::KeystoreReply reply, std::string_view member, std::string_view sealed_member) const;
+  /// `what`: one of those that the constructor knows.
+  void count_release(std::string_view what) const;
+  /// Who the reply of a request goes to.
+  secrets::KeystoreRecipient recipient(const net::Request& request, const base::Digest32& body,
+                                       const KeystorePrincipal& principal,
+                                       std::shared_ptr<const secrets::KeystoreSession> session) const;
+
+  const KeystoreRouteDeps& deps() const noexcept { return deps_; }
+  secrets::KeystoreService& service() const noexcept { return deps_.service; }
+
+ private:
+  KeystoreHandlers(KeystoreRouteDeps deps, net::RateLimiter tokens, net::RateLimiter owners,
+                   net::RateLimiter strangers);
+  void count_refusal(std::string_view reason) const;
+  KeystoreAnswer<base::Done> within(net::RateLimiter& limiter, unsigned rate, std::string_view whose,
+                                    std::string_view what) const;
+
+  const KeystoreRouteDeps deps_;
+  mutable net::RateLimiter tokens_;
+  mutable net::RateLimiter owners_;
+  mutable net::RateLimiter strangers_;
+  /// Looked up once: a name costs more than what is counted.
+  std::map<std::string, net::Counter, std::less<>> refusals_;
+  std::map<std::string, net::Counter, std::less<>> releases_;
+};
+using KeystoreShared = std::shared_ptr<const KeystoreHandlers>;
+
+using KeystoreHandle = void (*)(const KeystoreShared&, net::Request, net::Responder);
+struct KeystoreRoute {
+  net::Method method;
+  std::string_view path;
+  std::string_view id;
+  std::string_view summary;
+  KeystoreHandle handle;
+};
+base::Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, const KeystoreRoute& route);
+
+/// Leaves first, then an answer that is no secret by itself.
+void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std::map<std::string, std::string> what,
+                      secrets::KeystoreRecipient to, base::JsonOutObject body, net::Responder responder);
+
+base::Status add_keystore_worker_routes(net::Router& router, const KeystoreShared& handlers);
+base::Status add_keystore_key_routes(net::Router& router, const KeystoreShared& handlers);
+base::Status add_keystore_authoring_routes(net::Router& router, const KeystoreShared& handlers);
+base::Status add_keystore_admin_routes(net::Router& router, const KeystoreShared& handlers);
+
+}  // namespace attestry::api

@@ -1,0 +1,92 @@
+#include "app/keystore_environment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace attestry::app {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::string mistakes_of(std::map<std::string, std::string> variables) {
+  variables.emplace("NEAR_RPC_URL", "http://127.0.0.1:1");
+  variables.emplace("OFFCHAINVM_CONTRACT_ID", "outlayer.testnet");
+  std::string out;
+  for (const auto& mistake : read_keystore_environment(variables).mistakes) out += mistake.text() + "\n";
+  return out;
+}
+
+TEST(EnvFile, LinesCommentsQuotesAndExport) {
+  const auto read = parse_env_file("# a\n\nA=1\r\nexport B = \"x y\"\nC='='\nD=\n");
+  ASSERT_TRUE(read.ok()) << read.error().text();
+  EXPECT_EQ(*read, (std::map<std::string, std::string>{{"A", "1"}, {"B", "x y"}, {"C", "="}, {"D", ""}}));
+}
+
+TEST(EnvFile, MistakesNameTheLineAndShowNoValue) {
+  for (const std::string_view text : {"A=1\nsecret", "A=1\n2B=secret", "A=1\n=secret", "A=1\nB C=secret"}) {
+    const auto read = parse_env_file(text);
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_THAT(read.error().text(), HasSubstr("line 2"));
+    EXPECT_THAT(read.error().text(), Not(HasSubstr("secret")));
+  }
+  EXPECT_THAT(parse_env_file("A=1\nA=2").error().text(), HasSubstr("A is there twice"));
+}
+
+TEST(KeystoreEnvironment, DefaultsAreThoseOfTheOriginal) {
+  const auto read =
+      read_keystore_environment({{"NEAR_RPC_URL", "http://a"}, {"OFFCHAINVM_CONTRACT_ID", "outlayer.testnet"}});
+  EXPECT_THAT(read.mistakes, IsEmpty());
+  EXPECT_EQ(read.settings.at("keystore.listen"), "0.0.0.0:8081");
+  EXPECT_EQ(read.settings.at("keystore.network"), "testnet");
+  EXPECT_EQ(read.tee_mode, "none");
+  EXPECT_EQ(read.settings.at("keystore.generation"), "v1");
+  EXPECT_EQ(read.settings.count("keystore.master"), 0U);
+}
+
+TEST(KeystoreEnvironment, TheGenerationFollowsFromWhatIsSet) {
+  std::map<std::string, std::string> given{{"NEAR_RPC_URL", "http://a"},
+                                           {"OFFCHAINVM_CONTRACT_ID", "outlayer.testnet"}};
+  given["KEYSTORE_PRIVATE_KEY"] = "ed25519:x";
+  EXPECT_EQ(read_keystore_environment(given).settings.at("keystore.generation"), "v0");
+  given["TEE_MODE"] = "'Outlayer_TEE' ";
+  given["OPERATOR_ACCOUNT_ID"] = "operator.testnet";
+  const auto read = read_keystore_environment(given);
+  EXPECT_EQ(read.settings.at("keystore.generation"), "v2");
+  EXPECT_EQ(read.tee_mode, "evidence");
+}
+
+TEST(KeystoreEnvironment, TokenListsAreTrimmedAndEmptiesDropped) {
+  const auto read = read_keystore_environment({{"ALLOWED_WORKER_TOKEN_HASHES", " aa ,, bb,"}});
+  EXPECT_EQ(read.settings.at("keystore.worker_tokens"), "aa,bb");
+  EXPECT_EQ(read.settings.at("keystore.coordinator_tokens"), "");
+}
+
+TEST(KeystoreEnvironment, Mistakes) {
+  EXPECT_EQ(mistakes_of({}), "");
+  EXPECT_THAT(mistakes_of({{"SERVER_PORT", "65536"}}), HasSubstr("Invalid SERVER_PORT"));
+  EXPECT_THAT(mistakes_of({{"SERVER_PORT", "80 "}}), HasSubstr("Invalid SERVER_PORT"));
+  EXPECT_THAT(mistakes_of({{"SERVER_HOST", "http://x"}}), HasSubstr("Invalid server address"));
+  EXPECT_THAT(mistakes_of({{"TEE_MODE", "trustzone"}}), HasSubstr("Invalid TEE_MODE: trustzone"));
+  EXPECT_THAT(mistakes_of({{"TEE_MODE", "outlayer_tee"}}), HasSubstr("OPERATOR_ACCOUNT_ID is required"));
+  EXPECT_THAT(mistakes_of({{"KEYSTORE_MASTER_SECRETS", "x"}}), HasSubstr("Did you mean KEYSTORE_MASTER_SECRET?"));
+  const std::string hex(64, 'a');
+  EXPECT_THAT(mistakes_of({{"KEYSTORE_MASTER_SECRET", hex}, {"USE_TEE_REGISTRATION", "true"}}),
+              HasSubstr("are both set"));
+  const auto bad = mistakes_of({{"KEYSTORE_MASTER_SECRET", "not hex"}});
+  EXPECT_THAT(bad, HasSubstr("64 hex digits"));
+  EXPECT_THAT(bad, Not(HasSubstr("not hex")));
+}
+
+TEST(KeystoreEnvironment, KeysAreNoSettings) {
+  const std::string hex(64, 'a');
+  auto read = read_keystore_environment({{"KEYSTORE_MASTER_SECRET", hex}, {"KEYSTORE_PRIVATE_KEY", "ed25519:x"}});
+  for (const auto& [name, value] : read.settings) EXPECT_THAT(value, Not(HasSubstr(hex))) << name;
+  EXPECT_EQ(read.master_secret, hex);
+  read.wipe();
+  EXPECT_THAT(read.master_secret, Not(HasSubstr("a")));
+}
+
+}  // namespace
+}  // namespace attestry::app

@@ -1,0 +1,196 @@
+// What a keystore does for its workers and coordinators: registers them, finds what the chain says is stored, evaluates
+// who may have it, opens it, and gives it away with a leaf in the log (keystore_ckd.md 1 to 3). The wire is api's.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/log.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "chain/near_rpc.h"
+#include "crypto/random.h"
+#include "secrets/keystore_ciphertext.h"
+#include "secrets/keystore_derivation.h"
+#include "secrets/keystore_masters.h"
+#include "secrets/keystore_service_chain.h"
+#include "secrets/keystore_service_evidence.h"
+#include "secrets/keystore_sessions.h"
+#include "secrets/keystore_v0.h"
+#include "state/store.h"
+
+namespace attestry::secrets {
+
+/// Where a request ended. Each has its own status and words on the wire.
+enum class KeystoreStep : std::uint8_t {
+  request,    ///< something in it is not what it must be
+  ready,      ///< the masters are not there yet
+  limit,      ///< too many at once
+  chain,      ///< it did not answer
+  missing,    ///< the contract has no such secret
+  vault,      ///< its master is not there, or the vault is banned
+  agent,      ///< of another agent
+  condition,  ///< could not be read or evaluated
+  access,     ///< the condition says no
+  decrypt,    ///< the blob does not open
+  session,    ///< the worker has none
+  evidence,   ///< of the worker: none, or not what it must be
+  operator_,  ///< the worker's key is not the operator's
+  record,     ///< the log or the store
+};
+std::string_view to_text(KeystoreStep step) noexcept;
+
+struct KeystoreRefusal {
+  KeystoreStep step = KeystoreStep::request;
+  base::Error error;
+};
+
+/// Whom something is released to, and what its reply is bound to.
+struct KeystoreRecipient {
+  std::string token{};    ///< hex SHA-256 of the bearer token; empty for a stranger
+  std::string path{};     ///< "/decrypt"
+  base::Digest32 body{};  ///< SHA-256 of the request's body
+  std::shared_ptr<const KeystoreSession> session{};
+  std::optional<VerifiedWorker> worker{};
+  bool in_clear = false;  ///< nothing but the transport closes the reply
+};
+
+struct KeystoreReply {
+  crypto::Secret plaintext;  ///< empty when sealed
+  base::Bytes sealed;        ///< for the recipient's key; empty when in clear
+  std::uint64_t leaf = 0;
+  crypto::Secret leaf_key;  ///< of the leaf's commitments
+};
+using KeystoreOutcome = std::expected<KeystoreReply, KeystoreRefusal>;
+using KeystoreDone = std::move_only_function<void(KeystoreOutcome)>;
+
+struct KeystoreDecrypt {
+  KeystoreSecretName name;
+  chain::near::AccountId user;  ///< who wants it; the worker's word
+};
+
+struct KeystoreRegistration {
+  base::FixedBytes<32> challenge{};
+  std::string public_key{};
+  std::string signature{};
+  struct Evidence {
+    base::Bytes quote;
+    WorkerKey key{};
+  };
+  std::optional<Evidence> evidence{};
+  std::optional<base::FixedBytes<32>> channel{};  ///< tls-exporter of the connection
+  std::string token{};
+};
+struct KeystoreRegistered {
+  std::string session_id;
+  base::UtcTime expires{};
+  base::Bytes sealed_key;  ///< the session's key, for the worker's encryption key; empty without evidence
+};
+using KeystoreRegisteredDone = std::move_only_function<void(std::expected<KeystoreRegistered, KeystoreRefusal>)>;
+
+struct KeystoreRules {
+  std::optional<chain::near::AccountId> operator_account{};  ///< whose access keys are workers
+  std::set<chain::near::KeyKind> key_kinds{chain::near::KeyKind::ed25519};
+  bool trust_registered_keys = false;  ///< a worker whose key the operator's account has needs no evidence
+  keystore::BrokenCiphers broken{};
+  keystore::SeedRules seeds{};
+  std::int64_t session_seconds = 86'400;
+  std::size_t opened_bytes = 32u << 20;  ///< of plaintext that is remembered as long as the chain has it; 0: none
+};
+
+/// All of it outlives the service.
+struct KeystoreParts {
+  state::Store& store;
+  audit::Log& log;
+  KeystoreMasters& masters;
+  KeystoreSessions& sessions;
+  const KeystoreEvidence& evidence;
+  KeystoreChain* chain = nullptr;  ///< null: no contract is set, and secrets cannot be read
+  crypto::Random& random;
+  const base::Clock& clock;
+  /// Runs what waits for the chain, off the server's workers; false, and the task is still the caller's, when too many
+  /// wait. The name is whose turn it is.
+  std::function<bool(std::string_view, std::move_only_function<void()>&)> run_waiting;
+};
+
+/// Thread-safe. Nothing here waits on the calling thread, unless it says so; `done` is called once, on any thread.
+class KeystoreService {
+ public:
+  static base::Result<std::unique_ptr<KeystoreService>> open(KeystoreParts parts, KeystoreRules rules);
+
+  base::Status ready() const { return parts_.masters.ready(); }
+
+  // -- workers
+  base::FixedBytes<32> challenge() const { return parts_.sessions.challenge(parts_.clock.steady()); }
+  void register_worker(KeystoreRegistration asked, base::Deadline deadline, KeystoreRegisteredDone done);
+  std::expected<std::shared_ptr<const KeystoreSession>, KeystoreRefusal> session(
+      std::string_view id, const base::FixedBytes<32>* channel) const;
+  /// Of a request that brings its own: freshness, kind, binding to its body, verification. What it was good for once it
+  /// is not good for again.
+  void verify_request(ShownEvidence shown, const base::Digest32& body, base::Deadline deadline,
+                      std::move_only_function<void(std::expected<VerifiedWorker, KeystoreRefusal>)> done) const;
+  /// Ends the sessions of workers whose key the operator's account has no more. Waits for the chain.
+  base::Result<std::size_t> recheck(base::Deadline deadline);
+  KeystoreSessions& sessions() noexcept { return parts_.sessions; }
+
+  // -- secrets
+  void decrypt(KeystoreDecrypt asked, KeystoreRecipient to, base::Deadline deadline, KeystoreDone done);
+  /// What is stored under a name, for its owner to change; nothing when nothing is. The key must be one of the owner's.
+  using OpenedDone =
+      std::move_only_function<void(std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal>)>;
+  void open_for_owner(KeystoreSecretName name, chain::near::PublicKey key, base::Deadline deadline, OpenedDone done);
+  /// A blob of the first generation, for the one key that it has.
+  void decrypt_v0(base::Bytes blob, KeystoreRecipient to, KeystoreDone done);
+  std::expected<std::array<std::uint8_t, 32>, KeystoreRefusal> v0_public_key() const;
+  /// X25519, for a seed's text under a vault's master or the default one, with a leaf. `plaintext` is the key's hex.
+  void public_key(std::string_view seed, std::string_view vault, KeystoreRecipient to, KeystoreDone done);
+  /// What a caller opens or closes under a seed of its own, or derives from it: with a leaf of that type about `what`.
+  void release(std::string_view type, std::map<std::string, std::string> what, KeystoreRecipient to,
+               crypto::Secret plaintext, KeystoreDone done) const;
+  /// Of the default vault with an empty name; in the words of the wire.
+  std::expected<MasterPtr, KeystoreRefusal> master(std::string_view vault) const;
+  std::expected<crypto::Secret, KeystoreRefusal> open_blob(const keystore::Seed& seed, std::string_view vault,
+                                                           base::ByteView blob) const;
+  std::expected<base::Bytes, KeystoreRefusal> seal_blob(const keystore::Seed& seed, std::string_view vault,
+                                                        base::ByteView plaintext) const;
+
+  KeystoreMasters& masters() noexcept { return parts_.masters; }
+  KeystoreChain* chain() const noexcept { return parts_.chain; }
+  const KeystoreRules& rules() const noexcept { return rules_; }
+  const KeystoreEvidence& evidence() const noexcept { return parts_.evidence; }
+
+ private:
+  struct Opened {
+    KeystoreFound secret;
+    std::uint32_t epoch = 0;
+    std::shared_ptr<const crypto::Secret> plaintext;
+  };
+  struct Registering;
+  KeystoreService(KeystoreParts parts, KeystoreRules rules) : parts_(std::move(parts)), rules_(std::move(rules)) {}
+  void decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, const std::string& arguments, const KeystoreView& view,
+                  KeystoreRecipient to, base::Deadline deadline, bool may_wait, KeystoreDone done);
+  void give(const KeystoreDecrypt& asked, const std::string& arguments, const KeystoreView& view, KeystoreRecipient to,
+            KeystoreDone done);
+  std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> open_stored(const KeystoreDecrypt& asked,
+                                                                                    const std::string& arguments,
+                                                                                    const KeystoreFound& secret);
+  void verify_registration(std::shared_ptr<Registering> job) const;
+  void keep_registration(std::shared_ptr<Registering> job, std::optional<VerifiedWorker> worker) const;
+
+  const KeystoreParts parts_;
+  const KeystoreRules rules_;
+  mutable keystore::SealingKeyCache keys_;
+  mutable base::Mutex mutex_;
+  std::unordered_map<std::string, Opened> opened_ ATTESTRY_GUARDED_BY(mutex_);
+  std::size_t opened_bytes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace attestry::secrets

@@ -1,0 +1,127 @@
+#include "secrets/keystore_service_release.h"
+
+#include "base/encoding.h"
+#include "base/reader.h"
+#include "crypto/hash.h"
+#include "state/keys.h"
+#include "state/spaces.h"
+
+namespace attestry::secrets {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::size_t kForgetAtOnce = 4;
+
+/// In the order of their end, so that what is over comes first: "used" ‖ until u64 ‖ SHA-256(report data).
+state::Key used_prefix() { return state::Key(state::Space::keystore_state).lp("used-evidence"); }
+state::Key used_key(const VerifiedWorker& worker) {
+  // The report data and not the quote: an ECDSA signature can be written in two ways, and another quote for the same
+  // report data is the same request.
+  return used_prefix().u64(static_cast<std::uint64_t>(worker.until)).raw(crypto::sha256(worker.report_data));
+}
+
+Status use_evidence(state::WriteTxn& txn, const VerifiedWorker& worker, base::UtcTime now) {
+  TRY_OK(forget_used_evidence(txn, now, kForgetAtOnce));
+  auto used = txn.insert(used_key(worker), state::value(1).bytes());
+  if (used || used.error().code != Code::conflict) return used;
+  return Error{Code::replayed, "this evidence was used already"};
+}
+
+/// Whom a leaf names: the worker's key on the operator's account, or the one that its evidence vouches for.
+std::string worker_of(const KeystoreRecipient& to) {
+  if (to.session) return to.session->public_key;
+  return to.worker ? base::hex(to.worker->key) : std::string{};
+}
+
+Result<base::Bytes> close(const KeystoreRecipient& to, const crypto::Secret& plaintext, crypto::Random& random) {
+  if (to.session && to.session->key)
+    return seal_to_session(*to.session->key, to.path, to.body, plaintext.reveal(), random);
+  if (to.worker && to.worker->until != 0)
+    return seal_to_worker(to.worker->key, to.worker->report_data, plaintext.reveal());
+  if (to.in_clear) return base::Bytes{};
+  return Error{Code::denied, "there is no attested key to close the reply for"};
+}
+
+}  // namespace
+
+Status forget_used_evidence(state::WriteTxn& txn, base::UtcTime now, std::size_t most) {
+  std::vector<base::Bytes> over;
+  TRY_OK(txn.scan(used_prefix(), {}, most, [&](base::ByteView key, base::ByteView) {
+    constexpr std::size_t kTail = 8 + 32;
+    if (key.size() < kTail) return false;
+    base::Reader in{key.subspan(key.size() - kTail)};
+    const auto until = in.u64be("until");
+    if (!until || static_cast<std::int64_t>(*until) >= now.seconds) return false;
+    over.push_back(base::to_bytes(key));
+    return true;
+  }));
+  for (const auto& key : over) TRY_OK(txn.erase(key));
+  return base::done();
+}
+
+void release_with_leaf(const ReleaseParts& parts, ReleaseOf what, KeystoreRecipient to, crypto::Secret plaintext,
+                       KeystoreDone done) {
+  const auto refused = [&done](KeystoreStep step, Error error) {
+    done(std::unexpected(KeystoreRefusal{step, std::move(error)}));
+  };
+  if (auto clock = parts.store.clock_usable(); !clock) return refused(KeystoreStep::record, std::move(clock).error());
+  auto sealed = close(to, plaintext, parts.random);
+  if (!sealed) return refused(KeystoreStep::evidence, std::move(sealed).error());
+  const base::UtcTime now = parts.store.now();
+  KeystoreReply reply;
+  reply.leaf_key = parts.random.secret(32);
+  audit::Leaf leaf;
+  leaf.type = what.type;
+  leaf.realm = parts.store.realm();
+  leaf.audience = parts.log.origin();
+  leaf.time = now;
+  for (const auto& [label, value] : what.what)
+    leaf.outputs.emplace(label, audit::commitment(reply.leaf_key, label, base::as_bytes(value)));
+  leaf.outputs.emplace("plaintext", audit::commitment(reply.leaf_key, "plaintext", plaintext.reveal()));
+  const std::string worker = worker_of(to);
+  if (!worker.empty())
+    leaf.outputs.emplace("worker", audit::commitment(reply.leaf_key, "worker", base::as_bytes(worker)));
+  if (!to.token.empty())
+    leaf.outputs.emplace("token", audit::commitment(reply.leaf_key, "token", base::as_bytes(to.token)));
+  if (what.at) {
+    base::LpWriter at;
+    at.u64(what.at->height).raw(what.at->hash);
+    leaf.governance = audit::commitment(reply.leaf_key, "governance", at.bytes());
+  }
+  if (to.worker && to.worker->until != 0) {
+    leaf.binding = base::hex(to.worker->report_data);
+    leaf.policy = base::hex(to.worker->policy);
+  } else if (to.session && to.session->policy) {
+    leaf.policy = base::hex(*to.session->policy);
+  }
+  if (!sealed->empty()) {
+    leaf.reply = base::hex(crypto::sha256(*sealed));
+    reply.sealed = *std::move(sealed);
+  } else {
+    reply.plaintext = std::move(plaintext);
+  }
+  std::optional<VerifiedWorker> once;
+  if (to.worker && to.worker->until != 0) once = to.worker;
+  auto index = std::make_shared<std::uint64_t>(0);
+  parts.store.write(
+      [&log = parts.log, leaf = std::move(leaf), index, once, now](state::WriteTxn& txn) -> Status {
+        if (once) TRY_OK(use_evidence(txn, *once, now));
+        TRY(*index, log.append(txn, leaf));
+        return base::done();
+      },
+      [index, reply = std::move(reply), done = std::move(done)](Status kept) mutable {
+        if (!kept) {
+          const auto step = kept.error().code == Code::replayed ? KeystoreStep::evidence : KeystoreStep::record;
+          return done(std::unexpected(KeystoreRefusal{step, std::move(kept).error()}));
+        }
+        reply.leaf = *index;
+        done(std::move(reply));
+      });
+}
+
+}  // namespace attestry::secrets

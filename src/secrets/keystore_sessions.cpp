@@ -1,0 +1,222 @@
+#include "secrets/keystore_sessions.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/encoding.h"
+#include "base/reader.h"
+#include "crypto/hash.h"
+#include "state/keys.h"
+#include "state/spaces.h"
+
+namespace attestry::secrets {
+
+using base::ByteView;
+using base::Code;
+using base::Digest32;
+using base::Error;
+using base::Result;
+using base::Status;
+using state::Space;
+
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kMostStored = 1u << 20;
+constexpr std::size_t kMostKeyText = 4096;  // ml-dsa-65 in base58
+
+state::Key key_of(const Digest32& digest) { return state::Key(Space::keystore_sessions).raw(digest); }
+
+template <std::size_t N>
+void put_optional(base::LpWriter& out, const std::optional<base::FixedBytes<N>>& value) {
+  out.lp(value ? ByteView{*value} : ByteView{});
+}
+
+template <std::size_t N>
+Result<std::optional<base::FixedBytes<N>>> read_optional(base::Reader& in, std::string_view what) {
+  TRY(const auto part, in.lp(what, N));
+  if (part.empty()) return std::optional<base::FixedBytes<N>>{};
+  if (part.size() != N) return Error{Code::corrupt, std::string{what} + ": of another size"};
+  base::FixedBytes<N> out{};
+  std::copy(part.begin(), part.end(), out.begin());
+  return std::optional{out};
+}
+
+Error not_found() { return {Code::denied, "TEE session not found or expired"}; }
+
+}  // namespace
+
+std::size_t KeystoreSessions::Hash::operator()(const Digest32& digest) const noexcept {
+  std::size_t out = 0;  // a digest is as good a hash as any
+  std::memcpy(&out, digest.data(), sizeof out);
+  return out;
+}
+
+Result<std::unique_ptr<KeystoreSessions>> KeystoreSessions::open(state::Store& store, crypto::Secret sealing,
+                                                                 crypto::Random& random, KeystoreSessionRules rules) {
+  TRY(auto sealed, state::SealedValues::create(std::move(sealing), random));
+  std::unique_ptr<KeystoreSessions> out{new KeystoreSessions(store, std::move(sealed), random, rules)};
+  TRY(const auto view, store.read());
+  Status read = base::done();
+  const auto now = store.now();
+  TRY_OK(view->scan(state::Key(Space::keystore_sessions), {}, kMostStored, [&](ByteView key, ByteView value) {
+    auto session = out->read(key, value);
+    if (!session) {
+      read = std::move(session).error();
+      return false;
+    }
+    if (session->expires > now) {
+      const base::MutexLock lock(out->mutex_);
+      const Digest32 digest = session->digest;
+      out->sessions_.emplace(digest, std::make_shared<const KeystoreSession>(*std::move(session)));
+    }
+    return true;
+  }));
+  TRY_OK(std::move(read), "sessions of the keystore");
+  return out;
+}
+
+Result<KeystoreSession> KeystoreSessions::read(ByteView key, ByteView value) const {
+  KeystoreSession out;
+  if (key.size() < out.digest.size()) return Error{Code::corrupt, "a session's key is too short"};
+  std::copy(key.end() - static_cast<std::ptrdiff_t>(out.digest.size()), key.end(), out.digest.begin());
+  TRY(auto in, state::open_value(value, kVersion, "session"));
+  TRY(const auto name, in.lp("public key", kMostKeyText));
+  out.public_key = std::string{base::as_text(name)};
+  TRY(const auto made, in.u64be("made"));
+  TRY(const auto expires, in.u64be("expires"));
+  out.made.seconds = static_cast<std::int64_t>(made);
+  out.expires.seconds = static_cast<std::int64_t>(expires);
+  TRY(out.channel, read_optional<32>(in, "channel"));
+  TRY(out.policy, read_optional<32>(in, "policy"));
+  TRY(out.evidence, read_optional<32>(in, "evidence"));
+  TRY(const auto sealed, in.lp("key", 256));
+  TRY_OK(in.finish("session"));
+  if (!sealed.empty()) {
+    TRY(auto opened, sealed_.open(key, sealed), "session");
+    out.key = std::make_shared<const crypto::Secret>(std::move(opened));
+  }
+  return out;
+}
+
+Status KeystoreSessions::put(state::WriteTxn& txn, const KeystoreSession& session) const {
+  const auto key = key_of(session.digest);
+  auto out = state::value(kVersion);
+  out.lp(session.public_key);
+  out.u64(static_cast<std::uint64_t>(session.made.seconds));
+  out.u64(static_cast<std::uint64_t>(session.expires.seconds));
+  put_optional(out, session.channel);
+  put_optional(out, session.policy);
+  put_optional(out, session.evidence);
+  base::Bytes sealed;
+  if (session.key) {
+    TRY(sealed, sealed_.seal(key, session.key->reveal()));
+  }
+  out.lp(sealed);
+  return txn.insert(key, out.bytes());
+}
+
+void KeystoreSessions::admitted(std::shared_ptr<const KeystoreSession> session) {
+  const base::MutexLock lock(mutex_);
+  const Digest32 digest = session->digest;
+  sessions_.insert_or_assign(digest, std::move(session));
+}
+
+bool KeystoreSessions::full() const {
+  const base::MutexLock lock(mutex_);
+  return sessions_.size() >= rules_.most_sessions;
+}
+
+base::FixedBytes<32> KeystoreSessions::challenge(base::Deadline now) {
+  const auto out = random_.bytes<32>();
+  const base::MutexLock lock(mutex_);
+  std::erase_if(challenges_, [&](const auto& one) { return one.second <= now; });
+  if (challenges_.size() >= rules_.most_challenges) {
+    challenges_.erase(std::ranges::min_element(challenges_, {}, [](const auto& one) { return one.second; }));
+  }
+  challenges_.emplace(out, now + std::chrono::seconds(rules_.challenge_seconds));
+  return out;
+}
+
+Status KeystoreSessions::answer(const base::FixedBytes<32>& challenge, base::Deadline now) {
+  const base::MutexLock lock(mutex_);
+  const auto found = challenges_.find(challenge);
+  if (found == challenges_.end()) return Error{Code::malformed, "Invalid or expired challenge"};
+  const bool late = found->second <= now;
+  challenges_.erase(found);
+  if (late) return Error{Code::malformed, "Challenge expired"};
+  return base::done();
+}
+
+std::string KeystoreSessions::new_id() const {
+  auto bytes = random_.bytes<16>();
+  bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x40);  // RFC 9562, 5.4
+  bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
+    out += base::hex({&bytes[i], 1});
+  }
+  return out;
+}
+
+Digest32 KeystoreSessions::digest_of(std::string_view id) { return crypto::sha256(base::as_bytes(id)); }
+
+Result<std::shared_ptr<const KeystoreSession>> KeystoreSessions::find(std::string_view id, base::UtcTime now,
+                                                                      const base::FixedBytes<32>* channel) const {
+  const Digest32 digest = digest_of(id);
+  std::shared_ptr<const KeystoreSession> session;
+  {
+    const base::MutexLock lock(mutex_);
+    const auto found = sessions_.find(digest);
+    if (found == sessions_.end()) return not_found();
+    session = found->second;
+  }
+  if (session->expires <= now) return not_found();
+  // Over another connection it is as if there were none: whoever took it from a log or a proxy has nothing.
+  if (session->channel && (channel == nullptr || *session->channel != *channel)) return not_found();
+  return session;
+}
+
+Result<std::size_t> KeystoreSessions::end(const std::function<bool(const KeystoreSession&)>& which,
+                                          base::Deadline deadline) {
+  std::vector<Digest32> ended;
+  {
+    // Out of memory first: nobody is served by one that is being ended.
+    const base::MutexLock lock(mutex_);
+    std::erase_if(sessions_, [&](const auto& one) {
+      if (!which(*one.second)) return false;
+      ended.push_back(one.first);
+      return true;
+    });
+  }
+  if (ended.empty()) return std::size_t{0};
+  TRY_OK(store_.write_and_wait(
+      [&ended](state::WriteTxn& txn) -> Status {
+        for (const Digest32& digest : ended) TRY_OK(txn.erase(key_of(digest)));
+        return base::done();
+      },
+      deadline));
+  return ended.size();
+}
+
+Result<std::size_t> KeystoreSessions::collect(base::UtcTime now, base::Deadline deadline) {
+  return end([now](const KeystoreSession& session) { return session.expires <= now; }, deadline);
+}
+
+std::size_t KeystoreSessions::size() const {
+  const base::MutexLock lock(mutex_);
+  return sessions_.size();
+}
+
+std::vector<std::string> KeystoreSessions::public_keys() const {
+  std::set<std::string> keys;
+  {
+    const base::MutexLock lock(mutex_);
+    for (const auto& [digest, session] : sessions_) keys.insert(session->public_key);
+  }
+  return {keys.begin(), keys.end()};
+}
+
+}  // namespace attestry::secrets

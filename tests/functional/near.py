@@ -1,0 +1,325 @@
+"""A node of NEAR for tests, over HTTP: blocks, accounts, access keys and one contract's views, as far as a keystore asks
+for them. Strict: what a real node refuses is refused here. Its vices are switches: dead, lagging, lying."""
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import json
+import struct
+import threading
+import time
+
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def base58(data):
+    number, out = int.from_bytes(data, "big"), ""
+    while number:
+        number, rest = divmod(number, 58)
+        out = ALPHABET[rest] + out
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + out
+
+
+def unbase58(text):
+    number = 0
+    for letter in text:
+        number = number * 58 + ALPHABET.index(letter)
+    zeros = len(text) - len(text.lstrip("1"))
+    return bytes(zeros) + (number.to_bytes((number.bit_length() + 7) // 8, "big") if number else b"")
+
+
+class Failure(Exception):
+    """What a node says in `error`."""
+
+    def __init__(self, cause, info=None, name="HANDLER_ERROR"):
+        self.body = {
+            "name": name,
+            "cause": {"name": cause, "info": info or {}},
+            "code": -32000,
+            "message": "Server error",
+            "data": cause,
+        }
+
+
+def external(accessor):
+    """The contract's form of an accessor, which is checked: {"Repo": {"repo", "branch"}}, …"""
+    [(kind, fields)] = accessor.items()
+    wanted = {"Repo": {"repo", "branch"}, "WasmHash": {"hash"}, "Project": {"project_id"}}
+    if kind == "System":
+        assert fields == "PaymentKey", accessor
+    else:
+        assert set(fields) == wanted[kind], accessor
+    return json.dumps(accessor, sort_keys=True)
+
+
+class Chain:
+    """What is true; several nodes may show it."""
+
+    def __init__(self, contract="outlayer.testnet", chain_id="testnet"):
+        self.contract, self.chain_id = contract, chain_id
+        self.height = 1000
+        self.accounts = {contract: 10**26}
+        self.keys = {}  # account -> {public key: permission}
+        self.secrets = {}
+        self.views = {}  # (contract, method) -> function of the arguments
+        self.sent = []
+        self.published = None
+        self.lock = threading.Lock()
+
+    def move(self, blocks=1):
+        self.height += blocks
+
+    def hash(self, height):
+        return hashlib.sha256(b"block %d" % height).digest()
+
+    def store(self, accessor, profile, owner, blob, access="AllowAll", vault=None):
+        self.secrets[(external(accessor), profile, owner)] = {
+            "profile": {
+                "encrypted_secrets": base64.b64encode(blob).decode() if isinstance(blob, bytes) else blob,
+                "access": access,
+                "created_at": 1,
+                "updated_at": 1,
+                "storage_deposit": "1000",
+                "accessor": accessor,
+            },
+            "vault_id": vault,
+        }
+        self.move()
+
+    def forget(self):
+        """The owners delete what they have stored."""
+        self.secrets.clear()
+        self.move()
+
+    def add_key(self, account, public_key):
+        self.accounts.setdefault(account, 10**25)
+        self.keys.setdefault(account, {})[public_key] = {
+            "FunctionCall": {"allowance": None, "receiver_id": self.contract, "method_names": ["resolve_execution"]}
+        }
+
+        self.move()
+
+    def remove_key(self, account, public_key):
+        del self.keys[account][public_key]
+        self.move()
+
+    def view(self, contract, method, args):
+        if (contract, method) in self.views:
+            return self.views[(contract, method)](args)
+        if contract != self.contract or method != "get_secret_with_vault":
+            if contract == self.contract and method == "get_keystore_pubkey":
+                return self.published
+            if contract not in self.accounts:
+                raise Failure("UNKNOWN_ACCOUNT", {"requested_account_id": contract})
+            vm = "wasm execution failed with error: MethodResolveError(MethodNotFound)"
+            raise Failure("CONTRACT_EXECUTION_ERROR", {"vm_error": vm})
+        assert set(args) == {"accessor", "profile", "owner"}, args
+        wanted = external(args["accessor"])
+        found = self.secrets.get((wanted, args["profile"], args["owner"]))
+        if found is None and "Repo" in args["accessor"]:
+            anywhere = {"Repo": {"repo": args["accessor"]["Repo"]["repo"], "branch": None}}
+            found = self.secrets.get((external(anywhere), args["profile"], args["owner"]))
+        return found or {"profile": None, "vault_id": None}
+
+
+class Node:
+    """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method."""
+
+    def __init__(self, chain):
+        self.chain = chain
+        self.dead = False  # closes connections without an answer
+        self.lag = 0  # blocks behind
+        self.lie = None  # function of (method, params, result) -> result
+        self.asked = {}
+        node = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if node.dead:
+                    self.close_connection = True
+                    return
+                status, answer = node.answer(self.headers, body)
+                data = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        class Threads(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                """A client that goes away is no failure of a node."""
+
+        self.server = Threads(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, headers, body):
+        try:
+            asked = json.loads(body)
+            right = headers.get_content_type() == "application/json" and asked["jsonrpc"] == "2.0"
+            method, params, number = asked["method"], asked["params"], asked["id"]
+        except (ValueError, KeyError, TypeError):
+            right, number = False, None
+        if not right:
+            return 400, {
+                "jsonrpc": "2.0",
+                "id": number,
+                "error": Failure("PARSE_ERROR", None, "REQUEST_VALIDATION_ERROR").body,
+            }
+        with self.chain.lock:
+            self.asked[method] = self.asked.get(method, 0) + 1
+            try:
+                result = self.run(method, params)
+                if self.lie:
+                    result = self.lie(method, params, result)
+                return 200, {"jsonrpc": "2.0", "id": number, "result": result}
+            except Failure as failure:
+                return 200, {"jsonrpc": "2.0", "id": number, "error": failure.body}
+
+    @property
+    def height(self):
+        return self.chain.height - self.lag
+
+    def run(self, method, params):
+        if method == "status":
+            return {"chain_id": self.chain.chain_id, "sync_info": {"syncing": False}}
+        if method == "block":
+            return self.block(params)
+        if method == "query":
+            return self.query(params)
+        if method in ("broadcast_tx_commit", "tx"):
+            return self.transaction(method, params)
+        raise Failure("METHOD_NOT_FOUND", None, "REQUEST_VALIDATION_ERROR")
+
+    def block(self, params):
+        if set(params) == {"finality"} and params["finality"] in ("final", "optimistic", "near-final"):
+            height = self.height
+        elif set(params) == {"block_id"}:
+            height = self.known(params["block_id"])
+        else:
+            raise Failure("PARSE_ERROR", None, "REQUEST_VALIDATION_ERROR")
+        now = time.time_ns()
+        return {
+            "author": "node0",
+            "chunks": [],
+            "header": {
+                "height": height,
+                "hash": base58(self.chain.hash(height)),
+                "prev_hash": base58(self.chain.hash(height - 1)),
+                # A second for each block, the newest one now.
+                "timestamp": now - (self.chain.height - height) * 10**9,
+                "timestamp_nanosec": str(now),
+            },
+        }
+
+    def known(self, block_id):
+        for height in range(self.height, max(0, self.height - 300), -1):
+            if block_id in (height, base58(self.chain.hash(height))):
+                return height
+        raise Failure("UNKNOWN_BLOCK")
+
+    def query(self, params):
+        height = self.known(params["block_id"]) if "block_id" in params else self.height
+        at = {"block_height": height, "block_hash": base58(self.chain.hash(height))}
+        kind, account = params["request_type"], params["account_id"]
+        if kind == "call_function":
+            args = json.loads(base64.b64decode(params["args_base64"], validate=True) or b"{}")
+            value = self.chain.view(account, params["method_name"], args)
+            return {**at, "result": list(json.dumps(value).encode()), "logs": []}
+        if account not in self.chain.accounts:
+            raise Failure("UNKNOWN_ACCOUNT", {"requested_account_id": account, **at})
+        if kind == "view_account":
+            return {
+                **at,
+                "amount": str(self.chain.accounts[account]),
+                "locked": "0",
+                "code_hash": "1" * 32,
+                "storage_usage": 182,
+                "storage_paid_at": 0,
+            }
+        if kind == "view_access_key":
+            permission = self.chain.keys.get(account, {}).get(params["public_key"])
+            if permission is None:
+                raise Failure("UNKNOWN_ACCESS_KEY", {"public_key": params["public_key"], **at})
+            return {**at, "nonce": 7, "permission": permission}
+        raise Failure("PARSE_ERROR", None, "REQUEST_VALIDATION_ERROR")
+
+    def transaction(self, method, params):
+        """Takes one function call; what it does is `set_keystore_pubkey`."""
+        if method == "tx":
+            known = [done for done in self.chain.sent if done["transaction"]["hash"] == params["tx_hash"]]
+            if not known:
+                raise Failure("UNKNOWN_TRANSACTION")
+            return known[0]
+        raw = base64.b64decode(params[0] if isinstance(params, list) else params["signed_tx_base64"], validate=True)
+        done = self.executed(raw)
+        if not any(one["transaction"]["hash"] == done["transaction"]["hash"] for one in self.chain.sent):
+            self.chain.sent.append(done)
+        return done
+
+    def executed(self, raw):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        at = 0
+
+        def take(size):
+            nonlocal at
+            at += size
+            return raw[at - size : at]
+
+        def text():
+            return take(struct.unpack("<I", take(4))[0])
+
+        signer = text().decode()
+        assert take(1) == b"\0", "an Ed25519 key"
+        public = take(32)
+        nonce = struct.unpack("<Q", take(8))[0]
+        receiver = text().decode()
+        take(32)
+        assert struct.unpack("<I", take(4))[0] == 1 and take(1) == b"\2", "one function call"
+        name, args = text().decode(), json.loads(text())
+        take(8 + 16)
+        digest = hashlib.sha256(raw[:at]).digest()
+        assert take(1) == b"\0"
+        Ed25519PublicKey.from_public_bytes(public).verify(take(64), digest)
+        assert at == len(raw)
+        key = "ed25519:" + base58(public)
+        if key not in self.chain.keys.get(signer, {}):
+            invalid = {"TxExecutionError": {"InvalidTxError": {"InvalidAccessKeyError": {"AccessKeyNotFound": {}}}}}
+            failure = Failure("INVALID_TRANSACTION", {})
+            failure.body["data"] = invalid
+            raise failure
+        if receiver == self.chain.contract and name == "set_keystore_pubkey":
+            assert set(args) == {"pubkey_hex"}, args
+            self.chain.published = args["pubkey_hex"]
+        return {
+            "final_execution_status": "FINAL",
+            "status": {"SuccessValue": ""},
+            "transaction": {"hash": base58(digest), "nonce": nonce, "signer_id": signer, "receiver_id": receiver},
+            "transaction_outcome": {},
+            "receipts_outcome": [],
+        }
+
+
+@contextlib.contextmanager
+def nodes(chain, count=1):
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Node(chain)) for _ in range(count)]

@@ -1,0 +1,189 @@
+"""Who gets a stored secret: conditions evaluated against the chain, and what a chain that lies, lags or is dead does."""
+
+import json
+
+import pytest
+from keystore import COORDINATOR, Client, Worker, start_keystore
+from near import Chain, nodes
+
+REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
+ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
+OWNER = "alice.testnet"
+SEED = f"github.com/alice/project:{OWNER}"
+SECRETS = b'{"API_KEY":"sk-test"}'
+
+
+@pytest.fixture(scope="module")
+def chain():
+    made = Chain()
+    made.accounts.update({"rich.testnet": 10**27, "poor.testnet": 10**20})
+    return made
+
+
+@pytest.fixture(scope="module")
+def three(chain):
+    with nodes(chain, 3) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chain, three):
+    made = start_keystore(tmp_path_factory.mktemp("access") / "data", chain, three)
+    yield made
+    assert made.terminate() == 0, made.output
+
+
+@pytest.fixture(scope="module")
+def worker(server, chain):
+    made = Worker(server, chain)
+    assert made.register().status == 200
+    return made
+
+
+@pytest.fixture
+def store(chain, worker):
+    def stored(access="AllowAll", accessor=ON_CHAIN, seed=SEED, profile="default", owner=OWNER, vault=None):
+        more = {"vault_id": vault} if vault else {}
+        chain.store(accessor, profile, owner, worker.encrypted(seed, SECRETS, **more), access, vault)
+
+    yield stored
+    chain.forget()
+
+
+def refused(reply, status, text):
+    assert (reply.status, text in reply.json()["error"]) == (status, True), reply
+
+
+@pytest.mark.parametrize(
+    ("access", "user", "allowed"),
+    [
+        ({"Whitelist": {"accounts": ["bob.testnet"]}}, "bob.testnet", True),
+        ({"Whitelist": {"accounts": ["bob.testnet"]}}, "eve.testnet", False),
+        ({"AccountPattern": {"pattern": "gov\\.testnet"}}, "gov.testnet", True),
+        ({"AccountPattern": {"pattern": "gov\\.testnet"}}, "evilgov.testnet", False),
+        ({"NearBalance": {"operator": "Gte", "value": str(10**24)}}, "rich.testnet", True),
+        ({"NearBalance": {"operator": "Gte", "value": str(10**24)}}, "poor.testnet", False),
+        ({"Not": {"condition": {"Whitelist": {"accounts": ["bob.testnet"]}}}}, "bob.testnet", False),
+    ],
+)
+def test_conditions(worker, store, access, user, allowed):
+    store(access)
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER, user)
+    if allowed:
+        assert plaintext == SECRETS, reply
+    else:
+        refused(reply, 401, "Access denied by access condition")
+
+
+def test_a_condition_that_is_none(worker, store):
+    store({"Everybody": {}})
+    reply, _ = worker.decrypt(REPO, "default", OWNER)
+    refused(reply, 500, "Failed to parse access condition: ")
+
+
+def test_a_request_for_a_branch_may_get_what_is_stored_for_all(worker, store):
+    store()
+    reply, plaintext = worker.decrypt({**REPO, "branch": "main"}, "default", OWNER)
+    assert plaintext == SECRETS, reply
+
+
+@pytest.mark.parametrize(
+    ("accessor", "on_chain", "seed", "profile"),
+    [
+        (
+            {"type": "WasmHash", "hash": "ab" * 32},
+            {"WasmHash": {"hash": "ab" * 32}},
+            f"wasm_hash:{'ab' * 32}:{OWNER}",
+            "default",
+        ),
+        (
+            {"type": "Project", "project_id": "alice.testnet/app"},
+            {"Project": {"project_id": "alice.testnet/app"}},
+            f"project:alice.testnet/app:{OWNER}",
+            "default",
+        ),
+        (
+            {"type": "System", "secret_type": "payment_key"},
+            {"System": "PaymentKey"},
+            f"system:payment_key:{OWNER}:1",
+            "1",
+        ),
+    ],
+)
+def test_every_kind_of_accessor(worker, store, accessor, on_chain, seed, profile):
+    store(accessor=on_chain, seed=seed, profile=profile)
+    reply, plaintext = worker.decrypt(accessor, profile, OWNER)
+    assert plaintext == SECRETS, reply
+
+
+def test_what_agents_leave_is_for_themselves(worker, store):
+    agent, other = "11" * 32, "22" * 32
+    store(profile=agent, owner=agent, seed=f"github.com/alice/project:{agent}")
+    reply, plaintext = worker.decrypt(REPO, agent, agent, agent)
+    assert plaintext == SECRETS, reply
+    reply, _ = worker.decrypt(REPO, agent, agent, other)
+    refused(reply, 401, "This secret is addressed to a different agent.")
+    store(profile=agent, owner=OWNER)
+    reply, _ = worker.decrypt(REPO, agent, OWNER, agent)
+    refused(reply, 401, "This secret was not left by the agent itself.")
+
+
+def test_a_vaults_secrets_are_under_the_vaults_master(worker, store, server):
+    store(vault="vault.testnet")
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert plaintext == SECRETS, reply
+    vaults = worker.call("GET", "/admin/loaded-vaults").json()
+    assert vaults["vaults"] == ["vault.testnet"] and vaults["count"] == 1, vaults
+    refused(worker.post("/admin/ban-vault", {"vault_id": "vault.testnet", "reason": ""}), 400, "reason is required")
+    long = {"vault_id": "vault.testnet", "reason": "x" * 257}
+    refused(worker.post("/admin/ban-vault", long), 400, "reason must be at most 256 bytes (got 257)")
+    refused(Client(server, COORDINATOR).post("/admin/ban-vault", long), 401, "Invalid")
+    banned = worker.post("/admin/ban-vault", {"vault_id": "vault.testnet", "reason": "stolen"})
+    assert banned.json() == {"already_banned": False}, banned
+    reply, _ = worker.decrypt(REPO, "default", OWNER)
+    assert reply.status == 403, reply
+
+
+def says_nothing_is_stored(method, _params, result):
+    empty = list(json.dumps({"profile": None, "vault_id": None}).encode())
+    return {**result, "result": empty} if method == "query" else result
+
+
+def test_one_endpoint_may_lie_lag_or_be_dead(worker, store, three, chain):
+    store()
+    for vice in ("lie", "lag", "dead"):
+        node = three[0]
+        node.lie, node.lag, node.dead = None, 0, False
+        if vice == "lie":
+            node.lie = says_nothing_is_stored
+        elif vice == "lag":
+            node.lag = 5
+        else:
+            node.dead = True
+        chain.move()
+        reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+        node.lie, node.lag, node.dead = None, 0, False
+        assert plaintext == SECRETS, (vice, reply)
+
+
+def test_a_chain_that_is_away_is_no_denial(worker, store, three, chain):
+    store({"NearBalance": {"operator": "Gte", "value": "1"}})
+    for node in three:
+        node.dead = True
+    try:
+        chain.move()
+        reply, _ = worker.decrypt(REPO, "default", OWNER, "rich.testnet")
+    finally:
+        for node in three:
+            node.dead = False
+    refused(reply, 503, "Failed to read secrets from contract: ")
+    assert reply.headers["Retry-After"]
+
+
+def test_what_the_owner_takes_back_is_gone_with_the_next_block(worker, store, chain):
+    store()
+    assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+    chain.move()
+    chain.forget()
+    reply, _ = worker.decrypt(REPO, "default", OWNER)
+    refused(reply, 400, "Secrets not found in contract")

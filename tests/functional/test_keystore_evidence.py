@@ -1,0 +1,154 @@
+"""Evidence with each request, as the first two generations send it: binding, freshness, replay, outages."""
+
+import base64
+import time
+
+import pytest
+from harness import request
+from keystore import OldWorker, Worker, montgomery, seal_ecies, start_keystore
+from near import Chain, nodes
+
+REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
+ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
+OWNER = "alice.testnet"
+SECRETS = b'{"API_KEY":"sk-test"}'
+BODY = {"accessor": REPO, "profile": "default", "owner": OWNER, "user_account_id": "a.testnet"}
+
+
+@pytest.fixture(scope="module")
+def chain():
+    return Chain()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chain):
+    with nodes(chain) as running:
+        made = start_keystore(tmp_path_factory.mktemp("evidence") / "data", chain, running)
+        made.nodes = running
+        yield made
+        assert made.terminate() == 0, made.output
+
+
+@pytest.fixture(scope="module")
+def worker(server, chain):
+    made = Worker(server, chain)
+    made.challenge()
+    chain.store(ON_CHAIN, "default", OWNER, made.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+    return OldWorker(server, made.audience)
+
+
+def refused(reply, status, text):
+    assert (reply.status, text in reply.json()["error"]) == (status, True), reply
+
+
+@pytest.mark.parametrize(
+    ("kind", "tee_type"),
+    [("tdx-v4", "tdx"), ("tdx-v5", "tdx"), ("sgx-v3", "sgx"), ("snp-genoa-v3", "sev")],
+)
+def test_kinds(worker, kind, tee_type):
+    reply = worker.post("/decrypt", worker.attested({**BODY, "task_id": kind}, kind=kind, tee_type=tee_type))
+    assert reply.status == 200 and worker.open(reply) == SECRETS, reply
+    assert set(reply.json()) == {"sealed_secrets"}
+
+
+def test_a_quote_of_another_kind_than_it_says(worker):
+    asked = worker.attested({**BODY, "task_id": "kind"}, kind="sgx-v3", tee_type="tdx")
+    refused(worker.post("/decrypt", asked), 401, "the quote is of another kind than tee_type says")
+
+
+def test_the_quote_of_the_first_server_that_was_never_looked_at(worker):
+    asked = worker.attested(BODY)
+    asked["attestation"]["quote"] = "AAAA"
+    refused(worker.post("/decrypt", asked), 401, "Attestation verification failed: ")
+
+
+@pytest.mark.parametrize("tee_type", ["none", "simulated", "trustzone"])
+def test_types_without_hardware(worker, tee_type):
+    asked = worker.attested(BODY, tee_type=tee_type)
+    refused(worker.post("/decrypt", asked), 401, f"attestation, got {tee_type.upper()}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("owner", "eve.testnet"),
+        ("user_account_id", "eve.testnet"),
+        ("profile", "other"),
+        ("task_id", "added"),
+    ],
+)
+def test_a_body_that_was_changed(worker, name, value):
+    asked = worker.attested(BODY)
+    refused(worker.post("/decrypt", {**asked, name: value}), 401, "Attestation verification failed: ")
+
+
+def test_a_reply_for_somebody_else(worker, server):
+    other = OldWorker(server, worker.audience).attested(BODY)["attestation"]["worker_pubkey"]
+    asked = worker.attested({**BODY, "task_id": "else"})
+    asked["attestation"]["worker_pubkey"] = other
+    refused(worker.post("/decrypt", asked), 401, "Attestation verification failed: ")
+    del asked["attestation"]["worker_pubkey"]
+    refused(worker.post("/decrypt", asked), 401, "worker_pubkey is missing")
+
+
+def test_evidence_for_another_keystore(worker, server):
+    other = OldWorker(server, "another.example")
+    refused(other.post("/decrypt", other.attested(BODY)), 401, "Attestation verification failed: ")
+
+
+@pytest.mark.parametrize(
+    ("away", "text"),
+    [
+        (-301, "Attestation expired (older than 5 minutes)"),
+        (120, "Attestation is from the future"),
+        (2**62, "Attestation is from the future"),
+    ],
+)
+def test_times(worker, away, text):
+    asked = worker.attested(BODY, timestamp=int(time.time()) + away)
+    refused(worker.post("/decrypt", asked), 401, text)
+
+
+def test_a_time_that_overflows(worker):
+    asked = worker.attested(BODY, timestamp=2**64 - 1)
+    refused(worker.post("/decrypt", asked), 401, "Attestation is from the future")
+
+
+def test_a_request_is_good_once_and_after_a_crash_too(tmp_path, chain, server):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes)
+    helper = Worker(mine, chain)
+    helper.challenge()
+    chain.store(ON_CHAIN, "mine", OWNER, helper.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+    old = OldWorker(mine, helper.audience)
+    asked = old.attested({**BODY, "profile": "mine"})
+    assert old.post("/decrypt", asked).status == 200
+    refused(old.post("/decrypt", asked), 401, "this evidence was used already")
+    mine.kill()
+    again = start_keystore(tmp_path / "data", chain, server.nodes)
+    old.server = again
+    refused(old.post("/decrypt", asked), 401, "this evidence was used already")
+    assert again.terminate() == 0, again.output
+
+
+def test_an_outage_uses_nothing_up(worker, server, chain):
+    asked = worker.attested({**BODY, "task_id": "outage"})
+    server.nodes[0].dead = True
+    try:
+        refused(worker.post("/decrypt", asked), 503, "Failed to read secrets from contract: ")
+    finally:
+        server.nodes[0].dead = False
+    assert worker.post("/decrypt", asked).status == 200
+
+
+def test_the_first_generation_with_a_real_cipher(worker, server):
+    public = bytes.fromhex(request(server.keystore, "GET", "/pubkey").json()["public_key_hex"])
+    blob = base64.b64encode(seal_ecies(montgomery(public), SECRETS)).decode()
+    reply = worker.post("/decrypt", worker.attested({"encrypted_secrets": blob, "task_id": "v0"}))
+    assert reply.status == 200 and worker.open(reply) == SECRETS, reply
+    leaf = server.leaves()[-1]
+    assert leaf["type"] == "keystore.decrypt" and leaf["binding"] == worker.report_data.hex(), leaf
+
+
+def test_the_first_generations_xor_is_not_read(worker):
+    blob = base64.b64encode(bytes(61)).decode()
+    refused(worker.post("/decrypt", worker.attested({"encrypted_secrets": blob})), 500, "Decryption failed: ")

@@ -1,0 +1,55 @@
+"""The key that owners encrypt for, on the contract: published by its owner, compared when the server starts."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from harness import Program, attestry, request
+from keystore import settings_for, start_keystore
+from near import Chain, base58, nodes
+from workload import raw_public
+
+
+@pytest.fixture
+def chain():
+    return Chain()
+
+
+@pytest.fixture
+def three(chain):
+    with nodes(chain, 3) as running:
+        yield running
+
+
+def publish(tmp_path, chain, three, key, pubkey):
+    path = tmp_path / "owner.key"
+    seed = key.private_bytes_raw()
+    path.write_text("ed25519:" + base58(seed + raw_public(key)) + "\n")
+    rpc = [word for node in three for word in ("--rpc", node.url)]
+    return attestry(
+        "keystore", "publish-key", *rpc, "--network", chain.chain_id, "--contract", chain.contract, "--key", path,
+        "--pubkey", pubkey,
+    )  # fmt: skip
+
+
+def test_a_key_is_published_and_compared(tmp_path, chain, three):
+    server = start_keystore(tmp_path / "data", chain, three)
+    shown = request(server.keystore, "GET", "/pubkey").json()
+    assert server.terminate() == 0, server.output
+
+    compare = {"keystore.published_key_method": "get_keystore_pubkey"}
+    sets = [f"--set={name}={value}" for name, value in settings_for(chain, three, **compare).items()]
+    refused = Program("dev", "--data", tmp_path / "data", "--any-port", *sets)
+    refused.wait_for(r"Public key mismatch")
+    assert refused.end() != 0, refused.output
+
+    owner = Ed25519PrivateKey.generate()
+    assert publish(tmp_path, chain, three, owner, shown["public_key_hex"]).code != 0  # not a key of the contract's
+    assert chain.published is None
+    chain.add_key(chain.contract, "ed25519:" + base58(raw_public(owner)))
+    done = publish(tmp_path, chain, three, owner, "Ed25519:" + shown["public_key_base58"])
+    assert done.code == 0, done
+    assert chain.published == shown["public_key_hex"] and len(chain.sent) == 1
+    chain.move()
+
+    server = start_keystore(tmp_path / "data", chain, three, **compare, **{"log.level": "info"})
+    assert server.terminate() == 0, server.output
+    assert "✓ Public key verified - matches contract" in server.output

@@ -1,0 +1,132 @@
+"""Workers' sessions: challenges, evidence, the operator's keys, restarts, and how sessions end."""
+
+import time
+
+import pytest
+from harness import PATIENCE
+from keystore import COORDINATOR, OPERATOR, Client, Worker, start_keystore
+from near import Chain, nodes
+
+REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
+ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
+OWNER = "alice.testnet"
+SEED = f"github.com/alice/project:{OWNER}"
+SECRETS = b'{"API_KEY":"sk-test"}'
+
+
+@pytest.fixture(scope="module")
+def chain():
+    return Chain()
+
+
+@pytest.fixture(scope="module")
+def node(chain):
+    with nodes(chain) as running:
+        yield running[0]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, chain, node):
+    made = start_keystore(tmp_path_factory.mktemp("sessions") / "data", chain, [node])
+    yield made
+    assert made.terminate() == 0, made.output
+
+
+def refused(reply, status, text):
+    assert (reply.status, text in reply.json()["error"]) == (status, True), reply
+
+
+def test_a_challenge_is_good_for_one_try(server, chain):
+    worker = Worker(server, chain)
+    body = worker.registration(signature=worker.signature(b"something else"))
+    refused(worker.post("/register-tee", body), 400, "Signature verification failed: ")
+    right = {**body, "signature": worker.signature(bytes.fromhex(body["challenge"]))}
+    refused(worker.post("/register-tee", right), 400, "Invalid or expired challenge")
+
+
+def test_evidence_is_asked_for(server, chain):
+    refused(Worker(server, chain).register(kind=None), 401, "Attestation verification failed: ")
+
+
+@pytest.mark.parametrize("kind", ["tdx-v4", "tdx-v5", "sgx-v3", "snp-milan-v3"])
+def test_workers_of_several_kinds(server, chain, kind):
+    assert Worker(server, chain).register(kind=kind).status == 200
+
+
+def test_evidence_of_another_key_or_challenge(server, chain):
+    worker, other = Worker(server, chain), Worker(server, chain)
+    refused(worker.register(encryption_key=other.registration()["encryption_key"]), 401, "Attestation")
+    refused(worker.register(evidence=worker.registration()["evidence"]), 401, "Attestation")
+    assert worker.register().status == 200
+
+
+def test_a_key_that_the_operators_account_does_not_have(server, chain):
+    worker = Worker(server, chain)
+    chain.remove_key(OPERATOR, worker.public)
+    text = f"Public key {worker.public} not found on operator account {OPERATOR}"
+    refused(worker.register(), 401, text)
+
+
+def test_a_chain_that_is_away_is_no_refusal(server, chain, node):
+    worker = Worker(server, chain)
+    node.dead = True
+    try:
+        reply = worker.register()
+    finally:
+        node.dead = False
+    refused(reply, 503, "NEAR RPC check failed: ")
+    assert reply.headers["Retry-After"]
+    assert worker.register().status == 200
+
+
+def test_operators_end_sessions(server, chain):
+    worker = Worker(server, chain)
+    assert worker.register().status == 200
+    assert worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    coordinator = Client(server, COORDINATOR)
+    assert coordinator.post("/admin/end-sessions", {"public_key": worker.public}).json() == {"ended": 1}
+    refused(worker.in_session("/vrf/generate", {"alpha": "a"}), 403, "TEE session not found or expired")
+    assert worker.post("/admin/end-sessions", {"public_key": worker.public}).status == 401
+
+
+def test_sessions_survive_a_crash(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node])
+    worker = Worker(server, chain)
+    assert worker.register().status == 200
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, SECRETS))
+    server.kill()
+    again = start_keystore(tmp_path / "data", chain, [node])
+    worker.server = again
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert plaintext == SECRETS, reply
+    assert again.terminate() == 0, again.output
+
+
+def test_a_session_ends_with_its_access_key(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.recheck_seconds": 1})
+    worker, other = Worker(server, chain), Worker(server, chain)
+    assert worker.register().status == other.register().status == 200
+    chain.remove_key(OPERATOR, worker.public)
+    until = time.monotonic() + PATIENCE
+    while worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200:
+        assert time.monotonic() < until
+    refused(worker.in_session("/vrf/generate", {"alpha": "a"}), 403, "TEE session not found or expired")
+    assert other.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    assert server.terminate() == 0, server.output
+
+
+def test_a_registered_key_alone_is_enough_only_where_a_switch_says_so(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.trust_registered_keys": "true"})
+    worker = Worker(server, chain)
+    reply = worker.register(kind=None)
+    assert reply.status == 200 and "sealed_session_key" not in reply.json(), reply
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, SECRETS))
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert set(reply.json()) == {"plaintext_secrets"} and plaintext == SECRETS, reply
+    assert server.terminate() == 0, server.output
+
+
+def test_registrations_are_in_the_log(server, chain):
+    before = len(server.leaves())
+    assert Worker(server, chain).register().status == 200
+    assert [leaf["type"] for leaf in server.leaves()[before:]] == ["keystore.register"]
