@@ -1,9 +1,12 @@
 """Workers' sessions: challenges, evidence, the operator's keys, restarts, and how sessions end."""
 
+import http.client
+import json
+import ssl
 import time
 
 import pytest
-from harness import PATIENCE
+from harness import PATIENCE, Reply, split_url
 from keystore import COORDINATOR, OPERATOR, Client, Worker, start_keystore
 from near import Chain, nodes
 
@@ -130,3 +133,38 @@ def test_registrations_are_in_the_log(server, chain):
     before = len(server.leaves())
     assert Worker(server, chain).register().status == 200
     assert [leaf["type"] for leaf in server.leaves()[before:]] == ["keystore.register"]
+
+
+class OverTls(Worker):
+    """A worker with one TLS connection, which it keeps."""
+
+    def __init__(self, server, chain, most=ssl.TLSVersion.TLSv1_3):
+        super().__init__(server, chain)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, most
+        self.connection = http.client.HTTPSConnection(*split_url(server.keystore), timeout=PATIENCE, context=context)
+
+    def call(self, method, path, body=None, headers=None):
+        given = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        self.connection.request(method, path, body=data, headers=given)
+        answer = self.connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+
+
+def test_a_session_is_of_use_over_its_own_connection_alone(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node], **{"tls.mode": "auto"})
+    worker, thief = OverTls(server, chain), OverTls(server, chain)
+    assert worker.register().status == 200
+    asked = {"alpha": "a"}
+    assert worker.in_session("/vrf/generate", asked).status == 200
+    refused(thief.in_session("/vrf/generate", asked, worker.session), 403, "TEE session not found or expired")
+    said = {"X-TEE-Session": worker.session, ":tls-exporter": "x" * 32}
+    with pytest.raises(ValueError, match="Invalid header name"):
+        thief.post("/vrf/generate", asked, said)
+    assert worker.in_session("/vrf/generate", asked).status == 200
+    old = OverTls(server, chain, ssl.TLSVersion.TLSv1_2)
+    refused(old.register(), 400, "a session is bound to its connection: use TLS 1.3")
+    for one in (worker, thief, old):
+        one.connection.close()
+    assert server.terminate() == 0, server.output
