@@ -109,7 +109,10 @@ class SoftTpm {
     const std::string state = "dir=" + folder_.file("");
     const std::string server = "type=tcp,port=" + std::to_string(port_) + ",bindaddr=127.0.0.1";
     const std::string control = "type=tcp,port=" + std::to_string(port_ + 1) + ",bindaddr=127.0.0.1";
-    std::vector<std::string> words{"swtpm",
+    std::vector<std::string> words{"setpriv",
+                                   "--pdeathsig",
+                                   "KILL",  // it ends with this process, however that ends
+                                   "swtpm",
                                    "socket",
                                    "--tpm2",
                                    "--tpmstate",
@@ -123,7 +126,7 @@ class SoftTpm {
     std::vector<char*> argv;
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    ASSERT_EQ(::posix_spawnp(&pid_, "swtpm", nullptr, nullptr, argv.data(), environ), 0) << "install swtpm";
+    ASSERT_EQ(::posix_spawnp(&pid_, "setpriv", nullptr, nullptr, argv.data(), environ), 0) << "install swtpm";
     // It answers, or has ended because somebody else took a port.
     for (;;) {
       TSS2_TCTI_CONTEXT* tcti = nullptr;
