@@ -187,8 +187,8 @@ void add_keystore_operations(CLI::App& keystore, Context& context) {
   command(keystore, context, "open-share", "An administrator opens his share of a backup, anywhere", open_share,
           [](CLI::App& c, Options& o) {
             c.add_option("--backup", o.backup, "The backup's file")->required();
-            c.add_option("--private-key", o.admin.private_key, "His private key");
-            c.add_option("--public-key", o.admin.public_key, "His public key");
+            c.add_option("--admin-privkey-file", o.admin.private_key, "His private key");
+            c.add_option("--admin-pubkey-file", o.admin.public_key, "His public key");
             c.add_option("--out", o.out, "File for the share")->required();
           });
   command(keystore, context, "restore", "Give a keystore the masters of a backup", restore,
