@@ -4,8 +4,8 @@ import base64
 import time
 
 import pytest
-from harness import request
-from keystore import OldWorker, Worker, montgomery, seal_ecies, start_keystore
+from harness import Program, request, serve_arguments
+from keystore import Client, OldWorker, Worker, montgomery, seal_ecies, start_keystore
 from near import Chain, nodes
 
 REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
@@ -152,3 +152,35 @@ def test_the_first_generation_with_a_real_cipher(worker, server):
 def test_the_first_generations_xor_is_not_read(worker):
     blob = base64.b64encode(bytes(61)).decode()
     refused(worker.post("/decrypt", worker.attested({"encrypted_secrets": blob})), 500, "Decryption failed: ")
+
+
+@pytest.mark.parametrize(
+    ("mode", "quote", "shown"),
+    [("none", b"no-attestation", "None"), ("simulated", bytes(32), "Simulated")],
+)
+def test_modes_of_the_simulated_realm(tmp_path, chain, server, mode, quote, shown):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.tee_mode": mode})
+    client = Client(mine)
+    assert client.call("GET", "/health").json()["tee_mode"] == shown
+    chain.store(ON_CHAIN, mode, OWNER, client.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+    attestation = {"tee_type": mode, "quote": base64.b64encode(quote).decode(), "timestamp": int(time.time())}
+    reply = client.post("/decrypt", {**BODY, "profile": mode, "attestation": attestation})
+    assert base64.b64decode(reply.json()["plaintext_secrets"]) == SECRETS, reply
+    old = {**attestation, "timestamp": int(time.time()) - 301}
+    refused(client.post("/decrypt", {**BODY, "profile": mode, "attestation": old}), 401, "Attestation expired")
+    if mode == "simulated":
+        short = {**attestation, "quote": base64.b64encode(b"short").decode()}
+        text = "Invalid simulated quote length"
+        refused(client.post("/decrypt", {**BODY, "profile": mode, "attestation": short}), 401, text)
+        other = {**attestation, "quote": base64.b64encode(bytes(31) + b"1").decode()}
+        text = "Code measurement mismatch: got "
+        refused(client.post("/decrypt", {**BODY, "profile": mode, "attestation": other}), 401, text)
+    assert mine.terminate() == 0, mine.output
+
+
+@pytest.mark.parametrize("mode", ["none", "simulated"])
+def test_a_production_server_has_no_such_mode(tmp_path, mode):
+    sets = {"keystore.listen": "127.0.0.1:0", "keystore.tee_mode": mode}
+    server = Program(*serve_arguments(tmp_path / "data", **sets))
+    server.wait_for(r"keystore.tee_mode")
+    assert server.end() != 0, server.output
