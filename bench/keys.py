@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures of the key services, each against the real program, as ratios within one run.
 
-bench/keys.py [--part leaf,keymanager,keystore,evidence,kv] [--seconds 5] [--rounds 3]
+build/venv/bin/python bench/keys.py [--part leaf,keymanager,keystore,evidence,kv] [--seconds 5] [--rounds 3]
 
 after `cmake --preset release` and `cmake --build build/release --target attestry benchmarks`. P is one P-256
 verification of the system's OpenSSL 3, taken before and after every load; the median of the rounds is printed as JSON,
