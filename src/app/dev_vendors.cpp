@@ -3,6 +3,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/encoding.h"
+#include "forge/nitro.h"
 #include "forge/pcs.h"
 #include "net/router.h"
 
@@ -53,6 +55,10 @@ Result<std::unique_ptr<DevVendors>> DevVendors::start(const forge::ForgePki& pki
     TRY(auto made, forge::SnpPki::make(seed, product), "simulated AMD");
     out->amd_.push_back(std::move(made));
   }
+  TRY(const auto nitro, forge::make_nitro_case(seed, {.at = clock.now()}), "simulated AWS");
+  TRY(const auto blocks, base::pem_decode(nitro.root_pem), "simulated AWS");
+  TRY(auto aws, attestation::TestRoot::from_certificate(blocks.front().der));
+  out->others_.push_back(std::move(aws));
   std::vector<const forge::SnpPki*> products;
   for (const auto& product : out->amd_) products.push_back(&product);
   out->keys_ = std::make_unique<forge::ForgeKds>(std::move(products), kChips);
@@ -74,6 +80,7 @@ Result<std::vector<attestation::TestRoot>> DevVendors::roots() const {
     TRY(auto root, attestation::TestRoot::from_certificate(product.ark().der));
     out.push_back(std::move(root));
   }
+  out.insert(out.end(), others_.begin(), others_.end());
   return out;
 }
 

@@ -30,6 +30,7 @@ class DevVendors {
   explicit DevVendors(const forge::ForgePki& pki) : intel_(pki) {}
   const forge::ForgePki& intel_;
   std::vector<forge::SnpPki> amd_;
+  std::vector<attestation::TestRoot> others_;  ///< of those whose evidence needs no service
   std::unique_ptr<forge::ForgeKds> keys_;
   std::unique_ptr<net::Server> pcs_;
   std::unique_ptr<net::Server> kds_;

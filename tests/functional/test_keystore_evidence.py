@@ -43,7 +43,7 @@ def refused(reply, status, text):
 
 @pytest.mark.parametrize(
     ("kind", "tee_type"),
-    [("tdx-v4", "tdx"), ("tdx-v5", "tdx"), ("sgx-v3", "sgx"), ("snp-genoa-v3", "sev")],
+    [("tdx-v4", "tdx"), ("tdx-v5", "tdx"), ("sgx-v3", "sgx"), ("snp-genoa-v3", "sev"), ("nitro", "nitro")],
 )
 def test_kinds(worker, kind, tee_type):
     reply = worker.post("/decrypt", worker.attested({**BODY, "task_id": kind}, kind=kind, tee_type=tee_type))

@@ -51,7 +51,7 @@ def test_evidence_is_asked_for(server, chain):
     refused(Worker(server, chain).register(kind=None), 401, "Attestation verification failed: ")
 
 
-@pytest.mark.parametrize("kind", ["tdx-v4", "tdx-v5", "sgx-v3", "snp-milan-v3"])
+@pytest.mark.parametrize("kind", ["tdx-v4", "tdx-v5", "sgx-v3", "snp-milan-v3", "nitro"])
 def test_workers_of_several_kinds(server, chain, kind):
     assert Worker(server, chain).register(kind=kind).status == 200
 
