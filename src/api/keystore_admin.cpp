@@ -2,8 +2,10 @@
 #include <array>
 
 #include "api/keystore_handlers.h"
+#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
+#include "secrets/keystore_wallet.h"
 
 namespace attestry::api {
 
@@ -73,6 +75,51 @@ void ban(const KeystoreShared& handlers, net::Request request, net::Responder re
       });
 }
 
+// ---- public halves of keys that others need
+
+/// The key with which a vault's master is asked for on the chain (keystore_ckd.md 6.2), under the default master.
+void vault_tee_key(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto who = handlers->caller(request, KeystoreCaller::either);
+  if (!who) return responder.send(std::move(who).error());
+  const auto digest = crypto::sha256(base::as_bytes(request.body));
+  auto body = keystore_body(request);
+  if (!body) return responder.send(std::move(body).error());
+  KeystoreFields fields{(*body)->root()};
+  const std::string vault_id = fields.text("vault_id");
+  if (!fields.ok()) return responder.send(fields.refusal());
+  auto vault = handlers->vault_member(vault_id);
+  if (!vault) return responder.send(std::move(vault).error());
+  const auto seed = secrets::keystore::Seed::vault_tee_key(*vault);
+  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  const auto master = handlers->service().master({});
+  if (!master) return responder.send(handlers->refused(master.error()));
+  const auto key = secrets::keystore::ed25519_key(**master, *seed);
+  answer_with_leaf(
+      handlers, "keystore.derive", {{"seed", seed->text()}}, handlers->recipient(request, digest, *who, nullptr),
+      {{"public_key", "ed25519:" + chain::base58(base::ByteView{key.public_key()})}}, std::move(responder));
+}
+
+void wallet_address(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
+  auto who = handlers->caller(request, KeystoreCaller::coordinator);
+  if (!who) return responder.send(std::move(who).error());
+  auto vault = handlers->vault_header(request);
+  if (!vault) return responder.send(std::move(vault).error());
+  const auto digest = crypto::sha256(base::as_bytes(request.body));
+  auto body = keystore_body(request);
+  if (!body) return responder.send(std::move(body).error());
+  KeystoreFields fields{(*body)->root()};
+  const std::string id = fields.text("wallet_id");
+  const std::string chain = fields.text("chain");
+  if (!fields.ok()) return responder.send(fields.refusal());
+  const auto master = handlers->service().master(*vault);
+  if (!master) return responder.send(handlers->refused(master.error()));
+  const auto wallet = secrets::keystore::wallet_address(**master, id, chain);
+  if (!wallet) return responder.send(keystore_error(400, wallet.error().what));
+  answer_with_leaf(handlers, "keystore.derive", {{"seed", "wallet:" + id + ":" + chain}, {"vault", *vault}},
+                   handlers->recipient(request, digest, *who, nullptr),
+                   {{"address", wallet->address}, {"public_key", wallet->public_key}}, std::move(responder));
+}
+
 /// Ends sessions of a worker's key: what a thief has is worth nothing from now on.
 void end_sessions(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   auto who = handlers->caller(request, KeystoreCaller::coordinator);
@@ -98,10 +145,12 @@ void end_sessions(const KeystoreShared& handlers, net::Request request, net::Res
 }  // namespace
 
 Status add_keystore_admin_routes(net::Router& router, const KeystoreShared& handlers) {
-  const std::array<KeystoreRoute, 4> routes{{
+  const std::array<KeystoreRoute, 6> routes{{
       {Method::get, "/admin/loaded-vaults", "loaded_vaults", "Vaults in memory, and how many sessions", loaded_vaults},
       {Method::post, "/admin/evict-customer", "evict_customer", "Forgets a vault's master", evict},
       {Method::post, "/admin/ban-vault", "ban_vault", "Serves a vault no more", ban},
+      {Method::post, "/derive-vault-tee-key", "vault_tee_key", "The key that asks for a vault's master", vault_tee_key},
+      {Method::post, "/wallet/derive-address", "wallet_address", "A wallet's address on a chain", wallet_address},
       {Method::post, "/admin/end-sessions", "end_sessions", "Ends a worker's sessions at once", end_sessions},
   }};
   for (const auto& route : routes) TRY_OK(add_keystore_route(router, handlers, route));

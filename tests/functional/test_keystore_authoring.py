@@ -67,6 +67,25 @@ def test_random_values_of_the_vector(worker, server):
     refused(worker.in_session("/vrf/generate", {"alpha": ""}), 400, "alpha must not be empty")
 
 
+def test_an_address_of_the_vector(coordinator, worker):
+    reply = coordinator.post("/wallet/derive-address", {"wallet_id": "fixed", "chain": "near"}).json()
+    public = "124d4dc445d7e1699bc95e94461540a21e605acf993b04e86da59cb046059f13"
+    assert reply == {"address": public, "public_key": "ed25519:" + public}
+    refused(worker.post("/wallet/derive-address", {}), 401, "Invalid coordinator token")
+    headers = {"X-Customer-Vault": "NOT A VAULT"}
+    body = {"wallet_id": "fixed", "chain": "near"}
+    refused(coordinator.post("/wallet/derive-address", body, headers), 400, "X-Customer-Vault is not a valid NEAR")
+    other = coordinator.post("/wallet/derive-address", body, {"X-Customer-Vault": "vault.testnet"}).json()
+    assert other != reply
+    assert coordinator.post("/wallet/derive-address", body, {"X-Customer-Vault": " "}).json() == reply
+
+
+def test_the_key_that_asks_for_a_vaults_master(worker):
+    key = worker.post("/derive-vault-tee-key", {"vault_id": "acme.near"}).json()["public_key"]
+    assert key.startswith("ed25519:")
+    refused(worker.post("/derive-vault-tee-key", {"vault_id": "NO"}), 400, "vault_id is not a valid NEAR AccountId")
+
+
 def test_storage(worker):
     stored = {"project_uuid": None, "wasm_hash": "cd" * 32, "account_id": OWNER}
     asked = {**stored, "key": "counter", "value_base64": base64.b64encode(b"7").decode()}
