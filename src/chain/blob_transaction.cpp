@@ -49,6 +49,7 @@ Bytes typed(ByteView rlp) {
 /// What nodes take: the transaction and its sidecar, one list.
 Bytes wrapped(ByteView body, const BlobSidecar& sidecar) {
   std::vector<Bytes> proofs;
+  proofs.reserve(sidecar.proofs.size());
   for (const KzgProof& proof : sidecar.proofs) proofs.push_back(rlp_bytes(proof));
   const Bytes blob = rlp_bytes(sidecar.blob);
   const Bytes commitment = rlp_bytes(sidecar.commitment);

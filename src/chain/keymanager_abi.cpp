@@ -43,8 +43,6 @@ Result<keymanager::Membership> Abi<keymanager::Membership>::get(AbiReader& r) {
 
 namespace attestry::chain::keymanager {
 
-using base::Code;
-using base::Error;
 using base::Result;
 using registry::Abi;
 

@@ -97,6 +97,7 @@ Result<std::vector<KzgProof>> kzg_cell_proofs(ByteView blob) {
   std::vector<KZGProof> proofs(kCellsPerBlob);
   TRY_OK(outcome(compute_cells_and_kzg_proofs(nullptr, proofs.data(), copy.get(), settings), "KZG proofs of cells"));
   std::vector<KzgProof> out;
+  out.reserve(proofs.size());
   for (const KZGProof& proof : proofs) out.push_back(copied<KzgProof>(proof));
   return out;
 }

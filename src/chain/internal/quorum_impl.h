@@ -92,8 +92,8 @@ struct QuorumReader::Impl {
   /// Asks every endpoint in its own lane, but for those that are left out; `ask` gives the ballot.
   template <class Ballot>
   void start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
-             std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
-             std::function<void(std::size_t)> after = {}, const std::vector<bool>& leave_out = {});
+             const std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)>& ask,
+             const std::function<void(std::size_t)>& after = {}, const std::vector<bool>& leave_out = {});
   void note(std::size_t voter, const base::Error* error);
   void note_vote(std::size_t voter, bool contradicts);
   void count_round();
@@ -200,8 +200,8 @@ std::string in_words(const base::Error& error);
 
 template <class Ballot>
 void QuorumReader::Impl::start(Asker asker, const std::shared_ptr<internal::Round<Ballot>>& round,
-                               std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)> ask,
-                               std::function<void(std::size_t)> after, const std::vector<bool>& leave_out) {
+                               const std::function<base::Result<Ballot>(std::size_t, Endpoint&, base::Deadline)>& ask,
+                               const std::function<void(std::size_t)>& after, const std::vector<bool>& leave_out) {
   count_round();
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (!leave_out.empty() && leave_out[i]) {
