@@ -61,6 +61,7 @@ class KeyManagerService final : public Service {
   std::unique_ptr<attestation::Attester> made_attester_;
   attestation::Attester* attester_ = nullptr;
   provision::KeyManagerIdentities identities_;
+  std::shared_ptr<const provision::KeyManagerRecords> records_;  ///< the rotation of sealing keys has it, too
   std::unique_ptr<provision::KeyManager> manager_;
   std::unique_ptr<api::SlowLane> host_ = std::make_unique<api::SlowLane>(kHostThreads, kMostHostTasks);
   std::unique_ptr<api::SlowLane> names_ = std::make_unique<api::SlowLane>(kHostThreads);
@@ -108,12 +109,15 @@ Status KeyManagerService::open_attester(const ServiceParts& parts) {
 Status KeyManagerService::open(const ServiceParts& parts) {
   TRY_OK(open_chain(parts));
   TRY_OK(open_attester(parts));
+  records_ = std::make_shared<const provision::KeyManagerRecords>(
+      parts.secrets.epochs(), parts.sealing("attestry/keymanager/v1"), parts.random);
+  parts.rotation.add(records_);
   TRY(manager_, provision::KeyManager::open({.store = parts.store,
                                              .log = parts.log,
                                              .appraiser = parts.appraiser,
                                              .attester = attester_,
                                              .reader = reader_.get(),
-                                             .sealing = parts.sealing("attestry/keymanager/v1"),
+                                             .records = *records_,
                                              .random = parts.random,
                                              .clock = parts.clock},
                                             said_.rules));

@@ -43,16 +43,15 @@ Result<KeyManagerSigned> sign(const KeyManagerMaster& master, const base::Digest
 
 }  // namespace
 
-KeyManager::KeyManager(KeyManagerDeps deps, KeyManagerOptions options, KeyManagerRecords records)
-    : deps_(std::move(deps)), options_(std::move(options)), records_(std::move(records)) {
+KeyManager::KeyManager(KeyManagerDeps deps, KeyManagerOptions options)
+    : deps_(deps), options_(std::move(options)), records_(deps_.records) {
   if (deps_.reader != nullptr) chain_.emplace(*deps_.reader, options_.contract);
 }
 
 Result<std::unique_ptr<KeyManager>> KeyManager::open(KeyManagerDeps deps, KeyManagerOptions options) {
-  TRY(auto records, KeyManagerRecords::create(std::move(deps.sealing), deps.random));
   TRY(const auto view, deps.store.read());
-  TRY(auto kept, records.read(*view));
-  std::unique_ptr<KeyManager> out{new KeyManager(std::move(deps), std::move(options), std::move(records))};
+  TRY(auto kept, deps.records.read(*view));
+  std::unique_ptr<KeyManager> out{new KeyManager(deps, std::move(options))};
   auto state = std::make_shared<State>();
   for (const auto& [epoch, one] : kept.masters) {
     TRY(state->masters[epoch], out->make(epoch, one.master, one.joined));

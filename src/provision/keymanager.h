@@ -48,7 +48,7 @@ struct KeyManagerDeps {
   const appraisal::Appraiser& appraiser;
   attestation::Attester* attester = nullptr;  ///< null: without a contract only
   chain::ChainReader* reader = nullptr;       ///< null: no contract
-  crypto::Secret sealing;                     ///< 32 bytes
+  const KeyManagerRecords& records;
   crypto::Random& random;
   const base::Clock& clock;
 };
@@ -183,7 +183,7 @@ class KeyManager {
   struct State;
   struct Own;
   struct Checked;
-  KeyManager(KeyManagerDeps deps, KeyManagerOptions options, KeyManagerRecords records);
+  KeyManager(KeyManagerDeps deps, KeyManagerOptions options);
 
   std::shared_ptr<const State> state() const;
   template <class F>
@@ -207,7 +207,7 @@ class KeyManager {
 
   KeyManagerDeps deps_;
   const KeyManagerOptions options_;
-  const KeyManagerRecords records_;
+  const KeyManagerRecords& records_;
   std::optional<KeyManagerChain> chain_;
   mutable base::Mutex mutex_;
   std::shared_ptr<const State> state_ ATTESTRY_GUARDED_BY(mutex_);

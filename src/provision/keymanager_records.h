@@ -1,6 +1,7 @@
 // What a key manager keeps over restarts, sealed: its masters by epoch, one that waits for the contract, and what it
 // has asked to join with.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +12,8 @@
 #include "crypto/secret.h"
 #include "curves/nacl_box.h"
 #include "curves/secp256k1.h"
+#include "keys/resealed.h"
+#include "keys/sealing_epochs.h"
 #include "state/sealed.h"
 #include "state/store.h"
 
@@ -34,11 +37,12 @@ struct KeyManagerRequest {
   base::Bytes evidence;
 };
 
-/// Thread-safe.
-class KeyManagerRecords {
+/// Sealed under the sealing epochs of the standard tenant (docs/reference/sealing.md). Thread-safe.
+class KeyManagerRecords final : public keys::Resealed {
  public:
-  /// `sealing` has 32 bytes; random outlives it.
-  static base::Result<KeyManagerRecords> create(crypto::Secret sealing, crypto::Random& random);
+  /// `first`: 32 bytes, under which they are sealed before the first rotation. Epochs and random outlive it.
+  KeyManagerRecords(const keys::SealingEpochs& epochs, crypto::Secret first, crypto::Random& random)
+      : epochs_(epochs), first_(std::move(first)), random_(random) {}
 
   /// All that is there; `corrupt` when something does not open.
   struct All {
@@ -55,11 +59,25 @@ class KeyManagerRecords {
   /// The one of that epoch, if it is still there: another may have been made meanwhile.
   base::Status forget_pending(state::WriteTxn& txn, std::uint32_t epoch) const;
 
+  base::Result<std::uint64_t> reseal(state::WriteTxn& txn, const base::Tenant& tenant) const override;
+  base::Result<std::uint64_t> older_than(const state::ReadView& view, const base::Tenant& tenant,
+                                         std::uint32_t epoch) const override;
+
  private:
-  explicit KeyManagerRecords(state::SealedValues values) : values_(std::move(values)) {}
+  struct Sealed {
+    std::uint32_t epoch = 0;
+    base::Bytes blob;
+  };
+  using Visitor = std::function<base::Status(base::ByteView key, const Sealed& sealed)>;
+  static base::Result<Sealed> parse(base::ByteView stored);
+  static base::Status each(const state::ReadView& view, const Visitor& visit);
+  base::Result<state::SealedValues> values(const state::ReadView& view, std::uint32_t epoch) const;
   base::Status put(state::WriteTxn& txn, base::ByteView key, base::ByteView plain) const;
-  base::Result<crypto::Secret> open(base::ByteView key, base::ByteView stored) const;
-  state::SealedValues values_;
+  base::Result<crypto::Secret> open(const state::ReadView& view, base::ByteView key, base::ByteView stored) const;
+
+  const keys::SealingEpochs& epochs_;
+  const crypto::Secret first_;
+  crypto::Random& random_;
 };
 
 }  // namespace attestry::provision

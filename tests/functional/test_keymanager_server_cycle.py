@@ -2,6 +2,7 @@
 what it signs as contracts verify it."""
 
 import pytest
+from endpoints import until
 from evm import Anvil
 from harness import attestry, request
 from key_managers import (
@@ -60,6 +61,28 @@ def test_keymanager_server_life_of_two_members(chain, contract, start):
     for server in (start("first"), start("second")):
         wait_for_state(server, "member")
         assert sealkey(server) == key
+
+
+def sealing(server, step=""):
+    reply = server.call("POST" if step else "GET", f"/v1/tenants/default/sealing{step}")
+    assert reply.status == 200, reply
+    return reply.json()
+
+
+def test_keymanager_server_keeps_its_master_when_the_sealing_keys_turn(contract, start):
+    """The old keys are erased, and what was sealed under them is there nevertheless."""
+    server = start("first")
+    bootstrapped(server, contract)
+    key, pending = sealkey(server), ask(server, "POST", "/bootstrap?rotate=true")
+    assert sealing(server, "/rotate")["values_left"] >= 2
+    until(lambda: sealing(server)["phase"] == "settled")
+    sealing(server, "/retire")
+    until(lambda: sealing(server)["phase"] == "settled")
+    assert server.terminate() == 0, server.output
+    again = start("first")
+    wait_for_state(again, "member")
+    assert sealkey(again) == key
+    assert ask(again, "POST", "/bootstrap?rotate=true") == pending
 
 
 def test_keymanager_server_leaves_of_a_life(chain, contract, start):
