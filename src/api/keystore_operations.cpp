@@ -71,7 +71,7 @@ Result<net::Response> show(const KeystoreOperations& deps, net::Request&) {
 }
 
 Error no_rotation() {
-  return {Code::not_found, "this keystore reads no secrets that it could walk over", "keystore.near_contract", {}};
+  return {Code::not_found, "this keystore reads no secrets that it could walk over", "keystore.contract", {}};
 }
 
 Result<net::Response> rotate(const KeystoreOperations& deps, net::Request& request) {

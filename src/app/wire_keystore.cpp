@@ -14,6 +14,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "net/client.h"
+#include "secrets/keystore_rotation_contract.h"
 
 namespace attestry::app {
 
@@ -29,6 +30,7 @@ using std::chrono::seconds;
 constexpr std::string_view kSessionSealing = "attestry/keystore/sessions/v1";
 constexpr std::string_view kDialect = "keystore";
 constexpr seconds kStartPatience{30};
+constexpr seconds kWalkPatience{30};  // for one answer of the contract
 constexpr seconds kRecheckPatience{20};
 
 class KeystoreServer final : public Service {
@@ -91,6 +93,10 @@ Status KeystoreServer::open_masters() {
     options.source = secrets::imported_source(std::move(secret), parts_.random);
   }
   TRY(options.v0_seed, read_keystore_private_key(settings_));
+  if (reader_ && said_.contract) {
+    options.lister = std::make_shared<secrets::ContractLister>(*reader_, *said_.contract, parts_.clock,
+                                                               said_.rules.seeds, kWalkPatience);
+  }
   TRY(keys_, KeystoreKeys::open(settings_, parts_, std::move(options)));
   return base::done();
 }
@@ -153,11 +159,11 @@ Status KeystoreServer::open() {
   TRY(said_, read_keystore_settings(settings_));
   TRY_OK(check_realm());
   if (said_.evidence.audience.empty()) said_.evidence.audience = parts_.log.origin();
+  TRY_OK(open_chain());
   TRY_OK(open_masters(), "keystore");
   TRY(sessions_, secrets::KeystoreSessions::open(parts_.store, parts_.sealing(kSessionSealing), parts_.random,
                                                  {.seconds = said_.rules.session_seconds}));
   evidence_ = std::make_unique<secrets::KeystoreEvidence>(parts_.appraiser, said_.evidence);
-  TRY_OK(open_chain());
   waiting_ = std::make_unique<api::FairLane>();
   TRY(service_, secrets::KeystoreService::open(
                     {.store = parts_.store,
