@@ -91,8 +91,11 @@ JsonOutObject operation(const net::Route& route) {
 
 std::string openapi_json(const net::Router& router, std::string_view version) {
   std::map<std::string, JsonOutObject> by_path;
-  for (const net::Route* route : router.routes())
+  for (const net::Route* route : router.routes()) {
+    // Vault's HTTP API is another project's, and its paths have no place in this document.
+    if (route->role == net::Role::vault) continue;
     by_path[route->path].emplace_back(lower(route->method), operation(*route));
+  }
   JsonOutObject paths;
   for (auto& [path, operations] : by_path) paths.emplace_back(path, std::move(operations));
   return JsonOut{

@@ -24,6 +24,12 @@ std::string_view schemas_json() noexcept {
  "found":{"type":"string"},"checks":{"type":"array","items":{"$ref":"#/components/schemas/CheckResult"}},
  "appraisal":{"$ref":"#/components/schemas/Digest"},"instance":{"type":"string"}}},
 "ChallengeRequest":{"type":"object","additionalProperties":false,"properties":{"purpose":{"type":"integer","minimum":1,"maximum":6}}},
+"VaultTokenRequest":{"type":"object","additionalProperties":false,"required":["policies"],"properties":{
+ "namespace":{"type":"string"},"policies":{"type":"array","minItems":1,"items":{"type":"string"}},
+ "ttl":{"type":"string"},"explicit_max_ttl":{"type":"string"},"period":{"type":"string"},"display_name":{"type":"string"},
+ "meta":{"type":"object","additionalProperties":{"type":"string"}},"renewable":{"type":"boolean"},
+ "no_default_policy":{"type":"boolean"}}},
+"VaultToken":{"type":"object","required":["auth"],"properties":{"auth":{"type":"object"}}},
 "Challenge":{"type":"object","required":["nonce","purpose","expires"],"properties":{
  "nonce":{"$ref":"#/components/schemas/Base64Url"},"purpose":{"type":"integer"},"expires":{"$ref":"#/components/schemas/Time"}}},
 "InstanceRequest":{"type":"object","additionalProperties":false,"required":["evidence","csr","recipient","nonce","app"],"properties":{

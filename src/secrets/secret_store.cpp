@@ -286,8 +286,8 @@ Status SecretStore::make_first_key(state::WriteTxn& txn, const base::Tenant& ten
   return txn.put(record, wrapped);
 }
 
-Result<SecretStore::Resealed> SecretStore::reseal(state::WriteTxn& txn, const base::Tenant& tenant,
-                                                  base::ByteView cursor, std::size_t most) const {
+Result<SecretStore::Resealed> SecretStore::reseal_secrets(state::WriteTxn& txn, const base::Tenant& tenant,
+                                                          base::ByteView cursor, std::size_t most) const {
   TRY(const auto epoch, epochs_.state(txn, tenant));
   Resealed out{.values = 0, .cursor = base::to_bytes(cursor), .finished = false};
   // Which app a record is of stands in its key, which stays as it is.
@@ -338,10 +338,24 @@ Result<std::uint64_t> SecretStore::older_than(const state::ReadView& view, const
                             if (of < epoch) ++count;
                             return base::done();
                           }));
+  for (const Space space : kSealedSpaces) {
+    TRY_OK(
+        state::scan_each(view, Key(space, tenant), kMaxOfTenant, [&](base::ByteView, base::ByteView value) -> Status {
+          base::Reader in{value};
+          TRY_OK(in.u8("version"));
+          TRY(const auto of, in.u32be("epoch"));
+          if (of < epoch) ++count;
+          return base::done();
+        }));
+  }
   return count;
 }
 
 Status SecretStore::erase_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const {
+  {
+    const base::MutexLock lock(mutex_);
+    sealers_.erase({tenant.text(), 0});
+  }
   return txn.erase(tenant_key_record(tenant));
 }
 

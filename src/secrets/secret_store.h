@@ -2,18 +2,27 @@
 // approvals name them. A deposited value never takes the place of another: it lies beside it, under an id of its own,
 // until operators approve that id.
 #pragma once
+#include <atomic>
+#include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
 #include "governance/grant.h"
 #include "keys/sealing_epochs.h"
 #include "state/sealed.h"
+#include "state/spaces.h"
 #include "state/store.h"
 
 namespace attestry::secrets {
+
+/// Where SecretStore::put_record() may write, in ascending order.
+inline constexpr state::Space kSealedSpaces[] = {state::Space::kv_values, state::Space::transit_keys};
 
 /// What one app may have stored, values of every name, approved or not. All of them fit into one release.
 inline constexpr std::size_t kMaxValueBytes = 64 * 1024;
@@ -67,15 +76,37 @@ class SecretStore {
   /// Erases the key from before the first rotation; nothing may need it any more.
   base::Status erase_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const;
 
+  /// Records of other spaces (kSealedSpaces) under the same keys: sealed by put_record(), opened by open_record(), and
+  /// part of reseal() and older_than(). The form is version u8 (1) ‖ epoch u32 ‖ LP(sealed), bound to `key`.
+  base::Status put_record(state::WriteTxn& txn, const base::Tenant& tenant, base::ByteView key,
+                          base::ByteView plaintext) const;
+  /// `stored` is the record's value. `denied` when its epoch is retired, `corrupt` when it does not open.
+  base::Result<crypto::Secret> open_record(const state::ReadView& view, const base::Tenant& tenant, base::ByteView key,
+                                           base::ByteView stored) const;
+  /// Keeps the tenant's present key at hand, once it is committed, so that records need no unwrapping each time. Does
+  /// nothing when no record missed it since the last call.
+  void remember_keys(const base::Tenant& tenant) const;
+
  private:
   base::Result<state::SealedValues> sealer(const state::ReadView& view, const base::Tenant& tenant,
                                            std::uint32_t epoch) const;
   base::Status make_first_key(state::WriteTxn& txn, const base::Tenant& tenant) const;
+  base::Result<Resealed> reseal_secrets(state::WriteTxn& txn, const base::Tenant& tenant, base::ByteView cursor,
+                                        std::size_t most) const;
+  base::Result<Resealed> reseal_records(state::WriteTxn& txn, const base::Tenant& tenant, state::Space space,
+                                        base::ByteView cursor, std::size_t most) const;
+  using Sealer = std::shared_ptr<const state::SealedValues>;
+  base::Result<Sealer> record_sealer(const state::ReadView& view, const base::Tenant& tenant,
+                                     std::uint32_t epoch) const;
 
   state::Store& store_;
   crypto::Secret sealing_;
   crypto::Random& random_;
   keys::SealingEpochs epochs_;
+  mutable std::atomic<bool> missed_{false};
+  mutable base::Mutex mutex_;
+  /// Of committed epochs only: what a transaction sees may never be committed.
+  mutable std::map<std::pair<std::string, std::uint32_t>, Sealer> sealers_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace attestry::secrets

@@ -58,6 +58,11 @@ std::size_t RequestParser::put(std::string_view data) {
 void RequestParser::on_request_impl(verb, text method, text target, int version, error_code&) {
   request_.method = method_from(view(method));
   request_.target = view(target);
+  // Vault's own method means nothing but this; routes that do not know the parameter refuse it.
+  if (view(method) == "LIST") {
+    request_.method = Method::get;
+    request_.target.append(request_.target.find('?') == std::string::npos ? "?" : "&").append("list=true");
+  }
   version_ = version;
 }
 

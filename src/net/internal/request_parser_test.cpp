@@ -23,5 +23,21 @@ TEST(RequestParser, ReadsAnEmptyChunkedBodyThatArrivesByteByByte) {
   EXPECT_TRUE(parser.request().body.empty());
 }
 
+TEST(RequestParser, TakesListAsGetWithAParameter) {
+  const auto target_of = [](std::string_view target) {
+    RequestParser parser{1024, 16};
+    const std::string text = "LIST " + std::string{target} + " HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (std::size_t begin = 0; begin < text.size() && parser.state() == RequestParser::State::header;) {
+      const auto used = parser.put(std::string_view{text}.substr(begin));
+      if (used == 0) break;
+      begin += used;
+    }
+    EXPECT_EQ(parser.request().method, Method::get);
+    return parser.request().target;
+  };
+  EXPECT_EQ(target_of("/v1/secret/metadata/"), "/v1/secret/metadata/?list=true");
+  EXPECT_EQ(target_of("/v1/secret/metadata?after=a"), "/v1/secret/metadata?after=a&list=true");
+}
+
 }  // namespace
 }  // namespace attestry::net

@@ -1,0 +1,142 @@
+// Keys that never leave: clients send what is to be encrypted, decrypted, signed or verified (Vault's transit engine).
+// A key has versions; ciphertexts and signatures name theirs ("vault:v2:…"). RSA is not offered.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "crypto/digest.h"
+#include "crypto/random.h"
+#include "crypto/secret.h"
+#include "secrets/namespaces.h"
+#include "secrets/secret_store.h"
+#include "state/store.h"
+
+namespace attestry::secrets {
+
+inline constexpr std::uint32_t kMostKeyVersions = 1000;
+inline constexpr std::size_t kMaxTransitInput = 512 * 1024;
+
+enum class TransitType : std::uint8_t {
+  aes256_gcm96 = 1,
+  chacha20_poly1305 = 2,
+  ed25519 = 3,
+  ecdsa_p256 = 4,
+  ecdsa_p384 = 5,
+  ecdsa_p521 = 6,
+  hmac = 7,
+};
+std::string_view to_text(TransitType type) noexcept;
+/// `malformed` names those that there are.
+base::Result<TransitType> transit_type_from(std::string_view text);
+bool encrypts(TransitType type) noexcept;
+bool signs(TransitType type) noexcept;
+
+/// How a signature is written: DER (or the 64 bytes of Ed25519) in base64, or r ‖ s in base64url.
+enum class Marshaling : std::uint8_t { asn1, jws };
+
+class TransitKey {
+ public:
+  struct Version {
+    std::uint32_t number = 0;
+    base::UtcTime created{};
+    crypto::Secret key{};   ///< 32 bytes; of an ECDSA key the scalar, as long as its field
+    crypto::Secret hmac{};  ///< 32 bytes
+  };
+
+  std::string name{};
+  TransitType type = TransitType::aes256_gcm96;
+  bool derived = false;     ///< every use names a context, which makes a key of its own
+  bool convergent = false;  ///< the same plaintext gives the same ciphertext; only with `derived`
+  bool exportable = false;  ///< once true, for ever
+  bool deletion_allowed = false;
+  std::uint32_t min_decryption = 1;
+  std::uint32_t min_encryption = 0;  ///< 0: the newest
+  std::uint32_t min_available = 0;   ///< older ones were trimmed away; 0: none was
+  std::vector<Version> versions{};   ///< ascending, never empty once made
+
+  std::uint32_t latest() const noexcept { return versions.empty() ? 0 : versions.back().number; }
+  const Version* find(std::uint32_t number) const noexcept;
+
+  base::Status add_version(base::UtcTime now, crypto::Random& random);
+
+  /// "vault:v1:" and base64 of nonce ‖ ciphertext ‖ tag. `version` 0: the newest. The associated data are not in it.
+  base::Result<std::string> encrypt(base::ByteView plaintext, base::ByteView context, base::ByteView associated,
+                                    std::uint32_t version, crypto::Random& random) const;
+  base::Result<crypto::Secret> decrypt(std::string_view ciphertext, base::ByteView context,
+                                       base::ByteView associated) const;
+
+  /// `input`: the message, or with `prehashed` its digest. Ed25519 hashes by itself: `hash` and `prehashed` do nothing.
+  struct SignInput {
+    base::ByteView input;
+    base::ByteView context{};
+    crypto::HashName hash = crypto::HashName::sha2_256;
+    bool prehashed = false;
+    Marshaling marshaling = Marshaling::asn1;
+  };
+  base::Result<std::string> sign(const SignInput& input, std::uint32_t version) const;
+  /// False for every signature that does not verify, however it is written; an error only for a version that may not be
+  /// used.
+  base::Result<bool> verify(const SignInput& input, std::string_view signature) const;
+  base::Result<std::string> hmac(crypto::HashName hash, base::ByteView input, std::uint32_t version) const;
+  base::Result<bool> verify_hmac(crypto::HashName hash, base::ByteView input, std::string_view hmac) const;
+
+  /// PEM of ECDSA keys, base64 of Ed25519's 32 bytes, empty for the others and for derived keys.
+  std::string public_key(const Version& version) const;
+
+  /// Base64 of the key; of ECDSA keys PEM (SEC 1).
+  std::string export_text(const Version& version) const;
+
+  base::Bytes encode() const;
+  static base::Result<TransitKey> decode(std::string_view name, base::ByteView stored);
+
+ private:
+  base::Result<const Version*> usable(std::uint32_t version, std::uint32_t least) const;
+  base::Result<crypto::Secret> key_for(const Version& version, base::ByteView context) const;
+  std::uint32_t least_for_encryption() const noexcept;
+};
+
+struct Versioned {
+  std::uint32_t version = 0;
+  std::string_view rest;  ///< behind "vault:v1:"
+};
+base::Result<Versioned> parse_versioned(std::string_view text, std::string_view what);
+
+/// `[A-Za-z0-9._-]{1,128}`.
+base::Status check_transit_name(std::string_view name);
+
+struct TransitPlace {
+  const Namespace& space;
+  const Mount& mount;
+  std::string_view name;
+};
+
+/// Thread-safe. The keys of a mount, sealed under the tenant's keys (docs/formats/vault.md). They count as secrets in
+/// the namespace's quota.
+class Transit {
+ public:
+  explicit Transit(const SecretStore& secrets) : secrets_(secrets) {}
+
+  struct Found {
+    TransitKey key;
+    base::Bytes record;  ///< as stored: what unchanged() compares with
+  };
+  /// `not_found`.
+  base::Result<Found> find(const state::ReadView& view, const TransitPlace& place) const;
+  /// Whether the key is what it was; `conflict` otherwise. For releases that were computed before their transaction.
+  base::Status unchanged(const state::ReadView& view, const TransitPlace& place, base::ByteView record) const;
+  base::Status put(state::WriteTxn& txn, const TransitPlace& place, const TransitKey& key) const;
+  base::Status erase(state::WriteTxn& txn, const TransitPlace& place) const;
+  static base::Result<std::vector<std::string>> list(const state::ReadView& view, const Namespace& space,
+                                                     const Mount& mount, std::size_t limit);
+
+ private:
+  const SecretStore& secrets_;
+};
+
+}  // namespace attestry::secrets

@@ -1,0 +1,143 @@
+"""auth/attestry/login: tokens for attested workloads, over Vault's HTTP API."""
+
+import http.client
+import ssl
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from harness import PATIENCE, request, split_url, start_dev
+from operators import Operator
+from registry import self_signed
+from workload import b64u, binding, forge, measurement, unb64u
+
+POLICY = 'path "secret/data/app/*" { capabilities = ["read"] }'
+
+
+class VaultServer:
+    def __init__(self, server):
+        self.server = server
+        self.url = next(line.split()[1] for line in server.lines if line.startswith("  vault "))
+        answer = server.call("POST", "/v1/vault/tokens", {"policies": ["root"]})
+        self.root = answer.json()["auth"]["client_token"]
+        server.mrtd = measurement(server.seed)
+        self.operator = Operator(server)
+
+    def call(self, method, path, body=None, token=None):
+        headers = {"X-Vault-Token": token or self.root}
+        return request(self.url, method, "/v1/" + path, body, headers)
+
+    def prepare(self, app):
+        ids = self.operator.make_app(app, self.server.mrtd)
+        assert self.call("PUT", "sys/policies/acl/app", {"policy": POLICY}).status == 204
+        role = {"app": app, "token_policies": ["app"], "token_ttl": "10m"}
+        assert self.call("POST", f"auth/attestry/role/{app[5:]}", role).status == 204
+        assert self.call("POST", "secret/data/app/db", {"data": {"k": "v"}}).status == 200
+        return ids
+
+    def attest(self, app, key, **changes):
+        said = self.call("POST", "auth/attestry/challenge").json()["data"]
+        spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        nonce = unb64u(said["nonce"])
+        bound = binding(said["audience"], nonce, said["tenant"], app, spki, b"", purpose=5)
+        body = {"role": app[5:], "nonce": b64u(nonce), "public_key": b64u(spki)}
+        return {**body, "evidence": b64u(forge(self.server.seed, bound)), **changes}
+
+    def login(self, app, key, **changes):
+        return self.call("POST", "auth/attestry/login", self.attest(app, key, **changes))
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory):
+    """Where TLS ends somewhere else: tokens are good without a certificate."""
+    data = tmp_path_factory.mktemp("vault") / "data"
+    server = start_dev(data, "--set=vault.listen=127.0.0.1:0", "--set=vault.bind_tokens=false")
+    yield VaultServer(server)
+    assert server.terminate() == 0, server.output
+
+
+@pytest.fixture
+def key():
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def test_an_attested_workload_reads_what_its_role_says(vault, key):
+    vault.prepare("name:login-reads")
+    reply = vault.login("name:login-reads", key)
+    assert reply.status == 200, reply
+    auth = reply.json()["auth"]
+    assert auth["policies"] == ["app", "default"] and 0 < auth["lease_duration"] <= 600
+    read = vault.call("GET", "secret/data/app/db", token=auth["client_token"])
+    assert read.status == 200 and read.json()["data"]["data"] == {"k": "v"}
+    assert vault.call("POST", "secret/data/app/db", {"data": {}}, auth["client_token"]).status == 403
+    assert vault.call("GET", "secret/data/other", token=auth["client_token"]).status == 403
+    leaves = vault.server.leaves()
+    login = next(leaf for leaf in leaves if leaf["type"] == "vault.login")
+    assert login["app"] == "name:login-reads" and login["appraisal"]
+    assert [leaf["app"] for leaf in leaves if leaf["type"] == "kv.read"][-1] == "name:login-reads"
+
+
+def test_revoking_the_identity_ends_the_token(vault, key):
+    app = "name:login-revoked"
+    ids = vault.prepare(app)
+    token = vault.login(app, key).json()["auth"]["client_token"]
+    assert vault.call("GET", "secret/data/app/db", token=token).status == 200
+    vault.operator.approve(app, "revoke", ids["identity"])
+    assert vault.call("GET", "secret/data/app/db", token=token).status == 403
+    assert vault.call("POST", "auth/token/renew-self", {}, token).status == 403
+    assert vault.login(app, key).status == 403
+
+
+def test_a_challenge_is_used_once_and_for_one_key(vault, key):
+    app = "name:login-once"
+    vault.prepare(app)
+    body = vault.attest(app, key)
+    assert vault.call("POST", "auth/attestry/login", body).status == 200
+    assert vault.call("POST", "auth/attestry/login", body).status == 400
+    other = ec.generate_private_key(ec.SECP256R1())
+    spki = other.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert vault.login(app, key, public_key=b64u(spki)).status == 400
+    assert vault.login(app, key, role="nobody").status == 400
+
+
+def test_a_login_renews_and_survives_nothing_of_another_purpose(vault, key):
+    app = "name:login-purpose"
+    vault.prepare(app)
+    token = vault.login(app, key).json()["auth"]["client_token"]
+    renewed = vault.call("POST", "auth/token/renew-self", {}, token)
+    assert renewed.status == 200 and renewed.json()["auth"]["renewable"] is True
+    reply = vault.server.request("POST", "/v1/challenges", {"purpose": 1})
+    assert vault.login(app, key, nonce=reply.json()["nonce"]).status in (400, 403)
+
+
+def test_a_token_is_no_bearer_token(tmp_path, key):
+    """By default it is good only over TLS with a certificate of the attested key."""
+    app = "name:login-bound"
+    data = tmp_path / "data"
+    server = start_dev(data, "--set=vault.listen=127.0.0.1:0")
+    vault = VaultServer(server)
+    vault.prepare(app)
+    token = vault.login(app, key).json()["auth"]["client_token"]
+    assert vault.call("GET", "secret/data/app/db", token=token).status == 403
+    assert server.terminate() == 0
+    server = start_dev(data, "--set=vault.listen=127.0.0.1:0", "--set=tls.mode=auto")
+    url = next(line.split()[1] for line in server.lines if line.startswith("  vault "))
+
+    def status(shown):
+        context = ssl.create_default_context(cafile=str(data / "tls.pem"))
+        if shown is not None:
+            pem = tmp_path / "client.pem"
+            private = shown.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            pem.write_bytes(self_signed(shown) + private)
+            context.load_cert_chain(pem)
+        connection = http.client.HTTPSConnection(*split_url(url), context=context, timeout=PATIENCE)
+        connection.request("GET", "/v1/secret/data/app/db", headers={"X-Vault-Token": token})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
+
+    assert status(key) == 200
+    assert status(ec.generate_private_key(ec.SECP256R1())) == 403
+    assert status(None) == 403
+    assert server.terminate() == 0
