@@ -152,6 +152,12 @@ std::string_view schemas_json() noexcept {
  "properties":{"tenant":{"type":"string"},"epoch":{"type":"integer"},"oldest":{"type":"integer"},
  "phase":{"enum":["settled","values","files","erasing"]},"since":{"type":["string","null"]},"values":{"type":"integer"},
  "files":{"type":"integer"},"values_left":{"type":"integer"},"files_left":{"type":"integer"}}},
+"KeystoreStandby":{"type":"object","required":["role","term","serves","reason","complete"],"properties":{
+ "role":{"enum":["primary","standby","stood-down"]},"term":{"type":"integer"},"serves":{"type":"boolean"},"reason":{"type":"string"},
+ "complete":{"type":"boolean"},"followed":{"type":"boolean"},"handover":{"type":"boolean"},"behind":{"type":"integer"},
+ "silent_ms":{"type":["integer","null"]},"takeover_seconds":{"type":"integer"},"sync":{"type":"boolean"},"listens":{"type":"string"},
+ "peer":{"type":"string"},"problem":{"type":"string"}}},
+"KeystoreStandbyChange":{"type":"object","properties":{"force":{"type":"boolean"},"discard":{"type":"boolean"}}},
 "LeafList":{"type":"object","required":["size","leaves"],"properties":{"size":{"type":"integer"},"leaves":{"type":"array","items":{
  "type":"object","required":["index","leaf"],"properties":{"index":{"type":"integer"},"leaf":{"type":"object"}}}}}},
 "Consistency":{"type":"object","required":["first","second","proof"],"properties":{"first":{"type":"integer"},"second":{"type":"integer"},

@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/cmd_keystore_standby.h"
 #include "app/keystore_commands.h"
 #include "app/keystore_environment.h"
 #include "base/encoding.h"
@@ -174,6 +175,7 @@ void add_keystore(CLI::App& app, Context& context) {
   });
 
   add_keystore_operations(*command, context);
+  add_keystore_standby(*command, context);
 
   auto* publish = command->add_subcommand("publish-key", "Tell the contract which key secrets are encrypted for");
   auto asked = std::make_shared<PublishOptions>();

@@ -101,6 +101,7 @@ Result<std::unique_ptr<KeystoreKeys>> KeystoreKeys::open(const Settings& setting
   of_masters.previous = std::move(sealing.previous);
   of_masters.v0_seed = std::move(options.v0_seed);
   of_masters.wait_for_import = options.wait_for_import;
+  of_masters.gate = std::move(options.gate);
   std::unique_ptr<KeystoreKeys> out{new KeystoreKeys(parts)};
   TRY(out->masters_,
       secrets::KeystoreMasters::open({parts.store, parts.log, parts.secrets.epochs(), parts.random},

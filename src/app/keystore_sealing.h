@@ -1,6 +1,7 @@
 // What seals the masters of a keystore: the settings that name it, and the masters opened with it.
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,7 @@ struct KeystoreKeysOptions {
   std::shared_ptr<secrets::MasterSource> source{};
   std::optional<crypto::Secret> v0_seed{};  ///< as KeystoreMastersOptions has it
   bool wait_for_import = false;             ///< likewise
+  std::function<base::Status()> gate{};     ///< likewise
   std::shared_ptr<secrets::SecretLister>
       lister{};                                ///< null: no secrets are read from anywhere, so none are walked over
   secrets::keystore::BrokenCiphers allowed{};  ///< that a walk reads

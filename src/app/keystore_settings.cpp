@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "app/keystore_standby_settings.h"
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "secrets/keystore_v0.h"
@@ -62,6 +63,16 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.max_head_age", "120", "seconds that the final block may be behind the clock; 0: any"},
     {"keystore.published_key_method", "",
      "view of the contract that gives the published public key, compared at the start; empty: not compared"},
+    {"keystore.standby", "", "primary or standby: one of two keystores, as it begins; empty: this is the only one"},
+    {"keystore.standby_listen", "", "address where the other keystore calls"},
+    {"keystore.standby_peer", "", "HOST:PORT of the other keystore's standby_listen"},
+    {"keystore.standby_app", "name:keystore", "app whose approvals say which software serves this keystore"},
+    {"keystore.standby_attestation", "none",
+     "evidence of this server: none, a quote provider's address, simulated:FILE"},
+    {"keystore.standby_poll_seconds", "1", "the standby is heard this often at least; changes follow at once"},
+    {"keystore.standby_takeover_seconds", "0", "silence of the primary after which the standby takes over; 0: never"},
+    {"keystore.standby_sync", "false", "sessions, bans and rotations are acknowledged once the standby has them"},
+    {"keystore.standby_sync_seconds", "5", "how long that is waited for; then the answer is 503"},
 };
 
 /// Takes values out of the settings; what is wrong with one is noted, and a harmless value stands for it.
@@ -247,6 +258,7 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
                       .xor_v0 = read.flag("keystore.broken_xor_cipher")};
   out.access.empty_allow_all = read.flag("keystore.empty_allow_all");
   out.rules.seeds.colons = read.flag("keystore.seed_colons");
+  [[maybe_unused]] const auto standby = read_keystore_standby_settings(settings, mistakes);
   out.rules.session_seconds = read.number("keystore.session_seconds", 1, 30 * 86'400);
   out.recheck_seconds = read.number("keystore.recheck_seconds", 1, 86'400);
   const std::string& master = read.text("keystore.master");

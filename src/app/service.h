@@ -35,6 +35,7 @@ struct ServiceParts {
   crypto::Random& random;
   const base::Clock& clock;
   net::Metrics& metrics;
+  net::Health& health;  ///< a part that cannot serve now says so here, for /readyz
   std::string data;  ///< folder
   /// HKDF of the root's sealing key for a purpose of one's own ("attestry/keystore/v1"): 32 bytes. While opening only.
   std::function<crypto::Secret(std::string_view purpose)> sealing;

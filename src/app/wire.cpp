@@ -529,6 +529,7 @@ Status RunningServer::Impl::open_services(const Settings& settings, const Seams&
       .random = crypto::system_random(),
       .clock = *seams.clock,
       .metrics = metrics,
+      .health = health,
       .data = layout.data,
       .sealing =
           [&](std::string_view purpose) {

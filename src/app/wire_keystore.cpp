@@ -10,6 +10,7 @@
 #include "api/keystore_routes.h"
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
+#include "app/keystore_standby.h"
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -43,13 +44,18 @@ class KeystoreServer final : public Service {
   Result<std::vector<std::pair<std::string, net::Listener>>> listeners(std::string_view chain_pem,
                                                                        std::string_view key_pem) const override;
   void update_metrics() const override;
-  void stop_accepting() override {}
+  void stop_accepting() override {
+    if (standby_) standby_->stop_waiting();
+  }
   void stop() override;
 
  private:
   Status check_realm() const;
   Status open_masters();
   Status open_chain();
+  Status start_standby();
+  /// What the rooms write to.
+  state::Store& store() const { return standby_ ? standby_->store() : parts_.store; }
   Status compare_published_key() const;
   void warn_of_weak_settings() const;
   void recheck_now_and_then();
@@ -57,6 +63,7 @@ class KeystoreServer final : public Service {
   const Settings settings_;
   const ServiceParts parts_;
   KeystoreSettings said_;
+  std::unique_ptr<KeystoreStandbyService> standby_;  ///< null: this keystore is the only one
   std::unique_ptr<KeystoreKeys> keys_;
   std::unique_ptr<secrets::KeystoreSessions> sessions_;
   std::unique_ptr<secrets::KeystoreEvidence> evidence_;
@@ -97,7 +104,11 @@ Status KeystoreServer::open_masters() {
     options.lister = std::make_shared<secrets::ContractLister>(*reader_, *said_.contract, parts_.clock,
                                                                said_.rules.seeds, kWalkPatience);
   }
-  TRY(keys_, KeystoreKeys::open(settings_, parts_, std::move(options)));
+  if (standby_) {
+    options.wait_for_import = standby_->waits_for_masters();
+    options.gate = standby_->gate();
+  }
+  TRY(keys_, KeystoreKeys::open(settings_, with_store(parts_, store()), std::move(options)));
   return base::done();
 }
 
@@ -115,10 +126,19 @@ Status KeystoreServer::open_chain() {
   return base::done();
 }
 
+Status KeystoreServer::start_standby() {
+  return standby_->start(
+      keys_->masters(),
+      {.carry = [this](base::ByteView key, base::ByteView value) { return sessions_->carry(key, value); },
+       .take = [this](base::ByteView key, base::ByteView carried) { return sessions_->take(key, carried); },
+       .reload = [this] { return sessions_->reload(); }});
+}
+
 /// The first generation's start-up check (keystore_ckd.md 1.5): whoever encrypts asks the contract for the key.
 Status KeystoreServer::compare_published_key() const {
   if (said_.published_key_method.empty() || !reader_ || !said_.contract) return base::done();
   const auto deadline = parts_.clock.steady() + kStartPatience;
+  if (standby_ && !service_->ready()) return base::done();  // it is compared where the keystore serves
   const auto key = service_->v0_public_key();
   if (!key) return key.error().error;
   TRY(const auto head, reader_->head(deadline), "keystore.rpc");
@@ -160,13 +180,14 @@ Status KeystoreServer::open() {
   TRY_OK(check_realm());
   if (said_.evidence.audience.empty()) said_.evidence.audience = parts_.log.origin();
   TRY_OK(open_chain());
+  TRY(standby_, KeystoreStandbyService::open(settings_, parts_), "keystore");
   TRY_OK(open_masters(), "keystore");
-  TRY(sessions_, secrets::KeystoreSessions::open(parts_.store, parts_.sealing(kSessionSealing), parts_.random,
+  TRY(sessions_, secrets::KeystoreSessions::open(store(), parts_.sealing(kSessionSealing), parts_.random,
                                                  {.seconds = said_.rules.session_seconds}));
   evidence_ = std::make_unique<secrets::KeystoreEvidence>(parts_.appraiser, said_.evidence);
   waiting_ = std::make_unique<api::FairLane>();
   TRY(service_, secrets::KeystoreService::open(
-                    {.store = parts_.store,
+                    {.store = store(),
                      .log = parts_.log,
                      .masters = keys_->masters(),
                      .sessions = *sessions_,
@@ -176,6 +197,7 @@ Status KeystoreServer::open() {
                      .clock = parts_.clock,
                      .run_waiting = [this](std::string_view whose, auto& task) { return waiting_->run(whose, task); }},
                     said_.rules));
+  if (standby_) TRY_OK(start_standby());
   TRY_OK(compare_published_key());
   warn_of_weak_settings();
   recheck_ = std::thread([this] { recheck_now_and_then(); });
@@ -202,10 +224,12 @@ void KeystoreServer::stop() {
   if (recheck_.joinable()) recheck_.join();
   if (waiting_) waiting_->stop();
   if (keys_) keys_->stop();
+  if (standby_) standby_->stop();
 }
 
 Status KeystoreServer::add_routes(net::Router& router) {
   TRY_OK(keys_->add_routes(router));
+  if (standby_) TRY_OK(standby_->add_routes(router));
   return api::register_keystore(router, {.service = *service_,
                                          .random = parts_.random,
                                          .clock = parts_.clock,
@@ -228,6 +252,7 @@ Result<std::vector<std::pair<std::string, net::Listener>>> KeystoreServer::liste
 void KeystoreServer::update_metrics() const {
   auto& metrics = parts_.metrics;
   keys_->update_metrics();
+  if (standby_) standby_->update_metrics();
   metrics.gauge("attestry_keystore_sessions", "Workers with a session").set(static_cast<double>(sessions_->size()));
   if (!reader_) return;
   const auto now = reader_->status();

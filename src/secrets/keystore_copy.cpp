@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/reader.h"
+#include "secrets/keystore_bundle.h"
 #include "state/scan.h"
 #include "state/spaces.h"
 
@@ -21,9 +22,8 @@ namespace {
 constexpr std::string_view kVersion = "attestry/keystore-standby/1";
 constexpr std::size_t kMostKey = 1024;
 constexpr std::size_t kMostValue = 64 * 1024;
-constexpr std::size_t kMostName = 256;
 constexpr std::size_t kMostRows = 2'000'000;
-constexpr std::size_t kMostMasters = 200'000;
+constexpr std::size_t kMostMasters = 64u << 20;
 constexpr std::array kRowSpaces{Space::keystore_sessions, Space::keystore_state};
 
 /// Counts first, and then writes into memory that is wiped: what travels is never in any other.
@@ -73,55 +73,10 @@ Result<ReplicaRole> role_of(base::Reader& in) {
   return Error{Code::malformed, "role of a keystore", "1 to 3", std::to_string(role)};
 }
 
-Result<std::string> text_of(base::Reader& in, std::string_view name) {
-  TRY(const auto part, in.lp(name, kMostName));
-  return std::string{base::as_text(part)};
-}
-
 Result<ReplicaPosition> position_of(base::Reader& in) {
   ReplicaPosition out;
   TRY(out.feed, in.take_array<16>("feed"));
   TRY(out.change, in.u64be("change"));
-  return out;
-}
-
-void put(Out& out, const KeystoreBundle& bundle) {
-  out.u32(bundle.current).u32(bundle.oldest).lp(bundle.source).u32(bundle.masters.size());
-  for (const auto& one : bundle.masters) {
-    out.lp(one.vault).u32(one.epoch).u64(static_cast<std::uint64_t>(one.since.seconds)).lp(one.master.reveal());
-  }
-  out.lp(bundle.v0_seed.reveal());
-}
-
-Result<crypto::Secret> secret_of(base::Reader& in, std::string_view name, bool may_be_empty) {
-  TRY(const auto bytes, in.lp(name, kKeystoreMasterBytes));
-  if (bytes.size() == kKeystoreMasterBytes || (may_be_empty && bytes.empty())) return crypto::Secret::copy_of(bytes);
-  return Error{Code::malformed, std::string{name}, "32 bytes", std::to_string(bytes.size())};
-}
-
-Result<KeystoreBundle> bundle_of(base::Reader& in) {
-  KeystoreBundle out;
-  TRY(out.current, in.u32be("current epoch"));
-  TRY(out.oldest, in.u32be("oldest epoch"));
-  TRY(out.source, text_of(in, "source"));
-  TRY(const auto count, in.u32be("masters"));
-  if (count > kMostMasters) return Error{Code::too_large, "masters of a keystore"};
-  for (std::uint32_t i = 0; i < count; ++i) {
-    KeystoreBundle::Master one;
-    TRY(one.vault, text_of(in, "vault"));
-    TRY(one.epoch, in.u32be("epoch"));
-    TRY(const auto since, in.u64be("since"));
-    one.since = {static_cast<std::int64_t>(since)};
-    TRY(one.master, secret_of(in, "master", false));
-    if (!out.masters.empty()) {
-      const auto& before = out.masters.back();
-      if (std::pair{before.vault, before.epoch} >= std::pair{one.vault, one.epoch}) {
-        return Error{Code::malformed, "masters of a keystore", "by vault and epoch, each once"};
-      }
-    }
-    out.masters.push_back(std::move(one));
-  }
-  TRY(out.v0_seed, secret_of(in, "v0 seed", true));
   return out;
 }
 
@@ -132,7 +87,7 @@ void put(Out& out, const ReplicaBatch& batch) {
     if (row.value) out.lp(row.value->reveal());
   }
   out.u8(batch.masters.has_value());
-  if (batch.masters) put(out, *batch.masters);
+  if (batch.masters) out.lp(encode_bundle(*batch.masters).reveal());
 }
 
 /// No other rows are taken, whoever sends them.
@@ -167,7 +122,8 @@ Result<ReplicaBatch> batch_of(base::Reader& in) {
   }
   TRY(const bool masters, flag(in, "with masters"));
   if (masters) {
-    TRY(out.masters, bundle_of(in));
+    TRY(const auto bundle, in.lp("masters", kMostMasters));
+    TRY(out.masters, decode_bundle(bundle));
   } else if (out.whole) {
     return Error{Code::malformed, "a whole copy without masters"};
   }

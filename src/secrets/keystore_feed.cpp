@@ -177,6 +177,11 @@ void KeystoreFeed::wait_beyond(const ReplicaPosition& from, base::Deadline until
   changed_.wait_until(lock, until, [&] { return stopped_ || from.feed != id_ || last_ != from.change; });
 }
 
+std::uint64_t KeystoreFeed::behind() const {
+  const std::scoped_lock lock(mutex_);
+  return last_ - followed_;
+}
+
 void KeystoreFeed::acknowledge(const ReplicaPosition& position) {
   std::vector<Completion> done;
   {

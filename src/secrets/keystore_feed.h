@@ -48,6 +48,8 @@ class KeystoreFeed final : public state::Store {
   KeystoreChanges since(const ReplicaPosition& from) const;
   /// Waits until there is more than `from`, or `until`; or stop().
   void wait_beyond(const ReplicaPosition& from, base::Deadline until) const;
+  /// Changes that the standby has not confirmed.
+  std::uint64_t behind() const;
   /// The standby has everything up to there, durable.
   void acknowledge(const ReplicaPosition& position);
   /// Gives up on changes whose patience is over; to be called now and then.

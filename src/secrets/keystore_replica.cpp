@@ -73,6 +73,12 @@ Result<ReplicaState> parse_replica_state(base::ByteView value) {
   return out;
 }
 
+Result<bool> ReplicaFence::exists(const state::Store& store) {
+  TRY(const auto view, store.read());
+  TRY(const auto stored, view->get(state_key()));
+  return stored.has_value();
+}
+
 Result<std::unique_ptr<ReplicaFence>> ReplicaFence::open(state::Store& store, crypto::Random& random,
                                                          ReplicaOptions options) {
   std::unique_ptr<ReplicaFence> out{new ReplicaFence(store, random, options)};
@@ -106,6 +112,13 @@ ReplicaState ReplicaFence::state() const {
   return state_;
 }
 
+std::optional<std::chrono::milliseconds> ReplicaFence::silent() const {
+  const base::MutexLock lock(mutex_);
+  const auto& last = state_.role == ReplicaRole::standby ? last_answer_ : last_question_;
+  if (!last) return {};
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now() - *last);
+}
+
 /// Durable first, then true.
 Status ReplicaFence::become(ReplicaState next, base::Deadline deadline, const Rows& rows) {
   TRY_OK(store_.write_and_wait(
@@ -124,7 +137,7 @@ Status ReplicaFence::become(ReplicaState next, base::Deadline deadline, const Ro
   return base::done();
 }
 
-Status ReplicaFence::may_serve() const {
+Status ReplicaFence::may_serve(std::uint64_t* term) const {
   const base::MutexLock lock(mutex_);
   switch (state_.role) {
     case ReplicaRole::standby:
@@ -152,6 +165,7 @@ Status ReplicaFence::may_serve() const {
                  {},
                  "When the standby is gone for good: attestry keystore standby promote --force"};
   }
+  if (term != nullptr) *term = state_.term;
   return base::done();
 }
 
@@ -182,6 +196,7 @@ Result<bool> ReplicaFence::heard_primary(const ReplicaClaim& claim, base::Deadli
 /// The promise that the claim makes. `first`: nobody can have had an answer of this server before.
 void ReplicaFence::renew(const ReplicaClaim& claim, bool first) {
   const base::MutexLock lock(mutex_);
+  last_question_ = now();
   const auto until = lease_of(claim.takeover_seconds);
   const auto stamp = std::ranges::find(stamps_, claim.stamp, [](const auto& one) { return one.first; });
   if (stamp != stamps_.end() && claim.stamp > last_stamp_) {
@@ -302,6 +317,16 @@ Status ReplicaFence::followed(const ReplicaPosition& position, const Rows& rows,
 void ReplicaFence::handed_over() {
   const base::MutexLock lock(mutex_);
   handed_over_ = true;
+}
+
+bool ReplicaFence::wants_handover() const {
+  const base::MutexLock lock(mutex_);
+  return want_handover_;
+}
+
+bool ReplicaFence::has_handed_over() const {
+  const base::MutexLock lock(mutex_);
+  return handed_over_;
 }
 
 bool ReplicaFence::due(Time at) const {

@@ -80,12 +80,19 @@ struct ReplicaOptions {
 /// Thread-safe; the store outlives it. Methods with a deadline wait for the store.
 class ReplicaFence {
  public:
+  /// Whether there is a state: a server that was one of two does not forget it with its settings.
+  static base::Result<bool> exists(const state::Store& store);
   static base::Result<std::unique_ptr<ReplicaFence>> open(state::Store& store, crypto::Random& random,
                                                           ReplicaOptions options);
 
   /// `unavailable`, and why, unless this server is the one that serves now. Cheap: asked for each use of a key.
-  base::Status may_serve() const;
+  /// `term`: set to the one that it serves in.
+  base::Status may_serve(std::uint64_t* term = nullptr) const;
+  bool wants_handover() const;   ///< an operator waits for the primary to hand over
+  bool has_handed_over() const;  ///< and it did
   ReplicaState state() const;
+  /// Since the last answer of the primary, or the last question of the standby that counted; nothing before the first.
+  std::optional<std::chrono::milliseconds> silent() const;
 
   // ---- the called one ----
   /// Takes in what a caller says: a promise, or a higher term, for which this server stands down. Whether the caller
@@ -140,6 +147,7 @@ class ReplicaFence {
   std::optional<Time> lease_ ATTESTRY_GUARDED_BY(mutex_);  ///< nothing: none is needed
   std::deque<std::pair<std::uint64_t, Time>> stamps_ ATTESTRY_GUARDED_BY(mutex_);
   std::uint64_t next_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  std::optional<Time> last_question_ ATTESTRY_GUARDED_BY(mutex_);
   std::uint64_t last_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;  ///< the newest that came back
   // Of a standby.
   std::uint64_t answer_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;

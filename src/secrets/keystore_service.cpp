@@ -294,6 +294,8 @@ void KeystoreService::decrypt_v0(base::Bytes blob, KeystoreRecipient to, Keystor
 
 std::expected<std::shared_ptr<const KeystoreSession>, KeystoreRefusal> KeystoreService::session(
     std::string_view id, const base::FixedBytes<32>* channel) const {
+  // Nobody is told that his session is none by a server that does not serve.
+  if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
   auto found = parts_.sessions.find(id, parts_.store.now(), channel);
   if (!found) return refuse(KeystoreStep::session, std::move(found).error());
   return *std::move(found);

@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMostStored = 1u << 20;
+constexpr std::size_t kMostCarried = 16 * 1024;
 constexpr std::size_t kMostKeyText = 4096;  // ml-dsa-65 in base58
 
 state::Key key_of(const Digest32& digest) { return state::Key(Space::keystore_sessions).raw(digest); }
@@ -57,27 +58,38 @@ Result<std::unique_ptr<KeystoreSessions>> KeystoreSessions::open(state::Store& s
                                                                  crypto::Random& random, KeystoreSessionRules rules) {
   TRY(auto sealed, state::SealedValues::create(std::move(sealing), random));
   std::unique_ptr<KeystoreSessions> out{new KeystoreSessions(store, std::move(sealed), random, rules)};
-  TRY(const auto view, store.read());
-  Status read = base::done();
-  const auto now = store.now();
-  TRY_OK(view->scan(state::Key(Space::keystore_sessions), {}, kMostStored, [&](ByteView key, ByteView value) {
-    auto session = out->read(key, value);
-    if (!session) {
-      read = std::move(session).error();
-      return false;
-    }
-    if (session->expires > now) {
-      const base::MutexLock lock(out->mutex_);
-      const Digest32 digest = session->digest;
-      out->sessions_.emplace(digest, std::make_shared<const KeystoreSession>(*std::move(session)));
-    }
-    return true;
-  }));
-  TRY_OK(std::move(read), "sessions of the keystore");
+  TRY_OK(out->reload(), "sessions of the keystore");
   return out;
 }
 
+Status KeystoreSessions::reload() {
+  TRY(const auto view, store_.read());
+  decltype(sessions_) found;
+  Status read_all = base::done();
+  const auto now = store_.now();
+  TRY_OK(view->scan(state::Key(Space::keystore_sessions), {}, kMostStored, [&](ByteView key, ByteView value) {
+    auto session = read(key, value);
+    if (!session) {
+      read_all = std::move(session).error();
+      return false;
+    }
+    if (session->expires > now) {
+      const Digest32 digest = session->digest;
+      found.emplace(digest, std::make_shared<const KeystoreSession>(*std::move(session)));
+    }
+    return true;
+  }));
+  TRY_OK(std::move(read_all));
+  const base::MutexLock lock(mutex_);
+  sessions_ = std::move(found);
+  return base::done();
+}
+
 Result<KeystoreSession> KeystoreSessions::read(ByteView key, ByteView value) const {
+  return read_open(key, value, &sealed_);
+}
+
+Result<KeystoreSession> KeystoreSessions::read_open(ByteView key, ByteView value, const state::SealedValues* with) {
   KeystoreSession out;
   if (key.size() < out.digest.size()) return Error{Code::corrupt, "a session's key is too short"};
   std::copy(key.end() - static_cast<std::ptrdiff_t>(out.digest.size()), key.end(), out.digest.begin());
@@ -93,15 +105,14 @@ Result<KeystoreSession> KeystoreSessions::read(ByteView key, ByteView value) con
   TRY(out.evidence, read_optional<32>(in, "evidence"));
   TRY(const auto sealed, in.lp("key", 256));
   TRY_OK(in.finish("session"));
-  if (!sealed.empty()) {
-    TRY(auto opened, sealed_.open(key, sealed), "session");
+  if (!sealed.empty() && with != nullptr) {
+    TRY(auto opened, with->open(key, sealed), "session");
     out.key = std::make_shared<const crypto::Secret>(std::move(opened));
   }
   return out;
 }
 
-Status KeystoreSessions::put(state::WriteTxn& txn, const KeystoreSession& session) const {
-  const auto key = key_of(session.digest);
+Result<base::Bytes> KeystoreSessions::value_of(ByteView key, const KeystoreSession& session) const {
   auto out = state::value(kVersion);
   out.lp(session.public_key);
   out.u64(static_cast<std::uint64_t>(session.made.seconds));
@@ -114,7 +125,35 @@ Status KeystoreSessions::put(state::WriteTxn& txn, const KeystoreSession& sessio
     TRY(sealed, sealed_.seal(key, session.key->reveal()));
   }
   out.lp(sealed);
-  return txn.insert(key, out.bytes());
+  return std::move(out).take();
+}
+
+Status KeystoreSessions::put(state::WriteTxn& txn, const KeystoreSession& session) const {
+  const auto key = key_of(session.digest);
+  TRY(const auto value, value_of(key, session));
+  return txn.insert(key, value);
+}
+
+Result<crypto::Secret> KeystoreSessions::carry(ByteView key, ByteView value) const {
+  TRY(const auto session, read(key, value));
+  // LP(value) ‖ LP(key): what is sealed inside the value is of no use elsewhere.
+  base::LpWriter front;
+  front.lp(value);
+  const ByteView open = session.key ? session.key->reveal() : ByteView{};
+  front.u32(static_cast<std::uint32_t>(open.size()));
+  crypto::Secret out(front.bytes().size() + open.size());
+  std::ranges::copy(open, std::ranges::copy(front.bytes(), out.writable().begin()).out);
+  return out;
+}
+
+Result<base::Bytes> KeystoreSessions::take(ByteView key, ByteView carried) const {
+  base::Reader in{carried};
+  TRY(const auto value, in.lp("session", kMostCarried));
+  TRY(const auto open, in.lp("session key", 256));
+  TRY_OK(in.finish("session"));
+  TRY(auto session, read_open(key, value, nullptr));
+  if (!open.empty()) session.key = std::make_shared<const crypto::Secret>(crypto::Secret::copy_of(open));
+  return value_of(key, session);
 }
 
 void KeystoreSessions::admitted(std::shared_ptr<const KeystoreSession> session) {

@@ -51,6 +51,13 @@ class KeystoreSessions {
   static base::Result<std::unique_ptr<KeystoreSessions>> open(state::Store& store, crypto::Secret sealing,
                                                               crypto::Random& random, KeystoreSessionRules rules);
 
+  /// A stored session as it goes to a standby: with its key open, for an attested channel alone; and back into a value
+  /// that this server opens.
+  base::Result<crypto::Secret> carry(base::ByteView key, base::ByteView value) const;
+  base::Result<base::Bytes> take(base::ByteView key, base::ByteView carried) const;
+  /// Reads anew what is stored, which another hand has written there.
+  base::Status reload();
+
   /// 32 fresh bytes.
   base::FixedBytes<32> challenge(base::Deadline now);
   /// Takes it out, whatever becomes of the registration. `malformed`: "Invalid or expired challenge" or "Challenge
@@ -87,6 +94,10 @@ class KeystoreSessions {
   KeystoreSessions(state::Store& store, state::SealedValues sealed, crypto::Random& random, KeystoreSessionRules rules)
       : store_(store), sealed_(std::move(sealed)), random_(random), rules_(rules) {}
   base::Result<KeystoreSession> read(base::ByteView key, base::ByteView value) const;
+  /// `with` null: the session's key stays closed.
+  static base::Result<KeystoreSession> read_open(base::ByteView key, base::ByteView value,
+                                                 const state::SealedValues* with);
+  base::Result<base::Bytes> value_of(base::ByteView key, const KeystoreSession& session) const;
 
   state::Store& store_;
   const state::SealedValues sealed_;

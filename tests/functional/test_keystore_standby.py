@@ -1,0 +1,264 @@
+"""Two keystores, of which one serves: docs/how-to/run-a-standby-keystore.md. Both are the real program, each with a root key
+and a data folder of its own."""
+
+import os
+import threading
+import time
+import uuid
+
+import pytest
+from harness import PATIENCE, attestry
+from key_servers import with_seed
+from keystore import Client, Worker, start_keystore
+from near import Chain, nodes
+from operators import Operator
+from registry import rtmrs_of
+from test_registry_authorities import registers_document
+from workload import forge
+
+APP = "name:keystore"
+REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
+ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
+OWNER = "alice.testnet"
+SEED = f"github.com/alice/project:{OWNER}"
+SECRETS = b'{"API_KEY":"sk-test"}'
+TAKEOVER = 5
+
+
+@pytest.fixture
+def chain():
+    return Chain()
+
+
+@pytest.fixture
+def pair(tmp_path, chain):
+    """starter(name, **settings): servers on machines of one simulated vendor, whose software operators have approved."""
+    seed, running = os.urandom(16).hex() + "\n", []
+    with nodes(chain) as started:
+
+        def starter(name, approve=True, vendor=seed, **settings):
+            folder = tmp_path / name
+            fresh = not folder.exists()
+            if fresh:
+                with_seed(folder, vendor)
+            chosen = {
+                "keystore.standby_listen": "127.0.0.1:0",
+                "keystore.standby_attestation": f"simulated:{folder}/forge.seed",
+                "keystore.standby_takeover_seconds": TAKEOVER,
+                "keystore.standby_sync": "true",
+                "log.level": "info",
+                **settings,
+            }
+            server = start_keystore(folder, chain, [started[0]], **chosen)
+            running.append(server)
+            server.channel = status(server)["listens"]
+            if approve and fresh:
+                server.operators = approve_servers(server)
+            return server
+
+        yield starter
+        assert [one.output for one in running if one.running and one.terminate() != 0] == []
+
+
+def approve_servers(server):
+    approver = Operator(server)
+    approver.approve(APP, "app.create", APP)
+    approver.approve(APP, "policy.approve", approver.blob({"format": 1, "name": "servers", "identities": []}))
+    quote = forge(server.seed, bytes(64))
+    document = approver.blob(registers_document(rtmrs_of(quote), quote[184:232]))
+    approver.approve(APP, "identity.approve", document)
+    return lambda: approver.approve(APP, "revoke", document)
+
+
+def status(server):
+    reply = server.call("GET", "/v1/keystore/standby")
+    assert reply.status == 200, reply
+    return reply.json()
+
+
+def until(look, what):
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end, what()
+        time.sleep(0.05)
+
+
+def until_status(server, **wanted):
+    until(
+        lambda: all(status(server)[name] == value for name, value in wanted.items()),
+        lambda: (wanted, status(server), server.output),
+    )
+
+
+def command(server, *arguments):
+    folder = ("--server", server.admin, "--token-file", server.data / "admin.token")
+    return attestry("keystore", "standby", *arguments, *folder)
+
+
+def started_pair(pair):
+    primary = pair("a", **{"keystore.standby": "primary"})
+    standby = pair("b", **{"keystore.standby": "standby", "keystore.standby_peer": primary.channel})
+    until_status(standby, complete=True)
+    until_status(primary, followed=True, serves=True)
+    return primary, standby
+
+
+def serves_nobody(server, chain, session=None):
+    worker = Worker(server, chain)
+    worker.session = session
+    assert worker.call("GET", "/health").status == 200
+    assert worker.pubkey(SEED).status == 503
+    assert worker.register().status == 503
+    reply = worker.in_session("/vrf/generate", {"alpha": "a"}, session or str(uuid.uuid4()))
+    assert reply.status == 503 and "not ready" in reply.json()["error"], reply
+    reply = Client(server).post("/admin/ban-vault", {"vault_id": "other.testnet", "reason": "no"})
+    assert reply.status == 503, reply
+
+
+class Load:
+    """Workers that register one after the other, and what was acknowledged to them."""
+
+    def __init__(self, server, chain):
+        self.server, self.chain, self.sessions = server, chain, []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.run) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.ended.is_set():
+            worker = Worker(self.server, self.chain)
+            try:
+                if worker.register().status == 200:
+                    self.sessions.append(worker)
+            except OSError:
+                return  # it was killed
+
+    def end(self):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        return self.sessions
+
+
+def test_a_standby_takes_over_with_everything_that_was_acknowledged(pair, chain):
+    primary, standby = started_pair(pair)
+    serves_nobody(standby, chain)
+    reply = standby.request("GET", "/health/ready")
+    assert reply.status == 503 and "standby" in reply.text, reply
+
+    worker = Worker(primary, chain)
+    assert worker.register().status == 200
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, SECRETS))
+    assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+    public = worker.pubkey(SEED).json()["pubkey"]
+    ban = Client(primary).post("/admin/ban-vault", {"vault_id": "evil.testnet", "reason": "stolen"})
+    assert ban.status == 200, ban
+
+    load = Load(primary, chain)
+    until(lambda: len(load.sessions) >= 4, lambda: primary.output)
+    primary.kill()
+    workers = [worker, *load.end()]
+    until_status(standby, role="primary", serves=True, term=2)
+    assert standby.request("GET", "/health/ready").status == 200
+
+    for one in workers:
+        one.server = standby
+        assert one.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert plaintext == SECRETS, reply
+    assert worker.pubkey(SEED).json()["pubkey"] == public
+    again = Client(standby).post("/admin/ban-vault", {"vault_id": "evil.testnet", "reason": "stolen"})
+    assert again.json() == {"already_banned": True}
+    assert [leaf["type"] for leaf in standby.leaves()].count("keystore.import") == 1
+    assert Worker(standby, chain).register().status == 200, "nobody follows it, and nobody is waited for"
+
+    # The old primary comes back.
+    settings = {"keystore.standby": "primary", "keystore.standby_listen": primary.channel}
+    old = pair("a", **settings, **{"keystore.standby_peer": standby.channel})
+    serves_nobody(old, chain, worker.session)
+    until_status(old, role="stood-down", term=2, serves=False)
+    serves_nobody(old, chain, worker.session)
+    done = command(old, "promote")
+    assert done.code != 0 and "may serve still" in done.err, done
+
+    # An operator makes it the standby, and then the primary again.
+    done = command(old, "follow")
+    assert done.code == 0, done
+    until_status(old, role="standby", complete=True)
+    done = command(old, "promote")
+    assert done.code == 0 and "role        primary, term 3" in done.out, done
+    assert status(standby)["role"] == "stood-down"
+    serves_nobody(standby, chain, worker.session)
+    worker.server = old
+    assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+
+
+def test_masters_leave_only_for_approved_software_and_with_a_leaf(pair, chain):
+    primary = pair("a", **{"keystore.standby": "primary"})
+    settings = {"keystore.standby": "standby", "keystore.standby_peer": primary.channel}
+    stranger = pair("c", vendor=os.urandom(16).hex() + "\n", **settings)
+    until(lambda: "the other end refuses" in status(stranger)["problem"], lambda: status(stranger)["problem"])
+    assert not status(stranger)["complete"] and not status(primary)["followed"]
+    assert "keystore.standby" not in [leaf["type"] for leaf in primary.leaves()]
+    done = command(stranger, "promote", "--force")
+    assert done.code != 0 and "has not got everything" in done.err, done
+    stranger.kill()
+
+    standby = pair("b", **settings)
+    until_status(standby, complete=True)
+    [leaf] = [leaf for leaf in primary.leaves() if leaf["type"] == "keystore.standby"]
+    assert leaf["app"] == APP and leaf["governance"] and leaf["policy"] and leaf["binding"]
+    assert Worker(primary, chain).register().status == 200
+    # What was approved is taken back: the standby follows no more, and with sync nothing is acknowledged any more.
+    primary.operators()
+    until(
+        lambda: "denied" in status(standby)["problem"] or "refuses" in status(standby)["problem"],
+        lambda: standby.output,
+    )
+
+
+def test_a_primary_whose_standby_may_take_over_stops_without_it(pair, chain):
+    primary, standby = started_pair(pair)
+    worker = Worker(primary, chain)
+    assert worker.register().status == 200
+    standby.kill()
+    until_status(primary, serves=False)
+    serves_nobody(primary, chain, worker.session)
+    assert primary.running
+    done = command(primary, "promote", "--force")
+    assert done.code == 0 and "term 2" in done.out, done
+    assert worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+
+
+def test_without_a_takeover_time_operators_decide(pair, chain):
+    more = {"keystore.standby_takeover_seconds": 0, "keystore.standby_sync": "false"}
+    primary = pair("a", **{"keystore.standby": "primary"}, **more)
+    settings = {"keystore.standby": "standby", "keystore.standby_peer": primary.channel, **more}
+    standby = pair("b", **settings)
+    until_status(standby, complete=True)
+    worker = Worker(primary, chain)
+    assert worker.register().status == 200
+    until_status(primary, behind=0)
+    primary.kill()
+    done = command(standby, "promote", "--wait", "1")
+    assert done.code != 0 and "has not handed over" in done.err, done
+    done = command(standby, "promote", "--force")
+    assert done.code == 0, done
+    worker.server = standby
+    assert worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+
+
+def test_settings_that_make_no_pair_are_refused(tmp_path):
+    with_seed(tmp_path / "a", os.urandom(16).hex() + "\n")
+    for given, text in (
+        ({"standby": "both"}, "primary, standby or nothing"),
+        ({"standby": "primary", "standby_attestation": "simulated:x"}, "standby_listen"),
+        ({"standby": "standby", "standby_listen": "127.0.0.1:0", "standby_attestation": "x"}, "standby_peer"),
+        ({"standby": "primary", "standby_listen": "127.0.0.1:0"}, "standby_attestation"),
+        ({"standby_peer": "a.example:1"}, "standby_peer"),
+        ({"standby": "primary", "standby_takeover_seconds": "4"}, "at least 5"),
+    ):
+        sets = [f"--set=keystore.{name}={value}" for name, value in given.items()]
+        done = attestry("config", "check", "--set=keystore.listen=127.0.0.1:0", *sets)
+        assert done.code != 0 and text in done.out + done.err, (given, done)
