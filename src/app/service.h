@@ -36,7 +36,7 @@ struct ServiceParts {
   const base::Clock& clock;
   net::Metrics& metrics;
   net::Health& health;  ///< a part that cannot serve now says so here, for /readyz
-  std::string data;  ///< folder
+  std::string data;     ///< folder
   /// HKDF of the root's sealing key for a purpose of one's own ("attestry/keystore/v1"): 32 bytes. While opening only.
   std::function<crypto::Secret(std::string_view purpose)> sealing;
   /// HKDF of the root for a dialect ("keystore"), LP("legacy") ‖ LP(dialect), 32 bytes (FORMATS 5). While opening only.

@@ -236,11 +236,10 @@ Status Tokens::require(const state::ReadView& view, const Token& token, base::Ut
   if (!stored) return gone();
   if (!token.attested) return base::done();
   const Attested& attested = *token.attested;
-  TRY(const bool holds, governance::still_holds(view, attested.tenant, attested.app,
-                                                {.appraisal = {},
-                                                 .leaf_index = attested.leaf_index,
-                                                 .expires = token.expires,
-                                                 .source = attested.source}));
+  TRY(const bool holds,
+      governance::still_holds(
+          view, attested.tenant, attested.app,
+          {.appraisal = {}, .leaf_index = attested.leaf_index, .expires = token.expires, .source = attested.source}));
   if (!holds) return gone();
   return base::done();
 }

@@ -1,25 +1,31 @@
 #!/usr/bin/env python3
 """`make demo-keys`: keys for workloads, in the two ways in which others ask for them. A key manager on a chain (anvil):
 its contract, its first server, a workload whose signature a contract verifies, a second server that joins, an audit of
-all that from the chain alone. Then a keystore. Everything is real but the TEE, which is simulated.
+all that from the chain alone. Then a keystore: an owner's secret with a condition, a worker without evidence, one with
+it, a crash. Everything is real but the TEE, which is simulated, and the NEAR network, for which three nodes of the
+tests stand in.
 
 build/venv/bin/python tests/functional/demo_keys.py [--folder FOLDER]
 
 Each step says what happens, shows the command that one would type and what came out, and is checked: exit code 1, and
 the reason, when anything is not as it should be. --folder keeps the files; else they are removed."""
 
+import base64
 import contextlib
 import json
 import os
 import signal
 import sys
 
+import keystore
+import near
 from demo import Demo, Wrong, main, require, say, show_command, show_output
 from evm import Anvil
 from harness import request
 from key_managers import JSON, identity_policy, quote_facts, start_manager, unhex, wait_for_state
 
 APP_DATA = (bytes(31) + b"\x2a").hex()
+OWNER, REPO = "alice.testnet", "github.com/alice/project"
 
 
 class KeysDemo(Demo):
@@ -169,6 +175,75 @@ class KeysDemo(Demo):
         for name, server in self.servers.items():
             require(server.terminate() == 0, f"the {name} server ends by itself, with exit code 0")
 
+    # The keystore
+
+    def start_keystore(self):
+        self.step("A keystore, which believes two of three nodes of a NEAR network (nodes of the tests stand in)")
+        self.near = near.Chain()
+        self.nodes = self.cleanup.enter_context(near.nodes(self.near, 3))
+        self.run_keystore()
+        health = self.get(self.server.keystore, "/health")
+        require(health.status == 200, "it is there")
+
+    def run_keystore(self):
+        with contextlib.chdir(self.folder):
+            self.server = keystore.start_keystore(self.path("keystore"), self.near, self.nodes)
+        show_command(["attestry", *map(self.shorter, self.server.process.args[1:])], after=" &")
+        self.cleanup.callback(self.end_server, self.server)
+
+    def store_secret(self):
+        self.step("An owner encrypts variables for her program and stores them in the contract, for two accounts only")
+        self.path("secrets.json").write_text('{"API_KEY": "sk-live-1"}\n')
+        words = ["secret", "encrypt", "secrets.json", "--repo", "https://github.com/alice/project.git"]
+        words += ["--owner", OWNER, "--keystore", self.server.keystore]
+        blob = self.run(*words).strip()
+        require(b"sk-live" not in base64.b64decode(blob), "nobody can read it who sees the chain")
+        access = {"Whitelist": {"accounts": ["bob.testnet", "carol.testnet"]}}
+        self.near.store({"Repo": {"repo": REPO, "branch": None}}, "default", OWNER, base64.b64decode(blob), access)
+        say(f"store_secrets(…, access = {json.dumps(access)})")
+
+    def refuse_worker(self):
+        self.step("A worker that has the token and a registered key, but shows no evidence, gets no session")
+        self.worker = keystore.Worker(self.server, self.near)
+        reply = self.worker.register(kind=None)
+        show_output(f"POST /register-tee -> {reply.status} {reply.text}")
+        require(reply.status != 200, "refused")
+
+    def ask(self, user):
+        accessor = {"type": "Repo", "repo": REPO, "branch": None}
+        reply, plain = self.worker.decrypt(accessor, "default", OWNER, user=user)
+        show_output(f"POST /decrypt for {user} -> {reply.status} {reply.text}")
+        return reply, plain
+
+    def decrypt(self):
+        self.step(
+            "With evidence of its TD over challenge and keys it has a session, and what it asks for is sealed to it"
+        )
+        reply = self.worker.register()
+        show_output(f"POST /register-tee -> {reply.status}")
+        require(reply.status == 200, "a session, bound to its key")
+        reply, plain = self.ask("bob.testnet")
+        require(reply.status == 200 and json.loads(plain) == {"API_KEY": "sk-live-1"}, "bob's program has its variable")
+        require("sk-live" not in reply.text and "plaintext_secrets" not in reply.json(), "only the worker can open it")
+        reply, _ = self.ask("mallory.testnet")
+        require(reply.status == 401, "mallory is not on the list: Access denied by access condition")
+
+    def crash_keystore(self):
+        self.step("The keystore is killed; the worker's session is still good afterwards, and the log complete")
+        print(f"      $ kill -9 {self.server.process.pid}")
+        require(self.server.kill() == -signal.SIGKILL, "it is gone")
+        self.run_keystore()
+        self.worker.server = self.server
+        reply, plain = self.ask("carol.testnet")
+        require(reply.status == 200 and json.loads(plain) == {"API_KEY": "sk-live-1"}, "the same secret")
+        leaves = [leaf["type"] for leaf in self.server.leaves() if leaf["type"].startswith("keystore.decrypt")]
+        require(len(leaves) == 2, "the log has a leaf for each decryption, and nobody can take one out of it")
+
+    def end_keystore(self):
+        self.step("The end")
+        show_command(["kill", self.server.process.pid])
+        require(self.server.terminate() == 0, "the keystore ends by itself, with exit code 0")
+
     STORY = (
         start_chain,
         start_first,
@@ -179,6 +254,12 @@ class KeysDemo(Demo):
         restart,
         audit,
         end_managers,
+        start_keystore,
+        store_secret,
+        refuse_worker,
+        decrypt,
+        crash_keystore,
+        end_keystore,
     )
 
 

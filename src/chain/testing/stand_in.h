@@ -239,7 +239,8 @@ class Nodes final : public net::HttpTransport {
     if (!topics) return true;
     const auto any = *topics->first();
     for (auto item = any.first(); item; item = item->next()) {
-      if (!log.topics.empty() && parse_hash(*item, "topic").value_or(base::Digest32{}) == log.topics.front()) return true;
+      if (!log.topics.empty() && parse_hash(*item, "topic").value_or(base::Digest32{}) == log.topics.front())
+        return true;
     }
     return false;
   }
