@@ -204,12 +204,11 @@ std::string environment_name(std::string_view setting) {
 
 /// Variables that begin like settings and are none: of flags, and of this project's own build and tests.
 constexpr std::string_view kOtherVariables[] = {
-    "ATTESTRY_CONFIG",      "ATTESTRY_SERVER",       "ATTESTRY_TOKEN_FILE", "ATTESTRY_CA",
-    "ATTESTRY_TENANT",      "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",      "ATTESTRY_PUBLIC_SERVER",
-    "ATTESTRY_REAL_CASE",   "ATTESTRY_JOBS",         "ATTESTRY_RPC",        "ATTESTRY_CHAIN_ID",
-    "ATTESTRY_CONTRACT",    "ATTESTRY_NPM",          "ATTESTRY_SAMPLES",    "ATTESTRY_SHARED",
-    "ATTESTRY_TEST_DATA",   "ATTESTRY_DOWNLOADS",    "ATTESTRY_VAULT",      "ATTESTRY_FUZZ_SECONDS",
-    "ATTESTRY_BENCH_BUILD", "ATTESTRY_DEPS"};
+    "ATTESTRY_CONFIG",       "ATTESTRY_SERVER",      "ATTESTRY_TOKEN_FILE",    "ATTESTRY_CA",        "ATTESTRY_TENANT",
+    "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",       "ATTESTRY_PUBLIC_SERVER", "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",
+    "ATTESTRY_RPC",          "ATTESTRY_CHAIN_ID",    "ATTESTRY_CONTRACT",      "ATTESTRY_NETWORK",   "ATTESTRY_NPM",
+    "ATTESTRY_SAMPLES",      "ATTESTRY_SHARED",      "ATTESTRY_TEST_DATA",     "ATTESTRY_DOWNLOADS", "ATTESTRY_VAULT",
+    "ATTESTRY_FUZZ_SECONDS", "ATTESTRY_BENCH_BUILD", "ATTESTRY_DEPS"};
 
 /// Kubernetes and container links tell every process where a service named attestry-something is:
 /// ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://..., ..._PORT_<number>_<protocol>[_...].
