@@ -76,9 +76,8 @@ Result<std::unique_ptr<KeystoreMasters>> KeystoreMasters::open(KeystoreMastersPa
 
 Status KeystoreMasters::read_bans() {
   TRY(const auto view, parts_.store.read());
-  const base::MutexLock lock(mutex_);
-  bans_.clear();
-  return state::scan_each(*view, ban_prefix(), kMaxRecords, [&](base::ByteView, base::ByteView value) -> Status {
+  decltype(bans_) found;
+  TRY_OK(state::scan_each(*view, ban_prefix(), kMaxRecords, [&](base::ByteView, base::ByteView value) -> Status {
     TRY(auto in, state::open_value(value, kVersion, "ban of a vault"));
     VaultBan ban;
     TRY(const auto vault, in.lp("vault", kMaxName));
@@ -88,9 +87,12 @@ Status KeystoreMasters::read_bans() {
     TRY(const auto since, in.u64be("since"));
     ban.since = {static_cast<std::int64_t>(since)};
     TRY_OK(in.finish("ban of a vault"));
-    bans_.insert_or_assign(ban.vault, ban);
+    found.insert_or_assign(ban.vault, ban);
     return base::done();
-  });
+  }));
+  const base::MutexLock lock(mutex_);
+  bans_ = std::move(found);
+  return base::done();
 }
 
 Status KeystoreMasters::leaf(state::WriteTxn& txn, std::string_view type, std::uint64_t epoch,

@@ -81,7 +81,7 @@ Result<bool> ReplicaFence::exists(const state::Store& store) {
 
 Result<std::unique_ptr<ReplicaFence>> ReplicaFence::open(state::Store& store, crypto::Random& random,
                                                          ReplicaOptions options) {
-  std::unique_ptr<ReplicaFence> out{new ReplicaFence(store, random, options)};
+  std::unique_ptr<ReplicaFence> out{new ReplicaFence(store, options)};
   TRY(const auto view, store.read());
   TRY(const auto stored, view->get(state_key()));
   const base::MutexLock slow(out->slow_);

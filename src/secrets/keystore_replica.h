@@ -126,8 +126,7 @@ class ReplicaFence {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  ReplicaFence(state::Store& store, crypto::Random& random, ReplicaOptions options)
-      : store_(store), random_(random), options_(options) {}
+  ReplicaFence(state::Store& store, ReplicaOptions options) : store_(store), options_(options) {}
   Time now() const { return options_.clock->steady(); }
   bool due(Time at) const ATTESTRY_REQUIRES(mutex_);
   base::Status become(ReplicaState next, base::Deadline deadline, const Rows& rows = {}) ATTESTRY_REQUIRES(slow_);
@@ -137,7 +136,6 @@ class ReplicaFence {
   void renew(const ReplicaClaim& claim, bool first);
 
   state::Store& store_;
-  crypto::Random& random_;
   const ReplicaOptions options_;
   base::Mutex slow_;  ///< one change of the state at a time; taken before mutex_
   mutable base::Mutex mutex_;
