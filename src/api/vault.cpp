@@ -50,6 +50,10 @@ Status read_place(VaultCall& call) {
   std::string_view path = without_slashes(call.request.parameter("rest"));
   std::string name{without_slashes(call.request.headers.get("X-Vault-Namespace"))};
   if (name == "root") name.clear();
+  // Policies are judged on the text of the path: it must not have two that mean the same.
+  for (const std::string_view text : {path, std::string_view{name}}) {
+    if (text.find("//") != std::string_view::npos) return Error{Code::malformed, "the path has an empty part"};
+  }
   call.space = call.deps.namespaces.find(name);
   if (!call.space) return permission_denied();  // whether it exists is for those to know who may use it
   for (;;) {

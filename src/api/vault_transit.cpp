@@ -632,6 +632,22 @@ std::vector<std::string_view> split(std::string_view path) {
   return out;
 }
 
+/// How many parts the paths of an operation have, itself included. What nobody looks at must not be there: policies are
+/// judged on the whole path.
+bool has_parts_of(std::string_view what, std::size_t parts) {
+  struct Form {
+    std::string_view what;
+    std::size_t least, most;
+  };
+  static constexpr Form kForms[] = {{"keys", 1, 3},    {"encrypt", 2, 2}, {"decrypt", 2, 2}, {"rewrap", 2, 2},
+                                    {"sign", 2, 3},    {"verify", 2, 3},  {"hmac", 2, 3},    {"export", 3, 4},
+                                    {"datakey", 3, 3}, {"hash", 1, 2},    {"random", 1, 3}};
+  for (const auto& form : kForms) {
+    if (form.what == what) return parts >= form.least && parts <= form.most;
+  }
+  return true;  // refused by name elsewhere
+}
+
 /// True when the request was one with a key's name and was answered.
 void with_key(const TargetPtr& target, std::string_view what, std::string_view more) {
   const CallPtr& call = target->call;
@@ -655,6 +671,7 @@ void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view r
   const auto parts = split(rest);
   const auto part = [&](std::size_t at) { return at < parts.size() ? parts[at] : std::string_view{}; };
   const auto what = part(0);
+  if (!has_parts_of(what, parts.size())) return call->fail(unsupported_path(*call));
   if (what == "keys" && parts.size() == 1) {
     return call->verb == VaultVerb::list ? list_keys(call, mount) : call->fail(unsupported());
   }

@@ -258,6 +258,41 @@ def test_policies_decide(vault_server, root):
         root.sys.create_or_update_policy(name="q", policy='path "x" { allowed_parameters = {} }')
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "secret/data/hidden/x", 403),
+        ("GET", "secret//data/hidden/x", 400),
+        ("GET", "secret/%2Fdata/hidden/x", 400),
+        ("GET", "secret/data//hidden/x", 400),
+        ("GET", "/secret/data/hidden/x", 403),
+        ("POST", "transit/decrypt/hidden", 403),
+        ("POST", "transit//decrypt/hidden", 400),
+        ("POST", "transit/decrypt/hidden/x", 404),
+        ("POST", "transit/sign/hidden/sha2-256/x", 404),
+        ("POST", "transit/keys/hidden/rotate/x", 404),
+        ("GET", "transit/export/encryption-key/hidden/1/x", 404),
+    ],
+)
+def test_no_other_path_leads_past_a_policy(vault_server, root, method, path, status):
+    """The policy allows all but what is hidden; a path that is written otherwise must not reach it."""
+    rules = """
+        path "secret/*" { capabilities = ["create", "read", "update"] }
+        path "secret/data/hidden/*" { capabilities = ["deny"] }
+        path "transit/*" { capabilities = ["create", "read", "update"] }
+        path "transit/decrypt/hidden" { capabilities = ["deny"] }
+        path "transit/sign/hidden/sha2-256" { capabilities = ["deny"] }
+        path "transit/keys/hidden/rotate" { capabilities = ["deny"] }
+        path "transit/export/encryption-key/hidden/1" { capabilities = ["deny"] }
+    """
+    root.sys.create_or_update_policy(name="all-but", policy=rules)
+    root.secrets.kv.v2.create_or_update_secret(path="hidden/x", secret={"a": 1})
+    root.secrets.transit.create_key(name="hidden", exportable=True)
+    headers = {"X-Vault-Token": token(vault_server, "all-but")}
+    body = {"ciphertext": "vault:v1:AAAA", "input": "AAAA"} if method == "POST" else None
+    assert request(vault_server.vault, method, f"/v1/{path}", body, headers).status == status
+
+
 def test_tokens_are_made_renewed_and_revoked_with_their_children(vault_server, root):
     made = root.auth.token.create(policies=["default"], ttl="10m", meta={"for": "test"})["auth"]
     client = hvac.Client(url=vault_server.vault, token=made["client_token"])
