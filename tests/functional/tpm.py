@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import random
 import socket
 import struct
 import subprocess
@@ -13,14 +14,13 @@ PCR_EXTEND, PASSWORD, SHA256 = 0x182, 0x40000009, 0x000B
 
 
 def free_ports():
-    """Two in a row: for commands, and for control."""
+    """Two in a row, for commands and for control, below those that the system gives to outgoing connections."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
+        port = random.randrange(15000, 32000, 2)
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 1))
+            return port
 
 
 class Tpm:
@@ -30,13 +30,18 @@ class Tpm:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
         self.port = free_ports()
-        self.start()
+        while not self.try_start():  # somebody else has taken a port meanwhile
+            self.port = free_ports()
 
     @property
     def tcti(self):
         return f"swtpm:host=127.0.0.1,port={self.port}"
 
     def start(self):
+        assert self.try_start(), "swtpm ended"
+
+    def try_start(self):
+        """False when it ended at once."""
         where = "type=tcp,bindaddr=127.0.0.1,port="
         command = [
             "setpriv",
@@ -54,9 +59,12 @@ class Tpm:
         self.process = subprocess.Popen(command)
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, "swtpm ended"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port + 1), 1):
-                return
+            if self.process.poll() is not None:
+                return False
+            with contextlib.suppress(OSError):
+                for port in (self.port + 1, self.port):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                return True
         raise AssertionError("swtpm does not answer")
 
     def stop(self):
