@@ -64,10 +64,10 @@ fix: ## repair the format
 	@tools/deps/install.sh check && tools/check.sh --fix
 
 bench: packages ## the figures of docs/performance.md, as ratios within one run
-	@tools/deps/install.sh bench && tools/bench.py $(ARGS)
+	@tools/deps/install.sh bench test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh && tools/bench.py $(ARGS)
 
 bench-peers: packages ## the same files through other verifiers
-	@tools/deps/install.sh bench peers && tools/bench.py --peers $(ARGS)
+	@tools/deps/install.sh bench test peers && tools/deps/venv.sh build/venv test && tools/deps/npm.sh && tools/bench.py --peers $(ARGS)
 
 fuzz: packages ## all fuzz targets from their corpora (FUZZ_SECONDS=300 together, TARGET=one of them)
 	@tools/deps/install.sh test clang && tools/fuzz.sh $(if $(TARGET),--target $(TARGET)) $(or $(FUZZ_SECONDS),300)

@@ -129,6 +129,12 @@ def idle_server(folder):
     return min(f[0] for f in later), max(f[1] for f in later)
 
 
+def key_services(quick):
+    """bench/keys.py, in the interpreter that the functional tests use."""
+    times = ("--seconds", "1", "--rounds", "1") if quick else ("--seconds", "4", "--rounds", "3")
+    return json.loads(run(str(ROOT / "build/venv/bin/python"), str(ROOT / "bench/keys.py"), *times, cwd=ROOT))
+
+
 def row(rows, what, goal, figure, command):
     rows.append({"what": what, "goal": goal, "figure": figure, "command": command})
 
@@ -171,6 +177,9 @@ def measure(quick):
     raw |= {"appraisal_us": appraisal_us}
     say("group commit on a disk with slow syncs")
     store = next(iter(google_benchmark("store_bench").values()))["ratio"]
+    say("key manager, keystore and Vault's shapes")
+    services = key_services(quick)
+    raw |= {"key_services": services}
     raw |= {"ready_ms": ready_ms, "rss_mib": rss_mib, "store": store}
     bench = "build/release/bench/"
     for name, what, goal, program in (
@@ -206,6 +215,17 @@ def measure(quick):
     row(rows, what, "20 x", f"{store:.0f} x", bench + "store_bench")
     row(rows, "idle server: resident memory", "30 MiB", f"{rss_mib:.1f} MiB", "attestry serve")
     row(rows, "idle server: exec to ready", "100 ms", f"{ready_ms:.0f} ms", "attestry serve")
+    for name, what, goal in (
+        ("keystore_decrypt_1", "keystore decrypt in a session", "60 us, 15,000/s"),
+        ("keystore_fresh_evidence", "keystore decrypt, fresh evidence in each request", "3,000/s"),
+        ("keymanager_key", "key of the key manager", "15,000/s"),
+        ("kv_read", "KV read in Vault's shapes, with its leaf", "10,000/s"),
+        ("kv_write", "KV write in Vault's shapes", "4,500/s"),
+    ):
+        m = services[name]["median"]
+        row(rows, what, goal, f"{m['per_second']:.0f}/s, {m['cpu_us']:.0f} us ({m['cpu_in_p']:.2f} P)", "bench/keys.py")
+    two = services["cpu_two_workers_against_one"]
+    row(rows, "CPU of a decrypt with two worker threads against one", "1.10", f"{two:.2f}", "bench/keys.py")
     return p, rows, raw
 
 
