@@ -1,9 +1,11 @@
-// A wallet's policy that is read allows nothing to a frozen wallet and nothing above its limits; typed data, operations
-// and Solana's messages are read to the end or refused.
+// A wallet's policy that is read allows nothing to a frozen wallet and nothing above its limits; typed data,
+// operations, votes and Solana's messages are read to the end or refused; compact JSON is JSON.
 #include "base/json.h"
 #include "require.h"
+#include "secrets/keystore_vaults.h"
 #include "secrets/keystore_wallet_evm.h"
 #include "secrets/keystore_wallet_policy.h"
+#include "secrets/keystore_wallet_request.h"
 
 namespace {
 
@@ -32,7 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto signers = keystore::solana_signers(bytes); signers) {
     REQUIRE(!signers->empty() && signers->size() * 32 < size);
   }
-  const auto document = base::JsonDocument::parse(std::string{base::as_text(bytes)});
+  const std::string text{base::as_text(bytes)};
+  // A reply that is not the contract's is an outage, and never "no policy".
+  const auto record = keystore::parse_wallet_policy_record(text);
+  if (!record) REQUIRE(record.error().code == base::Code::unavailable);
+  (void)secrets::parse_vault_state(text);
+  const auto document = base::JsonDocument::parse(text);
   if (!document) return 0;
   const base::JsonValue root = (*document)->root();
   if (const auto policy = keystore::WalletPolicy::parse(root); policy) check_policy(*policy);
@@ -44,5 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto digest = keystore::typed_data_digest(root);
   if (!digest) REQUIRE(digest.error().code == base::Code::malformed || digest.error().code == base::Code::too_large);
   (void)keystore::parse_evm_transaction(root);
+  if (const auto votes = keystore::parse_wallet_votes(root); votes) {
+    REQUIRE(!votes->id.empty() && votes->votes.size() <= 2 * keystore::kMaxVotes);
+  }
+  const auto compact = base::JsonDocument::parse(keystore::compact_json(root));
+  REQUIRE(compact.ok() && keystore::compact_json((*compact)->root()) == (*compact)->text());
   return 0;
 }

@@ -69,9 +69,11 @@ void ban(const KeystoreShared& handlers, net::Request request, net::Responder re
   }
   const bool already = handlers->service().masters().banned(named->vault).has_value();
   handlers->service().masters().ban(
-      named->vault, named->reason, [handlers, already, responder = std::move(responder)](Status done) mutable {
+      named->vault, named->reason,
+      [handlers, already, named = *named, deadline = request.deadline,
+       responder = std::move(responder)](Status done) mutable {
         if (!done) return responder.send(handlers->refused({secrets::KeystoreStep::record, std::move(done).error()}));
-        responder.send(keystore_json({{"already_banned", already}}));
+        answer_ban(handlers, named.vault, named.reason, already, deadline, std::move(responder));
       });
 }
 

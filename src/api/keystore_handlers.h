@@ -65,6 +65,14 @@ struct KeystoreRoute {
 };
 base::Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, const KeystoreRoute& route);
 
+/// Calls a route when every vault that the request names has been looked at on the chain, where a DAO says which are
+/// served.
+void call_with_vaults(const KeystoreShared& handlers, KeystoreHandle handle, net::Request request,
+                      net::Responder responder);
+/// Of a vault that this server has banned: tells the DAO, where one is set, and answers.
+void answer_ban(const KeystoreShared& handlers, const std::string& vault_id, const std::string& reason, bool already,
+                base::Deadline deadline, net::Responder responder);
+
 /// Leaves first, then an answer that is no secret by itself.
 void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std::map<std::string, std::string> what,
                       secrets::KeystoreRecipient to, base::JsonOutObject body, net::Responder responder);
@@ -73,5 +81,7 @@ base::Status add_keystore_worker_routes(net::Router& router, const KeystoreShare
 base::Status add_keystore_key_routes(net::Router& router, const KeystoreShared& handlers);
 base::Status add_keystore_authoring_routes(net::Router& router, const KeystoreShared& handlers);
 base::Status add_keystore_admin_routes(net::Router& router, const KeystoreShared& handlers);
+base::Status add_keystore_wallet_routes(net::Router& router, const KeystoreShared& handlers);
+base::Status add_keystore_vault_routes(net::Router& router, const KeystoreShared& handlers);
 
 }  // namespace attestry::api

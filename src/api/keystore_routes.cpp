@@ -55,6 +55,22 @@ struct Words {
 
 int outage_or(const Error& error, int otherwise) { return is_outage(error.code) ? 503 : otherwise; }
 
+/// Of a wallet: what its owner forbids, what is wrong with the request, and what is wrong here.
+int policy_status(const Error& error) {
+  switch (error.code) {
+    case Code::denied:
+    case Code::replayed:
+      return 403;
+    case Code::malformed:
+    case Code::usage:
+    case Code::not_found:
+    case Code::too_large:
+      return 400;
+    default:
+      return outage_or(error, 500);
+  }
+}
+
 Words words_of(const KeystoreRefusal& refusal) {
   const Error& error = refusal.error;
   const std::string inner = outward_text(error);
@@ -85,6 +101,8 @@ Words words_of(const KeystoreRefusal& refusal) {
       return {403, error.what};
     case KeystoreStep::evidence:
       return {outage_or(error, 401), "Attestation verification failed: " + inner};
+    case KeystoreStep::policy:
+      return {policy_status(error), inner};
     case KeystoreStep::record:
       return {outage_or(error, 500), inner};
   }
@@ -104,7 +122,8 @@ KeystoreHandlers::KeystoreHandlers(KeystoreRouteDeps deps, net::RateLimiter toke
   for (const std::string_view reason : {"token", "rate-token", "rate-owner", "rate-address"}) refusal(reason);
   for (int step = 0; step <= static_cast<int>(KeystoreStep::record); ++step)
     refusal(secrets::to_text(static_cast<KeystoreStep>(step)));
-  for (const std::string_view what : {"decrypt", "decrypt_raw", "storage_decrypt", "encrypt", "pubkey", "vrf"}) {
+  for (const std::string_view what :
+       {"decrypt", "decrypt_raw", "storage_decrypt", "encrypt", "pubkey", "vrf", "sign"}) {
     releases_.emplace(
         what, deps_.metrics.counter("attestry_keystore_releases_total",
                                     "What the keystore decrypted or derived, by kind", {{"kind", std::string{what}}}));
@@ -272,7 +291,7 @@ Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, c
                      .body_limit = kReadBody,
                      .consumes = {},
                      .handler = [handlers, handle = route.handle](net::Request request, net::Responder responder) {
-                       handle(handlers, std::move(request), std::move(responder));
+                       call_with_vaults(handlers, handle, std::move(request), std::move(responder));
                      }});
 }
 
@@ -309,6 +328,8 @@ Status register_keystore(net::Router& router, KeystoreRouteDeps deps) {
   TRY_OK(add_keystore_key_routes(router, handlers));
   TRY_OK(add_keystore_authoring_routes(router, handlers));
   TRY_OK(add_keystore_admin_routes(router, handlers));
+  TRY_OK(add_keystore_wallet_routes(router, handlers));
+  TRY_OK(add_keystore_vault_routes(router, handlers));
   return add_rest(router, handlers);
 }
 

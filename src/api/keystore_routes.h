@@ -11,6 +11,7 @@
 #include "net/rate_limit.h"
 #include "net/router.h"
 #include "secrets/keystore_service.h"
+#include "secrets/keystore_wallet_service.h"
 
 namespace attestry::api {
 
@@ -39,6 +40,10 @@ struct KeystoreRouteDeps {
   const base::Clock& clock;
   net::Metrics& metrics;
   KeystoreRouteRules rules;
+  secrets::KeystoreWallets* wallets = nullptr;  ///< null: wallets sign nothing here
+  secrets::KeystoreVaults* vaults = nullptr;    ///< null: no DAO says which vaults are served
+  /// As of KeystoreParts; needed with `vaults`.
+  std::function<bool(std::string_view, std::move_only_function<void()>&)> run_waiting{};
 };
 
 /// Adds the routes of Role::keystore.

@@ -158,6 +158,9 @@ void Translation::chain() {
     out_.notes.emplace_back("NEAR_CONTRACT_ID is not set: secrets are read from OFFCHAINVM_CONTRACT_ID");
   out_.settings["keystore.contract"] = contract;
   copy("OPERATOR_ACCOUNT_ID", "keystore.operator_account");
+  copy("KEYSTORE_DAO_CONTRACT", "keystore.dao_contract");
+  copy("MPC_CONTRACT_ID", "keystore.mpc_contract");
+  if (is_true("KEYSTORE_ALLOW_INLINE_POLICY")) out_.settings["keystore.inline_policy"] = "true";
 }
 
 void Translation::tee() {
@@ -213,7 +216,6 @@ void Translation::the_rest() {
   };
   note("RUST_LOG", "log.level decides what is logged, and never a secret, an owner or a seed");
   note("LOG_MASTER_KEY_HASH", "nothing about the master is logged; `attestry keystore` shows its key id");
-  note("KEYSTORE_ALLOW_INLINE_POLICY", "policies come from the chain alone");
   note("DSTACK_SIMULATOR_ENDPOINT", "keystore.sealing_dstack names dstack's socket");
   note("KEYSTORE_ACCOUNT_ID", "`attestry keystore publish-key --account` names the account that signs");
   note("KEYSTORE_KEY_TYPE", "this server registers with no contract of a DAO");

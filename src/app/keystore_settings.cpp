@@ -61,6 +61,15 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.key_kinds", "ed25519", "kinds of workers' keys"},
     {"keystore.chain_ttl_ms", "1000", "how long what the chain said is used without asking for a new block"},
     {"keystore.max_head_age", "120", "seconds that the final block may be behind the clock; 0: any"},
+    {"keystore.wallet_policy_method", "get_wallet_policy",
+     "view of the contract with the entry about a wallet: {\"wallet_pubkey\"}"},
+    {"keystore.inline_policy", "false", "requests to wallets may bring their own policy, past the one on the chain"},
+    {"keystore.wallets_without_policy", "false", "a wallet whose owner has stored no policy signs without one"},
+    {"keystore.export_keys", "false", "/wallet/derive-ephemeral-key: gives private keys away"},
+    {"keystore.dao_contract", "", "NEAR account of the DAO that says which vaults are served; empty: all are"},
+    {"keystore.dao_account", "", "NEAR account that tells the DAO about vaults; empty: the DAO's own"},
+    {"keystore.dao_key", "", "file with a key of that account, ed25519:…; empty: the DAO is told nothing"},
+    {"keystore.mpc_contract", "", "NEAR account of the MPC contract that vaults must name to be verified"},
     {"keystore.published_key_method", "",
      "view of the contract that gives the published public key, compared at the start; empty: not compared"},
     {"keystore.standby", "", "primary or standby: one of two keystores, as it begins; empty: this is the only one"},
@@ -176,6 +185,17 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   };
   out.contract = account("keystore.contract");
   out.rules.operator_account = account("keystore.operator_account");
+  out.dao = account("keystore.dao_contract");
+  out.dao_account = account("keystore.dao_account");
+  out.mpc = account("keystore.mpc_contract");
+  out.wallets = {.policy_method = read.text("keystore.wallet_policy_method"),
+                 .inline_policy = read.flag("keystore.inline_policy"),
+                 .without_policy = read.flag("keystore.wallets_without_policy"),
+                 .export_keys = read.flag("keystore.export_keys")};
+  if (!read.text("keystore.dao_key").empty() && (!out.dao || !out.mpc))
+    read.note("keystore.dao_key", {Code::configuration,
+                                   "is of no use without keystore.dao_contract and "
+                                   "keystore.mpc_contract"});
   out.chain.chain_id = read.text("keystore.network");
   for (const std::string& url : read.list("keystore.rpc")) out.chain.endpoints.push_back({.url = url});
   out.chain.quorum = read.number<std::size_t>("keystore.quorum", 0, 64);
@@ -183,9 +203,10 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   out.chain_ttl = std::chrono::milliseconds(read.number("keystore.chain_ttl_ms", 0, 60'000));
   out.chain.head_ttl = out.chain_ttl;
   out.published_key_method = read.text("keystore.published_key_method");
-  const bool asked = out.contract || out.rules.operator_account;
+  const bool asked = out.contract || out.rules.operator_account || out.dao;
   if (out.chain.endpoints.empty()) {
-    if (asked) read.note("keystore.rpc", {Code::configuration, "a contract or an operator's account needs endpoints"});
+    if (asked)
+      read.note("keystore.rpc", {Code::configuration, "a contract, an operator's account or a DAO needs endpoints"});
   } else {
     for (auto& mistake : chain::near::mistakes_in(out.chain)) read.note("keystore.rpc", std::move(mistake));
   }
@@ -246,6 +267,16 @@ Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& 
   return std::optional{key->signing().seed().clone()};
 }
 
+Result<std::optional<chain::near::SecretKey>> read_keystore_dao_key(const Settings& settings) {
+  const std::string& path = settings.text("keystore.dao_key");
+  if (path.empty()) return std::optional<chain::near::SecretKey>{};
+  TRY(auto text, read_secret_file(path), named(settings, "keystore.dao_key"));
+  auto key = chain::near::SecretKey::parse(text);
+  wipe(text);
+  if (!key) return std::move(key.error().at(named(settings, "keystore.dao_key")));
+  return std::optional{*std::move(key)};
+}
+
 KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Error>& mistakes) {
   KeystoreSettings out;
   Reader read{settings, mistakes};
@@ -266,6 +297,7 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
     if (const auto secret = read_keystore_master(settings); !secret) mistakes.push_back(secret.error());
   }
   if (const auto key = read_keystore_private_key(settings); !key) mistakes.push_back(key.error());
+  if (const auto key = read_keystore_dao_key(settings); !key) mistakes.push_back(key.error());
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include "chain/near_rpc.h"
 #include "crypto/secret.h"
 #include "secrets/keystore_service.h"
+#include "secrets/keystore_wallet_service.h"
 
 namespace attestry::app {
 
@@ -29,6 +30,10 @@ struct KeystoreSettings {
   std::chrono::milliseconds chain_ttl{1000};
   std::int64_t recheck_seconds = 60;
   std::string published_key_method{};  ///< empty: not compared
+  secrets::KeystoreWalletRules wallets{};
+  std::optional<chain::near::AccountId> dao{};          ///< nothing: every vault is served
+  std::optional<chain::near::AccountId> dao_account{};  ///< nothing: the DAO's own
+  std::optional<chain::near::AccountId> mpc{};
 };
 
 /// Appends every mistake; what is returned is good only without any. Reads the files that the settings name, makes and
@@ -41,5 +46,7 @@ base::Result<KeystoreSettings> read_keystore_settings(const Settings& settings);
 base::Result<crypto::Secret> read_keystore_master(const Settings& settings);
 /// Ed25519 seed of keystore.private_key; nullopt when there is none.
 base::Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& settings);
+/// Of keystore.dao_key; nullopt when there is none.
+base::Result<std::optional<chain::near::SecretKey>> read_keystore_dao_key(const Settings& settings);
 
 }  // namespace attestry::app

@@ -33,6 +33,7 @@ constexpr std::string_view kDialect = "keystore";
 constexpr seconds kStartPatience{30};
 constexpr seconds kWalkPatience{30};  // for one answer of the contract
 constexpr seconds kRecheckPatience{20};
+constexpr std::chrono::milliseconds kPoll{200};  // of a transaction's outcome
 
 class KeystoreServer final : public Service {
  public:
@@ -53,6 +54,8 @@ class KeystoreServer final : public Service {
   Status check_realm() const;
   Status open_masters();
   Status open_chain();
+  Status open_vaults();
+  void open_wallets();
   Status start_standby();
   /// What the rooms write to.
   state::Store& store() const { return standby_ ? standby_->store() : parts_.store; }
@@ -71,7 +74,9 @@ class KeystoreServer final : public Service {
   std::unique_ptr<chain::near::QuorumReader> reader_;
   std::unique_ptr<secrets::KeystoreChain> chain_;
   std::unique_ptr<api::FairLane> waiting_;
+  std::unique_ptr<secrets::KeystoreVaults> vaults_;  ///< null: no DAO is set
   std::unique_ptr<secrets::KeystoreService> service_;
+  std::unique_ptr<secrets::KeystoreWallets> wallets_;
   std::mutex stop_mutex_;  // std::mutex: a condition variable waits on it
   std::condition_variable stop_;
   bool stopping_ = false;
@@ -126,6 +131,39 @@ Status KeystoreServer::open_chain() {
   return base::done();
 }
 
+/// Which vaults are served is the DAO's to say, and where there is a key for it, this server tells it what it has seen.
+Status KeystoreServer::open_vaults() {
+  if (!said_.dao) return base::done();
+  std::optional<secrets::KeystoreVaultSigner> signer;
+  TRY(auto key, read_keystore_dao_key(settings_));
+  if (key) {
+    TRY(auto sender, chain::near::Sender::make(*http_, {.chain_id = said_.chain.chain_id,
+                                                        .endpoints = said_.chain.endpoints,
+                                                        .quorum = said_.chain.quorum,
+                                                        .poll = kPoll,
+                                                        .clock = &parts_.clock}));
+    signer.emplace(std::move(sender), said_.dao_account.value_or(*said_.dao), *std::move(key));
+  }
+  vaults_ = std::make_unique<secrets::KeystoreVaults>(
+      secrets::KeystoreVaultParts{
+          .store = store(), .log = parts_.log, .masters = keys_->masters(), .reader = *reader_, .clock = parts_.clock},
+      secrets::KeystoreVaultRules{.dao = *said_.dao, .mpc = said_.mpc, .ttl = said_.chain_ttl}, std::move(signer));
+  return base::done();
+}
+
+void KeystoreServer::open_wallets() {
+  wallets_ = std::make_unique<secrets::KeystoreWallets>(
+      secrets::KeystoreWalletParts{
+          .store = store(),
+          .log = parts_.log,
+          .keystore = *service_,
+          .reader = reader_.get(),
+          .contract = said_.contract,
+          .random = parts_.random,
+          .run_waiting = [this](std::string_view whose, auto& task) { return waiting_->run(whose, task); }},
+      said_.wallets);
+}
+
 Status KeystoreServer::start_standby() {
   return standby_->start(
       keys_->masters(),
@@ -170,6 +208,11 @@ void KeystoreServer::warn_of_weak_settings() const {
        "whoever holds a key of the operator's account gets secrets, whatever runs there");
   warn(said_.routes.plaintext_replies, "keystore.plaintext_replies", "whoever ends TLS in front of here reads secrets");
   warn(said_.routes.raw_seeds, "keystore.raw_seeds", "any worker reads everything of the default master");
+  warn(said_.wallets.inline_policy, "keystore.inline_policy",
+       "whoever has a coordinator's token sets wallets' policies");
+  warn(said_.wallets.without_policy, "keystore.wallets_without_policy",
+       "whoever has a coordinator's token moves what wallets without a policy have");
+  warn(said_.wallets.export_keys, "keystore.export_keys", "private keys leave, and nobody sees what they sign");
   warn(said_.rules.broken.public_key_as_key, "keystore.broken_public_key_cipher", "what is read was never secret");
   warn(said_.rules.broken.xor_v0, "keystore.broken_xor_cipher", "what is read was never secret");
   warn(said_.rules.seeds.colons, "keystore.seed_colons", "two owners may share a key");
@@ -186,6 +229,7 @@ Status KeystoreServer::open() {
                                                  {.seconds = said_.rules.session_seconds}));
   evidence_ = std::make_unique<secrets::KeystoreEvidence>(parts_.appraiser, said_.evidence);
   waiting_ = std::make_unique<api::FairLane>();
+  TRY_OK(open_vaults());
   TRY(service_, secrets::KeystoreService::open(
                     {.store = store(),
                      .log = parts_.log,
@@ -193,10 +237,12 @@ Status KeystoreServer::open() {
                      .sessions = *sessions_,
                      .evidence = *evidence_,
                      .chain = chain_.get(),
+                     .vaults = vaults_.get(),
                      .random = parts_.random,
                      .clock = parts_.clock,
                      .run_waiting = [this](std::string_view whose, auto& task) { return waiting_->run(whose, task); }},
                     said_.rules));
+  open_wallets();
   if (standby_) TRY_OK(start_standby());
   TRY_OK(compare_published_key());
   warn_of_weak_settings();
@@ -230,11 +276,15 @@ void KeystoreServer::stop() {
 Status KeystoreServer::add_routes(net::Router& router) {
   TRY_OK(keys_->add_routes(router));
   if (standby_) TRY_OK(standby_->add_routes(router));
-  return api::register_keystore(router, {.service = *service_,
-                                         .random = parts_.random,
-                                         .clock = parts_.clock,
-                                         .metrics = parts_.metrics,
-                                         .rules = said_.routes});
+  return api::register_keystore(
+      router, {.service = *service_,
+               .random = parts_.random,
+               .clock = parts_.clock,
+               .metrics = parts_.metrics,
+               .rules = said_.routes,
+               .wallets = wallets_.get(),
+               .vaults = vaults_.get(),
+               .run_waiting = [this](std::string_view whose, auto& task) { return waiting_->run(whose, task); }});
 }
 
 Result<std::vector<std::pair<std::string, net::Listener>>> KeystoreServer::listeners(std::string_view chain_pem,

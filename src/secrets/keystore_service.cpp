@@ -71,6 +71,8 @@ std::string_view to_text(KeystoreStep step) noexcept {
       return "evidence";
     case KeystoreStep::operator_:
       return "operator";
+    case KeystoreStep::policy:
+      return "policy";
     case KeystoreStep::record:
       return "record";
   }
@@ -83,8 +85,16 @@ Result<std::unique_ptr<KeystoreService>> KeystoreService::open(KeystoreParts par
 
 // ---- masters and blobs
 
+/// Whoever comes here has looked at the vault just now; what was not looked at is not used.
+std::expected<base::Done, KeystoreRefusal> KeystoreService::may_use(std::string_view vault) const {
+  if (parts_.vaults == nullptr || vault.empty()) return base::Done{};
+  if (auto seen = parts_.vaults->last(vault); !seen) return refuse(KeystoreStep::vault, std::move(seen).error());
+  return base::Done{};
+}
+
 std::expected<MasterPtr, KeystoreRefusal> KeystoreService::master(std::string_view vault) const {
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
+  if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
   auto master = parts_.masters.master(vault);
   if (!master) return refuse(KeystoreStep::vault, std::move(master).error());
   return *std::move(master);
@@ -94,6 +104,7 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
                                                                           std::string_view vault,
                                                                           base::ByteView blob) const {
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
+  if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
   std::uint32_t epoch = parts_.masters.current_epoch();
   std::uint32_t oldest = std::max<std::uint32_t>(1, parts_.masters.oldest_epoch());
   if (keystore::is_blob_v3(blob)) {
@@ -204,7 +215,22 @@ void KeystoreService::decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, 
                                  const KeystoreView& view, KeystoreRecipient to, base::Deadline deadline, bool may_wait,
                                  KeystoreDone done) {
   if (!view.secret) return done(refuse(KeystoreStep::missing, {Code::not_found, "Secrets not found in contract"}));
-  if (const auto key = master(vault_of(*view.secret)); !key) return done(std::unexpected(key.error()));
+  const std::string vault = vault_of(*view.secret);
+  const bool gated = parts_.vaults != nullptr && !vault.empty();
+  auto looked = gated ? parts_.vaults->at_hand(vault) : std::optional{base::done()};
+  if (!looked && may_wait) looked = parts_.vaults->look(vault, deadline);
+  if (looked && !*looked) return done(refuse(KeystoreStep::vault, looked->error()));
+  const auto wait = [&] {
+    auto last = std::make_shared<KeystoreDone>(std::move(done));
+    std::move_only_function<void()> task = [this, asked, arguments, view, to = std::move(to), deadline,
+                                            last]() mutable {
+      decrypt_at(asked, arguments, view, std::move(to), deadline, true, std::move(*last));
+    };
+    if (parts_.run_waiting(asked->name.owner.text(), task)) return;
+    (*last)(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
+  };
+  if (!looked) return wait();
+  if (const auto key = master(vault); !key) return done(std::unexpected(key.error()));
   const auto agent = keystore::check_agent_secret(asked->name.profile, asked->user, asked->name.owner);
   if (!agent) return done(refuse(KeystoreStep::agent, agent.error()));
   const auto& access = view.secret->access;
@@ -212,15 +238,7 @@ void KeystoreService::decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, 
     return done(
         refuse(KeystoreStep::condition, {Code::corrupt, "Failed to parse access condition: " + access.error().text()}));
   }
-  if (access->chain_reads() > 0 && !may_wait) {
-    auto last = std::make_shared<KeystoreDone>(std::move(done));
-    std::move_only_function<void()> task = [this, asked, arguments, view, to = std::move(to), deadline,
-                                            last]() mutable {
-      decrypt_at(asked, arguments, view, std::move(to), deadline, true, std::move(*last));
-    };
-    if (parts_.run_waiting(asked->name.owner.text(), task)) return;
-    return (*last)(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
-  }
+  if (access->chain_reads() > 0 && !may_wait) return wait();
   // At the block at which the secret was read: one state of the chain decides.
   keystore::NearFacts facts{parts_.chain->reader(), view.at, deadline};
   const auto allowed = access->allows({.account = asked->user}, facts);
@@ -263,6 +281,10 @@ void KeystoreService::open_for_owner(KeystoreSecretName name, chain::near::Publi
     const auto view = parts_.chain->read(arguments, deadline);
     if (!view) return (*last)(refuse(KeystoreStep::chain, view.error()));
     if (!view->secret) return (*last)(std::shared_ptr<const crypto::Secret>{});
+    if (const std::string vault = vault_of(*view->secret); parts_.vaults != nullptr && !vault.empty()) {
+      if (const auto seen = parts_.vaults->look(vault, deadline); !seen)
+        return (*last)(refuse(KeystoreStep::vault, seen.error()));
+    }
     (*last)(open_stored(*asked, arguments, view->secret));
   };
   if (parts_.run_waiting(asked->name.owner.text(), task)) return;

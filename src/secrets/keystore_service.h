@@ -25,6 +25,7 @@
 #include "secrets/keystore_service_evidence.h"
 #include "secrets/keystore_sessions.h"
 #include "secrets/keystore_v0.h"
+#include "secrets/keystore_vaults.h"
 #include "state/store.h"
 
 namespace attestry::secrets {
@@ -44,6 +45,7 @@ enum class KeystoreStep : std::uint8_t {
   session,    ///< the worker has none
   evidence,   ///< of the worker: none, or not what it must be
   operator_,  ///< the worker's key is not the operator's
+  policy,     ///< a wallet's forbids it, or approvals are missing
   record,     ///< the log or the store
 };
 std::string_view to_text(KeystoreStep step) noexcept;
@@ -113,7 +115,8 @@ struct KeystoreParts {
   KeystoreMasters& masters;
   KeystoreSessions& sessions;
   const KeystoreEvidence& evidence;
-  KeystoreChain* chain = nullptr;  ///< null: no contract is set, and secrets cannot be read
+  KeystoreChain* chain = nullptr;    ///< null: no contract is set, and secrets cannot be read
+  KeystoreVaults* vaults = nullptr;  ///< null: no DAO is set, and a vault's name is enough for its keys
   crypto::Random& random;
   const base::Clock& clock;
   /// Runs what waits for the chain, off the server's workers; false, and the task is still the caller's, when too many
@@ -155,7 +158,8 @@ class KeystoreService {
   /// What a caller opens or closes under a seed of its own, or derives from it: with a leaf of that type about `what`.
   void release(std::string_view type, std::map<std::string, std::string> what, KeystoreRecipient to,
                crypto::Secret plaintext, KeystoreDone done) const;
-  /// Of the default vault with an empty name; in the words of the wire.
+  /// Of the default vault with an empty name; in the words of the wire. Where a DAO says which vaults are served, who
+  /// asks for one has looked at it before (KeystoreVaults::look).
   std::expected<MasterPtr, KeystoreRefusal> master(std::string_view vault) const;
   std::expected<crypto::Secret, KeystoreRefusal> open_blob(const keystore::Seed& seed, std::string_view vault,
                                                            base::ByteView blob) const;
@@ -179,6 +183,7 @@ class KeystoreService {
                   KeystoreRecipient to, base::Deadline deadline, bool may_wait, KeystoreDone done);
   void give(const KeystoreDecrypt& asked, const std::string& arguments, const KeystoreView& view, KeystoreRecipient to,
             KeystoreDone done);
+  std::expected<base::Done, KeystoreRefusal> may_use(std::string_view vault) const;
   std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> open_stored(const KeystoreDecrypt& asked,
                                                                                     const std::string& arguments,
                                                                                     const KeystoreFound& secret);

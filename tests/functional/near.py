@@ -63,7 +63,11 @@ class Chain:
         self.keys = {}  # account -> {public key: permission}
         self.secrets = {}
         self.views = {}  # (contract, method) -> function of the arguments
+        self.code = {}  # account -> base58 of its code's hash
+        self.policies = {}  # wallet's key -> entry
         self.sent = []
+        self.calls = []  # (signer, receiver, method, arguments) of transactions
+        self.poor = set()  # accounts that cannot pay
         self.published = None
         self.lock = threading.Lock()
 
@@ -110,6 +114,9 @@ class Chain:
         if contract != self.contract or method != "get_secret_with_vault":
             if contract == self.contract and method == "get_keystore_pubkey":
                 return self.published
+            if contract == self.contract and method == "get_wallet_policy":
+                assert set(args) == {"wallet_pubkey"}, args
+                return self.policies.get(args["wallet_pubkey"])
             if contract not in self.accounts:
                 raise Failure("UNKNOWN_ACCOUNT", {"requested_account_id": contract})
             vm = "wasm execution failed with error: MethodResolveError(MethodNotFound)"
@@ -251,7 +258,7 @@ class Node:
                 **at,
                 "amount": str(self.chain.accounts[account]),
                 "locked": "0",
-                "code_hash": "1" * 32,
+                "code_hash": self.chain.code.get(account, "1" * 32),
                 "storage_usage": 182,
                 "storage_paid_at": 0,
             }
@@ -260,12 +267,19 @@ class Node:
             if permission is None:
                 raise Failure("UNKNOWN_ACCESS_KEY", {"public_key": params["public_key"], **at})
             return {**at, "nonce": 7, "permission": permission}
+        if kind == "view_access_key_list":
+            keys = self.chain.keys.get(account, {}).items()
+            return {
+                **at,
+                "keys": [{"public_key": key, "access_key": {"nonce": 7, "permission": what}} for key, what in keys],
+            }
         raise Failure("PARSE_ERROR", None, "REQUEST_VALIDATION_ERROR")
 
     def transaction(self, method, params):
-        """Takes one function call; what it does is `set_keystore_pubkey`."""
+        """Takes one function call; what it does by itself is `set_keystore_pubkey`, the rest stands in `calls`."""
         if method == "tx":
-            known = [done for done in self.chain.sent if done["transaction"]["hash"] == params["tx_hash"]]
+            wanted = params[0] if isinstance(params, list) else params["tx_hash"]
+            known = [done for done in self.chain.sent if done["transaction"]["hash"] == wanted]
             if not known:
                 raise Failure("UNKNOWN_TRANSACTION")
             return known[0]
@@ -307,6 +321,13 @@ class Node:
             failure = Failure("INVALID_TRANSACTION", {})
             failure.body["data"] = invalid
             raise failure
+        if signer in self.chain.poor:
+            failure = Failure("INVALID_TRANSACTION", {})
+            poor = {"signer_id": signer, "balance": "1", "cost": str(10**24)}
+            failure.body["data"] = {"TxExecutionError": {"InvalidTxError": {"NotEnoughBalance": poor}}}
+            raise failure
+        if not any(one["transaction"]["hash"] == base58(digest) for one in self.chain.sent):
+            self.chain.calls.append((signer, receiver, name, args))
         if receiver == self.chain.contract and name == "set_keystore_pubkey":
             assert set(args) == {"pubkey_hex"}, args
             self.chain.published = args["pubkey_hex"]
