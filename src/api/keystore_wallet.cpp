@@ -196,18 +196,14 @@ void decrypt_policy(const KeystoreShared& handlers, net::Request request, net::R
 
 /// A string that a contract checks: the wallet's key under its SHA-256. `more` goes into the answer besides.
 void sign_string(const KeystoreShared& handlers, WalletRequest asked, std::string kind, const Result<std::string>& text,
-                 JsonOutObject more, std::optional<std::string> owner_only, net::Responder responder) {
+                 JsonOutObject more, net::Responder responder) {
   if (!text) return responder.send(mistake(text.error()));
   const auto digest = secrets::keystore::signed_string_hash(*text);
   if (!digest) return responder.send(mistake(digest.error()));
   asked.asked.op = plain_op(std::move(kind), OpClass::auth, *digest);
   asked.asked.without_policy = true;
-  auto make = [wallet = asked.asked.wallet.id, digest = *digest, more = std::move(more),
-               owner_only = std::move(owner_only)](const WalletMaking& with) mutable -> Result<WalletMade> {
-    if (owner_only && with.record && with.record->owner && with.record->owner->text() != *owner_only) {
-      return base::Error{base::Code::denied, "this wallet's policy is another account's", with.record->owner->text(),
-                         *owner_only};
-    }
+  auto make = [wallet = asked.asked.wallet.id, digest = *digest,
+               more = std::move(more)](const WalletMaking& with) mutable -> Result<WalletMade> {
     TRY(const auto key, secrets::wallet_near_key(with.master, wallet));
     more.insert(more.begin(), {"signature_hex", base::hex(key.key.sign(digest).bytes())});
     return WalletMade{.body = std::move(more), .seed = near_seed(wallet)};
@@ -228,9 +224,10 @@ void sign_policy(const KeystoreShared& handlers, net::Request request, net::Resp
     return responder.send(policy.error());
   const auto key = near_key(handlers, asked->asked.wallet);
   if (!key) return responder.send(key.error());
+  asked->asked.owner = *account;
   sign_string(handlers, *std::move(asked), "wallet_policy",
               secrets::keystore::wallet_policy_string(key->public_key, encrypted, caller),
-              {{"public_key_hex", base::hex(key->key.public_key().bytes())}}, caller, std::move(responder));
+              {{"public_key_hex", base::hex(key->key.public_key().bytes())}}, std::move(responder));
 }
 
 // ---- secrets that a wallet leaves for itself
@@ -291,7 +288,7 @@ void sign_secret_store(const KeystoreShared& handlers, net::Request request, net
   sign_string(handlers, *std::move(asked), "secret_store",
               secrets::keystore::store_secret_string(key->public_key, left->binding, key->account.text(), encrypted,
                                                      left->payer, *vault, condition),
-              agent_of(*key), std::nullopt, std::move(responder));
+              agent_of(*key), std::move(responder));
 }
 
 void sign_secret_delete(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
@@ -304,7 +301,7 @@ void sign_secret_delete(const KeystoreShared& handlers, net::Request request, ne
   if (!left) return responder.send(left.error());
   sign_string(handlers, *std::move(asked), "secret_delete",
               secrets::keystore::delete_secret_string(key->public_key, left->binding, key->account.text(), left->payer),
-              agent_of(*key), std::nullopt, std::move(responder));
+              agent_of(*key), std::move(responder));
 }
 
 // ---- keys that leave

@@ -79,6 +79,17 @@ TEST(KeystoreEnvironment, Mistakes) {
   EXPECT_THAT(bad, Not(HasSubstr("not hex")));
 }
 
+TEST(KeystoreEnvironment, TheDaoSaysWhichVaultsAreServed) {
+  const auto read = read_keystore_environment({{"KEYSTORE_DAO_CONTRACT", "dao.near"},
+                                               {"MPC_CONTRACT_ID", "v1.signer"},
+                                               {"KEYSTORE_ALLOW_INLINE_POLICY", "TRUE"}});
+  EXPECT_EQ(read.settings.at("keystore.dao_contract"), "dao.near");
+  EXPECT_EQ(read.settings.at("keystore.mpc_contract"), "v1.signer");
+  EXPECT_EQ(read.settings.at("keystore.inline_policy"), "true");
+  EXPECT_EQ(read_keystore_environment({{"KEYSTORE_ALLOW_INLINE_POLICY", "1"}}).settings.count("keystore.inline_policy"),
+            0U);
+}
+
 TEST(KeystoreEnvironment, KeysAreNoSettings) {
   const std::string hex(64, 'a');
   auto read = read_keystore_environment({{"KEYSTORE_MASTER_SECRET", hex}, {"KEYSTORE_PRIVATE_KEY", "ed25519:x"}});

@@ -99,7 +99,9 @@ std::expected<KeystoreWallets::Read, KeystoreRefusal> KeystoreWallets::read_poli
   out.at = *head;
   out.record = *std::move(record);
   out.has_policy = out.record.has_value();
-  if (!out.has_policy) return out;
+  // An owner who has frozen a wallet, or whose policy cannot be opened any more, stores another one.
+  const bool owners = asked.owner && out.record && out.record->owner == asked.owner;
+  if (!out.has_policy || owners) return out;
   const auto seed = Seed::wallet_policy(asked.wallet.id);
   if (!seed) return refuse(KeystoreStep::policy, seed.error());
   auto text = parts_.keystore.open_blob(*seed, asked.wallet.vault, out.record->encrypted);
@@ -146,6 +148,10 @@ std::expected<WalletVerdict, KeystoreRefusal> KeystoreWallets::judge(const Walle
   WalletVerdict out{.has_policy = read.has_policy};
   if (!read.has_policy && !asked.without_policy && !rules_.without_policy) {
     out.reason = "this wallet has no policy, and signs nothing before its owner has stored one";
+    return out;
+  }
+  if (asked.owner && read.record && read.record->owner && read.record->owner != asked.owner) {
+    out.reason = "this wallet's policy is another account's: " + read.record->owner->text();
     return out;
   }
   const auto view = parts_.store.read();
@@ -204,11 +210,8 @@ void KeystoreWallets::run(std::shared_ptr<Job> job) {
     return job->done(refuse(KeystoreStep::policy, missing_approvals(verdict->threshold)));
   const auto master = parts_.keystore.master(job->asked.wallet.vault);
   if (!master) return job->done(std::unexpected(master.error()));
-  auto made = job->make({.master = **master,
-                         .record = read->record,
-                         .reader = parts_.reader,
-                         .now = parts_.store.now(),
-                         .deadline = job->deadline});
+  auto made =
+      job->make({.master = **master, .reader = parts_.reader, .now = parts_.store.now(), .deadline = job->deadline});
   if (!made) return job->done(refuse(KeystoreStep::policy, std::move(made).error()));
   keep(std::move(job), *std::move(read), verdict->needs_approval, *std::move(made));
 }

@@ -51,7 +51,9 @@ struct WalletAsked {
   std::optional<keystore::WalletVotes> votes{};
   std::optional<std::string> policy{};  ///< JSON that the request brought along
   bool without_policy = false;          ///< a wallet that has no policy may do it, too
-  std::string leaf = "keystore.sign";   ///< its type
+  /// Who asks as the policy's owner: nobody else may, and the policy does not bind him, whatever is in it.
+  std::optional<chain::near::AccountId> owner{};
+  std::string leaf = "keystore.sign";  ///< its type
 };
 
 /// What a policy says about a request.
@@ -67,7 +69,6 @@ struct WalletVerdict {
 /// What is at hand when something is signed.
 struct WalletMaking {
   const crypto::Secret& master;
-  const std::optional<keystore::WalletPolicyRecord>& record;  ///< of the contract
   chain::near::ChainReader* reader;
   base::UtcTime now;
   base::Deadline deadline;

@@ -365,6 +365,11 @@ def test_a_policy_is_signed_for_its_owner_only(wallets):
     wallets.give_policy("owned", {}, owner="alice.testnet")
     assert wallets.post("/wallet/sign-policy", body).status == 200
     refused(wallets.post("/wallet/sign-policy", {**body, "caller": "eve.testnet"}), 403, "another account's")
+    wallets.give_policy("owned", {"frozen": True}, owner="alice.testnet")
+    assert wallets.post("/wallet/sign-policy", body).status == 200, "the owner thaws it"
+    wallets.records[wallets.key("owned")]["owner"] = None
+    wallets.chain.move()
+    refused(wallets.post("/wallet/sign-policy", body), 403, "frozen")
     refused(wallets.post("/wallet/sign-policy", {**body, "wallet_id": "other"}), 400, "does not decrypt")
     bad = {"wallet_id": "owned", "policy": {"rules": {"no_such_rule": 1}}}
     refused(wallets.post("/wallet/encrypt-policy", bad), 400, "no_such_rule")
