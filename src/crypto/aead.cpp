@@ -8,22 +8,23 @@
 namespace attestry::crypto {
 namespace {
 
-constexpr std::size_t kKey = 32;
 constexpr std::size_t kNonce = 12;
 constexpr std::size_t kTag = 16;
 
 struct Kind {
   const EVP_AEAD* (*algorithm)();
   std::string_view name;
+  std::size_t key;
 };
-constexpr Kind kAes256Gcm{EVP_aead_aes_256_gcm, "AES-256-GCM"};
-constexpr Kind kChaCha20Poly1305{EVP_aead_chacha20_poly1305, "ChaCha20-Poly1305"};
+constexpr Kind kAes256Gcm{EVP_aead_aes_256_gcm, "AES-256-GCM", 32};
+constexpr Kind kAes128Gcm{EVP_aead_aes_128_gcm, "AES-128-GCM", 16};
+constexpr Kind kChaCha20Poly1305{EVP_aead_chacha20_poly1305, "ChaCha20-Poly1305", 32};
 
 base::Status init(bssl::ScopedEVP_AEAD_CTX& ctx, const Kind& kind, base::ByteView key, base::ByteView nonce) {
-  if (key.size() != kKey || nonce.size() != kNonce) {
+  if (key.size() != kind.key || nonce.size() != kNonce) {
     return base::Error{.code = base::Code::crypto,
                        .what = std::string{kind.name},
-                       .expected = "a key of 32 bytes and a nonce of 12 bytes"};
+                       .expected = "a key of " + std::to_string(kind.key) + " bytes and a nonce of 12 bytes"};
   }
   internal::require(EVP_AEAD_CTX_init(ctx.get(), kind.algorithm(), key.data(), key.size(), kTag, nullptr) == 1,
                     "an AEAD cannot start");
@@ -75,6 +76,16 @@ base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonc
 base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
                                     base::ByteView aad) {
   return open(kAes256Gcm, key, nonce, sealed, aad);
+}
+
+base::Result<base::Bytes> aes128gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                                         base::ByteView aad) {
+  return seal(kAes128Gcm, key, nonce, plaintext, aad);
+}
+
+base::Result<Secret> aes128gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                    base::ByteView aad) {
+  return open(kAes128Gcm, key, nonce, sealed, aad);
 }
 
 base::Result<base::Bytes> chacha20poly1305_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,

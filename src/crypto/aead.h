@@ -1,4 +1,4 @@
-// AES-256-GCM (NIST SP 800-38D) and ChaCha20-Poly1305 (RFC 8439), both with a 96-bit nonce and a 128-bit tag appended.
+// AES-GCM (NIST SP 800-38D) and ChaCha20-Poly1305 (RFC 8439), both with a 96-bit nonce and a 128-bit tag appended.
 #pragma once
 #include "base/bytes.h"
 #include "base/result.h"
@@ -11,6 +11,12 @@ base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonc
                                          base::ByteView aad);
 /// Error `crypto` when key, nonce, aad or ciphertext is not the one that was sealed.
 base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
+                                    base::ByteView aad);
+
+/// The same with AES-128-GCM and a key of 16 bytes.
+base::Result<base::Bytes> aes128gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,
+                                         base::ByteView aad);
+base::Result<Secret> aes128gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
                                     base::ByteView aad);
 
 /// The same with ChaCha20-Poly1305.

@@ -39,7 +39,8 @@ class RsaPublicKey {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// For test PKIs only: no product of this program is signed with RSA. Immutable, cheap to copy (shared), thread-safe.
+/// For test PKIs, and for the keys that clients keep here (crypto/rsa_key.h). Immutable, cheap to copy (shared),
+/// thread-safe.
 class RsaPrivateKey {
  public:
   /// The same random stream gives the same key. `bits`: 2048, 3072 or 4096; takes up to seconds.

@@ -27,6 +27,12 @@
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
 
+// evp.h defines this name as itself, over the renaming.
+#if __has_include(<openssl/boringssl_prefix_symbols.h>)
+#undef EVP_PKEY_CTX_set_rsa_oaep_md
+#define EVP_PKEY_CTX_set_rsa_oaep_md attlc_EVP_PKEY_CTX_set_rsa_oaep_md
+#endif
+
 #include "base/bytes.h"
 #include "crypto/internal/require.h"
 
