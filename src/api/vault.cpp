@@ -55,7 +55,13 @@ Status read_place(VaultCall& call) {
     if (text.find("//") != std::string_view::npos) return Error{Code::malformed, "the path has an empty part"};
   }
   call.space = call.deps.namespaces.find(name);
-  if (!call.space) return permission_denied();  // whether it exists is for those to know who may use it
+  if (!call.space) {
+    // Whether it exists is for those to know who may use it: a login finds no role in it, as in any other.
+    if (path != "auth/attestry/challenge" && path != "auth/attestry/login") return permission_denied();
+    TRY(auto tenant, secrets::tenant_of_namespace(name));
+    call.space =
+        std::make_shared<const secrets::Namespace>(secrets::Namespace{.path = name, .tenant = std::move(tenant)});
+  }
   for (;;) {
     const auto slash = path.find('/');
     if (slash == std::string_view::npos) break;
@@ -104,6 +110,9 @@ Status read_token(VaultCall& call) {
   if (sent.empty() || sent.size() > 256) return permission_denied();
   const auto token = call.deps.tokens.find(sent, call.now);
   if (!token || !reaches(*token, call.space->path)) return permission_denied();
+  // A namespace that was deleted and made again is another one.
+  const auto home = token->space == call.space->path ? call.space : call.deps.namespaces.find(token->space);
+  if (!home || home->id != token->space_id) return permission_denied();
   TRY_OK(bound_to_channel(call, *token));
   call.token = token;
   return base::done();
@@ -118,9 +127,9 @@ Status within_rate(const VaultCall& call) {
 
 Status prepare(VaultCall& call) {
   call.now = call.deps.store.now();
+  call.seen = call.deps.tokens.changes().now();
   TRY_OK(read_verb(call));
   TRY_OK(read_place(call));
-  TRY_OK(within_rate(call));
   if (!call.request.headers.get("X-Vault-Wrap-TTL").empty()) {
     return Error{Code::usage, "response wrapping is not offered", "a request without X-Vault-Wrap-TTL"};
   }
@@ -136,7 +145,7 @@ void dispatch(CallPtr call) {
   if (path.starts_with("auth/token/")) return vault_auth_token(call, path.substr(11));
   if (path.starts_with("auth/attestry/")) return vault_roles(call, path.substr(14));
   if (const secrets::Mount* mount = call->space->mount_of(path)) {
-    const auto below = without_slashes(path.substr(mount->path.size()));
+    const auto below = path.size() == mount->path.size() ? std::string_view{} : path.substr(mount->path.size() + 1);
     switch (mount->engine) {
       case secrets::Engine::kv:
         return vault_kv(std::move(call), *mount, below);
@@ -153,6 +162,8 @@ void serve(const VaultDeps& deps, net::Request request, net::Responder responder
   if (const auto ready = prepare(*call); !ready) return call->fail(ready.error());
   if (vault_open(call) || vault_login(call)) return;
   if (const auto known = read_token(*call); !known) return call->fail(known.error());
+  // Behind the token: strangers use up nobody's rate.
+  if (const auto within = within_rate(*call); !within) return call->fail(within.error());
   dispatch(std::move(call));
 }
 

@@ -22,6 +22,7 @@ namespace {
 constexpr std::string_view kKv = "kv";
 constexpr std::size_t kMaxListed = 10'000;
 constexpr std::size_t kMaxDepth = 32;
+constexpr int kTries = 4;
 
 /// What a request goes to. The namespace and the mount live as long as the call.
 struct Target {
@@ -76,8 +77,8 @@ Result<std::vector<std::uint64_t>> versions_of(const VaultCall& call) {
   } else if (list) {
     TRY(const auto texts, texts_of(call, "versions"));
     for (const auto& text : *texts) {
-      TRY(const auto seconds, seconds_from(text));  // digits only are seconds
-      if (seconds > 0) out.push_back(static_cast<std::uint64_t>(seconds));
+      TRY(const auto number, whole_number(text, "versions"));
+      if (number > 0) out.push_back(static_cast<std::uint64_t>(number));
     }
   }
   if (out.empty()) return Error{Code::malformed, "No version number provided"};
@@ -122,11 +123,6 @@ Result<std::optional<std::uint64_t>> cas_of(const VaultCall& call) {
   return std::optional{static_cast<std::uint64_t>(*number)};
 }
 
-/// A policy may let a token create and not update, or the other way round.
-Status may_write(const VaultCall& call, bool exists) {
-  return allowed(call, exists ? Capability::update : Capability::create);
-}
-
 net::Response written(const VaultCall& call, const KvRead& done) {
   return vault_data(call, JsonOut{version_json(done.metadata, done.version)}.compact(), kKv);
 }
@@ -149,10 +145,17 @@ void write_data(const TargetPtr& target) {
   });
 }
 
-/// RFC 7396: members of `patch` replace those of `target`, null removes, objects go into each other.
+/// RFC 7396: members of `patch` replace those of `target`, null removes, objects go into each other. Both were written
+/// by clients: sorted names have no worst case.
 Result<std::string> merged(std::optional<base::JsonValue> target, const base::JsonValue& patch, std::size_t depth) {
   if (depth > kMaxDepth) return Error{Code::malformed, "patch", "at most 32 levels"};
   if (!patch.is_object()) return std::string{patch.source()};
+  std::map<std::string, base::JsonValue> there;
+  std::map<std::string, base::JsonValue> wanted;
+  if (target && target->is_object()) {
+    for (auto item = target->first(); item; item = item->next()) there.emplace(item->key(), *item);
+  }
+  for (auto item = patch.first(); item; item = item->next()) wanted.emplace(item->key(), *item);
   std::string out = "{";
   const auto member = [&out](std::string_view key, std::string_view value) {
     if (out.size() > 1) out += ',';
@@ -161,31 +164,65 @@ Result<std::string> merged(std::optional<base::JsonValue> target, const base::Js
   };
   if (target && target->is_object()) {
     for (auto item = target->first(); item; item = item->next()) {
-      if (!patch.find(item->key())) member(item->key(), item->source());
+      const auto key = item->key();
+      if (!wanted.contains(key)) member(key, item->source());
     }
   }
   for (auto item = patch.first(); item; item = item->next()) {
     if (item->is_null()) continue;
-    const auto below = target && target->is_object() ? target->find(item->key()) : std::nullopt;
-    TRY(const auto value, merged(below, *item, depth + 1));
-    member(item->key(), value);
+    const auto key = item->key();
+    const auto below = there.find(key);
+    TRY(const auto value, merged(below == there.end() ? std::nullopt : std::optional{below->second}, *item, depth + 1));
+    member(key, value);
   }
   return out + "}";
 }
 
-void patch_data(const TargetPtr& target) {
-  const auto data = target->call->member("data");
-  if (!data || !data->is_object()) return target->call->fail(Error{Code::malformed, "no data provided"});
-  const auto cas = cas_of(*target->call);
-  if (!cas) return target->call->fail(cas.error());
-  commit(target->call, [target, cas = *cas](state::WriteTxn& txn) -> Answer {
-    const VaultCall& call = *target->call;
-    TRY(const auto read, call.deps.kv.read(txn, target->place(), 0, call.now));
-    if (read.value.empty()) return gone_response(call, read);
+/// A text whose bytes are overwritten at its end.
+class Wiped {
+ public:
+  explicit Wiped(std::string text) : text_(std::move(text)) {}
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+  ~Wiped() { crypto::wipe({reinterpret_cast<std::uint8_t*>(text_.data()), text_.size()}); }
+  base::ByteView bytes() const { return base::as_bytes(text_); }
+
+ private:
+  std::string text_;
+};
+
+/// Merged on this thread, because large objects would hold up the store, and written when the version that it was
+/// merged into is still the newest one; otherwise once more, on a thread of its own.
+void patch_data(const TargetPtr& target, int tries) {
+  const VaultCall& outer = *target->call;
+  struct Patch {
+    std::uint64_t base;
+    Wiped value;
+  };
+  const auto prepared = [&]() -> Result<std::shared_ptr<Patch>> {
+    const auto data = outer.member("data");
+    if (!data || !data->is_object()) return Error{Code::malformed, "no data provided"};
+    TRY(const auto view, outer.deps.store.read());
+    TRY(const auto read, outer.deps.kv.read(*view, target->place(), 0, outer.now));
+    if (read.value.empty()) return std::shared_ptr<Patch>{};
     TRY(const auto before, base::JsonDocument::parse(std::string{base::as_text(read.value.reveal())}, {.wipe = true}));
-    TRY(auto value, merged(before->root(), *call.member("data"), 0));
-    TRY(const auto done, call.deps.kv.write(txn, target->place(), base::as_bytes(value), cas, call.now));
-    crypto::wipe({reinterpret_cast<std::uint8_t*>(value.data()), value.size()});
+    TRY(auto value, merged(before->root(), *data, 0));
+    return std::shared_ptr<Patch>{new Patch{read.version.number, Wiped{std::move(value)}}};
+  }();
+  const auto cas = cas_of(outer);
+  if (!prepared || !cas) return target->call->fail(!prepared ? prepared.error() : cas.error());
+  commit(target->call, [target, cas = *cas, patch = *prepared, tries](state::WriteTxn& txn) -> Answer {
+    const VaultCall& call = *target->call;
+    TRY(const auto now, call.deps.kv.metadata(txn, target->place()));
+    const KvVersion* newest = now.find(now.current);
+    if (newest == nullptr || newest->destroyed || newest->deleted(call.now)) {
+      return gone_response(call, {.metadata = now, .version = newest == nullptr ? KvVersion{} : *newest, .value = {}});
+    }
+    if (!patch || patch->base != now.current) {
+      if (tries < kTries) target->call->again = [target, tries] { patch_data(target, tries + 1); };
+      return Error{Code::unavailable, "the secret was changed at this moment; try again"};
+    }
+    TRY(const auto done, call.deps.kv.write(txn, target->place(), patch->value.bytes(), cas, call.now));
     return written(call, done);
   });
 }
@@ -214,7 +251,7 @@ void serve_data(const TargetPtr& target) {
     case VaultVerb::write:
       return write_data(target);
     case VaultVerb::patch:
-      return patch_data(target);
+      return patch_data(target, 0);
     case VaultVerb::delete_:
       return change_versions(target, &secrets::KvStore::remove, {});
     case VaultVerb::list:
@@ -249,15 +286,7 @@ net::Response metadata_response(const VaultCall& call, const KvMetadata& metadat
 Result<std::map<std::string, std::string>> custom_of(const base::JsonValue& root) {
   TRY(auto custom, map_of(root, "custom_metadata"));
   if (!custom) return std::map<std::string, std::string>{};
-  if (custom->size() > secrets::kMaxCustomMetadata) {
-    return Error{Code::malformed, "custom_metadata", "at most 64 entries", std::to_string(custom->size())};
-  }
-  for (const auto& [name, value] : *custom) {
-    if (name.empty() || name.size() > 128 || value.empty() || value.size() > 512) {
-      return Error{Code::malformed, "custom_metadata", "names of 1 to 128 and values of 1 to 512 bytes",
-                   name.substr(0, 32)};
-    }
-  }
+  TRY_OK(secrets::check_custom(*custom));
   return *std::move(custom);
 }
 
@@ -307,9 +336,12 @@ void write_metadata(const TargetPtr& target, bool patch) {
   }
   commit(target->call, [target, patch, has_custom, change](state::WriteTxn& txn) mutable -> Answer {
     const VaultCall& call = *target->call;
+    const auto before = call.deps.kv.metadata(txn, target->place());
+    if (!before && before.error().code != Code::not_found) return before.error();
+    if (!patch) TRY_OK(may_write(call, before.ok()));
     if (has_custom) {
-      TRY(const auto before, call.deps.kv.metadata(txn, target->place()));
-      TRY_OK(merge_custom(call, before, change));
+      if (!before) return before.error();
+      TRY_OK(merge_custom(call, *before, change));
     }
     TRY_OK(call.deps.kv.change(txn, target->place(), change, !patch, call.now));
     return net::empty_response();
@@ -364,7 +396,7 @@ void read_subkeys(const TargetPtr& target) {
   if (!version) return target->call->fail(version.error());
   std::int64_t depth = 0;
   if (const auto sent = target->call->request.query_value("depth")) {
-    const auto read = seconds_from(*sent);
+    const auto read = whole_number(*sent, "depth");
     if (!read || *read < 0) return target->call->fail(Error{Code::malformed, "depth", "0 or more"});
     depth = *read;
   }
@@ -387,15 +419,20 @@ void read_subkeys(const TargetPtr& target) {
 void write_config(const CallPtr& call, const secrets::Mount& mount) {
   const auto change = change_of(*call);
   if (!change) return call->fail(change.error());
-  auto space = std::make_shared<secrets::Namespace>(*call->space);
-  const auto found = std::ranges::find(space->mounts, mount.path, &secrets::Mount::path);
-  if (change->max_versions) found->kv.max_versions = *change->max_versions;
-  if (change->cas_required) found->kv.cas_required = *change->cas_required;
-  if (change->delete_version_after) found->kv.delete_version_after = *change->delete_version_after;
-  commit(
+  if (change->delete_version_after.value_or(0) < 0) {
+    return call->fail(Error{Code::malformed, "delete_version_after", "0 or more: only a secret may say \"never\""});
+  }
+  commit_rules(
       call,
-      [call, space](state::WriteTxn& txn) -> Answer {
-        TRY_OK(call->deps.namespaces.update(txn, *space));
+      [call, path = mount.path, change = *change](state::WriteTxn& txn) -> Answer {
+        TRY_OK(secrets::Namespaces::change(txn, call->space->path, [&](secrets::Namespace& space) -> Status {
+          const auto found = std::ranges::find(space.mounts, path, &secrets::Mount::path);
+          if (found == space.mounts.end()) return unsupported_path(*call);
+          if (change.max_versions) found->kv.max_versions = *change.max_versions;
+          if (change.cas_required) found->kv.cas_required = *change.cas_required;
+          if (change.delete_version_after) found->kv.delete_version_after = *change.delete_version_after;
+          return base::done();
+        }));
         return net::empty_response();
       },
       [call] { return call->deps.namespaces.settle(call->space->path); });
@@ -412,9 +449,10 @@ void serve_config(const CallPtr& call, const secrets::Mount& mount) {
 }  // namespace
 
 void vault_kv(CallPtr call, const secrets::Mount& mount, std::string_view rest) {
-  if (const auto may = allowed(*call); !may) return call->fail(may.error());
   const auto slash = rest.find('/');
   const auto kind = rest.substr(0, slash);
+  const bool looked_at = kind == "data" || kind == "metadata";
+  if (const auto may = looked_at ? allowed_to_try(*call) : allowed(*call); !may) return call->fail(may.error());
   const auto path = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
   if (rest == "config") return serve_config(call, mount);
   const bool folder = kind == "metadata" && call->verb == VaultVerb::list && path.empty();

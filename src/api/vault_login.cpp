@@ -23,6 +23,19 @@ Result<base::Bytes> bytes_member(const VaultCall& call, std::string_view name) {
   return out;
 }
 
+/// A key that a TLS client may have, and that fits into the token's record.
+Status check_key(base::ByteView spki) {
+  constexpr std::size_t kMost = 1024;
+  constexpr std::string_view kEd25519{"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", 12};
+  const bool ed25519 = spki.size() == kEd25519.size() + 32 && base::as_text(spki).starts_with(kEd25519);
+  const bool good = spki.size() <= kMost && (ed25519 || crypto::EcPublicKey::from_spki(spki).ok() ||
+                                             crypto::RsaPublicKey::from_spki(spki).ok());
+  if (good) return base::done();
+  return Error{Code::malformed, "public_key",
+               "SubjectPublicKeyInfo (DER) of P-256, P-384, P-521, Ed25519 or RSA, at most 1024 bytes",
+               std::to_string(spki.size()) + " bytes"};
+}
+
 /// The key that the token will be bound to: that of a request for a certificate, or a bare one.
 Result<base::Bytes> key_of(const VaultCall& call) {
   if (call.member("csr")) {
@@ -30,7 +43,9 @@ Result<base::Bytes> key_of(const VaultCall& call) {
     TRY(auto csr, crypto::parse_csr(der), "csr");
     return std::move(csr.spki);
   }
-  return bytes_member(call, "public_key");
+  TRY(auto spki, bytes_member(call, "public_key"));
+  TRY_OK(check_key(spki));
+  return spki;
 }
 
 Result<secrets::LoginRequest> login_request(const VaultCall& call) {
@@ -55,6 +70,7 @@ Result<secrets::LoginRequest> login_request(const VaultCall& call) {
                                .spki = std::move(spki),
                                .body = base::to_bytes(call.body->text()),
                                .space = call.space->path,
+                               .space_id = call.space->id,
                                .role_name = name,
                                .role = std::move(wanted),
                                .tenant = call.space->tenant};
@@ -95,6 +111,9 @@ void write_role(const CallPtr& call, const std::string& name) {
   }();
   if (!role) return call->fail(role.error());
   commit(call, [call, name, role = *std::move(role)](state::WriteTxn& txn) -> Answer {
+    const auto there = secrets::read_role(txn, call->space->path, name);
+    if (!there && there.error().code != Code::not_found) return there.error();
+    TRY_OK(may_change(*call, there.ok()));
     TRY_OK(secrets::put_role(txn, call->space->path, name, role));
     auto response = net::empty_response();
     TRY_OK(add_leaf(*call, txn, {.type = "vault.role", .subject = name}, response));
@@ -138,7 +157,8 @@ bool vault_login(const CallPtr& call) {
 }
 
 void vault_roles(CallPtr call, std::string_view rest) {
-  if (const auto may = allowed(*call); !may) return call->fail(may.error());
+  const bool role = rest.starts_with("role/");
+  if (const auto may = role ? allowed_to_try(*call) : allowed(*call); !may) return call->fail(may.error());
   if (rest == "role" && call->verb == VaultVerb::list) {
     return answer(call, [&](const state::ReadView& view) -> Answer {
       TRY(const auto names, secrets::list_roles(view, call->space->path));
@@ -146,7 +166,7 @@ void vault_roles(CallPtr call, std::string_view rest) {
       return vault_data(*call, JsonOut{JsonOutObject{{"keys", json_texts(names)}}}.compact(), "attestry");
     });
   }
-  if (!rest.starts_with("role/")) return call->fail(unsupported_path(*call));
+  if (!role) return call->fail(unsupported_path(*call));
   const std::string name{rest.substr(5)};
   switch (call->verb) {
     case VaultVerb::write:

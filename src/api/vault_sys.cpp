@@ -1,5 +1,6 @@
 // sys/…: health, mounts, policies, namespaces, capabilities, leases.
 #include <algorithm>
+#include <functional>
 
 #include "api/vault_wire.h"
 
@@ -42,39 +43,50 @@ JsonOut mount_json(const Mount& mount) {
       {"uuid", ""}};
 }
 
+JsonOut tuning_json(const Mount& mount) {
+  const bool kv = mount.engine == Engine::kv;
+  return JsonOutObject{{"default_lease_ttl", 0},
+                       {"max_lease_ttl", 0},
+                       {"force_no_cache", false},
+                       {"description", mount.description},
+                       {"options", kv ? JsonOut{JsonOutObject{{"version", "2"}}} : JsonOut{nullptr}}};
+}
+
 void list_mounts(const CallPtr& call) {
   JsonOutObject out;
   for (const Mount& mount : call->space->mounts) out.emplace_back(mount.path + "/", mount_json(mount));
   answer(call, [&](const state::ReadView&) -> Answer { return vault_data(*call, JsonOut{out}.compact()); });
 }
 
-/// What the command line asks before it speaks to a mount.
+/// What the command line asks before it speaks to a mount. Whoever may use something in one may know of it.
 void ui_mounts(const CallPtr& call, std::string_view path) {
+  const auto usable = [&](const Mount& mount) { return reaches_below(*call, mount.path + "/"); };
   if (path.empty()) {
     JsonOutObject secret;
-    for (const Mount& mount : call->space->mounts) secret.emplace_back(mount.path + "/", mount_json(mount));
+    for (const Mount& mount : call->space->mounts) {
+      if (usable(mount)) secret.emplace_back(mount.path + "/", mount_json(mount));
+    }
     return call->send(
         vault_data(*call, JsonOut{JsonOutObject{{"auth", JsonOutObject{}}, {"secret", secret}}}.compact()));
   }
   const Mount* mount = call->space->mount_of(path);
-  // Everybody who may use something in it may know of it.
-  if (mount == nullptr) return call->fail(permission_denied());
+  if (mount == nullptr || !usable(*mount)) return call->fail(permission_denied());
   auto text = mount_json(*mount).compact();
   text.insert(1, R"("path":)" + json_text(mount->path + "/") + ",");
   call->send(vault_data(*call, text));
 }
 
-/// Changes the namespace's record by `change`.
-void change_space(const CallPtr& call, std::shared_ptr<Namespace> space) {
-  commit(
+/// Changes the namespace's record in the transaction, by what is stored then.
+void change_space(const CallPtr& call, std::function<Status(state::WriteTxn&)> change) {
+  commit_rules(
       call,
-      [call, space](state::WriteTxn& txn) -> Answer {
-        TRY_OK(call->deps.namespaces.update(txn, *space));
+      [call, change = std::move(change)](state::WriteTxn& txn) -> Answer {
+        TRY_OK(change(txn));
         auto response = net::empty_response();
-        TRY_OK(add_leaf(*call, txn, {.type = "vault.namespace", .subject = space->path}, response));
+        TRY_OK(add_leaf(*call, txn, {.type = "vault.namespace", .subject = call->space->path}, response));
         return response;
       },
-      [call, space] { return call->deps.namespaces.settle(space->path); });
+      [call] { return call->deps.namespaces.settle(call->space->path); });
 }
 
 Result<Mount> mount_wanted(const VaultCall& call, std::string_view path) {
@@ -102,62 +114,61 @@ Result<Mount> mount_wanted(const VaultCall& call, std::string_view path) {
 }
 
 void add_mount(const CallPtr& call, std::string_view path) {
-  auto mount = mount_wanted(*call, path);
+  const auto mount = mount_wanted(*call, path);
   if (!mount) return call->fail(mount.error());
-  auto space = std::make_shared<Namespace>(*call->space);
-  const bool taken = std::ranges::any_of(space->mounts, [&](const Mount& there) {
-    return there.path == path || there.path.starts_with(mount->path + "/") || mount->path.starts_with(there.path + "/");
+  change_space(call, [call, mount = *mount](state::WriteTxn& txn) {
+    return secrets::Namespaces::add_mount(txn, call->space->path, mount);
   });
-  if (taken) return call->fail(Error{Code::malformed, "path is already in use at " + std::string{path} + "/"});
-  if (space->mounts.size() >= secrets::kMaxMounts)
-    return call->fail(Error{Code::too_large, "there are too many mounts"});
-  space->mounts.push_back(*std::move(mount));
-  change_space(call, std::move(space));
 }
 
 void drop_mount(const CallPtr& call, std::string_view path) {
-  auto space = std::make_shared<Namespace>(*call->space);
-  const auto found = std::ranges::find(space->mounts, path, &Mount::path);
-  if (found == space->mounts.end()) return call->send(net::empty_response());
-  const Mount mount = *found;
-  space->mounts.erase(found);
-  commit(
-      call,
-      [call, space, mount](state::WriteTxn& txn) -> Answer {
-        TRY(const auto names, secrets::KvStore::list(txn, *space, mount, "", "", 1));
-        TRY(const auto keys, secrets::Transit::list(txn, *space, mount, 1));
-        if (!names.empty() || !keys.empty()) {
-          return Error{Code::conflict, "the mount is not empty", "no secrets and keys", mount.path,
-                       "Delete what stands in it first: nothing is thrown away with its mount."};
-        }
-        TRY_OK(call->deps.namespaces.update(txn, *space));
-        return net::empty_response();
-      },
-      [call, space] { return call->deps.namespaces.settle(space->path); });
+  const auto found = std::ranges::find(call->space->mounts, path, &Mount::path);
+  if (found == call->space->mounts.end()) return call->send(net::empty_response());
+  change_space(call, [call, mount = *found](state::WriteTxn& txn) -> Status {
+    TRY(const auto names, secrets::KvStore::list(txn, *call->space, mount, "", "", 1));
+    TRY(const auto keys, secrets::Transit::list(txn, *call->space, mount, 1));
+    if (!names.empty() || !keys.empty()) {
+      return Error{Code::conflict, "the mount is not empty", "no secrets and keys", mount.path,
+                   "Delete what stands in it first: nothing is thrown away with its mount."};
+    }
+    TRY_OK(secrets::Namespaces::change(txn, call->space->path, [&](Namespace& space) {
+      std::erase_if(space.mounts, [&](const Mount& there) { return there.path == mount.path; });
+      return base::done();
+    }));
+    return base::done();
+  });
+}
+
+void tune_mount(const CallPtr& call, std::string_view path) {
+  const auto description = text_of(*call, "description");
+  if (!description) return call->fail(description.error());
+  change_space(call, [call, path = std::string{path}, text = *description](state::WriteTxn& txn) -> Status {
+    TRY_OK(secrets::Namespaces::change(txn, call->space->path, [&](Namespace& space) -> Status {
+      const auto mount = std::ranges::find(space.mounts, path, &Mount::path);
+      if (mount == space.mounts.end()) return Error{Code::malformed, "there is no such mount"};
+      if (text) mount->description = text->substr(0, 512);
+      return base::done();
+    }));
+    return base::done();
+  });
 }
 
 void serve_mounts(const CallPtr& call, std::string_view path) {
   if (path.empty()) return list_mounts(call);
   const bool tune = path.ends_with("/tune");
   if (tune) path.remove_suffix(5);
-  const auto found = std::ranges::find(call->space->mounts, path, &Mount::path);
   if (call->verb == VaultVerb::read) {
+    const auto found = std::ranges::find(call->space->mounts, path, &Mount::path);
     if (found == call->space->mounts.end()) {
       return call->fail(Error{Code::malformed, "No secret engine mount at " + std::string{path} + "/"});
     }
-    return call->send(vault_data(*call, mount_json(*found).compact()));
+    return call->send(vault_data(*call, (tune ? tuning_json(*found) : mount_json(*found)).compact()));
   }
-  if (tune && call->verb == VaultVerb::write) {
-    auto space = std::make_shared<Namespace>(*call->space);
-    const auto mount = std::ranges::find(space->mounts, path, &Mount::path);
-    if (mount == space->mounts.end()) return call->fail(Error{Code::malformed, "there is no such mount"});
-    const auto description = text_of(*call, "description");
-    if (!description) return call->fail(description.error());
-    if (*description) mount->description = (*description)->substr(0, 512);
-    return change_space(call, std::move(space));
+  if (call->verb == VaultVerb::write) {
+    if (const auto may = tune ? allowed(*call) : base::done(); !may) return call->fail(may.error());
+    return tune ? tune_mount(call, path) : add_mount(call, path);
   }
-  if (call->verb == VaultVerb::write) return add_mount(call, path);
-  if (call->verb == VaultVerb::delete_) return drop_mount(call, path);
+  if (call->verb == VaultVerb::delete_ && !tune) return drop_mount(call, path);
   call->fail(not_supported());
 }
 
@@ -177,9 +188,11 @@ void write_policy(const CallPtr& call, const std::string& name, bool old) {
   if (!document) return call->fail(document.error());
   if (!*document || (*document)->empty())
     return call->fail(Error{Code::malformed, "'policy' parameter not supplied or empty"});
-  commit(
+  commit_rules(
       call,
       [call, name, text = **document](state::WriteTxn& txn) -> Answer {
+        TRY(const bool there, secrets::Tokens::has_policy(txn, call->space->path, name));
+        TRY_OK(may_change(*call, there || name == "default"));
         TRY_OK(call->deps.tokens.put_policy(txn, call->space->path, name, text));
         auto response = net::empty_response();
         TRY_OK(
@@ -193,7 +206,7 @@ void drop_policy(const CallPtr& call, const std::string& name) {
   if (name == "default" || name == "root") {
     return call->fail(Error{Code::malformed, "cannot delete \"" + name + "\" policy"});
   }
-  commit(
+  commit_rules(
       call,
       [call, name](state::WriteTxn& txn) -> Answer {
         TRY_OK(call->deps.tokens.erase_policy(txn, call->space->path, name));
@@ -252,59 +265,89 @@ JsonOutObject space_json(const Namespace& space, const secrets::Usage& usage) {
           {"usage", JsonOutObject{{"secrets", usage.secrets}, {"versions", usage.versions}, {"bytes", usage.bytes}}}};
 }
 
-/// A namespace's values are sealed under its tenant's keys: its own one unless the operator names another.
-Result<base::Tenant> tenant_wanted(const VaultCall& call, const std::string& path) {
-  std::string name = path;
-  std::ranges::transform(name, name.begin(), [](char c) {
-    if (c >= 'A' && c <= 'Z') return static_cast<char>(c - 'A' + 'a');
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
-  });
-  if (call.body) {
-    TRY(const auto custom, map_of(*call.root(), "custom_metadata"));
-    if (custom && custom->contains("tenant")) name = custom->at("tenant");
+/// A namespace's values are sealed under its tenant's keys: its own one unless root names another, which may be that of
+/// apps that are to log in.
+Result<std::optional<base::Tenant>> tenant_named(const VaultCall& call) {
+  if (!call.body) return std::optional<base::Tenant>{};
+  TRY(const auto custom, map_of(*call.root(), "custom_metadata"));
+  if (!custom || !custom->contains("tenant")) return std::optional<base::Tenant>{};
+  if (!call.token->root()) {
+    return Error{Code::denied,
+                 "a tenant is named by root tokens only",
+                 "no custom_metadata.tenant",
+                 {},
+                 "Leave it out: the namespace gets a tenant of its own."};
   }
-  return base::Tenant::parse(name);
+  TRY(auto tenant, base::Tenant::parse(custom->at("tenant")));
+  return std::optional{std::move(tenant)};
+}
+
+struct SpaceWanted {
+  Namespace fresh;
+  bool own_tenant = true;
+};
+
+Result<SpaceWanted> space_wanted(const VaultCall& call, const std::string& path) {
+  TRY_OK(secrets::check_namespace_path(path));
+  SpaceWanted out{.fresh = {.path = path}};
+  TRY(const auto named, tenant_named(call));
+  out.own_tenant = !named;
+  if (named) {
+    out.fresh.tenant = *named;
+  } else {
+    TRY(out.fresh.tenant, secrets::tenant_of_namespace(path));
+  }
+  for (const auto byte : call.deps.random.bytes<8>()) out.fresh.id = out.fresh.id << 8 | byte;
+  out.fresh.mounts = {{.path = "secret", .engine = Engine::kv, .description = "versioned secrets"},
+                      {.path = "transit", .engine = Engine::transit}};
+  if (const auto quotas = call.member("quotas")) TRY_OK(read_quotas(*quotas, out.fresh.quotas));
+  return out;
 }
 
 void write_space(const CallPtr& call, const std::string& path) {
-  const auto there = call->deps.namespaces.find(path);
-  auto space = std::make_shared<Namespace>(there ? *there : Namespace{.path = path});
-  const auto ready = [&]() -> Status {
-    if (!there) {
-      TRY_OK(secrets::check_namespace_path(path));
-      TRY(space->tenant, tenant_wanted(*call, path));
-      space->mounts = {{.path = "secret", .engine = Engine::kv, .description = "versioned secrets"},
-                       {.path = "transit", .engine = Engine::transit}};
-    }
-    const auto quotas = call->member("quotas");
-    return quotas ? read_quotas(*quotas, space->quotas) : base::done();
-  }();
-  if (!ready) return call->fail(ready.error());
-  commit(
+  auto wanted = space_wanted(*call, path);
+  if (!wanted) return call->fail(wanted.error());
+  commit_rules(
       call,
-      [call, space, fresh = !there](state::WriteTxn& txn) -> Answer {
-        if (fresh) {
-          TRY_OK(call->deps.namespaces.create(txn, *space));
+      [call, path, wanted = *std::move(wanted)](state::WriteTxn& txn) -> Answer {
+        auto there = secrets::Namespaces::stored(txn, path);
+        if (!there && there.error().code != Code::not_found) return there.error();
+        if (call->verb == VaultVerb::write) TRY_OK(may_change(*call, there.ok()));
+        if (call->verb == VaultVerb::patch && !there) return there.error();
+        Namespace now = wanted.fresh;
+        if (there) {
+          TRY(now, secrets::Namespaces::change(txn, path, [&](Namespace& space) -> Status {
+                const auto quotas = call->member("quotas");
+                return quotas ? read_quotas(*quotas, space.quotas) : base::done();
+              }));
         } else {
-          TRY_OK(call->deps.namespaces.update(txn, *space));
+          TRY_OK(secrets::Namespaces::create(txn, now, wanted.own_tenant));
         }
-        auto response = vault_data(*call, JsonOut{space_json(*space, {})}.compact());
-        TRY_OK(add_leaf(*call, txn, {.type = "vault.namespace", .subject = space->path}, response));
-        return response;
-      },
-      [call, space] { return call->deps.namespaces.settle(space->path); });
-}
-
-void drop_space(const CallPtr& call, const std::string& path) {
-  commit(
-      call,
-      [call, path](state::WriteTxn& txn) -> Answer {
-        TRY_OK(call->deps.namespaces.remove(txn, path));
-        auto response = net::empty_response();
+        TRY(const auto usage, secrets::Namespaces::usage(txn, path));
+        auto response = vault_data(*call, JsonOut{space_json(now, usage)}.compact());
         TRY_OK(add_leaf(*call, txn, {.type = "vault.namespace", .subject = path}, response));
         return response;
       },
       [call, path] { return call->deps.namespaces.settle(path); });
+}
+
+void drop_space(const CallPtr& call, const std::string& path) {
+  auto erased = std::make_shared<secrets::Tokens::Erased>();
+  commit_rules(
+      call,
+      [call, path, erased](state::WriteTxn& txn) -> Answer {
+        TRY_OK(secrets::Namespaces::remove(txn, path));
+        // Whoever gets the name next gets none of its tokens, policies and roles.
+        TRY(*erased, call->deps.tokens.erase_space(txn, path));
+        auto response = net::empty_response();
+        TRY_OK(add_leaf(*call, txn, {.type = "vault.namespace", .subject = path}, response));
+        return response;
+      },
+      [call, path, erased]() -> Status {
+        TRY_OK(call->deps.namespaces.settle(path));
+        if (!call->deps.namespaces.find(path)) call->deps.tokens.settle_space(path, *erased);
+        return base::done();
+      });
 }
 
 void list_spaces(const CallPtr& call) {
@@ -331,6 +374,7 @@ void capabilities(const CallPtr& call, const secrets::TokenPtr& token) {
   auto paths = texts_of(*call, call->member("paths") ? "paths" : "path");
   if (!paths) return call->fail(paths.error());
   if (!*paths || (*paths)->empty()) return call->fail(Error{Code::malformed, "paths", "one at least"});
+  // Who asks and whom it is about may be two: what is asked about is judged in its own place.
   call->token = token;
   JsonOutObject out;
   for (const auto& path : **paths) {
@@ -348,8 +392,9 @@ void serve_capabilities(const CallPtr& call, std::string_view what) {
   const auto sent = text_of(*call, accessor ? "accessor" : "token");
   if (!sent) return call->fail(sent.error());
   const std::string text = sent->value_or("");
-  capabilities(call,
-               accessor ? call->deps.tokens.find_accessor(text, call->now) : call->deps.tokens.find(text, call->now));
+  const auto found = known_token(
+      *call, accessor ? call->deps.tokens.find_accessor(text, call->now) : call->deps.tokens.find(text, call->now));
+  capabilities(call, found ? *found : nullptr);
 }
 
 /// Nothing here is leased: only tokens end, by auth/token.
@@ -440,17 +485,23 @@ void vault_sys(CallPtr call, std::string_view rest) {
   const auto below = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
   // GET on a collection lists it, and asks for less than LIST does.
   const bool collection = (rest == "policy" || rest == "policies/acl") && call->verb == VaultVerb::read;
-  if (collection && !allowed(*call, Capability::list) && !allowed(*call)) return call->fail(permission_denied());
-  if (!collection && first != "internal") {
-    if (const auto may = allowed(*call); !may) return call->fail(may.error());
-  }
+  const bool ui = rest == "internal/ui/mounts" || rest.starts_with("internal/ui/mounts/");
+  // These are made and changed by the same request: the transaction knows which it was.
+  const bool looked_at = first == "mounts" || first == "namespaces" || first == "policy" || first == "policies";
+  const auto may = ui                                               ? base::done()
+                   : collection && allowed(*call, Capability::list) ? base::done()
+                   : looked_at                                      ? allowed_to_try(*call)
+                                                                    : allowed(*call);
+  if (!may) return call->fail(may.error());
   if (first == "mounts") return serve_mounts(call, below);
-  if (rest.starts_with("internal/ui/mounts")) return ui_mounts(call, rest.size() > 18 ? rest.substr(19) : "");
+  if (ui) return ui_mounts(call, rest.size() > 18 ? rest.substr(19) : "");
   if (rest == "policies/acl") return serve_policies(call, "", false);
   if (rest.starts_with("policies/acl/")) return serve_policies(call, rest.substr(13), false);
   if (first == "policy") return serve_policies(call, below, true);
   if (first == "namespaces") return serve_namespaces(call, below);
-  if (first.starts_with("capabilities")) return serve_capabilities(call, first);
+  if (rest == "capabilities" || rest == "capabilities-self" || rest == "capabilities-accessor") {
+    return serve_capabilities(call, rest);
+  }
   if (first == "leases") return serve_leases(call, below);
   if (rest == "auth" && call->verb == VaultVerb::read) return list_auth(call);
   call->fail(unsupported_path(*call));

@@ -51,6 +51,8 @@ base::UtcTime end_of(const Token& token, std::int64_t seconds, base::UtcTime now
 }
 
 Status check_policies(const VaultCall& call, const std::vector<std::string>& wanted, bool free) {
+  // Policies of the same name in two namespaces have nothing to do with each other.
+  const bool at_home = call.token && call.token->space == call.space->path;
   for (const auto& name : wanted) {
     const bool root = name == "root";
     if (!root) TRY_OK(secrets::check_policy_name(name));
@@ -58,7 +60,7 @@ Status check_policies(const VaultCall& call, const std::vector<std::string>& wan
       return Error{Code::denied, "root tokens may not be created without parent token being root"};
     }
     if (root && !call.space->path.empty()) return Error{Code::malformed, "a root token belongs to the root namespace"};
-    const bool held = call.token && std::ranges::find(call.token->policies, name) != call.token->policies.end();
+    const bool held = at_home && std::ranges::find(call.token->policies, name) != call.token->policies.end();
     if (!free && !held && name != "default") {
       return Error{Code::malformed, "child policies must be subset of parent"};
     }
@@ -119,6 +121,16 @@ Status read_times(const VaultCall& call, Token& token, bool free) {
   return base::done();
 }
 
+Status check_meta(const std::map<std::string, std::string>& meta) {
+  if (meta.size() > 64) return Error{Code::malformed, "meta", "at most 64 entries"};
+  for (const auto& [name, value] : meta) {
+    if (name.size() > 512 || value.size() > 512) {
+      return Error{Code::malformed, "meta", "names and values of at most 512 bytes", name.substr(0, 32)};
+    }
+  }
+  return base::done();
+}
+
 /// `free`: the maker may give policies that it does not have (root, sudo, the administrator).
 Result<Wanted> wanted_of(const VaultCall& call, bool orphan, bool free) {
   TRY_OK(check_unsupported(call));
@@ -127,13 +139,14 @@ Result<Wanted> wanted_of(const VaultCall& call, bool orphan, bool free) {
   token.digest = crypto::sha256(base::as_bytes(out.secret));
   token.accessor = secrets::make_accessor(call.deps.random);
   token.space = call.space->path;
+  token.space_id = call.space->id;
   token.issued = call.now;
   TRY(token.policies, policies_wanted(call, free));
   TRY(const auto name, text_of(call, "display_name"));
   token.display_name = name && !name->empty() ? "token-" + name->substr(0, 128) : "token";
   if (call.body) {
     TRY(auto meta, map_of(*call.root(), "meta"));
-    if (meta && meta->size() > 64) return Error{Code::malformed, "meta", "at most 64 entries"};
+    if (meta) TRY_OK(check_meta(*meta));
     if (meta) token.metadata = *std::move(meta);
   }
   TRY_OK(read_times(call, token, free));
@@ -144,6 +157,7 @@ Result<Wanted> wanted_of(const VaultCall& call, bool orphan, bool free) {
   // What an attested workload hands on rests on the same attestation.
   if (call.token && call.token->attested) token.attested = call.token->attested;
   token.expires = end_of(token, token.ttl, call.now, parent);
+  TRY_OK(secrets::check_token(token));
   return out;
 }
 
@@ -151,24 +165,25 @@ void make(const CallPtr& call, bool orphan, bool free, std::string_view leaf_typ
   auto made = wanted_of(*call, orphan, free);
   if (!made) return call->fail(made.error());
   auto shared = std::make_shared<Wanted>(*std::move(made));
+  auto erased = std::make_shared<secrets::Tokens::Erased>();
   commit(
       call,
-      [call, shared, leaf_type](state::WriteTxn& txn) -> Answer {
-        TRY_OK(call->deps.tokens.put(txn, shared->token, call->now));
+      [call, shared, erased, leaf_type](state::WriteTxn& txn) -> Answer {
+        TRY(*erased, call->deps.tokens.put(txn, shared->token, call->now));
         auto response = vault_auth(*call, JsonOut{auth_json(shared->token, shared->secret, call->now)}.compact());
         TRY_OK(add_leaf(*call, txn, {.type = leaf_type, .subject = shared->token.space, .token = &shared->token},
                         response));
         return response;
       },
-      [call, shared]() -> Status {
-        call->deps.tokens.settle_put(shared->token, call->now);
+      [call, shared, erased]() -> Status {
+        call->deps.tokens.settle_erase(*erased);
+        call->deps.tokens.settle_put(shared->token);
         return base::done();
       });
 }
 
 void create(const CallPtr& call, bool orphan) {
-  if (const auto may = allowed(*call); !may) return call->fail(may.error());
-  const bool free = call->token->root() || capabilities_of(*call, call->path).has(Capability::sudo);
+  const bool free = call->token->root() || allowed(*call, Capability::sudo).ok();
   const auto no_parent = flag_of(*call, "no_parent");
   if (!no_parent) return call->fail(no_parent.error());
   const bool alone = orphan || no_parent->value_or(false);
@@ -201,45 +216,43 @@ void look(const CallPtr& call, const TokenPtr& token, std::string_view secret) {
   answer(call, [&](const state::ReadView&) -> Answer { return vault_data(*call, JsonOut{out}.compact(), "token"); });
 }
 
-/// Everything that renews and revokes needs a token that the caller may know of: of his namespace or below.
-Result<TokenPtr> known(const VaultCall& call, TokenPtr token) {
-  if (!token) return Error{Code::malformed, "token not found"};
-  const std::string& own = call.token->space;
-  if (!own.empty() && token->space != own && !token->space.starts_with(own + "/")) {
-    return Error{Code::malformed, "token not found"};
-  }
-  return token;
-}
-
 void renew(const CallPtr& call, const Result<TokenPtr>& found, std::string_view secret) {
   if (!found) return call->fail(found.error());
   const TokenPtr& token = *found;
   if (!token->renewable) return call->fail(Error{Code::malformed, "lease is not renewable"});
   const auto increment = seconds_of(*call, "increment");
   if (!increment) return call->fail(increment.error());
-  const auto seconds = token->period != 0 ? token->period : increment->value_or(0) > 0 ? **increment : token->ttl;
-  auto renewed = std::make_shared<Token>(*token);
-  TokenPtr parent;
-  if (token->parent) parent = call->deps.tokens.find(*token->parent, call->now);
-  renewed->expires = end_of(*token, seconds, call->now, parent.get());
+  auto renewed = std::make_shared<Token>();
+  auto erased = std::make_shared<secrets::Tokens::Erased>();
   commit(
       call,
-      [call, token, renewed, text = std::string{secret}](state::WriteTxn& txn) -> Answer {
-        // Approvals that were taken back end it now and not with its time.
-        TRY_OK(call->deps.tokens.require(txn, *token, call->now));
-        TRY_OK(call->deps.tokens.put(txn, *renewed, call->now));
+      [call, token, renewed, erased, increment = increment->value_or(0),
+       text = std::string{secret}](state::WriteTxn& txn) -> Answer {
+        const secrets::Tokens& tokens = call->deps.tokens;
+        // Approvals that were taken back, and parents that are gone, end it now and not with its time.
+        TRY_OK(tokens.require(txn, *token, call->now));
+        TRY(*renewed, secrets::Tokens::stored(txn, token->digest));
+        std::optional<Token> parent;
+        if (renewed->parent) {
+          TRY(parent, secrets::Tokens::stored(txn, *renewed->parent));
+        }
+        const auto seconds = renewed->period != 0 ? renewed->period : increment > 0 ? increment : renewed->ttl;
+        renewed->expires = end_of(*renewed, seconds, call->now, parent ? &*parent : nullptr);
+        TRY(*erased, tokens.put(txn, *renewed, call->now));
         return vault_auth(*call, JsonOut{auth_json(*renewed, text, call->now)}.compact());
       },
-      [call, renewed]() -> Status {
-        call->deps.tokens.settle_put(*renewed, call->now);
+      [call, renewed, erased]() -> Status {
+        call->deps.tokens.settle_erase(*erased);
+        call->deps.tokens.settle_put(*renewed);
         return base::done();
       });
 }
 
-void revoke(const CallPtr& call, const Result<TokenPtr>& found, bool only_itself) {
+/// With all that descends from it. A child that is not known yet ends as well: its parent is gone (Tokens::require).
+void revoke(const CallPtr& call, const Result<TokenPtr>& found) {
   if (!found) return call->fail(found.error());
-  auto family = only_itself ? std::vector<TokenPtr>{*found} : call->deps.tokens.family((*found)->digest);
-  auto shared = std::make_shared<std::vector<TokenPtr>>(std::move(family));
+  auto shared = std::make_shared<std::vector<TokenPtr>>(call->deps.tokens.family((*found)->digest));
+  if (shared->empty()) return call->send(net::empty_response());  // by somebody else, a moment ago
   commit(
       call,
       [call, shared](state::WriteTxn& txn) -> Answer {
@@ -250,6 +263,28 @@ void revoke(const CallPtr& call, const Result<TokenPtr>& found, bool only_itself
       },
       [call, shared]() -> Status {
         call->deps.tokens.settle_erase(*shared);
+        return base::done();
+      });
+}
+
+/// It alone: its children become orphans. Vault protects this path: it needs sudo.
+void revoke_orphan(const CallPtr& call, const Result<TokenPtr>& found) {
+  if (const auto may = allowed(*call, Capability::sudo); !may) return call->fail(may.error());
+  if (!found) return call->fail(found.error());
+  const TokenPtr token = *found;
+  auto children = std::make_shared<std::vector<Token>>();
+  commit(
+      call,
+      [call, token, children](state::WriteTxn& txn) -> Answer {
+        TRY(*children, call->deps.tokens.release_children(txn, token->digest));
+        TRY_OK(call->deps.tokens.erase(txn, {token}));
+        auto response = net::empty_response();
+        TRY_OK(add_leaf(*call, txn, {.type = "vault.revocation", .subject = token->accessor}, response));
+        return response;
+      },
+      [call, token, children]() -> Status {
+        for (const Token& child : *children) call->deps.tokens.settle_put(child);
+        call->deps.tokens.settle_erase({token});
         return base::done();
       });
 }
@@ -277,7 +312,7 @@ void serve_self(const CallPtr& call, std::string_view rest) {
   if (rest == "lookup-self") return look(call, call->token, own);
   if (call->verb != VaultVerb::write) return call->fail(Error{Code::method_not_allowed, "unsupported operation"});
   if (rest == "renew-self") return renew(call, call->token, own);
-  revoke(call, call->token, false);
+  revoke(call, call->token);
 }
 
 void serve_other(const CallPtr& call, std::string_view rest) {
@@ -285,17 +320,28 @@ void serve_other(const CallPtr& call, std::string_view rest) {
   const auto sent = text_of(*call, accessor ? "accessor" : "token");
   if (!sent) return call->fail(sent.error());
   const std::string text = sent->value_or("");
-  const auto found = known(*call, accessor ? call->deps.tokens.find_accessor(text, call->now) : by_text(*call, text));
+  const auto found =
+      known_token(*call, accessor ? call->deps.tokens.find_accessor(text, call->now) : by_text(*call, text));
   if (rest == "lookup" || rest == "lookup-accessor") {
     return look(call, found ? *found : nullptr, accessor ? std::string_view{} : text);
   }
   if (rest == "renew" || rest == "renew-accessor") return renew(call, found, accessor ? std::string_view{} : text);
   // A token that is not there is as revoked as it can be.
   if (!found && !accessor) return call->send(net::empty_response());
-  revoke(call, found, rest == "revoke-orphan");
+  if (rest == "revoke-orphan") return revoke_orphan(call, found);
+  revoke(call, found);
 }
 
 }  // namespace
+
+Result<TokenPtr> known_token(const VaultCall& call, TokenPtr token) {
+  if (!token) return Error{Code::malformed, "token not found"};
+  const std::string& own = call.token->space;
+  if (!own.empty() && token->space != own && !token->space.starts_with(own + "/")) {
+    return Error{Code::malformed, "token not found"};
+  }
+  return token;
+}
 
 JsonOutObject auth_json(const Token& token, std::string_view secret, base::UtcTime now) {
   return {{"client_token", secret},
@@ -331,6 +377,7 @@ void operator_token(const VaultDeps& deps, net::Request request, net::Responder 
   auto call = std::make_shared<VaultCall>(
       VaultCall{.deps = deps, .request = std::move(request), .responder = std::move(responder)});
   call->now = deps.store.now();
+  call->seen = deps.tokens.changes().now();
   const auto ready = [&]() -> Status {
     TRY(call->body, net::json_body(call->request));
     TRY_OK(call->body->root().only({"namespace", "policies", "ttl", "explicit_max_ttl", "period", "display_name",

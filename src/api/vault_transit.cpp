@@ -1,11 +1,9 @@
 // The transit engine: keys that stay here, and what clients have done with them.
 #include <algorithm>
-#include <charconv>
 
-#include "api/vault_wire.h"
+#include "api/vault_transit.h"
 #include "base/encoding.h"
 #include "crypto/digest.h"
-#include "secrets/transit.h"
 
 namespace attestry::api {
 
@@ -17,6 +15,8 @@ using base::JsonOutObject;
 using base::Result;
 using base::Status;
 using secrets::Capability;
+using Target = TransitTarget;
+using TargetPtr = TransitTargetPtr;
 using secrets::TransitKey;
 using secrets::TransitType;
 
@@ -25,22 +25,10 @@ namespace {
 constexpr std::string_view kTransit = "transit";
 constexpr std::size_t kMaxBatch = 1000;
 constexpr std::size_t kMaxListed = 10'000;
+constexpr std::size_t kCheap = 64;  // some milliseconds
 constexpr std::size_t kMaxRandom = 128 * 1024;
 
-struct Target {
-  CallPtr call;
-  secrets::Mount mount;
-  std::string name;
-  secrets::TransitPlace place() const { return {*call->space, mount, name}; }
-  std::string subject(std::uint32_t version) const {
-    return call->space->path + "/" + mount.path + "/" + name + "#" + std::to_string(version);
-  }
-};
-using TargetPtr = std::shared_ptr<const Target>;
-
-net::Response data(const VaultCall& call, JsonOutObject object) {
-  return vault_data(call, JsonOut{std::move(object)}.compact(), kTransit);
-}
+net::Response data(const VaultCall& call, JsonOutObject object) { return transit_data(call, std::move(object)); }
 
 Error unsupported() { return {Code::method_not_allowed, "unsupported operation"}; }
 
@@ -144,234 +132,61 @@ net::Response results_response(const VaultCall& call, Results results) {
   return response;
 }
 
-/// Computes on this thread, from what is committed, and answers.
-void use_key(const TargetPtr& target, const Use& use) {
-  answer(target->call, [&](const state::ReadView& view) -> Answer {
-    TRY(const auto found, target->call->deps.transit.find(view, target->place()));
-    TRY(auto results, run(*target->call, found.key, use));
-    return results_response(*target->call, std::move(results));
+/// The key as it is committed, for a token that is still valid.
+Result<secrets::Transit::Found> find_key(const Target& target) {
+  const VaultCall& call = *target.call;
+  TRY(const auto view, call.deps.store.read());
+  TRY_OK(call.deps.tokens.require(*view, *call.token, call.now));
+  return call.deps.transit.find(*view, target.place());
+}
+
+std::size_t items_in(const VaultCall& call) {
+  const auto list = call.member("batch_input");
+  return list ? std::max<std::size_t>(1, list->size()) : 1;
+}
+
+/// Goes on with the key: here, or on the lane where the whole batch takes long.
+void with_found(const TargetPtr& target, Result<secrets::Transit::Found> found,
+                std::function<void(const secrets::Transit::Found&)> go_on) {
+  if (!found) return target->call->fail(found.error());
+  const auto cost = items_in(*target->call) * secrets::cost_of(found->key.type);
+  transit_run(target->call, cost, [go_on = std::move(go_on), found = *std::move(found)] { go_on(found); });
+}
+
+/// Computes from what is committed, and answers.
+void use_found(const TargetPtr& target, Result<secrets::Transit::Found> key, const Use& use) {
+  with_found(target, std::move(key), [target, use](const secrets::Transit::Found& found) {
+    auto results = run(*target->call, found.key, use);
+    if (!results) return target->call->fail(results.error());
+    target->call->send(results_response(*target->call, *std::move(results)));
   });
 }
 
-/// The same where something is released: computed on this thread, because signatures would hold up the store, and given
-/// out in a transaction that sees that key and token are what they were.
-void release_with_key(const TargetPtr& target, std::string_view leaf_type, const Use& use) {
-  const CallPtr& call = target->call;
-  const auto view = call->deps.store.read();
-  if (!view) return call->fail(view.error());
-  auto found = call->deps.transit.find(**view, target->place());
-  if (!found) return call->fail(found.error());
-  auto results = run(*call, found->key, use);
-  if (!results) return call->fail(results.error());
-  auto shared = std::make_shared<std::pair<Results, base::Bytes>>(*std::move(results), std::move(found->record));
-  commit(call, [target, leaf_type, shared, latest = found->key.latest()](state::WriteTxn& txn) -> Answer {
-    TRY_OK(target->call->deps.transit.unchanged(txn, target->place(), shared->second));
-    auto response = results_response(*target->call, shared->first);
-    const auto subject = target->subject(latest);
-    TRY_OK(add_leaf(*target->call, txn,
-                    {.type = leaf_type, .subject = subject, .value = base::as_bytes(shared->first.released)},
-                    response));
-    return response;
+void use_key(const TargetPtr& target, const Use& use) { use_found(target, find_key(*target), use); }
+
+/// The same where something is released: computed before, because signatures would hold up the store, and given out in
+/// a transaction that sees that key and token are what they were.
+void release_with_key(const TargetPtr& target, std::string_view leaf_type, const Use& use, int tries = 0) {
+  with_found(target, find_key(*target), [target, leaf_type, use, tries](const secrets::Transit::Found& found) {
+    auto results = run(*target->call, found.key, use);
+    if (!results) return target->call->fail(results.error());
+    auto shared = std::make_shared<std::pair<Results, base::Bytes>>(*std::move(results), found.record);
+    const auto latest = found.key.latest();
+    commit(target->call, [target, leaf_type, use, tries, shared, latest](state::WriteTxn& txn) -> Answer {
+      const auto same = target->call->deps.transit.unchanged(txn, target->place(), shared->second);
+      if (!same && tries < kTransitTries) {
+        target->call->again = [=] { release_with_key(target, leaf_type, use, tries + 1); };
+      }
+      TRY_OK(same);
+      auto response = results_response(*target->call, shared->first);
+      const auto subject = target->subject(latest);
+      TRY_OK(add_leaf(*target->call, txn,
+                      {.type = leaf_type, .subject = subject, .value = base::as_bytes(shared->first.released)},
+                      response));
+      return response;
+    });
   });
 }
-
-// -- keys
-
-JsonOutObject key_json(const TransitKey& key) {
-  JsonOutObject versions;
-  for (const auto& version : key.versions) {
-    if (version.number < key.min_decryption) continue;
-    const auto number = std::to_string(version.number);
-    if (secrets::signs(key.type)) {
-      versions.emplace_back(number, JsonOutObject{{"certificate_chain", ""},
-                                                  {"creation_time", base::to_rfc3339(version.created)},
-                                                  {"name", to_text(key.type)},
-                                                  {"public_key", key.public_key(version)}});
-    } else {
-      versions.emplace_back(number, version.created.seconds);
-    }
-  }
-  const bool derivable = secrets::encrypts(key.type) || key.type == TransitType::ed25519;
-  JsonOutObject out{{"allow_plaintext_backup", false},
-                    {"auto_rotate_period", 0},
-                    {"deletion_allowed", key.deletion_allowed},
-                    {"derived", key.derived},
-                    {"exportable", key.exportable},
-                    {"imported_key", false},
-                    {"keys", std::move(versions)},
-                    {"latest_version", key.latest()},
-                    {"min_available_version", key.min_available},
-                    {"min_decryption_version", key.min_decryption},
-                    {"min_encryption_version", key.min_encryption},
-                    {"name", key.name},
-                    {"supports_decryption", secrets::encrypts(key.type)},
-                    {"supports_derivation", derivable},
-                    {"supports_encryption", secrets::encrypts(key.type)},
-                    {"supports_signing", secrets::signs(key.type)},
-                    {"type", to_text(key.type)}};
-  if (key.derived) {
-    out.emplace_back("kdf", "hkdf_sha256");
-    out.emplace_back("convergent_encryption", key.convergent);
-    if (key.convergent) out.emplace_back("convergent_encryption_version", -1);
-  }
-  return out;
-}
-
-Result<TransitKey> key_wanted(const VaultCall& call, const std::string& name) {
-  TransitKey out;
-  out.name = name;
-  TRY(const auto type, text_of(call, "type"));
-  if (type && !type->empty()) {
-    TRY(out.type, secrets::transit_type_from(*type));
-  }
-  TRY(const auto derived, flag_of(call, "derived"));
-  TRY(const auto convergent, flag_of(call, "convergent_encryption"));
-  TRY(const auto exportable, flag_of(call, "exportable"));
-  TRY(const auto backup, flag_of(call, "allow_plaintext_backup"));
-  TRY(const auto rotate, seconds_of(call, "auto_rotate_period"));
-  out.derived = derived.value_or(false);
-  out.convergent = convergent.value_or(false);
-  out.exportable = exportable.value_or(false);
-  if (backup.value_or(false))
-    return Error{Code::usage, "plaintext backups are not offered", "allow_plaintext_backup false"};
-  if (rotate.value_or(0) != 0)
-    return Error{Code::usage, "keys are rotated by keys/NAME/rotate only", "auto_rotate_period 0"};
-  if (out.convergent && !out.derived) {
-    return Error{Code::malformed, "convergent encryption requires derivation to be enabled"};
-  }
-  const bool derivable = secrets::encrypts(out.type) || (out.type == TransitType::ed25519 && !out.convergent);
-  if ((out.derived || out.convergent) && !derivable) {
-    return Error{Code::malformed,
-                 "derivation or convergent encryption not supported by key type " + std::string{to_text(out.type)}};
-  }
-  TRY_OK(out.add_version(call.now, call.deps.random));
-  return out;
-}
-
-void create_key(const TargetPtr& target) {
-  auto key = key_wanted(*target->call, target->name);
-  if (!key) return target->call->fail(key.error());
-  auto shared = std::make_shared<TransitKey>(*std::move(key));
-  commit(target->call, [target, shared](state::WriteTxn& txn) -> Answer {
-    const VaultCall& call = *target->call;
-    const auto there = call.deps.transit.find(txn, target->place());
-    if (there) return data(call, key_json(there->key));  // as Vault does: what is there stays
-    if (there.error().code != Code::not_found) return there.error();
-    TRY_OK(call.deps.transit.put(txn, target->place(), *shared));
-    return data(call, key_json(*shared));
-  });
-}
-
-/// Changes a key that is there.
-void change_key(const TargetPtr& target, std::function<Status(TransitKey&)> change) {
-  commit(target->call, [target, change = std::move(change)](state::WriteTxn& txn) -> Answer {
-    const VaultCall& call = *target->call;
-    auto found = call.deps.transit.find(txn, target->place());
-    if (!found && found.error().code == Code::not_found) {
-      return Error{Code::malformed, "no existing key named " + target->name + " could be found"};
-    }
-    TRY(auto key, std::move(found));
-    TRY_OK(change(key.key));
-    TRY_OK(call.deps.transit.put(txn, target->place(), key.key));
-    return data(call, key_json(key.key));
-  });
-}
-
-Status configure(const VaultCall& call, TransitKey& key) {
-  TRY(const auto decryption, number_of(call, "min_decryption_version"));
-  TRY(const auto encryption, number_of(call, "min_encryption_version"));
-  TRY(const auto deletion, flag_of(call, "deletion_allowed"));
-  TRY(const auto exportable, flag_of(call, "exportable"));
-  TRY(const auto backup, flag_of(call, "allow_plaintext_backup"));
-  TRY(const auto rotate, seconds_of(call, "auto_rotate_period"));
-  const auto in_range = [&](const std::optional<std::int64_t>& version) {
-    return !version || (*version >= 0 && *version <= key.latest());
-  };
-  if (!in_range(decryption))
-    return Error{Code::malformed, "cannot set min decryption version of " + std::to_string(*decryption) +
-                                      ", latest key version is " + std::to_string(key.latest())};
-  if (!in_range(encryption))
-    return Error{Code::malformed, "cannot set min encryption version of " + std::to_string(*encryption) +
-                                      ", latest key version is " + std::to_string(key.latest())};
-  if (backup.value_or(false))
-    return Error{Code::usage, "plaintext backups are not offered", "allow_plaintext_backup false"};
-  if (rotate.value_or(0) != 0)
-    return Error{Code::usage, "keys are rotated by keys/NAME/rotate only", "auto_rotate_period 0"};
-  if (decryption) key.min_decryption = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(*decryption));
-  if (encryption) key.min_encryption = static_cast<std::uint32_t>(*encryption);
-  if (key.min_encryption != 0 && key.min_encryption < key.min_decryption) {
-    return Error{Code::malformed,
-                 "cannot set min encryption/decryption values; min encryption version must be greater than or equal to "
-                 "min decryption version"};
-  }
-  if (key.min_decryption < key.min_available)
-    return Error{Code::malformed, "versions below min_available_version are gone"};
-  if (deletion) key.deletion_allowed = *deletion;
-  // What was allowed once may have been taken out: it stays marked.
-  key.exportable = key.exportable || exportable.value_or(false);
-  return base::done();
-}
-
-Status trim(const VaultCall& call, TransitKey& key) {
-  TRY(const auto least, number_of(call, "min_available_version"));
-  const auto least_used =
-      key.min_encryption == 0 ? key.min_decryption : std::min(key.min_decryption, key.min_encryption);
-  if (!least || *least < 1 || *least > least_used || *least < key.min_available) {
-    return Error{Code::malformed, "min_available_version",
-                 "1 to the lowest version that is still used (" + std::to_string(least_used) + ")"};
-  }
-  if (key.min_encryption == 0)
-    return Error{Code::malformed, "minimum available version cannot be set when minimum encryption version is not set"};
-  key.min_available = static_cast<std::uint32_t>(*least);
-  std::erase_if(key.versions, [&](const TransitKey::Version& version) { return version.number < key.min_available; });
-  return base::done();
-}
-
-void delete_key(const TargetPtr& target) {
-  commit(target->call, [target](state::WriteTxn& txn) -> Answer {
-    const VaultCall& call = *target->call;
-    const auto found = call.deps.transit.find(txn, target->place());
-    if (!found && found.error().code == Code::not_found) {
-      return Error{Code::malformed, "could not delete key; not found"};
-    }
-    if (!found) return found.error();
-    if (!found->key.deletion_allowed) return Error{Code::malformed, "deletion is not allowed for this key"};
-    TRY_OK(call.deps.transit.erase(txn, target->place()));
-    return net::empty_response();
-  });
-}
-
-void serve_keys(const TargetPtr& target, std::string_view action) {
-  const CallPtr& call = target->call;
-  const bool write = call->verb == VaultVerb::write;
-  if (action == "rotate" && write) {
-    return change_key(target, [call](TransitKey& key) { return key.add_version(call->now, call->deps.random); });
-  }
-  if (action == "config" && write) {
-    return change_key(target, [call](TransitKey& key) { return configure(*call, key); });
-  }
-  if (action == "trim" && write) {
-    return change_key(target, [call](TransitKey& key) { return trim(*call, key); });
-  }
-  if (!action.empty()) return call->fail(unsupported_path(*call));
-  if (write) return create_key(target);
-  if (call->verb == VaultVerb::delete_) return delete_key(target);
-  if (call->verb != VaultVerb::read) return call->fail(unsupported());
-  answer(call, [&](const state::ReadView& view) -> Answer {
-    TRY(const auto found, call->deps.transit.find(view, target->place()));
-    return data(*call, key_json(found.key));
-  });
-}
-
-void list_keys(const CallPtr& call, const secrets::Mount& mount) {
-  answer(call, [&](const state::ReadView& view) -> Answer {
-    TRY(const auto names, secrets::Transit::list(view, *call->space, mount, kMaxListed));
-    if (names.empty()) return vault_errors(404, {});
-    return data(*call, {{"keys", json_texts(names)}});
-  });
-}
-
-// -- what is done with them
 
 Result<Outcome> encrypt_one(const VaultCall& call, const TransitKey& key, const Item& item) {
   TRY(auto bytes, item.wanted("plaintext"));
@@ -385,26 +200,19 @@ Result<Outcome> encrypt_one(const VaultCall& call, const TransitKey& key, const 
   return Outcome{.object = {{"ciphertext", std::move(text)}, {"key_version", version == 0 ? key.latest() : version}}};
 }
 
-void encrypt(const TargetPtr& target) {
+/// Makes the key first where there is none: Vault does so for those who may create one.
+void encrypt(const TargetPtr& target, int tries = 0) {
   const CallPtr& call = target->call;
-  const auto view = call->deps.store.read();
-  if (!view) return call->fail(view.error());
   const Use use = [call](const TransitKey& key, const Item& item) { return encrypt_one(*call, key, item); };
-  const auto found = call->deps.transit.find(**view, target->place());
-  if (found || found.error().code != Code::not_found) return use_key(target, use);
-  // Vault makes the key for those who may create one.
+  auto found = find_key(*target);
+  if (found || found.error().code != Code::not_found || tries == kTransitTries) {
+    if (const auto may = found ? allowed(*call, Capability::update) : base::done(); !may && tries == 0) {
+      return call->fail(may.error());
+    }
+    return use_found(target, std::move(found), use);
+  }
   if (const auto may = allowed(*call, Capability::create); !may) return call->fail(may.error());
-  auto fresh = key_wanted(*call, target->name);
-  if (!fresh) return call->fail(fresh.error());
-  auto shared = std::make_shared<TransitKey>(*std::move(fresh));
-  commit(call, [target, shared, use](state::WriteTxn& txn) -> Answer {
-    const VaultCall& inner = *target->call;
-    auto there = inner.deps.transit.find(txn, target->place());
-    if (!there && there.error().code != Code::not_found) return there.error();
-    if (!there) TRY_OK(inner.deps.transit.put(txn, target->place(), *shared));
-    TRY(auto results, run(inner, there ? there->key : *shared, use));
-    return results_response(inner, std::move(results));
-  });
+  create_transit_key(target, [target, tries] { encrypt(target, tries + 1); });
 }
 
 Result<Outcome> decrypt_one(const TransitKey& key, const Item& item) {
@@ -446,7 +254,39 @@ struct Signing {
   crypto::HashName hash = crypto::HashName::sha2_256;
   bool prehashed = false;
   secrets::Marshaling marshaling = secrets::Marshaling::asn1;
+  bool pkcs1 = false;
+  crypto::PssSalt salt{};
+
+  TransitKey::SignInput input(base::ByteView message, base::ByteView context) const {
+    return {.input = message,
+            .context = context,
+            .hash = hash,
+            .prehashed = prehashed,
+            .marshaling = marshaling,
+            .pkcs1 = pkcs1,
+            .salt = salt};
+  }
 };
+
+/// How RSA signs; other keys do not look at it.
+Status read_padding(const VaultCall& call, Signing& out) {
+  TRY(const auto algorithm, text_of(call, "signature_algorithm"));
+  const std::string name = algorithm.value_or("");
+  if (!name.empty() && name != "pss" && name != "pkcs1v15") {
+    return Error{Code::malformed, "signature_algorithm", "pss or pkcs1v15", name.substr(0, 32)};
+  }
+  out.pkcs1 = name == "pkcs1v15";
+  const auto salt = call.member("salt_length");
+  const auto word = salt ? salt->plain_string().value_or(std::string_view{}) : std::string_view{"auto"};
+  if (word == "auto" || word == "hash") {
+    out.salt.bytes = word == "auto" ? crypto::PssSalt::kAuto : crypto::PssSalt::kHash;
+    return base::done();
+  }
+  TRY(const auto bytes, number_of(*salt, "salt_length"));
+  if (*bytes < 0 || *bytes > 512) return Error{Code::malformed, "salt_length", "auto, hash or 0 to 512 bytes"};
+  out.salt.bytes = static_cast<int>(*bytes);
+  return base::done();
+}
 
 Result<Signing> signing_of(const VaultCall& call, std::string_view in_path) {
   Signing out;
@@ -460,6 +300,7 @@ Result<Signing> signing_of(const VaultCall& call, std::string_view in_path) {
   } else if (marshaling && !marshaling->empty() && *marshaling != "asn1") {
     return Error{Code::malformed, "marshaling_algorithm", "asn1 or jws", *marshaling};
   }
+  TRY_OK(read_padding(call, out));
   return out;
 }
 
@@ -470,12 +311,7 @@ void sign(const TargetPtr& target, std::string_view in_path) {
     TRY(const auto input, item.wanted("input"));
     TRY(const auto context, item.bytes("context"));
     TRY(const auto version, item.number("key_version"));
-    TRY(auto text, key.sign({.input = input,
-                             .context = context,
-                             .hash = how.hash,
-                             .prehashed = how.prehashed,
-                             .marshaling = how.marshaling},
-                            version));
+    TRY(auto text, key.sign(how.input(input, context), version));
     return Outcome{.object = {{"signature", text}, {"key_version", version == 0 ? key.latest() : version}},
                    .released = text};
   });
@@ -496,12 +332,7 @@ void verify(const TargetPtr& target, std::string_view in_path) {
       TRY(const bool valid, key.verify_hmac(how.hash, input, *hmac));
       return Outcome{.object = {{"valid", valid}}};
     }
-    TRY(const bool valid, key.verify({.input = input,
-                                      .context = context,
-                                      .hash = how.hash,
-                                      .prehashed = how.prehashed,
-                                      .marshaling = how.marshaling},
-                                     *signature));
+    TRY(const bool valid, key.verify(how.input(input, context), *signature));
     return Outcome{.object = {{"valid", valid}}};
   });
 }
@@ -546,7 +377,7 @@ void random_bytes(const CallPtr& call, std::string_view rest) {
     TRY(const auto sent, number_of(*call, "bytes"));
     std::int64_t count = sent.value_or(32);
     if (!rest.empty() && rest != "platform" && rest != "seal" && rest != "all") {
-      TRY(count, seconds_from(rest));
+      TRY(count, whole_number(rest, "bytes"));
     }
     if (count < 1 || count > static_cast<std::int64_t>(kMaxRandom)) {
       return Error{Code::malformed, "\"bytes\" cannot be less than 1 or more than 131072"};
@@ -578,50 +409,6 @@ void hash_data(const CallPtr& call, std::string_view in_path) {
   call->send(*made);
 }
 
-/// What an export gives of a version; `malformed` for a kind that the key has not.
-Result<std::string> exported(const TransitKey& key, const TransitKey::Version& version, std::string_view kind) {
-  if (kind == "hmac-key") return base::base64(version.hmac.reveal());
-  if (kind == "public-key" && secrets::signs(key.type)) return key.public_key(version);
-  const bool wanted =
-      (kind == "encryption-key" && secrets::encrypts(key.type)) || (kind == "signing-key" && secrets::signs(key.type));
-  if (!wanted)
-    return Error{Code::malformed, "the key has no " + std::string{kind.substr(0, 32)},
-                 "encryption-key, signing-key, hmac-key or public-key"};
-  return key.export_text(version);
-}
-
-void export_key(const TargetPtr& target, std::string_view kind, std::string_view version_text) {
-  const CallPtr& call = target->call;
-  commit(
-      call,
-      [target, kind = std::string{kind}, version_text = std::string{version_text}](state::WriteTxn& txn) -> Answer {
-        const VaultCall& inner = *target->call;
-        TRY(const auto found, inner.deps.transit.find(txn, target->place()));
-        const TransitKey& key = found.key;
-        if (!key.exportable && kind != "public-key") return Error{Code::malformed, "key is not exportable"};
-        std::int64_t wanted = 0;
-        if (version_text == "latest") {
-          wanted = key.latest();
-        } else if (!version_text.empty()) {
-          TRY(wanted, seconds_from(version_text));
-        }
-        JsonOutObject keys;
-        std::string released;
-        for (const auto& version : key.versions) {
-          if (version.number < key.min_decryption || (wanted != 0 && version.number != wanted)) continue;
-          TRY(auto text, exported(key, version, kind));
-          released.append(text).append("\n");
-          keys.emplace_back(std::to_string(version.number), std::move(text));
-        }
-        if (keys.empty()) return Error{Code::malformed, "version does not exist or cannot be found"};
-        auto response = data(inner, {{"keys", std::move(keys)}, {"name", key.name}, {"type", to_text(key.type)}});
-        const auto subject = target->subject(key.latest());
-        TRY_OK(add_leaf(inner, txn, {.type = "transit.export", .subject = subject, .value = base::as_bytes(released)},
-                        response));
-        return response;
-      });
-}
-
 std::vector<std::string_view> split(std::string_view path) {
   std::vector<std::string_view> out;
   while (!path.empty()) {
@@ -641,7 +428,8 @@ bool has_parts_of(std::string_view what, std::size_t parts) {
   };
   static constexpr Form kForms[] = {{"keys", 1, 3},    {"encrypt", 2, 2}, {"decrypt", 2, 2}, {"rewrap", 2, 2},
                                     {"sign", 2, 3},    {"verify", 2, 3},  {"hmac", 2, 3},    {"export", 3, 4},
-                                    {"datakey", 3, 3}, {"hash", 1, 2},    {"random", 1, 3}};
+                                    {"datakey", 3, 3}, {"hash", 1, 2},    {"random", 1, 3},  {"backup", 2, 2},
+                                    {"restore", 1, 2}};
   for (const auto& form : kForms) {
     if (form.what == what) return parts >= form.least && parts <= form.most;
   }
@@ -651,7 +439,7 @@ bool has_parts_of(std::string_view what, std::size_t parts) {
 /// True when the request was one with a key's name and was answered.
 void with_key(const TargetPtr& target, std::string_view what, std::string_view more) {
   const CallPtr& call = target->call;
-  if (what == "keys") return serve_keys(target, more);
+  if (what == "keys") return serve_transit_keys(target, more);
   if (call->verb != VaultVerb::write) return call->fail(unsupported());
   if (what == "encrypt") return encrypt(target);
   if (what == "decrypt") return release_with_key(target, "transit.decrypt", decrypt_one);
@@ -664,13 +452,32 @@ void with_key(const TargetPtr& target, std::string_view what, std::string_view m
   call->fail(unsupported_path(*call));
 }
 
+void list_keys(const CallPtr& call, const secrets::Mount& mount) {
+  answer(call, [&](const state::ReadView& view) -> Answer {
+    TRY(const auto names, secrets::Transit::list(view, *call->space, mount, kMaxListed));
+    if (names.empty()) return vault_errors(404, {});
+    return data(*call, {{"keys", json_texts(names)}});
+  });
+}
+
 }  // namespace
 
+net::Response transit_data(const VaultCall& call, JsonOutObject object) {
+  return vault_data(call, JsonOut{std::move(object)}.compact(), kTransit);
+}
+
+void transit_run(const CallPtr& call, std::size_t cost, SlowLane::Task work) {
+  if (cost <= kCheap) return work();
+  later(call, std::move(work));
+}
+
 void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view rest) {
-  if (const auto may = allowed(*call); !may) return call->fail(may.error());
   const auto parts = split(rest);
   const auto part = [&](std::size_t at) { return at < parts.size() ? parts[at] : std::string_view{}; };
   const auto what = part(0);
+  // These make a key that is not there.
+  const bool looked_at = what == "encrypt" || (what == "keys" && parts.size() == 2);
+  if (const auto may = looked_at ? allowed_to_try(*call) : allowed(*call); !may) return call->fail(may.error());
   if (!has_parts_of(what, parts.size())) return call->fail(unsupported_path(*call));
   if (what == "keys" && parts.size() == 1) {
     return call->verb == VaultVerb::list ? list_keys(call, mount) : call->fail(unsupported());
@@ -678,15 +485,18 @@ void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view r
   if (what == "random" && call->verb == VaultVerb::write)
     return random_bytes(call, rest.substr(std::min<std::size_t>(7, rest.size())));
   if (what == "hash" && call->verb == VaultVerb::write) return hash_data(call, part(1));
-  if (what == "backup" || what == "restore")
-    return call->fail(Error{Code::usage, "plaintext backups are not offered", "a backup of the server's data folder"});
+  if (what == "restore" && parts.size() == 1 && call->verb == VaultVerb::write) {
+    return restore_transit_key(call, mount, {});
+  }
   const bool kind_first = what == "export" || what == "datakey";
   const std::string name{part(kind_first ? 2 : 1)};
   if (const auto good = secrets::check_transit_name(name); !good) {
     return call->fail(parts.size() < 2 ? unsupported_path(*call) : good.error());
   }
+  if (what == "restore" && call->verb == VaultVerb::write) return restore_transit_key(call, mount, name);
   const auto target = std::make_shared<const Target>(Target{.call = call, .mount = mount, .name = name});
-  if (what == "export" && call->verb == VaultVerb::read) return export_key(target, part(1), part(3));
+  if (what == "export" && call->verb == VaultVerb::read) return export_transit_key(target, part(1), part(3));
+  if (what == "backup" && call->verb == VaultVerb::read) return back_up_transit_key(target);
   if (what == "datakey" && call->verb == VaultVerb::write) {
     // Without a body the key has 256 bits.
     if (!call->body) call->body = *base::JsonDocument::parse("{}");

@@ -13,6 +13,7 @@ using base::JsonOut;
 using base::JsonOutArray;
 using base::Result;
 using base::Status;
+using secrets::Capability;
 
 namespace {
 
@@ -119,66 +120,159 @@ net::Response vault_auth(const VaultCall& call, std::string_view auth_json) {
   return envelope(call, "null", auth_json, "token");
 }
 
-secrets::Capabilities capabilities_of(const VaultCall& call, std::string_view path) {
-  if (!call.token) return {};
-  std::string seen{path};
-  // A policy speaks of paths below its token's namespace.
-  const std::string& own = call.token->space;
-  if (call.space->path.size() > own.size()) {
-    const auto below = std::string_view{call.space->path}.substr(own.empty() ? 0 : own.size() + 1);
-    seen = std::string{below} + "/" + seen;
+namespace {
+
+/// A policy speaks of paths below its token's namespace. None: the path lies elsewhere.
+std::optional<std::string> seen_by(const secrets::Token& token, const VaultCall& call, std::string_view path) {
+  std::string full = call.space->path.empty() ? std::string{path} : call.space->path + "/" + std::string{path};
+  if (token.space.empty()) return full;
+  if (!full.starts_with(token.space) || full.size() <= token.space.size() || full[token.space.size()] != '/') {
+    return std::nullopt;
   }
-  return call.deps.tokens.capabilities(*call.token, seen);
+  return full.substr(token.space.size() + 1);
 }
 
-Status allowed(const VaultCall& call, secrets::Capability capability) {
-  if (capabilities_of(call, call.path).has(capability)) return base::done();
-  return permission_denied();
+secrets::Capabilities set_of(std::initializer_list<secrets::Capability> capabilities) {
+  secrets::Capabilities out;
+  for (const auto one : capabilities) out.add(one);
+  return out;
+}
+
+Result<secrets::Capabilities> judged(const VaultCall& call, std::string_view path) {
+  if (!call.token) return secrets::Capabilities{};
+  const auto seen = seen_by(*call.token, call, path);
+  if (!seen) return secrets::Capabilities{};
+  if (call.view != nullptr) return call.deps.tokens.capabilities(*call.view, *call.token, *seen);
+  return call.deps.tokens.capabilities(*call.token, *seen);
+}
+
+Status need(const VaultCall& call, std::string_view path, secrets::Capabilities any_of) {
+  TRY(const auto has, judged(call, path));
+  if (!has.has_any(any_of)) return permission_denied();
+  if (call.view == nullptr) call.needs.push_back({std::string{path}, any_of});
+  return base::done();
+}
+
+/// The rules have changed since the call was judged, or are being changed: the same questions again, asked of the
+/// transaction, so that a change and a release have the order that the log shows (docs/decisions/0015).
+Status judge_again(VaultCall& call, const state::WriteTxn& txn) {
+  const auto same = [&](std::string_view path, std::uint64_t id) -> Result<secrets::Namespace> {
+    auto now = secrets::Namespaces::stored(txn, path);
+    if (now && now->id == id) return now;
+    if (!now && now.error().code != Code::not_found) return now;
+    return permission_denied();
+  };
+  TRY(auto space, same(call.space->path, call.space->id));
+  if (const secrets::Mount* mount = call.space->mount_of(call.path)) {
+    const secrets::Mount* now = space.mount_of(call.path);
+    if (now == nullptr || now->path != mount->path || now->engine != mount->engine) return unsupported_path(call);
+  }
+  call.former = std::exchange(call.space, std::make_shared<const secrets::Namespace>(std::move(space)));
+  if (!call.token) return base::done();
+  TRY_OK(same(call.token->space, call.token->space_id));
+  call.view = &txn;
+  for (const auto& asked : call.needs) TRY_OK(need(call, asked.path, asked.any_of));
+  return base::done();
+}
+
+void commit_task(CallPtr call, Work work, Settle settle, bool rules) {
+  struct Task {
+    Work work;
+    Settle settle;
+    bool rules;
+    bool begun = false;
+    std::optional<net::Response> response{};
+  };
+  if (const auto usable = call->deps.store.clock_usable(); !usable) return call->fail(usable.error());
+  call->deps.secrets.remember_keys(call->space->tenant);
+  auto task = std::make_shared<Task>(Task{std::move(work), std::move(settle), rules});
+  state::Store& store = call->deps.store;
+  store.write(
+      [call, task](state::WriteTxn& txn) -> Status {
+        auto& changes = call->deps.tokens.changes();
+        call->view = nullptr;  // of a run before, that the store took back
+        call->again = nullptr;
+        if (call->token) TRY_OK(call->deps.tokens.require(txn, *call->token, call->now));
+        if (!changes.none_since(call->seen)) TRY_OK(judge_again(*call, txn));
+        if (task->rules && !std::exchange(task->begun, true)) changes.begin();
+        auto response = task->work(txn);
+        call->view = nullptr;
+        TRY(task->response, std::move(response));
+        return base::done();
+      },
+      [call, task](Status done) {
+        // After a failed commit or hook the store may have the change or not: memory takes what is there.
+        if (task->begun) {
+          const auto settled = task->settle();
+          if (settled) call->deps.tokens.changes().end();
+          if (done) done = settled;
+        } else if (done && task->settle) {
+          done = task->settle();
+        }
+        if (call->again) return later(call, std::exchange(call->again, nullptr));
+        if (!done) return call->fail(done.error());
+        call->send(*std::move(task->response));
+      });
+}
+
+}  // namespace
+
+secrets::Capabilities capabilities_of(const VaultCall& call, std::string_view path) {
+  const auto found = judged(call, path);
+  return found ? *found : secrets::Capabilities{};
+}
+
+bool reaches_below(const VaultCall& call, std::string_view prefix) {
+  const auto seen = seen_by(*call.token, call, prefix);
+  return seen && call.deps.tokens.reaches_below(*call.token, *seen);
+}
+
+Status allowed(const VaultCall& call, Capability capability) { return need(call, call.path, set_of({capability})); }
+
+Status allowed_to_try(const VaultCall& call) {
+  if (call.verb != VaultVerb::write) return allowed(call);
+  return need(call, call.path, set_of({Capability::create, Capability::update}));
+}
+
+Status may_write(const VaultCall& call, bool exists) {
+  return allowed(call, exists ? Capability::update : Capability::create);
+}
+
+Status may_change(const VaultCall& call, bool exists) {
+  return exists ? allowed(call, Capability::update) : allowed_to_try(call);
 }
 
 Status allowed(const VaultCall& call) {
-  using secrets::Capability;
-  const auto has = capabilities_of(call, call.verb == VaultVerb::list ? call.path + "/" : call.path);
-  const auto either = call.verb == VaultVerb::list ? capabilities_of(call, call.path) : has;
   switch (call.verb) {
     case VaultVerb::read:
-      return has.has(Capability::read) ? base::done() : Status{permission_denied()};
-    case VaultVerb::list:
+      return allowed(call, Capability::read);
+    case VaultVerb::list: {
       // As Vault does: a rule for "folder/" and one for "folder" both speak of the list.
-      return has.has(Capability::list) || (!has.has(Capability::deny) && either.has(Capability::list))
-                 ? base::done()
-                 : Status{permission_denied()};
+      const auto below = capabilities_of(call, call.path + "/");
+      if (below.has(Capability::list)) return base::done();
+      return below.has(Capability::deny) ? Status{permission_denied()} : allowed(call, Capability::list);
+    }
     case VaultVerb::write:
-      return has.has(Capability::create) || has.has(Capability::update) ? base::done() : Status{permission_denied()};
+      return allowed(call, Capability::update);
     case VaultVerb::patch:
-      return has.has(Capability::patch) ? base::done() : Status{permission_denied()};
+      return allowed(call, Capability::patch);
     case VaultVerb::delete_:
-      return has.has(Capability::delete_) ? base::done() : Status{permission_denied()};
+      return allowed(call, Capability::delete_);
   }
   return permission_denied();
 }
 
 void commit(CallPtr call, Work work, Settle settle) {
-  struct Task {
-    Work work;
-    Settle settle;
-    std::optional<net::Response> response{};
-  };
-  if (const auto usable = call->deps.store.clock_usable(); !usable) return call->fail(usable.error());
-  call->deps.secrets.remember_keys(call->space->tenant);
-  auto task = std::make_shared<Task>(Task{std::move(work), std::move(settle)});
-  state::Store& store = call->deps.store;
-  store.write(
-      [call, task](state::WriteTxn& txn) -> Status {
-        if (call->token) TRY_OK(call->deps.tokens.require(txn, *call->token, call->now));
-        TRY(task->response, task->work(txn));
-        return base::done();
-      },
-      [call, task](Status done) {
-        if (done && task->settle) done = task->settle();
-        if (!done) return call->fail(done.error());
-        call->send(*std::move(task->response));
-      });
+  commit_task(std::move(call), std::move(work), std::move(settle), false);
+}
+
+void commit_rules(CallPtr call, Work work, Settle settle) {
+  commit_task(std::move(call), std::move(work), std::move(settle), true);
+}
+
+void later(const CallPtr& call, SlowLane::Task task) {
+  if (call->deps.lane.run(call->token ? call->token->accessor : std::string{}, std::move(task))) return;
+  call->fail(Error{Code::rate_limited, "too much that takes long is on its way", {}, "1", "Try again a little later."});
 }
 
 void answer(const CallPtr& call, const std::function<Answer(const state::ReadView&)>& work) {
@@ -237,15 +331,18 @@ Result<std::optional<bool>> flag_of(const VaultCall& call, std::string_view name
   return std::optional{flag};
 }
 
+Result<std::int64_t> whole_number(std::string_view text, std::string_view name) {
+  std::int64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed == std::errc{} && end == text.data() + text.size()) return number;
+  return Error{Code::malformed, std::string{name}, "a whole number", std::string{text.substr(0, 32)}};
+}
+
 Result<std::optional<std::int64_t>> number_of(const base::JsonValue& value, std::string_view name) {
   constexpr std::int64_t kMost = std::int64_t{1} << 52;
   if (value.is_string()) {
     TRY(const auto text, value.string(name));
-    std::int64_t number = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc{} || end != text.data() + text.size()) {
-      return Error{Code::malformed, std::string{name}, "a whole number", text.substr(0, 32)};
-    }
+    TRY(const auto number, whole_number(text, name));
     return std::optional{number};
   }
   TRY(const auto number, value.integer(name, -kMost, kMost));

@@ -27,6 +27,18 @@ struct VaultCall {
   std::shared_ptr<const base::JsonDocument> body{};  ///< null without one
   base::UtcTime now{};
 
+  /// What the call was judged by, and may be judged by again in its transaction.
+  struct Need {
+    std::string path;
+    secrets::Capabilities any_of;
+  };
+  std::optional<std::uint64_t> seen{};    ///< the state of the rules when it was judged (secrets::RuleChanges)
+  mutable std::vector<Need> needs{};      ///< what it was found to have
+  const state::ReadView* view = nullptr;  ///< set where the rules are those of the transaction
+  std::shared_ptr<const secrets::Namespace> former{};  ///< that it was judged in
+  /// Set by the work of a transaction in the place of an answer: runs on the lane when the transaction has ended.
+  std::move_only_function<void()> again{};
+
   /// An object: the body, or none.
   std::optional<base::JsonValue> root() const;
   std::optional<base::JsonValue> member(std::string_view name) const;
@@ -49,16 +61,30 @@ net::Response vault_data(const VaultCall& call, std::string_view data_json, std:
 /// The same with `auth` in the place of data.
 net::Response vault_auth(const VaultCall& call, std::string_view auth_json);
 
-/// Whether the token may do what `verb` does on the call's path. Writes count when it may create or update.
+/// Whether the token may do what `verb` does on the call's path. As in Vault, a write is an update, except where the
+/// path is looked at before: then allowed_to_try() comes first and a may_…() in the transaction.
 base::Status allowed(const VaultCall& call);
 base::Status allowed(const VaultCall& call, secrets::Capability capability);
+/// A write may create or update.
+base::Status allowed_to_try(const VaultCall& call);
+/// What exists needs update, what does not exist needs create.
+base::Status may_write(const VaultCall& call, bool exists);
+/// What exists needs update; what does not needs create or, as Vault knows no creation there, update.
+base::Status may_change(const VaultCall& call, bool exists);
 secrets::Capabilities capabilities_of(const VaultCall& call, std::string_view path);
+/// Whether the token may do something at `prefix` ("secret/") or below it.
+bool reaches_below(const VaultCall& call, std::string_view prefix);
 
-/// Runs `work` in a transaction that sees that the token is still valid, and answers when everything is on the disk and
-/// the log's checkpoint outside covers it. `settle` brings what is held in memory up to it before.
+/// Runs `work` in a transaction that sees that the token is still valid and that policies and namespace are what the
+/// call was judged by (or judges it by them anew), and answers when everything is on the disk and the log's checkpoint
+/// outside covers it. `settle` brings what is held in memory up to it before.
 using Work = std::move_only_function<Answer(state::WriteTxn&)>;
 using Settle = std::move_only_function<base::Status()>;
 void commit(CallPtr call, Work work, Settle settle = {});
+/// The same for work that changes policies or namespaces. `settle` reads them from the store, whatever became of it.
+void commit_rules(CallPtr call, Work work, Settle settle);
+/// Runs `task` on the lane; 429 when too many wait, of this token or of all.
+void later(const CallPtr& call, SlowLane::Task task);
 /// Answers now, from what is committed.
 void answer(const CallPtr& call, const std::function<Answer(const state::ReadView&)>& work);
 
@@ -78,6 +104,8 @@ base::Result<std::optional<std::string>> text_of(const VaultCall& call, std::str
 base::Result<std::optional<bool>> flag_of(const VaultCall& call, std::string_view name);
 base::Result<std::optional<std::int64_t>> number_of(const base::JsonValue& value, std::string_view name);
 base::Result<std::optional<std::int64_t>> number_of(const VaultCall& call, std::string_view name);
+/// Digits only.
+base::Result<std::int64_t> whole_number(std::string_view text, std::string_view name);
 /// Seconds, from 3600, "3600" or "1h30m".
 base::Result<std::int64_t> seconds_from(std::string_view text);
 base::Result<std::optional<std::int64_t>> seconds_of(const VaultCall& call, std::string_view name);
@@ -96,6 +124,9 @@ void vault_auth_token(CallPtr call, std::string_view rest);
 /// True when it was a challenge or a login, and was answered or is on its way.
 bool vault_login(const CallPtr& call);
 void vault_roles(CallPtr call, std::string_view rest);
+/// Everything that renews, revokes or looks at another token needs one that the caller may know of: of his namespace or
+/// below. `malformed` for any other, and for null.
+base::Result<secrets::TokenPtr> known_token(const VaultCall& call, secrets::TokenPtr token);
 base::JsonOutObject auth_json(const secrets::Token& token, std::string_view secret, base::UtcTime now);
 void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view rest);
 void vault_kv(CallPtr call, const secrets::Mount& mount, std::string_view rest);

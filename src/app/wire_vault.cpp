@@ -42,6 +42,7 @@ class VaultService final : public Service {
                                                             .login = *login_,
                                                             .random = parts_.random,
                                                             .clock = parts_.clock,
+                                                            .lane = lane_,
                                                             .version = std::string{kVersion},
                                                             .bind_tokens = said_.bind_tokens,
                                                             .default_ttl = said_.token_seconds});
@@ -63,7 +64,12 @@ class VaultService final : public Service {
     return out;
   }
 
+  void stop() override { lane_.stop(); }
+
  private:
+  static constexpr std::size_t kLaneThreads = 2;
+  static constexpr std::size_t kLaneWaiting = 256;
+  static constexpr std::size_t kLaneOfOne = 8;
   const VaultSettings said_;
   const ServiceParts parts_;
   secrets::KvStore kv_;
@@ -72,6 +78,7 @@ class VaultService final : public Service {
   std::unique_ptr<secrets::Tokens> tokens_;
   std::unique_ptr<secrets::AttestedLogin> login_;
   std::unique_ptr<api::VaultDeps> deps_;
+  api::VaultLane lane_{kLaneThreads, kLaneWaiting, kLaneOfOne};
 };
 
 }  // namespace

@@ -45,7 +45,7 @@ std::int64_t delete_after_of(const KvPlace& place, const KvMetadata& metadata) {
   const auto mount = place.mount.kv.delete_version_after;
   const auto own = metadata.config.delete_version_after;
   if (own < 0) return 0;
-  if (own == 0 || mount == 0) return std::max(own, mount);
+  if (own == 0 || mount <= 0) return std::max<std::int64_t>({own, mount, 0});
   return std::min(own, mount);
 }
 
@@ -121,6 +121,19 @@ Result<KvMetadata> decode_metadata(base::ByteView stored) {
   return out;
 }
 
+Status check_custom(const std::map<std::string, std::string>& custom) {
+  if (custom.size() > kMaxCustomMetadata) {
+    return Error{Code::malformed, "custom_metadata", "at most 64 entries", std::to_string(custom.size())};
+  }
+  for (const auto& [name, value] : custom) {
+    if (name.empty() || name.size() > kMaxCustomKey || value.empty() || value.size() > kMaxCustomValue) {
+      return Error{Code::malformed, "custom_metadata", "names of 1 to 128 and values of 1 to 512 bytes",
+                   name.substr(0, 32)};
+    }
+  }
+  return base::done();
+}
+
 Status check_kv_path(std::string_view path) {
   const bool bad = path.empty() || path.size() > kMaxKvPathBytes || path.front() == '/' || path.back() == '/' ||
                    path.find("//") != std::string_view::npos;
@@ -137,6 +150,7 @@ Result<std::optional<KvMetadata>> KvStore::find(const state::ReadView& view, con
 }
 
 Status KvStore::keep(state::WriteTxn& txn, const KvPlace& place, const KvMetadata& metadata) const {
+  TRY_OK(check_custom(metadata.custom));  // nothing is written that could not be read again
   return txn.put(name_of(place), encode_metadata(metadata));
 }
 

@@ -45,6 +45,9 @@ struct KvMetadata {
   const KvVersion* find(std::uint64_t number) const noexcept;
 };
 
+/// At most kMaxCustomMetadata entries, names of 1 to 128 and values of 1 to 512 bytes.
+base::Status check_custom(const std::map<std::string, std::string>& custom);
+
 base::Bytes encode_metadata(const KvMetadata& metadata);
 base::Result<KvMetadata> decode_metadata(base::ByteView stored);
 

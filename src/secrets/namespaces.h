@@ -3,6 +3,7 @@
 // (docs/formats/vault.md).
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,7 +19,8 @@
 namespace attestry::secrets {
 
 inline constexpr std::size_t kMaxNamespaces = 1024;
-inline constexpr std::size_t kMaxMounts = 64;  ///< of one namespace
+inline constexpr std::size_t kMaxNamespacesBelow = 128;  ///< those with the same first part
+inline constexpr std::size_t kMaxMounts = 64;            ///< of one namespace
 
 /// 0: no limit of its own.
 struct Quotas {
@@ -29,7 +31,7 @@ struct Quotas {
   friend bool operator==(const Quotas&, const Quotas&) = default;
 };
 
-/// What stands in a namespace now.
+/// What stands in a namespace and those below it now.
 struct Usage {
   std::uint64_t secrets = 0;
   std::uint64_t versions = 0;
@@ -56,19 +58,25 @@ struct Mount {
 };
 
 struct Namespace {
-  std::string path;  ///< "" is the root; "team/web"
+  std::string path;      ///< "" is the root; "team/web"
+  std::uint64_t id = 0;  ///< random; 0: the root, and those made before there were any
   base::Tenant tenant = base::Tenant::standard();
   Quotas quotas{};
   std::vector<Mount> mounts{};
 
   /// The mount that `path` lies in, the longest one; null when there is none.
   const Mount* mount_of(std::string_view path) const noexcept;
+  friend bool operator==(const Namespace&, const Namespace&) = default;
 };
 
 /// `[A-Za-z0-9._-]{1,64}` between slashes, at most 8 of them, none of Vault's own words (root, sys, auth, audit,
 /// cubbyhole, identity).
 base::Status check_namespace_path(std::string_view path);
 base::Status check_mount_path(std::string_view path);
+
+/// The tenant of a namespace for which nobody names another: its path, with a mark of it where that is no tenant's
+/// name, so that two paths have never the same one. `malformed` for a path that is too long.
+base::Result<base::Tenant> tenant_of_namespace(std::string_view path);
 
 base::Bytes encode_namespace(const Namespace& space);
 base::Result<Namespace> decode_namespace(base::ByteView stored, std::string_view path);
@@ -83,20 +91,28 @@ class Namespaces {
   std::shared_ptr<const Namespace> find(std::string_view path) const;
   /// Names of those directly below `path`, each with a slash at its end.
   std::vector<std::string> children(std::string_view path) const;
-  /// Whether a request of the namespace may go on; else the seconds, at least 1, until another may.
+  /// Whether a request of the namespace may go on, by its own rate and those of the namespaces above; else the seconds,
+  /// at least 1, until another may.
   std::uint64_t seconds_to_wait(const Namespace& space, base::Deadline now);
+  /// As it is stored now; `not_found`.
+  static base::Result<Namespace> stored(const state::ReadView& view, std::string_view path);
 
-  /// `conflict` when it is there already, `not_found` without its parent, `too_large` beyond kMaxNamespaces.
-  base::Status create(state::WriteTxn& txn, const Namespace& space) const;
-  /// Replaces what is stored of it. `not_found` when it is not there.
-  base::Status update(state::WriteTxn& txn, const Namespace& space) const;
+  /// `conflict` when it is there already or a mount of its parent has its name, `not_found` without its parent,
+  /// `too_large` beyond the limits. `own_tenant`: `conflict` when another namespace or a registered app has its
+  /// tenant.
+  static base::Status create(state::WriteTxn& txn, const Namespace& space, bool own_tenant);
+  /// What is stored of it, changed by `change`, whose error is passed on. `not_found` when it is not there.
+  using Change = std::function<base::Status(Namespace&)>;
+  static base::Result<Namespace> change(state::WriteTxn& txn, std::string_view path, const Change& change);
+  /// `malformed` when another mount, or a namespace below, has that name or a part of it.
+  static base::Status add_mount(state::WriteTxn& txn, std::string_view path, const Mount& mount);
   /// `conflict` while something stands in it or below it.
-  base::Status remove(state::WriteTxn& txn, std::string_view path) const;
+  static base::Status remove(state::WriteTxn& txn, std::string_view path);
   /// Reads it anew from what is committed.
   base::Status settle(std::string_view path);
 
   static base::Result<Usage> usage(const state::ReadView& view, std::string_view path);
-  /// Keeps the new figures; `too_large` when one grew beyond its quota.
+  /// Keeps the new figures of the namespace and of those above it; `too_large` when one grew beyond a quota of these.
   static base::Status change_usage(state::WriteTxn& txn, const Namespace& space, const Usage& before,
                                    const Usage& after);
 

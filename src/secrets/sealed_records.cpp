@@ -77,6 +77,14 @@ Status SecretStore::put_record(state::WriteTxn& txn, const base::Tenant& tenant,
   return txn.put(key, form(epoch.current, sealed));
 }
 
+Result<base::Bytes> SecretStore::seal_record(const state::ReadView& view, const base::Tenant& tenant,
+                                             base::ByteView key, base::ByteView plaintext) const {
+  TRY(const auto epoch, epochs_.state(view, tenant));
+  TRY(const auto values, record_sealer(view, tenant, epoch.current));
+  TRY(const auto sealed, values->seal(key, plaintext));
+  return form(epoch.current, sealed);
+}
+
 Result<crypto::Secret> SecretStore::open_record(const state::ReadView& view, const base::Tenant& tenant,
                                                 base::ByteView key, base::ByteView stored) const {
   TRY(const auto record, parse(stored));

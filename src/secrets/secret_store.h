@@ -80,6 +80,9 @@ class SecretStore {
   /// part of reseal() and older_than(). The form is version u8 (1) ‖ epoch u32 ‖ LP(sealed), bound to `key`.
   base::Status put_record(state::WriteTxn& txn, const base::Tenant& tenant, base::ByteView key,
                           base::ByteView plaintext) const;
+  /// The form alone, for values that are kept elsewhere. The tenant must have sealed something before.
+  base::Result<base::Bytes> seal_record(const state::ReadView& view, const base::Tenant& tenant, base::ByteView key,
+                                        base::ByteView plaintext) const;
   /// `stored` is the record's value. `denied` when its epoch is retired, `corrupt` when it does not open.
   base::Result<crypto::Secret> open_record(const state::ReadView& view, const base::Tenant& tenant, base::ByteView key,
                                            base::ByteView stored) const;

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "base/encoding.h"
+#include "base/log.h"
 #include "base/reader.h"
 #include "crypto/hash.h"
 #include "governance/instance_record.h"
@@ -23,11 +24,12 @@ using state::Space;
 
 namespace {
 
-constexpr std::uint8_t kTokenVersion = 1;
+constexpr std::uint8_t kTokenVersion = 2;  // 1 had no space_id
 constexpr std::uint8_t kPolicyVersion = 1;
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxItems = 256;
 constexpr std::size_t kCollected = 4;
+constexpr std::size_t kErasedWithSpace = 4096;
 constexpr std::size_t kAccessorLetters = 24;
 
 Key token_record(const base::Digest32& digest) { return Key(Space::tokens).lp("token").raw(digest); }
@@ -86,6 +88,52 @@ Result<Attested> decode_attested(Fields& fields) {
   return out;
 }
 
+// Tokens that are counted together.
+std::string of_space(std::string_view space) { return "n" + std::string{space}; }
+std::string of_parent(const base::Digest32& parent) { return "p" + std::string{base::as_text(parent)}; }
+std::string of_role(const Token& token) { return "r" + token.space + "/" + token.display_name; }
+std::string of_key(const Token& token) {
+  return "k" + token.space + "/" + base::hex(crypto::sha256(token.attested->spki));
+}
+
+bool is_login(const Token& token) { return token.attested && !token.parent && token.path != "auth/token/create"; }
+
+std::vector<std::string> groups_of(const Token& token) {
+  std::vector<std::string> out{of_space(token.space)};
+  if (token.parent) out.push_back(of_parent(*token.parent));
+  if (is_login(token)) {
+    out.push_back(of_role(token));
+    out.push_back(of_key(token));
+  }
+  return out;
+}
+
+Error too_many(std::string_view what, std::size_t most) {
+  return {Code::too_large,
+          "there are too many tokens " + std::string{what},
+          "at most " + std::to_string(most),
+          {},
+          "Revoke tokens that are no longer used, or give them shorter lives."};
+}
+
+Result<Tokens::PolicyPtr> decode_policy(base::ByteView stored) {
+  TRY(auto in, state::open_value(stored, kPolicyVersion, "policy"));
+  TRY(const auto document, in.lp("document", kMaxPolicyBytes));
+  TRY_OK(in.finish("policy"));
+  TRY(auto rules, AccessPolicy::parse(base::as_text(document)));
+  return std::make_shared<const Tokens::StoredPolicy>(
+      Tokens::StoredPolicy{.document = std::string{base::as_text(document)}, .rules = std::move(rules)});
+}
+
+Capabilities everything() {
+  Capabilities out;
+  for (const auto one : {Capability::create, Capability::read, Capability::update, Capability::patch,
+                         Capability::delete_, Capability::list, Capability::sudo}) {
+    out.add(one);
+  }
+  return out;
+}
+
 }  // namespace
 
 bool Token::root() const noexcept { return std::ranges::find(policies, "root") != policies.end(); }
@@ -106,11 +154,20 @@ base::Bytes encode_token(const Token& token) {
   if (token.parent) out.raw(*token.parent);
   out.lp(token.path).u8(token.attested ? 1 : 0);
   if (token.attested) encode_attested(out, *token.attested);
+  out.u64(token.space_id);
   return std::move(out).take();
 }
 
+Status check_token(const Token& token) {
+  const auto read = decode_token(encode_token(token), token.digest);
+  if (read) return base::done();
+  return Error{Code::malformed, "the token says too much",
+               "texts of at most 4096 bytes, at most 256 policies and entries", read.error().text()};
+}
+
 Result<Token> decode_token(base::ByteView stored, const base::Digest32& digest) {
-  TRY(auto in, state::open_value(stored, kTokenVersion, "token"));
+  const bool first = !stored.empty() && stored[0] == 1;
+  TRY(auto in, state::open_value(stored, first ? 1 : kTokenVersion, "token"));
   Fields fields{in};
   Token out{.digest = digest};
   TRY(out.accessor, fields.text());
@@ -141,6 +198,9 @@ Result<Token> decode_token(base::ByteView stored, const base::Digest32& digest) 
   if (attested) {
     TRY(out.attested, decode_attested(fields));
   }
+  if (!first) {
+    TRY(out.space_id, fields.in().u64be("namespace's id"));
+  }
   TRY_OK(fields.in().finish("token"));
   return out;
 }
@@ -167,8 +227,13 @@ Result<std::unique_ptr<Tokens>> Tokens::open(state::Store& store) {
   TRY_OK(state::scan_each(*view, tokens, kMaxTokens + 1, [&](base::ByteView key, base::ByteView value) -> Status {
     base::Reader in{key.subspan(tokens.bytes().size())};
     TRY(const auto digest, in.take_array<32>("digest"));
-    TRY(auto token, decode_token(value, digest));
-    out->settle_put(std::move(token), {});
+    auto token = decode_token(value, digest);
+    if (token) {
+      out->settle_put(*std::move(token));
+    } else {
+      base::log(base::LogLevel::warning, "a stored token is damaged and is left out",
+                {{"error", token.error().text()}});
+    }
     return base::done();
   }));
   std::vector<PolicyName> names;
@@ -208,8 +273,11 @@ TokenPtr Tokens::find_accessor(std::string_view accessor, base::UtcTime now) con
 std::vector<std::string> Tokens::accessors(std::string_view space, base::UtcTime now) const {
   std::vector<std::string> out;
   const base::MutexLock lock(mutex_);
-  for (const auto& [digest, token] : tokens_) {
-    if (token->space == space && !token->expired(now)) out.push_back(token->accessor);
+  const auto found = groups_.find(of_space(space));
+  if (found == groups_.end()) return out;
+  for (const auto& [issued, digest] : found->second) {
+    const auto& token = tokens_.at(digest);
+    if (!token->expired(now)) out.push_back(token->accessor);
   }
   std::ranges::sort(out);
   return out;
@@ -223,17 +291,31 @@ std::vector<TokenPtr> Tokens::family(const base::Digest32& digest) const {
     const auto one = todo.front();
     todo.pop_front();
     if (const auto found = tokens_.find(one); found != tokens_.end()) out.push_back(found->second);
-    for (const auto& [child, token] : tokens_) {
-      if (token->parent == one) todo.push_back(child);
-    }
+    const auto children = groups_.find(of_parent(one));
+    if (children == groups_.end()) continue;
+    for (const auto& [issued, child] : children->second) todo.push_back(child);
   }
   return out;
 }
 
+Result<Token> Tokens::stored(const state::ReadView& view, const base::Digest32& digest) {
+  TRY(const auto found, view.get(token_record(digest)));
+  if (!found) return gone();
+  return decode_token(*found, digest);
+}
+
 Status Tokens::require(const state::ReadView& view, const Token& token, base::UtcTime now) const {
   if (token.expired(now)) return gone();
-  TRY(const auto stored, view.get(token_record(token.digest)));
-  if (!stored) return gone();
+  TRY(const auto there, view.get(token_record(token.digest)));
+  if (!there) return gone();
+  // A child that was made, or renewed, while its parent was being revoked ends with it nevertheless.
+  auto parent = token.parent;
+  for (std::size_t depth = 0; parent; ++depth) {
+    if (depth == kMaxTokenDepth) return gone();
+    TRY(const auto above, stored(view, *parent));
+    if (above.expired(now)) return gone();
+    parent = above.parent;
+  }
   if (!token.attested) return base::done();
   const Attested& attested = *token.attested;
   TRY(const bool holds,
@@ -244,53 +326,130 @@ Status Tokens::require(const state::ReadView& view, const Token& token, base::Ut
   return base::done();
 }
 
-Status Tokens::put(state::WriteTxn& txn, const Token& token, base::UtcTime now) const {
-  std::vector<TokenPtr> expired;
-  {
-    const base::MutexLock lock(mutex_);
-    for (auto at = ends_.begin(); at != ends_.end() && expired.size() < kCollected && at->first <= now.seconds; ++at) {
-      expired.push_back(tokens_.at(at->second));
-    }
-    if (tokens_.size() >= kMaxTokens && !tokens_.contains(token.digest)) {
-      return Error{Code::too_large,
-                   "there are too many tokens",
-                   "at most " + std::to_string(kMaxTokens),
-                   {},
-                   "Revoke tokens that are no longer used, or give them shorter lives."};
-    }
+Status Tokens::within_limits(const Token& token, Erased& old) const {
+  if (tokens_.contains(token.digest)) return base::done();
+  const auto count = [&](const std::string& group) ATTESTRY_REQUIRES(mutex_) {
+    const auto found = groups_.find(group);
+    return found == groups_.end() ? std::size_t{0} : found->second.size();
+  };
+  if (tokens_.size() >= kMaxTokens) return too_many("", kMaxTokens);
+  if (count(of_space(token.space)) >= kMaxTokensOfSpace) return too_many("of the namespace", kMaxTokensOfSpace);
+  if (token.parent && count(of_parent(*token.parent)) >= kMaxChildren) return too_many("of one parent", kMaxChildren);
+  if (!is_login(token)) return base::done();
+  if (const auto key = groups_.find(of_key(token)); key != groups_.end() && key->second.size() >= kMaxKeyTokens) {
+    // Whoever logs in anew with the same key has no use for the oldest of its tokens.
+    auto more = key->second.size() - kMaxKeyTokens + 1;
+    for (auto at = key->second.begin(); more != 0; ++at, --more) old.push_back(tokens_.at(at->second));
+    return base::done();
   }
-  TRY_OK(erase(txn, expired));
-  return txn.put(token_record(token.digest), encode_token(token));
+  if (count(of_role(token)) >= kMaxRoleTokens) return too_many("of the role's logins", kMaxRoleTokens);
+  return base::done();
 }
 
-Status Tokens::erase(state::WriteTxn& txn, const std::vector<TokenPtr>& tokens) const {
+Result<Tokens::Erased> Tokens::put(state::WriteTxn& txn, const Token& token, base::UtcTime now) const {
+  TRY_OK(check_token(token));
+  std::size_t depth = 0;
+  for (auto parent = token.parent; parent; ++depth) {
+    if (depth == kMaxTokenDepth) {
+      return Error{Code::malformed, "the token has too many ancestors", "at most " + std::to_string(kMaxTokenDepth)};
+    }
+    TRY(const auto above, stored(txn, *parent));
+    parent = above.parent;
+  }
+  Erased old;
+  {
+    const base::MutexLock lock(mutex_);
+    for (auto at = ends_.begin(); at != ends_.end() && old.size() < kCollected && at->first <= now.seconds; ++at) {
+      old.push_back(tokens_.at(at->second));
+    }
+    TRY_OK(within_limits(token, old));
+  }
+  TRY_OK(erase(txn, old));
+  TRY_OK(txn.put(token_record(token.digest), encode_token(token)));
+  return old;
+}
+
+Status Tokens::erase(state::WriteTxn& txn, const Erased& tokens) const {
   for (const auto& token : tokens) TRY_OK(txn.erase(token_record(token->digest)));
   return base::done();
+}
+
+Result<std::vector<Token>> Tokens::release_children(state::WriteTxn& txn, const base::Digest32& parent) const {
+  std::vector<base::Digest32> digests;
+  {
+    const base::MutexLock lock(mutex_);
+    if (const auto found = groups_.find(of_parent(parent)); found != groups_.end()) {
+      for (const auto& [issued, digest] : found->second) digests.push_back(digest);
+    }
+  }
+  std::vector<Token> out;
+  for (const auto& digest : digests) {
+    auto child = stored(txn, digest);
+    if (!child && child.error().code == Code::denied) continue;  // revoked meanwhile
+    TRY(auto token, std::move(child));
+    token.parent.reset();
+    TRY_OK(txn.put(token_record(digest), encode_token(token)));
+    out.push_back(std::move(token));
+  }
+  return out;
+}
+
+Result<Tokens::Erased> Tokens::erase_space(state::WriteTxn& txn, std::string_view space) const {
+  for (const char* kind : {"policy", "role"}) {
+    std::vector<base::Bytes> keys;
+    TRY_OK(txn.scan(Key(Space::tokens).lp(kind).lp(space), {}, SIZE_MAX, [&](base::ByteView key, base::ByteView) {
+      keys.push_back(base::to_bytes(key));
+      return true;
+    }));
+    for (const auto& key : keys) TRY_OK(txn.erase(key));
+  }
+  Erased out;
+  {
+    const base::MutexLock lock(mutex_);
+    if (const auto found = groups_.find(of_space(space)); found != groups_.end()) {
+      for (auto at = found->second.begin(); at != found->second.end() && out.size() < kErasedWithSpace; ++at) {
+        out.push_back(tokens_.at(at->second));
+      }
+    }
+  }
+  TRY_OK(erase(txn, out));
+  return out;
+}
+
+void Tokens::settle_space(std::string_view space, const Erased& tokens) {
+  settle_erase(tokens);
+  const base::MutexLock lock(mutex_);
+  std::erase_if(policies_, [&](const auto& entry) { return entry.first.first == space; });
 }
 
 void Tokens::forget(const base::Digest32& digest) {
   const auto found = tokens_.find(digest);
   if (found == tokens_.end()) return;
-  ends_.erase({found->second->expires.seconds, digest});
-  accessors_.erase(found->second->accessor);
+  const Token& token = *found->second;
+  for (const auto& name : groups_of(token)) {
+    const auto group = groups_.find(name);
+    if (group == groups_.end()) continue;
+    group->second.erase({token.issued.seconds, digest});
+    if (group->second.empty()) groups_.erase(group);
+  }
+  ends_.erase({token.expires.seconds, digest});
+  accessors_.erase(token.accessor);
   tokens_.erase(found);
 }
 
-void Tokens::settle_put(Token token, base::UtcTime now) {
+void Tokens::settle_put(Token token) {
   const auto shared = std::make_shared<const Token>(std::move(token));
   const base::MutexLock lock(mutex_);
   forget(shared->digest);
-  for (std::size_t i = 0; i < kCollected && !ends_.empty() && ends_.begin()->first <= now.seconds; ++i) {
-    forget(base::Digest32{ends_.begin()->second});
-  }
   tokens_[shared->digest] = shared;
   accessors_[shared->accessor] = shared->digest;
+  for (const auto& name : groups_of(*shared)) groups_[name].emplace(shared->issued.seconds, shared->digest);
   if (shared->expires.seconds != 0) ends_.emplace(shared->expires.seconds, shared->digest);
 }
 
-void Tokens::settle_erase(const std::vector<TokenPtr>& tokens) {
+void Tokens::settle_erase(const Erased& tokens) {
   const base::MutexLock lock(mutex_);
-  for (const auto& token : tokens) forget(token->digest);
+  for (const auto& token : tokens) forget(base::Digest32{token->digest});
 }
 
 Tokens::PolicyPtr Tokens::policy(std::string_view space, std::string_view name) const {
@@ -322,13 +481,24 @@ Status check_policy_name(std::string_view name) {
                std::string{name.substr(0, 64)}};
 }
 
+Result<bool> Tokens::has_policy(const state::ReadView& view, std::string_view space, std::string_view name) {
+  TRY(const auto found, view.get(policy_record(space, name)));
+  return found.has_value();
+}
+
 Status Tokens::put_policy(state::WriteTxn& txn, std::string_view space, std::string_view name,
                           std::string_view document) const {
   TRY_OK(check_policy_name(name));
   TRY_OK(AccessPolicy::parse(document));
-  {
+  TRY(const bool there, has_policy(txn, space, name));
+  if (!there) {
     const base::MutexLock lock(mutex_);
-    if (policies_.size() >= kMaxPolicies) return Error{Code::too_large, "there are too many policies"};
+    const auto of_this =
+        std::ranges::count_if(policies_, [&](const auto& entry) { return entry.first.first == space; });
+    if (policies_.size() >= kMaxPolicies || static_cast<std::size_t>(of_this) >= kMaxPoliciesOfSpace) {
+      return Error{Code::too_large, "there are too many policies",
+                   "at most " + std::to_string(kMaxPoliciesOfSpace) + " in a namespace"};
+    }
   }
   return txn.put(policy_record(space, name), state::value(kPolicyVersion).lp(document).bytes());
 }
@@ -342,12 +512,7 @@ Status Tokens::settle_policy(std::string_view space, std::string_view name) {
   TRY(const auto stored, view->get(policy_record(space, name)));
   PolicyPtr now;
   if (stored) {
-    TRY(auto in, state::open_value(*stored, kPolicyVersion, "policy"));
-    TRY(const auto document, in.lp("document", kMaxPolicyBytes));
-    TRY_OK(in.finish("policy"));
-    TRY(auto rules, AccessPolicy::parse(base::as_text(document)));
-    now = std::make_shared<const StoredPolicy>(
-        StoredPolicy{.document = std::string{base::as_text(document)}, .rules = std::move(rules)});
+    TRY(now, decode_policy(*stored));
   }
   const base::MutexLock lock(mutex_);
   if (now) {
@@ -358,24 +523,51 @@ Status Tokens::settle_policy(std::string_view space, std::string_view name) {
   return base::done();
 }
 
-Capabilities Tokens::capabilities(const Token& token, std::string_view path) const {
-  Capabilities out;
-  if (token.root()) {
-    for (const auto one : {Capability::create, Capability::read, Capability::update, Capability::patch,
-                           Capability::delete_, Capability::list, Capability::sudo}) {
-      out.add(one);
-    }
-    return out;
+std::vector<Tokens::PolicyPtr> Tokens::held(const Token& token) const {
+  std::vector<PolicyPtr> out;
+  for (const auto& name : token.policies) {
+    if (auto found = policy(token.space, name)) out.push_back(std::move(found));
   }
-  std::vector<PolicyPtr> held;
+  return out;
+}
+
+Capabilities Tokens::capabilities(const Token& token, std::string_view path) const {
+  if (token.root()) return everything();
+  const auto policies = held(token);
+  std::vector<const AccessPolicy*> rules;
+  for (const auto& one : policies) rules.push_back(&one->rules);
+  return capabilities_on(rules, path);
+}
+
+Result<Capabilities> Tokens::capabilities(const state::ReadView& view, const Token& token,
+                                          std::string_view path) const {
+  if (token.root()) return everything();
+  std::vector<PolicyPtr> policies;
   std::vector<const AccessPolicy*> rules;
   for (const auto& name : token.policies) {
-    if (auto found = policy(token.space, name)) {
-      rules.push_back(&found->rules);
-      held.push_back(std::move(found));
+    TRY(const auto document, view.get(policy_record(token.space, name)));
+    if (document) {
+      TRY(auto one, decode_policy(*document));
+      policies.push_back(std::move(one));
+    } else if (name == "default") {
+      policies.push_back(default_);
     }
   }
+  for (const auto& one : policies) rules.push_back(&one->rules);
   return capabilities_on(rules, path);
+}
+
+bool Tokens::reaches_below(const Token& token, std::string_view prefix) const {
+  if (token.root()) return true;
+  for (const auto& policy : held(token)) {
+    for (const PolicyRule& rule : policy->rules.rules()) {
+      if (rule.capabilities.empty() || rule.capabilities.has(Capability::deny)) continue;
+      const auto literal = std::string_view{rule.path}.substr(0, rule.path.find('+'));
+      const bool open = rule.prefix || literal.size() != rule.path.size();
+      if (literal.starts_with(prefix) || (open && prefix.starts_with(literal))) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace attestry::secrets

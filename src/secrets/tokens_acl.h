@@ -22,6 +22,7 @@ class Capabilities {
   constexpr void add(Capability capability) noexcept { bits_ |= bit(capability); }
   constexpr void add(Capabilities other) noexcept { bits_ |= other.bits_; }
   constexpr bool has(Capability capability) const noexcept { return (bits_ & bit(capability)) != 0; }
+  constexpr bool has_any(Capabilities other) const noexcept { return (bits_ & other.bits_) != 0; }
   constexpr bool empty() const noexcept { return bits_ == 0; }
   /// In Vault's order; {"deny"} when nothing is allowed.
   std::vector<std::string> names() const;

@@ -40,6 +40,7 @@ struct Login {
   std::shared_ptr<const appraisal::StoredAppraisal> appraisal{};
   appraisal::Entry entry{};
   LoggedIn result{};
+  Tokens::Erased replaced{};
   std::optional<Error> refusal{};
 };
 
@@ -95,6 +96,7 @@ Token token_of(const Login& login, const governance::Grant& grant, std::string s
   token.digest = crypto::sha256(base::as_bytes(login.result.secret));
   token.accessor = make_accessor(login.deps.random);
   token.space = request.space;
+  token.space_id = request.space_id;
   token.policies = request.role.policies;
   token.policies.emplace_back("default");
   std::ranges::sort(token.policies);
@@ -155,10 +157,22 @@ Status decide(Login& login, Result<appraisal::Examined> maybe) {
   return base::done();
 }
 
+/// The role was read before the evidence was looked at: a role that was changed or taken away meanwhile gives nothing.
+Status role_stands(const LoginRequest& request, const state::ReadView& view) {
+  const Error changed{Code::denied, "the role was changed at this moment", {}, {}, "Log in again."};
+  const auto space = Namespaces::stored(view, request.space);
+  if (!space && space.error().code != Code::not_found) return space.error();
+  if (!space || space->id != request.space_id || space->tenant != request.tenant) return changed;
+  const auto role = read_role(view, request.space, request.role_name);
+  if (!role && role.error().code != Code::not_found) return role.error();
+  return role && *role == request.role ? base::done() : Status{changed};
+}
+
 /// Everything or nothing.
 Status write(Login& login, state::WriteTxn& txn) {
   const governance::AppState& state = login.app->state();
   const auto now = login.deps.store.now();
+  TRY_OK(role_stands(login.request, txn));
   TRY_OK(governance::Registry::require_version(txn, state.tenant, state.app, state.version, state.references));
   TRY(const auto index, login.deps.log.append(txn, login.leaf));
   TRY_OK(login.fresh->spend(txn, now, false, index, {}));
@@ -167,7 +181,8 @@ Status write(Login& login, state::WriteTxn& txn) {
   TRY_OK(appraisal::Challenges::collect_expired(txn, now, kCollectedPerCommit));
   if (login.refusal) return base::done();
   login.result.token.attested->leaf_index = index;
-  return login.deps.tokens.put(txn, login.result.token, now);
+  TRY(login.replaced, login.deps.tokens.put(txn, login.result.token, now));
+  return base::done();
 }
 
 }  // namespace
@@ -176,8 +191,11 @@ Status put_role(state::WriteTxn& txn, std::string_view space, std::string_view n
   TRY_OK(check_policy_name(name));
   if (role.policies.size() > kMaxRolePolicies) return Error{Code::malformed, "policies of a role", "at most 64"};
   for (const auto& policy : role.policies) TRY_OK(check_policy_name(policy));
-  TRY(const auto names, list_roles(txn, space));
-  if (names.size() >= kMaxRoles) return Error{Code::too_large, "there are too many roles"};
+  TRY(const auto there, txn.get(roles_of(space).lp(name)));
+  if (!there) {
+    TRY(const auto names, list_roles(txn, space));
+    if (names.size() >= kMaxRoles) return Error{Code::too_large, "there are too many roles"};
+  }
   auto out = state::value(kRoleVersion);
   out.lp(role.app.bytes())
       .u64(static_cast<std::uint64_t>(role.ttl))
@@ -234,7 +252,8 @@ void AttestedLogin::log_in(LoginRequest request, base::Deadline deadline,
                             [login, done = std::move(done)](Status status) mutable {
                               if (!status) return done(status.error());
                               if (login->refusal) return done(*login->refusal);
-                              login->deps.tokens.settle_put(login->result.token, login->now);
+                              login->deps.tokens.settle_erase(login->replaced);
+                              login->deps.tokens.settle_put(login->result.token);
                               done(std::move(login->result));
                             });
   };

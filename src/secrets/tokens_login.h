@@ -12,18 +12,21 @@
 #include "appraisal/challenge.h"
 #include "audit/log.h"
 #include "governance/registry.h"
+#include "secrets/namespaces.h"
 #include "secrets/tokens.h"
 
 namespace attestry::secrets {
 
-inline constexpr std::size_t kMaxRoles = 4096;
+inline constexpr std::size_t kMaxRoles = 512;  ///< of one namespace
 
 struct LoginRole {
   base::AppRef app;  ///< of the namespace's tenant
   std::vector<std::string> policies{};
   std::int64_t ttl = 0;  ///< seconds; 0: the server's
+  friend bool operator==(const LoginRole&, const LoginRole&) = default;
 };
 /// `[a-z0-9][a-z0-9._-]{0,127}`, as policies.
+/// `too_large` for a new one beyond kMaxRoles in the namespace.
 base::Status put_role(state::WriteTxn& txn, std::string_view space, std::string_view name, const LoginRole& role);
 base::Status erase_role(state::WriteTxn& txn, std::string_view space, std::string_view name);
 /// `not_found`.
@@ -36,6 +39,7 @@ struct LoginRequest {
   base::Bytes spki;  ///< DER SubjectPublicKeyInfo of the key that the token is bound to
   base::Bytes body;  ///< as received
   std::string space;
+  std::uint64_t space_id = 0;
   std::string role_name;
   LoginRole role;
   base::Tenant tenant = base::Tenant::standard();

@@ -15,8 +15,10 @@ using state::Space;
 
 namespace {
 
-constexpr std::uint8_t kKeyVersion = 1;
-constexpr std::size_t kMaxMaterial = 128;
+constexpr std::uint8_t kKeyVersion = 2;  // 1 had no public keys
+constexpr std::uint8_t kBackupVersion = 1;
+constexpr std::size_t kMaxMaterial = 4096;
+constexpr std::size_t kMaxRecord = 1u << 20;
 
 constexpr std::pair<TransitType, std::string_view> kTypes[] = {{TransitType::aes256_gcm96, "aes256-gcm96"},
                                                                {TransitType::chacha20_poly1305, "chacha20-poly1305"},
@@ -24,14 +26,20 @@ constexpr std::pair<TransitType, std::string_view> kTypes[] = {{TransitType::aes
                                                                {TransitType::ecdsa_p256, "ecdsa-p256"},
                                                                {TransitType::ecdsa_p384, "ecdsa-p384"},
                                                                {TransitType::ecdsa_p521, "ecdsa-p521"},
-                                                               {TransitType::hmac, "hmac"}};
+                                                               {TransitType::hmac, "hmac"},
+                                                               {TransitType::aes128_gcm96, "aes128-gcm96"},
+                                                               {TransitType::rsa_2048, "rsa-2048"},
+                                                               {TransitType::rsa_3072, "rsa-3072"},
+                                                               {TransitType::rsa_4096, "rsa-4096"}};
 
 Key keys_of(const Namespace& space, const Mount& mount) {
   return Key(Space::transit_keys, space.tenant).lp(space.path).lp(mount.path);
 }
+/// What backups are bound to: no record has that key.
+Key backup_of(const Namespace& space) { return Key(Space::transit_keys, space.tenant).lp("/backup"); }
 Key record_of(const TransitPlace& place) { return keys_of(place.space, place.mount).raw(base::as_bytes(place.name)); }
 
-Result<TransitKey::Version> decode_version(base::Reader& in) {
+Result<TransitKey::Version> decode_version(base::Reader& in, bool first) {
   TransitKey::Version out;
   TRY(out.number, in.u32be("version"));
   TRY(const auto created, in.u64be("created"));
@@ -40,6 +48,10 @@ Result<TransitKey::Version> decode_version(base::Reader& in) {
   TRY(const auto hmac, in.lp("hmac key", kMaxMaterial));
   out.key = crypto::Secret::copy_of(key);
   out.hmac = crypto::Secret::copy_of(hmac);
+  if (!first) {
+    TRY(const auto text, in.lp("public key", kMaxMaterial));
+    out.public_text = base::as_text(text);
+  }
   return out;
 }
 
@@ -57,30 +69,62 @@ Result<TransitType> transit_type_from(std::string_view text) {
     if (name == text) return value;
   }
   return Error{Code::malformed, "unknown key type",
-               "aes256-gcm96, chacha20-poly1305, ed25519, ecdsa-p256, ecdsa-p384, ecdsa-p521 or hmac",
-               std::string{text.substr(0, 32)}, "RSA keys are not offered: use ed25519 or ecdsa-p256 to sign."};
+               "aes128-gcm96, aes256-gcm96, chacha20-poly1305, ed25519, ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048, "
+               "rsa-3072, rsa-4096 or hmac",
+               std::string{text.substr(0, 32)}};
 }
 
-bool encrypts(TransitType type) noexcept {
-  return type == TransitType::aes256_gcm96 || type == TransitType::chacha20_poly1305;
+bool is_symmetric(TransitType type) noexcept {
+  return type == TransitType::aes128_gcm96 || type == TransitType::aes256_gcm96 ||
+         type == TransitType::chacha20_poly1305;
 }
-bool signs(TransitType type) noexcept { return !encrypts(type) && type != TransitType::hmac; }
+bool encrypts(TransitType type) noexcept { return is_symmetric(type) || rsa_bits(type) != 0; }
+bool signs(TransitType type) noexcept { return !is_symmetric(type) && type != TransitType::hmac; }
+
+unsigned rsa_bits(TransitType type) noexcept {
+  if (type == TransitType::rsa_2048) return 2048;
+  if (type == TransitType::rsa_3072) return 3072;
+  return type == TransitType::rsa_4096 ? 4096 : 0;
+}
+
+std::size_t cost_of(TransitType type) noexcept {
+  switch (type) {
+    case TransitType::aes128_gcm96:
+    case TransitType::aes256_gcm96:
+    case TransitType::chacha20_poly1305:
+    case TransitType::hmac:
+    case TransitType::ed25519:
+    case TransitType::ecdsa_p256:
+      return 1;
+    case TransitType::ecdsa_p384:
+    case TransitType::ecdsa_p521:
+      return 8;
+    case TransitType::rsa_2048:
+      return 16;
+    case TransitType::rsa_3072:
+      return 48;
+    case TransitType::rsa_4096:
+      return 100;
+  }
+  return 1;
+}
 
 base::Bytes TransitKey::encode() const {
   auto out = state::value(kKeyVersion);
-  const unsigned flags =
-      (derived ? 1u : 0u) | (convergent ? 2u : 0u) | (exportable ? 4u : 0u) | (deletion_allowed ? 8u : 0u);
+  const unsigned flags = (derived ? 1u : 0u) | (convergent ? 2u : 0u) | (exportable ? 4u : 0u) |
+                         (deletion_allowed ? 8u : 0u) | (backup_allowed ? 16u : 0u);
   out.u8(static_cast<std::uint8_t>(type)).u8(static_cast<std::uint8_t>(flags));
   out.u32(min_decryption).u32(min_encryption).u32(min_available).u32(static_cast<std::uint32_t>(versions.size()));
   for (const Version& version : versions) {
     out.u32(version.number).u64(static_cast<std::uint64_t>(version.created.seconds));
-    out.lp(version.key.reveal()).lp(version.hmac.reveal());
+    out.lp(version.key.reveal()).lp(version.hmac.reveal()).lp(version.public_text);
   }
   return std::move(out).take();
 }
 
 Result<TransitKey> TransitKey::decode(std::string_view name, base::ByteView stored) {
-  TRY(auto in, state::open_value(stored, kKeyVersion, "transit key"));
+  const bool first = !stored.empty() && stored[0] == 1;
+  TRY(auto in, state::open_value(stored, first ? 1 : kKeyVersion, "transit key"));
   TransitKey out;
   out.name = name;
   TRY(const auto type, in.u8("type"));
@@ -91,13 +135,14 @@ Result<TransitKey> TransitKey::decode(std::string_view name, base::ByteView stor
   out.convergent = (flags & 2) != 0;
   out.exportable = (flags & 4) != 0;
   out.deletion_allowed = (flags & 8) != 0;
+  out.backup_allowed = (flags & 16) != 0;
   TRY(out.min_decryption, in.u32be("min_decryption_version"));
   TRY(out.min_encryption, in.u32be("min_encryption_version"));
   TRY(out.min_available, in.u32be("min_available_version"));
   TRY(const auto count, in.u32be("versions"));
   if (count == 0 || count > kMostKeyVersions) return Error{Code::corrupt, "versions of a transit key"};
   for (std::uint32_t i = 0; i < count; ++i) {
-    TRY(auto version, decode_version(in));
+    TRY(auto version, decode_version(in, first));
     out.versions.push_back(std::move(version));
   }
   TRY_OK(in.finish("transit key"));
@@ -127,6 +172,34 @@ Status Transit::unchanged(const state::ReadView& view, const TransitPlace& place
   return Error{Code::unavailable, "the key was changed at this moment; try again"};
 }
 
+Result<bool> Transit::has(const state::ReadView& view, const TransitPlace& place) const {
+  TRY(const auto stored, view.get(record_of(place)));
+  return stored.has_value();
+}
+
+Result<base::Bytes> Transit::seal_backup(const state::ReadView& view, const Namespace& space,
+                                         const TransitKey& key) const {
+  auto record = key.encode();
+  const auto wiped = crypto::Secret::absorb(record);
+  auto plain = std::move(state::value(kBackupVersion).lp(key.name).lp(wiped.reveal())).take();
+  const auto whole = crypto::Secret::absorb(plain);
+  return secrets_.seal_record(view, space.tenant, backup_of(space), whole.reveal());
+}
+
+Result<TransitKey> Transit::open_backup(const state::ReadView& view, const Namespace& space,
+                                        base::ByteView sealed) const {
+  const auto plain = secrets_.open_record(view, space.tenant, backup_of(space), sealed);
+  if (!plain && plain.error().code != Code::corrupt) return plain.error();
+  const Error bad{Code::malformed, "the backup does not open", "one of this server and of this namespace's tenant"};
+  if (!plain) return bad;
+  TRY(auto in, state::open_value(plain->reveal(), kBackupVersion, "backup of a transit key"));
+  TRY(const auto name, in.lp("name", kMaxMaterial));
+  TRY(const auto record, in.lp("key", kMaxRecord));
+  TRY_OK(in.finish("backup of a transit key"));
+  TRY_OK(check_transit_name(base::as_text(name)));
+  return TransitKey::decode(base::as_text(name), record);
+}
+
 Status Transit::put(state::WriteTxn& txn, const TransitPlace& place, const TransitKey& key) const {
   const Key record = record_of(place);
   TRY(const auto there, txn.get(record));
@@ -138,6 +211,13 @@ Status Transit::put(state::WriteTxn& txn, const TransitPlace& place, const Trans
   }
   auto plain = key.encode();
   const auto wiped = crypto::Secret::absorb(plain);
+  if (wiped.size() > kMaxRecord) {
+    return Error{Code::too_large,
+                 "the key has too many versions",
+                 "at most 1 MiB of them",
+                 {},
+                 "Trim versions that are no longer used."};
+  }
   return secrets_.put_record(txn, place.space.tenant, record, wiped.reveal());
 }
 

@@ -1,5 +1,5 @@
 // Keys that never leave: clients send what is to be encrypted, decrypted, signed or verified (Vault's transit engine).
-// A key has versions; ciphertexts and signatures name theirs ("vault:v2:…"). RSA is not offered.
+// A key has versions; ciphertexts and signatures name theirs ("vault:v2:…").
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,7 +11,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/digest.h"
+#include "crypto/ec.h"
 #include "crypto/random.h"
+#include "crypto/rsa_key.h"
 #include "crypto/secret.h"
 #include "secrets/namespaces.h"
 #include "secrets/secret_store.h"
@@ -30,12 +32,22 @@ enum class TransitType : std::uint8_t {
   ecdsa_p384 = 5,
   ecdsa_p521 = 6,
   hmac = 7,
+  aes128_gcm96 = 8,
+  rsa_2048 = 9,
+  rsa_3072 = 10,
+  rsa_4096 = 11,
 };
 std::string_view to_text(TransitType type) noexcept;
 /// `malformed` names those that there are.
 base::Result<TransitType> transit_type_from(std::string_view text);
 bool encrypts(TransitType type) noexcept;
+/// Encrypts with a nonce under a key that may be derived.
+bool is_symmetric(TransitType type) noexcept;
 bool signs(TransitType type) noexcept;
+/// Bits of an RSA key; 0 for the others.
+unsigned rsa_bits(TransitType type) noexcept;
+/// What one use of the key costs a thread, in units of about 50 microseconds.
+std::size_t cost_of(TransitType type) noexcept;
 
 /// How a signature is written: DER (or the 64 bytes of Ed25519) in base64, or r ‖ s in base64url.
 enum class Marshaling : std::uint8_t { asn1, jws };
@@ -45,8 +57,17 @@ class TransitKey {
   struct Version {
     std::uint32_t number = 0;
     base::UtcTime created{};
-    crypto::Secret key{};   ///< 32 bytes; of an ECDSA key the scalar, as long as its field
-    crypto::Secret hmac{};  ///< 32 bytes
+    crypto::Secret key{};       ///< 16 or 32 bytes; of an ECDSA key the scalar, as long as its field; of RSA PKCS #8
+    crypto::Secret hmac{};      ///< 32 bytes
+    std::string public_text{};  ///< what public_key() gives; empty also in records of the first form
+
+    /// The key taken apart, at its first use. Not thread-safe, as the rest of the key.
+    base::Result<const crypto::EcPrivateKey*> ec(TransitType type) const;
+    base::Result<const crypto::RsaKey*> rsa() const;
+
+   private:
+    mutable std::optional<crypto::EcPrivateKey> ec_{};
+    mutable std::optional<crypto::RsaKey> rsa_{};
   };
 
   std::string name{};
@@ -55,6 +76,7 @@ class TransitKey {
   bool convergent = false;  ///< the same plaintext gives the same ciphertext; only with `derived`
   bool exportable = false;  ///< once true, for ever
   bool deletion_allowed = false;
+  bool backup_allowed = false;  ///< "allow_plaintext_backup"; once true, for ever
   std::uint32_t min_decryption = 1;
   std::uint32_t min_encryption = 0;  ///< 0: the newest
   std::uint32_t min_available = 0;   ///< older ones were trimmed away; 0: none was
@@ -63,7 +85,10 @@ class TransitKey {
   std::uint32_t latest() const noexcept { return versions.empty() ? 0 : versions.back().number; }
   const Version* find(std::uint32_t number) const noexcept;
 
-  base::Status add_version(base::UtcTime now, crypto::Random& random);
+  /// A new version, of which the number is missing. Up to seconds for RSA keys.
+  Version make_version(base::UtcTime now, crypto::Random& random) const;
+  /// `too_large` beyond kMostKeyVersions, or where the record would be.
+  base::Status add(Version version);
 
   /// "vault:v1:" and base64 of nonce ‖ ciphertext ‖ tag. `version` 0: the newest. The associated data are not in it.
   base::Result<std::string> encrypt(base::ByteView plaintext, base::ByteView context, base::ByteView associated,
@@ -78,6 +103,8 @@ class TransitKey {
     crypto::HashName hash = crypto::HashName::sha2_256;
     bool prehashed = false;
     Marshaling marshaling = Marshaling::asn1;
+    bool pkcs1 = false;  ///< RSA: PKCS #1 v1.5, else PSS with `salt`
+    crypto::PssSalt salt{};
   };
   base::Result<std::string> sign(const SignInput& input, std::uint32_t version) const;
   /// False for every signature that does not verify, however it is written; an error only for a version that may not be
@@ -86,10 +113,10 @@ class TransitKey {
   base::Result<std::string> hmac(crypto::HashName hash, base::ByteView input, std::uint32_t version) const;
   base::Result<bool> verify_hmac(crypto::HashName hash, base::ByteView input, std::string_view hmac) const;
 
-  /// PEM of ECDSA keys, base64 of Ed25519's 32 bytes, empty for the others and for derived keys.
+  /// PEM of ECDSA and RSA keys, base64 of Ed25519's 32 bytes, empty for the others and for derived keys.
   std::string public_key(const Version& version) const;
 
-  /// Base64 of the key; of ECDSA keys PEM (SEC 1).
+  /// Base64 of the key; of ECDSA keys PEM (SEC 1), of RSA keys PEM (PKCS #1).
   std::string export_text(const Version& version) const;
 
   base::Bytes encode() const;
@@ -130,7 +157,15 @@ class Transit {
   base::Result<Found> find(const state::ReadView& view, const TransitPlace& place) const;
   /// Whether the key is what it was; `conflict` otherwise. For releases that were computed before their transaction.
   base::Status unchanged(const state::ReadView& view, const TransitPlace& place, base::ByteView record) const;
+  base::Result<bool> has(const state::ReadView& view, const TransitPlace& place) const;
   base::Status put(state::WriteTxn& txn, const TransitPlace& place, const TransitKey& key) const;
+  /// The key under the tenant's present sealing key, for whoever keeps it elsewhere; it opens in namespaces of the same
+  /// tenant, until that sealing key is retired.
+  base::Result<base::Bytes> seal_backup(const state::ReadView& view, const Namespace& space,
+                                        const TransitKey& key) const;
+  /// `malformed` for everything that seal_backup() did not give.
+  base::Result<TransitKey> open_backup(const state::ReadView& view, const Namespace& space,
+                                       base::ByteView sealed) const;
   base::Status erase(state::WriteTxn& txn, const TransitPlace& place) const;
   static base::Result<std::vector<std::string>> list(const state::ReadView& view, const Namespace& space,
                                                      const Mount& mount, std::size_t limit);

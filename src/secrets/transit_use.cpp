@@ -34,9 +34,32 @@ std::optional<crypto::Curve> curve_of(TransitType type) {
     case TransitType::chacha20_poly1305:
     case TransitType::ed25519:
     case TransitType::hmac:
+    case TransitType::aes128_gcm96:
+    case TransitType::rsa_2048:
+    case TransitType::rsa_3072:
+    case TransitType::rsa_4096:
       break;
   }
   return std::nullopt;
+}
+
+std::size_t key_size(TransitType type) { return type == TransitType::aes128_gcm96 ? 16 : kKey; }
+
+struct Cipher {
+  Result<base::Bytes> (*seal)(base::ByteView, base::ByteView, base::ByteView, base::ByteView);
+  Result<crypto::Secret> (*open)(base::ByteView, base::ByteView, base::ByteView, base::ByteView);
+};
+
+Cipher cipher_of(TransitType type) {
+  if (type == TransitType::aes128_gcm96) return {crypto::aes128gcm_seal, crypto::aes128gcm_open};
+  if (type == TransitType::aes256_gcm96) return {crypto::aes256gcm_seal, crypto::aes256gcm_open};
+  return {crypto::chacha20poly1305_seal, crypto::chacha20poly1305_open};
+}
+
+/// What is not bound is not taken.
+Status no_data(base::ByteView associated) {
+  if (associated.empty()) return base::done();
+  return Error{Code::malformed, "associated_data", "none with an RSA key"};
 }
 
 std::string versioned(std::uint32_t version, std::string_view rest) {
@@ -128,16 +151,45 @@ const TransitKey::Version* TransitKey::find(std::uint32_t number) const noexcept
   return found == versions.end() ? nullptr : &*found;
 }
 
-Status TransitKey::add_version(base::UtcTime now, crypto::Random& random) {
+TransitKey::Version TransitKey::make_version(base::UtcTime now, crypto::Random& random) const {
+  Version out;
+  out.created = now;
+  const auto curve = curve_of(type);
+  if (const auto bits = rsa_bits(type); bits != 0) {
+    out.key = crypto::RsaKey::generate(bits, random).pkcs8();
+  } else if (curve) {
+    out.key = crypto::EcPrivateKey::generate(*curve, random).scalar();
+  } else {
+    out.key = random.secret(key_size(type));
+  }
+  out.hmac = type == TransitType::hmac ? out.key.clone() : random.secret(kKey);
+  out.public_text = public_key(out);
+  return out;
+}
+
+Status TransitKey::add(Version version) {
   if (latest() >= kMostKeyVersions) {
     return Error{Code::too_large, "the key has too many versions", "at most " + std::to_string(kMostKeyVersions)};
   }
-  Version version{.number = latest() + 1, .created = now};
-  const auto curve = curve_of(type);
-  version.key = curve ? crypto::EcPrivateKey::generate(*curve, random).scalar() : random.secret(kKey);
-  version.hmac = type == TransitType::hmac ? version.key.clone() : random.secret(kKey);
+  version.number = latest() + 1;
   versions.push_back(std::move(version));
   return base::done();
+}
+
+Result<const crypto::EcPrivateKey*> TransitKey::Version::ec(TransitType type) const {
+  if (!ec_) {
+    TRY(auto made, crypto::EcPrivateKey::from_scalar(*curve_of(type), key.reveal()));
+    ec_.emplace(std::move(made));
+  }
+  return &*ec_;
+}
+
+Result<const crypto::RsaKey*> TransitKey::Version::rsa() const {
+  if (!rsa_) {
+    TRY(auto made, crypto::RsaKey::from_pkcs8(key.reveal()));
+    rsa_.emplace(std::move(made));
+  }
+  return &*rsa_;
 }
 
 std::uint32_t TransitKey::least_for_encryption() const noexcept { return std::max(min_encryption, min_decryption); }
@@ -156,7 +208,7 @@ Result<crypto::Secret> TransitKey::key_for(const Version& version, base::ByteVie
     return Error{Code::malformed,
                  "missing 'context' for key derivation; the key was created using a derived key, which means "
                  "additional, per-request information must be included in order to perform operations with the key"};
-  return crypto::hkdf_sha256({}, version.key.reveal(), context, kKey);
+  return crypto::hkdf_sha256({}, version.key.reveal(), context, key_size(type));
 }
 
 Result<std::string> TransitKey::encrypt(base::ByteView plaintext, base::ByteView context, base::ByteView associated,
@@ -164,6 +216,12 @@ Result<std::string> TransitKey::encrypt(base::ByteView plaintext, base::ByteView
   if (!encrypts(type))
     return Error{Code::malformed, "message encryption not supported for key type " + std::string{to_text(type)}};
   TRY(const auto* use, usable(version, least_for_encryption()));
+  if (rsa_bits(type) != 0) {
+    TRY_OK(no_data(associated));
+    TRY(const auto* rsa, use->rsa());
+    TRY(const auto sealed, rsa->encrypt(plaintext));
+    return versioned(use->number, base::base64(sealed));
+  }
   TRY(const auto key, key_for(*use, context));
   base::FixedBytes<kNonce> nonce{};
   if (convergent) {
@@ -178,8 +236,7 @@ Result<std::string> TransitKey::encrypt(base::ByteView plaintext, base::ByteView
   } else {
     nonce = random.bytes<kNonce>();
   }
-  const auto seal = type == TransitType::aes256_gcm96 ? crypto::aes256gcm_seal : crypto::chacha20poly1305_seal;
-  TRY(const auto sealed, seal(key.reveal(), nonce, plaintext, associated));
+  TRY(const auto sealed, cipher_of(type).seal(key.reveal(), nonce, plaintext, associated));
   base::Bytes out = base::to_bytes(nonce);
   base::append(out, sealed);
   return versioned(use->number, base::base64(out));
@@ -192,11 +249,17 @@ Result<crypto::Secret> TransitKey::decrypt(std::string_view ciphertext, base::By
   TRY(const auto parsed, parse_versioned(ciphertext, "ciphertext"));
   TRY(const auto* use, usable(parsed.version, min_decryption));
   auto bytes = base::base64_decode(parsed.rest);
+  if (bytes && rsa_bits(type) != 0) {
+    TRY_OK(no_data(associated));
+    TRY(const auto* rsa, use->rsa());
+    auto opened = rsa->decrypt(*bytes);
+    if (!opened) return Error{Code::malformed, "invalid ciphertext: unable to decrypt"};
+    return opened;
+  }
   if (!bytes || bytes->size() < kNonce) return Error{Code::malformed, "invalid ciphertext: could not decode base64"};
   TRY(const auto key, key_for(*use, context));
-  const auto open = type == TransitType::aes256_gcm96 ? crypto::aes256gcm_open : crypto::chacha20poly1305_open;
   const base::ByteView all{*bytes};
-  auto plain = open(key.reveal(), all.first(kNonce), all.subspan(kNonce), associated);
+  auto plain = cipher_of(type).open(key.reveal(), all.first(kNonce), all.subspan(kNonce), associated);
   if (!plain) return Error{Code::malformed, "invalid ciphertext: unable to decrypt"};
   return plain;
 }
@@ -212,11 +275,18 @@ Result<std::string> TransitKey::sign(const SignInput& input, std::uint32_t versi
     return versioned(use->number,
                      input.marshaling == Marshaling::jws ? base::base64url(signature) : base::base64(signature));
   }
-  TRY(const auto key, crypto::EcPrivateKey::from_scalar(*curve_of(type), use->key.reveal()));
   TRY(const auto digest, digest_of(input));
-  const auto der = key.sign_digest_der(digest);
+  if (rsa_bits(type) != 0) {
+    TRY(const auto* rsa, use->rsa());
+    TRY(const auto signature,
+        input.pkcs1 ? rsa->sign_pkcs1(input.hash, digest) : rsa->sign_pss(input.hash, digest, input.salt));
+    return versioned(use->number,
+                     input.marshaling == Marshaling::jws ? base::base64url(signature) : base::base64(signature));
+  }
+  TRY(const auto* key, use->ec(type));
+  const auto der = key->sign_digest_der(digest);
   if (input.marshaling == Marshaling::asn1) return versioned(use->number, base::base64(der));
-  TRY(const auto raw, raw_signature(der, crypto::field_size(key.curve())));
+  TRY(const auto raw, raw_signature(der, crypto::field_size(key->curve())));
   return versioned(use->number, base::base64url(raw));
 }
 
@@ -233,13 +303,18 @@ Result<bool> TransitKey::verify(const SignInput& input, std::string_view signatu
     TRY(const auto key, crypto::Ed25519PrivateKey::from_seed(seed.reveal()));
     return crypto::ed25519_verify(key.public_key(), input.input, *bytes);
   }
-  TRY(const auto key, crypto::EcPrivateKey::from_scalar(*curve_of(type), use->key.reveal()));
   TRY(const auto digest, digest_of(input));
+  if (rsa_bits(type) != 0) {
+    TRY(const auto* rsa, use->rsa());
+    return input.pkcs1 ? rsa->verify_pkcs1(input.hash, digest, *bytes)
+                       : rsa->verify_pss(input.hash, digest, input.salt, *bytes);
+  }
+  TRY(const auto* key, use->ec(type));
   if (jws) {
-    if (bytes->size() != 2 * crypto::field_size(key.curve())) return false;
+    if (bytes->size() != 2 * crypto::field_size(key->curve())) return false;
     bytes = der_signature(*bytes);
   }
-  return key.public_key().verify_digest_der(digest, *bytes);
+  return key->public_key().verify_digest_der(digest, *bytes);
 }
 
 Result<std::string> TransitKey::hmac(crypto::HashName hash, base::ByteView input, std::uint32_t version) const {
@@ -256,23 +331,28 @@ Result<bool> TransitKey::verify_hmac(crypto::HashName hash, base::ByteView input
 }
 
 std::string TransitKey::export_text(const Version& version) const {
-  const auto curve = curve_of(type);
-  if (!curve) return base::base64(version.key.reveal());
-  const auto key = crypto::EcPrivateKey::from_scalar(*curve, version.key.reveal());
-  if (!key) return {};
-  const auto pem = crypto::sec1_pem(*key);
-  return std::string{base::as_text(pem.reveal())};
+  if (rsa_bits(type) != 0) {
+    const auto key = version.rsa();
+    return key ? std::string{base::as_text((*key)->pkcs1_pem().reveal())} : std::string{};
+  }
+  if (!curve_of(type)) return base::base64(version.key.reveal());
+  const auto key = version.ec(type);
+  return key ? std::string{base::as_text(crypto::sec1_pem(**key).reveal())} : std::string{};
 }
 
 std::string TransitKey::public_key(const Version& version) const {
+  if (!version.public_text.empty()) return version.public_text;
   if (type == TransitType::ed25519 && !derived) {
     const auto key = crypto::Ed25519PrivateKey::from_seed(version.key.reveal());
     return key ? base::base64(key->public_key()) : std::string{};
   }
-  const auto curve = curve_of(type);
-  if (!curve) return {};
-  const auto key = crypto::EcPrivateKey::from_scalar(*curve, version.key.reveal());
-  return key ? crypto::spki_pem(key->public_key().spki()) : std::string{};
+  if (rsa_bits(type) != 0) {
+    const auto key = version.rsa();
+    return key ? (*key)->public_pem() : std::string{};
+  }
+  if (!curve_of(type)) return {};
+  const auto key = version.ec(type);
+  return key ? crypto::spki_pem((*key)->public_key().spki()) : std::string{};
 }
 
 }  // namespace attestry::secrets

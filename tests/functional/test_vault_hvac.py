@@ -230,11 +230,6 @@ def test_data_keys_random_and_hash(transit):
     assert found == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_rsa_is_refused_by_name(transit):
-    with pytest.raises(exceptions.InvalidRequest, match="RSA keys are not offered"):
-        transit.create_key(name="rsa", key_type="rsa-2048")
-
-
 # -- tokens, policies, namespaces
 
 

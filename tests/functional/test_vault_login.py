@@ -3,6 +3,7 @@
 import http.client
 import ssl
 
+import hvac
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -11,7 +12,10 @@ from operators import Operator
 from registry import self_signed
 from workload import b64u, binding, forge, measurement, unb64u
 
-POLICY = 'path "secret/data/app/*" { capabilities = ["read"] }'
+POLICY = """
+    path "secret/data/app/*" { capabilities = ["read"] }
+    path "transit/+/app" { capabilities = ["update"] }
+"""
 
 
 class VaultServer:
@@ -140,4 +144,78 @@ def test_a_token_is_no_bearer_token(tmp_path, key):
     assert status(key) == 200
     assert status(ec.generate_private_key(ec.SECP256R1())) == 403
     assert status(None) == 403
+    assert server.terminate() == 0
+
+
+def test_hvac_logs_in_with_evidence(tmp_path, key):
+    """The whole way of a workload with another program's client: challenge, login, KV and transit, over TLS with a
+    certificate of the attested key, and not without."""
+    app = "name:login-hvac"
+    data = tmp_path / "data"
+    server = start_dev(data, "--set=vault.listen=127.0.0.1:0")
+    vault = VaultServer(server)
+    vault.prepare(app)
+    assert vault.call("POST", "transit/keys/app", {}).status == 200
+    seed = server.seed
+    assert server.terminate() == 0
+    server = start_dev(data, "--set=vault.listen=127.0.0.1:0", "--set=tls.mode=auto")
+    url = next(line.split()[1] for line in server.lines if line.startswith("  vault "))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "client.pem").write_bytes(self_signed(key))
+    (tmp_path / "client.key").write_bytes(private)
+    shown = (str(tmp_path / "client.pem"), str(tmp_path / "client.key"))
+    client = hvac.Client(url=url, verify=str(data / "tls.pem"), cert=shown)
+    said = client.adapter.post("/v1/auth/attestry/challenge")["data"]
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    bound = binding(said["audience"], unb64u(said["nonce"]), said["tenant"], app, spki, b"", purpose=5)
+    body = {
+        "role": app[5:],
+        "nonce": said["nonce"],
+        "public_key": b64u(spki),
+        "evidence": b64u(forge(seed, bound)),
+    }
+    client.login("/v1/auth/attestry/login", json=body)
+    assert client.is_authenticated()
+    found = client.secrets.kv.v2.read_secret_version(path="app/db", raise_on_deleted_version=True)
+    assert found["data"]["data"] == {"k": "v"}
+    sealed = client.secrets.transit.encrypt_data(name="app", plaintext="aGk=")["data"]["ciphertext"]
+    assert client.secrets.transit.decrypt_data(name="app", ciphertext=sealed)["data"]["plaintext"] == "aGk="
+    bearer = hvac.Client(url=url, verify=str(data / "tls.pem"), token=client.token)
+    with pytest.raises(hvac.exceptions.Forbidden):
+        bearer.secrets.kv.v2.read_secret_version(path="app/db", raise_on_deleted_version=True)
+    client.auth.token.revoke_self()
+    assert not client.is_authenticated()
+    for one in (client, bearer):
+        one.adapter.close()
+    assert server.terminate() == 0
+
+
+def test_a_key_that_is_none_is_refused(vault, key):
+    """Before the evidence is looked at: a record of it could not be read again."""
+    app = "name:login-long-key"
+    vault.prepare(app)
+    for bad in (b"x" * 5000, b"", b"\x30\x03\x02\x01\x00"):
+        reply = vault.login(app, key, public_key=b64u(bad))
+        assert reply.status == 400 and "public_key" in reply.text, reply
+
+
+def test_a_login_with_a_key_takes_the_place_of_old_ones(vault, key):
+    app = "name:login-loop"
+    vault.prepare(app)
+    tokens = [vault.login(app, key).json()["auth"]["client_token"] for _ in range(17)]
+    statuses = [vault.call("GET", "secret/data/app/db", token=token).status for token in tokens]
+    assert statuses.count(200) == 16 and statuses.count(403) == 1 and statuses[-1] == 200
+
+
+def test_lives_of_tokens_are_settings(tmp_path, key):
+    app = "name:login-lives"
+    settings = ("--set=vault.token_seconds=120", "--set=vault.login_seconds=90", "--set=vault.bind_tokens=false")
+    server = start_dev(tmp_path / "data", "--set=vault.listen=127.0.0.1:0", *settings)
+    vault = VaultServer(server)
+    vault.prepare(app)
+    assert vault.call("POST", "auth/attestry/role/login-lives", {"app": app}).status == 204
+    made = vault.call("POST", "auth/token/create", {"policies": ["default"]}).json()["auth"]
+    assert 110 < made["lease_duration"] <= 120
+    login = vault.login(app, key).json()["auth"]
+    assert 80 < login["lease_duration"] <= 90
     assert server.terminate() == 0
