@@ -14,6 +14,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "base/encoding.h"
@@ -66,21 +67,53 @@ class SoftTpm {
     pid_ = 0;
   }
   void extend(unsigned pcr) {
+    with([pcr](ESYS_CONTEXT* esys) {
+      TPML_DIGEST_VALUES values{};
+      values.count = 1;
+      values.digests[0].hashAlg = TPM2_ALG_SHA256;
+      values.digests[0].digest.sha256[0] = 1;
+      return Esys_PCR_Extend(esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values);
+    });
+  }
+  /// As firmware does it: from the next start on, PCRs have no other bank.
+  void allocate_sha384_alone() {
+    with([](ESYS_CONTEXT* esys) {
+      TPML_PCR_SELECTION banks{};
+      for (const TPM2_ALG_ID hash : {TPM2_ALG_SHA1, TPM2_ALG_SHA256, TPM2_ALG_SHA384, TPM2_ALG_SHA512}) {
+        auto& bank = banks.pcrSelections[banks.count++];
+        bank.hash = hash;
+        bank.sizeofSelect = 3;
+        std::fill_n(bank.pcrSelect, 3, hash == TPM2_ALG_SHA384 ? 0xFF : 0);
+      }
+      TPMI_YES_NO done = 0;
+      UINT32 most = 0, needed = 0, available = 0;
+      const auto rc = Esys_PCR_Allocate(esys, ESYS_TR_RH_PLATFORM, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &banks,
+                                        &done, &most, &needed, &available);
+      EXPECT_EQ(done, TPM2_YES);
+      return rc;
+    });
+    stop();
+    start();
+  }
+  void set_owner_password() {
+    with([](ESYS_CONTEXT* esys) {
+      TPM2B_AUTH password{};
+      password.size = 1;
+      password.buffer[0] = 'x';
+      return Esys_HierarchyChangeAuth(esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &password);
+    });
+  }
+
+ private:
+  void with(const std::function<TSS2_RC(ESYS_CONTEXT*)>& command) {
     TSS2_TCTI_CONTEXT* tcti = nullptr;
     ESYS_CONTEXT* esys = nullptr;
     ASSERT_EQ(Tss2_TctiLdr_Initialize(this->tcti().c_str(), &tcti), TSS2_RC_SUCCESS);
     ASSERT_EQ(Esys_Initialize(&esys, tcti, nullptr), TSS2_RC_SUCCESS);
-    TPML_DIGEST_VALUES values{};
-    values.count = 1;
-    values.digests[0].hashAlg = TPM2_ALG_SHA256;
-    values.digests[0].digest.sha256[0] = 1;
-    EXPECT_EQ(Esys_PCR_Extend(esys, ESYS_TR_PCR0 + pcr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &values),
-              TSS2_RC_SUCCESS);
+    EXPECT_EQ(command(esys), TSS2_RC_SUCCESS);
     Esys_Finalize(&esys);
     Tss2_TctiLdr_Finalize(&tcti);
   }
-
- private:
   /// Two free ports in a row: the one for commands, and the one after it for control, as the TCTI expects them.
   static unsigned free_ports() {
     const auto bind_to = [](unsigned port, unsigned& got) {
@@ -326,6 +359,33 @@ TEST_F(TpmSealingTest, AnExtendedPcrDoesNotOpenIt) {
   EXPECT_THAT(said.error().text(), HasSubstr("PCRs are not what it was sealed to"));
 }
 
+TEST(TpmWithoutTheBank, NothingIsSealedToNothing) {
+  SoftTpm tpm;
+  tpm.allocate_sha384_alone();
+  const auto device = std::move(*tpm_sealing({.pcrs = {0, 7}, .tcti = tpm.tcti()}));
+  const auto said = device->seal(crypto::Secret::copy_of(base::Bytes(32, 9)), {});
+  ASSERT_FALSE(said.ok());
+  EXPECT_EQ(said.error().code, Code::configuration);
+  EXPECT_THAT(said.error().text(), HasSubstr("no SHA-256 bank"));
+}
+
+TEST_F(TpmSealingTest, MorePcrsThanOneAnswerHoldsAreAllBound) {
+  const std::vector<unsigned> many{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  const auto sealed = *device(many)->seal(secret_, {});
+  EXPECT_TRUE(device(many)->unseal(sealed, {}).ok());
+  tpm_.extend(11);
+  EXPECT_EQ(device(many)->unseal(sealed, {}).error().code, Code::wrong_key);
+}
+
+TEST_F(TpmSealingTest, AnOwnerHierarchyWithAPasswordIsNamed) {
+  const auto sealed = *device({0})->seal(secret_, {});
+  tpm_.set_owner_password();
+  for (const auto& error : {device({0})->seal(secret_, {}).error(), device({0})->unseal(sealed, {}).error()}) {
+    EXPECT_EQ(error.code, Code::configuration);
+    EXPECT_THAT(error.text(), HasSubstr("owner hierarchy has a password"));
+  }
+}
+
 TEST_F(TpmSealingTest, OtherPcrsThanTheSettingsAreRefused) {
   const auto sealed = *device({0, 7})->seal(secret_, {});
   EXPECT_EQ(device({7})->unseal(sealed, {}).error().code, Code::wrong_key);
@@ -365,6 +425,8 @@ TEST(TpmSettings, PcrsAreNumbersFromNoughtTo23) {
   }
   EXPECT_EQ(tpm_sealing({}).error().code, Code::configuration);
   EXPECT_EQ(tpm_sealing({.pcrs = {24}}).error().code, Code::configuration);
+  EXPECT_EQ(tpm_sealing({.pcrs = {16, 23}}).error().code, Code::configuration) << "any process may reset those";
+  EXPECT_TRUE(tpm_sealing({.pcrs = {7, 23}}).ok());
 }
 
 TEST(KeyFile, IsMadeOnceAndReadOnlyByItsOwner) {

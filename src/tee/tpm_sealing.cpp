@@ -5,10 +5,13 @@
 #include <tss2/tss2_tctildr.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "base/encoding.h"
+#include "base/log.h"
 #include "base/mutex.h"
 #include "crypto/hash.h"
 
@@ -23,6 +26,9 @@ namespace {
 
 constexpr std::size_t kMaxSecret = 128;  // MAX_SYM_DATA of every TPM 2.0
 constexpr std::size_t kMaxContext = 1024;
+constexpr std::string_view kMakesParent = "CreatePrimary";
+constexpr std::uint32_t kDebugPcrs = 1U << 16 | 1U << 23;  ///< that any process may reset
+constexpr std::uint32_t kLaunchPcrs = 0x3FU << 17;         ///< that a measured launch resets
 
 std::string number(TSS2_RC rc) {
   return "0x" + base::hex(base::Bytes{static_cast<std::uint8_t>(rc >> 24U), static_cast<std::uint8_t>(rc >> 16U),
@@ -37,6 +43,15 @@ TSS2_RC base_code(TSS2_RC rc) {
 
 Error failed(std::string_view step, TSS2_RC rc) {
   const auto code = base_code(rc);
+  const bool auth = code == TPM2_RC_AUTH_FAIL || code == TPM2_RC_BAD_AUTH;
+  if (auth && step == kMakesParent) {
+    return {Code::configuration, "the TPM's owner hierarchy has a password", "none", number(rc),
+            "Clear it: tpm2_changeauth -c owner -p PASSWORD"};
+  }
+  if (code == TPM2_RC_PCR_CHANGED) {
+    return {
+        Code::unavailable, "the TPM's PCRs changed while they were looked at", {}, number(rc), "It is tried again."};
+  }
   if (code == TPM2_RC_INTEGRITY || code == TPM2_RC_SIZE || code == TPM2_RC_HASH) {
     return {Code::corrupt, "the TPM does not take what was sealed: it was altered", {}, number(rc)};
   }
@@ -47,7 +62,7 @@ Error failed(std::string_view step, TSS2_RC rc) {
             number(rc),
             "Boot what was measured then, or restore a backup on this state and seal anew."};
   }
-  if (code == TPM2_RC_AUTH_FAIL || code == TPM2_RC_BAD_AUTH) {
+  if (auth) {
     return {Code::wrong_key, "it was sealed for something else", {}, number(rc)};
   }
   return {Code::unavailable,
@@ -126,6 +141,18 @@ TPML_PCR_SELECTION selection_of(std::uint32_t pcrs) {
   return out;
 }
 
+std::uint32_t pcrs_in(const TPML_PCR_SELECTION& found) {
+  std::uint32_t out = 0;
+  for (UINT32 i = 0; i < found.count; ++i) {
+    const auto& bank = found.pcrSelections[i];
+    if (bank.hash != TPM2_ALG_SHA256) continue;
+    for (unsigned byte = 0; byte < std::min<unsigned>(bank.sizeofSelect, 3); ++byte) {
+      out |= static_cast<std::uint32_t>(bank.pcrSelect[byte]) << (8 * byte);
+    }
+  }
+  return out;
+}
+
 /// Wiped, whatever happens: both hold the secret in ordinary memory for the library.
 struct Sensitive {
   TPM2B_SENSITIVE_CREATE it{};
@@ -166,7 +193,7 @@ Result<Parent> make_parent(Tpm& tpm) {
           Esys_CreatePrimary(tpm.get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &nothing, &area,
                              &outside, &no_pcrs, &out.handle, nullptr, nullptr, nullptr, nullptr);
       rc != TSS2_RC_SUCCESS) {
-    return failed("CreatePrimary", rc);
+    return failed(kMakesParent, rc);
   }
   tpm.flushed(out.handle);
   Freed<TPM2B_NAME> name;
@@ -180,9 +207,8 @@ Result<Parent> make_parent(Tpm& tpm) {
 /// Salted with the storage key, so that who sees the bus does not know the session's key.
 Result<ESYS_TR> session(Tpm& tpm, const Parent& parent, TPM2_SE type, TPMA_SESSION attributes) {
   ESYS_TR out = ESYS_TR_NONE;
-  const ESYS_TR salt = type == TPM2_SE_TRIAL ? ESYS_TR_NONE : parent.handle;
-  if (const auto rc = Esys_StartAuthSession(tpm.get(), salt, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                            nullptr, type, &kAes, TPM2_ALG_SHA256, &out);
+  if (const auto rc = Esys_StartAuthSession(tpm.get(), parent.handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                            ESYS_TR_NONE, nullptr, type, &kAes, TPM2_ALG_SHA256, &out);
       rc != TSS2_RC_SUCCESS) {
     return failed("StartAuthSession", rc);
   }
@@ -192,6 +218,59 @@ Result<ESYS_TR> session(Tpm& tpm, const Parent& parent, TPM2_SE type, TPMA_SESSI
     return failed("attributes of a session", rc);
   }
   return out;
+}
+
+/// SHA-256 over the values of these PCRs, in order, as PolicyPCR takes it. A TPM leaves out of a selection what it has
+/// not got, without a word, and a policy over nothing holds always: so each must be there. The session's HMAC vouches
+/// for what comes over the bus.
+Result<base::Digest32> read_pcrs(Tpm& tpm, const Parent& parent, std::uint32_t pcrs) {
+  TRY(const auto audit, session(tpm, parent, TPM2_SE_HMAC, TPMA_SESSION_AUDIT));
+  base::Bytes values;
+  std::optional<UINT32> counter;
+  for (auto left = pcrs; left != 0;) {
+    const auto asked = selection_of(left);
+    UINT32 updates = 0;
+    Freed<TPML_PCR_SELECTION> found;
+    Freed<TPML_DIGEST> read;
+    if (const auto rc =
+            Esys_PCR_Read(tpm.get(), audit, ESYS_TR_NONE, ESYS_TR_NONE, &asked, &updates, &found.it, &read.it);
+        rc != TSS2_RC_SUCCESS) {
+      return failed("PCR_Read", rc);
+    }
+    if (counter.value_or(updates) != updates) return failed("PCR_Read", TPM2_RC_PCR_CHANGED);
+    counter = updates;
+    const auto there = pcrs_in(*found.it);
+    if (there == 0 || (there & ~left) != 0 || static_cast<UINT32>(std::popcount(there)) != read.it->count) {
+      return Error{
+          Code::configuration, "this TPM has no SHA-256 bank of the PCRs to seal to",
+          "PCR " + std::to_string(std::countr_zero(left)), "none",
+          "Turn the SHA-256 bank on in the firmware (tpm2_pcrallocate sha256:all), or seal to something else."};
+    }
+    for (UINT32 i = 0; i < read.it->count; ++i) {
+      const auto& one = read.it->digests[i];
+      if (one.size != sizeof(base::Digest32)) return failed("PCR_Read", TPM2_RC_SIZE);
+      base::append(values, {one.buffer, one.size});
+    }
+    left &= ~there;
+  }
+  return crypto::sha256(values);
+}
+
+/// What state_policy() comes to for these values (TPM 2.0 Library, part 3, PolicyPCR and PolicyAuthValue). Reckoned
+/// here: what a trial session says comes over the bus without anybody's word for it.
+Result<base::Digest32> policy_digest(std::uint32_t pcrs, const base::Digest32& values) {
+  const auto selection = selection_of(pcrs);
+  base::Bytes marshalled(sizeof selection);
+  std::size_t size = 0;
+  if (const auto rc = Tss2_MU_TPML_PCR_SELECTION_Marshal(&selection, marshalled.data(), marshalled.size(), &size);
+      rc != TSS2_RC_SUCCESS) {
+    return failed("selection of PCRs", rc);
+  }
+  base::LpWriter pcr;
+  pcr.raw(base::Digest32{}).u32(TPM2_CC_PolicyPCR).raw(base::ByteView{marshalled}.first(size)).raw(values);
+  base::LpWriter auth;
+  auth.raw(crypto::sha256(pcr.bytes())).u32(TPM2_CC_PolicyAuthValue);
+  return crypto::sha256(auth.bytes());
 }
 
 /// PolicyPCR over the present values, and PolicyAuthValue: the object's auth is the context's digest.
@@ -233,13 +312,8 @@ Result<base::Bytes> TpmSealing::seal(const crypto::Secret& secret, base::ByteVie
   Tpm tpm(options_.tcti);
   if (tpm.opened() != TSS2_RC_SUCCESS) return failed("no TPM at " + options_.tcti, tpm.opened());
   TRY(const auto parent, make_parent(tpm));
-  TRY(const auto trial, session(tpm, parent, TPM2_SE_TRIAL, 0));
-  TRY_OK(state_policy(tpm, trial, pcrs_));
-  Freed<TPM2B_DIGEST> policy;
-  if (const auto rc = Esys_PolicyGetDigest(tpm.get(), trial, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &policy.it);
-      rc != TSS2_RC_SUCCESS) {
-    return failed("PolicyGetDigest", rc);
-  }
+  TRY(const auto values, read_pcrs(tpm, parent, pcrs_));
+  TRY(const auto policy, policy_digest(pcrs_, values));
   TRY(const auto salted, session(tpm, parent, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT));
   const auto auth = digest_of(context);
   Sensitive sensitive;
@@ -253,7 +327,8 @@ Result<base::Bytes> TpmSealing::seal(const crypto::Secret& secret, base::ByteVie
   area.publicArea.nameAlg = TPM2_ALG_SHA256;
   // No USERWITHAUTH: only the policy opens it. NODA: a wrong context is a mistake, not an attack on a password.
   area.publicArea.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA;
-  area.publicArea.authPolicy = *policy.it;
+  area.publicArea.authPolicy.size = policy.size();
+  std::copy(policy.begin(), policy.end(), area.publicArea.authPolicy.buffer);
   area.publicArea.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL;
   const TPM2B_DATA outside{};
   const TPML_PCR_SELECTION no_pcrs{};
@@ -313,6 +388,7 @@ Result<crypto::Secret> TpmSealing::unseal(base::ByteView sealed, base::ByteView 
     return Error{Code::wrong_key, "another TPM sealed it, or this one was cleared since", base::hex(parts.parent),
                  base::hex(parent.name), "Start on the machine that sealed it, or restore a backup here."};
   }
+  TRY_OK(read_pcrs(tpm, parent, pcrs_));  // all of them are there: what was sealed to nothing is not opened
   TRY(const auto object, load(tpm, parent, parts));
   TPM2B_AUTH value{};
   value.size = auth.size();
@@ -334,6 +410,16 @@ Result<std::unique_ptr<crypto::SealingDevice>> tpm_sealing(TpmSealingOptions opt
   if (options.pcrs.empty() ||
       std::any_of(options.pcrs.begin(), options.pcrs.end(), [](unsigned p) { return p > 23; })) {
     return Error{Code::configuration, "PCRs to seal to", "at least one of 0 to 23"};
+  }
+  std::uint32_t pcrs = 0;
+  for (const unsigned pcr : options.pcrs) pcrs |= 1U << pcr;
+  if ((pcrs & ~kDebugPcrs) == 0) {
+    return Error{Code::configuration, "PCRs to seal to", "at least one that not every process may reset",
+                 "16 and 23 alone"};
+  }
+  if ((pcrs & ~(kDebugPcrs | kLaunchPcrs)) == 0) {
+    base::log(base::LogLevel::warning,
+              "PCRs 17 to 22 hold nothing before a measured launch: seal to firmware and boot chain as well");
   }
   ::setenv("TSS2_LOG", "all+NONE", 0);
   return std::unique_ptr<crypto::SealingDevice>{std::make_unique<TpmSealing>(std::move(options))};

@@ -18,8 +18,9 @@ struct TpmSealingOptions {
 };
 
 /// Touches no TPM: a machine without one has a device that answers `unavailable`. `configuration` for PCRs that no TPM
-/// has. Call it before other threads run: it quiets the library's own log in this process's environment (unless
-/// TSS2_LOG is set).
+/// has, and for such alone as any process may reset (16, 23). Sealing and opening are `configuration` when the TPM has
+/// no SHA-256 bank for them. Call it before other threads run: it quiets the library's own log in this process's
+/// environment (unless TSS2_LOG is set).
 base::Result<std::unique_ptr<crypto::SealingDevice>> tpm_sealing(TpmSealingOptions options);
 
 /// "0,2,4,7": what a setting says, in ascending order. `configuration` for anything else, and for one that is there
