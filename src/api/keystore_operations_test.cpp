@@ -183,10 +183,9 @@ TEST_F(KeystoreOperationsTest, NoAnswerShowsAMaster) {
 class OneSecret final : public secrets::SecretLister {
  public:
   std::vector<secrets::ListedSecret> kept;
-  base::Result<std::vector<secrets::ListedSecret>> list(std::string_view owner, std::uint64_t from,
-                                                        std::size_t) override {
-    if (owner != "a.near" || from >= kept.size()) return std::vector<secrets::ListedSecret>{};
-    return kept;
+  base::Result<Page> list(std::string_view owner, std::uint64_t from, std::size_t, base::ByteView) override {
+    if (owner != "a.near" || from >= kept.size()) return Page{};
+    return Page{.secrets = kept, .state = {}};
   }
 };
 

@@ -1,5 +1,7 @@
 #include "secrets/keystore_rotation.h"
 
+#include <tuple>
+
 #include "base/encoding.h"
 #include "base/log.h"
 #include "crypto/hash.h"
@@ -18,8 +20,11 @@ using state::Space;
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kWalkVersion = 2;
 constexpr std::size_t kMaxName = 4096;
+constexpr std::size_t kMaxOwner = 256;
 constexpr std::size_t kMaxOwners = 100'000;
+constexpr std::size_t kMaxState = 256;
 constexpr std::size_t kMaxResults = 10'000'000;
 constexpr std::string_view kWalk = "walk of a keystore";
 
@@ -91,10 +96,17 @@ Result<std::optional<base::Bytes>> recrypt(const KeystoreMasters& masters, const
   return last;
 }
 
+bool is_recrypted(base::ByteView key) {
+  const auto prefix = result_prefix().bytes();
+  return key.size() >= prefix.size() && base::equal(key.first(prefix.size()), prefix);
+}
+
 Status KeystoreRotation::keep(state::WriteTxn& txn, const KeystoreWalk& walk) const {
-  auto value = state::value(kVersion);
+  auto value = state::value(kWalkVersion);
   value.u32(walk.epoch).u8(walk.finished ? 1 : 0).u64(walk.walked).u64(walk.current).u64(walk.anew).u64(walk.failed);
-  value.u64(walk.owner).u64(walk.from).u64(static_cast<std::uint64_t>(walk.since.seconds));
+  value.u64(walk.owner).u64(walk.from);
+  for (const auto number : walk.before) value.u64(number);
+  value.lp(walk.state).u64(static_cast<std::uint64_t>(walk.since.seconds));
   value.u32(static_cast<std::uint32_t>(walk.owners.size()));
   for (const auto& owner : walk.owners) value.lp(owner);
   return txn.put(walk_key(), value.bytes());
@@ -107,13 +119,18 @@ Result<KeystoreWalk> KeystoreRotation::read(const state::ReadView& view) const {
     out.finished = true;
     return out;
   }
-  TRY(auto in, state::open_value(*stored, kVersion, kWalk));
+  TRY(auto in, state::open_value(*stored, kWalkVersion, kWalk));
   TRY(out.epoch, in.u32be("epoch"));
   TRY(const auto finished, in.u8("finished"));
   out.finished = finished == 1;
   for (auto* number : {&out.walked, &out.current, &out.anew, &out.failed, &out.owner, &out.from}) {
     TRY(*number, in.u64be("number"));
   }
+  for (auto& number : out.before) {
+    TRY(number, in.u64be("number"));
+  }
+  TRY(const auto state, in.lp("state", kMaxState));
+  out.state = base::to_bytes(state);
   TRY(const auto since, in.u64be("since"));
   out.since = {static_cast<std::int64_t>(since)};
   TRY(const auto owners, in.u32be("owners"));
@@ -132,6 +149,8 @@ Status KeystoreRotation::leaf(state::WriteTxn& txn, std::string_view type, const
   leaf.audience = parts_.log.origin();
   leaf.time = parts_.store.now();
   leaf.epoch = walk.epoch;
+  // What is public there: which block of the chain the secrets were read at.
+  if (!walk.state.empty()) leaf.outputs["state"] = base::hex(crypto::sha256(walk.state));
   TRY([[maybe_unused]] const auto index, parts_.log.append(txn, leaf));
   return base::done();
 }
@@ -146,12 +165,29 @@ Status KeystoreRotation::walk(std::vector<std::string> owners, base::Deadline de
   if (owners.empty() || owners.size() > kMaxOwners) {
     return Error{Code::usage, "whose secrets are looked at", "at least one owner", std::to_string(owners.size())};
   }
+  for (const auto& owner : owners) {
+    if (owner.empty() || owner.size() > kMaxOwner) {
+      return Error{Code::usage, "name of an owner", "1 to " + std::to_string(kMaxOwner) + " bytes",
+                   std::to_string(owner.size())};
+    }
+  }
   TRY_OK(parts_.masters.ready());
   const base::MutexLock lock(stepping_);
   KeystoreWalk next;
   next.epoch = parts_.masters.current_epoch();
   next.owners = std::move(owners);
   next.since = parts_.store.now();
+  return begin(std::move(next), deadline);
+}
+
+Status KeystoreRotation::walk_again(base::Deadline deadline) {
+  const base::MutexLock lock(stepping_);
+  TRY(const auto now, progress());
+  if (now.epoch == 0 || (now.finished && now.anew == 0 && now.failed == 0)) return base::done();
+  return begin({.epoch = now.epoch, .owners = now.owners, .since = now.since}, deadline);
+}
+
+Status KeystoreRotation::begin(KeystoreWalk next, base::Deadline deadline) {
   return parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         std::vector<base::Bytes> before;
@@ -166,18 +202,8 @@ Status KeystoreRotation::walk(std::vector<std::string> owners, base::Deadline de
       deadline);
 }
 
-Result<bool> KeystoreRotation::step(base::Deadline deadline) {
-  const base::MutexLock lock(stepping_);
-  TRY(auto walk, progress());
-  if (walk.finished) return true;
-  TRY_OK(parts_.masters.ready());
-  const bool restarted = walk.epoch != parts_.masters.current_epoch();
-  if (restarted) {
-    // Another rotation came between: what was looked at so far is old again.
-    walk = {.epoch = parts_.masters.current_epoch(), .owners = std::move(walk.owners), .since = walk.since};
-  }
-  TRY(const auto page, parts_.lister.list(walk.owners[walk.owner], walk.from, kPage),
-      "secrets of " + walk.owners[walk.owner]);
+Result<std::vector<std::pair<base::Bytes, base::Bytes>>> KeystoreRotation::look_at(
+    const std::vector<ListedSecret>& page, KeystoreWalk& walk) const {
   std::vector<std::pair<base::Bytes, base::Bytes>> anew;
   for (const auto& secret : page) {
     ++walk.walked;
@@ -197,17 +223,46 @@ Result<bool> KeystoreRotation::step(base::Deadline deadline) {
     value.u32(walk.epoch).lp(blob ? base::ByteView{**blob} : base::ByteView{});
     anew.emplace_back(result_key(secret).bytes(), value.bytes());
   }
-  walk.from += page.size();
-  if (page.size() < kPage) {
+  return anew;
+}
+
+Result<bool> KeystoreRotation::step(base::Deadline deadline) {
+  const base::MutexLock lock(stepping_);
+  TRY(auto walk, progress());
+  if (walk.finished) return true;
+  TRY_OK(parts_.masters.ready());
+  if (walk.epoch != parts_.masters.current_epoch()) {
+    // Another rotation came between: what was looked at so far is old again.
+    walk = {.epoch = parts_.masters.current_epoch(), .owners = std::move(walk.owners), .since = walk.since};
+  }
+  auto page = parts_.lister.list(walk.owners[walk.owner], walk.from, kPage, walk.state);
+  if (!page && page.error().code == Code::not_found && !walk.state.empty()) {
+    // The owner's first pages were of a state that is gone: from his first one again.
+    walk.from = 0;
+    walk.state.clear();
+    std::tie(walk.walked, walk.current, walk.anew, walk.failed) =
+        std::tie(walk.before[0], walk.before[1], walk.before[2], walk.before[3]);
+    page = parts_.lister.list(walk.owners[walk.owner], 0, kPage, {});
+  }
+  if (!page) return page.error().at("secrets of " + walk.owners[walk.owner]);
+  walk.state = page->state;
+  TRY(const auto anew, look_at(page->secrets, walk));
+  walk.from += page->secrets.size();
+  const bool last = page->secrets.size() < kPage;
+  walk.finished = last && walk.owner + 1 >= walk.owners.size();
+  const auto listed = walk;
+  if (last) {
     ++walk.owner;
     walk.from = 0;
+    walk.state.clear();
+    walk.before = {walk.walked, walk.current, walk.anew, walk.failed};
   }
-  walk.finished = walk.owner >= walk.owners.size();
   TRY_OK(parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         for (const auto& [key, value] : anew) TRY_OK(txn.put(key, value));
-        if (!anew.empty() || walk.finished)
-          TRY_OK(leaf(txn, walk.finished ? "keystore.walked" : "keystore.recrypt", walk));
+        if (!anew.empty() || walk.finished) {
+          TRY_OK(leaf(txn, walk.finished ? "keystore.walked" : "keystore.recrypt", listed));
+        }
         return keep(txn, walk);
       },
       deadline));

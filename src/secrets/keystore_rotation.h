@@ -2,6 +2,7 @@
 // ones, which gives the same secrets encrypted under the new one. Owners write those to where they keep them; a walk
 // that finds nothing of older epochs any more lets these be retired (docs/how-to/rotate-a-keystore.md).
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,9 +33,15 @@ struct ListedSecret {
 class SecretLister {
  public:
   virtual ~SecretLister() = default;
-  /// At most `most` secrets of an owner from the `from`th on; fewer when there are no more. May wait for others.
-  virtual base::Result<std::vector<ListedSecret>> list(std::string_view owner, std::uint64_t from,
-                                                       std::size_t most) = 0;
+  struct Page {
+    std::vector<ListedSecret> secrets;
+    base::Bytes state;  ///< as of which it is listed
+  };
+  /// At most `most` secrets of an owner from the `from`th on; fewer when there are no more. All pages of a list are of
+  /// one state, so that none is passed over when others are deleted meanwhile: that of the first page, which `state` is
+  /// for the later ones; empty: the newest. `not_found` when that state is not kept any more. May wait for others.
+  virtual base::Result<Page> list(std::string_view owner, std::uint64_t from, std::size_t most,
+                                  base::ByteView state) = 0;
 };
 
 /// The same secret under the current epoch, in the form that it had (of a legacy blob: ECIES v1); nullopt when it is of
@@ -51,8 +58,14 @@ struct KeystoreWalk {
   std::uint64_t anew = 0;             ///< encrypted anew: results() has them
   std::uint64_t failed = 0;           ///< that no epoch opens
   std::uint64_t owner = 0, from = 0;  ///< where to go on
+  base::Bytes state{};                ///< as of which the present owner is listed
   base::UtcTime since;
+  /// walked, current, anew and failed before the present owner.
+  std::array<std::uint64_t, 4> before{};
 };
+
+/// Whether a record is a result of a walk.
+bool is_recrypted(base::ByteView key);
 
 struct Recrypted {
   std::string accessor, profile, owner;
@@ -82,6 +95,9 @@ class KeystoreRotation {
   /// A walk alone: after owners wrote what the last one gave, or for more owners. What the last one gave is erased.
   /// `usage` without owners. Waits.
   base::Status walk(std::vector<std::string> owners, base::Deadline deadline);
+  /// The same walk from its start, unless it found nothing to do: for a server that took over, which has not got the
+  /// results. Waits.
+  base::Status walk_again(base::Deadline deadline);
   /// The next page; true when the walk is done, or when there is none. An error leaves everything as it was: try again.
   /// Waits.
   base::Result<bool> step(base::Deadline deadline);
@@ -97,6 +113,10 @@ class KeystoreRotation {
   base::Status retire(bool accept_loss, base::Deadline deadline);
 
  private:
+  base::Status begin(KeystoreWalk walk, base::Deadline deadline) ATTESTRY_REQUIRES(stepping_);
+  /// Counts a page, and gives the rows of what was encrypted anew.
+  base::Result<std::vector<std::pair<base::Bytes, base::Bytes>>> look_at(const std::vector<ListedSecret>& page,
+                                                                         KeystoreWalk& walk) const;
   base::Status keep(state::WriteTxn& txn, const KeystoreWalk& walk) const;
   base::Result<KeystoreWalk> read(const state::ReadView& view) const;
   base::Status leaf(state::WriteTxn& txn, std::string_view type, const KeystoreWalk& walk) const;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/reader.h"
 #include "secrets/keystore_accessor.h"
 
 namespace attestry::secrets {
@@ -38,6 +39,23 @@ Result<std::shared_ptr<const base::JsonDocument>> list_of(const base::Bytes& byt
   return document;
 }
 
+base::Bytes state_of(const chain::near::Block& at) {
+  base::LpWriter out;
+  out.u64(at.height).u64(static_cast<std::uint64_t>(at.time.seconds)).raw(at.hash);
+  return std::move(out).take();
+}
+
+Result<chain::near::Block> block_of(base::ByteView state) {
+  base::Reader in{state};
+  chain::near::Block out;
+  TRY(out.height, in.u64be("height"));
+  TRY(const auto time, in.u64be("time"));
+  out.time = {static_cast<std::int64_t>(time)};
+  TRY(out.hash, in.take_array<32>("hash"));
+  TRY_OK(in.finish("block at which secrets were listed"));
+  return out;
+}
+
 }  // namespace
 
 Result<ListedSecret> ContractLister::read(const chain::near::Block& at, const chain::near::AccountId& owner,
@@ -62,25 +80,43 @@ Result<ListedSecret> ContractLister::read(const chain::near::Block& at, const ch
   return out;
 }
 
-Result<std::vector<ListedSecret>> ContractLister::list(std::string_view owner, std::uint64_t from, std::size_t most) {
-  TRY(const auto account, chain::near::AccountId::parse(owner), "owner of secrets");
-  TRY(const auto head, reader_.head(clock_.steady() + patience_));
+Result<std::vector<ListedSecret>> ContractLister::list_at(const chain::near::Block& at,
+                                                          const chain::near::AccountId& account, std::uint64_t from,
+                                                          std::size_t most) const {
   const std::string arguments =
       JsonOut{JsonOutObject{
                   {"account_id", account.text()}, {"from_index", from}, {"limit", static_cast<std::uint64_t>(most)}}}
           .compact();
   TRY(const auto bytes,
-      reader_.call(head, contract_, "list_user_secrets", base::to_bytes(arguments), clock_.steady() + patience_));
+      reader_.call(at, contract_, "list_user_secrets", base::to_bytes(arguments), clock_.steady() + patience_));
   const auto listed = list_of(bytes);
   if (!listed) return no_answer(listed.error());
   std::vector<ListedSecret> out;
   for (auto entry = (*listed)->root().first(); entry; entry = entry->next()) {
-    TRY(auto secret, read(head, account, *entry));
+    TRY(auto secret, read(at, account, *entry));
     out.push_back(std::move(secret));
   }
   // The next page would begin in the middle of this one.
   if (out.size() > most) return no_answer({Code::too_large, "list_user_secrets", std::to_string(most)});
   return out;
+}
+
+Result<SecretLister::Page> ContractLister::list(std::string_view owner, std::uint64_t from, std::size_t most,
+                                                base::ByteView state) {
+  TRY(const auto account, chain::near::AccountId::parse(owner), "owner of secrets");
+  TRY(const auto head, reader_.head(clock_.steady() + patience_));
+  auto at = head;
+  if (!state.empty()) {
+    TRY(at, block_of(state));
+  }
+  auto listed = list_at(at, account, from, most);
+  if (listed) return Page{.secrets = *std::move(listed), .state = state_of(at)};
+  const bool outage = listed.error().code == Code::unavailable || listed.error().code == Code::deadline_exceeded;
+  // Nodes forget blocks. Which of them is away and which has forgotten cannot be told apart: its age decides.
+  if (outage && head.height > at.height + kBlocksKept) {
+    return Error{Code::not_found, "block at which secrets were listed", {}, std::to_string(at.height)};
+  }
+  return std::move(listed).error();
 }
 
 }  // namespace attestry::secrets

@@ -21,14 +21,20 @@ class ContractListerTest : public ::testing::Test {
   ContractListerTest() {
     nodes_.change([this](World& world) {
       world.accounts["outlayer.testnet"].has_contract = true;
-      world.contract = [this](const std::string&, const std::string& method, const base::Bytes& args, std::uint64_t) {
+      world.contract = [this](const std::string&, const std::string& method, const base::Bytes& args,
+                              std::uint64_t height) {
         const std::string text{base::as_text(args)};
+        heights_.insert(height);
         if (method == "list_user_secrets") return StandInCall{.value = base::to_bytes(list_(text))};
         return StandInCall{.value = base::to_bytes(secret_(text))};
       };
     });
   }
   base::Result<std::vector<ListedSecret>> list(std::uint64_t from = 0, std::size_t most = 50) {
+    TRY(auto page, page_of(from, most, {}));
+    return std::move(page.secrets);
+  }
+  base::Result<SecretLister::Page> page_of(std::uint64_t from, std::size_t most, base::ByteView state) {
     chain::near::ReaderOptions options;
     options.chain_id = chain::near::testing::kChainId;
     options.endpoints = nodes_.endpoints();
@@ -37,7 +43,7 @@ class ContractListerTest : public ::testing::Test {
     options.clock = &clock_;
     auto reader = *chain::near::QuorumReader::make(nodes_, std::move(options));
     ContractLister lister(*reader, *AccountId::parse("outlayer.testnet"), clock_, {}, std::chrono::seconds(30));
-    return lister.list("alice.testnet", from, most);
+    return lister.list("alice.testnet", from, most, state);
   }
   static constexpr const char* kRepo =
       R"({"accessor":{"Repo":{"repo":"github.com/a/b","branch":null}},"profile":"one"})";
@@ -47,6 +53,7 @@ class ContractListerTest : public ::testing::Test {
            vault + "}";
   }
   Nodes nodes_{3};
+  std::set<std::uint64_t> heights_;  ///< at which the contract was asked
   chain::testing::TestClock clock_{{chain::near::testing::kGenesis + 101}};
   std::function<std::string(const std::string&)> list_ = [](const std::string&) {
     return std::string{"["} + kRepo + "]";
@@ -90,6 +97,33 @@ TEST_F(ContractListerTest, AListedSecretThatIsNotThereIsAnOutage) {
   const auto said = list();
   EXPECT_EQ(said.error().code, Code::unavailable);
   EXPECT_THAT(said.error().text(), HasSubstr("a listed secret is not there"));
+}
+
+TEST_F(ContractListerTest, AllPagesAreOfTheBlockOfTheFirstOne) {
+  const auto first = page_of(0, 1, {});
+  ASSERT_TRUE(first.ok()) << first.error().text();
+  const auto at = heights_;
+  ASSERT_EQ(at.size(), 1U);
+  nodes_.change([](World& world) { world.height += 10; });
+  const auto second = page_of(1, 1, first->state);
+  ASSERT_TRUE(second.ok()) << second.error().text();
+  EXPECT_EQ(second->state, first->state);
+  EXPECT_EQ(heights_, at);
+  ASSERT_TRUE(page_of(0, 1, {}).ok());
+  EXPECT_NE(heights_, at);
+  EXPECT_EQ(page_of(1, 1, base::Bytes(47, 1)).error().code, Code::malformed);
+}
+
+TEST_F(ContractListerTest, ABlockThatNodesHaveForgottenIsNoOutageForEver) {
+  const auto state = page_of(0, 1, {})->state;
+  const auto height = *heights_.begin();
+  nodes_.change([&](World& world) {
+    world.skipped.insert(height);
+    world.height += 10;
+  });
+  EXPECT_EQ(page_of(1, 1, state).error().code, Code::unavailable) << "it may come back";
+  nodes_.change([](World& world) { world.height += ContractLister::kBlocksKept; });
+  EXPECT_EQ(page_of(1, 1, state).error().code, Code::not_found);
 }
 
 TEST_F(ContractListerTest, NoQuorumIsAnOutage) {

@@ -16,14 +16,24 @@ using state::testing::patient;
 /// What owners keep, as a contract would show it.
 class Kept final : public SecretLister {
  public:
-  std::map<std::string, std::vector<ListedSecret>> by_owner;
+  using State = std::map<std::string, std::vector<ListedSecret>>;
+  State by_owner;
   int asked = 0;
   int fails_at = -1;
-  base::Result<std::vector<ListedSecret>> list(std::string_view owner, std::uint64_t from, std::size_t most) override {
+  std::vector<State> states;
+  std::size_t forgotten = 0;  ///< so many of the first ones
+  base::Result<Page> list(std::string_view owner, std::uint64_t from, std::size_t most, base::ByteView state) override {
     if (asked++ == fails_at) return base::Error{Code::unavailable, "the node does not answer"};
-    std::vector<ListedSecret> out;
-    const auto& all = by_owner[std::string{owner}];
-    for (auto i = from; i < all.size() && out.size() < most; ++i) out.push_back(all[i]);
+    Page out;
+    if (state.empty()) {
+      states.push_back(by_owner);
+      out.state = {static_cast<std::uint8_t>(states.size() - 1)};
+    } else {
+      out.state = base::to_bytes(state);
+    }
+    if (out.state[0] < forgotten) return base::Error{Code::not_found, "the node has forgotten that block"};
+    const auto& all = states.at(out.state[0])[std::string{owner}];
+    for (auto i = from; i < all.size() && out.secrets.size() < most; ++i) out.secrets.push_back(all[i]);
     return out;
   }
 };
@@ -156,6 +166,54 @@ TEST_F(KeystoreRotationTest, AKilledServerGoesOnWhereItWas) {
   EXPECT_EQ(seen, KeystoreRotation::kPage * 2 + 5);
 }
 
+TEST_F(KeystoreRotationTest, NoSecretIsPassedOverWhenOthersAreDeletedMeanwhile) {
+  constexpr std::size_t kAll = KeystoreRotation::kPage + 10;
+  auto& all = kept_.by_owner["a.near"];
+  for (std::size_t i = 0; i < kAll; ++i) all.push_back(sealed("a.near", std::to_string(i)));
+  ASSERT_TRUE(rotation_->rotate({"a.near"}, patient()).ok());
+  ASSERT_FALSE(*rotation_->step(patient()));
+  all.erase(all.begin(), all.begin() + 5);  // those behind move forward
+  walk_all();
+  EXPECT_EQ(rotation_->progress()->walked, kAll);
+  EXPECT_THAT(*log_->leaf(log_->head().size - 1), ::testing::HasSubstr("\"state\""));
+}
+
+TEST_F(KeystoreRotationTest, AnOwnerWhoseStateIsForgottenIsWalkedOverAnew) {
+  kept_.by_owner["0.near"] = {sealed("0.near", "one")};
+  auto& all = kept_.by_owner["a.near"];
+  for (std::size_t i = 0; i < KeystoreRotation::kPage + 10; ++i) all.push_back(sealed("a.near", std::to_string(i)));
+  ASSERT_TRUE(rotation_->rotate({"0.near", "a.near"}, patient()).ok());
+  ASSERT_FALSE(*rotation_->step(patient()));
+  ASSERT_FALSE(*rotation_->step(patient()));
+  EXPECT_EQ(rotation_->progress()->walked, 1 + KeystoreRotation::kPage);
+  all.erase(all.begin(), all.begin() + 5);
+  kept_.forgotten = kept_.states.size();
+  walk_all();
+  const auto now = *rotation_->progress();
+  EXPECT_EQ(now.walked, 1 + KeystoreRotation::kPage + 5);
+  EXPECT_EQ(now.anew, now.walked) << "counted once";
+}
+
+TEST_F(KeystoreRotationTest, WhoTakesOverWalksAgainUnlessThereWasNothingToDo) {
+  ASSERT_TRUE(rotation_->walk_again(patient()).ok());
+  EXPECT_TRUE(*rotation_->step(patient())) << "there was no walk";
+  kept_.by_owner["a.near"] = {sealed("a.near", "one")};
+  ASSERT_TRUE(rotation_->rotate({"a.near"}, patient()).ok());
+  walk_all();
+  ASSERT_TRUE(rotation_->walk_again(patient()).ok());
+  EXPECT_TRUE(rotation_->results({}, 10)->entries.empty());
+  EXPECT_FALSE(rotation_->progress()->finished);
+  walk_all();
+  EXPECT_EQ(rotation_->progress()->anew, 1U);
+  EXPECT_EQ(rotation_->results({}, 10)->entries.size(), 1U);
+  write_back();
+  ASSERT_TRUE(rotation_->walk({"a.near"}, patient()).ok());
+  walk_all();
+  ASSERT_TRUE(rotation_->walk_again(patient()).ok());
+  EXPECT_TRUE(rotation_->progress()->finished);
+  EXPECT_TRUE(rotation_->retire(false, patient()).ok());
+}
+
 TEST_F(KeystoreRotationTest, WhatNoEpochOpensIsCountedAndKeepsOldEpochs) {
   auto broken = sealed("a.near", "one");
   broken.blob.back() ^= 1;
@@ -184,6 +242,8 @@ TEST_F(KeystoreRotationTest, OurOwnBlobsKeepTheirVersionAndNameTheNewEpoch) {
 
 TEST_F(KeystoreRotationTest, NoWalkGoesOverNobody) {
   EXPECT_EQ(rotation_->walk({}, patient()).error().code, Code::usage);
+  EXPECT_EQ(rotation_->walk({""}, patient()).error().code, Code::usage);
+  EXPECT_EQ(rotation_->walk({std::string(257, 'a')}, patient()).error().code, Code::usage);
   EXPECT_TRUE(*rotation_->step(patient())) << "nothing to do";
 }
 
