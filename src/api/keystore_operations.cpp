@@ -144,7 +144,8 @@ Result<net::Response> retire(const KeystoreOperations& deps, net::Request& reque
   return json({{"oldest", deps.masters.oldest_epoch()}});
 }
 
-Status backup_leaf(const KeystoreOperations& deps, const secrets::KeystoreBackup& backup, base::Deadline deadline) {
+Status backup_leaf(const KeystoreOperations& deps, const secrets::KeystoreBackup& backup, std::uint32_t epoch,
+                   base::Deadline deadline) {
   return deps.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         audit::Leaf leaf;
@@ -152,7 +153,7 @@ Status backup_leaf(const KeystoreOperations& deps, const secrets::KeystoreBackup
         leaf.realm = deps.store.realm();
         leaf.audience = deps.log.origin();
         leaf.time = backup.created;
-        leaf.epoch = deps.masters.current_epoch();
+        leaf.epoch = epoch;
         leaf.outputs["backup"] = base::hex(backup.secret_commitment);
         TRY([[maybe_unused]] const auto index, deps.log.append(txn, leaf));
         return base::done();
@@ -175,10 +176,13 @@ Result<net::Response> back_up(const KeystoreOperations& deps, net::Request& requ
                              .origin = deps.log.origin(),
                              .now = deps.store.now(),
                              .key_ids = {}};
-  for (const auto& one : deps.masters.epochs()) about.key_ids.push_back(one.key_id);
+  // Of the bundle itself: a rotation may come between two looks.
+  for (const auto& one : bundle.masters) {
+    if (one.vault.empty()) about.key_ids.push_back(secrets::master_key_id(one.master));
+  }
   TRY(const auto backup, secrets::make_backup(bundle, about, admins, static_cast<unsigned>(threshold), deps.random));
   // Before it leaves: a backup is a release of every key.
-  TRY_OK(backup_leaf(deps, backup, request.deadline));
+  TRY_OK(backup_leaf(deps, backup, bundle.current, request.deadline));
   net::Response out;
   out.body = secrets::backup_json(backup);
   out.headers.set("Content-Type", "application/json");

@@ -186,6 +186,8 @@ Result<BlobV3Header> read_blob_v3_header(ByteView blob) {
   }
   BlobV3Header header;
   TRY(header.epoch, reader.u32be("epoch"));
+  // 0 would ask for the current master: a blob opens for its own epoch only.
+  if (header.epoch == 0) return Error{Code::malformed, "blob of version 3: epoch", "1 or later", "0"};
   TRY(header.key_id, reader.take_array<8>("key id"));
   TRY(header.version, reader.u64be("version"));
   TRY_OK(reader.take(kPoint + kTag, "ephemeral key and tag"));

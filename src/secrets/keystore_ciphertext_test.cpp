@@ -179,6 +179,14 @@ TEST(KeystoreBlobV3, BindsEverything) {
   }
 }
 
+TEST(KeystoreBlobV3, NoBlobIsOfWhateverEpochIsTheCurrentOne) {
+  Counting random;
+  const auto key = sealing_key_v3(fixture(), seed());
+  const auto blob = *blob_v3_seal(key.public_key, seed(), 0, 1, base::as_bytes(kPlain), random);
+  EXPECT_EQ(read_blob_v3_header(blob).error().code, Code::malformed);
+  EXPECT_EQ(blob_v3_open(key, seed(), blob).error().code, Code::malformed);
+}
+
 TEST(KeystoreBlobV3, AnotherEpochIsNamed) {
   Counting random;
   const Bytes blob =

@@ -20,8 +20,6 @@ using state::Space;
 namespace {
 
 constexpr std::string_view kVersion = "attestry/keystore-standby/1";
-constexpr std::size_t kMostKey = 1024;
-constexpr std::size_t kMostValue = 64 * 1024;
 constexpr std::size_t kMostRows = 2'000'000;
 constexpr std::size_t kMostMasters = 64u << 20;
 constexpr std::array kRowSpaces{Space::keystore_sessions, Space::keystore_state};
@@ -93,7 +91,7 @@ void put(Out& out, const ReplicaBatch& batch) {
 /// No other rows are taken, whoever sends them.
 Status check_row(base::ByteView key) {
   const bool known = !key.empty() && std::ranges::find(kRowSpaces, static_cast<Space>(key[0])) != kRowSpaces.end();
-  if (known && !is_replica_state(key)) return base::done();
+  if (known && is_followed(key)) return base::done();
   return Error{Code::malformed, "a record that a standby does not take"};
 }
 
@@ -105,7 +103,7 @@ Result<ReplicaBatch> batch_of(base::Reader& in) {
   if (count > kMostRows) return Error{Code::too_large, "records for a standby"};
   for (std::uint32_t i = 0; i < count; ++i) {
     ReplicaBatch::Row row;
-    TRY(const auto key, in.lp("key", kMostKey));
+    TRY(const auto key, in.lp("key", kMostFollowedKey));
     TRY_OK(check_row(key));
     row.key = base::to_bytes(key);
     if (!out.rows.empty() && out.rows.back().key >= row.key) {
@@ -113,7 +111,7 @@ Result<ReplicaBatch> batch_of(base::Reader& in) {
     }
     TRY(const bool there, flag(in, "present"));
     if (there) {
-      TRY(const auto value, in.lp("value", kMostValue));
+      TRY(const auto value, in.lp("value", kMostFollowedValue));
       row.value = crypto::Secret::copy_of(value);
     } else if (out.whole) {
       return Error{Code::malformed, "a whole copy with a record that is gone"};
@@ -208,19 +206,19 @@ Result<ReplicaBatch> KeystoreCopy::collect(const ReplicaPosition& from) const {
   ReplicaBatch out;
   out.whole = changes.whole;
   out.until = changes.until;
-  // Everything that is read from here on has all of those changes; what it has beyond them comes again.
+  // Everything that is read from here on has all of those changes; what it has beyond them comes again. The masters,
+  // too, are what is stored and not what is in use: a change is in use only after the standby has confirmed it.
+  TRY(const auto view, parts_.store.read());
   if (changes.masters) {
-    TRY(out.masters, parts_.masters.bundle());
-    out.masters->bans.clear();
+    TRY(out.masters, parts_.masters.bundle(*view));
     std::ranges::sort(out.masters->masters, {}, [](const auto& one) { return std::pair{one.vault, one.epoch}; });
   }
-  TRY(const auto view, parts_.store.read());
   auto keys = changes.keys;
   if (changes.whole) {
     for (const auto space : kRowSpaces) {
       const std::array<std::uint8_t, 1> prefix{static_cast<std::uint8_t>(space)};
       TRY_OK(state::scan_each(*view, prefix, kMostRows, [&](base::ByteView key, base::ByteView) -> Status {
-        if (!is_replica_state(key)) keys.insert(base::to_bytes(key));
+        if (is_followed(key)) keys.insert(base::to_bytes(key));
         return base::done();
       }));
     }

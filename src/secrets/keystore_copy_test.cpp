@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
+#include <thread>
 
 #include "audit/testing/support.h"
 #include "base/encoding.h"
@@ -30,7 +32,8 @@ class Server {
   void start() {
     fence_ = std::move(*ReplicaFence::open(*store_, crypto::system_random(), {.first = role_}));
     feed_ = std::make_unique<KeystoreFeed>(*store_, crypto::system_random(),
-                                           KeystoreFeedOptions{.may_serve = [this] { return fence_->may_serve(); }});
+                                           KeystoreFeedOptions{.may_serve = [this] { return fence_->may_serve(); },
+                                                               .sync = [this] { return sync.load(); }});
     auto masters = KeystoreMasters::open({*feed_, *log_, epochs_, crypto::system_random()},
                                          {.first = secret(number_),
                                           .source = derived_source(secret(number_), crypto::system_random()),
@@ -84,6 +87,15 @@ class Server {
     masters_->ban(vault, "why", [&](Status done) { said.set_value(std::move(done)); });
     return said.get_future().get();
   }
+  /// Of every master and key that it has, however little it serves.
+  std::vector<std::string> keys() const {
+    const auto bundle = *masters_->bundle();
+    std::vector<std::string> out{base::hex(bundle.v0_seed.reveal())};
+    for (const auto& one : bundle.masters) out.push_back(std::to_string(one.epoch) + base::hex(one.master.reveal()));
+    return out;
+  }
+  std::atomic<bool> sync{false};
+  KeystoreFeed& feed() { return *feed_; }
   ReplicaFence& fence() { return *fence_; }
   KeystoreMasters& masters() { return *masters_; }
   const KeystoreCopy& copy() const { return *copy_; }
@@ -102,6 +114,36 @@ class Server {
   std::unique_ptr<KeystoreFeed> feed_;
   std::unique_ptr<KeystoreMasters> masters_;
   std::unique_ptr<KeystoreCopy> copy_;
+};
+
+/// As a standby does it: asks, keeps, confirms.
+class Following {
+ public:
+  Following(Server& from, Server& to) : from_(from), to_(to), thread_([this] { run(); }) {}
+  ~Following() {
+    ended_ = true;
+    thread_.join();
+  }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+ private:
+  void run() {
+    while (!ended_) {
+      const auto position = to_.fence().state().position;
+      from_.feed().acknowledge(position);
+      from_.feed().wait_beyond(position, std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
+      auto batch = from_.copy().collect(position);
+      ASSERT_TRUE(batch.ok()) << batch.error().text();
+      if (batch->until == position) continue;
+      const auto done = to_.copy().apply(*std::move(batch), patient());
+      ASSERT_TRUE(done.ok()) << done.error().text();
+    }
+  }
+  Server& from_;
+  Server& to_;
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
 };
 
 class KeystoreCopyTest : public ::testing::Test {
@@ -159,6 +201,48 @@ TEST_F(KeystoreCopyTest, ChangesFollow) {
   EXPECT_EQ(standby_.master(1), primary_.master(1));
   EXPECT_EQ(standby_.master(2), primary_.master(2));
   EXPECT_EQ(standby_.master(0, "evil.near"), "denied");
+}
+
+TEST_F(KeystoreCopyTest, MastersThatAreAcknowledgedAreAtTheStandby) {
+  expect_followed();
+  Server other{3, ReplicaRole::primary};
+  primary_.sync = true;
+  const Following following(primary_, standby_);
+  ASSERT_TRUE(primary_.masters().begin_epoch(patient()).ok());
+  EXPECT_EQ(standby_.keys(), primary_.keys()) << "a rotation";
+  ASSERT_TRUE(primary_.masters().retire_before(2, {}, patient()).ok());
+  EXPECT_EQ(standby_.keys(), primary_.keys()) << "a retirement";
+  ASSERT_TRUE(primary_.masters().import(*other.masters().bundle(), true, patient()).ok());
+  EXPECT_EQ(standby_.keys(), primary_.keys()) << "a restoration";
+  EXPECT_EQ(standby_.keys(), other.keys());
+}
+
+TEST_F(KeystoreCopyTest, TheLargestRecordsFollow) {
+  // The list of ten thousand owners of one walk, and then some.
+  const std::string list(4u << 20, 'o');
+  const auto around = Key(Space::keystore_state).lp("").bytes().size();
+  const auto longest = Key(Space::keystore_state).lp(std::string(kMostFollowedKey - around, 'k'));
+  ASSERT_EQ(longest.bytes().size(), kMostFollowedKey);
+  ASSERT_TRUE(primary_.put(job("owners"), list).ok());
+  ASSERT_TRUE(primary_.put(longest, "x").ok());
+  expect_followed();
+  EXPECT_EQ(standby_.value(job("owners")), list);
+  EXPECT_EQ(standby_.value(longest), "x");
+  primary_.restart();
+  expect_followed();
+  EXPECT_EQ(standby_.value(longest), "x") << "as a whole copy, too";
+}
+
+TEST_F(KeystoreCopyTest, WhatAWalkEncryptedAnewStaysWhereItIs) {
+  const auto result = Key(Space::keystore_state, base::Tenant::standard()).lp("recrypted").lp("a").lp("b").lp("c");
+  ASSERT_TRUE(primary_.put(result, "blob").ok());
+  expect_followed();
+  EXPECT_EQ(standby_.value(result), "none");
+  EXPECT_EQ(primary_.value(result), "blob");
+  ReplicaAnswer answer;
+  answer.batch.emplace();
+  answer.batch->rows.push_back({.key = result.bytes(), .value = secret(1)});
+  EXPECT_EQ(parse_replica_answer(encode(answer).reveal()).error().code, Code::malformed);
 }
 
 TEST_F(KeystoreCopyTest, ARestartedPrimaryIsCopiedAnewAndWhatItLacksGoes) {

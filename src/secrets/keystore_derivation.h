@@ -82,7 +82,7 @@ class SealingKeyCache {
   enum class Format : std::uint8_t { ecies_v1, v3 };
   explicit SealingKeyCache(std::size_t most = 4096) : keys_(most), blobs_(most) {}
 
-  /// `scope` says whose master it is, and of which epoch: two masters never have the same.
+  /// `scope` says whose master it is, and names that very master: two masters never have the same.
   std::shared_ptr<const SealingKey> get(std::string_view scope, const crypto::Secret& master, const Seed& seed,
                                         Format format = Format::ecies_v1);
   /// Forgets everything: after a rotation, or when a vault's master is dropped. What is being derived meanwhile is not

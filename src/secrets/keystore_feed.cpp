@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "secrets/keystore_rotation.h"
+#include "secrets/keystore_service_release.h"
 #include "state/spaces.h"
 
 namespace attestry::secrets {
@@ -16,19 +18,6 @@ namespace {
 
 using Keys = std::set<base::Bytes>;
 
-bool is_followed(base::ByteView key) {
-  if (key.empty()) return false;
-  switch (static_cast<Space>(key[0])) {
-    case Space::keystore_masters:
-    case Space::keystore_sessions:
-      return true;
-    case Space::keystore_state:
-      return !is_replica_state(key);
-    default:  // every other space is somebody else's
-      return false;
-  }
-}
-
 /// A transaction that remembers what was touched.
 class Recorder final : public state::WriteTxn {
  public:
@@ -38,22 +27,30 @@ class Recorder final : public state::WriteTxn {
     return inner_.scan(prefix, from, limit, visit);
   }
   Status put(base::ByteView key, base::ByteView value) override {
-    touch(key);
+    TRY_OK(touch(key, value));
     return inner_.put(key, value);
   }
   Status erase(base::ByteView key) override {
-    touch(key);
+    TRY_OK(touch(key, {}));
     return inner_.erase(key);
   }
   Status insert(base::ByteView key, base::ByteView value) override {
-    touch(key);
+    TRY_OK(touch(key, value));
     return inner_.insert(key, value);
   }
   std::uint64_t batch() const noexcept override { return inner_.batch(); }
 
  private:
-  void touch(base::ByteView key) {
-    if (is_followed(key)) touched_.insert(base::to_bytes(key));
+  Status touch(base::ByteView key, base::ByteView value) {
+    if (!is_followed(key)) return base::done();
+    // One that a standby cannot take would end its following for good.
+    if (key.size() > kMostFollowedKey || value.size() > kMostFollowedValue) {
+      return Error{Code::too_large, "a record of the keystore that its standby could not take",
+                   std::to_string(kMostFollowedKey) + " and " + std::to_string(kMostFollowedValue) + " bytes",
+                   std::to_string(key.size()) + " and " + std::to_string(value.size())};
+    }
+    touched_.insert(base::to_bytes(key));
+    return base::done();
   }
   state::WriteTxn& inner_;
   Keys& touched_;
@@ -79,6 +76,19 @@ Status run(state::Store::Closure& closure, state::WriteTxn& txn, Keys& touched, 
 
 }  // namespace
 
+bool is_followed(base::ByteView key) {
+  if (key.empty()) return false;
+  switch (static_cast<Space>(key[0])) {
+    case Space::keystore_masters:
+    case Space::keystore_sessions:
+      return true;
+    case Space::keystore_state:
+      return !is_replica_state(key) && !is_recrypted(key);
+    default:  // every other space is somebody else's
+      return false;
+  }
+}
+
 KeystoreFeed::KeystoreFeed(state::Store& inner, crypto::Random& random, KeystoreFeedOptions options)
     : inner_(inner), options_(std::move(options)), id_(random.bytes<16>()) {}
 
@@ -102,12 +112,14 @@ std::uint64_t KeystoreFeed::note(const Keys& keys) {
   std::uint64_t number = 0;
   {
     const std::scoped_lock lock(mutex_);
-    for (const auto& key : keys) changes_.push_back({++last_, key});
+    for (const auto& key : keys) {
+      changes_.push_back({++last_, key});
+      if (!is_used_evidence(key)) number = last_;
+    }
     while (changes_.size() > options_.most_changes) {
       known_ = changes_.front().number;
       changes_.pop_front();
     }
-    number = last_;
   }
   changed_.notify_all();
   return number;

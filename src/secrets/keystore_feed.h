@@ -29,6 +29,14 @@ struct KeystoreFeedOptions {
   const base::Clock* clock = &base::system_clock();
 };
 
+/// A record that a standby takes would not fit into an answer beyond these, so it is not written at all: `too_large`.
+inline constexpr std::size_t kMostFollowedKey = 8u << 10;
+inline constexpr std::size_t kMostFollowedValue = 32u << 20;
+
+/// Whether a standby has a copy of this record: Space::keystore_masters, keystore_sessions and keystore_state, but for
+/// the fence's own record and what a walk has encrypted anew (the walk is repeated by who takes over).
+bool is_followed(base::ByteView key);
+
 /// What changed since a position: keys of records, each once.
 struct KeystoreChanges {
   bool whole = false;    ///< everything is to be copied, and `keys` is empty
@@ -37,8 +45,8 @@ struct KeystoreChanges {
   ReplicaPosition until;
 };
 
-/// Thread-safe; the inner store outlives it. Followed are Space::keystore_masters, keystore_sessions and, but for the
-/// fence's own record, keystore_state.
+/// Thread-safe; the inner store outlives it. Marks of used evidence are followed, but nobody waits for that: a release
+/// never depends on the standby.
 class KeystoreFeed final : public state::Store {
  public:
   KeystoreFeed(state::Store& inner, crypto::Random& random, KeystoreFeedOptions options);
@@ -91,7 +99,7 @@ class KeystoreFeed final : public state::Store {
     base::Deadline until;
     Completion completion;
   };
-  /// The number of the last of them; 0 when nothing of it is followed.
+  /// The number of the last of them that is to be confirmed; 0 when there is none.
   std::uint64_t note(const Keys& keys);
   bool applying() const;
 

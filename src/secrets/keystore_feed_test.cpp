@@ -6,6 +6,7 @@
 
 #include <future>
 
+#include "secrets/keystore_masters_records.h"
 #include "state/keys.h"
 #include "state/testing/support.h"
 
@@ -92,6 +93,52 @@ TEST_F(KeystoreFeedTest, OtherRecordsAndItsOwnStateAreNoPartOfIt) {
   EXPECT_EQ(feed_.since({}).until, before);
   ASSERT_TRUE(wait(Key(Space::keystore_state).lp("ban").lp("v")).ok());
   EXPECT_NE(feed_.since({}).until, before);
+}
+
+TEST_F(KeystoreFeedTest, WhatAWalkEncryptedAnewIsNoPartOfIt) {
+  const auto before = feed_.since({}).until;
+  ASSERT_TRUE(wait(KeystoreRecords::prefix().lp("x")).ok());
+  EXPECT_NE(feed_.since({}).until, before);
+  const auto after = feed_.since({}).until;
+  ASSERT_TRUE(wait(Key(Space::keystore_state, KeystoreRecords::tenant()).lp("recrypted").lp("a").lp("b")).ok());
+  EXPECT_EQ(feed_.since({}).until, after);
+}
+
+TEST_F(KeystoreFeedTest, ARecordThatNoStandbyCouldTakeIsNotWritten) {
+  const auto large = session(std::string(kMostFollowedKey, 'x'));
+  EXPECT_EQ(wait(large).error().code, Code::too_large);
+  EXPECT_EQ(start(large).get().error().code, Code::too_large);
+  EXPECT_FALSE(stored(large));
+  const base::Bytes value(kMostFollowedValue + 1, 1);
+  const auto put = [&](const Key& key) {
+    return feed_.write_and_wait([&](state::WriteTxn& txn) { return txn.put(key, value); }, patient());
+  };
+  EXPECT_EQ(put(session("a")).error().code, Code::too_large);
+  EXPECT_FALSE(stored(session("a")));
+}
+
+TEST_F(KeystoreFeedTest, AReleaseNeverWaitsForTheStandby) {
+  sync_ = true;
+  const auto mark = [](std::uint64_t until) {
+    return Key(Space::keystore_state).lp("used-evidence").u64(until).raw(base::Bytes(32, 1));
+  };
+  const auto before = feed_.since({}).until;
+  ASSERT_TRUE(wait(mark(1)).ok());
+  EXPECT_TRUE(start(mark(2)).get().ok());
+  EXPECT_THAT(feed_.since(before).keys, ::testing::ElementsAre(mark(1).bytes(), mark(2).bytes())) << "it follows";
+  // What else is in the same transaction is waited for.
+  auto both = std::make_shared<std::promise<Status>>();
+  feed_.write(
+      [&](state::WriteTxn& txn) -> Status {
+        TRY_OK(txn.put(session("a"), base::as_bytes("value")));
+        return txn.put(mark(3), base::as_bytes("value"));
+      },
+      [both](Status done) { both->set_value(std::move(done)); });
+  const auto said = both->get_future();
+  settle();
+  EXPECT_TRUE(open(said));
+  feed_.acknowledge(feed_.since({}).until);
+  EXPECT_FALSE(open(said));
 }
 
 TEST_F(KeystoreFeedTest, AServerThatMayNotServeChangesNothingOfIt) {

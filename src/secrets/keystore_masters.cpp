@@ -25,6 +25,8 @@ constexpr std::size_t kMaxReason = 1024;
 constexpr std::size_t kMaxSealed = 4096;
 constexpr std::size_t kMaxVaults = 100'000;
 constexpr std::size_t kMaxRecords = 1'000'000;
+/// Device keys that are remembered: what is in use, and what the last changes wrote.
+constexpr std::size_t kMostDeviceKeys = 4;
 /// Masters of vaults that can be derived again are dropped beyond this.
 constexpr std::size_t kMaxDerived = 16'384;
 constexpr std::size_t kDeviceKeyBytes = 32;
@@ -49,6 +51,17 @@ base::Digest32 id_of(const crypto::Secret& master) {
 
 MasterPtr shared(crypto::Secret secret) { return std::make_shared<const crypto::Secret>(std::move(secret)); }
 
+/// Of the first generation, where none was imported (docs/formats/keystore.md).
+crypto::Secret v0_of(const crypto::Secret& first) {
+  base::LpWriter info;
+  info.lp("keystore v0 key");
+  return crypto::hkdf_sha256({}, first.reveal(), info.bytes(), kKeystoreMasterBytes);
+}
+
+bool same(const MasterPtr& one, const MasterPtr& other) {
+  return one && other && crypto::equal_constant_time(one->reveal(), other->reveal());
+}
+
 Error retired(std::uint32_t epoch, std::uint32_t oldest) {
   return {Code::denied, "the keystore's epoch is retired", std::to_string(oldest) + " or later", std::to_string(epoch),
           "What was encrypted under it cannot be read any more; encrypt it anew from its source."};
@@ -57,6 +70,13 @@ Error retired(std::uint32_t epoch, std::uint32_t oldest) {
 Error is_banned(const VaultBan& ban) { return {Code::denied, "Vault " + ban.vault + " is banned: " + ban.reason}; }
 
 }  // namespace
+
+std::string master_key_id(const crypto::Secret& master) { return base::hex(id_of(master)).substr(0, 16); }
+
+KeystoreMasters::Kept KeystoreMasters::kept(crypto::Secret master, base::UtcTime since) {
+  auto id = master_key_id(master);
+  return {.master = shared(std::move(master)), .id = std::move(id), .since = since};
+}
 
 KeystoreMasters::KeystoreMasters(KeystoreMastersParts parts, KeystoreMastersOptions options)
     : parts_(parts),
@@ -139,14 +159,41 @@ Result<MasterPtr> KeystoreMasters::device_key(const state::ReadView& view, bool&
   }
   if (!key) return key.error();
   if (key->size() != kDeviceKeyBytes) return Error{Code::corrupt, "the keystore's device key is not 32 bytes"};
-  return shared(*std::move(key));
+  auto out = shared(*std::move(key));
+  remember_device_key(*stored, out);
+  return out;
+}
+
+Result<base::Bytes> KeystoreMasters::device_record(const state::ReadView& view) const {
+  TRY(auto stored, view.get(device_record_key()));
+  return stored ? *std::move(stored) : base::Bytes{};
+}
+
+void KeystoreMasters::remember_device_key(base::Bytes record, MasterPtr key) const {
+  const base::MutexLock lock(mutex_);
+  if (device_keys_.size() >= kMostDeviceKeys) device_keys_.erase(device_keys_.begin());
+  device_keys_.emplace_back(std::move(record), std::move(key));
+}
+
+/// Without the device, as long as this process has sealed or opened what the view has.
+Result<MasterPtr> KeystoreMasters::remembered_device_key(const state::ReadView& view) const {
+  TRY(const auto record, device_record(view));
+  if (record.empty()) return shared(crypto::Secret{});
+  {
+    const base::MutexLock lock(mutex_);
+    for (const auto& [sealed, key] : device_keys_) {
+      if (sealed == record) return key;
+    }
+  }
+  bool ignored = false;
+  return device_key(view, ignored);
 }
 
 Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) const {
   for (auto& [epoch, entry] : out.masters) {
     TRY(auto master, records_->open(view, KeystoreRecords::master_key({}, epoch), *out.device_key),
         "master of epoch " + std::to_string(epoch));
-    entry.second = shared(std::move(master));
+    entry = kept(std::move(master), entry.since);
   }
   if (auto v0 = records_->open(view, KeystoreRecords::v0_key(), *out.device_key)) {
     out.v0 = shared(*std::move(v0));
@@ -169,7 +216,7 @@ Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) c
   for (auto& [vault, epoch] : vaults) {
     TRY(auto master, records_->open(view, KeystoreRecords::master_key(vault, epoch), *out.device_key),
         "master of vault " + vault);
-    out.vaults.insert_or_assign({std::move(vault), epoch}, shared(std::move(master)));
+    out.vaults.insert_or_assign({std::move(vault), epoch}, kept(std::move(master)));
   }
   return base::done();
 }
@@ -177,6 +224,14 @@ Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) c
 Result<std::optional<KeystoreMasters::Opened>> KeystoreMasters::read_stored(bool& reseal) const {
   TRY(const auto view, parts_.store.read());
   TRY(const auto stored, view->get(head_key()));
+  if (!stored) return std::optional<Opened>{};
+  TRY(auto key, device_key(*view, reseal));
+  return read_stored(*view, std::move(key));
+}
+
+Result<std::optional<KeystoreMasters::Opened>> KeystoreMasters::read_stored(const state::ReadView& view,
+                                                                            MasterPtr device_key) const {
+  TRY(const auto stored, view.get(head_key()));
   if (!stored) return std::optional<Opened>{};
   Opened out;
   TRY(auto in, state::open_value(*stored, kVersion, "masters of the keystore"));
@@ -187,23 +242,24 @@ Result<std::optional<KeystoreMasters::Opened>> KeystoreMasters::read_stored(bool
   out.source = base::as_text(source);
   for (std::uint32_t epoch = out.oldest; epoch <= out.current; ++epoch) {
     TRY(const auto since, in.u64be("since"));
-    out.masters[epoch].first = {static_cast<std::int64_t>(since)};
+    out.masters[epoch].since = {static_cast<std::int64_t>(since)};
   }
   TRY_OK(in.finish("masters of the keystore"));
-  TRY(out.device_key, device_key(*view, reseal));
-  TRY_OK(read_masters(*view, out));
+  out.device_key = std::move(device_key);
+  TRY_OK(read_masters(view, out));
   return std::optional{std::move(out)};
 }
 
-Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::ByteView sealed_device_key) const {
+/// `device`: the record of the device that `opened.device_key` is sealed to; empty: no device.
+Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::ByteView device) const {
   auto head = state::value(kVersion);
   head.u32(opened.current).u32(opened.oldest).lp(opened.source);
-  for (const auto& [epoch, entry] : opened.masters) head.u64(static_cast<std::uint64_t>(entry.first.seconds));
+  for (const auto& [epoch, entry] : opened.masters) head.u64(static_cast<std::uint64_t>(entry.since.seconds));
   TRY_OK(txn.put(head_key(), head.bytes()));
-  if (!sealed_device_key.empty()) {
-    auto device = state::value(kVersion);
-    device.lp(device_name()).lp(sealed_device_key);
-    TRY_OK(txn.put(device_record_key(), device.bytes()));
+  if (device.empty()) {
+    TRY_OK(txn.erase(device_record_key()));
+  } else {
+    TRY_OK(txn.put(device_record_key(), device));
   }
   std::vector<base::Bytes> before;
   TRY_OK(
@@ -213,37 +269,49 @@ Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::B
       }));
   for (const auto& key : before) TRY_OK(txn.erase(key));
   for (const auto& [epoch, entry] : opened.masters) {
-    TRY_OK(records_->put(txn, KeystoreRecords::master_key({}, epoch), *entry.second, *opened.device_key));
+    TRY_OK(records_->put(txn, KeystoreRecords::master_key({}, epoch), *entry.master, *opened.device_key));
   }
   if (opened.v0) TRY_OK(records_->put(txn, KeystoreRecords::v0_key(), *opened.v0, *opened.device_key));
   if (options_.source->local()) return base::done();
   for (const auto& [name, master] : opened.vaults) {
-    TRY_OK(records_->put(txn, KeystoreRecords::master_key(name.first, name.second), *master, *opened.device_key));
+    TRY_OK(
+        records_->put(txn, KeystoreRecords::master_key(name.first, name.second), *master.master, *opened.device_key));
   }
   return base::done();
 }
 
-/// The same under a new key of the present device, where there is one.
-Result<KeystoreMasters::Opened> KeystoreMasters::with_fresh_device_key(Opened opened, base::Bytes& sealed) const {
+/// The same under a new key of the present device, and the record of that key; without a device under no key of one.
+Result<KeystoreMasters::Opened> KeystoreMasters::with_fresh_device_key(Opened opened, base::Bytes& device) const {
+  device.clear();
+  opened.device_key = shared(crypto::Secret{});
   if (!options_.device) return opened;
   auto fresh = parts_.random.secret(kDeviceKeyBytes);
-  TRY(sealed, options_.device->seal(fresh, device_context(parts_.store.realm())),
+  TRY(const auto sealed, options_.device->seal(fresh, device_context(parts_.store.realm())),
       "sealing device " + options_.device->name());
+  auto record = state::value(kVersion);
+  record.lp(device_name()).lp(sealed);
+  device = std::move(record).take();
   opened.device_key = shared(std::move(fresh));
   return opened;
 }
 
-/// Keeps `opened` in the place of what is stored, under a fresh key of the device, and uses it.
-Status KeystoreMasters::replace_stored(Opened opened, std::string_view type, base::Deadline deadline) {
-  base::Bytes sealed;
-  TRY(auto next, with_fresh_device_key(std::move(opened), sealed));
+/// Keeps `opened` in the place of what is stored, under a fresh key of the device (with the old one, a copy of the old
+/// records would still open), and uses it.
+Status KeystoreMasters::replace_stored(Opened opened, Change change, base::Deadline deadline) {
+  base::Bytes device;
+  TRY(auto next, with_fresh_device_key(std::move(opened), device));
+  // Before the commit: from then on a standby may ask for what is stored, and what is in use is still the old one.
+  if (!device.empty()) remember_device_key(device, next.device_key);
   TRY_OK(parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
-        if (!type.empty()) TRY_OK(leaf(txn, type, next.current, {}));
-        return keep(txn, next, sealed);
+        if (change.needed) TRY_OK(change.needed(txn));
+        TRY_OK(leaf(txn, change.leaf, change.epoch == 0 ? next.current : change.epoch, {}));
+        for (const auto& ban : change.bans) TRY_OK(put_ban(txn, ban));
+        return keep(txn, next, device);
       },
       deadline));
-  set_opened(std::move(next));
+  set_opened(std::move(next), change.bans);
+  changed();
   return base::done();
 }
 
@@ -255,7 +323,7 @@ Result<KeystoreMasters::Opened> KeystoreMasters::make_first() const {
   Opened out;
   out.current = out.oldest = 1;
   out.source = options_.source->name();
-  out.masters[1] = {parts_.store.now(), shared(std::move(master))};
+  out.masters[1] = kept(std::move(master), parts_.store.now());
   if (options_.v0_seed) out.v0 = shared(options_.v0_seed->clone());
   return out;
 }
@@ -264,10 +332,10 @@ Result<KeystoreMasters::Opened> KeystoreMasters::make_first() const {
 Status KeystoreMasters::check_settings(const Opened& opened) const {
   if (options_.source->binding() && opened.oldest == 1) {
     TRY(const auto given, options_.source->default_master(1));
-    const auto& kept = *opened.masters.at(1).second;
-    if (!crypto::equal_constant_time(given.reveal(), kept.reveal())) {
-      return Error{Code::configuration, "the imported master is not the one that this keystore has",
-                   base::hex(id_of(kept)).substr(0, 16), base::hex(id_of(given)).substr(0, 16),
+    const auto& first = opened.masters.at(1);
+    if (!crypto::equal_constant_time(given.reveal(), first.master->reveal())) {
+      return Error{Code::configuration, "the imported master is not the one that this keystore has", first.id,
+                   master_key_id(given),
                    "Remove KEYSTORE_MASTER_SECRET, or use an empty data folder for another master."};
     }
   }
@@ -289,14 +357,14 @@ Status KeystoreMasters::prepare_now(base::Deadline deadline) {
       return Error{Code::unavailable, "this keystore waits for its masters", "a primary or a backup that brings them"};
     }
     TRY(auto first, make_first());
-    return replace_stored(std::move(first), "keystore.master", deadline);
+    return replace_stored(std::move(first), {.leaf = "keystore.master"}, deadline);
   }
   TRY_OK(check_settings(*stored));
   if (options_.v0_seed && !stored->v0) {
     stored->v0 = shared(options_.v0_seed->clone());
     reseal = true;
   }
-  if (reseal) return replace_stored(*std::move(stored), "keystore.reseal", deadline);
+  if (reseal) return replace_stored(*std::move(stored), {.leaf = "keystore.reseal"}, deadline);
   set_opened(*std::move(stored));
   return base::done();
 }
@@ -312,10 +380,22 @@ Status KeystoreMasters::prepare(base::Deadline deadline) {
   return done;
 }
 
-void KeystoreMasters::set_opened(Opened opened) {
+void KeystoreMasters::set_opened(Opened opened, std::span<const VaultBan> bans) {
   const base::MutexLock lock(mutex_);
   opened_ = std::move(opened);
+  for (const auto& ban : bans) bans_.insert_or_assign(ban.vault, ban);
+  std::erase_if(device_keys_, [this](const auto& one) { return one.second != opened_->device_key; });
   trouble_.reset();
+}
+
+void KeystoreMasters::on_change(std::function<void()> listener) {
+  const base::MutexLock lock(listening_);
+  listener_ = std::move(listener);
+}
+
+void KeystoreMasters::changed() const {
+  const base::MutexLock lock(listening_);
+  if (listener_) listener_();
 }
 
 Result<KeystoreMasters::Opened> KeystoreMasters::opened() const {
@@ -340,7 +420,15 @@ void KeystoreMasters::hold(std::optional<Error> why) {
 }
 
 Result<MasterPtr> KeystoreMasters::master(std::string_view vault, std::uint32_t epoch) const {
+  TRY(auto found, at(vault, epoch));
+  return std::move(found.master);
+}
+
+Result<MasterInUse> KeystoreMasters::at(std::string_view vault, std::uint32_t epoch) const {
   TRY_OK(ready());
+  const auto found_as = [](std::uint32_t of, const Kept& it) {
+    return MasterInUse{.epoch = of, .master = it.master, .id = it.id};
+  };
   const base::MutexLock lock(mutex_);
   if (epoch == 0) epoch = opened_->current;
   if (epoch < opened_->oldest) return retired(epoch, opened_->oldest);
@@ -349,17 +437,18 @@ Result<MasterPtr> KeystoreMasters::master(std::string_view vault, std::uint32_t 
     return Error{Code::not_found, "the keystore has no such epoch", std::to_string(opened_->current) + " at most",
                  std::to_string(epoch)};
   }
-  const MasterPtr& base_master = found->second.second;
-  if (vault.empty()) return base_master;
+  if (vault.empty()) return found_as(epoch, found->second);
   if (const auto ban = bans_.find(vault); ban != bans_.end()) return is_banned(ban->second);
   std::pair<std::string, std::uint32_t> name{vault, epoch};
-  if (const auto kept = opened_->vaults.find(name); kept != opened_->vaults.end()) return kept->second;
+  if (const auto kept = opened_->vaults.find(name); kept != opened_->vaults.end()) {
+    return found_as(epoch, kept->second);
+  }
   if (!options_.source->local()) {
     return Error{Code::not_found, "the vault's master is not loaded", {}, std::string{vault}};
   }
-  TRY(auto made, options_.source->vault_master(*base_master, vault));
+  TRY(auto made, options_.source->vault_master(*found->second.master, vault));
   if (opened_->vaults.size() >= kMaxDerived) opened_->vaults.clear();
-  return opened_->vaults.emplace(std::move(name), shared(std::move(made))).first->second;
+  return found_as(epoch, opened_->vaults.emplace(std::move(name), kept(std::move(made))).first->second);
 }
 
 std::uint32_t KeystoreMasters::current_epoch() const {
@@ -377,20 +466,28 @@ std::vector<MasterEpoch> KeystoreMasters::epochs() const {
   std::vector<MasterEpoch> out;
   if (!opened_) return out;
   for (const auto& [epoch, entry] : opened_->masters) {
-    out.push_back({epoch, base::hex(id_of(*entry.second)).substr(0, 16), entry.first});
+    out.push_back({epoch, entry.id, entry.since});
   }
   return out;
 }
 
-Result<crypto::Secret> KeystoreMasters::v0_seed() const {
-  TRY_OK(ready());
+Result<crypto::Secret> KeystoreMasters::v0_now() const {
   const base::MutexLock lock(mutex_);
+  if (!opened_) return trouble_.value_or(Error{Code::unavailable, "the keystore has no master yet"});
   if (opened_->v0) return opened_->v0->clone();
   const auto first = opened_->masters.find(1);
   if (first == opened_->masters.end()) return retired(1, opened_->oldest);
-  base::LpWriter info;
-  info.lp("keystore v0 key");
-  return crypto::hkdf_sha256({}, first->second.second->reveal(), info.bytes(), kKeystoreMasterBytes);
+  return v0_of(*first->second.master);
+}
+
+Result<crypto::Secret> KeystoreMasters::v0_seed() const {
+  TRY_OK(ready());
+  return v0_now();
+}
+
+Result<crypto::Secret> KeystoreMasters::v0_seed_though_held() const {
+  if (options_.gate) TRY_OK(options_.gate());
+  return v0_now();
 }
 
 std::string KeystoreMasters::device_name() const { return options_.device ? options_.device->name() : "none"; }
@@ -411,21 +508,26 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
   if (const auto ban = banned(vault)) return is_banned(*ban);
   TRY(auto next, opened());
   if (next.vaults.size() >= kMaxVaults) return Error{Code::rate_limited, "too many vaults have masters here"};
-  const auto& base_master = *next.masters.at(next.current).second;
+  const auto& base_master = *next.masters.at(next.current).master;
   TRY(auto made, options_.source->vault_master(base_master, vault), "master of vault " + std::string{vault});
   if (made.size() != kKeystoreMasterBytes) return Error{Code::malformed, "master of a vault", "32 bytes"};
-  const auto kept = shared(std::move(made));
+  const auto loaded = kept(std::move(made));
+  TRY(const auto view, parts_.store.read());
+  TRY(const auto device, device_record(*view));
+  TRY(const auto device_key, remembered_device_key(*view));
   const std::pair<std::string, std::uint32_t> name{vault, next.current};
   TRY_OK(parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto ban, txn.get(ban_key(vault)));
         if (ban) return Error{Code::denied, "Vault " + std::string{vault} + " is banned"};
+        TRY(const auto now, device_record(txn));
+        if (now != device) return Error{Code::unavailable, "the keystore's masters have just changed"};
         TRY_OK(leaf(txn, "keystore.vault-master", next.current, vault));
-        return records_->put(txn, KeystoreRecords::master_key(vault, next.current), *kept, *next.device_key);
+        return records_->put(txn, KeystoreRecords::master_key(vault, next.current), *loaded.master, *device_key);
       },
       deadline));
   const base::MutexLock lock(mutex_);
-  opened_->vaults.insert_or_assign(name, kept);
+  opened_->vaults.insert_or_assign(name, loaded);
   return base::done();
 }
 
@@ -456,32 +558,41 @@ void KeystoreMasters::evict(std::string vault, Completion completion) {
       },
       [this, vault, completion = std::move(completion)](Status done) mutable {
         if (done) {
-          const base::MutexLock lock(mutex_);
-          if (opened_) std::erase_if(opened_->vaults, [&](const auto& entry) { return entry.first.first == vault; });
+          {
+            const base::MutexLock lock(mutex_);
+            if (opened_) std::erase_if(opened_->vaults, [&](const auto& entry) { return entry.first.first == vault; });
+          }
+          changed();
         }
         completion(std::move(done));
       });
+}
+
+Status KeystoreMasters::put_ban(state::WriteTxn& txn, const VaultBan& ban) const {
+  auto value = state::value(kVersion);
+  value.lp(ban.vault).lp(ban.reason).u64(static_cast<std::uint64_t>(ban.since.seconds));
+  return txn.put(ban_key(ban.vault), value.bytes());
 }
 
 void KeystoreMasters::change_ban(std::string vault, std::optional<VaultBan> ban, Completion completion) {
   parts_.store.write(
       [this, vault, ban](state::WriteTxn& txn) -> Status {
         TRY_OK(leaf(txn, ban ? "keystore.ban" : "keystore.unban", 0, vault));
-        if (!ban) return txn.erase(ban_key(vault));
-        auto value = state::value(kVersion);
-        value.lp(ban->vault).lp(ban->reason).u64(static_cast<std::uint64_t>(ban->since.seconds));
-        return txn.put(ban_key(vault), value.bytes());
+        return ban ? put_ban(txn, *ban) : txn.erase(ban_key(vault));
       },
       [this, vault, ban, completion = std::move(completion)](Status done) mutable {
         // A ban whose commit is in doubt counts (state/store.h: the data may be there).
         if (done || (ban && done.error().code == Code::unavailable)) {
-          const base::MutexLock lock(mutex_);
-          if (ban) {
-            bans_.insert_or_assign(vault, *ban);
-            if (opened_) std::erase_if(opened_->vaults, [&](const auto& entry) { return entry.first.first == vault; });
-          } else {
-            bans_.erase(vault);
+          {
+            const base::MutexLock lock(mutex_);
+            if (ban) {
+              bans_.insert_or_assign(vault, *ban);
+              if (opened_) std::erase_if(opened_->vaults, [&](const auto& one) { return one.first.first == vault; });
+            } else {
+              bans_.erase(vault);
+            }
           }
+          changed();
         }
         completion(std::move(done));
       });
@@ -520,9 +631,9 @@ Result<std::uint32_t> KeystoreMasters::begin_epoch(base::Deadline deadline) {
   TRY(auto next, opened());
   ++next.current;
   TRY(auto master, options_.source->default_master(next.current), "master of the next epoch");
-  next.masters[next.current] = {parts_.store.now(), shared(std::move(master))};
+  next.masters[next.current] = kept(std::move(master), parts_.store.now());
   const auto epoch = next.current;
-  TRY_OK(replace_stored(std::move(next), "keystore.rotate", deadline));
+  TRY_OK(replace_stored(std::move(next), {.leaf = "keystore.rotate"}, deadline));
   return epoch;
 }
 
@@ -535,85 +646,95 @@ Status KeystoreMasters::retire_before(std::uint32_t epoch, Needed needed, base::
                  std::to_string(epoch)};
   }
   if (epoch <= next.oldest) return Error{Code::conflict, "there is no older epoch to retire"};
+  // What is encrypted for the first generation's key stands in no list that a walk could see.
+  if (const auto first = next.masters.find(1); !next.v0 && first != next.masters.end()) {
+    next.v0 = shared(v0_of(*first->second.master));
+  }
   next.oldest = epoch;
   std::erase_if(next.masters, [&](const auto& entry) { return entry.first < epoch; });
   std::erase_if(next.vaults, [&](const auto& entry) { return entry.first.second < epoch; });
-  base::Bytes sealed;
-  // A fresh key of the device: with the old one, a copy of the old records would still open.
-  TRY(auto fresh, with_fresh_device_key(std::move(next), sealed));
-  TRY_OK(parts_.store.write_and_wait(
-      [&](state::WriteTxn& txn) -> Status {
-        if (needed) TRY_OK(needed(txn));
-        TRY_OK(leaf(txn, "keystore.retire", epoch, {}));
-        return keep(txn, fresh, sealed);
-      },
-      deadline));
-  set_opened(std::move(fresh));
-  return base::done();
+  return replace_stored(std::move(next), {.leaf = "keystore.retire", .epoch = epoch, .needed = std::move(needed)},
+                        deadline);
 }
 
 // ---- copies ----
 
-Result<KeystoreBundle> KeystoreMasters::bundle() const {
-  TRY(const auto from, opened());
+KeystoreBundle KeystoreMasters::bundle_of(const Opened& from, bool with_vaults) {
   KeystoreBundle out;
   out.current = from.current;
   out.oldest = from.oldest;
   out.source = from.source;
   for (const auto& [epoch, entry] : from.masters) {
-    out.masters.push_back({.vault = {}, .epoch = epoch, .since = entry.first, .master = entry.second->clone()});
+    out.masters.push_back({.vault = {}, .epoch = epoch, .since = entry.since, .master = entry.master->clone()});
   }
-  if (!options_.source->local()) {
-    for (const auto& [name, master] : from.vaults) {
-      out.masters.push_back({.vault = name.first, .epoch = name.second, .since = {}, .master = master->clone()});
+  if (with_vaults) {
+    for (const auto& [name, entry] : from.vaults) {
+      out.masters.push_back({.vault = name.first, .epoch = name.second, .since = {}, .master = entry.master->clone()});
     }
   }
   if (from.v0) out.v0_seed = from.v0->clone();
+  return out;
+}
+
+Result<KeystoreBundle> KeystoreMasters::bundle() const {
+  TRY(const auto from, opened());
+  auto out = bundle_of(from, !options_.source->local());
   out.bans = bans();
   return out;
 }
 
-Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline) {
-  const base::MutexLock slow(slow_);
-  Opened next;
-  next.current = bundle.current;
-  next.oldest = bundle.oldest;
-  next.source = bundle.source;
+Result<KeystoreBundle> KeystoreMasters::bundle(const state::ReadView& view) const {
+  TRY_OK(opened());
+  TRY(auto device_key, remembered_device_key(view));
+  TRY(const auto from, read_stored(view, std::move(device_key)));
+  if (!from) return Error{Code::unavailable, "the keystore has no master yet"};
+  return bundle_of(*from, !options_.source->local());
+}
+
+Result<KeystoreMasters::Opened> KeystoreMasters::opened_of(const KeystoreBundle& bundle) {
+  Opened out;
+  out.current = bundle.current;
+  out.oldest = bundle.oldest;
+  out.source = bundle.source;
   for (const auto& entry : bundle.masters) {
     if (entry.vault.empty()) {
-      next.masters[entry.epoch] = {entry.since, shared(entry.master.clone())};
+      out.masters[entry.epoch] = kept(entry.master.clone(), entry.since);
     } else {
-      next.vaults[{entry.vault, entry.epoch}] = shared(entry.master.clone());
+      out.vaults[{entry.vault, entry.epoch}] = kept(entry.master.clone());
     }
   }
-  if (next.oldest == 0 || next.oldest > next.current || next.masters.size() != next.current - next.oldest + 1 ||
-      next.masters.begin()->first != next.oldest || next.masters.rbegin()->first != next.current) {
+  if (out.oldest == 0 || out.oldest > out.current || out.masters.size() != out.current - out.oldest + 1 ||
+      out.masters.begin()->first != out.oldest || out.masters.rbegin()->first != out.current) {
     return Error{Code::malformed, "masters of a keystore", "one default master for each epoch"};
   }
-  if (!bundle.v0_seed.empty()) next.v0 = shared(bundle.v0_seed.clone());
-  bool ignored = false;
-  TRY(const auto stored, read_stored(ignored));
-  if (stored && !replace) {
-    for (const auto& [epoch, entry] : stored->masters) {
-      const auto there = next.masters.find(epoch);
-      if (there != next.masters.end() &&
-          crypto::equal_constant_time(there->second.second->reveal(), entry.second->reveal())) {
-        continue;
-      }
-      return Error{Code::conflict, "this keystore has masters of its own", "an empty data folder", {}};
-    }
+  if (!bundle.v0_seed.empty()) out.v0 = shared(bundle.v0_seed.clone());
+  return out;
+}
+
+/// That nothing of `stored` is lost with it.
+Status KeystoreMasters::check_all_there(const Opened& stored, const Opened& next) {
+  bool lost = stored.v0 && !same(stored.v0, next.v0);
+  for (const auto& [epoch, entry] : stored.masters) {
+    const auto there = next.masters.find(epoch);
+    lost = lost || there == next.masters.end() || !same(there->second.master, entry.master);
   }
-  for (const auto& ban : bundle.bans) {
-    TRY_OK(parts_.store.write_and_wait(
-        [&](state::WriteTxn& txn) -> Status {
-          auto value = state::value(kVersion);
-          value.lp(ban.vault).lp(ban.reason).u64(static_cast<std::uint64_t>(ban.since.seconds));
-          return txn.put(ban_key(ban.vault), value.bytes());
-        },
-        deadline));
+  for (const auto& [name, entry] : stored.vaults) {
+    const auto there = next.vaults.find(name);
+    lost = lost || there == next.vaults.end() || !same(there->second.master, entry.master);
   }
-  TRY_OK(replace_stored(std::move(next), "keystore.import", deadline));
-  return read_bans();
+  if (!lost) return base::done();
+  return Error{Code::conflict, "this keystore has masters of its own", "an empty data folder", {}};
+}
+
+Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline) {
+  const base::MutexLock slow(slow_);
+  TRY(auto next, opened_of(bundle));
+  if (!replace) {
+    bool ignored = false;
+    TRY(const auto stored, read_stored(ignored));
+    if (stored) TRY_OK(check_all_there(*stored, next));
+  }
+  return replace_stored(std::move(next), {.leaf = "keystore.import", .bans = bundle.bans}, deadline);
 }
 
 }  // namespace attestry::secrets

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,16 @@
 namespace attestry::secrets {
 
 using MasterPtr = std::shared_ptr<const crypto::Secret>;
+
+/// 16 hex characters that name a master of 32 bytes and say nothing about it.
+std::string master_key_id(const crypto::Secret& master);
+
+/// A master as one look saw it: whatever changes meanwhile, these three belong together.
+struct MasterInUse {
+  std::uint32_t epoch = 0;
+  MasterPtr master;
+  std::string id;  ///< master_key_id(): another master of the same vault and epoch (after a restoration) has another
+};
 
 /// All of it outlives the masters.
 struct KeystoreMastersParts {
@@ -98,6 +109,12 @@ class KeystoreMasters {
   /// `not_found` for an epoch that is not there and for a vault that load_vault() must bring first (a source that is
   /// not local()).
   base::Result<MasterPtr> master(std::string_view vault = {}, std::uint32_t epoch = 0) const;
+  /// The same, with what a memory of derived keys must tell masters apart by.
+  base::Result<MasterInUse> at(std::string_view vault, std::uint32_t epoch) const;
+  base::Result<MasterInUse> current(std::string_view vault = {}) const { return at(vault, 0); }
+  /// Called, on any thread, each time that masters have changed or gone: who remembers what was derived from them
+  /// forgets it. One listener; an empty function removes it, and returns when no older one is running any more.
+  void on_change(std::function<void()> listener);
   /// The current epoch; 0 while there is no master. Old data was encrypted under what it says: keep it beside the data.
   std::uint32_t current_epoch() const;
   std::uint32_t oldest_epoch() const;
@@ -105,6 +122,8 @@ class KeystoreMasters {
   /// Seed of the v0 Ed25519 key: what was imported, or HKDF(ikm = default master of epoch 1, info = LP("keystore v0
   /// key")). Errors of ready(); `denied` when epoch 1 is retired and none was imported.
   base::Result<crypto::Secret> v0_seed() const;
+  /// The same while hold() keeps masters back: for whoever decides whether that ends.
+  base::Result<crypto::Secret> v0_seed_though_held() const;
   /// Name of the device, "none" without one; what it is bound to.
   std::string device_name() const;
   std::string device_bound_to() const;
@@ -129,43 +148,71 @@ class KeystoreMasters {
   /// Leaf "keystore.rotate". Waits.
   base::Result<std::uint32_t> begin_epoch(base::Deadline deadline);
   /// Erases every epoch before `epoch`, which must not be later than the current one. `needed` runs in the transaction
-  /// and its error refuses. Leaf "keystore.retire". Waits.
+  /// and its error refuses. A v0 key that hangs on epoch 1 is kept by itself: nobody can say what needs it still. Leaf
+  /// "keystore.retire". Waits.
   using Needed = std::move_only_function<base::Status(const state::ReadView&)>;
   base::Status retire_before(std::uint32_t epoch, Needed needed, base::Deadline deadline);
 
   /// A copy of everything. Errors of prepare(), not of hold(). Whoever calls it appends the leaf that says so.
   base::Result<KeystoreBundle> bundle() const;
+  /// The same as `view` has it, which may be newer than what is in use: what a standby needs while a change is not
+  /// acknowledged yet. Without bans. Asks the device only for what another hand has sealed.
+  base::Result<KeystoreBundle> bundle(const state::ReadView& view) const;
   /// Keeps a bundle in the place of everything that is here, sealed to this server's device; leaf "keystore.import".
-  /// `conflict` when there are masters that are no part of it, unless `replace`. Waits.
+  /// Its bans are added. One transaction. `conflict` when there are keys that are no part of it, unless `replace`.
+  /// Waits.
   base::Status import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline);
 
   /// What the rotation of the store's sealing keys must seal anew.
   std::shared_ptr<const keys::Resealed> records() const noexcept { return records_; }
 
  private:
+  struct Kept {
+    MasterPtr master;
+    std::string id;
+    base::UtcTime since;  ///< of a default master
+  };
   struct Opened {
     std::uint32_t current = 0;
     std::uint32_t oldest = 0;
     std::string source;
-    std::map<std::uint32_t, std::pair<base::UtcTime, MasterPtr>> masters;
-    std::map<std::pair<std::string, std::uint32_t>, MasterPtr> vaults;
+    std::map<std::uint32_t, Kept> masters;
+    std::map<std::pair<std::string, std::uint32_t>, Kept> vaults;
     MasterPtr v0;                                                     ///< null: none was imported
     MasterPtr device_key = std::make_shared<const crypto::Secret>();  ///< empty: no device
   };
   KeystoreMasters(KeystoreMastersParts parts, KeystoreMastersOptions options);
   base::Status read_bans();
   base::Status prepare_now(base::Deadline deadline) ATTESTRY_REQUIRES(slow_);
+  /// How a change is kept: its leaf, what must hold in the transaction, and bans that come with it.
+  struct Change {
+    std::string_view leaf{};
+    std::uint32_t epoch = 0;  ///< that the leaf names; 0: the current one
+    Needed needed{};
+    std::span<const VaultBan> bans{};
+  };
+  static Kept kept(crypto::Secret master, base::UtcTime since = {});
+  static KeystoreBundle bundle_of(const Opened& from, bool with_vaults);
+  static base::Result<Opened> opened_of(const KeystoreBundle& bundle);
+  static base::Status check_all_there(const Opened& stored, const Opened& next);
+  base::Result<std::optional<Opened>> read_stored(const state::ReadView& view, MasterPtr device_key) const;
   base::Result<std::optional<Opened>> read_stored(bool& reseal) const;
   base::Status read_masters(const state::ReadView& view, Opened& out) const;
   base::Result<MasterPtr> device_key(const state::ReadView& view, bool& reseal) const;
   base::Result<Opened> with_fresh_device_key(Opened opened, base::Bytes& sealed) const;
   base::Result<Opened> make_first() const;
   base::Status keep(state::WriteTxn& txn, const Opened& opened, base::ByteView sealed_device_key) const;
-  base::Status replace_stored(Opened opened, std::string_view leaf, base::Deadline deadline) ATTESTRY_REQUIRES(slow_);
+  base::Status replace_stored(Opened opened, Change change, base::Deadline deadline) ATTESTRY_REQUIRES(slow_);
+  base::Status put_ban(state::WriteTxn& txn, const VaultBan& ban) const;
+  base::Result<base::Bytes> device_record(const state::ReadView& view) const;
+  base::Result<MasterPtr> remembered_device_key(const state::ReadView& view) const;
+  void remember_device_key(base::Bytes record, MasterPtr key) const;
+  void changed() const;
+  base::Result<crypto::Secret> v0_now() const;
   base::Status check_settings(const Opened& opened) const;
   base::Status leaf(state::WriteTxn& txn, std::string_view type, std::uint64_t epoch, std::string_view vault) const;
   base::Result<Opened> opened() const;
-  void set_opened(Opened opened);
+  void set_opened(Opened opened, std::span<const VaultBan> bans = {});
   void change_ban(std::string vault, std::optional<VaultBan> ban, Completion completion);
 
   const KeystoreMastersParts parts_;
@@ -177,6 +224,10 @@ class KeystoreMasters {
   std::optional<base::Error> trouble_ ATTESTRY_GUARDED_BY(mutex_);
   std::optional<base::Error> held_ ATTESTRY_GUARDED_BY(mutex_);
   std::map<std::string, VaultBan, std::less<>> bans_ ATTESTRY_GUARDED_BY(mutex_);
+  /// Keys of the device by the record that it is sealed in: of what is in use, and of what is being written.
+  mutable std::vector<std::pair<base::Bytes, MasterPtr>> device_keys_ ATTESTRY_GUARDED_BY(mutex_);
+  mutable base::Mutex listening_;  ///< taken without the others
+  std::function<void()> listener_ ATTESTRY_GUARDED_BY(listening_);
 };
 
 }  // namespace attestry::secrets

@@ -282,6 +282,121 @@ TEST_F(KeystoreMastersTest, ABundleGivesTheSameKeysOnAnotherDevice) {
   EXPECT_EQ(there->import(foreign, true, patient()).error().code, Code::malformed);
 }
 
+TEST_F(KeystoreMastersTest, OneLookGivesEpochMasterAndItsName) {
+  const auto masters = open();
+  const auto first = *masters->current("acme.near");
+  EXPECT_EQ(first.epoch, 1U);
+  EXPECT_EQ(first.id, master_key_id(*first.master));
+  EXPECT_EQ(first.id, masters->at("acme.near", 1)->id);
+  EXPECT_NE(first.id, masters->current()->id);
+  // A backup of another server comes in the place of what is here: the same vault and epoch, and another master.
+  auto bundle = *masters->bundle();
+  bundle.masters[0].master = secret(77);
+  ASSERT_TRUE(masters->import(bundle, true, patient()).ok());
+  const auto second = *masters->current("acme.near");
+  EXPECT_EQ(second.epoch, 1U);
+  EXPECT_NE(second.id, first.id);
+}
+
+TEST_F(KeystoreMastersTest, WhoRemembersKeysIsToldWhenTheirMastersChangeOrGo) {
+  const auto masters = open();
+  int told = 0;
+  masters->on_change([&] { ++told; });
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  EXPECT_EQ(told, 1);
+  ASSERT_TRUE(masters->retire_before(2, {}, patient()).ok());
+  EXPECT_EQ(told, 2);
+  ASSERT_TRUE(masters->import(*masters->bundle(), true, patient()).ok());
+  EXPECT_EQ(told, 3);
+  ASSERT_TRUE(wait([&](auto done) { masters->evict("acme.near", std::move(done)); }).ok());
+  EXPECT_EQ(told, 4);
+  ASSERT_TRUE(wait([&](auto done) { masters->ban("acme.near", "stolen", std::move(done)); }).ok());
+  EXPECT_EQ(told, 5);
+  masters->on_change({});
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  EXPECT_EQ(told, 5);
+}
+
+TEST_F(KeystoreMastersTest, RetiringEpochOneKeepsTheFirstGenerationsKey) {
+  const auto masters = open();
+  const auto before = *masters->v0_seed();
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  ASSERT_TRUE(masters->retire_before(2, {}, patient()).ok());
+  const auto after = masters->v0_seed();
+  ASSERT_TRUE(after.ok()) << after.error().text();
+  EXPECT_TRUE(base::equal(after->reveal(), before.reveal()));
+  EXPECT_TRUE(base::equal(open()->v0_seed()->reveal(), before.reveal()));
+}
+
+TEST_F(KeystoreMastersTest, ADeviceIsLeftByNamingItAsTheOneBefore) {
+  {
+    const auto masters = open();
+  }
+  const auto leaving = [&] {
+    auto out = options();
+    out.previous = std::exchange(out.device, nullptr);
+    return out;
+  };
+  EXPECT_EQ(hex(open(leaving())->master()), base::hex(base::Bytes(32, 1)));
+  EXPECT_THAT(last_leaf(), HasSubstr("keystore.reseal"));
+  const auto leaves = log_->head().size;
+  EXPECT_EQ(hex(open(leaving())->master()), base::hex(base::Bytes(32, 1)));
+  EXPECT_EQ(log_->head().size, leaves) << "nothing is sealed anew a second time";
+  device_ = nullptr;
+  EXPECT_EQ(hex(open()->master()), base::hex(base::Bytes(32, 1))) << "the device may be taken away now";
+}
+
+TEST_F(KeystoreMastersTest, ARestorationThatWouldLoseTheFirstGenerationsKeyIsRefused) {
+  auto with = options();
+  with.v0_seed = secret(5);
+  const auto masters = open(std::move(with));
+  auto bundle = *masters->bundle();
+  EXPECT_TRUE(masters->import(bundle, false, patient()).ok());
+  bundle.v0_seed = secret(6);
+  EXPECT_EQ(masters->import(bundle, false, patient()).error().code, Code::conflict);
+  bundle.v0_seed = {};
+  EXPECT_EQ(masters->import(bundle, false, patient()).error().code, Code::conflict);
+  EXPECT_TRUE(base::equal(masters->v0_seed()->reveal(), secret(5).reveal()));
+}
+
+TEST_F(KeystoreMastersTest, MastersAndBansOfABackupComeTogetherOrNotAtAll) {
+  const auto masters = open();
+  auto bundle = *masters->bundle();
+  bundle.masters[0].master = secret(77);
+  bundle.bans = {{"bad.near", "stolen", {1000}}};
+  EXPECT_EQ(masters->import(bundle, false, patient()).error().code, Code::conflict);
+  device_->away = true;
+  EXPECT_EQ(masters->import(bundle, true, patient()).error().code, Code::unavailable);
+  EXPECT_FALSE(masters->banned("bad.near")) << "in memory";
+  device_->away = false;
+  EXPECT_FALSE(open()->banned("bad.near")) << "in the store";
+  ASSERT_TRUE(masters->import(bundle, true, patient()).ok());
+  EXPECT_TRUE(masters->banned("bad.near"));
+  EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 77)));
+}
+
+TEST_F(KeystoreMastersTest, ABundleOfAViewIsWhatIsStoredAndNeedsNoDevice) {
+  const auto masters = open();
+  const auto before = *store_->read();
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  const auto after = *store_->read();
+  EXPECT_EQ(masters->bundle(*before)->current, 1U);
+  device_->away = true;
+  const auto now = masters->bundle(*after);
+  ASSERT_TRUE(now.ok()) << now.error().text();
+  EXPECT_EQ(now->current, 2U);
+  EXPECT_EQ(base::hex(now->masters.at(1).master.reveal()), hex(masters->master()));
+}
+
+TEST_F(KeystoreMastersTest, WhoComparesSeesTheKeyThatIsHeldBack) {
+  const auto masters = open();
+  masters->hold(base::Error{Code::unavailable, "not compared yet"});
+  EXPECT_EQ(masters->v0_seed().error().code, Code::unavailable);
+  ASSERT_TRUE(masters->v0_seed_though_held().ok());
+  masters->hold(std::nullopt);
+  EXPECT_TRUE(base::equal(masters->v0_seed()->reveal(), masters->v0_seed_though_held()->reveal()));
+}
+
 /// A source that asks others, as a threshold network does.
 class RemoteSource final : public MasterSource {
  public:

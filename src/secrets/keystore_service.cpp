@@ -33,13 +33,16 @@ bool is_outage(Code code) {
   }
 }
 
+/// A key that is gone for good is no outage that a client should wait for.
+KeystoreStep step_of_v0(const Error& error) {
+  return error.code == Code::denied ? KeystoreStep::decrypt : KeystoreStep::ready;
+}
+
 std::string vault_of(const KeystoreSecret& secret) {
   return secret.stored.vault ? secret.stored.vault->text() : std::string{};
 }
 
-std::string scope_of(std::string_view vault, std::uint32_t epoch) {
-  return std::string{vault} + '\n' + std::to_string(epoch);
-}
+std::string scope_of(std::string_view vault, const MasterInUse& key) { return std::string{vault} + '\n' + key.id; }
 
 }  // namespace
 
@@ -80,7 +83,19 @@ std::string_view to_text(KeystoreStep step) noexcept {
 }
 
 Result<std::unique_ptr<KeystoreService>> KeystoreService::open(KeystoreParts parts, KeystoreRules rules) {
-  return std::unique_ptr<KeystoreService>{new KeystoreService(std::move(parts), std::move(rules))};
+  std::unique_ptr<KeystoreService> out{new KeystoreService(std::move(parts), std::move(rules))};
+  out->parts_.masters.on_change([service = out.get()] { service->forget(); });
+  return out;
+}
+
+KeystoreService::~KeystoreService() { parts_.masters.on_change({}); }
+
+/// Of masters that are gone nothing stays that was derived from them or opened with them.
+void KeystoreService::forget() {
+  keys_.clear();
+  const base::MutexLock lock(mutex_);
+  opened_.clear();
+  opened_bytes_ = 0;
 }
 
 // ---- masters and blobs
@@ -92,12 +107,18 @@ std::expected<base::Done, KeystoreRefusal> KeystoreService::may_use(std::string_
   return base::Done{};
 }
 
-std::expected<MasterPtr, KeystoreRefusal> KeystoreService::master(std::string_view vault) const {
+std::expected<MasterInUse, KeystoreRefusal> KeystoreService::in_use(std::string_view vault) const {
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
   if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
-  auto master = parts_.masters.master(vault);
-  if (!master) return refuse(KeystoreStep::vault, std::move(master).error());
-  return *std::move(master);
+  auto found = parts_.masters.current(vault);
+  if (!found) return refuse(KeystoreStep::vault, std::move(found).error());
+  return *std::move(found);
+}
+
+std::expected<MasterPtr, KeystoreRefusal> KeystoreService::master(std::string_view vault) const {
+  auto found = in_use(vault);
+  if (!found) return std::unexpected(std::move(found).error());
+  return std::move(found->master);
 }
 
 std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const keystore::Seed& seed,
@@ -114,10 +135,10 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
   }
   // A blob of others does not say under which master it was made: the newest is the likeliest.
   for (;; --epoch) {
-    const auto master = parts_.masters.master(vault, epoch);
-    if (!master) return refuse(KeystoreStep::vault, master.error());
-    auto opened = keystore::open_blob({.scope = scope_of(vault, epoch), .master = **master, .epoch = epoch}, seed, blob,
-                                      rules_.broken, keys_);
+    const auto key = parts_.masters.at(vault, epoch);
+    if (!key) return refuse(KeystoreStep::vault, key.error());
+    auto opened = keystore::open_blob({.scope = scope_of(vault, *key), .master = *key->master, .epoch = key->epoch},
+                                      seed, blob, rules_.broken, keys_);
     if (opened) return std::move(opened->plaintext);
     const Code code = opened.error().code;
     if (epoch <= oldest || (code != Code::crypto && code != Code::denied))
@@ -128,9 +149,9 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
 std::expected<base::Bytes, KeystoreRefusal> KeystoreService::seal_blob(const keystore::Seed& seed,
                                                                        std::string_view vault,
                                                                        base::ByteView plaintext) const {
-  auto key = master(vault);
+  auto key = in_use(vault);
   if (!key) return std::unexpected(std::move(key).error());
-  const auto sealing = keys_.get(scope_of(vault, parts_.masters.current_epoch()), **key, seed);
+  const auto sealing = keys_.get(scope_of(vault, *key), *key->master, seed);
   auto out = keystore::ecies_v1_seal(sealing->public_key, plaintext, parts_.random);
   if (!out) return refuse(KeystoreStep::request, std::move(out).error());
   return *std::move(out);
@@ -149,9 +170,9 @@ void KeystoreService::public_key(std::string_view seed, std::string_view vault, 
                                  KeystoreDone done) {
   const auto read = keystore::Seed::from_text(seed);
   if (!read) return done(refuse(KeystoreStep::request, read.error()));
-  const auto key = master(vault);
+  const auto key = in_use(vault);
   if (!key) return done(std::unexpected(key.error()));
-  const auto sealing = keys_.get(scope_of(vault, parts_.masters.current_epoch()), **key, *read);
+  const auto sealing = keys_.get(scope_of(vault, *key), *key->master, *read);
   const std::string hex = base::hex(sealing->public_key);
   to.in_clear = true;  // a public key
   to.session = nullptr;
@@ -166,12 +187,12 @@ std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> KeystoreSe
     const KeystoreDecrypt& asked, const std::string& arguments, const KeystoreFound& secret) {
   const std::string vault = vault_of(*secret);
   // First of all: a banned vault ends what was remembered, too.
-  if (const auto key = master(vault); !key) return std::unexpected(key.error());
-  const std::uint32_t epoch = parts_.masters.current_epoch();
+  const auto key = in_use(vault);
+  if (!key) return std::unexpected(key.error());
   {
     const base::MutexLock lock(mutex_);
     const auto found = opened_.find(arguments);
-    if (found != opened_.end() && found->second.secret == secret && found->second.epoch == epoch)
+    if (found != opened_.end() && found->second.secret == secret && found->second.master == key->id)
       return found->second.plaintext;
   }
   const auto seed =
@@ -187,7 +208,7 @@ std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> KeystoreSe
     opened_bytes_ = 0;
   }
   opened_bytes_ += plaintext->size() + 256;
-  opened_.insert_or_assign(arguments, Opened{secret, epoch, plaintext});
+  opened_.insert_or_assign(arguments, Opened{secret, key->id, plaintext});
   return plaintext;
 }
 
@@ -295,7 +316,7 @@ void KeystoreService::open_for_owner(KeystoreSecretName name, chain::near::Publi
 
 std::expected<std::array<std::uint8_t, 32>, KeystoreRefusal> KeystoreService::v0_public_key() const {
   const auto seed = parts_.masters.v0_seed();
-  if (!seed) return refuse(KeystoreStep::ready, seed.error());
+  if (!seed) return refuse(step_of_v0(seed.error()), seed.error());
   const auto key = keystore::V0Key::from_seed(seed->reveal());
   if (!key) return refuse(KeystoreStep::ready, key.error());
   return key->public_key();
@@ -303,7 +324,7 @@ std::expected<std::array<std::uint8_t, 32>, KeystoreRefusal> KeystoreService::v0
 
 void KeystoreService::decrypt_v0(base::Bytes blob, KeystoreRecipient to, KeystoreDone done) {
   const auto seed = parts_.masters.v0_seed();
-  if (!seed) return done(refuse(KeystoreStep::ready, seed.error()));
+  if (!seed) return done(refuse(step_of_v0(seed.error()), seed.error()));
   const auto key = keystore::V0Key::from_seed(seed->reveal());
   if (!key) return done(refuse(KeystoreStep::ready, key.error()));
   auto plaintext = key->open(blob, rules_.broken);

@@ -128,6 +128,9 @@ struct KeystoreParts {
 class KeystoreService {
  public:
   static base::Result<std::unique_ptr<KeystoreService>> open(KeystoreParts parts, KeystoreRules rules);
+  ~KeystoreService();
+  KeystoreService(const KeystoreService&) = delete;
+  KeystoreService& operator=(const KeystoreService&) = delete;
 
   base::Status ready() const { return parts_.masters.ready(); }
 
@@ -174,11 +177,13 @@ class KeystoreService {
  private:
   struct Opened {
     KeystoreFound secret;
-    std::uint32_t epoch = 0;
+    std::string master;  ///< MasterInUse::id
     std::shared_ptr<const crypto::Secret> plaintext;
   };
   struct Registering;
   KeystoreService(KeystoreParts parts, KeystoreRules rules) : parts_(std::move(parts)), rules_(std::move(rules)) {}
+  std::expected<MasterInUse, KeystoreRefusal> in_use(std::string_view vault) const;
+  void forget();
   void decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, const std::string& arguments, const KeystoreView& view,
                   KeystoreRecipient to, base::Deadline deadline, bool may_wait, KeystoreDone done);
   void give(const KeystoreDecrypt& asked, const std::string& arguments, const KeystoreView& view, KeystoreRecipient to,

@@ -49,6 +49,11 @@ Result<base::Bytes> close(const KeystoreRecipient& to, const crypto::Secret& pla
 
 }  // namespace
 
+bool is_used_evidence(base::ByteView key) {
+  const auto prefix = used_prefix().bytes();
+  return key.size() >= prefix.size() && base::equal(key.first(prefix.size()), prefix);
+}
+
 Status forget_used_evidence(state::WriteTxn& txn, base::UtcTime now, std::size_t most) {
   std::vector<base::Bytes> over;
   TRY_OK(txn.scan(used_prefix(), {}, most, [&](base::ByteView key, base::ByteView) {

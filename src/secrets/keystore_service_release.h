@@ -23,6 +23,9 @@ struct ReleaseOf {
 void release_with_leaf(const ReleaseParts& parts, ReleaseOf what, KeystoreRecipient to, crypto::Secret plaintext,
                        KeystoreDone done);
 
+/// Whether a record says that evidence was used: what keeps it from being shown again.
+bool is_used_evidence(base::ByteView key);
+
 /// Erases what is remembered of evidence that is too old to be shown again; at most `most`. In a write closure.
 base::Status forget_used_evidence(state::WriteTxn& txn, base::UtcTime now, std::size_t most);
 

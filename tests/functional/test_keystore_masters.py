@@ -4,6 +4,8 @@ import re
 
 import pytest
 from harness import Server, attestry, request, serve_arguments, start_serve
+from keystore import Client, start_keystore
+from near import Chain, Node
 from tpm import tpm
 
 PCRS = "0,7"
@@ -159,6 +161,58 @@ def test_a_drill_from_an_empty_folder_on_another_tpm_gives_the_same_keys(tmp_pat
         new = start(tmp_path / "new", other)
         assert key_ids(new) == ids
         new.terminate()
+
+
+def test_after_a_restoration_nothing_is_derived_from_what_was_there_before(tmp_path):
+    admins, pairs = make_admins(tmp_path)
+    chain = Chain()
+    seed = "github.com/alice/project:alice.testnet"
+    with Node(chain) as node:
+        old = start_keystore(tmp_path / "old", chain, [node])
+        public = Client(old).pubkey(seed).json()["pubkey"]
+        made = keystore(old, "backup", "--to", tmp_path / "backup", "--recipients", admins, "--threshold", "2")
+        assert made.code == 0, made
+        file = tmp_path / "backup" / "keystore-backup.json"
+        for i, (private, public_file) in enumerate(pairs[:2]):
+            words = ("open-share", "--backup", file, "--out", tmp_path / f"{i}.share")
+            assert attestry("keystore", *words, *files_of(private, public_file)).code == 0
+        assert old.terminate() == 0
+        new = start_keystore(tmp_path / "new", chain, [node])
+        client = Client(new)
+        assert client.pubkey(seed).json()["pubkey"] != public
+        shares = ["--share", tmp_path / "0.share", "--share", tmp_path / "1.share"]
+        restored = keystore(new, "restore", "--backup", file, *shares, "--replace")
+        assert restored.code == 0, restored
+        # The same vault and the same number of the epoch, and another master.
+        assert client.pubkey(seed).json()["pubkey"] == public
+        assert new.terminate() == 0, new.output
+
+
+def test_a_generated_master_is_announced_once_and_not_shown(tmp_path):
+    more = {"keystore.master": "generated", "log.level": "info"}
+    server = start(tmp_path / "data", None, **more)
+    [key_id] = key_ids(server)
+    assert server.terminate() == 0
+    assert server.output.count("keystore.master = generated") == 1 and key_id in server.output, server.output
+    server = start(tmp_path / "data", None, **more)
+    assert key_ids(server) == [key_id]
+    assert server.terminate() == 0
+    assert "keystore.master = generated" not in server.output
+
+
+def test_a_device_is_left_by_naming_it_as_the_one_before(tmp_path, chip):
+    data = tmp_path / "data"
+    server = start(data, chip)
+    before = key_ids(server)
+    assert server.terminate() == 0
+    leaving = {"keystore.sealing": "", "keystore.sealing_before": f"tpm2:{PCRS}"}
+    server = start(data, chip, **leaving)
+    assert key_ids(server) == before and status(server)["sealed_to"] == "none"
+    assert server.terminate() == 0
+    chip.stop()
+    server = start(data, None)
+    assert key_ids(server) == before
+    assert server.terminate() == 0
 
 
 def test_sealing_keys_of_the_store_turn_and_the_masters_with_them(tmp_path, chip):
