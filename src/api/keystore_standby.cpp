@@ -4,6 +4,7 @@
 
 namespace attestry::api {
 
+using base::Error;
 using base::Result;
 using base::Status;
 
@@ -23,8 +24,31 @@ Result<bool> flag_of(net::Request& request, std::string_view name) {
   return value->boolean(name);
 }
 
-net::Route route(net::Method method, std::string path, std::string id, std::string summary,
-                 std::function<Result<net::Response>(net::Request&)> handler) {
+using Change = std::function<Status(bool)>;
+
+/// On the lane: no worker waits for the store, nor for a copy that holds the keystore's part meanwhile.
+net::Handler on_lane(const KeystoreStandbyControl& control, std::string_view name, Change change) {
+  return [control, name, change = std::move(change)](net::Request request, net::Responder responder) {
+    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
+    SlowLane::Task task = [control, name, change, kept] {
+      const auto done = [&]() -> Result<net::Response> {
+        TRY(const bool flag, flag_of(kept->first, name));
+        TRY_OK(change(flag));
+        return answer(control);
+      }();
+      if (done) {
+        kept->second.send(net::Response{*done});
+      } else {
+        kept->second.send(done.error());
+      }
+    };
+    if (!control.lane.run(task)) {
+      kept->second.send(Error{base::Code::unavailable, "too many of the keystore's administrators wait"});
+    }
+  };
+}
+
+net::Route route(net::Method method, std::string path, std::string id, std::string summary, net::Handler handler) {
   return {.method = method,
           .path = std::move(path),
           .role = net::Role::admin,
@@ -34,7 +58,7 @@ net::Route route(net::Method method, std::string path, std::string id, std::stri
           .request_schema = method == net::Method::get ? "" : "KeystoreStandbyChange",
           .response_schema = "KeystoreStandby",
           .tag = "governance",
-          .handler = sync(std::move(handler))};
+          .handler = std::move(handler)};
 }
 
 }  // namespace
@@ -43,21 +67,12 @@ Status add_keystore_standby_routes(net::Router& router, const KeystoreStandbyCon
   const std::string path = "/v1/keystore/standby";
   TRY_OK(
       router.add(route(net::Method::get, path, "show_keystore_standby", "Which keystore of two serves, and since when",
-                       [control](net::Request&) -> Result<net::Response> { return answer(control); })));
+                       sync([control](net::Request&) -> Result<net::Response> { return answer(control); }))));
   TRY_OK(router.add(route(net::Method::post, path + "/promote", "promote_keystore",
-                          "Make this keystore the one that serves",
-                          [control](net::Request& request) -> Result<net::Response> {
-                            TRY(const bool force, flag_of(request, "force"));
-                            TRY_OK(control.promote(force));
-                            return answer(control);
-                          })));
+                          "Make this keystore the one that serves", on_lane(control, "force", control.promote))));
   return router.add(route(net::Method::post, path + "/follow", "follow_keystore",
                           "Make this keystore the standby of the other one",
-                          [control](net::Request& request) -> Result<net::Response> {
-                            TRY(const bool discard, flag_of(request, "discard"));
-                            TRY_OK(control.follow(discard));
-                            return answer(control);
-                          }));
+                          on_lane(control, "discard", control.follow)));
 }
 
 }  // namespace attestry::api

@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 
+#include "api/slow_lane.h"
 #include "base/json_writer.h"
 #include "base/result.h"
 #include "net/router.h"
@@ -14,6 +15,7 @@ struct KeystoreStandbyControl {
   std::function<base::JsonOutObject()> status;
   std::function<base::Status(bool force)> promote;
   std::function<base::Status(bool discard)> follow;
+  SlowLane& lane;  ///< for the changes, which wait for the store
 };
 
 /// GET /v1/keystore/standby, POST /v1/keystore/standby/promote and …/follow: each answers with the status.

@@ -145,6 +145,17 @@ base::Status KeystoreKeys::add_routes(net::Router& router) {
                                                }});
 }
 
+base::Status KeystoreKeys::walk_again() {
+  if (!rotation_) return base::done();
+  TRY_OK(rotation_->walk_again(std::chrono::steady_clock::now() + kPatience));
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  wake_.notify_all();
+  return base::done();
+}
+
 void KeystoreKeys::update_metrics() const {
   auto& metrics = parts_.metrics;
   const auto set = [&](const char* name, const char* help, double value) { metrics.gauge(name, help).set(value); };

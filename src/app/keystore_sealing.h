@@ -56,6 +56,8 @@ class KeystoreKeys {
   secrets::KeystoreMasters& masters() noexcept { return *masters_; }
   /// Routes of operators on the admin listener (api/keystore_operations.h).
   base::Status add_routes(net::Router& router);
+  /// KeystoreRotation::walk_again().
+  base::Status walk_again();
   void update_metrics() const;
   /// Ends its threads: nothing is asked of it any more. May be called again.
   void stop();

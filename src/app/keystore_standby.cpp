@@ -24,13 +24,18 @@ constexpr milliseconds kQuotePatience{10'000};
 constexpr milliseconds kRound{50};
 /// After which each end shows its evidence anew.
 constexpr seconds kSession{300};
+constexpr seconds kLongestCalled{540};
 constexpr seconds kLongestServed{600};
 constexpr milliseconds kCallAgain{1'000};
 constexpr milliseconds kTellAgain{2'000};
 constexpr seconds kHandover{30};
 constexpr seconds kPrepareAgain{5};
+constexpr seconds kLoadAgain{1};
 constexpr seconds kStorePatience{30};
-constexpr unsigned kSessions = 4;
+/// Of which the other keystore needs one, or two while it opens the next: more, so that strangers who say nothing have
+/// to come from many networks to be in its way.
+constexpr unsigned kSessions = 32;
+constexpr unsigned kPerAddress = 3;
 
 std::chrono::steady_clock::time_point steady() { return std::chrono::steady_clock::now(); }
 base::Deadline soon() { return steady() + kStorePatience; }
@@ -84,8 +89,7 @@ Status KeystoreStandbyService::open_fence() {
   TRY(fence_,
       secrets::ReplicaFence::open(parts_.store, parts_.random,
                                   {.first = said_.role == "standby" ? ReplicaRole::standby : ReplicaRole::primary,
-                                   .takeover = said_.takeover,
-                                   .clock = &parts_.clock}));
+                                   .takeover = said_.takeover}));
   const auto state = fence_->state();
   // A primary's rooms read what is stored as they are opened.
   if (state.role == ReplicaRole::primary) loaded_term_ = state.term;
@@ -175,6 +179,7 @@ Status KeystoreStandbyService::listen() {
   channel::ServerOptions options;
   options.address = said_.listen;
   options.sessions = kSessions;
+  options.per_address = kPerAddress;
   options.longest = kLongestServed;
   options.end = [this] { return standby_->end(); };
   options.serve = [this](channel::Session session, base::Deadline deadline) {
@@ -200,6 +205,7 @@ void KeystoreStandbyService::stop() {
   if (server_) server_->stop();
   if (calling_.joinable()) calling_.join();
   if (watching_.joinable()) watching_.join();
+  lane_.stop();
 }
 
 bool KeystoreStandbyService::rest(milliseconds time) {
@@ -227,6 +233,7 @@ void KeystoreStandbyService::watch() {
 
 void KeystoreStandbyService::look_once() {
   feed_->expire();
+  fence_->notice_pauses();
   if (fence_->takeover_due()) {
     end_call();
     if (const auto taken = fence_->take_over(soon()); taken) {
@@ -243,12 +250,7 @@ void KeystoreStandbyService::look_once() {
   }
   std::uint64_t term = 0;
   const auto may = fence_->may_serve(&term);
-  if (may && loaded_term_.load() != term) {
-    if (const auto loaded = load(term); !loaded) {
-      base::log(base::LogLevel::error, "this keystore cannot serve what it has copied",
-                {{"reason", loaded.error().text()}});
-    }
-  }
+  if (may && loaded_term_.load() != term && steady() >= next_load_) try_to_load(term);
   if (may && loaded_term_.load() == term && !masters_->ready() && steady() >= next_prepare_) {
     // A device or a chain that was away at the start.
     next_prepare_ = steady() + kPrepareAgain;
@@ -257,6 +259,17 @@ void KeystoreStandbyService::look_once() {
   const auto serves = masters_->ready();
   parts_.health.set("keystore", serves.ok(),
                     serves.ok() ? "" : std::string{to_text(fence_->state().role)} + ": " + serves.error().what);
+}
+
+/// Now and then: a device that is away at the new primary is asked again, and the log says so once.
+void KeystoreStandbyService::try_to_load(std::uint64_t term) {
+  const auto loaded = load(term);
+  next_load_ = loaded ? std::chrono::steady_clock::time_point{} : steady() + kLoadAgain;
+  const std::string trouble = loaded ? std::string{} : loaded.error().text();
+  if (!trouble.empty() && trouble != load_trouble_) {
+    base::log(base::LogLevel::error, "this keystore cannot serve what it has copied", {{"reason", trouble}});
+  }
+  load_trouble_ = trouble;
 }
 
 /// What was copied into the store becomes what is used, before anybody is served.
@@ -291,7 +304,7 @@ Result<bool> KeystoreStandbyService::call_once() {
     const std::scoped_lock lock(mutex_);
     return !stopping_ && now.role == before.role;
   };
-  TRY(const bool told, standby_->call(said_.peer, go_on, stop, steady() + kSession));
+  TRY(const bool told, standby_->call(said_.peer, go_on, stop, steady() + kSession, steady() + kLongestCalled));
   if (told && before.role == ReplicaRole::primary) told_term_ = before.term;
   return told;
 }
@@ -358,14 +371,15 @@ Status KeystoreStandbyService::follow(bool discard) {
   if (said_.peer.empty()) {
     return Error{Code::configuration, "this keystore knows of no other one", "keystore.standby_peer", "none"};
   }
-  loaded_term_ = 0;
+  // Terms only grow: what is in memory is good for none that this server may serve in later.
   return fence_->follow(discard, soon());
 }
 
 Status KeystoreStandbyService::add_routes(net::Router& router) {
   return api::add_keystore_standby_routes(router, {.status = [this] { return status(); },
                                                    .promote = [this](bool force) { return promote(force); },
-                                                   .follow = [this](bool discard) { return follow(discard); }});
+                                                   .follow = [this](bool discard) { return follow(discard); },
+                                                   .lane = lane_});
 }
 
 void KeystoreStandbyService::update_metrics() const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "api/slow_lane.h"
 #include "app/keystore_standby_settings.h"
 #include "app/service.h"
 #include "app/settings.h"
@@ -69,6 +70,7 @@ class KeystoreStandbyService {
 
   void watch();      ///< a thread: takes over, gets ready to serve, says how things are
   void look_once();  ///< one of its rounds
+  void try_to_load(std::uint64_t term);
   base::Status load(std::uint64_t term);
   void end_call();
   void keep_calling();  ///< a thread: follows, or tells
@@ -94,9 +96,11 @@ class KeystoreStandbyService {
   std::shared_ptr<net::PeerStop> call_;
   std::string problem_;
   std::chrono::steady_clock::time_point handover_until_{};
-  std::chrono::steady_clock::time_point next_prepare_{};
+  std::chrono::steady_clock::time_point next_prepare_{}, next_load_{};
+  std::string load_trouble_;     ///< the watching thread's: said already
   std::uint64_t told_term_ = 0;  ///< the calling thread's: the other one knows of this term
   std::thread watching_, calling_;
+  api::SlowLane lane_{1, 8};  ///< for operators, who wait for the store
 };
 
 /// The same parts on another store.

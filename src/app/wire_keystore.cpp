@@ -34,6 +34,8 @@ constexpr seconds kStartPatience{30};
 constexpr seconds kWalkPatience{30};  // for one answer of the contract
 constexpr seconds kRecheckPatience{20};
 constexpr std::chrono::milliseconds kPoll{200};  // of a transaction's outcome
+constexpr seconds kCompareAgain{1};
+constexpr std::string_view kMismatch = "Public key mismatch";
 
 class KeystoreServer final : public Service {
  public:
@@ -59,7 +61,11 @@ class KeystoreServer final : public Service {
   Status start_standby();
   /// What the rooms write to.
   state::Store& store() const { return standby_ ? standby_->store() : parts_.store; }
-  Status compare_published_key() const;
+  bool compares() const;
+  Status compare_published_key();
+  Status compare_at_start();
+  void compare_until_done();
+  void hold_back(const Error& why);
   void warn_of_weak_settings() const;
   void recheck_now_and_then();
 
@@ -80,7 +86,7 @@ class KeystoreServer final : public Service {
   std::mutex stop_mutex_;  // std::mutex: a condition variable waits on it
   std::condition_variable stop_;
   bool stopping_ = false;
-  std::thread recheck_;
+  std::thread recheck_, comparing_;
 };
 
 /// What proves nothing is for the realm in which nothing is real.
@@ -99,7 +105,12 @@ Status KeystoreServer::open_masters() {
   if (master == "derived") {
     options.source = secrets::derived_source(parts_.legacy_master(kDialect), parts_.random);
   } else if (master == "generated") {
-    options.source = secrets::generated_source(parts_.random, [](const crypto::Secret&) { return base::done(); });
+    options.source = secrets::generated_source(parts_.random, [](const crypto::Secret& made) {
+      base::log(base::LogLevel::warning,
+                "keystore.master = generated: a new master was made; only this data folder and backups of it have it",
+                {{"key_id", secrets::master_key_id(made)}});
+      return base::done();
+    });
   } else {
     TRY(auto secret, read_keystore_master(settings_));
     options.source = secrets::imported_source(std::move(secret), parts_.random);
@@ -169,16 +180,25 @@ Status KeystoreServer::start_standby() {
       keys_->masters(),
       {.carry = [this](base::ByteView key, base::ByteView value) { return sessions_->carry(key, value); },
        .take = [this](base::ByteView key, base::ByteView carried) { return sessions_->take(key, carried); },
-       .reload = [this] { return sessions_->reload(); }});
+       .reload = [this]() -> Status {
+         TRY_OK(sessions_->reload());
+         return keys_->walk_again();
+       }});
 }
 
-/// The first generation's start-up check (keystore_ckd.md 1.5): whoever encrypts asks the contract for the key.
-Status KeystoreServer::compare_published_key() const {
-  if (said_.published_key_method.empty() || !reader_ || !said_.contract) return base::done();
+bool KeystoreServer::compares() const {
+  return !said_.published_key_method.empty() && reader_ && said_.contract.has_value();
+}
+
+/// The first generation's start-up check (keystore_ckd.md 1.5): whoever encrypts asks the contract for the key. Until
+/// it has succeeded nothing is served. `configuration` when another key is published; anything else is to be tried
+/// again.
+Status KeystoreServer::compare_published_key() {
   const auto deadline = parts_.clock.steady() + kStartPatience;
-  if (standby_ && !service_->ready()) return base::done();  // it is compared where the keystore serves
-  const auto key = service_->v0_public_key();
-  if (!key) return key.error().error;
+  // Of a standby it is compared once it serves.
+  TRY(const auto seed, keys_->masters().v0_seed_though_held());
+  TRY(const auto opened, secrets::keystore::V0Key::from_seed(seed.reveal()));
+  const auto key = opened.public_key();
   TRY(const auto head, reader_->head(deadline), "keystore.rpc");
   TRY(const auto bytes,
       reader_->call(head, *said_.contract, said_.published_key_method, base::to_bytes(std::string_view{"{}"}),
@@ -187,13 +207,48 @@ Status KeystoreServer::compare_published_key() const {
   TRY(const auto document, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "published key");
   const auto root = document->root();
   const std::string found = root.is_null() ? "none" : root.string("published key").value_or("no text");
-  if (found == base::hex(*key)) {
+  if (found == base::hex(key)) {
     base::log(base::LogLevel::info, "✓ Public key verified - matches contract", {{"key", found}});
+    keys_->masters().hold(std::nullopt);
     return base::done();
   }
-  return Error{Code::configuration, "Public key mismatch", base::hex(*key), found,
+  return Error{Code::configuration, std::string{kMismatch}, base::hex(key), found,
                "Publish it: `attestry keystore publish-key`, or start with the key that is published "
                "(keystore.private_key)."};
+}
+
+void KeystoreServer::hold_back(const Error& why) {
+  keys_->masters().hold(Error{Code::unavailable, "the published key was not compared yet", {}, why.text()});
+}
+
+/// A contract that names another key ends the start; one that does not answer, or a device that is away, does not.
+Status KeystoreServer::compare_at_start() {
+  if (!compares()) return base::done();
+  hold_back({Code::unavailable, "nobody was asked yet"});
+  const auto done = compare_published_key();
+  if (done) return done;
+  if (done.error().code == Code::configuration && done.error().what == kMismatch) return done;
+  hold_back(done.error());
+  base::log(base::LogLevel::warning, "the keystore serves once its published key was compared",
+            {{"reason", done.error().text()}});
+  comparing_ = std::thread([this] { compare_until_done(); });
+  return base::done();
+}
+
+void KeystoreServer::compare_until_done() {
+  std::string said;
+  std::unique_lock lock{stop_mutex_};
+  while (!stop_.wait_for(lock, kCompareAgain, [this] { return stopping_; })) {
+    lock.unlock();
+    const auto done = compare_published_key();
+    if (done) return;
+    hold_back(done.error());
+    if (said != done.error().text()) {
+      said = done.error().text();
+      base::log(base::LogLevel::warning, "the published key could not be compared", {{"reason", said}});
+    }
+    lock.lock();
+  }
 }
 
 void KeystoreServer::warn_of_weak_settings() const {
@@ -244,7 +299,7 @@ Status KeystoreServer::open() {
                     said_.rules));
   open_wallets();
   if (standby_) TRY_OK(start_standby());
-  TRY_OK(compare_published_key());
+  TRY_OK(compare_at_start());
   warn_of_weak_settings();
   recheck_ = std::thread([this] { recheck_now_and_then(); });
   return base::done();
@@ -268,6 +323,7 @@ void KeystoreServer::stop() {
   }
   stop_.notify_all();
   if (recheck_.joinable()) recheck_.join();
+  if (comparing_.joinable()) comparing_.join();
   if (waiting_) waiting_->stop();
   if (keys_) keys_->stop();
   if (standby_) standby_->stop();

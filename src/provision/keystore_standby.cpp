@@ -1,6 +1,7 @@
 #include "provision/keystore_standby.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,8 @@ constexpr std::size_t kSaltBytes = 32;
 constexpr std::chrono::seconds kAnswerPatience{30};
 /// For the next question of a caller that has its answer.
 constexpr std::chrono::seconds kQuestionPatience{60};
+
+constexpr std::chrono::seconds kRenewAgain{10};
 
 std::chrono::steady_clock::time_point steady() { return std::chrono::steady_clock::now(); }
 
@@ -191,14 +194,32 @@ Result<bool> KeystoreStandby::ask(channel::Session& session, base::Deadline dead
 }
 
 Result<bool> KeystoreStandby::call(const std::string& peer, const std::function<bool()>& go_on,
-                                   std::shared_ptr<net::PeerStop> stop, base::Deadline deadline) const {
+                                   std::shared_ptr<net::PeerStop> stop, base::Deadline renew,
+                                   base::Deadline deadline) const {
   TRY(auto own, end());
   own.stop = std::move(stop);
   TRY(auto session, channel::Session::connect(peer, own, std::min(deadline, steady() + kQuestionPatience)),
       "channel to " + peer);
+  const auto session_time = renew - steady();
+  std::future<Result<channel::Session>> next;  // waits in its destructor, which own.stop cuts short
   while (go_on() && steady() < deadline) {
     TRY(const bool more, ask(session, deadline), "channel to " + peer);
     if (!more) return true;
+    if (!next.valid() && steady() >= renew) {
+      next = std::async(std::launch::async,
+                        [&] { return channel::Session::connect(peer, own, steady() + kQuestionPatience); });
+    }
+    if (!next.valid() || next.wait_for(std::chrono::seconds(0)) != std::future_status::ready) continue;
+    auto opened = next.get();
+    if (!opened) {
+      base::log(base::LogLevel::warning, "the next session with the other keystore does not begin",
+                {{"peer", peer}, {"reason", opened.error().text()}});
+      renew = steady() + kRenewAgain;
+      continue;
+    }
+    session = *std::move(opened);
+    renew = steady() + session_time;
+    deadline += session_time;
   }
   return false;
 }

@@ -49,11 +49,12 @@ class KeystoreStandby {
   /// The called one: answers questions until `deadline`, or until something is wrong. Masters leave only after a leaf
   /// "keystore.standby" is durable, and only while the approvals are those that let the other end in.
   void serve(channel::Session session, base::Deadline deadline) const;
-  /// The caller: follows the primary, or tells the other one that there is a new primary. Returns at `deadline`, when
-  /// there is nothing more to say to the other one, or when `go_on` says no; true in the second case. `stop` ends it at
-  /// once.
+  /// The caller: follows the primary, or tells the other one that there is a new primary. From `renew` on it opens the
+  /// next session, in which both show their evidence anew, and goes on in the old one until it has that: nobody who is
+  /// in the way of new sessions keeps the two apart. Returns at `deadline`, when there is nothing more to say to the
+  /// other one, or when `go_on` says no; true in the second case. `stop` ends it at once.
   base::Result<bool> call(const std::string& peer, const std::function<bool()>& go_on,
-                          std::shared_ptr<net::PeerStop> stop, base::Deadline deadline) const;
+                          std::shared_ptr<net::PeerStop> stop, base::Deadline renew, base::Deadline deadline) const;
 
  private:
   /// What let the other end of a session in.

@@ -19,6 +19,8 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 /// Stamps that a standby may still repeat: one is out for each question under way.
 constexpr std::size_t kMostStamps = 64;
+/// By which the time of day may run ahead of the steady clock between two looks: it has whole seconds, and is slewed.
+constexpr std::int64_t kMostJump = 2;
 
 state::Key state_key() { return state::Key(state::Space::keystore_state).lp("replica"); }
 
@@ -153,7 +155,7 @@ Status ReplicaFence::may_serve(std::uint64_t* term) const {
   }
   if (!nobody(state_.follower) && !confirmed_) {
     return Error{Code::unavailable,
-                 "this keystore has not heard from its standby since it started",
+                 "this keystore has not heard from its standby since it started or its clock jumped",
                  {},
                  {},
                  "When the standby is gone for good: attestry keystore standby promote --force"};
@@ -167,6 +169,20 @@ Status ReplicaFence::may_serve(std::uint64_t* term) const {
   }
   if (term != nullptr) *term = state_.term;
   return base::done();
+}
+
+void ReplicaFence::notice_pauses() {
+  const base::MutexLock lock(mutex_);
+  const std::pair here{options_.clock->now(), now()};
+  const auto before = std::exchange(looked_, here);
+  if (!before) return;
+  const auto steady = std::chrono::floor<std::chrono::seconds>(here.second - before->second).count();
+  if (here.first.seconds - before->first.seconds <= steady + kMostJump) return;
+  if (state_.role != ReplicaRole::primary || !lease_) return;
+  // Also what was on its way here meanwhile renews nothing.
+  stamps_.clear();
+  confirmed_ = false;
+  base::log(base::LogLevel::warning, "the clock jumped ahead: this keystore waits until its standby has answered");
 }
 
 // ---- the called one ----
@@ -366,7 +382,8 @@ Status ReplicaFence::promote(bool force, base::Deadline deadline) {
                  "this standby has not got everything from its primary",
                  "one whole copy, which a reachable primary gives",
                  {},
-                 "attestry keystore standby status says how far it is. Without a primary, restore a backup."};
+                 "attestry keystore standby status says how far it is. Without a primary, restore a backup into an "
+                 "empty data folder of a server with keystore.standby = primary or none."};
   }
   bool silent = force;
   {

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/boot_clock.h"
 #include "base/bytes.h"
 #include "base/mutex.h"
 #include "base/result.h"
@@ -72,9 +73,11 @@ struct ReplicaReply {
 };
 
 struct ReplicaOptions {
-  ReplicaRole first = ReplicaRole::primary;          ///< of a server that has no state yet
-  std::chrono::seconds takeover{0};                  ///< of this server as a standby; 0: never by itself
-  const base::Clock* clock = &base::system_clock();  ///< its steady() only; outlives the fence
+  ReplicaRole first = ReplicaRole::primary;  ///< of a server that has no state yet
+  std::chrono::seconds takeover{0};          ///< of this server as a standby; 0: never by itself
+  /// Its steady() must go on while the machine is suspended. now() is only looked at to notice that it did not.
+  /// Outlives the fence.
+  const base::Clock* clock = &base::boot_clock();
 };
 
 /// Thread-safe; the store outlives it. Methods with a deadline wait for the store.
@@ -93,6 +96,11 @@ class ReplicaFence {
   ReplicaState state() const;
   /// Since the last answer of the primary, or the last question of the standby that counted; nothing before the first.
   std::optional<std::chrono::milliseconds> silent() const;
+
+  /// To be called often. A virtual machine that was paused wakes with a lease that has not run by its own clock: when
+  /// the time of day has moved much further than the steady clock, a primary whose lease counts serves nobody until its
+  /// standby has answered anew.
+  void notice_pauses();
 
   // ---- the called one ----
   /// Takes in what a caller says: a promise, or a higher term, for which this server stands down. Whether the caller
@@ -146,7 +154,8 @@ class ReplicaFence {
   std::deque<std::pair<std::uint64_t, Time>> stamps_ ATTESTRY_GUARDED_BY(mutex_);
   std::uint64_t next_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   std::optional<Time> last_question_ ATTESTRY_GUARDED_BY(mutex_);
-  std::uint64_t last_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;  ///< the newest that came back
+  std::uint64_t last_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;                          ///< the newest that came back
+  std::optional<std::pair<base::UtcTime, Time>> looked_ ATTESTRY_GUARDED_BY(mutex_);  ///< both clocks, at the last look
   // Of a standby.
   std::uint64_t answer_stamp_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   std::optional<Time> last_answer_ ATTESTRY_GUARDED_BY(mutex_);

@@ -164,6 +164,48 @@ TEST_F(KeystoreReplicaTest, LostQuestionsEndTheLease) {
   EXPECT_FALSE(standby_->takeover_due());
 }
 
+TEST_F(KeystoreReplicaTest, APausedPrimaryDoesNotServeWhenItWakes) {
+  follow();
+  primary_->notice_pauses();
+  const auto on_the_way = standby_->claim();
+  // The virtual machine stands still: only what the time service says afterwards tells.
+  clock_.set_wall(clock_.now() + kTakeover);
+  EXPECT_TRUE(primary_.serves()) << "nobody has looked yet";
+  primary_->notice_pauses();
+  EXPECT_FALSE(primary_.serves());
+  ASSERT_TRUE(primary_->heard(on_the_way, patient()).ok());
+  EXPECT_FALSE(primary_.serves()) << "a question from before the pause";
+  follow();
+  EXPECT_TRUE(primary_.serves());
+  primary_->notice_pauses();
+  EXPECT_TRUE(primary_.serves());
+}
+
+TEST_F(KeystoreReplicaTest, TimeThatPassesIsNoPause) {
+  follow();
+  for (int i = 0; i < 3 * kTakeover; ++i) {
+    primary_->notice_pauses();
+    clock_.pass(1);
+    ASSERT_TRUE(ask(standby_, primary_).ok());
+    EXPECT_TRUE(primary_.serves()) << i;
+  }
+  // Set by a second, or back.
+  for (const std::int64_t step : {1, -100}) {
+    clock_.set_wall(clock_.now() + step);
+    primary_->notice_pauses();
+    EXPECT_TRUE(primary_.serves()) << step;
+  }
+}
+
+TEST_F(KeystoreReplicaTest, WithoutALeaseThePrimaryOutlivesPauses) {
+  standby_.restart(0);
+  follow();
+  primary_->notice_pauses();
+  clock_.set_wall(clock_.now() + 1'000'000);
+  primary_->notice_pauses();
+  EXPECT_TRUE(primary_.serves());
+}
+
 TEST_F(KeystoreReplicaTest, AnOldPrimaryThatComesBackDoesNotServeAndStandsDown) {
   follow();
   primary_.crash();

@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness import Program, attestry, request
-from keystore import settings_for, start_keystore
+from keystore import Client, settings_for, start_keystore
 from near import Chain, base58, nodes
 from workload import raw_public
 
@@ -53,3 +53,24 @@ def test_a_key_is_published_and_compared(tmp_path, chain, three):
     server = start_keystore(tmp_path / "data", chain, three, **compare, **{"log.level": "info"})
     assert server.terminate() == 0, server.output
     assert "✓ Public key verified - matches contract" in server.output
+
+
+def test_without_the_chain_the_server_comes_up_and_serves_nobody_until_the_key_was_compared(tmp_path, chain, three):
+    server = start_keystore(tmp_path / "data", chain, three)
+    chain.published = request(server.keystore, "GET", "/pubkey").json()["public_key_hex"]
+    chain.move()
+    assert server.terminate() == 0, server.output
+    for node in three:
+        node.dead = True
+    compare = {"keystore.published_key_method": "get_keystore_pubkey"}
+    server = start_keystore(tmp_path / "data", chain, three, **compare, **{"log.level": "info"})
+    assert request(server.keystore, "GET", "/health").status == 200
+    assert Client(server).pubkey("a").status == 503
+    assert request(server.keystore, "GET", "/pubkey").status == 503
+    masters = server.call("GET", "/v1/keystore/masters").json()
+    assert not masters["ready"] and "not compared yet" in masters["reason"], masters
+    for node in three:
+        node.dead = False
+    server.wait_for("Public key verified")
+    assert Client(server).pubkey("a").status == 200
+    assert server.terminate() == 0, server.output

@@ -1,7 +1,9 @@
 """Two keystores, of which one serves: docs/how-to/run-a-standby-keystore.md. Both are the real program, each with a root key
 and a data folder of its own."""
 
+import base64
 import os
+import socket
 import threading
 import time
 import uuid
@@ -192,6 +194,50 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(pair, chain)
     serves_nobody(standby, chain, worker.session)
     worker.server = old
     assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+
+
+def test_a_rotation_that_was_acknowledged_survives_the_primary(pair, chain):
+    owned = [{"accessor": ON_CHAIN, "profile": "default"}]
+    chain.views[(chain.contract, "list_user_secrets")] = lambda args: owned[args["from_index"] :][: args["limit"]]
+    primary, standby = started_pair(pair)
+    worker = Worker(primary, chain)
+    assert worker.register().status == 200
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, SECRETS))
+    rotated = primary.call("POST", "/v1/keystore/rotate", {"owners": [OWNER]})
+    assert rotated.status == 200 and rotated.json()["epoch"] == 2, rotated
+    # Before anything else happens: nobody asks for a whole copy, and nothing else changes.
+    ids = [epoch["key_id"] for epoch in primary.call("GET", "/v1/keystore/masters").json()["epochs"]]
+    public = worker.pubkey(SEED).json()["pubkey"]
+    primary.kill()
+    until_status(standby, role="primary", serves=True)
+    assert [one["key_id"] for one in standby.call("GET", "/v1/keystore/masters").json()["epochs"]] == ids
+    worker.server = standby
+    assert worker.pubkey(SEED).json()["pubkey"] == public
+    assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+    # What was encrypted anew was the old primary's; the new one walks again.
+    until(
+        lambda: standby.call("GET", "/v1/keystore/walk").json()["finished"],
+        lambda: standby.output,
+    )
+    [anew] = standby.call("GET", "/v1/keystore/recrypted").json()["secrets"]
+    assert anew["owner"] == OWNER and anew["epoch"] == 2, anew
+    chain.store(ON_CHAIN, "default", OWNER, base64.b64decode(anew["encrypted_secrets_base64"]))
+    assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
+
+
+def test_strangers_that_say_nothing_do_not_keep_a_pair_apart(pair):
+    primary = pair("a", **{"keystore.standby": "primary"})
+    host, port = primary.channel.rsplit(":", 1)
+    silent = [
+        socket.create_connection((host, int(port)), source_address=(f"127.0.0.{2 + number}", 0)) for number in range(8)
+    ]
+    standby = pair("b", **{"keystore.standby": "standby", "keystore.standby_peer": primary.channel})
+    until_status(standby, complete=True)
+    for one in silent:
+        one.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has hung up on it yet
+            one.recv(1)
+        one.close()
 
 
 def test_masters_leave_only_for_approved_software_and_with_a_leaf(pair, chain):
