@@ -2,10 +2,12 @@
 must be to be verified, and what a chain that is away does."""
 
 import contextlib
+import hashlib
 import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from harness import attestry
 from keystore import COORDINATOR, Client, Worker, start_keystore
 from near import Chain, base58, nodes
 from workload import raw_public
@@ -229,13 +231,17 @@ def verify(coordinator, vault=VAULT):
     return coordinator.post("/sign-vault-verification", {"vault_id": vault})
 
 
-def test_a_vault_is_verified(coordinator, worker, dao, vault_key, chain):
+def test_a_vault_is_verified(server, coordinator, worker, dao, vault_key, chain):
     refused(worker.pubkey(SEED, vault_id=VAULT), 403, "is not verified")
     calls = len(chain.calls)
     done = verify(coordinator)
     assert done.status == 200, done
     assert done.json() == {"already_verified": False, "tx_hash": chain.sent[-1]["transaction"]["hash"]}
     assert chain.calls[calls:] == [(DAO, DAO, "mark_vault_verified", {"vault_id": VAULT})]
+    leaf = server.leaves()[-1]
+    sent = hashlib.sha256(done.json()["tx_hash"].encode()).hexdigest(), hashlib.sha256(VAULT.encode()).hexdigest()
+    assert leaf["type"] == "keystore.vault-verified", leaf
+    assert leaf["outputs"] == {"transaction": sent[0], "vault": sent[1]}
     dao.verified.add(VAULT)
     chain.move()
     assert verify(coordinator).json() == {"already_verified": True}
@@ -338,3 +344,18 @@ def test_without_a_key_nothing_is_verified(tmp_path, chain, three):
     text = "MPC CKD context not configured — worker booted in non-TEE mode"
     assert (reply.status, json.loads(reply.body)) == (500, {"error": text}), reply
     assert server.terminate() == 0, server.output
+
+
+def test_settings_that_are_of_no_use_are_named(tmp_path, signer):
+    config = tmp_path / "attestry.toml"
+    config.write_text(f'[keystore]\nlisten = "127.0.0.1:0"\ndao_key = "{signer}"\n')
+    done = attestry("config", "check", "--config", config)
+    assert (done.code != 0, "keystore.dao_key" in done.err) == (True, True), done
+    config.write_text('[keystore]\nlisten = "127.0.0.1:0"\ndao_contract = "dao.testnet"\n')
+    done = attestry("config", "check", "--config", config)
+    assert (done.code != 0, "a contract, an operator's account or a DAO needs endpoints" in done.err) == (True, True)
+    signer.chmod(0o644)
+    config.write_text(f'[keystore]\nlisten = "127.0.0.1:0"\ndao_key = "{signer}"\n')
+    done = attestry("config", "check", "--config", config)
+    signer.chmod(0o600)
+    assert "others may read" in done.err, done

@@ -2,8 +2,10 @@
 outlive the server, and what is refused."""
 
 import base64
+import concurrent.futures
 import contextlib
 import hashlib
+import hmac
 import json
 import struct
 
@@ -135,7 +137,32 @@ def test_vectors_of_other_chains(wallets):
     text = wallets.post("/wallet/evm/sign-message", {"wallet_id": WALLET, "message": "Hello World"})
     digits = {"wallet_id": WALLET, "message": "48656c6c6f20576f726c64", "encoding": "hex"}
     assert text.json()["signature"] == wallets.post("/wallet/evm/sign-message", digits).json()["signature"]
-    assert int(text.headers["X-Attestry-Leaf"]) > 0 and text.headers["X-Attestry-Leaf-Key"]
+    for signed, digest in (
+        (mail, "be609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2"),
+        (text, "a1de988600a42c4b4ab089b619297c17d53cffae5d5120d82d8a92d0bb3b78f2"),
+    ):
+        op = json.dumps({"digest": digest, "kind": "evm_sign"}, separators=(",", ":"))
+        assert signed.json()["request_hash"] == hashlib.sha256(op.encode()).hexdigest()
+
+
+def test_a_signature_is_in_the_log(server, wallets):
+    op = {"kind": "auth", "purpose": "bearer", "seed": "s"}
+    reply = wallets.sign("logged", op)
+    leaf = server.leaves()[int(reply.headers["X-Attestry-Leaf"])]
+    assert leaf["type"] == "keystore.sign", leaf
+    key = base64.urlsafe_b64decode(reply.headers["X-Attestry-Leaf-Key"] + "=")
+
+    def committed(label, value):
+        return hmac.digest(key, struct.pack(">I", len(label)) + label.encode() + value, "sha256").hex()
+
+    known = {
+        "op": reply.json()["request_hash"].encode(),
+        "plaintext": reply.body,
+        "seed": b"wallet:logged:near",
+        "token": hashlib.sha256(COORDINATOR.encode()).hexdigest().encode(),
+        "wallet": b"logged",
+    }
+    assert leaf["outputs"] == {label: committed(label, value) for label, value in known.items()}
 
 
 def test_hashes_of_requests(wallets):
@@ -287,6 +314,17 @@ def test_limits_are_counted_and_outlive_the_server(tmp_path, chain, three):
         refused(wallets.sign("thrifty", op), 403, "limits.monthly")
         assert wallets.sign("thrifty", {**op, "amount": "2"}).status == 200, "what is left"
         refused(wallets.sign("thrifty", {**op, "amount": "1"}), 403, "limits.monthly")
+
+
+def test_requests_at_once_do_not_all_fit_under_one_limit(wallets):
+    wallets.give_policy("busy", {"rules": {"limits": {"daily": "10"}}})
+    wallets.has_account("busy")
+    op = {**TRANSFER, "amount": "4"}
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        replies = list(pool.map(lambda _: wallets.sign("busy", op), range(12)))
+    assert sorted(reply.status for reply in replies) == [200] * 2 + [403] * 10
+    nonces = [reply.json()["nonce"] for reply in replies if reply.status == 200]
+    assert len(set(nonces)) == 2, nonces
 
 
 class Approver:
