@@ -188,7 +188,8 @@ void release_with_key(const TargetPtr& target, std::string_view leaf_type, const
   });
 }
 
-Result<Outcome> encrypt_one(const VaultCall& call, const TransitKey& key, const Item& item) {
+Result<Outcome> encrypt_one(const Target& target, const TransitKey& key, const Item& item) {
+  const VaultCall& call = *target.call;
   TRY(auto bytes, item.wanted("plaintext"));
   const auto plaintext = crypto::Secret::absorb(bytes);
   TRY(const auto context, item.bytes("context"));
@@ -196,6 +197,7 @@ Result<Outcome> encrypt_one(const VaultCall& call, const TransitKey& key, const 
   TRY(const auto nonce, item.bytes("nonce"));
   if (!nonce.empty()) return Error{Code::malformed, "provided nonce not allowed for this key"};
   TRY(const auto version, item.number("key_version"));
+  TRY_OK(call.deps.transit.count(target.place(), key, version, 1));
   TRY(auto text, key.encrypt(plaintext.reveal(), context, associated, version, call.deps.random));
   return Outcome{.object = {{"ciphertext", std::move(text)}, {"key_version", version == 0 ? key.latest() : version}}};
 }
@@ -203,7 +205,7 @@ Result<Outcome> encrypt_one(const VaultCall& call, const TransitKey& key, const 
 /// Makes the key first where there is none: Vault does so for those who may create one.
 void encrypt(const TargetPtr& target, int tries = 0) {
   const CallPtr& call = target->call;
-  const Use use = [call](const TransitKey& key, const Item& item) { return encrypt_one(*call, key, item); };
+  const Use use = [target](const TransitKey& key, const Item& item) { return encrypt_one(*target, key, item); };
   auto found = find_key(*target);
   if (found || found.error().code != Code::not_found || tries == kTransitTries) {
     if (const auto may = found ? allowed(*call, Capability::update) : base::done(); !may && tries == 0) {
@@ -225,13 +227,15 @@ Result<Outcome> decrypt_one(const TransitKey& key, const Item& item) {
   return Outcome{.object = {{"plaintext", text}}, .released = std::move(text)};
 }
 
-Result<Outcome> rewrap_one(const VaultCall& call, const TransitKey& key, const Item& item) {
+Result<Outcome> rewrap_one(const Target& target, const TransitKey& key, const Item& item) {
+  const VaultCall& call = *target.call;
   TRY(const auto ciphertext, item.text("ciphertext"));
   if (!ciphertext) return Error{Code::malformed, "missing ciphertext to decrypt"};
   TRY(const auto context, item.bytes("context"));
   TRY(const auto associated, item.bytes("associated_data"));
   TRY(const auto version, item.number("key_version"));
   TRY(const auto plain, key.decrypt(*ciphertext, context, associated));
+  TRY_OK(call.deps.transit.count(target.place(), key, version, 1));
   TRY(auto text, key.encrypt(plain.reveal(), context, associated, version, call.deps.random));
   return Outcome{.object = {{"ciphertext", std::move(text)}, {"key_version", version == 0 ? key.latest() : version}}};
 }
@@ -353,13 +357,14 @@ void data_key(const CallPtr& call, const TargetPtr& target, std::string_view kin
   if (!plaintext && kind != "wrapped")
     return call->fail(Error{Code::malformed, "Invalid path, must be 'plaintext' or 'wrapped'"});
   release_with_key(target, "transit.datakey",
-                   [call, plaintext](const TransitKey& key, const Item& item) -> Result<Outcome> {
+                   [call, target, plaintext](const TransitKey& key, const Item& item) -> Result<Outcome> {
                      TRY(const auto bits, item.number("bits"));
                      if (bits != 0 && bits != 128 && bits != 256 && bits != 512)
                        return Error{Code::malformed, "invalid bit length", "128, 256 or 512"};
                      TRY(const auto context, item.bytes("context"));
                      TRY(const auto associated, item.bytes("associated_data"));
                      const auto fresh = call->deps.random.secret(bits == 0 ? 32 : bits / 8);
+                     TRY_OK(call->deps.transit.count(target->place(), key, 0, 1));
                      TRY(auto text, key.encrypt(fresh.reveal(), context, associated, 0, call->deps.random));
                      Outcome out{.object = {{"ciphertext", text}, {"key_version", key.latest()}}, .released = text};
                      if (plaintext) {
@@ -444,7 +449,8 @@ void with_key(const TargetPtr& target, std::string_view what, std::string_view m
   if (what == "encrypt") return encrypt(target);
   if (what == "decrypt") return release_with_key(target, "transit.decrypt", decrypt_one);
   if (what == "rewrap") {
-    return use_key(target, [call](const TransitKey& key, const Item& item) { return rewrap_one(*call, key, item); });
+    return use_key(target,
+                   [target](const TransitKey& key, const Item& item) { return rewrap_one(*target, key, item); });
   }
   if (what == "sign") return sign(target, more);
   if (what == "verify") return verify(target, more);

@@ -18,7 +18,7 @@ constexpr std::chrono::seconds kPatience{60};
 class VaultService final : public Service {
  public:
   VaultService(VaultSettings said, const ServiceParts& parts)
-      : said_(std::move(said)), parts_(parts), kv_(parts.secrets), transit_(parts.secrets) {}
+      : said_(std::move(said)), parts_(parts), kv_(parts.secrets), transit_(parts.secrets, parts.store) {}
 
   Status open() {
     TRY(namespaces_, secrets::Namespaces::open(parts_.store, std::chrono::steady_clock::now() + kPatience));

@@ -30,6 +30,7 @@ constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxItems = 256;
 constexpr std::size_t kCollected = 4;
 constexpr std::size_t kErasedWithSpace = 4096;
+constexpr std::size_t kOneBatch = 1024;  // limits are looked at in memory, which a batch of writes may pass
 constexpr std::size_t kAccessorLetters = 24;
 
 Key token_record(const base::Digest32& digest) { return Key(Space::tokens).lp("token").raw(digest); }
@@ -116,13 +117,16 @@ Error too_many(std::string_view what, std::size_t most) {
           "Revoke tokens that are no longer used, or give them shorter lives."};
 }
 
-Result<Tokens::PolicyPtr> decode_policy(base::ByteView stored) {
+/// `known`: what memory has of it, or null. Rules are taken apart only where they are others, which takes long.
+Result<Tokens::PolicyPtr> decode_policy(base::ByteView stored, const Tokens::PolicyPtr& known) {
   TRY(auto in, state::open_value(stored, kPolicyVersion, "policy"));
-  TRY(const auto document, in.lp("document", kMaxPolicyBytes));
+  TRY(const auto bytes, in.lp("document", kMaxPolicyBytes));
   TRY_OK(in.finish("policy"));
-  TRY(auto rules, AccessPolicy::parse(base::as_text(document)));
+  const auto document = base::as_text(bytes);
+  if (known && known->document == document) return known;
+  TRY(auto rules, AccessPolicy::parse(document));
   return std::make_shared<const Tokens::StoredPolicy>(
-      Tokens::StoredPolicy{.document = std::string{base::as_text(document)}, .rules = std::move(rules)});
+      Tokens::StoredPolicy{.document = std::string{document}, .rules = std::move(rules)});
 }
 
 Capabilities everything() {
@@ -224,21 +228,22 @@ Result<std::unique_ptr<Tokens>> Tokens::open(state::Store& store) {
       StoredPolicy{.document = std::string{default_policy_document()}, .rules = std::move(rules)});
   TRY(const auto view, store.read());
   const Key tokens = Key(Space::tokens).lp("token");
-  TRY_OK(state::scan_each(*view, tokens, kMaxTokens + 1, [&](base::ByteView key, base::ByteView value) -> Status {
-    base::Reader in{key.subspan(tokens.bytes().size())};
-    TRY(const auto digest, in.take_array<32>("digest"));
-    auto token = decode_token(value, digest);
-    if (token) {
-      out->settle_put(*std::move(token));
-    } else {
-      base::log(base::LogLevel::warning, "a stored token is damaged and is left out",
-                {{"error", token.error().text()}});
-    }
-    return base::done();
-  }));
+  TRY_OK(
+      state::scan_each(*view, tokens, kMaxTokens + kOneBatch, [&](base::ByteView key, base::ByteView value) -> Status {
+        base::Reader in{key.subspan(tokens.bytes().size())};
+        TRY(const auto digest, in.take_array<32>("digest"));
+        auto token = decode_token(value, digest);
+        if (token) {
+          out->settle_put(*std::move(token));
+        } else {
+          base::log(base::LogLevel::warning, "a stored token is damaged and is left out",
+                    {{"error", token.error().text()}});
+        }
+        return base::done();
+      }));
   std::vector<PolicyName> names;
   const Key policies = Key(Space::tokens).lp("policy");
-  TRY_OK(state::scan_each(*view, policies, kMaxPolicies + 1, [&](base::ByteView key, base::ByteView) -> Status {
+  TRY_OK(state::scan_each(*view, policies, kMaxPolicies + kOneBatch, [&](base::ByteView key, base::ByteView) -> Status {
     base::Reader in{key.subspan(policies.bytes().size())};
     TRY(const auto space, in.lp("namespace", kMaxText));
     TRY(const auto name, in.lp("policy", kMaxText));
@@ -512,7 +517,7 @@ Status Tokens::settle_policy(std::string_view space, std::string_view name) {
   TRY(const auto stored, view->get(policy_record(space, name)));
   PolicyPtr now;
   if (stored) {
-    TRY(now, decode_policy(*stored));
+    TRY(now, decode_policy(*stored, nullptr));
   }
   const base::MutexLock lock(mutex_);
   if (now) {
@@ -547,7 +552,7 @@ Result<Capabilities> Tokens::capabilities(const state::ReadView& view, const Tok
   for (const auto& name : token.policies) {
     TRY(const auto document, view.get(policy_record(token.space, name)));
     if (document) {
-      TRY(auto one, decode_policy(*document));
+      TRY(auto one, decode_policy(*document, policy(token.space, name)));
       policies.push_back(std::move(one));
     } else if (name == "default") {
       policies.push_back(default_);

@@ -1,6 +1,7 @@
 #include "secrets/transit.h"
 
 #include "base/encoding.h"
+#include "base/log.h"
 #include "base/reader.h"
 #include "state/keys.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::uint8_t kKeyVersion = 2;  // 1 had no public keys
 constexpr std::uint8_t kBackupVersion = 1;
+constexpr std::uint8_t kCountVersion = 1;
 constexpr std::size_t kMaxMaterial = 4096;
 constexpr std::size_t kMaxRecord = 1u << 20;
 
@@ -37,6 +39,26 @@ Key keys_of(const Namespace& space, const Mount& mount) {
 }
 /// What backups are bound to: no record has that key.
 Key backup_of(const Namespace& space) { return Key(Space::transit_keys, space.tenant).lp("/backup"); }
+/// How many messages the versions of a key have encrypted, one record for each.
+Key counts_of(const TransitPlace& place) {
+  return Key(Space::kv_namespaces).lp("messages").lp(place.space.path).lp(place.mount.path).lp(place.name);
+}
+
+struct Counted {
+  std::int64_t created = 0;
+  std::uint64_t messages = 0;
+};
+
+Result<Counted> read_count(const state::ReadView& view, base::ByteView key) {
+  TRY(const auto stored, view.get(key));
+  if (!stored) return Counted{};
+  TRY(auto in, state::open_value(*stored, kCountVersion, "count of messages"));
+  TRY(const auto created, in.u64be("created"));
+  TRY(const auto messages, in.u64be("messages"));
+  TRY_OK(in.finish("count of messages"));
+  return Counted{static_cast<std::int64_t>(created), messages};
+}
+
 Key record_of(const TransitPlace& place) { return keys_of(place.space, place.mount).raw(base::as_bytes(place.name)); }
 
 Result<TransitKey::Version> decode_version(base::Reader& in, bool first) {
@@ -229,7 +251,62 @@ Status Transit::erase(state::WriteTxn& txn, const TransitPlace& place) const {
   Usage after = before;
   --after.secrets;
   TRY_OK(Namespaces::change_usage(txn, place.space, before, after));
+  std::vector<base::Bytes> counts;
+  TRY_OK(txn.scan(counts_of(place), {}, kMostKeyVersions, [&](base::ByteView key, base::ByteView) {
+    counts.push_back(base::to_bytes(key));
+    return true;
+  }));
+  for (const auto& key : counts) TRY_OK(txn.erase(key));
   return txn.erase(record);
+}
+
+Status Transit::count(const TransitPlace& place, const TransitKey& key, std::uint32_t version,
+                      std::uint64_t messages) const {
+  const auto* used = key.find(version == 0 ? key.latest() : version);
+  // Derived keys are many, and a convergent nonce is none by chance.
+  if (!is_symmetric(key.type) || key.derived || used == nullptr) return base::done();
+  const auto created = used->created.seconds;
+  const auto record = counts_of(place).u64(used->number).bytes();
+  std::uint64_t add = 0;
+  std::uint64_t total = 0;
+  {
+    const base::MutexLock lock(mutex_);
+    auto found = counts_.find(record);
+    if (found == counts_.end() || found->second.created != created) {
+      TRY(const auto view, store_.read());
+      TRY(const auto there, read_count(*view, record));
+      const Count fresh{.created = created, .stored = there.created == created ? there.messages : 0};
+      found = counts_.insert_or_assign(record, fresh).first;
+    }
+    Count& count = found->second;
+    if (count.stored + count.since + messages > kMostMessages) {
+      return Error{Code::too_large, "the version of the key has encrypted as many messages as one key may",
+                   "at most 2^32 messages", std::to_string(count.stored + count.since),
+                   "Rotate the key: transit/keys/NAME/rotate."};
+    }
+    count.since += messages;
+    if (count.since >= kCountedAtOnce) add = std::exchange(count.since, 0);
+    count.stored += add;
+    total = count.stored;
+  }
+  if (add == 0) return base::done();
+  if (total >= kMostMessages / 2) {
+    base::log(base::LogLevel::warning, "a transit key has encrypted half as many messages as it may: rotate it",
+              {{"key", std::string{place.name}}, {"version", std::to_string(used->number)}});
+  }
+  store_.write(
+      [record, created, add](state::WriteTxn& txn) -> Status {
+        TRY(const auto there, read_count(txn, record));
+        const auto before = there.created == created ? there.messages : 0;
+        return txn.put(record,
+                       state::value(kCountVersion).u64(static_cast<std::uint64_t>(created)).u64(before + add).bytes());
+      },
+      [](const Status& done) {
+        if (!done)
+          base::log(base::LogLevel::warning, "messages of a transit key are not counted",
+                    {{"reason", done.error().text()}});
+      });
+  return base::done();
 }
 
 Result<std::vector<std::string>> Transit::list(const state::ReadView& view, const Namespace& space, const Mount& mount,

@@ -2,12 +2,14 @@
 // A key has versions; ciphertexts and signatures name theirs ("vault:v2:…").
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/digest.h"
@@ -22,6 +24,10 @@
 namespace attestry::secrets {
 
 inline constexpr std::uint32_t kMostKeyVersions = 1000;
+/// Messages under one key with random nonces of 96 bits (NIST SP 800-38D 8.3), and how many are counted in memory
+/// before they are counted in the store: a process that ends forgets fewer than these.
+inline constexpr std::uint64_t kMostMessages = std::uint64_t{1} << 32;
+inline constexpr std::uint64_t kCountedAtOnce = std::uint64_t{1} << 20;
 inline constexpr std::size_t kMaxTransitInput = 512 * 1024;
 
 enum class TransitType : std::uint8_t {
@@ -147,7 +153,8 @@ struct TransitPlace {
 /// the namespace's quota.
 class Transit {
  public:
-  explicit Transit(const SecretStore& secrets) : secrets_(secrets) {}
+  /// Both outlive it; the store's last write is done before it ends.
+  Transit(const SecretStore& secrets, state::Store& store) : secrets_(secrets), store_(store) {}
 
   struct Found {
     TransitKey key;
@@ -157,6 +164,10 @@ class Transit {
   base::Result<Found> find(const state::ReadView& view, const TransitPlace& place) const;
   /// Whether the key is what it was; `conflict` otherwise. For releases that were computed before their transaction.
   base::Status unchanged(const state::ReadView& view, const TransitPlace& place, base::ByteView record) const;
+  /// Before `messages` are encrypted with a version (0: the newest): `too_large` where a symmetric key, which is not
+  /// derived, has encrypted kMostMessages. Approximate: what is counted in memory reaches the store later.
+  base::Status count(const TransitPlace& place, const TransitKey& key, std::uint32_t version,
+                     std::uint64_t messages) const;
   base::Result<bool> has(const state::ReadView& view, const TransitPlace& place) const;
   base::Status put(state::WriteTxn& txn, const TransitPlace& place, const TransitKey& key) const;
   /// The key under the tenant's present sealing key, for whoever keeps it elsewhere; it opens in namespaces of the same
@@ -171,7 +182,15 @@ class Transit {
                                                      const Mount& mount, std::size_t limit);
 
  private:
+  struct Count {
+    std::int64_t created = 0;  ///< of the version: a key that was made again begins anew
+    std::uint64_t stored = 0;
+    std::uint64_t since = 0;
+  };
   const SecretStore& secrets_;
+  state::Store& store_;
+  mutable base::Mutex mutex_;
+  mutable std::map<base::Bytes, Count> counts_ ATTESTRY_GUARDED_BY(mutex_);  ///< by the key of the count's record
 };
 
 }  // namespace attestry::secrets
