@@ -35,7 +35,7 @@ Made make(TransitType type) {
   return out;
 }
 
-const std::vector<Made>& keys() {
+const std::vector<Made>& all_kinds() {
   static const std::vector<Made> made = [] {
     std::vector<Made> out;
     for (const auto type : {TransitType::aes128_gcm96, TransitType::aes256_gcm96, TransitType::chacha20_poly1305,
@@ -45,6 +45,12 @@ const std::vector<Made>& keys() {
     return out;
   }();
   return made;
+}
+
+/// Mostly such as keep a text readable.
+char letter(std::uint8_t byte) {
+  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  return byte < 192 ? kLetters[byte % 64] : static_cast<char>(byte);
 }
 
 void use(const Made& made, std::string_view text) {
@@ -68,12 +74,12 @@ void use(const Made& made, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const base::ByteView bytes{data, size};
-  for (const Made& made : keys()) {
+  for (const Made& made : all_kinds()) {
     use(made, base::as_text(bytes));
     // What differs from a good one in a few places only.
     for (std::string good : {made.ciphertext, made.signature, made.hmac}) {
       for (std::size_t i = 0; i + 1 < size && i < 8 && !good.empty(); i += 2) {
-        good[data[i] % good.size()] = static_cast<char>(data[i + 1]);
+        good[data[i] % good.size()] = letter(data[i + 1]);
       }
       use(made, good);
     }
