@@ -139,7 +139,7 @@ struct Asked {
   std::optional<secrets::KeystoreDecrypt> decrypt{};
 };
 
-/// The worker's key in hex, or in base64 of 32 bytes; nothing when it is neither.
+/// The worker's key in hex, of 32 bytes; nothing when it is anything else.
 std::optional<secrets::WorkerKey> worker_key(const std::optional<std::string>& text) {
   secrets::WorkerKey out{};
   if (text && base::hex_decode_into(*text, out).ok()) return out;

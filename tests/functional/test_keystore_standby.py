@@ -225,6 +225,15 @@ def test_a_rotation_that_was_acknowledged_survives_the_primary(pair, chain):
     assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
 
 
+def test_a_follow_that_is_refused_interrupts_nobody(pair):
+    primary = pair("a", **{"keystore.standby": "primary", "keystore.standby_peer": "127.0.0.1:9"})
+    client = Client(primary)
+    for _ in range(5):
+        refused = primary.call("POST", "/v1/keystore/standby/follow", {"discard": False})
+        assert refused.status == 409, refused
+        assert client.pubkey(SEED).status == 200
+
+
 def test_strangers_that_say_nothing_do_not_keep_a_pair_apart(pair):
     primary = pair("a", **{"keystore.standby": "primary"})
     host, port = primary.channel.rsplit(":", 1)
