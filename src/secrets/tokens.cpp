@@ -30,6 +30,7 @@ constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxItems = 256;
 constexpr std::size_t kCollected = 4;
 constexpr std::size_t kErasedWithSpace = 4096;
+constexpr std::size_t kLookedAt = 256;
 constexpr std::size_t kOneBatch = 1024;  // limits are looked at in memory, which a batch of writes may pass
 constexpr std::size_t kAccessorLetters = 24;
 
@@ -331,15 +332,31 @@ Status Tokens::require(const state::ReadView& view, const Token& token, base::Ut
   return base::done();
 }
 
-Status Tokens::within_limits(const Token& token, Erased& old) const {
+/// Whether one more belongs into the group. Where it is full, its oldest make room once they have expired.
+bool Tokens::has_room(const std::string& group, std::size_t most, base::UtcTime now, Erased& old) const {
+  const auto found = groups_.find(group);
+  if (found == groups_.end() || found->second.size() < most) return true;
+  bool room = false;
+  std::size_t looked_at = 0;
+  for (const auto& [issued, digest] : found->second) {
+    if (++looked_at > kLookedAt) break;
+    const auto& token = tokens_.at(digest);
+    if (!token->expired(now)) continue;
+    old.push_back(token);
+    room = true;
+  }
+  return room;
+}
+
+Status Tokens::within_limits(const Token& token, base::UtcTime now, Erased& old) const {
   if (tokens_.contains(token.digest)) return base::done();
-  const auto count = [&](const std::string& group) ATTESTRY_REQUIRES(mutex_) {
-    const auto found = groups_.find(group);
-    return found == groups_.end() ? std::size_t{0} : found->second.size();
-  };
-  if (tokens_.size() >= kMaxTokens) return too_many("", kMaxTokens);
-  if (count(of_space(token.space)) >= kMaxTokensOfSpace) return too_many("of the namespace", kMaxTokensOfSpace);
-  if (token.parent && count(of_parent(*token.parent)) >= kMaxChildren) return too_many("of one parent", kMaxChildren);
+  if (tokens_.size() >= kMaxTokens && old.empty()) return too_many("", kMaxTokens);
+  if (!has_room(of_space(token.space), kMaxTokensOfSpace, now, old)) {
+    return too_many("of the namespace", kMaxTokensOfSpace);
+  }
+  if (token.parent && !has_room(of_parent(*token.parent), kMaxChildren, now, old)) {
+    return too_many("of one parent", kMaxChildren);
+  }
   if (!is_login(token)) return base::done();
   if (const auto key = groups_.find(of_key(token)); key != groups_.end() && key->second.size() >= kMaxKeyTokens) {
     // Whoever logs in anew with the same key has no use for the oldest of its tokens.
@@ -347,8 +364,8 @@ Status Tokens::within_limits(const Token& token, Erased& old) const {
     for (auto at = key->second.begin(); more != 0; ++at, --more) old.push_back(tokens_.at(at->second));
     return base::done();
   }
-  if (count(of_role(token)) >= kMaxRoleTokens) return too_many("of the role's logins", kMaxRoleTokens);
-  return base::done();
+  return has_room(of_role(token), kMaxRoleTokens, now, old) ? base::done()
+                                                            : Status{too_many("of the role's logins", kMaxRoleTokens)};
 }
 
 Result<Tokens::Erased> Tokens::put(state::WriteTxn& txn, const Token& token, base::UtcTime now) const {
@@ -367,7 +384,7 @@ Result<Tokens::Erased> Tokens::put(state::WriteTxn& txn, const Token& token, bas
     for (auto at = ends_.begin(); at != ends_.end() && old.size() < kCollected && at->first <= now.seconds; ++at) {
       old.push_back(tokens_.at(at->second));
     }
-    TRY_OK(within_limits(token, old));
+    TRY_OK(within_limits(token, now, old));
   }
   TRY_OK(erase(txn, old));
   TRY_OK(txn.put(token_record(token.digest), encode_token(token)));

@@ -139,7 +139,9 @@ class Tokens {
   using PolicyName = std::pair<std::string, std::string>;
   using Ages = std::set<std::pair<std::int64_t, base::Digest32>>;  ///< by the time of issue
   std::vector<PolicyPtr> held(const Token& token) const;
-  base::Status within_limits(const Token& token, Erased& old) const ATTESTRY_REQUIRES(mutex_);
+  base::Status within_limits(const Token& token, base::UtcTime now, Erased& old) const ATTESTRY_REQUIRES(mutex_);
+  bool has_room(const std::string& group, std::size_t most, base::UtcTime now, Erased& old) const
+      ATTESTRY_REQUIRES(mutex_);
   void forget(const base::Digest32& digest) ATTESTRY_REQUIRES(mutex_);
   state::Store& store_;
   mutable base::Mutex mutex_;

@@ -131,6 +131,25 @@ TEST_F(TokensTest, OneParentsChildrenAreCounted) {
   EXPECT_TRUE(put(token("of nobody")).ok());
 }
 
+TEST_F(TokensTest, WhatHasExpiredMakesRoom) {
+  const auto parent = token("parent");
+  ASSERT_TRUE(put(parent).ok());
+  for (std::size_t i = 0; i < kMaxChildren; ++i) {
+    auto child = token("child-" + std::to_string(i), &parent);
+    child.issued = kTime + static_cast<std::int64_t>(i);
+    if (i == 9) child.expires = kTime;
+    tokens->settle_put(child);
+  }
+  for (int i = 0; i < 20; ++i) {  // expired before it, so that the few that every put collects are others
+    auto other = token("other-" + std::to_string(i));
+    other.expires = kTime + -9;
+    tokens->settle_put(other);
+  }
+  EXPECT_TRUE(put(token("one more", &parent)).ok());
+  EXPECT_EQ(tokens->find_accessor("child-9", kTime + -1), nullptr);
+  EXPECT_EQ(put(token("yet one more", &parent)).error().code, Code::too_large);
+}
+
 TEST_F(TokensTest, AtTheLimitAPolicyCanStillBeChanged) {
   constexpr std::string_view kRules = R"(path "x" { capabilities = ["read"] })";
   const auto keep = [&](std::string_view space, const std::string& name) -> base::Status {
