@@ -101,11 +101,14 @@ void read_data(const TargetPtr& target) {
     const VaultCall& call = *target->call;
     TRY(const auto read, call.deps.kv.read(txn, target->place(), version, call.now));
     if (read.value.empty()) return gone_response(call, read);
-    std::string data = R"({"data":)";
-    data.append(base::as_text(read.value.reveal()));
-    data.append(R"(,"metadata":)").append(JsonOut{version_json(read.metadata, read.version)}.compact()).append("}");
-    auto response = vault_data(call, data, kKv);
-    crypto::wipe({reinterpret_cast<std::uint8_t*>(data.data()), data.size()});
+    SecretText data;
+    const auto metadata = JsonOut{version_json(read.metadata, read.version)}.compact();
+    std::string room;
+    room.reserve(read.value.size() + metadata.size() + 32);
+    data = SecretText{std::move(room)};
+    data.append(R"({"data":)").append(base::as_text(read.value.reveal()));
+    data.append(R"(,"metadata":)").append(metadata).append("}");
+    auto response = vault_secret(call, data, kKv);
     const auto subject = target->subject(read.version.number);
     TRY_OK(add_leaf(call, txn, {.type = "kv.read", .subject = subject, .value = read.value.reveal()}, response));
     return response;
@@ -147,20 +150,19 @@ void write_data(const TargetPtr& target) {
 
 /// RFC 7396: members of `patch` replace those of `target`, null removes, objects go into each other. Both were written
 /// by clients: sorted names have no worst case.
-Result<std::string> merged(std::optional<base::JsonValue> target, const base::JsonValue& patch, std::size_t depth) {
+Result<SecretText> merged(std::optional<base::JsonValue> target, const base::JsonValue& patch, std::size_t depth) {
   if (depth > kMaxDepth) return Error{Code::malformed, "patch", "at most 32 levels"};
-  if (!patch.is_object()) return std::string{patch.source()};
+  SecretText out;
+  if (!patch.is_object()) return std::move(out.append(patch.source()));
   std::map<std::string, base::JsonValue> there;
   std::map<std::string, base::JsonValue> wanted;
   if (target && target->is_object()) {
     for (auto item = target->first(); item; item = item->next()) there.emplace(item->key(), *item);
   }
   for (auto item = patch.first(); item; item = item->next()) wanted.emplace(item->key(), *item);
-  std::string out = "{";
-  const auto member = [&out](std::string_view key, std::string_view value) {
-    if (out.size() > 1) out += ',';
-    base::append_json_string(out, key);
-    out.append(":").append(value);
+  bool first = true;
+  const auto member = [&](std::string_view key, std::string_view value) {
+    out.append(std::exchange(first, false) ? "{" : ",").append_json(key).append(":").append(value);
   };
   if (target && target->is_object()) {
     for (auto item = target->first(); item; item = item->next()) {
@@ -173,23 +175,10 @@ Result<std::string> merged(std::optional<base::JsonValue> target, const base::Js
     const auto key = item->key();
     const auto below = there.find(key);
     TRY(const auto value, merged(below == there.end() ? std::nullopt : std::optional{below->second}, *item, depth + 1));
-    member(key, value);
+    member(key, value.view());
   }
-  return out + "}";
+  return std::move(out.append(first ? "{}" : "}"));
 }
-
-/// A text whose bytes are overwritten at its end.
-class Wiped {
- public:
-  explicit Wiped(std::string text) : text_(std::move(text)) {}
-  Wiped(const Wiped&) = delete;
-  Wiped& operator=(const Wiped&) = delete;
-  ~Wiped() { crypto::wipe({reinterpret_cast<std::uint8_t*>(text_.data()), text_.size()}); }
-  base::ByteView bytes() const { return base::as_bytes(text_); }
-
- private:
-  std::string text_;
-};
 
 /// Merged on this thread, because large objects would hold up the store, and written when the version that it was
 /// merged into is still the newest one; otherwise once more, on a thread of its own.
@@ -197,7 +186,7 @@ void patch_data(const TargetPtr& target, int tries) {
   const VaultCall& outer = *target->call;
   struct Patch {
     std::uint64_t base;
-    Wiped value;
+    SecretText value;
   };
   const auto prepared = [&]() -> Result<std::shared_ptr<Patch>> {
     const auto data = outer.member("data");
@@ -207,7 +196,7 @@ void patch_data(const TargetPtr& target, int tries) {
     if (read.value.empty()) return std::shared_ptr<Patch>{};
     TRY(const auto before, base::JsonDocument::parse(std::string{base::as_text(read.value.reveal())}, {.wipe = true}));
     TRY(auto value, merged(before->root(), *data, 0));
-    return std::shared_ptr<Patch>{new Patch{read.version.number, Wiped{std::move(value)}}};
+    return std::shared_ptr<Patch>{new Patch{read.version.number, std::move(value)}};
   }();
   const auto cas = cas_of(outer);
   if (!prepared || !cas) return target->call->fail(!prepared ? prepared.error() : cas.error());

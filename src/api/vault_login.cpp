@@ -92,7 +92,8 @@ void log_in(const CallPtr& call) {
   if (!request) return call->fail(request.error());
   call->deps.login.log_in(*std::move(request), call->request.deadline, [call](Result<secrets::LoggedIn> done) {
     if (!done) return call->fail(done.error());
-    call->send(vault_auth(*call, JsonOut{auth_json(done->token, done->secret, call->now)}.compact()));
+    const SecretText secret{std::move(done->secret)};
+    call->send(vault_auth(*call, done->token, secret.view()));
   });
 }
 

@@ -23,7 +23,7 @@ constexpr std::int64_t kDefaultSeconds = secrets::kLongestTokenSeconds;
 
 struct Wanted {
   Token token;
-  std::string secret;  ///< the token itself; wiped with the response's making
+  SecretText secret{};  ///< the token itself
 };
 
 JsonOut metadata_json(const Token& token) {
@@ -134,9 +134,9 @@ Status check_meta(const std::map<std::string, std::string>& meta) {
 /// `free`: the maker may give policies that it does not have (root, sudo, the administrator).
 Result<Wanted> wanted_of(const VaultCall& call, bool orphan, bool free) {
   TRY_OK(check_unsupported(call));
-  Wanted out{.token = {}, .secret = secrets::make_token(call.deps.random)};
+  Wanted out{.token = {}, .secret = SecretText{secrets::make_token(call.deps.random)}};
   Token& token = out.token;
-  token.digest = crypto::sha256(base::as_bytes(out.secret));
+  token.digest = crypto::sha256(out.secret.bytes());
   token.accessor = secrets::make_accessor(call.deps.random);
   token.space = call.space->path;
   token.space_id = call.space->id;
@@ -170,7 +170,7 @@ void make(const CallPtr& call, bool orphan, bool free, std::string_view leaf_typ
       call,
       [call, shared, erased, leaf_type](state::WriteTxn& txn) -> Answer {
         TRY(*erased, call->deps.tokens.put(txn, shared->token, call->now));
-        auto response = vault_auth(*call, JsonOut{auth_json(shared->token, shared->secret, call->now)}.compact());
+        auto response = vault_auth(*call, shared->token, shared->secret.view());
         TRY_OK(add_leaf(*call, txn, {.type = leaf_type, .subject = shared->token.space, .token = &shared->token},
                         response));
         return response;
@@ -227,7 +227,7 @@ void renew(const CallPtr& call, const Result<TokenPtr>& found, std::string_view 
   commit(
       call,
       [call, token, renewed, erased, increment = increment->value_or(0),
-       text = std::string{secret}](state::WriteTxn& txn) -> Answer {
+       text = SecretText{std::string{secret}}](state::WriteTxn& txn) -> Answer {
         const secrets::Tokens& tokens = call->deps.tokens;
         // Approvals that were taken back, and parents that are gone, end it now and not with its time.
         TRY_OK(tokens.require(txn, *token, call->now));
@@ -239,7 +239,7 @@ void renew(const CallPtr& call, const Result<TokenPtr>& found, std::string_view 
         const auto seconds = renewed->period != 0 ? renewed->period : increment > 0 ? increment : renewed->ttl;
         renewed->expires = end_of(*renewed, seconds, call->now, parent ? &*parent : nullptr);
         TRY(*erased, tokens.put(txn, *renewed, call->now));
-        return vault_auth(*call, JsonOut{auth_json(*renewed, text, call->now)}.compact());
+        return vault_auth(*call, *renewed, text.view());
       },
       [call, renewed, erased]() -> Status {
         call->deps.tokens.settle_erase(*erased);
@@ -341,21 +341,6 @@ Result<TokenPtr> known_token(const VaultCall& call, TokenPtr token) {
     return Error{Code::malformed, "token not found"};
   }
   return token;
-}
-
-JsonOutObject auth_json(const Token& token, std::string_view secret, base::UtcTime now) {
-  return {{"client_token", secret},
-          {"accessor", token.accessor},
-          {"policies", json_texts(token.policies)},
-          {"token_policies", json_texts(token.policies)},
-          {"metadata", metadata_json(token)},
-          {"lease_duration", left(token, now)},
-          {"renewable", token.renewable},
-          {"entity_id", ""},
-          {"token_type", "service"},
-          {"orphan", !token.parent.has_value()},
-          {"mfa_requirement", nullptr},
-          {"num_uses", 0}};
 }
 
 void vault_auth_token(CallPtr call, std::string_view rest) {

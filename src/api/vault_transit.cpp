@@ -72,10 +72,12 @@ class Item {
   base::JsonValue object_;
 };
 
-/// What one item gives, and what its leaf says was released.
+/// What one item gives, and what its leaf says was released: a text of base64, which stands in the answer under the
+/// name `secret` where the object does not have it.
 struct Outcome {
   JsonOutObject object;
-  std::string released{};
+  SecretText released{};
+  std::string_view secret{};
 };
 using Use = std::function<Result<Outcome>(const TransitKey&, const Item&)>;
 
@@ -98,36 +100,52 @@ Result<std::vector<Item>> items_of(const VaultCall& call, bool& batch) {
   return out;
 }
 
-/// What all items gave. `failed`: one of them did not.
+/// What all items gave, as JSON. `failed`: one of them did not.
 struct Results {
-  JsonOutObject object;
-  std::string released{};
+  SecretText json{};
+  SecretText released{};
   bool failed = false;
 };
+
+void append_outcome(SecretText& out, const Outcome& one) {
+  const auto object = JsonOut{one.object}.compact();
+  if (one.secret.empty()) {
+    out.append(object);
+    return;
+  }
+  out.append("{\"").append(one.secret).append("\":\"").append(one.released.view());
+  out.append(one.object.empty() ? "\"" : "\",").append(std::string_view{object}.substr(1));
+}
 
 Result<Results> run(const VaultCall& call, const TransitKey& key, const Use& use) {
   bool batch = false;
   TRY(const auto items, items_of(call, batch));
   Results out;
-  JsonOutArray all;
+  if (!batch) {
+    TRY(auto alone, use(key, items.front()));
+    append_outcome(out.json, alone);
+    out.released = std::move(alone.released);
+    return out;
+  }
+  out.json.append(R"({"batch_results":)");
+  bool first = true;
   for (const Item& item : items) {
     auto one = use(key, item);
-    if (!batch) {
-      TRY(auto alone, std::move(one));
-      return Results{.object = std::move(alone.object), .released = std::move(alone.released)};
-    }
     out.failed = out.failed || !one;
-    JsonOutObject object = one ? std::move(one->object) : JsonOutObject{{"error", one.error().what}};
-    if (one) out.released.append(one->released).append("\n");
-    if (const auto reference = item.reference()) object.emplace_back("reference", *reference);
-    all.emplace_back(std::move(object));
+    if (!one)
+      one = Outcome{.object = {{"error", one.error().what}}};
+    else
+      out.released.append(one->released.view()).append("\n");
+    if (const auto reference = item.reference()) one->object.emplace_back("reference", *reference);
+    out.json.append(std::exchange(first, false) ? "[" : ",");
+    append_outcome(out.json, *one);
   }
-  out.object = {{"batch_results", std::move(all)}};
+  out.json.append("]}");
   return out;
 }
 
-net::Response results_response(const VaultCall& call, Results results) {
-  auto response = data(call, std::move(results.object));
+net::Response results_response(const VaultCall& call, const Results& results) {
+  auto response = vault_secret(call, results.json, kTransit);
   if (results.failed) response.status = 400;
   return response;
 }
@@ -158,7 +176,7 @@ void use_found(const TargetPtr& target, Result<secrets::Transit::Found> key, con
   with_found(target, std::move(key), [target, use](const secrets::Transit::Found& found) {
     auto results = run(*target->call, found.key, use);
     if (!results) return target->call->fail(results.error());
-    target->call->send(results_response(*target->call, *std::move(results)));
+    target->call->send(results_response(*target->call, *results));
   });
 }
 
@@ -181,8 +199,7 @@ void release_with_key(const TargetPtr& target, std::string_view leaf_type, const
       auto response = results_response(*target->call, shared->first);
       const auto subject = target->subject(latest);
       TRY_OK(add_leaf(*target->call, txn,
-                      {.type = leaf_type, .subject = subject, .value = base::as_bytes(shared->first.released)},
-                      response));
+                      {.type = leaf_type, .subject = subject, .value = shared->first.released.bytes()}, response));
       return response;
     });
   });
@@ -223,8 +240,7 @@ Result<Outcome> decrypt_one(const TransitKey& key, const Item& item) {
   TRY(const auto context, item.bytes("context"));
   TRY(const auto associated, item.bytes("associated_data"));
   TRY(const auto plain, key.decrypt(*ciphertext, context, associated));
-  auto text = base::base64(plain.reveal());
-  return Outcome{.object = {{"plaintext", text}}, .released = std::move(text)};
+  return Outcome{.object = {}, .released = SecretText{base::base64(plain.reveal())}, .secret = "plaintext"};
 }
 
 Result<Outcome> rewrap_one(const Target& target, const TransitKey& key, const Item& item) {
@@ -317,7 +333,7 @@ void sign(const TargetPtr& target, std::string_view in_path) {
     TRY(const auto version, item.number("key_version"));
     TRY(auto text, key.sign(how.input(input, context), version));
     return Outcome{.object = {{"signature", text}, {"key_version", version == 0 ? key.latest() : version}},
-                   .released = text};
+                   .released = SecretText{text}};
   });
 }
 
@@ -348,7 +364,7 @@ void hmac(const TargetPtr& target, std::string_view in_path) {
     TRY(const auto input, item.wanted("input"));
     TRY(const auto version, item.number("key_version"));
     TRY(auto text, key.hmac(hash, input, version));
-    return Outcome{.object = {{"hmac", text}}, .released = text};
+    return Outcome{.object = {{"hmac", text}}, .released = SecretText{text}};
   });
 }
 
@@ -356,23 +372,21 @@ void data_key(const CallPtr& call, const TargetPtr& target, std::string_view kin
   const bool plaintext = kind == "plaintext";
   if (!plaintext && kind != "wrapped")
     return call->fail(Error{Code::malformed, "Invalid path, must be 'plaintext' or 'wrapped'"});
-  release_with_key(target, "transit.datakey",
-                   [call, target, plaintext](const TransitKey& key, const Item& item) -> Result<Outcome> {
-                     TRY(const auto bits, item.number("bits"));
-                     if (bits != 0 && bits != 128 && bits != 256 && bits != 512)
-                       return Error{Code::malformed, "invalid bit length", "128, 256 or 512"};
-                     TRY(const auto context, item.bytes("context"));
-                     TRY(const auto associated, item.bytes("associated_data"));
-                     const auto fresh = call->deps.random.secret(bits == 0 ? 32 : bits / 8);
-                     TRY_OK(call->deps.transit.count(target->place(), key, 0, 1));
-                     TRY(auto text, key.encrypt(fresh.reveal(), context, associated, 0, call->deps.random));
-                     Outcome out{.object = {{"ciphertext", text}, {"key_version", key.latest()}}, .released = text};
-                     if (plaintext) {
-                       out.released = base::base64(fresh.reveal());
-                       out.object.emplace_back("plaintext", out.released);
-                     }
-                     return out;
-                   });
+  release_with_key(
+      target, "transit.datakey", [call, target, plaintext](const TransitKey& key, const Item& item) -> Result<Outcome> {
+        TRY(const auto bits, item.number("bits"));
+        if (bits != 0 && bits != 128 && bits != 256 && bits != 512)
+          return Error{Code::malformed, "invalid bit length", "128, 256 or 512"};
+        TRY(const auto context, item.bytes("context"));
+        TRY(const auto associated, item.bytes("associated_data"));
+        const auto fresh = call->deps.random.secret(bits == 0 ? 32 : bits / 8);
+        TRY_OK(call->deps.transit.count(target->place(), key, 0, 1));
+        TRY(auto text, key.encrypt(fresh.reveal(), context, associated, 0, call->deps.random));
+        JsonOutObject object{{"ciphertext", text}, {"key_version", key.latest()}};
+        if (!plaintext) return Outcome{.object = std::move(object), .released = SecretText{text}};
+        return Outcome{
+            .object = std::move(object), .released = SecretText{base::base64(fresh.reveal())}, .secret = "plaintext"};
+      });
 }
 
 void random_bytes(const CallPtr& call, std::string_view rest) {
@@ -392,7 +406,10 @@ void random_bytes(const CallPtr& call, std::string_view rest) {
     const std::string kind = format.value_or("base64");
     if (kind != "base64" && kind != "hex")
       return Error{Code::malformed, "unsupported encoding format", "hex or base64", kind};
-    return data(*call, {{"random_bytes", kind == "hex" ? base::hex(bytes.reveal()) : base::base64(bytes.reveal())}});
+    const SecretText text{kind == "hex" ? base::hex(bytes.reveal()) : base::base64(bytes.reveal())};
+    SecretText json;
+    json.append(R"({"random_bytes":")").append(text.view()).append("\"}");
+    return vault_secret(*call, json, kTransit);
   }();
   if (!made) return call->fail(made.error());
   answer(call, [&](const state::ReadView&) -> Answer { return *made; });

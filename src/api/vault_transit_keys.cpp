@@ -207,20 +207,20 @@ void delete_key(const TargetPtr& target) {
 }
 
 /// What an export gives of a version; `malformed` for a kind that the key has not.
-Result<std::string> exported(const TransitKey& key, const TransitKey::Version& version, std::string_view kind) {
-  if (kind == "hmac-key") return base::base64(version.hmac.reveal());
-  if (kind == "public-key" && secrets::signs(key.type)) return key.public_key(version);
+Result<SecretText> exported(const TransitKey& key, const TransitKey::Version& version, std::string_view kind) {
+  if (kind == "hmac-key") return SecretText{base::base64(version.hmac.reveal())};
+  if (kind == "public-key" && secrets::signs(key.type)) return SecretText{key.public_key(version)};
   const bool wanted =
       (kind == "encryption-key" && secrets::encrypts(key.type)) || (kind == "signing-key" && secrets::signs(key.type));
   if (!wanted)
     return Error{Code::malformed, "the key has no " + std::string{kind.substr(0, 32)},
                  "encryption-key, signing-key, hmac-key or public-key"};
-  return key.export_text(version);
+  return SecretText{key.export_text(version)};
 }
 
 struct Exported {
-  JsonOutObject keys;
-  std::string released;
+  SecretText json;
+  SecretText released;
 };
 
 Result<Exported> export_versions(const TransitKey& key, std::string_view kind, std::string_view version_text) {
@@ -232,13 +232,21 @@ Result<Exported> export_versions(const TransitKey& key, std::string_view kind, s
     TRY(wanted, whole_number(version_text, "version"));
   }
   Exported out;
+  out.json.append(R"({"keys":)");
+  bool first = true;
   for (const auto& version : key.versions) {
     if (version.number < key.min_decryption || (wanted != 0 && version.number != wanted)) continue;
-    TRY(auto text, exported(key, version, kind));
-    out.released.append(text).append("\n");
-    out.keys.emplace_back(std::to_string(version.number), std::move(text));
+    TRY(const auto text, exported(key, version, kind));
+    out.released.append(text.view()).append("\n");
+    out.json.append(std::exchange(first, false) ? "{" : ",");
+    out.json.append_json(std::to_string(version.number)).append(":").append_json(text.view());
   }
-  if (out.keys.empty()) return Error{Code::malformed, "version does not exist or cannot be found"};
+  if (first) return Error{Code::malformed, "version does not exist or cannot be found"};
+  out.json.append(R"(},"name":)")
+      .append_json(key.name)
+      .append(R"(,"type":)")
+      .append_json(to_text(key.type))
+      .append("}");
   return out;
 }
 
@@ -298,20 +306,16 @@ void export_transit_key(const TransitTargetPtr& target, std::string_view kind, s
   transit_run(call, cost, [target, shared, kind = std::string{kind}, version = std::string{version}] {
     auto out = export_versions(shared->key, kind, version);
     if (!out) return target->call->fail(out.error());
-    const JsonOutObject json{
-        {"keys", std::move(out->keys)}, {"name", shared->key.name}, {"type", to_text(shared->key.type)}};
-    commit(
-        target->call,
-        [target, shared, released = std::move(out->released),
-         text = JsonOut{json}.compact()](state::WriteTxn& txn) -> Answer {
-          const VaultCall& inner = *target->call;
-          TRY_OK(inner.deps.transit.unchanged(txn, target->place(), shared->record));
-          auto response = vault_data(inner, text, "transit");
-          const auto subject = target->subject(shared->key.latest());
-          TRY_OK(add_leaf(inner, txn, {.type = "transit.export", .subject = subject, .value = base::as_bytes(released)},
-                          response));
-          return response;
-        });
+    commit(target->call,
+           [target, shared, out = std::make_shared<const Exported>(*std::move(out))](state::WriteTxn& txn) -> Answer {
+             const VaultCall& inner = *target->call;
+             TRY_OK(inner.deps.transit.unchanged(txn, target->place(), shared->record));
+             auto response = vault_secret(inner, out->json, "transit");
+             const auto subject = target->subject(shared->key.latest());
+             TRY_OK(add_leaf(inner, txn, {.type = "transit.export", .subject = subject, .value = out->released.bytes()},
+                             response));
+             return response;
+           });
   });
 }
 

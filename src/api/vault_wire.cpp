@@ -11,6 +11,7 @@ using base::Code;
 using base::Error;
 using base::JsonOut;
 using base::JsonOutArray;
+using base::JsonOutObject;
 using base::Result;
 using base::Status;
 using secrets::Capability;
@@ -116,8 +117,69 @@ Error unsupported_path(const VaultCall& call) {
 net::Response vault_data(const VaultCall& call, std::string_view data_json, std::string_view mount_type) {
   return envelope(call, data_json, "null", mount_type);
 }
-net::Response vault_auth(const VaultCall& call, std::string_view auth_json) {
-  return envelope(call, "null", auth_json, "token");
+net::Response vault_secret(const VaultCall& call, const SecretText& data_json, std::string_view mount_type) {
+  auto response = envelope(call, data_json.view(), "null", mount_type);
+  return response;
+}
+net::Response vault_auth(const VaultCall& call, const secrets::Token& token, std::string_view secret) {
+  JsonOutObject said{
+      {"accessor", token.accessor},
+      {"policies", json_texts(token.policies)},
+      {"token_policies", json_texts(token.policies)},
+      {"metadata", nullptr},
+      {"lease_duration",
+       token.expires.seconds == 0 ? 0 : std::max<std::int64_t>(0, token.expires.seconds - call.now.seconds)},
+      {"renewable", token.renewable},
+      {"entity_id", ""},
+      {"token_type", "service"},
+      {"orphan", !token.parent.has_value()},
+      {"mfa_requirement", nullptr},
+      {"num_uses", 0}};
+  if (!token.metadata.empty()) {
+    JsonOutObject metadata;
+    for (const auto& [name, value] : token.metadata) metadata.emplace_back(name, value);
+    said[3].second = std::move(metadata);
+  }
+  SecretText auth;
+  auth.append(R"({"client_token":)").append_json(secret).append(",");
+  auth.append(std::string_view{JsonOut{std::move(said)}.compact()}.substr(1));
+  auto response = envelope(call, "null", auth.view(), "token");
+  return response;
+}
+
+SecretText& SecretText::operator=(SecretText&& other) noexcept {
+  if (this == &other) return *this;
+  wipe();
+  text_ = std::move(other.text_);
+  other.wipe();
+  return *this;
+}
+
+void SecretText::wipe() noexcept {
+  // Also what a short text leaves behind in the object, and what lies behind a text's end.
+  text_.resize(text_.capacity());
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text_.data()), text_.size()});
+  text_.clear();
+}
+
+SecretText& SecretText::append(std::string_view more) {
+  if (text_.size() + more.size() > text_.capacity()) {
+    std::string larger;
+    larger.reserve(std::max(2 * text_.capacity(), text_.size() + more.size()));
+    larger.append(text_);
+    wipe();
+    text_ = std::move(larger);
+  }
+  text_.append(more);
+  return *this;
+}
+
+SecretText& SecretText::append_json(std::string_view more) {
+  std::string text;
+  text.reserve(6 * more.size() + 2);  // never to be moved: every byte may be escaped
+  base::append_json_string(text, more);
+  const SecretText quoted{std::move(text)};
+  return append(quoted.view());
 }
 
 namespace {

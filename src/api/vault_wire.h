@@ -9,6 +9,7 @@
 #include "api/vault.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "crypto/secret.h"
 #include "net/http.h"
 
 namespace attestry::api {
@@ -48,6 +49,29 @@ struct VaultCall {
 using CallPtr = std::shared_ptr<VaultCall>;
 using Answer = base::Result<net::Response>;
 
+/// A text that holds a secret: its bytes are overwritten at its end, and when it moves to a larger place.
+class SecretText {
+ public:
+  SecretText() = default;
+  explicit SecretText(std::string text) : text_(std::move(text)) {}
+  SecretText(SecretText&& other) noexcept : text_(std::move(other.text_)) { other.wipe(); }
+  SecretText& operator=(SecretText&& other) noexcept;
+  SecretText(const SecretText&) = delete;
+  SecretText& operator=(const SecretText&) = delete;
+  ~SecretText() { wipe(); }
+
+  SecretText& append(std::string_view more);
+  /// As a JSON string, with quotes.
+  SecretText& append_json(std::string_view more);
+  std::string_view view() const noexcept { return text_; }
+  base::ByteView bytes() const noexcept { return base::as_bytes(text_); }
+  bool empty() const noexcept { return text_.empty(); }
+
+ private:
+  void wipe() noexcept;
+  std::string text_{};
+};
+
 /// {"errors":[…]}
 net::Response vault_errors(int status, const std::vector<std::string>& messages);
 /// Vault's status and text of an error: 400, 403, 404, 413, 429, 503 or 500. An outage is never a denial.
@@ -58,8 +82,10 @@ base::Error unsupported_path(const VaultCall& call);
 
 /// 200 with the envelope around `data_json`.
 net::Response vault_data(const VaultCall& call, std::string_view data_json, std::string_view mount_type = "system");
-/// The same with `auth` in the place of data.
-net::Response vault_auth(const VaultCall& call, std::string_view auth_json);
+/// The same where the data hold a secret: the body is overwritten once it is written.
+net::Response vault_secret(const VaultCall& call, const SecretText& data_json, std::string_view mount_type);
+/// The same with `auth` in the place of data: a token and its text.
+net::Response vault_auth(const VaultCall& call, const secrets::Token& token, std::string_view secret);
 
 /// Whether the token may do what `verb` does on the call's path. As in Vault, a write is an update, except where the
 /// path is looked at before: then allowed_to_try() comes first and a may_…() in the transaction.
@@ -127,7 +153,6 @@ void vault_roles(CallPtr call, std::string_view rest);
 /// Everything that renews, revokes or looks at another token needs one that the caller may know of: of his namespace or
 /// below. `malformed` for any other, and for null.
 base::Result<secrets::TokenPtr> known_token(const VaultCall& call, secrets::TokenPtr token);
-base::JsonOutObject auth_json(const secrets::Token& token, std::string_view secret, base::UtcTime now);
 void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view rest);
 void vault_kv(CallPtr call, const secrets::Mount& mount, std::string_view rest);
 /// POST /v1/vault/tokens on the operators' listener.
