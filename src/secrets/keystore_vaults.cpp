@@ -258,8 +258,8 @@ VaultOutcome KeystoreVaults::ban(const AccountId& vault, const std::string& reas
 }
 
 std::expected<std::string, VaultRefusal> KeystoreVaults::tell_dao(const AccountId& vault, std::string method,
-                                                                  std::string args, base::Deadline deadline) {
-  using namespace chain::near;
+                                                                  const std::string& args, base::Deadline deadline) {
+  using chain::near::Outcome;
   const base::MutexLock lock(sending_);
   const auto head = parts_.reader.head(deadline);
   if (!head) return refuse(VaultStep::chain, head.error());
@@ -272,14 +272,14 @@ std::expected<std::string, VaultRefusal> KeystoreVaults::tell_dao(const AccountI
                          .nonce = last_nonce_,
                          .receiver = rules_.dao,
                          .block_hash = head->hash,
-                         .actions = {FunctionCall{
+                         .actions = {chain::near::FunctionCall{
                              .method = std::move(method), .args = base::to_bytes(args), .gas = kGas, .deposit = {}}}},
                         signer_->key);
   if (!made) return refuse(VaultStep::chain, made.error());
   const auto outcome = signer_->sender->send(*made, signer_->account, deadline);
   if (!outcome) return refuse(VaultStep::chain, outcome.error());
   if (outcome->kind == Outcome::Kind::succeeded) return chain::base58(made->hash);
-  if (outcome->kind == Outcome::Kind::refused && outcome->problem == Problem::balance) {
+  if (outcome->kind == Outcome::Kind::refused && outcome->problem == chain::near::Problem::balance) {
     return refuse(VaultStep::balance,
                   {Code::denied, "Vault " + vault.text() +
                                      ": insufficient NEAR balance to register the vault on the network. "

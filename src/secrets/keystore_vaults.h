@@ -115,7 +115,7 @@ class KeystoreVaults {
                            base::Deadline deadline) const;
   bool is_own_key(std::string_view vault, std::string_view key) const;
   std::expected<std::string, VaultRefusal> tell_dao(const chain::near::AccountId& vault, std::string method,
-                                                    std::string args, base::Deadline deadline);
+                                                    const std::string& args, base::Deadline deadline);
   base::Status record(std::string_view vault, std::string_view transaction, base::Deadline deadline) const;
   void evict(const std::string& vault, base::Deadline deadline) const;
 

@@ -200,7 +200,7 @@ void KeystoreWallets::sign(WalletAsked asked, KeystoreRecipient to, base::Deadli
   job->done(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
 }
 
-void KeystoreWallets::run(std::shared_ptr<Job> job) {
+void KeystoreWallets::run(const std::shared_ptr<Job>& job) {
   auto read = read_policy(job->asked, job->deadline);
   if (!read) return job->done(std::unexpected(std::move(read).error()));
   const auto verdict = judge(job->asked, *read, job->deadline);
@@ -213,10 +213,10 @@ void KeystoreWallets::run(std::shared_ptr<Job> job) {
   auto made =
       job->make({.master = **master, .reader = parts_.reader, .now = parts_.store.now(), .deadline = job->deadline});
   if (!made) return job->done(refuse(KeystoreStep::policy, std::move(made).error()));
-  keep(std::move(job), *std::move(read), verdict->needs_approval, *std::move(made));
+  keep(job, *std::move(read), verdict->needs_approval, *std::move(made));
 }
 
-void KeystoreWallets::keep(std::shared_ptr<Job> job, Read read, bool approved, WalletMade made) const {
+void KeystoreWallets::keep(const std::shared_ptr<Job>& job, Read read, bool approved, WalletMade made) const {
   if (auto clock = parts_.store.clock_usable(); !clock)
     return job->done(refuse(KeystoreStep::record, std::move(clock).error()));
   KeystoreReply reply;

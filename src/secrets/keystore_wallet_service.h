@@ -111,8 +111,8 @@ class KeystoreWallets {
   std::expected<WalletVerdict, KeystoreRefusal> judge(const WalletAsked& asked, const Read& read,
                                                       base::Deadline deadline) const;
   base::Result<keystore::VoteResult> count(const WalletAsked& asked, const Read& read, base::Deadline deadline) const;
-  void run(std::shared_ptr<Job> job);
-  void keep(std::shared_ptr<Job> job, Read read, bool approved, WalletMade made) const;
+  void run(const std::shared_ptr<Job>& job);
+  void keep(const std::shared_ptr<Job>& job, Read read, bool approved, WalletMade made) const;
 
   const KeystoreWalletParts parts_;
   const KeystoreWalletRules rules_;
