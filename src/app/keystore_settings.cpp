@@ -81,6 +81,7 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.standby_poll_seconds", "1", "the standby is heard this often at least; changes follow at once"},
     {"keystore.standby_takeover_seconds", "0", "silence of the primary after which the standby takes over; 0: never"},
     {"keystore.standby_sync", "false", "sessions, bans and rotations are acknowledged once the standby has them"},
+    {"keystore.standby_session_seconds", "300", "after this long both servers show their evidence anew, 1 to 300"},
     {"keystore.standby_sync_seconds", "5", "how long that is waited for; then the answer is 503"},
 };
 

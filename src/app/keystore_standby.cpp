@@ -1,6 +1,7 @@
 #include "app/keystore_standby.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "api/keystore_standby.h"
 #include "app/simulated_tee.h"
@@ -22,9 +23,8 @@ namespace {
 
 constexpr milliseconds kQuotePatience{10'000};
 constexpr milliseconds kRound{50};
-/// After which each end shows its evidence anew.
-constexpr seconds kSession{300};
-constexpr seconds kLongestCalled{540};
+/// That a session may last while the next one does not begin; the called one waits longer than that.
+constexpr seconds kRenewal{240};
 constexpr seconds kLongestServed{600};
 constexpr milliseconds kCallAgain{1'000};
 constexpr milliseconds kTellAgain{2'000};
@@ -299,12 +299,15 @@ Result<bool> KeystoreStandbyService::call_once() {
     if (stopping_) return true;
     call_ = stop;
   }
+  bool asked = false;
   const auto go_on = [&] {
+    if (std::exchange(asked, true)) note({});  // the last question has its answer
     const auto now = fence_->state();
     const std::scoped_lock lock(mutex_);
     return !stopping_ && now.role == before.role;
   };
-  TRY(const bool told, standby_->call(said_.peer, go_on, stop, steady() + kSession, steady() + kLongestCalled));
+  const auto renew = steady() + said_.session;
+  TRY(const bool told, standby_->call(said_.peer, go_on, stop, renew, renew + kRenewal));
   if (told && before.role == ReplicaRole::primary) told_term_ = before.term;
   return told;
 }

@@ -78,6 +78,7 @@ KeystoreStandbySettings read_keystore_standby_settings(const Settings& settings,
   out.takeover = check.seconds("takeover_seconds", 0, 86'400);
   out.sync = check.boolean("sync");
   out.sync_patience = check.seconds("sync_seconds", 1, 60);
+  out.session = check.seconds("session_seconds", 1, 300);
   if (out.role.empty()) {
     for (const auto* name : {"listen", "peer"}) {
       if (!check.text(name).empty()) {

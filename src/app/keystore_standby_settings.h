@@ -13,7 +13,7 @@ struct KeystoreStandbySettings {
   std::string listen{}, peer{};
   std::string app{};
   std::string attestation{};
-  std::chrono::seconds poll{1}, takeover{0}, sync_patience{5};
+  std::chrono::seconds poll{1}, takeover{0}, sync_patience{5}, session{300};
   bool sync = false;
 };
 

@@ -384,7 +384,7 @@ void KeystoreMasters::set_opened(Opened opened, std::span<const VaultBan> bans) 
   const base::MutexLock lock(mutex_);
   opened_ = std::move(opened);
   for (const auto& ban : bans) bans_.insert_or_assign(ban.vault, ban);
-  std::erase_if(device_keys_, [this](const auto& one) { return one.second != opened_->device_key; });
+  std::erase_if(device_keys_, [&key = opened_->device_key](const auto& one) { return one.second != key; });
   trouble_.reset();
 }
 

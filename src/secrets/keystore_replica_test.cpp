@@ -1,5 +1,5 @@
-// Who may serve, over every way in which two keystores can lose sight of each other. The channel between them:
-// provision/keystore_standby_test.cpp, two real servers: tests/functional/test_keystore_standby.py.
+// Who may serve, over every way in which two keystores can lose sight of each other. Two real servers with the channel
+// between them: tests/functional/test_keystore_standby.py.
 #include "secrets/keystore_replica.h"
 
 #include <gmock/gmock.h>

@@ -225,6 +225,24 @@ def test_a_rotation_that_was_acknowledged_survives_the_primary(pair, chain):
     assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS
 
 
+def test_evidence_is_shown_anew_and_nobody_stops_meanwhile(pair):
+    more = {"keystore.standby_session_seconds": 1}
+    primary = pair("a", **{"keystore.standby": "primary"}, **more)
+    standby = pair("b", **{"keystore.standby": "standby", "keystore.standby_peer": primary.channel}, **more)
+    until_status(standby, complete=True)
+    terms = []
+
+    def renewed():
+        terms.append((status(primary)["serves"], status(standby)["role"]))
+        change = Client(primary).post("/admin/ban-vault", {"vault_id": "a.testnet", "reason": "again"})
+        assert change.status == 200, change
+        return sum(leaf["type"] == "keystore.standby" for leaf in primary.leaves()) >= 4
+
+    until(renewed, lambda: primary.output)
+    assert set(terms) == {(True, "standby")}, terms
+    assert "next session" not in standby.output and not status(standby)["problem"], standby.output
+
+
 def test_a_follow_that_is_refused_interrupts_nobody(pair):
     primary = pair("a", **{"keystore.standby": "primary", "keystore.standby_peer": "127.0.0.1:9"})
     client = Client(primary)
