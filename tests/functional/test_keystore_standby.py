@@ -15,6 +15,7 @@ from keystore import Client, Worker, start_keystore
 from near import Chain, nodes
 from operators import Operator
 from registry import rtmrs_of
+from test_keystore_wallets import Wallets
 from test_registry_authorities import registers_document
 from workload import forge
 
@@ -241,6 +242,21 @@ def test_evidence_is_shown_anew_and_nobody_stops_meanwhile(pair):
     until(renewed, lambda: primary.output)
     assert set(terms) == {(True, "standby")}, terms
     assert "next session" not in standby.output and not status(standby)["problem"], standby.output
+
+
+def test_what_a_wallet_has_moved_survives_the_primary(pair, chain):
+    primary, standby = started_pair(pair)
+    wallets, op = Wallets(primary, chain), {"kind": "transfer", "to": "alice.near", "amount": "6"}
+    wallets.give_policy("thrifty", {"rules": {"limits": {"monthly": "10"}}})
+    wallets.has_account("thrifty")
+    assert wallets.sign("thrifty", op).status == 200
+    before = Wallets(standby, chain).sign("thrifty", op)
+    assert before.status == 503, before
+    primary.kill()
+    until_status(standby, role="primary", serves=True)
+    after = Wallets(standby, chain).sign("thrifty", op)
+    assert (after.status, "limits.monthly" in after.text) == (403, True), after
+    assert Wallets(standby, chain).sign("thrifty", {**op, "amount": "4"}).status == 200
 
 
 def test_a_follow_that_is_refused_interrupts_nobody(pair):
