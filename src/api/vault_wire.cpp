@@ -237,7 +237,7 @@ Status judge_again(VaultCall& call, const state::WriteTxn& txn) {
   return base::done();
 }
 
-void commit_task(CallPtr call, Work work, Settle settle, bool rules) {
+void commit_task(const CallPtr& call, Work work, Settle settle, bool rules) {
   struct Task {
     Work work;
     Settle settle;
@@ -324,12 +324,12 @@ Status allowed(const VaultCall& call) {
   return permission_denied();
 }
 
-void commit(CallPtr call, Work work, Settle settle) {
-  commit_task(std::move(call), std::move(work), std::move(settle), false);
+void commit(const CallPtr& call, Work work, Settle settle) {
+  commit_task(call, std::move(work), std::move(settle), false);
 }
 
-void commit_rules(CallPtr call, Work work, Settle settle) {
-  commit_task(std::move(call), std::move(work), std::move(settle), true);
+void commit_rules(const CallPtr& call, Work work, Settle settle) {
+  commit_task(call, std::move(work), std::move(settle), true);
 }
 
 void later(const CallPtr& call, SlowLane::Task task) {

@@ -106,9 +106,9 @@ bool reaches_below(const VaultCall& call, std::string_view prefix);
 /// outside covers it. `settle` brings what is held in memory up to it before.
 using Work = std::move_only_function<Answer(state::WriteTxn&)>;
 using Settle = std::move_only_function<base::Status()>;
-void commit(CallPtr call, Work work, Settle settle = {});
+void commit(const CallPtr& call, Work work, Settle settle = {});
 /// The same for work that changes policies or namespaces. `settle` reads them from the store, whatever became of it.
-void commit_rules(CallPtr call, Work work, Settle settle);
+void commit_rules(const CallPtr& call, Work work, Settle settle);
 /// Runs `task` on the lane; 429 when too many wait, of this token or of all.
 void later(const CallPtr& call, SlowLane::Task task);
 /// Answers now, from what is committed.

@@ -68,7 +68,7 @@ class TransitKey {
     std::string public_text{};  ///< what public_key() gives; empty also in records of the first form
 
     /// The key taken apart, at its first use. Not thread-safe, as the rest of the key.
-    base::Result<const crypto::EcPrivateKey*> ec(TransitType type) const;
+    base::Result<const crypto::EcPrivateKey*> ec(TransitType kind) const;
     base::Result<const crypto::RsaKey*> rsa() const;
 
    private:

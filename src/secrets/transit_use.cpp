@@ -176,9 +176,9 @@ Status TransitKey::add(Version version) {
   return base::done();
 }
 
-Result<const crypto::EcPrivateKey*> TransitKey::Version::ec(TransitType type) const {
+Result<const crypto::EcPrivateKey*> TransitKey::Version::ec(TransitType kind) const {
   if (!ec_) {
-    TRY(auto made, crypto::EcPrivateKey::from_scalar(*curve_of(type), key.reveal()));
+    TRY(auto made, crypto::EcPrivateKey::from_scalar(*curve_of(kind), key.reveal()));
     ec_.emplace(std::move(made));
   }
   return &*ec_;
