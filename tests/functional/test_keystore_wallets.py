@@ -103,8 +103,11 @@ def running(folder, chain, three, **more):
         master.touch(mode=0o600)
         master.write_text(MASTER)
     made = start_keystore(folder / "data", chain, three, **{"keystore.master": f"file:{master}", **more})
-    yield made
-    assert made.terminate() == 0, made.output
+    try:
+        yield made
+    finally:
+        ended = made.terminate()
+    assert ended == 0, made.output
 
 
 @pytest.fixture(scope="module")
