@@ -664,6 +664,7 @@ KeystoreBundle KeystoreMasters::bundle_of(const Opened& from, bool with_vaults) 
   out.current = from.current;
   out.oldest = from.oldest;
   out.source = from.source;
+  out.masters.reserve(from.masters.size() + (with_vaults ? from.vaults.size() : 0));
   for (const auto& [epoch, entry] : from.masters) {
     out.masters.push_back({.vault = {}, .epoch = epoch, .since = entry.since, .master = entry.master->clone()});
   }

@@ -17,6 +17,7 @@ from operators import Operator
 from registry import rtmrs_of
 from test_keystore_wallets import Wallets
 from test_registry_authorities import registers_document
+from tpm import tpm
 from workload import forge
 
 APP = "name:keystore"
@@ -241,7 +242,9 @@ def test_evidence_is_shown_anew_and_nobody_stops_meanwhile(pair):
 
     until(renewed, lambda: primary.output)
     assert set(terms) == {(True, "standby")}, terms
-    assert "next session" not in standby.output and not status(standby)["problem"], standby.output
+    assert not status(standby)["problem"]
+    assert standby.terminate() == 0
+    assert "next session" not in standby.output, standby.output
 
 
 def test_what_a_wallet_has_moved_survives_the_primary(pair, chain):
@@ -336,6 +339,32 @@ def test_without_a_takeover_time_operators_decide(pair, chain):
     assert done.code == 0, done
     worker.server = standby
     assert worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+
+
+def test_a_device_that_is_away_at_the_takeover_is_asked_again_and_the_log_says_so_once(pair, chain, tmp_path):
+    more = {"keystore.standby_takeover_seconds": 0, "keystore.standby_sync": "false"}
+    with tpm(tmp_path / "chip") as chip:
+        primary = pair("a", **{"keystore.standby": "primary"}, **more)
+        more |= {"keystore.sealing": "tpm2:0,7", "keystore.sealing_tpm": chip.tcti}
+        settings = {"keystore.standby": "standby", "keystore.standby_peer": primary.channel, **more}
+        standby = pair("b", **settings)
+        until_status(standby, complete=True)
+        public = Client(primary).pubkey(SEED).json()["pubkey"]
+        primary.kill()
+        standby.kill()
+        chip.stop()
+        standby = pair("b", **settings)
+        done = command(standby, "promote", "--force")
+        assert done.code == 0, done
+        said = "cannot serve what it has copied"
+        standby.wait_for(said)
+        for _ in range(4):  # it goes on trying meanwhile
+            serves_nobody(standby, chain)
+        chip.start()
+        until_status(standby, serves=True)
+        assert Client(standby).pubkey(SEED).json()["pubkey"] == public
+        assert standby.terminate() == 0
+        assert standby.output.count(said) == 1, standby.output
 
 
 def test_settings_that_make_no_pair_are_refused(tmp_path):
