@@ -354,7 +354,7 @@ def test_a_device_that_is_away_at_the_takeover_is_asked_again_and_the_log_says_s
         standby.kill()
         chip.stop()
         standby = pair("b", **settings)
-        done = command(standby, "promote", "--force")
+        done = command(standby, "promote", "--force", "--wait", "1")
         assert done.code == 0, done
         said = "cannot serve what it has copied"
         standby.wait_for(said)
