@@ -229,7 +229,7 @@ Result<std::unique_ptr<Namespaces>> Namespaces::open(state::Store& store, base::
   TRY_OK(each_namespace(*view, [&](std::string_view path, base::ByteView value) -> Status {
     TRY(auto space, decode_namespace(value, path));
     const base::MutexLock lock(out->mutex_);
-    out->table_[space.path] = std::make_shared<const Namespace>(std::move(space));
+    out->table_.emplace(std::string{path}, std::make_shared<const Namespace>(std::move(space)));
     return base::done();
   }));
   return out;

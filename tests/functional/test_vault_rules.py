@@ -182,6 +182,25 @@ def test_a_namespace_made_again_is_another_one(vault):
     assert vault.call("GET", "auth/attestry/role/web", namespace="moved").status == 404
 
 
+def test_namespaces_survive_a_restart(tmp_path):
+    vault = Vault.start(tmp_path / "data")
+    vault.done("POST", "secret/data/x", {"data": {"in": "the root"}})
+    for name in ("first", "first/below", "second"):
+        vault.done("POST", f"sys/namespaces/{name}", {"quotas": {"secrets": 5}})
+        vault.done("POST", "secret/data/x", {"data": {"in": name}}, namespace=name)
+    vault.policy("reader", 'path "secret/*" { capabilities = ["read"] }', namespace="first")
+    reader = vault.operator_token("reader", namespace="first")
+    vault.stop()
+    again = Vault.start(tmp_path / "data")
+    assert again.done("GET", "secret/data/x")["data"] == {"in": "the root"}
+    for name in ("first", "first/below", "second"):
+        assert again.done("GET", "secret/data/x", namespace=name)["data"] == {"in": name}
+    assert again.done("GET", "sys/namespaces/first")["usage"]["secrets"] == 2
+    assert again.done("GET", "secret/data/x", token=reader, namespace="first")["data"] == {"in": "first"}
+    assert again.call("GET", "secret/data/x", token=reader).status == 403
+    again.stop()
+
+
 def test_namespaces_and_mounts_do_not_hide_each_other(vault):
     vault.done("POST", "sys/namespaces/apart", {})
     for path in ("sys/namespaces/secret", "sys/namespaces/apart/transit"):
