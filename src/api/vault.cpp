@@ -136,21 +136,21 @@ Status prepare(VaultCall& call) {
   return read_body(call);
 }
 
-void dispatch(CallPtr call) {
+void dispatch(const CallPtr& call) {
   const std::string_view path = call->path;
   const auto slash = path.find('/');
   const auto first = path.substr(0, slash);
   const auto rest = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
-  if (first == "sys") return vault_sys(std::move(call), rest);
+  if (first == "sys") return vault_sys(call, rest);
   if (path.starts_with("auth/token/")) return vault_auth_token(call, path.substr(11));
   if (path.starts_with("auth/attestry/")) return vault_roles(call, path.substr(14));
   if (const secrets::Mount* mount = call->space->mount_of(path)) {
     const auto below = path.size() == mount->path.size() ? std::string_view{} : path.substr(mount->path.size() + 1);
     switch (mount->engine) {
       case secrets::Engine::kv:
-        return vault_kv(std::move(call), *mount, below);
+        return vault_kv(call, *mount, below);
       case secrets::Engine::transit:
-        return vault_transit(std::move(call), *mount, below);
+        return vault_transit(call, *mount, below);
     }
   }
   call->fail(unsupported_path(*call));
@@ -164,7 +164,7 @@ void serve(const VaultDeps& deps, net::Request request, net::Responder responder
   if (const auto known = read_token(*call); !known) return call->fail(known.error());
   // Behind the token: strangers use up nobody's rate.
   if (const auto within = within_rate(*call); !within) return call->fail(within.error());
-  dispatch(std::move(call));
+  dispatch(call);
 }
 
 }  // namespace

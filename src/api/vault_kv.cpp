@@ -8,11 +8,9 @@ namespace attestry::api {
 using base::Code;
 using base::Error;
 using base::JsonOut;
-using base::JsonOutArray;
 using base::JsonOutObject;
 using base::Result;
 using base::Status;
-using secrets::Capability;
 using secrets::KvMetadata;
 using secrets::KvRead;
 using secrets::KvVersion;
@@ -437,7 +435,7 @@ void serve_config(const CallPtr& call, const secrets::Mount& mount) {
 
 }  // namespace
 
-void vault_kv(CallPtr call, const secrets::Mount& mount, std::string_view rest) {
+void vault_kv(const CallPtr& call, const secrets::Mount& mount, std::string_view rest) {
   const auto slash = rest.find('/');
   const auto kind = rest.substr(0, slash);
   const bool looked_at = kind == "data" || kind == "metadata";

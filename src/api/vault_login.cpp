@@ -157,7 +157,7 @@ bool vault_login(const CallPtr& call) {
   return true;
 }
 
-void vault_roles(CallPtr call, std::string_view rest) {
+void vault_roles(const CallPtr& call, std::string_view rest) {
   const bool role = rest.starts_with("role/");
   if (const auto may = role ? allowed_to_try(*call) : allowed(*call); !may) return call->fail(may.error());
   if (rest == "role" && call->verb == VaultVerb::list) {

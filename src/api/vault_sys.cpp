@@ -9,7 +9,6 @@ namespace attestry::api {
 using base::Code;
 using base::Error;
 using base::JsonOut;
-using base::JsonOutArray;
 using base::JsonOutObject;
 using base::Result;
 using base::Status;
@@ -479,7 +478,7 @@ bool vault_open(const CallPtr& call) {
   return true;
 }
 
-void vault_sys(CallPtr call, std::string_view rest) {
+void vault_sys(const CallPtr& call, std::string_view rest) {
   const auto slash = rest.find('/');
   const auto first = rest.substr(0, slash);
   const auto below = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);

@@ -343,7 +343,7 @@ Result<TokenPtr> known_token(const VaultCall& call, TokenPtr token) {
   return token;
 }
 
-void vault_auth_token(CallPtr call, std::string_view rest) {
+void vault_auth_token(const CallPtr& call, std::string_view rest) {
   if (const auto may = allowed(*call); !may) return call->fail(may.error());
   if (rest == "lookup-self" || rest == "renew-self" || rest == "revoke-self") return serve_self(call, rest);
   if (rest == "accessors" && call->verb == VaultVerb::list) return list_accessors(call);

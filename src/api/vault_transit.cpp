@@ -10,7 +10,6 @@ namespace attestry::api {
 using base::Code;
 using base::Error;
 using base::JsonOut;
-using base::JsonOutArray;
 using base::JsonOutObject;
 using base::Result;
 using base::Status;
@@ -18,7 +17,6 @@ using secrets::Capability;
 using Target = TransitTarget;
 using TargetPtr = TransitTargetPtr;
 using secrets::TransitKey;
-using secrets::TransitType;
 
 namespace {
 
@@ -494,7 +492,7 @@ void transit_run(const CallPtr& call, std::size_t cost, SlowLane::Task work) {
   later(call, std::move(work));
 }
 
-void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view rest) {
+void vault_transit(const CallPtr& call, const secrets::Mount& mount, std::string_view rest) {
   const auto parts = split(rest);
   const auto part = [&](std::size_t at) { return at < parts.size() ? parts[at] : std::string_view{}; };
   const auto what = part(0);

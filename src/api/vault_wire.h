@@ -145,16 +145,16 @@ std::string duration_text(std::int64_t seconds);
 base::JsonOutArray json_texts(const std::vector<std::string>& texts);
 
 // One for each part of the tree; each has asked for a token already where it needs one.
-void vault_sys(CallPtr call, std::string_view rest);
-void vault_auth_token(CallPtr call, std::string_view rest);
+void vault_sys(const CallPtr& call, std::string_view rest);
+void vault_auth_token(const CallPtr& call, std::string_view rest);
 /// True when it was a challenge or a login, and was answered or is on its way.
 bool vault_login(const CallPtr& call);
-void vault_roles(CallPtr call, std::string_view rest);
+void vault_roles(const CallPtr& call, std::string_view rest);
 /// Everything that renews, revokes or looks at another token needs one that the caller may know of: of his namespace or
 /// below. `malformed` for any other, and for null.
 base::Result<secrets::TokenPtr> known_token(const VaultCall& call, secrets::TokenPtr token);
-void vault_transit(CallPtr call, const secrets::Mount& mount, std::string_view rest);
-void vault_kv(CallPtr call, const secrets::Mount& mount, std::string_view rest);
+void vault_transit(const CallPtr& call, const secrets::Mount& mount, std::string_view rest);
+void vault_kv(const CallPtr& call, const secrets::Mount& mount, std::string_view rest);
 /// POST /v1/vault/tokens on the operators' listener.
 base::Status add_vault_operator_routes(net::Router& router, const VaultDeps& deps);
 /// True when the path is one that Vault answers without a token, and was answered.

@@ -557,6 +557,7 @@ Capabilities Tokens::capabilities(const Token& token, std::string_view path) con
   if (token.root()) return everything();
   const auto policies = held(token);
   std::vector<const AccessPolicy*> rules;
+  rules.reserve(policies.size());
   for (const auto& one : policies) rules.push_back(&one->rules);
   return capabilities_on(rules, path);
 }
@@ -575,6 +576,7 @@ Result<Capabilities> Tokens::capabilities(const state::ReadView& view, const Tok
       policies.push_back(default_);
     }
   }
+  rules.reserve(policies.size());
   for (const auto& one : policies) rules.push_back(&one->rules);
   return capabilities_on(rules, path);
 }
