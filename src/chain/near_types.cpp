@@ -5,6 +5,7 @@
 #include <span>
 
 #include "chain/base58.h"
+#include "crypto/mldsa.h"
 
 namespace attestry::chain::near {
 namespace {
@@ -181,14 +182,15 @@ Result<Signature> Signature::from_bytes(KeyKind kind, ByteView bytes) {
 std::string Signature::text() const { return text_of(kind_, bytes_); }
 
 base::Status verify(const PublicKey& key, ByteView message, const Signature& signature) {
-  if (key.kind() != KeyKind::ed25519) {
+  if (key.kind() == KeyKind::secp256k1) {
     return Error{.code = Code::usage,
                  .what = "signatures of this kind of key are not verified",
-                 .expected = "ed25519",
+                 .expected = "ed25519 or ml-dsa-65",
                  .found = std::string{to_text(key.kind())},
                  .remedy = "Use an Ed25519 key."};
   }
-  const bool good = signature.kind() == key.kind() && crypto::ed25519_verify(key.bytes(), message, signature.bytes());
+  const auto verifies = key.kind() == KeyKind::ed25519 ? crypto::ed25519_verify : crypto::mldsa65_verify;
+  const bool good = signature.kind() == key.kind() && verifies(key.bytes(), message, signature.bytes());
   if (!good) return Error{Code::unauthenticated, "the signature is not one of " + key.text() + " over this message"};
   return base::done();
 }

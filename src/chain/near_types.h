@@ -34,8 +34,8 @@ class AccountId {
   std::string text_;
 };
 
-/// `ml_dsa_65` occurs as the key of a registration. Its text is read and shown; nothing here signs, verifies or puts it
-/// into a transaction.
+/// `ml_dsa_65` occurs as the key of a registration. Its text is read and shown, and its signatures are verified;
+/// nothing here signs with one or puts it into a transaction.
 enum class KeyKind : std::uint8_t { ed25519, secp256k1, ml_dsa_65 };
 std::string_view to_text(KeyKind kind) noexcept;
 /// Bytes of a public key: 32, 64 (x ‖ y), 1952.
@@ -77,8 +77,8 @@ class Signature {
   base::Bytes bytes_;
 };
 
-/// Ed25519 (RFC 8032). Errors: `unauthenticated` when the signature is not of this key over these bytes, `usage` for
-/// other kinds of keys: nothing can be said about their signatures here.
+/// Ed25519 (RFC 8032) and ML-DSA-65 (FIPS 204, empty context). Errors: `unauthenticated` when the signature is not of
+/// this key over these bytes, `usage` for other kinds of keys: nothing can be said about their signatures here.
 base::Status verify(const PublicKey& key, base::ByteView message, const Signature& signature);
 
 /// An Ed25519 key that signs. Move-only, thread-safe.

@@ -168,10 +168,19 @@ TEST(NearSignatureTest, OnlyTheKeysOwnOverTheseBytes) {
 }
 
 TEST(NearSignatureTest, NothingIsSaidAboutOtherKinds) {
-  const auto key = PublicKey::from_bytes(KeyKind::ml_dsa_65, counting(1952));
-  const auto signature = Signature::from_bytes(KeyKind::ml_dsa_65, counting(3309));
+  const auto key = PublicKey::from_bytes(KeyKind::secp256k1, counting(64));
+  const auto signature = Signature::from_bytes(KeyKind::secp256k1, counting(65));
   ASSERT_TRUE(key.ok() && signature.ok());
   EXPECT_EQ(verify(*key, base::as_bytes("hello"), *signature).error().code, Code::usage);
+}
+
+TEST(NearSignatureTest, AnMlDsaSignatureThatIsNoneIsRefused) {
+  const auto key = PublicKey::from_bytes(KeyKind::ml_dsa_65, counting(1952));
+  const auto signature = Signature::from_bytes(KeyKind::ml_dsa_65, counting(3309));
+  const auto other = Signature::from_bytes(KeyKind::ed25519, counting(64));
+  ASSERT_TRUE(key.ok() && signature.ok() && other.ok());
+  EXPECT_EQ(verify(*key, base::as_bytes("hello"), *signature).error().code, Code::unauthenticated);
+  EXPECT_EQ(verify(*key, base::as_bytes("hello"), *other).error().code, Code::unauthenticated);
 }
 
 TEST(NearHashTest, ThirtyTwoBytes) {
