@@ -187,9 +187,11 @@ Result<Ballot> QuorumReader::Impl::noted(std::size_t voter, Result<Ballot> ballo
   const base::MutexLock lock{mutex_};
   Voter& one = voters_[voter];
   ++one.status.asked;
-  one.suspect = !ballot.ok();
+  // That what was asked for is too much says nothing about who was asked.
+  const bool large = !ballot.ok() && ballot.error().code == Code::too_large;
+  one.suspect = !ballot.ok() && !large;
   one.status.trouble = ballot.ok() ? "" : in_words(ballot.error());
-  if (!ballot.ok()) ++one.status.failed;
+  if (one.suspect) ++one.status.failed;
   return ballot;
 }
 
@@ -486,6 +488,14 @@ Result<Answer> QuorumReader::Impl::ask(const Block& at, const Question& question
   if (!outcome) {
     if (deadline < flight->round.deadline() && !flight->round.complete()) {
       return Error{Code::deadline_exceeded, "NEAR: no quorum in time"};
+    }
+    const auto large = flight->round.look([](const AnswerRound::Ballots& ballots) {
+      return std::ranges::count_if(ballots,
+                                   [](const auto& b) { return b && !b->ok() && b->error().code == Code::too_large; });
+    });
+    if (static_cast<std::size_t>(large) >= quorum_) {
+      return Error{Code::too_large, "NEAR: the answer is too large",
+                   "at most " + std::to_string(options_.endpoints.front().max_bytes) + " bytes of JSON"};
     }
     return no_quorum("no quorum of the endpoints agrees on an answer",
                      flight->round.look([this](const AnswerRound::Ballots& b) { return troubles<Answer>(b); }));

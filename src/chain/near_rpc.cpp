@@ -26,6 +26,7 @@ Result<Reply> Endpoint::ask(std::string_view method, base::JsonOut params, base:
                            .body = rpc_request(method, std::move(params)),
                            .deadline = deadline,
                            .max_bytes = options_.max_bytes,
+                           .if_too_large = Code::too_large,
                            .shown_as = options_.name};
   request.headers.set("Content-Type", "application/json");
   TRY(net::Response response, transport_.send(request));

@@ -34,7 +34,8 @@ class Endpoint {
   Endpoint(net::HttpTransport& transport, EndpointOptions options);
   const std::string& name() const noexcept { return options_.name; }
   /// Errors: `unavailable` (no connection, another status without an error of RPC in the body, not JSON-RPC),
-  /// `deadline_exceeded`, `usage` (URL). A failure inside the reply is not one of these.
+  /// `deadline_exceeded`, `usage` (URL), `too_large` (beyond max_bytes). A failure inside the reply is not one of
+  /// these.
   base::Result<Reply> ask(std::string_view method, base::JsonOut params, base::Deadline deadline);
 
  private:
@@ -48,8 +49,9 @@ std::vector<base::Error> mistakes_in(const std::string& chain_id, const std::vec
 
 // -- the state at a block
 
-/// Thread-safe. Errors of all: `unavailable` when no quorum agrees, `deadline_exceeded` when `deadline` came first.
-/// Neither is ever a denial. `not_found` and `denied` are the chain's own words.
+/// Thread-safe. Errors of all: `unavailable` when no quorum agrees, `deadline_exceeded` when `deadline` came first,
+/// `too_large` when a quorum has more to say than EndpointOptions::max_bytes. None is ever a denial. `not_found` and
+/// `denied` are the chain's own words.
 class ChainReader {
  public:
   virtual ~ChainReader() = default;

@@ -110,7 +110,7 @@ base::Error failure(CURLcode code, const Collector& got, const char* detail, con
                      (request.shown_as.empty() ? shown_url(request.url) : request.shown_as) +
                      (request.unix_socket.empty() ? "" : " (" + request.unix_socket + ")");
   if (got.too_large) {
-    return {base::Code::unavailable, where + ": the answer is too large",
+    return {request.if_too_large, where + ": the answer is too large",
             "at most " + std::to_string(request.max_bytes) + " bytes"};
   }
   if (code == CURLE_OPERATION_TIMEDOUT) return {base::Code::deadline_exceeded, where + ": no whole answer in time"};

@@ -16,9 +16,10 @@ struct HttpRequest {
   std::string url;  ///< http or https only, with no user and password in it
   Headers headers{};
   std::string body{};
-  base::Deadline deadline;           ///< for everything: name, connection, TLS, answer
-  std::size_t max_bytes = 4u << 20;  ///< of the answer's body; its header may have 256 KiB
-  std::string unix_socket{};         ///< path: connect there; the URL still gives Host and path
+  base::Deadline deadline;                            ///< for everything: name, connection, TLS, answer
+  std::size_t max_bytes = 4u << 20;                   ///< of the answer's body; its header may have 256 KiB
+  base::Code if_too_large = base::Code::unavailable;  ///< code of the error when it has more
+  std::string unix_socket{};                          ///< path: connect there; the URL still gives Host and path
   /// What errors say instead of the URL, for services that have their customers' keys in its path.
   std::string shown_as{};
 };
