@@ -134,14 +134,15 @@ void end_sessions(const KeystoreShared& handlers, net::Request request, net::Res
   if (!fields.ok()) return responder.send(fields.refusal());
   if (key.has_value() == id.has_value())
     return responder.send(keystore_error(400, "name either public_key or session_id"));
-  const auto digest = secrets::KeystoreSessions::digest_of(id.value_or(""));
-  const auto ended = handlers->service().sessions().end(
-      [&](const secrets::KeystoreSession& session) {
-        return key ? session.public_key == *key : session.digest == digest;
-      },
-      request.deadline);
-  if (!ended) return responder.send(handlers->refused({secrets::KeystoreStep::record, ended.error()}));
-  responder.send(keystore_json({{"ended", static_cast<std::uint64_t>(*ended)}}));
+  std::variant<std::string, base::Digest32> whose = key.value_or("");
+  if (id) whose = secrets::KeystoreSessions::digest_of(*id);
+  handlers->service().end_sessions(
+      std::move(whose), who->hash, [handlers, responder = std::move(responder)](auto ended) mutable {
+        if (!ended) return responder.send(handlers->refused(ended.error()));
+        auto response = keystore_json({{"ended", static_cast<std::uint64_t>(ended->sessions)}});
+        if (ended->sessions != 0) set_leaf(response, ended->leaf, ended->leaf_key);
+        responder.send(std::move(response));
+      });
 }
 
 }  // namespace

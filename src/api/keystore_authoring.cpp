@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/keystore_bodies.h"
 #include "api/keystore_handlers.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
@@ -71,11 +72,13 @@ void add_generated(const KeystoreShared& handlers, net::Request request, net::Re
   const auto generations = secrets::keystore::parse_generations(*wanted);
   if (!generations) return responder.send(mistake(generations.error()));
   Variables before;
+  std::string opened;
   if (encrypted) {
     const auto blob = base::base64_decode(*encrypted);
     if (!blob) return responder.send(keystore_error(400, "Invalid base64: " + blob.error().what));
     const auto plaintext = handlers->service().open_blob(*seed, *vault, *blob);
     if (!plaintext) return responder.send(handlers->refused(plaintext.error()));
+    opened = base::hex(crypto::sha256(plaintext->reveal()));
     auto variables = Variables::parse(*plaintext);
     if (!variables) return responder.send(mistake(variables.error()));
     before = *std::move(variables);
@@ -84,68 +87,18 @@ void add_generated(const KeystoreShared& handlers, net::Request request, net::Re
   if (!made) return responder.send(mistake(made.error()));
   auto blob = sealed(handlers, *made, *seed, *vault);
   if (!blob) return responder.send(std::move(blob).error());
-  answer_with_leaf(handlers, "keystore.encrypt", {{"seed", text}, {"vault", *vault}}, std::move(asked->to),
-                   {{"encrypted_data_base64", *std::move(blob)}, {"all_keys", texts(made->names())}},
-                   std::move(responder));
+  answer_with_leaf(
+      handlers, "keystore.encrypt", {{"seed", text}, {"vault", *vault}, {"before", opened}}, std::move(asked->to),
+      {{"encrypted_data_base64", *std::move(blob)}, {"all_keys", texts(made->names())}}, std::move(responder));
 }
 
 // ---- changes that an owner has signed
 
-struct Update {
-  secrets::KeystoreSecretName name;
-  std::optional<secrets::keystore::Accessor> target;
-  secrets::keystore::UpdateMode mode;
-  Variables set;
-  std::vector<secrets::keystore::Generation> generate;
-  chain::near::PublicKey key;
-  std::string vault;
-};
-
-/// Everything that the body says by itself, the owner's signature included.
-Result<Update> read_update(KeystoreFields& fields) {
-  const auto accessor = fields.value("accessor");
-  const auto target = fields.optional_value("new_accessor");
-  const std::string profile = fields.text("profile");
-  const std::string owner_text = fields.text("owner");
-  const std::string mode_text = fields.text("mode");
-  const auto set = fields.value("secrets");
-  const auto generate = fields.optional_value("generate_protected");
-  const std::string signed_message = fields.text("signed_message");
-  const std::string signature_text = fields.text("signature");
-  const std::string key_text = fields.text("public_key");
-  const std::string nonce_text = fields.text("nonce");
-  const std::string recipient = fields.text("recipient");
-  if (!fields.ok()) return base::Error{base::Code::malformed, "members"};
-  TRY(const auto owner, AccountId::parse(owner_text), "owner");
-  TRY(const auto read, secrets::keystore::parse_request_accessor(*accessor));
-  TRY(const auto key, chain::near::PublicKey::parse(key_text), "public_key");
-  TRY(const auto mode, secrets::keystore::parse_update_mode(mode_text));
-  Update out{
-      .name = {read, profile, owner}, .target = {}, .mode = mode, .set = {}, .generate = {}, .key = key, .vault = {}};
-  if (target) {
-    TRY(out.target, secrets::keystore::parse_request_accessor(*target));
-  }
-  TRY(out.set, Variables::parse(*set));
-  TRY_OK(secrets::keystore::check_names(out.set));
-  std::vector<std::string> generated;
-  if (generate) {
-    TRY(out.generate, secrets::keystore::parse_generations(*generate));
-    for (const auto& one : out.generate) generated.push_back(one.name);
-  }
-  chain::near::Message message{.message = signed_message, .recipient = recipient};
-  TRY(const auto nonce, base::base64_decode(nonce_text), "nonce");
-  if (nonce.size() != message.nonce.size()) return base::Error{base::Code::malformed, "nonce must have 32 bytes"};
-  std::ranges::copy(nonce, message.nonce.begin());
-  TRY(const auto signature_bytes, base::base64_decode(signature_text), "signature");
-  TRY(const auto signature, chain::near::Signature::from_bytes(chain::near::KeyKind::ed25519, signature_bytes));
-  const auto expected = secrets::keystore::update_message(owner_text, profile, out.set.names(), generated);
-  TRY_OK(secrets::keystore::check_update_signature(expected, message, key, signature));
-  return out;
-}
-
-void finish_update(const KeystoreShared& handlers, Update update, std::shared_ptr<const crypto::Secret> before,
+void finish_update(const KeystoreShared& handlers, KeystoreUpdate update, std::shared_ptr<const crypto::Secret> before,
                    secrets::KeystoreRecipient to, net::Responder responder) {
   Variables variables;
+  // What was opened on the way, so that the leaf says it.
+  const std::string opened = before ? base::hex(crypto::sha256(before->reveal())) : std::string{};
   if (before) {
     auto parsed = Variables::parse(*before);
     if (!parsed) return responder.send(mistake(parsed.error()));
@@ -160,33 +113,49 @@ void finish_update(const KeystoreShared& handlers, Update update, std::shared_pt
   auto blob = sealed(handlers, updated->variables, *seed, update.vault);
   if (!blob) return responder.send(std::move(blob).error());
   const auto& summary = updated->summary;
-  answer_with_leaf(handlers, "keystore.encrypt",
-                   {{"seed", seed->text()}, {"vault", update.vault}, {"caller", update.name.owner.text()}},
-                   std::move(to),
-                   {{"encrypted_secrets_base64", *std::move(blob)},
-                    {"summary", JsonOutObject{{"protected_keys_preserved", texts(summary.protected_keys_preserved)},
-                                              {"updated_keys", texts(summary.updated_keys)},
-                                              {"removed_keys", texts(summary.removed_keys)},
-                                              {"total_keys", static_cast<std::uint64_t>(summary.total_keys)}}}},
-                   std::move(responder));
+  answer_with_leaf(
+      handlers, "keystore.encrypt",
+      {{"seed", seed->text()}, {"vault", update.vault}, {"caller", update.name.owner.text()}, {"before", opened}},
+      std::move(to),
+      {{"encrypted_secrets_base64", *std::move(blob)},
+       {"summary", JsonOutObject{{"protected_keys_preserved", texts(summary.protected_keys_preserved)},
+                                 {"updated_keys", texts(summary.updated_keys)},
+                                 {"removed_keys", texts(summary.removed_keys)},
+                                 {"total_keys", static_cast<std::uint64_t>(summary.total_keys)}}}},
+      std::move(responder));
+}
+
+/// What this server's settings ask of a change, besides what it says by itself.
+KeystoreAnswer<base::Done> check_update(const KeystoreHandlers& handlers, KeystoreUpdate& update) {
+  auto vault = handlers.vault_member(update.vault);
+  if (!vault) return std::unexpected(std::move(vault).error());
+  update.vault = *std::move(vault);
+  const auto& rules = handlers.service().rules();
+  // A signature that was made for somebody else's service is none for this one.
+  if (std::ranges::find(rules.update_recipients, update.recipient) == rules.update_recipients.end()) {
+    return std::unexpected(keystore_error(400, "recipient: the signature is for '" + update.recipient +
+                                                   "', not for this keystore's contract (keystore.update_recipients)"));
+  }
+  if (rules.signed_values && !update.whole) {
+    return std::unexpected(keystore_error(400, "signed_message names no values: its last line must be change:" +
+                                                   base::hex(update.change) + " (keystore.signed_values)"));
+  }
+  return base::Done{};
 }
 
 void update_user_secrets(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   auto asked = ask(handlers, request);
   if (!asked) return responder.send(std::move(asked).error());
-  const auto root = asked->body->root();
-  KeystoreFields fields{root};
-  const auto vault_id = fields.optional_text("vault_id");
-  auto update = read_update(fields);
+  KeystoreFields fields{asked->body->root()};
+  auto update = read_keystore_update(fields);
   if (!fields.ok()) return responder.send(fields.refusal());
   if (!update) {
     const bool signature = update.error().code == base::Code::unauthenticated;
     return responder.send(keystore_error(signature ? 401 : 400, base::reason(update.error())));
   }
-  auto vault = handlers->vault_member(vault_id);
-  if (!vault) return responder.send(std::move(vault).error());
-  update->vault = *std::move(vault);
-  const auto shared = std::make_shared<Update>(*std::move(update));
+  if (auto good = check_update(*handlers, *update); !good) return responder.send(std::move(good).error());
+  asked->to.once = update->once;
+  const auto shared = std::make_shared<KeystoreUpdate>(*std::move(update));
   handlers->service().open_for_owner(
       shared->name, shared->key, request.deadline,
       [handlers, shared, to = std::move(asked->to), responder = std::move(responder)](auto before) mutable {

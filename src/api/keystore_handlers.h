@@ -18,9 +18,14 @@ class KeystoreHandlers : public std::enable_shared_from_this<KeystoreHandlers> {
   KeystoreAnswer<KeystorePrincipal> caller(const net::Request& request, KeystoreCaller who) const;
   /// 403; null with tee mode none, which asks for no session.
   KeystoreAnswer<std::shared_ptr<const secrets::KeystoreSession>> session(const net::Request& request) const;
+  /// The other end of attested TLS; nothing when it showed no certificate, or one that says nothing here. 401 for
+  /// evidence that is there twice.
+  KeystoreAnswer<std::optional<secrets::ShownPeer>> peer(const net::Request& request) const;
   /// 429 over the owner's rate.
   KeystoreAnswer<base::Done> owner_may(std::string_view owner) const;
   KeystoreAnswer<base::Done> stranger_may(const net::Request& request) const;
+  /// 429 over the token's rate of challenges and registrations.
+  KeystoreAnswer<base::Done> may_register(const KeystorePrincipal& principal) const;
   /// A vault's account or empty, from the header or from a body's member; 400 for one that is none.
   KeystoreAnswer<std::string> vault_header(const net::Request& request) const;
   KeystoreAnswer<std::string> vault_member(const std::optional<std::string>& value) const;
@@ -39,20 +44,22 @@ class KeystoreHandlers : public std::enable_shared_from_this<KeystoreHandlers> {
   secrets::KeystoreService& service() const noexcept { return deps_.service; }
 
  private:
-  KeystoreHandlers(KeystoreRouteDeps deps, net::RateLimiter tokens, net::RateLimiter owners,
-                   net::RateLimiter strangers);
+  struct Limiters {
+    net::RateLimiter tokens, owners, strangers, registrations;
+  };
+  KeystoreHandlers(KeystoreRouteDeps deps, Limiters limiters);
   void count_refusal(std::string_view reason) const;
-  KeystoreAnswer<base::Done> within(net::RateLimiter& limiter, unsigned rate, std::string_view whose,
+  KeystoreAnswer<base::Done> within(net::RateLimiter& limiter, unsigned rate, const net::ClientNetwork& whose,
                                     std::string_view what) const;
 
   const KeystoreRouteDeps deps_;
-  mutable net::RateLimiter tokens_;
-  mutable net::RateLimiter owners_;
-  mutable net::RateLimiter strangers_;
+  mutable Limiters limiters_;
   /// Looked up once: a name costs more than what is counted.
   std::map<std::string, net::Counter, std::less<>> refusals_;
   std::map<std::string, net::Counter, std::less<>> releases_;
 };
+/// Names the leaf of a release, and the key of what it commits to (docs/formats/log.md).
+void set_leaf(net::Response& response, std::uint64_t leaf, const crypto::Secret& leaf_key);
 using KeystoreShared = std::shared_ptr<const KeystoreHandlers>;
 
 using KeystoreHandle = void (*)(const KeystoreShared&, net::Request, net::Responder);

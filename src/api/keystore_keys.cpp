@@ -4,6 +4,7 @@
 
 #include "api/keystore_handlers.h"
 #include "base/encoding.h"
+#include "base/utf8.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
 #include "secrets/keystore_profile.h"
@@ -47,6 +48,38 @@ KeystoreAnswer<base::Bytes> base64_member(const std::string& text) {
 
 // ---- POST /pubkey
 
+struct SealingFor {
+  Seed seed;
+  secrets::KeystoreBlob blob;
+};
+
+/// Blobs of version 3 are bound to what they are for and not to how a caller spells it, so that the request names this.
+KeystoreAnswer<SealingFor> read_sealing(const KeystoreShared& handlers, KeystoreFields& fields) {
+  const std::uint64_t version = fields.optional_value("version") ? fields.number("version") : 1;
+  if (version != 3) {
+    const std::string text = fields.text("seed");
+    if (!fields.ok()) return std::unexpected(fields.refusal());
+    if (version != 1)
+      return std::unexpected(keystore_error(400, "version: expected 1 (ECIES v1) or 3 (with epoch and key id)"));
+    auto seed = Seed::from_text(text);
+    if (!seed) return std::unexpected(keystore_error(400, seed.error().what));
+    return SealingFor{*std::move(seed), secrets::KeystoreBlob::ecies_v1};
+  }
+  const auto value = fields.value("accessor");
+  const std::string profile = fields.text("profile");
+  const std::string owner_text = fields.text("owner");
+  if (!fields.ok()) return std::unexpected(fields.refusal());
+  const auto read = [&]() -> base::Result<Seed> {
+    TRY_OK(secrets::keystore::check_profile(profile));
+    TRY(const auto owner, chain::near::AccountId::parse(owner_text), "owner");
+    TRY(const auto accessor, secrets::keystore::parse_request_accessor(*value), "accessor");
+    return secrets::keystore::seed_of(accessor, owner, profile, handlers->service().rules().seeds);
+  };
+  auto seed = read();
+  if (!seed) return std::unexpected(keystore_error(400, base::reason(seed.error())));
+  return SealingFor{*std::move(seed), secrets::KeystoreBlob::v3};
+}
+
 void pubkey(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   KeystorePrincipal principal;
   const bool has_token = request.headers.find("Authorization").has_value();
@@ -61,8 +94,9 @@ void pubkey(const KeystoreShared& handlers, net::Request request, net::Responder
   auto body = keystore_body(request, true);
   if (!body) return responder.send(std::move(body).error());
   KeystoreFields fields{(*body)->root()};
-  const std::string seed = fields.text("seed");
-  std::string given = fields.text("secrets_json");
+  const auto asked = read_sealing(handlers, fields);
+  if (!asked) return responder.send(asked.error());
+  const crypto::Secret given = fields.secret("secrets_json");
   const auto vault_id = fields.optional_text("vault_id");
   if (!fields.ok()) return responder.send(fields.refusal());
   auto vault = handlers->vault_member(vault_id);
@@ -70,16 +104,19 @@ void pubkey(const KeystoreShared& handlers, net::Request request, net::Responder
   if (!vault->empty() && !has_token)
     return responder.send(keystore_error(401, "vault-scoped /pubkey requires coordinator or worker token"));
   // Before the key is given away, so that nobody encrypts what will be refused.
-  const auto good = secrets::keystore::check_secrets_json(
-      crypto::Secret::absorb({reinterpret_cast<std::uint8_t*>(given.data()), given.size()}));
+  const auto good = secrets::keystore::check_secrets_json(given);
   if (!good) return responder.send(keystore_error(400, good.error().what));
   auto to = handlers->recipient(request, digest, principal, nullptr);
-  handlers->service().public_key(
-      seed, *vault, std::move(to), [handlers, responder = std::move(responder)](KeystoreOutcome outcome) mutable {
-        if (!outcome) return responder.send(handlers->refused(outcome.error()));
-        handlers->count_release("pubkey");
-        responder.send(keystore_json({{"pubkey", std::string{base::as_text(outcome->plaintext.reveal())}}}));
-      });
+  handlers->service().public_key(asked->seed, *vault, asked->blob, std::move(to),
+                                 [handlers, responder = std::move(responder)](KeystoreOutcome outcome) mutable {
+                                   if (!outcome) return responder.send(handlers->refused(outcome.error()));
+                                   handlers->count_release("pubkey");
+                                   auto response =
+                                       net::json_response(200, std::string{base::as_text(outcome->plaintext.reveal())});
+                                   response.headers.set("Cache-Control", "no-store");
+                                   if (!outcome->leaf_key.empty()) set_leaf(response, outcome->leaf, outcome->leaf_key);
+                                   responder.send(std::move(response));
+                                 });
 }
 
 // ---- /encrypt, /decrypt-raw
@@ -91,14 +128,13 @@ void encrypt(const KeystoreShared& handlers, net::Request request, net::Responde
   if (!vault) return responder.send(std::move(vault).error());
   KeystoreFields fields{asked->body->root()};
   const std::string text = fields.text("seed");
-  const std::string plaintext = fields.text("plaintext_base64");
+  const crypto::Secret plaintext = fields.secret("plaintext_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::from_text(text);
   if (!seed) return responder.send(keystore_error(400, seed.error().what));
-  auto bytes = base64_member(plaintext);
-  if (!bytes) return responder.send(std::move(bytes).error());
-  const auto blob = handlers->service().seal_blob(*seed, *vault, *bytes);
-  crypto::wipe(*bytes);
+  const auto bytes = keystore_secret_base64(plaintext);
+  if (!bytes) return responder.send(bytes.error());
+  const auto blob = handlers->service().seal_blob(*seed, *vault, bytes->reveal());
   if (!blob) return responder.send(handlers->refused(blob.error()));
   answer_with_leaf(handlers, "keystore.encrypt", {{"seed", text}, {"vault", *vault}}, std::move(asked->to),
                    {{"encrypted_base64", base::base64(*blob)}}, std::move(responder));
@@ -149,22 +185,21 @@ void storage_encrypt(const KeystoreShared& handlers, net::Request request, net::
   if (!asked) return responder.send(std::move(asked).error());
   KeystoreFields fields{asked->body->root()};
   const Stored stored = read_stored(fields);
-  const std::string key = fields.text("key");
-  const std::string value = fields.text("value_base64");
+  const crypto::Secret key = fields.secret("key");
+  const crypto::Secret value = fields.secret("value_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::storage(stored.project, stored.module, stored.account);
   if (!seed) return responder.send(keystore_error(400, seed.error().what));
-  auto bytes = base64_member(value);
-  if (!bytes) return responder.send(std::move(bytes).error());
-  const auto sealed_key = handlers->service().seal_blob(*seed, {}, base::as_bytes(key));
-  const auto sealed_value = handlers->service().seal_blob(*seed, {}, *bytes);
-  crypto::wipe(*bytes);
+  const auto bytes = keystore_secret_base64(value);
+  if (!bytes) return responder.send(bytes.error());
+  const auto sealed_key = handlers->service().seal_blob(*seed, {}, key.reveal());
+  const auto sealed_value = handlers->service().seal_blob(*seed, {}, bytes->reveal());
   if (!sealed_key) return responder.send(handlers->refused(sealed_key.error()));
   if (!sealed_value) return responder.send(handlers->refused(sealed_value.error()));
   answer_with_leaf(handlers, "keystore.encrypt", {{"seed", seed->text()}}, std::move(asked->to),
                    {{"encrypted_key_base64", base::base64(*sealed_key)},
                     {"encrypted_value_base64", base::base64(*sealed_value)},
-                    {"key_hash", base::hex(crypto::sha256(base::as_bytes(key)))}},
+                    {"key_hash", base::hex(crypto::sha256(key.reveal()))}},
                    std::move(responder));
 }
 
@@ -186,18 +221,24 @@ void storage_decrypt(const KeystoreShared& handlers, net::Request request, net::
   if (!key) return responder.send(handlers->refused(key.error()));
   const auto value = handlers->service().open_blob(*seed, {}, *value_blob);
   if (!value) return responder.send(handlers->refused(value.error()));
-  const std::string body = JsonOut{JsonOutObject{{"key", std::string{base::as_text(key->reveal())}},
-                                                 {"value_base64", base::base64(value->reveal())}}}
-                               .compact();
+  if (!base::is_utf8(base::as_text(key->reveal()))) {
+    return responder.send(
+        handlers->refused({secrets::KeystoreStep::decrypt, {base::Code::malformed, "the name is no text"}}));
+  }
+  std::string encoded = base::base64(value->reveal());
+  const auto text = crypto::Secret::absorb({reinterpret_cast<std::uint8_t*>(encoded.data()), encoded.size()});
+  const std::pair<std::string_view, base::ByteView> members[] = {{"key", key->reveal()},
+                                                                 {"value_base64", text.reveal()}};
   handlers->service().release(
-      "keystore.decrypt", {{"seed", seed->text()}}, std::move(asked->to), crypto::Secret::copy_of(base::as_bytes(body)),
+      "keystore.decrypt", {{"seed", seed->text()}}, std::move(asked->to), secrets::keystore::secret_json(members),
       [handlers, responder = std::move(responder)](KeystoreOutcome outcome) mutable {
         if (!outcome) return responder.send(handlers->refused(outcome.error()));
         handlers->count_release("storage_decrypt");
-        if (!outcome->sealed.empty())
-          return responder.send(keystore_json({{"sealed_reply", base::base64(outcome->sealed)}}));
-        auto response = net::json_response(200, std::string{base::as_text(outcome->plaintext.reveal())});
+        auto response = outcome->sealed.empty()
+                            ? net::json_response(200, std::string{base::as_text(outcome->plaintext.reveal())})
+                            : keystore_json({{"sealed_reply", base::base64(outcome->sealed)}});
         response.headers.set("Cache-Control", "no-store");
+        set_leaf(response, outcome->leaf, outcome->leaf_key);
         responder.send(std::move(response));
       });
 }

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "chain/near_types.h"
 #include "crypto/hash.h"
+#include "crypto/x509.h"
 #include "net/channel_binding.h"
+#include "provision/registry_evidence.h"
 
 namespace attestry::api {
 
@@ -27,10 +29,6 @@ constexpr std::string_view kNotReady = "Keystore not ready. Waiting for DAO appr
 /// Beyond kKeystoreBody the answer is the dialect's own; beyond this the server's.
 constexpr std::size_t kReadBody = 2 * kKeystoreBody;
 
-bool is_outage(Code code) {
-  return code == Code::unavailable || code == Code::deadline_exceeded || code == Code::collateral_missing;
-}
-
 /// A trouble of this server's own says nothing to strangers.
 std::string outward_text(const Error& error) {
   switch (error.code) {
@@ -46,14 +44,29 @@ std::string outward_text(const Error& error) {
   }
 }
 
+/// The limiter counts by 16 bytes, which are an address elsewhere: the first half of the token's hash.
+net::ClientNetwork token_key(const KeystorePrincipal& principal) {
+  net::ClientNetwork out{};
+  [[maybe_unused]] const auto done =
+      base::hex_decode_into(std::string_view{principal.hash}.substr(0, 2 * out.size()), out);
+  return out;
+}
+
 net::RateLimit limit_of(unsigned rate) { return {.requests_per_second = rate, .burst = std::max(1U, rate)}; }
+
+constexpr std::string_view kNonce = "X-Attestry-Nonce";
+std::optional<base::FixedBytes<16>> read_nonce(std::string_view text) {
+  base::FixedBytes<16> out{};
+  if (!base::hex_decode_into(text, out).ok()) return std::nullopt;
+  return out;
+}
 
 struct Words {
   int status;
   std::string text;
 };
 
-int outage_or(const Error& error, int otherwise) { return is_outage(error.code) ? 503 : otherwise; }
+int outage_or(const Error& error, int otherwise) { return secrets::is_outage(error.code) ? 503 : otherwise; }
 
 /// Of a wallet: what its owner forbids, what is wrong with the request, and what is wrong here.
 int policy_status(const Error& error) {
@@ -82,7 +95,7 @@ Words words_of(const KeystoreRefusal& refusal) {
     case KeystoreStep::limit:
       return {error.code == Code::rate_limited ? 429 : 503, inner};
     case KeystoreStep::chain:
-      if (error.code == Code::configuration) return {500, error.what};
+      if (error.code == Code::configuration || error.code == Code::too_large) return {500, error.what};
       return {outage_or(error, 500), "Failed to read secrets from contract: " + inner};
     case KeystoreStep::missing:
       return {400, error.what};
@@ -111,19 +124,19 @@ Words words_of(const KeystoreRefusal& refusal) {
 
 }  // namespace
 
-KeystoreHandlers::KeystoreHandlers(KeystoreRouteDeps deps, net::RateLimiter tokens, net::RateLimiter owners,
-                                   net::RateLimiter strangers)
-    : deps_(std::move(deps)), tokens_(std::move(tokens)), owners_(std::move(owners)), strangers_(std::move(strangers)) {
+KeystoreHandlers::KeystoreHandlers(KeystoreRouteDeps deps, Limiters limiters)
+    : deps_(std::move(deps)), limiters_(std::move(limiters)) {
   const auto refusal = [this](std::string_view reason) {
     refusals_.emplace(reason, deps_.metrics.counter("attestry_keystore_refusals_total",
                                                     "Requests that the keystore refused, by reason",
                                                     {{"reason", std::string{reason}}}));
   };
-  for (const std::string_view reason : {"token", "rate-token", "rate-owner", "rate-address"}) refusal(reason);
+  for (const std::string_view reason : {"token", "rate-token", "rate-owner", "rate-address", "rate-registrations"})
+    refusal(reason);
   for (int step = 0; step <= static_cast<int>(KeystoreStep::record); ++step)
     refusal(secrets::to_text(static_cast<KeystoreStep>(step)));
   for (const std::string_view what :
-       {"decrypt", "decrypt_raw", "storage_decrypt", "encrypt", "pubkey", "vrf", "sign"}) {
+       {"decrypt", "decrypt_raw", "storage_decrypt", "encrypt", "derive", "pubkey", "vrf", "sign"}) {
     releases_.emplace(
         what, deps_.metrics.counter("attestry_keystore_releases_total",
                                     "What the keystore decrypted or derived, by kind", {{"kind", std::string{what}}}));
@@ -134,21 +147,21 @@ Result<std::shared_ptr<KeystoreHandlers>> KeystoreHandlers::make(KeystoreRouteDe
   TRY(auto tokens, net::RateLimiter::make(limit_of(deps.rules.token_rate)));
   TRY(auto owners, net::RateLimiter::make(limit_of(deps.rules.owner_rate)));
   TRY(auto strangers, net::RateLimiter::make(limit_of(deps.rules.stranger_rate)));
+  TRY(auto registrations, net::RateLimiter::make(limit_of(deps.rules.register_rate)));
   return std::shared_ptr<KeystoreHandlers>{
-      new KeystoreHandlers(std::move(deps), std::move(tokens), std::move(owners), std::move(strangers))};
+      new KeystoreHandlers(std::move(deps), {.tokens = std::move(tokens),
+                                             .owners = std::move(owners),
+                                             .strangers = std::move(strangers),
+                                             .registrations = std::move(registrations)})};
 }
 
-KeystoreAnswer<base::Done> KeystoreHandlers::within(net::RateLimiter& limiter, unsigned rate, std::string_view whose,
-                                                    std::string_view what) const {
-  if (rate == 0) return base::Done{};
-  // The limiter counts by 16 bytes, which are an address elsewhere.
-  const auto digest = crypto::sha256(base::as_bytes(whose));
-  net::ClientNetwork key{};
-  std::copy_n(digest.begin(), key.size(), key.begin());
-  const auto wait = limiter.take(key, deps_.clock.steady());
+KeystoreAnswer<base::Done> KeystoreHandlers::within(net::RateLimiter& limiter, unsigned rate,
+                                                    const net::ClientNetwork& whose, std::string_view what) const {
+  const auto wait = limiter.take(whose, deps_.clock.steady());
   if (!wait) return base::Done{};
-  auto response = keystore_error(
-      429, "Too many requests: the limit of this " + std::string{what} + " is " + std::to_string(rate) + " per second");
+  const std::string text = what == "registrations" ? "registrations of this token" : "this " + std::string{what};
+  auto response =
+      keystore_error(429, "Too many requests: the limit of " + text + " is " + std::to_string(rate) + " per second");
   response.headers.set("Retry-After", std::to_string(*wait));
   count_refusal("rate-" + std::string{what});
   return std::unexpected(std::move(response));
@@ -160,19 +173,33 @@ KeystoreAnswer<KeystorePrincipal> KeystoreHandlers::caller(const net::Request& r
     count_refusal("token");
     return out;
   }
-  if (auto may = within(tokens_, deps_.rules.token_rate, out->hash, "token"); !may)
+  if (deps_.rules.token_rate == 0) return out;
+  if (auto may = within(limiters_.tokens, deps_.rules.token_rate, token_key(*out), "token"); !may)
     return std::unexpected(std::move(may).error());
   return out;
 }
 
+KeystoreAnswer<base::Done> KeystoreHandlers::may_register(const KeystorePrincipal& principal) const {
+  if (deps_.rules.register_rate == 0) return base::Done{};
+  return within(limiters_.registrations, deps_.rules.register_rate, token_key(principal), "registrations");
+}
+
 KeystoreAnswer<base::Done> KeystoreHandlers::owner_may(std::string_view owner) const {
-  return within(owners_, deps_.rules.owner_rate, owner, "owner");
+  if (deps_.rules.owner_rate == 0) return base::Done{};
+  const auto digest = crypto::sha256(base::as_bytes(owner));
+  net::ClientNetwork key{};
+  std::copy_n(digest.begin(), key.size(), key.begin());
+  return within(limiters_.owners, deps_.rules.owner_rate, key, "owner");
 }
 
 KeystoreAnswer<base::Done> KeystoreHandlers::stranger_may(const net::Request& request) const {
+  if (deps_.rules.stranger_rate == 0) return base::Done{};
   std::string_view address = request.peer.address;
   if (const auto colon = address.rfind(':'); colon != std::string_view::npos) address = address.substr(0, colon);
-  return within(strangers_, deps_.rules.stranger_rate, address, "address");
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  // Over a unix socket everybody is one.
+  const auto network = limiters_.strangers.network_of(address).value_or(net::ClientNetwork{});
+  return within(limiters_.strangers, deps_.rules.stranger_rate, network, "address");
 }
 
 KeystoreAnswer<std::shared_ptr<const secrets::KeystoreSession>> KeystoreHandlers::session(
@@ -191,10 +218,27 @@ KeystoreAnswer<std::shared_ptr<const secrets::KeystoreSession>> KeystoreHandlers
     return true;
   }();
   if (!uuid) return refuse("Invalid TEE session ID format");
+  if (const auto nonce = request.headers.find(kNonce); nonce && !read_nonce(*nonce))
+    return std::unexpected(keystore_error(400, "X-Attestry-Nonce: expected 32 hex digits"));
   const auto channel = net::channel_binding(request);
   auto found = service().session(*id, channel ? &*channel : nullptr);
   if (!found) return std::unexpected(refused(found.error()));
   return *std::move(found);
+}
+
+KeystoreAnswer<std::optional<secrets::ShownPeer>> KeystoreHandlers::peer(const net::Request& request) const {
+  if (!request.peer.certificate) return std::nullopt;
+  const auto certificate = crypto::Certificate::parse(*request.peer.certificate);
+  // Clients may have one for something else, of any kind.
+  if (!certificate) return std::nullopt;
+  auto evidence = provision::evidence_in_certificate(*certificate);
+  if (!evidence) {
+    return std::unexpected(
+        refused({KeystoreStep::evidence, {Code::unauthenticated, std::move(evidence).error().what}}));
+  }
+  return secrets::ShownPeer{.certificate = request.peer.certificate,
+                            .spki = base::to_bytes(certificate->spki()),
+                            .evidence = *std::move(evidence)};
 }
 
 KeystoreAnswer<std::string> KeystoreHandlers::vault_header(const net::Request& request) const {
@@ -243,9 +287,7 @@ net::Response KeystoreHandlers::released(secrets::KeystoreReply reply, std::stri
   const bool sealed = !reply.sealed.empty();
   auto response = sealed ? keystore_json({{std::string{sealed_member}, base::base64(reply.sealed)}})
                          : keystore_json({{std::string{member}, base::base64(reply.plaintext.reveal())}});
-  // For who wants to prove the release: the leaf, and the key of what it commits to (docs/formats/log.md).
-  response.headers.set("X-Attestry-Leaf", std::to_string(reply.leaf));
-  response.headers.set("X-Attestry-Leaf-Key", base::base64url(reply.leaf_key.reveal()));
+  set_leaf(response, reply.leaf, reply.leaf_key);
   return response;
 }
 
@@ -253,30 +295,48 @@ secrets::KeystoreRecipient KeystoreHandlers::recipient(const net::Request& reque
                                                        const KeystorePrincipal& principal,
                                                        std::shared_ptr<const secrets::KeystoreSession> session) const {
   secrets::KeystoreRecipient out{.token = principal.hash, .path = request.path, .body = body};
-  // A session without an attested key exists where a switch says so: its replies have nobody to be closed for.
-  out.in_clear = deps_.rules.plaintext_replies || (session && !session->key) ||
-                 service().evidence().rules().mode == TeeMode::none ||
-                 service().evidence().rules().mode == TeeMode::simulated;
+  if (const auto nonce = request.headers.find(kNonce)) out.nonce = read_nonce(*nonce);
+  // A session without a key exists where a switch says so, and where its channel is the worker's own.
+  const auto mode = service().evidence().rules().mode;
+  out.in_clear = session ? session->key == nullptr
+                         : deps_.rules.plaintext_replies || mode == TeeMode::none || mode == TeeMode::simulated;
   out.session = std::move(session);
   return out;
 }
 
+void set_leaf(net::Response& response, std::uint64_t leaf, const crypto::Secret& leaf_key) {
+  response.headers.set("X-Attestry-Leaf", std::to_string(leaf));
+  response.headers.set("X-Attestry-Leaf-Key", base::base64url(leaf_key.reveal()));
+}
+
+namespace {
+
+/// What the metrics call a leaf's type.
+std::string_view kind_of(std::string_view type) {
+  for (const auto& [leaf, kind] :
+       {std::pair{"keystore.vrf", "vrf"}, {"keystore.derive", "derive"}, {"keystore.sign", "sign"}}) {
+    if (type == leaf) return kind;
+  }
+  return "encrypt";
+}
+
+}  // namespace
+
 void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std::map<std::string, std::string> what,
                       secrets::KeystoreRecipient to, base::JsonOutObject body, net::Responder responder) {
   to.in_clear = true;
-  to.session = nullptr;
-  auto text = base::JsonOut{std::move(body)}.compact();
-  const auto shared = std::make_shared<const std::string>(std::move(text));
-  handlers->service().release(type, std::move(what), std::move(to), crypto::Secret::copy_of(base::as_bytes(*shared)),
-                              [handlers, shared, type = std::string{type},
-                               responder = std::move(responder)](secrets::KeystoreOutcome outcome) mutable {
-                                if (!outcome) return responder.send(handlers->refused(outcome.error()));
-                                handlers->count_release(type == "keystore.vrf" ? "vrf" : "encrypt");
-                                auto response = net::json_response(200, *shared);
-                                response.headers.set("Cache-Control", "no-store");
-                                response.headers.set("X-Attestry-Leaf", std::to_string(outcome->leaf));
-                                responder.send(std::move(response));
-                              });
+  const auto shared = std::make_shared<const std::string>(base::JsonOut{std::move(body)}.compact());
+  const std::string_view kind = kind_of(type);
+  handlers->service().release(
+      type, std::move(what), std::move(to), crypto::Secret::copy_of(base::as_bytes(*shared)),
+      [handlers, shared, kind, responder = std::move(responder)](secrets::KeystoreOutcome outcome) mutable {
+        if (!outcome) return responder.send(handlers->refused(outcome.error()));
+        handlers->count_release(kind);
+        auto response = net::json_response(200, *shared);
+        response.headers.set("Cache-Control", "no-store");
+        set_leaf(response, outcome->leaf, outcome->leaf_key);
+        responder.send(std::move(response));
+      });
 }
 
 Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, const KeystoreRoute& route) {

@@ -23,14 +23,15 @@ struct KeystoreRouteRules {
   KeystoreGeneration generation = KeystoreGeneration::v0;
   /// 401 before it is ready and 500 for a chain that does not answer, as the original has it; else both are 503.
   bool old_status = false;
-  /// A reply to a worker without an attested key goes out with nothing but the transport around it.
+  /// Replies to requests that bring their own evidence go out with nothing but the transport around them.
   bool plaintext_replies = false;
   bool raw_seeds = false;  ///< /decrypt-raw: any worker may open any seed
   /// Sessions are of use over the connection alone that they were made on, where TLS ends here.
   bool bind_channel = true;
   unsigned token_rate = 0;     ///< requests per second and token; 0: no limit
   unsigned owner_rate = 0;     ///< and owner of secrets
-  unsigned stranger_rate = 0;  ///< and address without a token
+  unsigned stranger_rate = 0;  ///< and address without a token; an IPv6 /64 counts as one
+  unsigned register_rate = 0;  ///< challenges and registrations per second and token
 };
 
 /// All of it outlives the router.

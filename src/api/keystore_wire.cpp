@@ -49,6 +49,12 @@ net::Response keystore_json(base::JsonOutObject body) {
   return response;
 }
 
+KeystoreAnswer<crypto::Secret> keystore_secret_base64(const crypto::Secret& text) {
+  auto bytes = base::base64_decode(base::as_text(text.reveal()));
+  if (!bytes) return std::unexpected(keystore_error(400, "Invalid base64: " + bytes.error().what));
+  return crypto::Secret::absorb(*bytes);
+}
+
 KeystoreAnswer<std::shared_ptr<const base::JsonDocument>> keystore_body(net::Request& request, bool secret) {
   if (!is_json(request.media_type()))
     return std::unexpected(rejection(415, "Expected request with `Content-Type: application/json`"));
@@ -87,6 +93,11 @@ std::string KeystoreFields::text(std::string_view name) {
   if (out) return *std::move(out);
   fail(std::string{name} + ": invalid type: expected a string");
   return {};
+}
+
+crypto::Secret KeystoreFields::secret(std::string_view name) {
+  std::string given = text(name);
+  return crypto::Secret::absorb({reinterpret_cast<std::uint8_t*>(given.data()), given.size()});
 }
 
 std::optional<std::string> KeystoreFields::optional_text(std::string_view name) {

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/reason.h"
+#include "crypto/secret.h"
 #include "net/http.h"
 
 namespace attestry::api {
@@ -26,6 +27,8 @@ using KeystoreAnswer = std::expected<T, net::Response>;
 net::Response keystore_error(int status, std::string_view text);
 /// Never stored by caches.
 net::Response keystore_json(base::JsonOutObject body);
+/// The bytes of a base64 text that holds values; 400 "Invalid base64: …".
+KeystoreAnswer<crypto::Secret> keystore_secret_base64(const crypto::Secret& text);
 
 /// 415, 413, 400 and 422 as plain text, in this order; the request's body is taken. `secret`: it is overwritten later.
 KeystoreAnswer<std::shared_ptr<const base::JsonDocument>> keystore_body(net::Request& request, bool secret = false);
@@ -36,6 +39,8 @@ class KeystoreFields {
  public:
   explicit KeystoreFields(const base::JsonValue& object) : object_(object) { expect(object.is_object(), "an object"); }
   std::string text(std::string_view name);
+  /// A text that nothing is left of in ordinary memory.
+  crypto::Secret secret(std::string_view name);
   std::optional<std::string> optional_text(std::string_view name);
   std::uint64_t number(std::string_view name);
   std::optional<base::JsonValue> value(std::string_view name);

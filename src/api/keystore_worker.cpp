@@ -1,6 +1,7 @@
 // What workers ask for: health, registration, and what is stored for them (keystore_ckd.md 1.1, 2, 3.3).
 #include <array>
 
+#include "api/keystore_bodies.h"
 #include "api/keystore_handlers.h"
 #include "base/encoding.h"
 #include "chain/base58.h"
@@ -71,8 +72,11 @@ void v0_pubkey(const KeystoreShared& handlers, net::Request /*request*/, net::Re
 void tee_challenge(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   auto who = handlers->caller(request, KeystoreCaller::either);
   if (!who) return responder.send(std::move(who).error());
-  responder.send(keystore_json({{"challenge", base::hex(handlers->service().challenge())},
-                                {"audience", handlers->service().evidence().rules().audience}}));
+  if (auto may = handlers->may_register(*who); !may) return responder.send(std::move(may).error());
+  const auto challenge = handlers->service().challenge(who->hash);
+  if (!challenge) return responder.send(handlers->refused(challenge.error()));
+  responder.send(keystore_json(
+      {{"challenge", base::hex(*challenge)}, {"audience", handlers->service().evidence().rules().audience}}));
 }
 
 /// nullopt after a mistake, which `fields` knows.
@@ -86,6 +90,7 @@ std::optional<base::FixedBytes<32>> hex32(KeystoreFields& fields, std::string_vi
 void register_tee(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   auto who = handlers->caller(request, KeystoreCaller::either);
   if (!who) return responder.send(std::move(who).error());
+  if (auto may = handlers->may_register(*who); !may) return responder.send(std::move(may).error());
   auto body = keystore_body(request);
   if (!body) return responder.send(std::move(body).error());
   KeystoreFields fields{(*body)->root()};
@@ -104,7 +109,13 @@ void register_tee(const KeystoreShared& handlers, net::Request request, net::Res
     if (!quote || quote->empty()) return responder.send(keystore_error(400, "Invalid base64: evidence"));
     asked.evidence = {.quote = *std::move(quote), .key = *worker};
   }
-  if (handlers->deps().rules.bind_channel && request.peer.tls) {
+  if (!asked.evidence) {
+    auto peer = handlers->peer(request);
+    if (!peer) return responder.send(std::move(peer).error());
+    if (*peer && (*peer)->evidence) asked.peer = *std::move(peer);
+  }
+  // What its channel vouches for is of use over its channel alone, whatever the settings say.
+  if (asked.peer || (handlers->deps().rules.bind_channel && request.peer.tls)) {
     asked.channel = net::channel_binding(request);
     if (!asked.channel) return responder.send(keystore_error(400, "a session is bound to its connection: use TLS 1.3"));
   }
@@ -139,7 +150,7 @@ struct Asked {
   std::optional<secrets::KeystoreDecrypt> decrypt{};
 };
 
-/// The worker's key in hex, of 32 bytes; nothing when it is anything else.
+/// The worker's key in hex; nothing when it is none, as unmodified workers of the first generation have it.
 std::optional<secrets::WorkerKey> worker_key(const std::optional<std::string>& text) {
   secrets::WorkerKey out{};
   if (text && base::hex_decode_into(*text, out).ok()) return out;
@@ -168,6 +179,9 @@ void with_evidence(const KeystoreShared& handlers, Asked asked, const base::Json
   if (!bytes)
     return responder.send(keystore_error(401, "Attestation verification failed: Invalid quote: " + bytes.error().what));
   shown.quote = *std::move(bytes);
+  auto peer = handlers->peer(asked.request);
+  if (!peer) return responder.send(std::move(peer).error());
+  shown.peer = *std::move(peer);
   const auto digest = secrets::body_digest(asked.body->root());
   if (!digest) return responder.send(keystore_error(400, digest.error().what));
   const auto deadline = asked.request.deadline;
@@ -177,32 +191,10 @@ void with_evidence(const KeystoreShared& handlers, Asked asked, const base::Json
         if (!worker) return responder.send(handlers->refused(worker.error()));
         auto to = handlers->recipient(asked.request, asked.digest, asked.principal, nullptr);
         to.worker = *std::move(worker);
+        // Of a worker whose channel is its own, or where a switch says so.
+        if (!to.worker->key) to.in_clear = true;
         go_on(handlers, std::move(asked), std::move(to), std::move(responder));
       });
-}
-
-/// 400 for accounts that are none; what is missing or mistyped is in `fields`.
-KeystoreAnswer<secrets::KeystoreDecrypt> read_decrypt(KeystoreFields& fields) {
-  const auto account = [](std::string_view name, const std::string& text) -> KeystoreAnswer<chain::near::AccountId> {
-    auto out = chain::near::AccountId::parse(text);
-    if (out) return *std::move(out);
-    return std::unexpected(keystore_error(
-        400, std::string{name} + " is not a valid NEAR AccountId (" + text + "): " + base::reason(out.error())));
-  };
-  const auto value = fields.value("accessor");
-  std::string profile = fields.text("profile");
-  auto owner = account("owner", fields.text("owner"));
-  auto user = account("user_account_id", fields.text("user_account_id"));
-  base::Result<secrets::keystore::Accessor> accessor = base::Error{base::Code::malformed, "accessor"};
-  if (value) accessor = secrets::keystore::parse_request_accessor(*value);
-  if (!accessor) {
-    fields.fail(accessor.error().text());
-    return std::unexpected(fields.refusal());
-  }
-  if (!owner) return std::unexpected(std::move(owner).error());
-  if (!user) return std::unexpected(std::move(user).error());
-  return secrets::KeystoreDecrypt{.name = {*std::move(accessor), std::move(profile), *std::move(owner)},
-                                  .user = *std::move(user)};
 }
 
 void decrypt(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
@@ -224,7 +216,7 @@ void decrypt(const KeystoreShared& handlers, net::Request request, net::Responde
     if (!blob) return responder.send(keystore_error(400, "Invalid base64: " + blob.error().what));
     asked.blob = *std::move(blob);
   } else {
-    auto read = read_decrypt(fields);
+    auto read = read_keystore_decrypt(fields);
     if (!fields.ok()) return responder.send(fields.refusal());
     if (!read) return responder.send(std::move(read).error());
     if (auto may = handlers->owner_may(read->name.owner.text()); !may) return responder.send(std::move(may).error());

@@ -68,16 +68,18 @@ Status keep_keys(const RunOptions& options, KeystoreEnvironment& read) {
   return base::done();
 }
 
+Status is_private(const std::string& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0 || (info.st_mode & 077) == 0) return base::done();
+  return Error{
+      Code::configuration, "others may read " + path + ", which holds keys", "mode 0600", {}, "Run: chmod 600 " + path};
+}
+
 /// A file that holds keys is nobody else's to read.
 Status check_mode(const RunOptions& options, const KeystoreEnvironment& read) {
-  if (read.master_secret.empty() && read.private_key.empty()) return base::done();
-  struct stat info{};
-  if (::stat(options.env_file.c_str(), &info) != 0 || (info.st_mode & 077) == 0) return base::done();
-  return Error{Code::configuration,
-               "others may read " + options.env_file + ", which holds keys",
-               "mode 0600",
-               {},
-               "Run: chmod 600 " + options.env_file};
+  if (!read.master_secret.empty() || !read.private_key.empty()) TRY_OK(is_private(options.env_file));
+  if (!read.master_out_path.empty()) TRY_OK(is_private(read.master_out_path));
+  return base::done();
 }
 
 Status check_realm(const RunOptions& options, const KeystoreEnvironment& read) {

@@ -98,6 +98,7 @@ class Translation {
   void unknown_names();
   void address();
   void chain();
+  void published_key();
   void tee();
   void keys();
   void the_rest();
@@ -151,16 +152,26 @@ void Translation::chain() {
   if (text("NEAR_RPC_URL").empty()) mistake("NEAR_RPC_URL is required", "the URL of a NEAR node", "nothing");
   copy("NEAR_RPC_URL", "keystore.rpc");
   // The first generations have the contract under another name.
-  const std::string contract = text("NEAR_CONTRACT_ID", text("OFFCHAINVM_CONTRACT_ID"));
   if (text("OFFCHAINVM_CONTRACT_ID").empty())
     mistake("OFFCHAINVM_CONTRACT_ID is required", "the account of the main contract", "nothing");
-  if (!find("NEAR_CONTRACT_ID"))
-    out_.notes.emplace_back("NEAR_CONTRACT_ID is not set: secrets are read from OFFCHAINVM_CONTRACT_ID");
-  out_.settings["keystore.contract"] = contract;
+  copy("NEAR_CONTRACT_ID", "keystore.contract");
+  if (text("NEAR_CONTRACT_ID").empty())
+    out_.notes.emplace_back("NEAR_CONTRACT_ID is not set: no secrets are read from the chain");
   copy("OPERATOR_ACCOUNT_ID", "keystore.operator_account");
   copy("KEYSTORE_DAO_CONTRACT", "keystore.dao_contract");
   copy("MPC_CONTRACT_ID", "keystore.mpc_contract");
   if (is_true("KEYSTORE_ALLOW_INLINE_POLICY")) out_.settings["keystore.inline_policy"] = "true";
+  published_key();
+}
+
+/// The first generation's check at the start: what the contract publishes is this server's key (1.5).
+void Translation::published_key() {
+  if (text("KEYSTORE_ACCOUNT_ID").empty()) return;
+  // That generation knows one contract, by either name.
+  const std::string contract = text("NEAR_CONTRACT_ID", text("OFFCHAINVM_CONTRACT_ID"));
+  out_.settings["keystore.published_key_method"] = contract + "/get_keystore_pubkey";
+  out_.notes.emplace_back("KEYSTORE_ACCOUNT_ID is set: the server starts when " + contract +
+                          " publishes its key (`attestry keystore publish-key`)");
 }
 
 void Translation::tee() {
@@ -216,8 +227,14 @@ void Translation::the_rest() {
   };
   note("RUST_LOG", "log.level decides what is logged, and never a secret, an owner or a seed");
   note("LOG_MASTER_KEY_HASH", "nothing about the master is logged; `attestry keystore` shows its key id");
-  note("DSTACK_SIMULATOR_ENDPOINT", "keystore.sealing_dstack names dstack's socket");
-  note("KEYSTORE_ACCOUNT_ID", "`attestry keystore publish-key --account` names the account that signs");
+  if (const auto* socket = find("DSTACK_SIMULATOR_ENDPOINT"); socket != nullptr && !socket->empty()) {
+    const auto path = std::string_view{*socket}.substr(socket->starts_with("unix:") ? 5 : 0);
+    if (path.starts_with('/')) {
+      out_.settings["keystore.sealing_dstack"] = std::string{path};
+    } else {
+      note("DSTACK_SIMULATOR_ENDPOINT", "keystore.sealing_dstack is the path of dstack's socket");
+    }
+  }
   note("KEYSTORE_KEY_TYPE", "this server registers with no contract of a DAO");
   note("MPC_DOMAIN_ID", "this server does not get its master from an MPC network yet");
 }

@@ -43,6 +43,7 @@ TEST(KeystoreEnvironment, DefaultsAreThoseOfTheOriginal) {
   EXPECT_EQ(read.tee_mode, "none");
   EXPECT_EQ(read.settings.at("keystore.generation"), "v1");
   EXPECT_EQ(read.settings.count("keystore.master"), 0U);
+  EXPECT_EQ(read.settings.count("keystore.contract"), 0U);
 }
 
 TEST(KeystoreEnvironment, TheGenerationFollowsFromWhatIsSet) {

@@ -23,6 +23,9 @@ namespace {
 
 constexpr std::size_t kMostSecretFile = 4096;
 constexpr std::string_view kFile = "file:";
+/// A transaction of NEAR has at most 1.5 MiB, and with it what a contract stores of one; an answer shows each byte as
+/// up to four characters. So every secret that can be stored can be read.
+constexpr std::size_t kMostChainAnswer = 8u << 20;
 
 constexpr SettingInfo kKeystore[] = {
     {"keystore.listen", "", "the keystore for workers and coordinators: address; empty: not offered"},
@@ -38,7 +41,8 @@ constexpr SettingInfo kKeystore[] = {
      "hex of code hashes that tee_mode simulated takes"},
     {"keystore.trust_registered_keys", "false",
      "a worker whose key the operator's account has needs no evidence; its replies are in the clear"},
-    {"keystore.plaintext_replies", "false", "replies without an attested key to close them for"},
+    {"keystore.plaintext_replies", "false",
+     "requests with their own evidence need not name a key, and their replies are in the clear"},
     {"keystore.raw_seeds", "false", "/decrypt-raw: any worker may decrypt under any seed"},
     {"keystore.broken_public_key_cipher", "false",
      "reads blobs whose key is the public key (first generations; no secret)"},
@@ -49,16 +53,21 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.bind_channel", "true", "a session is of use over its own TLS connection alone, where TLS ends here"},
     {"keystore.session_seconds", "86400", "life of a worker's session"},
     {"keystore.recheck_seconds", "60", "between two looks whether workers' keys are still the operator's"},
-    {"keystore.token_rate", "0", "requests per second and token; 0: no limit"},
-    {"keystore.owner_rate", "0", "decrypts per second and owner; 0: no limit"},
-    {"keystore.stranger_rate", "20", "POST /pubkey per second and address without a token; 0: no limit"},
+    {"keystore.writes", "1",
+     "blobs that the keystore makes: 1 (ECIES v1, which others read) or 3 (epoch, key id, AAD)"},
+    {"keystore.update_recipients", "", "whom owners sign changes of secrets for; empty: keystore.contract"},
+    {"keystore.signed_values", "false", "owners' signatures of changes must name the values, not the names alone"},
+    {"keystore.token_rate", "50000", "requests per second and token, which many workers may share; 0: no limit"},
+    {"keystore.owner_rate", "20000", "decrypts per second and owner; 0: no limit"},
+    {"keystore.stranger_rate", "20", "POST /pubkey per second and address (IPv6: /64) without a token; 0: no limit"},
+    {"keystore.register_rate", "100", "challenges and registrations per second and token; 0: no limit"},
     {"keystore.network", "testnet", "NEAR network as its nodes name it"},
     {"keystore.rpc", "", "NEAR JSON-RPC endpoints; more than half must agree (keystore.quorum)"},
     {"keystore.quorum", "0", "endpoints that must agree; 0: more than half"},
     {"keystore.rpc_ca", "", "PEM file of CAs for those endpoints; empty: the system's"},
     {"keystore.contract", "", "NEAR account of the contract with the secrets; empty: none are read"},
     {"keystore.operator_account", "", "NEAR account whose access keys are workers"},
-    {"keystore.key_kinds", "ed25519", "kinds of workers' keys"},
+    {"keystore.key_kinds", "ed25519", "kinds of workers' keys: ed25519, ml-dsa-65"},
     {"keystore.chain_ttl_ms", "1000", "how long what the chain said is used without asking for a new block"},
     {"keystore.max_head_age", "120", "seconds that the final block may be behind the clock; 0: any"},
     {"keystore.wallet_policy_method", "get_wallet_policy",
@@ -71,7 +80,7 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.dao_key", "", "file with a key of that account, ed25519:…; empty: the DAO is told nothing"},
     {"keystore.mpc_contract", "", "NEAR account of the MPC contract that vaults must name to be verified"},
     {"keystore.published_key_method", "",
-     "view of the contract that gives the published public key, compared at the start; empty: not compared"},
+     "view that gives the published public key, compared at the start: METHOD of the contract, or ACCOUNT/METHOD"},
     {"keystore.standby", "", "primary or standby: one of two keystores, as it begins; empty: this is the only one"},
     {"keystore.standby_listen", "", "address where the other keystore calls"},
     {"keystore.standby_peer", "", "HOST:PORT of the other keystore's standby_listen"},
@@ -145,6 +154,7 @@ void read_evidence(Reader& read, KeystoreSettings& out) {
   if (auto policy = read.noted("keystore.policy", policy_of(read.text("keystore.policy"))))
     out.evidence.policy = *std::move(policy);
   out.evidence.audience = read.text("keystore.audience");
+  out.evidence.without_key = read.flag("keystore.plaintext_replies");
   out.evidence.simulated = read.list("keystore.simulated_code_hashes");
   const std::string& mode = read.text("keystore.tee_mode");
   if (const auto known = tee_mode_of(mode)) {
@@ -175,6 +185,7 @@ void read_routes(Reader& read, KeystoreSettings& out) {
   out.routes.token_rate = read.number<unsigned>("keystore.token_rate", 0, kMostRate);
   out.routes.owner_rate = read.number<unsigned>("keystore.owner_rate", 0, kMostRate);
   out.routes.stranger_rate = read.number<unsigned>("keystore.stranger_rate", 0, kMostRate);
+  out.routes.register_rate = read.number<unsigned>("keystore.register_rate", 0, kMostRate);
 }
 
 void read_chain(Reader& read, KeystoreSettings& out) {
@@ -198,12 +209,22 @@ void read_chain(Reader& read, KeystoreSettings& out) {
                                    "is of no use without keystore.dao_contract and "
                                    "keystore.mpc_contract"});
   out.chain.chain_id = read.text("keystore.network");
-  for (const std::string& url : read.list("keystore.rpc")) out.chain.endpoints.push_back({.url = url});
+  for (const std::string& url : read.list("keystore.rpc"))
+    out.chain.endpoints.push_back({.url = url, .max_bytes = kMostChainAnswer});
   out.chain.quorum = read.number<std::size_t>("keystore.quorum", 0, 64);
   out.chain.max_head_age = read.number("keystore.max_head_age", 0, 86'400);
   out.chain_ttl = std::chrono::milliseconds(read.number("keystore.chain_ttl_ms", 0, 60'000));
   out.chain.head_ttl = out.chain_ttl;
   out.published_key_method = read.text("keystore.published_key_method");
+  out.published_key_contract = out.contract;
+  if (const auto slash = out.published_key_method.find('/'); slash != std::string::npos) {
+    out.published_key_contract =
+        read.noted("keystore.published_key_method", AccountId::parse(out.published_key_method.substr(0, slash)));
+    out.published_key_method.erase(0, slash + 1);
+  } else if (!out.published_key_method.empty() && !out.contract) {
+    read.note("keystore.published_key_method",
+              {Code::configuration, "no contract to ask", "keystore.contract, or ACCOUNT/METHOD"});
+  }
   const bool asked = out.contract || out.rules.operator_account || out.dao;
   if (out.chain.endpoints.empty()) {
     if (asked)
@@ -215,9 +236,11 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   for (const std::string& kind : read.list("keystore.key_kinds")) {
     if (kind == "ed25519") {
       out.rules.key_kinds.insert(KeyKind::ed25519);
+    } else if (kind == "ml-dsa-65") {
+      out.rules.key_kinds.insert(KeyKind::ml_dsa_65);
     } else {
-      read.note("keystore.key_kinds",
-                {Code::configuration, "workers' keys of this kind cannot be verified here", "ed25519", kind});
+      read.note("keystore.key_kinds", {Code::configuration, "workers' keys of this kind cannot be verified here",
+                                       "ed25519, ml-dsa-65", kind});
     }
   }
 }
@@ -291,6 +314,13 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
   out.access.empty_allow_all = read.flag("keystore.empty_allow_all");
   out.rules.seeds.colons = read.flag("keystore.seed_colons");
   [[maybe_unused]] const auto standby = read_keystore_standby_settings(settings, mistakes);
+  out.rules.update_recipients = read.list("keystore.update_recipients");
+  if (out.rules.update_recipients.empty() && out.contract) out.rules.update_recipients = {out.contract->text()};
+  const std::string& writes = read.text("keystore.writes");
+  if (writes == "3") out.rules.writes = secrets::KeystoreBlob::v3;
+  if (writes != "1" && writes != "3")
+    read.note("keystore.writes", {Code::configuration, "no such form of blobs", "1 or 3", writes});
+  out.rules.signed_values = read.flag("keystore.signed_values");
   out.rules.session_seconds = read.number("keystore.session_seconds", 1, 30 * 86'400);
   out.recheck_seconds = read.number("keystore.recheck_seconds", 1, 86'400);
   const std::string& master = read.text("keystore.master");

@@ -34,6 +34,7 @@ struct KeystoreSettings {
   std::optional<chain::near::AccountId> dao{};          ///< nothing: every vault is served
   std::optional<chain::near::AccountId> dao_account{};  ///< nothing: the DAO's own
   std::optional<chain::near::AccountId> mpc{};
+  std::optional<chain::near::AccountId> published_key_contract{};  ///< there when the method is
 };
 
 /// Appends every mistake; what is returned is good only without any. Reads the files that the settings name, makes and

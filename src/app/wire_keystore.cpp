@@ -31,8 +31,8 @@ using std::chrono::seconds;
 constexpr std::string_view kSessionSealing = "attestry/keystore/sessions/v1";
 constexpr std::string_view kDialect = "keystore";
 constexpr seconds kStartPatience{30};
-constexpr seconds kWalkPatience{30};  // for one answer of the contract
-constexpr seconds kRecheckPatience{20};
+constexpr seconds kWalkPatience{30};             // for one answer of the contract
+constexpr seconds kRecheckPatience{5};           // for one worker's key
 constexpr std::chrono::milliseconds kPoll{200};  // of a transaction's outcome
 constexpr seconds kCompareAgain{1};
 constexpr std::string_view kMismatch = "Public key mismatch";
@@ -135,9 +135,8 @@ Status KeystoreServer::open_chain() {
   auto options = said_.chain;
   options.clock = &parts_.clock;
   TRY(reader_, chain::near::QuorumReader::make(*http_, std::move(options)), "keystore.rpc");
-  if (!said_.contract) return base::done();
   chain_ = std::make_unique<secrets::KeystoreChain>(
-      *reader_, *said_.contract, parts_.clock,
+      *reader_, said_.contract, parts_.clock,
       secrets::KeystoreChainRules{.ttl = said_.chain_ttl, .access = said_.access});
   return base::done();
 }
@@ -187,7 +186,7 @@ Status KeystoreServer::start_standby() {
 }
 
 bool KeystoreServer::compares() const {
-  return !said_.published_key_method.empty() && reader_ && said_.contract.has_value();
+  return !said_.published_key_method.empty() && reader_ && said_.published_key_contract.has_value();
 }
 
 /// The first generation's start-up check (keystore_ckd.md 1.5): whoever encrypts asks the contract for the key. Until
@@ -201,8 +200,8 @@ Status KeystoreServer::compare_published_key() {
   const auto key = opened.public_key();
   TRY(const auto head, reader_->head(deadline), "keystore.rpc");
   TRY(const auto bytes,
-      reader_->call(head, *said_.contract, said_.published_key_method, base::to_bytes(std::string_view{"{}"}),
-                    deadline),
+      reader_->call(head, *said_.published_key_contract, said_.published_key_method,
+                    base::to_bytes(std::string_view{"{}"}), deadline),
       "published key");
   TRY(const auto document, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "published key");
   const auto root = document->root();
@@ -309,7 +308,10 @@ void KeystoreServer::recheck_now_and_then() {
   std::unique_lock lock{stop_mutex_};
   while (!stop_.wait_for(lock, seconds(said_.recheck_seconds), [this] { return stopping_; })) {
     lock.unlock();
-    const auto ended = service_->recheck(parts_.clock.steady() + kRecheckPatience);
+    const auto ended = service_->recheck(kRecheckPatience, [this] {
+      const std::scoped_lock still{stop_mutex_};
+      return !stopping_;
+    });
     if (!ended)
       base::log(base::LogLevel::warning, "workers' keys could not be looked up", {{"reason", ended.error().text()}});
     lock.lock();
@@ -360,6 +362,8 @@ void KeystoreServer::update_metrics() const {
   keys_->update_metrics();
   if (standby_) standby_->update_metrics();
   metrics.gauge("attestry_keystore_sessions", "Workers with a session").set(static_cast<double>(sessions_->size()));
+  metrics.gauge("attestry_keystore_oldest_look_seconds", "Since a worker's key was looked up that has waited longest")
+      .set(static_cast<double>(service_->oldest_look().count()));
   if (!reader_) return;
   const auto now = reader_->status();
   const bool held = !now.head || !now.alarm.empty();

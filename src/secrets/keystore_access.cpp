@@ -144,6 +144,7 @@ class Parser {
     return out;
   }
   std::size_t reads() const noexcept { return reads_; }
+  std::size_t patterns() const noexcept { return patterns_; }
 
  private:
   template <class T>
@@ -432,7 +433,8 @@ Result<AccessCondition> AccessCondition::parse(std::string_view json, const Acce
       "access condition");
   Parser parser{rules};
   TRY(Child root, parser.node(document->root(), 1));
-  return AccessCondition{std::move(root), parser.reads()};
+  // Names and texts of nodes are as long as in the JSON, and each has a frame around it.
+  return AccessCondition{std::move(root), parser.reads(), 4 * json.size() + parser.patterns() * kMaxPatternProgram};
 }
 
 Result<bool> AccessCondition::allows(const Reader& reader, ChainFacts& facts) const {

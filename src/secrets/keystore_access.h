@@ -67,7 +67,8 @@ inline constexpr std::size_t kMaxConditionBytes = 64 * 1024;
 inline constexpr std::size_t kMaxConditionDepth = 8;
 inline constexpr std::size_t kMaxConditions = 256;
 inline constexpr std::size_t kMaxPatterns = 16;
-inline constexpr std::size_t kMaxPatternBytes = 4096;  ///< of all together
+inline constexpr std::size_t kMaxPatternProgram = 256 * 1024;  ///< bytes of one, compiled
+inline constexpr std::size_t kMaxPatternBytes = 4096;          ///< of all together
 inline constexpr std::size_t kMaxChainReads = 5;
 
 /// Immutable, cheap to copy, thread-safe.
@@ -86,13 +87,17 @@ class AccessCondition {
   base::Result<bool> allows(const Reader& reader, ChainFacts& facts) const;
   /// How many leaves read the chain.
   std::size_t chain_reads() const noexcept;
+  /// Bytes that it takes in memory, at most.
+  std::size_t memory() const noexcept { return memory_; }
 
   struct Node;
 
  private:
-  AccessCondition(std::shared_ptr<const Node> root, std::size_t reads) : root_(std::move(root)), reads_(reads) {}
+  AccessCondition(std::shared_ptr<const Node> root, std::size_t reads, std::size_t memory)
+      : root_(std::move(root)), reads_(reads), memory_(memory) {}
   std::shared_ptr<const Node> root_;
   std::size_t reads_;
+  std::size_t memory_;
 };
 
 /// A pattern for account names, matched against the whole name, in time linear in its size (RE2). Immutable,

@@ -254,6 +254,13 @@ TEST(KeystoreV0, XorIsReadOnlyOnDemand) {
       *base::hex_decode("206c4eee7fc9fbf778eb30e667297bb65e8155d5fbaff81712e8113eabd0c396266a4af47bbdd7d95ec068e1");
   EXPECT_EQ(base::hex(broken_v0_xor(key.public_key(), base::as_bytes(kPlain)).reveal()), base::hex(json));
   EXPECT_EQ(base::hex(broken_v0_xor(key.public_key(), base::as_bytes(kDotenv)).reveal()), base::hex(dotenv));
+  // The key stream is the text XORed with nothing (keystore_ckd.md 1.5).
+  EXPECT_EQ(base::hex(broken_v0_xor(key.public_key(), Bytes(32)).reveal()),
+            "6f3c0ba03e80a4bc3db20d950c040fd32df564e7c883be585dd5735fd9fc93c4");
+  // What the first server made of its secret key opens nothing of what its clients wrote.
+  EXPECT_NE(base::hex(broken_v0_xor(key.public_key(), Bytes(32)).reveal()),
+            "71e4b2c7de39a96ec0259b4cd8ecc39930920043411082e124ebda9ff55dce0b");
+  EXPECT_EQ((Bytes{dotenv.begin(), dotenv.begin() + 8}), (Bytes{32, 108, 78, 238, 127, 201, 251, 247}));
   EXPECT_EQ(base::as_text(key.open(dotenv, {.xor_v0 = true})->reveal()), kDotenv);
   EXPECT_EQ(base::as_text(key.open(json, {.xor_v0 = true})->reveal()), kPlain);
   EXPECT_EQ(key.open(json, {}).error().code, Code::malformed);

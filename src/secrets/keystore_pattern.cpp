@@ -15,7 +15,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::int64_t kMaxProgram = 256 * 1024;
+constexpr std::int64_t kMaxProgram = kMaxPatternProgram;
 constexpr std::size_t kMaxAccount = 64;
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/utf8.h"
 #include "chain/base58.h"
+#include "crypto/hash.h"
 
 namespace attestry::secrets::keystore {
 
@@ -238,6 +239,26 @@ Result<Secret> Variables::json() const {
   return out;
 }
 
+Secret secret_json(std::span<const std::pair<std::string_view, base::ByteView>> members) {
+  const auto write_all = [&](SecretJson& out) {
+    out.raw('{');
+    bool first = true;
+    for (const auto& [name, value] : members) {
+      if (!std::exchange(first, false)) out.raw(',');
+      out.string(name);
+      out.raw(':');
+      out.string(base::as_text(value));
+    }
+    out.raw('}');
+  };
+  SecretJson counted{nullptr};
+  write_all(counted);
+  Secret out(counted.size());
+  SecretJson writer{&out};
+  write_all(writer);
+  return out;
+}
+
 base::Status check_names(const Variables& variables) {
   for (const auto& [name, value] : variables.all()) {
     if (std::ranges::find(kReserved, name) != kReserved.end()) {
@@ -319,6 +340,16 @@ std::string update_message(std::string_view owner, std::string_view profile, std
   if (!names.empty()) out += "\nkeys:" + joined(names, ",");
   if (!generated.empty()) out += "\nprotected:" + joined(generated, ",");
   return out;
+}
+
+base::Digest32 update_digest(const UpdateChange& change, const Variables& set, std::vector<Generation> generate) {
+  base::LpWriter out;
+  out.lp("attestry/keystore/change/1").lp(change.accessor).lp(change.new_accessor).lp(change.mode).lp(change.vault);
+  for (const auto& [name, value] : set.all()) out.lp(name).lp(crypto::sha256(value.reveal()));
+  out.lp("");
+  std::ranges::sort(generate, {}, &Generation::name);
+  for (const Generation& one : generate) out.lp(one.name).lp(one.type);
+  return crypto::sha256(out.bytes());
 }
 
 base::Status check_update_signature(std::string_view expected, const chain::near::Message& message,

@@ -46,6 +46,9 @@ class Variables {
   std::map<std::string, crypto::Secret, std::less<>> all_;
 };
 
+/// {"name":"value",…} of UTF-8 texts, compact, in memory that is wiped.
+crypto::Secret secret_json(std::span<const std::pair<std::string_view, base::ByteView>> members);
+
 /// What people may set: no reserved name and none with PROTECTED_ in front. Errors `malformed`.
 base::Status check_names(const Variables& variables);
 /// `secrets_json` of POST /pubkey: a JSON object, its values strings, its names free. The text is wiped.
@@ -71,6 +74,15 @@ base::Result<Variables> add_generated(Variables before, const std::vector<Genera
 /// in order, of what is set and of what is generated.
 std::string update_message(std::string_view owner, std::string_view profile, std::vector<std::string> names,
                            std::vector<std::string> generated);
+/// What may stand in a further line, `change:` and 64 hex digits, so that nobody can make another change of it:
+/// SHA-256(LP("attestry/keystore/change/1") ‖ LP(accessor) ‖ LP(new accessor) ‖ LP(mode) ‖ LP(vault) ‖ for each name in
+/// order LP(name) ‖ LP(SHA-256(value)) ‖ LP("") ‖ for each generation in the order of names LP(name) ‖ LP(type)).
+/// Accessors are the RFC 8785 form of what the request has; empty where there is none.
+struct UpdateChange {
+  std::string accessor{}, new_accessor{}, mode{}, vault{};
+};
+base::Digest32 update_digest(const UpdateChange& change, const Variables& set, std::vector<Generation> generate);
+
 /// Whether the message is that one and signed (NEP-413). Errors: `malformed` when it says something else,
 /// `unauthenticated` when the signature is not of the key. Whether the key is one of the owner's is for the chain.
 base::Status check_update_signature(std::string_view expected, const chain::near::Message& message,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/json_writer.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_service_release.h"
@@ -20,23 +21,40 @@ std::unexpected<KeystoreRefusal> refuse(KeystoreStep step, Error error) {
   return std::unexpected(KeystoreRefusal{step, std::move(error)});
 }
 
-/// An error of this code is nobody's no.
-bool is_outage(Code code) {
-  switch (code) {
-    case Code::unavailable:
-    case Code::deadline_exceeded:
-    case Code::collateral_missing:
-    case Code::rate_limited:
-      return true;
-    default:
-      return false;
-  }
+/// A caller's own spelling of a seed has a key of version 3 of its own, to which no accessor leads.
+bool is_spelled(const keystore::Seed& seed) {
+  const auto same = keystore::Seed::from_text(seed.text());
+  return same && same->v3() == seed.v3();
 }
 
 /// A key that is gone for good is no outage that a client should wait for.
 KeystoreStep step_of_v0(const Error& error) {
   return error.code == Code::denied ? KeystoreStep::decrypt : KeystoreStep::ready;
 }
+
+/// Of a secret that could not be read. One that is larger than an answer may be does not become smaller by waiting.
+std::unexpected<KeystoreRefusal> unread(const Error& error) {
+  if (error.code != Code::too_large) return refuse(KeystoreStep::chain, error);
+  return refuse(KeystoreStep::chain, {Code::too_large, "Encrypted data too large: " + error.expected});
+}
+
+/// Who is to be answered once what waits for a thread has run; also when it never will, because the server stops.
+template <class Outcome>
+class Once {
+ public:
+  using Done = std::move_only_function<void(Outcome)>;
+  explicit Once(Done done) : done_(std::move(done)) {}
+  Once(Once&& other) noexcept : done_(other.take()) {}
+  Once& operator=(Once&&) = delete;
+  ~Once() {
+    if (done_) done_(refuse(KeystoreStep::limit, {Code::unavailable, "this server is about to stop"}));
+  }
+  void operator()(Outcome outcome) { take()(std::move(outcome)); }
+  Done take() noexcept { return std::exchange(done_, nullptr); }
+
+ private:
+  Done done_;
+};
 
 std::string vault_of(const KeystoreSecret& secret) {
   return secret.stored.vault ? secret.stored.vault->text() : std::string{};
@@ -45,6 +63,11 @@ std::string vault_of(const KeystoreSecret& secret) {
 std::string scope_of(std::string_view vault, const MasterInUse& key) { return std::string{vault} + '\n' + key.id; }
 
 }  // namespace
+
+bool is_outage(Code code) noexcept {
+  return code == Code::unavailable || code == Code::deadline_exceeded || code == Code::collateral_missing ||
+         code == Code::rate_limited;
+}
 
 std::string_view to_text(KeystoreStep step) noexcept {
   switch (step) {
@@ -131,6 +154,10 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
   if (keystore::is_blob_v3(blob)) {
     const auto header = keystore::read_blob_v3_header(blob);
     if (!header) return refuse(KeystoreStep::decrypt, header.error());
+    if (header->epoch < oldest || header->epoch > epoch) {
+      return refuse(KeystoreStep::decrypt, {Code::crypto, "the blob is of epoch " + std::to_string(header->epoch) +
+                                                              ", of which this keystore has no master"});
+    }
     epoch = oldest = header->epoch;
   }
   // A blob of others does not say under which master it was made: the newest is the likeliest.
@@ -146,13 +173,27 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
   }
 }
 
+std::expected<KeystoreService::Sealing, KeystoreRefusal> KeystoreService::sealing(const keystore::Seed& seed,
+                                                                                  std::string_view vault,
+                                                                                  KeystoreBlob blob) const {
+  using Format = keystore::SealingKeyCache::Format;
+  const auto key = in_use(vault);
+  if (!key) return std::unexpected(key.error());
+  const auto format = blob == KeystoreBlob::v3 ? Format::v3 : Format::ecies_v1;
+  return Sealing{key->epoch, keys_.get(scope_of(vault, *key), *key->master, seed, format)};
+}
+
 std::expected<base::Bytes, KeystoreRefusal> KeystoreService::seal_blob(const keystore::Seed& seed,
                                                                        std::string_view vault,
                                                                        base::ByteView plaintext) const {
-  auto key = in_use(vault);
-  if (!key) return std::unexpected(std::move(key).error());
-  const auto sealing = keys_.get(scope_of(vault, *key), *key->master, seed);
-  auto out = keystore::ecies_v1_seal(sealing->public_key, plaintext, parts_.random);
+  const auto blob = is_spelled(seed) ? KeystoreBlob::ecies_v1 : rules_.writes;
+  const auto to = sealing(seed, vault, blob);
+  if (!to) return std::unexpected(to.error());
+  // Of two that were written one after the other, the second has the larger version.
+  const auto version = static_cast<std::uint64_t>(std::max<std::int64_t>(1, parts_.store.now().seconds));
+  auto out = blob == KeystoreBlob::v3
+                 ? keystore::blob_v3_seal(to->key->public_key, seed, to->epoch, version, plaintext, parts_.random)
+                 : keystore::ecies_v1_seal(to->key->public_key, plaintext, parts_.random);
   if (!out) return refuse(KeystoreStep::request, std::move(out).error());
   return *std::move(out);
 }
@@ -166,19 +207,28 @@ void KeystoreService::release(std::string_view type, std::map<std::string, std::
                     std::move(done));
 }
 
-void KeystoreService::public_key(std::string_view seed, std::string_view vault, KeystoreRecipient to,
-                                 KeystoreDone done) {
-  const auto read = keystore::Seed::from_text(seed);
-  if (!read) return done(refuse(KeystoreStep::request, read.error()));
-  const auto key = in_use(vault);
-  if (!key) return done(std::unexpected(key.error()));
-  const auto sealing = keys_.get(scope_of(vault, *key), *key->master, *read);
-  const std::string hex = base::hex(sealing->public_key);
+void KeystoreService::public_key(const keystore::Seed& seed, std::string_view vault, KeystoreBlob blob,
+                                 KeystoreRecipient to, KeystoreDone done) {
+  const auto found = sealing(seed, vault, blob);
+  if (!found) return done(std::unexpected(found.error()));
+  base::JsonOutObject out{{"pubkey", base::hex(found->key->public_key)}};
+  if (blob == KeystoreBlob::v3) {
+    out.emplace_back("version", std::uint64_t{3});
+    out.emplace_back("epoch", std::uint64_t{found->epoch});
+    out.emplace_back("key_id", base::hex(keystore::key_id_v3(found->key->public_key)));
+  }
+  const std::string text = base::JsonOut{std::move(out)}.compact();
   to.in_clear = true;  // a public key
   to.session = nullptr;
   to.worker.reset();
-  release("keystore.derive", {{"seed", std::string{seed}}, {"vault", std::string{vault}}}, std::move(to),
-          crypto::Secret::copy_of(base::as_bytes(hex)), std::move(done));
+  // What a key is made public for is no release to anybody: strangers could make the log grow with it.
+  if (to.token.empty()) {
+    KeystoreReply reply;
+    reply.plaintext = crypto::Secret::copy_of(base::as_bytes(text));
+    return done(std::move(reply));
+  }
+  release("keystore.derive", {{"seed", seed.text()}, {"vault", std::string{vault}}}, std::move(to),
+          crypto::Secret::copy_of(base::as_bytes(text)), std::move(done));
 }
 
 // ---- secrets on the chain
@@ -201,32 +251,36 @@ std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> KeystoreSe
   auto opened = open_blob(*seed, vault, secret->stored.blob);
   if (!opened) return std::unexpected(std::move(opened).error());
   auto plaintext = std::make_shared<const crypto::Secret>(*std::move(opened));
-  if (plaintext->size() * 8 > rules_.opened_bytes) return plaintext;
+  const std::size_t bytes = plaintext->size() + memory_of(*secret) + 2 * arguments.size() + 256;
+  if (bytes * 8 > rules_.opened_bytes) return plaintext;
   const base::MutexLock lock(mutex_);
-  if (opened_bytes_ + plaintext->size() + 256 > rules_.opened_bytes) {
+  if (const auto found = opened_.find(arguments); found != opened_.end()) {
+    opened_bytes_ -= found->second.bytes;
+    opened_.erase(found);
+  }
+  if (opened_bytes_ + bytes > rules_.opened_bytes) {
     opened_.clear();
     opened_bytes_ = 0;
   }
-  opened_bytes_ += plaintext->size() + 256;
-  opened_.insert_or_assign(arguments, Opened{secret, key->id, plaintext});
+  opened_bytes_ += bytes;
+  opened_.insert_or_assign(arguments, Opened{secret, key->id, plaintext, bytes});
   return plaintext;
 }
 
 void KeystoreService::decrypt(KeystoreDecrypt asked, KeystoreRecipient to, base::Deadline deadline, KeystoreDone done) {
   if (const auto ready = parts_.masters.ready(); !ready) return done(refuse(KeystoreStep::ready, ready.error()));
-  if (parts_.chain == nullptr) {
+  if (parts_.chain == nullptr || !parts_.chain->has_contract())
     return done(refuse(KeystoreStep::chain, {Code::configuration, "NEAR client not configured"}));
-  }
   auto shared = std::make_shared<KeystoreDecrypt>(std::move(asked));
   std::string arguments = KeystoreChain::arguments(shared->name);
   if (const auto view = parts_.chain->at_hand(arguments))
     return decrypt_at(shared, arguments, *view, std::move(to), deadline, false, std::move(done));
-  auto last = std::make_shared<KeystoreDone>(std::move(done));
+  auto last = std::make_shared<Once<KeystoreOutcome>>(std::move(done));
   std::move_only_function<void()> task = [this, shared, arguments = std::move(arguments), to = std::move(to), deadline,
                                           last]() mutable {
     const auto view = parts_.chain->read(arguments, deadline);
-    if (!view) return (*last)(refuse(KeystoreStep::chain, view.error()));
-    decrypt_at(shared, arguments, *view, std::move(to), deadline, true, std::move(*last));
+    if (!view) return (*last)(unread(view.error()));
+    decrypt_at(shared, arguments, *view, std::move(to), deadline, true, last->take());
   };
   if (parts_.run_waiting(shared->name.owner.text(), task)) return;
   (*last)(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
@@ -242,10 +296,10 @@ void KeystoreService::decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, 
   if (!looked && may_wait) looked = parts_.vaults->look(vault, deadline);
   if (looked && !*looked) return done(refuse(KeystoreStep::vault, looked->error()));
   const auto wait = [&] {
-    auto last = std::make_shared<KeystoreDone>(std::move(done));
+    auto last = std::make_shared<Once<KeystoreOutcome>>(std::move(done));
     std::move_only_function<void()> task = [this, asked, arguments, view, to = std::move(to), deadline,
                                             last]() mutable {
-      decrypt_at(asked, arguments, view, std::move(to), deadline, true, std::move(*last));
+      decrypt_at(asked, arguments, view, std::move(to), deadline, true, last->take());
     };
     if (parts_.run_waiting(asked->name.owner.text(), task)) return;
     (*last)(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
@@ -264,6 +318,9 @@ void KeystoreService::decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, 
   keystore::NearFacts facts{parts_.chain->reader(), view.at, deadline};
   const auto allowed = access->allows({.account = asked->user}, facts);
   if (!allowed) {
+    // The chain's own no: an account that does not exist has no balance, a contract that refuses shows nothing.
+    if (allowed.error().code == Code::denied)
+      return done(refuse(KeystoreStep::access, {Code::denied, "Access denied by access condition"}));
     auto error = allowed.error();
     error.what = "Access validation failed: " + error.what;
     return done(refuse(KeystoreStep::condition, std::move(error)));
@@ -286,9 +343,10 @@ void KeystoreService::give(const KeystoreDecrypt& asked, const std::string& argu
 void KeystoreService::open_for_owner(KeystoreSecretName name, chain::near::PublicKey key, base::Deadline deadline,
                                      OpenedDone done) {
   if (const auto ready = parts_.masters.ready(); !ready) return done(refuse(KeystoreStep::ready, ready.error()));
-  if (parts_.chain == nullptr)
+  if (parts_.chain == nullptr || !parts_.chain->has_contract())
     return done(refuse(KeystoreStep::chain, {Code::configuration, "NEAR client not configured"}));
-  const auto last = std::make_shared<OpenedDone>(std::move(done));
+  using Found = std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal>;
+  const auto last = std::make_shared<Once<Found>>(std::move(done));
   const auto asked = std::make_shared<const KeystoreDecrypt>(KeystoreDecrypt{.name = name, .user = name.owner});
   std::move_only_function<void()> task = [this, asked, key = std::move(key), deadline, last] {
     const auto& owner = asked->name.owner;
@@ -300,7 +358,7 @@ void KeystoreService::open_for_owner(KeystoreSecretName name, chain::near::Publi
     }
     const std::string arguments = KeystoreChain::arguments(asked->name);
     const auto view = parts_.chain->read(arguments, deadline);
-    if (!view) return (*last)(refuse(KeystoreStep::chain, view.error()));
+    if (!view) return (*last)(unread(view.error()));
     if (!view->secret) return (*last)(std::shared_ptr<const crypto::Secret>{});
     if (const std::string vault = vault_of(*view->secret); parts_.vaults != nullptr && !vault.empty()) {
       if (const auto seen = parts_.vaults->look(vault, deadline); !seen)
@@ -341,7 +399,23 @@ std::expected<std::shared_ptr<const KeystoreSession>, KeystoreRefusal> KeystoreS
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
   auto found = parts_.sessions.find(id, parts_.store.now(), channel);
   if (!found) return refuse(KeystoreStep::session, std::move(found).error());
+  // In the same words: a worker registers anew, and learns then what is asked of it.
+  if (!admissible(**found)) return refuse(KeystoreStep::session, {Code::denied, "TEE session not found or expired"});
   return *std::move(found);
+}
+
+bool KeystoreService::admissible(const KeystoreSession& session) const {
+  const auto kind = std::string_view{session.public_key}.substr(0, session.public_key.find(':'));
+  if (std::ranges::none_of(rules_.key_kinds, [&](chain::near::KeyKind one) { return to_text(one) == kind; }))
+    return false;
+  const auto& evidence = parts_.evidence.rules();
+  if (session.policy) return *session.policy == evidence.policy.sha256();
+  return rules_.trust_registered_keys || evidence.mode == TeeMode::none;
+}
+
+std::expected<base::FixedBytes<32>, KeystoreRefusal> KeystoreService::challenge(std::string_view token) const {
+  if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
+  return parts_.sessions.challenge(token, parts_.clock.steady());
 }
 
 void KeystoreService::verify_request(
@@ -352,7 +426,7 @@ void KeystoreService::verify_request(
   const auto refused = [&](Error error) { done(refuse(KeystoreStep::evidence, std::move(error))); };
   if (const auto fresh = check_freshness(shown.timestamp, now, rules); !fresh) return refused(fresh.error());
   if (const auto type = check_tee_type(shown.tee_type, rules.mode); !type) return refused(type.error());
-  VerifiedWorker unproved{.key = shown.worker_key.value_or(WorkerKey{})};
+  const VerifiedWorker unproved{.key = shown.worker_key};
   // Both of these exist in the simulated realm alone; the settings see to that.
   if (rules.mode == TeeMode::none) return done(unproved);
   if (rules.mode == TeeMode::simulated) {
@@ -366,14 +440,23 @@ void KeystoreService::verify_request(
     }
     return done(unproved);
   }
-  if (!shown.worker_key) {
+  // The connection is the worker's own: nobody else can send over it, or read what comes back.
+  const bool by_channel = shown.peer && (shown.peer->evidence || (!shown.worker_key && !rules.without_key));
+  if (by_channel) {
+    return parts_.evidence.verify_peer(*std::move(shown.peer), std::move(shown.quote), shown.tee_type, now, deadline,
+                                       [done = std::move(done)](Result<VerifiedWorker> worker) mutable {
+                                         if (worker) return done(*std::move(worker));
+                                         done(refuse(KeystoreStep::evidence, std::move(worker).error()));
+                                       });
+  }
+  if (!shown.worker_key && !rules.without_key) {
     return refused({Code::unauthenticated,
                     "worker_pubkey is missing: 64 hex digits of an X25519 key, for which the "
-                    "evidence vouches and the reply is closed"});
+                    "evidence vouches and the reply is closed; or a TLS client certificate whose key it vouches for"});
   }
-  const auto bound = request_report_data(*shown.worker_key, shown.timestamp, body, rules.audience);
+  const auto bound = request_report_data(shown.worker_key, shown.timestamp, body, rules.audience);
   const std::int64_t until = static_cast<std::int64_t>(shown.timestamp) + rules.seconds + 1;
-  parts_.evidence.verify(std::move(shown.quote), shown.tee_type, *shown.worker_key, bound, now, deadline,
+  parts_.evidence.verify(std::move(shown.quote), shown.tee_type, shown.worker_key, bound, now, deadline,
                          [until, done = std::move(done)](Result<VerifiedWorker> worker) mutable {
                            if (!worker) return done(refuse(KeystoreStep::evidence, std::move(worker).error()));
                            worker->until = until;
@@ -383,13 +466,14 @@ void KeystoreService::verify_request(
 
 struct KeystoreService::Registering {
   KeystoreRegistration asked;
-  KeystoreRegisteredDone done;
+  Once<std::expected<KeystoreRegistered, KeystoreRefusal>> done;
   base::Deadline deadline;
 };
 
 void KeystoreService::register_worker(KeystoreRegistration asked, base::Deadline deadline,
                                       KeystoreRegisteredDone done) {
   using chain::near::PublicKey;
+  if (const auto ready = parts_.masters.ready(); !ready) return done(refuse(KeystoreStep::ready, ready.error()));
   // Used up before anything else is looked at: no second try with the same one.
   if (const auto answered = parts_.sessions.answer(asked.challenge, parts_.clock.steady()); !answered)
     return done(refuse(KeystoreStep::request, answered.error()));
@@ -403,7 +487,8 @@ void KeystoreService::register_worker(KeystoreRegistration asked, base::Deadline
   const auto signature = chain::near::Signature::parse(asked.signature);
   if (!signature) return wrong(signature.error());
   if (const auto good = chain::near::verify(*key, asked.challenge, *signature); !good) return wrong(good.error());
-  if (!asked.evidence && !rules_.trust_registered_keys && parts_.evidence.rules().mode != TeeMode::none) {
+  const bool shows = asked.evidence || asked.peer;
+  if (!shows && !rules_.trust_registered_keys && parts_.evidence.rules().mode != TeeMode::none) {
     return done(refuse(KeystoreStep::evidence, {Code::unauthenticated,
                                                 "a worker registers with evidence here: members evidence and "
                                                 "encryption_key (docs/formats/keystore-wire.md)"}));
@@ -411,7 +496,8 @@ void KeystoreService::register_worker(KeystoreRegistration asked, base::Deadline
   if (parts_.chain == nullptr || !rules_.operator_account) {
     return done(refuse(KeystoreStep::record, {Code::configuration, "OPERATOR_ACCOUNT_ID not configured on keystore"}));
   }
-  auto job = std::make_shared<Registering>(Registering{std::move(asked), std::move(done), deadline});
+  auto job = std::make_shared<Registering>(
+      std::move(asked), Once<std::expected<KeystoreRegistered, KeystoreRefusal>>{std::move(done)}, deadline);
   std::move_only_function<void()> task = [this, job, key = *key] {
     const auto known = parts_.chain->has_key(*rules_.operator_account, key, job->deadline);
     if (known) return verify_registration(job);
@@ -422,40 +508,51 @@ void KeystoreService::register_worker(KeystoreRegistration asked, base::Deadline
     }
     job->done(refuse(KeystoreStep::chain, known.error()));
   };
-  if (parts_.run_waiting("register-tee", task)) return;
+  // Each has a row of its own: one that registers again and again holds up nobody else.
+  if (parts_.run_waiting("register-tee " + job->asked.token, task)) return;
   job->done(refuse(KeystoreStep::limit, {Code::unavailable, "too many wait for the chain"}));
 }
 
 void KeystoreService::verify_registration(std::shared_ptr<Registering> job) const {
-  if (!job->asked.evidence) return keep_registration(std::move(job), std::nullopt);
-  auto& evidence = *job->asked.evidence;
-  const auto bound = registration_report_data(job->asked.challenge, job->asked.public_key, evidence.key,
-                                              parts_.evidence.rules().audience);
-  auto* asked = job.get();
-  parts_.evidence.verify(std::move(evidence.quote), {}, evidence.key, bound, parts_.store.now(), asked->deadline,
-                         [this, job = std::move(job)](Result<VerifiedWorker> worker) mutable {
-                           if (!worker) return job->done(refuse(KeystoreStep::evidence, std::move(worker).error()));
-                           keep_registration(std::move(job), *std::move(worker));
-                         });
+  auto& asked = job->asked;
+  if (!asked.evidence && !asked.peer) return keep_registration(std::move(job), std::nullopt);
+  const auto deadline = job->deadline;
+  const auto now = parts_.store.now();
+  auto verified = [this, job](Result<VerifiedWorker> worker) {
+    if (!worker) return job->done(refuse(KeystoreStep::evidence, std::move(worker).error()));
+    keep_registration(job, *std::move(worker));
+  };
+  if (!asked.evidence)
+    return parts_.evidence.verify_peer(*std::move(asked.peer), {}, {}, now, deadline, std::move(verified));
+  auto& evidence = *asked.evidence;
+  const auto bound =
+      registration_report_data(asked.challenge, asked.public_key, evidence.key, parts_.evidence.rules().audience);
+  parts_.evidence.verify(std::move(evidence.quote), {}, evidence.key, bound, now, deadline, std::move(verified));
 }
 
 void KeystoreService::keep_registration(std::shared_ptr<Registering> job, std::optional<VerifiedWorker> worker) const {
   if (const auto clock = parts_.store.clock_usable(); !clock)
     return job->done(refuse(KeystoreStep::record, clock.error()));
-  if (parts_.sessions.full())
-    return job->done(refuse(KeystoreStep::limit, {Code::rate_limited, "too many workers have a session"}));
+  auto place = parts_.sessions.reserve(parts_.store.now());
+  if (!place) return job->done(refuse(KeystoreStep::limit, {Code::rate_limited, "too many workers have a session"}));
   auto session = std::make_shared<KeystoreSession>();
   KeystoreRegistered out{.session_id = parts_.sessions.new_id(), .expires = {}, .sealed_key = {}};
   session->digest = KeystoreSessions::digest_of(out.session_id);
   session->public_key = job->asked.public_key;
   session->made = parts_.store.now();
-  session->expires = out.expires = session->made + rules_.session_seconds;
+  session->expires = session->made + rules_.session_seconds;
   session->channel = job->asked.channel;
   if (worker) {
     session->policy = worker->policy;
     session->evidence = worker->evidence;
+    // No longer than what the verdict rests on is good for.
+    if (worker->valid_until && session->made < *worker->valid_until)
+      session->expires = std::min(session->expires, *worker->valid_until);
+  }
+  out.expires = session->expires;
+  if (worker && worker->key) {
     session->key = std::make_shared<const crypto::Secret>(parts_.random.secret(32));
-    auto sealed = seal_to_worker(worker->key, worker->report_data, session->key->reveal());
+    auto sealed = seal_to_worker(*worker->key, worker->report_data, session->key->reveal());
     if (!sealed) return job->done(refuse(KeystoreStep::request, std::move(sealed).error()));
     out.sealed_key = *std::move(sealed);
   }
@@ -477,29 +574,115 @@ void KeystoreService::keep_registration(std::shared_ptr<Registering> job, std::o
         TRY_OK(parts_.log.append(txn, leaf));
         return base::done();
       },
-      [this, session, job = std::move(job), out = std::move(out)](Status kept) mutable {
+      [this, session, place = std::move(place), job = std::move(job), out = std::move(out)](Status kept) mutable {
         if (!kept) return job->done(refuse(KeystoreStep::record, std::move(kept).error()));
         parts_.sessions.admitted(session);
         job->done(std::move(out));
       });
 }
 
-Result<std::size_t> KeystoreService::recheck(base::Deadline deadline) {
+Result<std::size_t> KeystoreService::recheck(std::chrono::milliseconds patience, const std::function<bool()>& go_on) {
   if (parts_.chain == nullptr || !rules_.operator_account) return std::size_t{0};
-  TRY(std::size_t ended, parts_.sessions.collect(parts_.store.now(), deadline));
-  for (const std::string& text : parts_.sessions.public_keys()) {
+  // Where it does not serve, another server looks after them.
+  if (!parts_.masters.ready()) return std::size_t{0};
+  const auto deadline = [&] { return parts_.clock.steady() + patience; };
+  const auto unwanted = [this](const KeystoreSession& one) { return !admissible(one); };
+  TRY(std::size_t ended, parts_.sessions.collect(parts_.store.now(), unwanted, deadline()));
+  std::optional<Error> trouble;
+  for (const std::string& text : next_round()) {
+    if (!go_on()) return ended;
     TRY(const auto key, chain::near::PublicKey::parse(text));
-    const auto known = parts_.chain->has_key(*rules_.operator_account, key, deadline);
-    if (known) continue;
-    // A chain that does not answer ends nobody's session.
-    if (is_outage(known.error().code) || known.error().code != Code::not_found) return known.error();
-    TRY(const auto more,
-        parts_.sessions.end([&text](const KeystoreSession& session) { return session.public_key == text; }, deadline));
-    base::log(base::LogLevel::warning, "keystore: the operator's account has a worker's key no more",
-              {{"key", text}, {"sessions", std::to_string(more)}});
-    ended += more;
+    // Without a head nothing is learned about any key: the next round begins where this one ends.
+    TRY(const auto head, parts_.chain->reader().head(deadline()));
+    const auto known = parts_.chain->has_key(head, *rules_.operator_account, key, deadline());
+    if (known) {
+      looked_at(text);
+    } else if (known.error().code == Code::not_found) {
+      const auto more = end_of_key(text, deadline());
+      looked_at(text);
+      if (more) ended += *more;
+      if (!more) trouble = more.error();  // they are out of memory, and collect() tries again
+    } else {  // a chain that does not answer ends nobody's session, and the others are looked at all the same
+      trouble = known.error();
+    }
   }
+  if (trouble) return *trouble;
   return ended;
+}
+
+/// The keys of all workers, from the one at which the last round ended.
+std::vector<std::string> KeystoreService::next_round() {
+  auto keys = parts_.sessions.public_keys();
+  const auto now = parts_.clock.steady();
+  const base::MutexLock lock(mutex_);
+  std::map<std::string, base::Deadline> looked;
+  // One that is seen for the first time was looked up when it registered.
+  for (const auto& key : keys) looked.emplace(key, looked_.contains(key) ? looked_[key] : now);
+  looked_ = std::move(looked);
+  std::ranges::rotate(keys, std::ranges::upper_bound(keys, last_looked_));
+  return keys;
+}
+
+void KeystoreService::looked_at(const std::string& key) {
+  const auto now = parts_.clock.steady();
+  const base::MutexLock lock(mutex_);
+  looked_[key] = now;
+  last_looked_ = key;
+}
+
+std::chrono::seconds KeystoreService::oldest_look() const {
+  const auto now = parts_.clock.steady();
+  const base::MutexLock lock(mutex_);
+  base::Deadline oldest = now;
+  for (const auto& [key, at] : looked_) oldest = std::min(oldest, at);
+  return std::chrono::duration_cast<std::chrono::seconds>(now - oldest);
+}
+
+// ---- sessions that are ended
+
+audit::Leaf KeystoreService::ended_leaf(const crypto::Secret& key, std::string_view worker,
+                                        std::string_view token) const {
+  audit::Leaf leaf;
+  leaf.type = "keystore.end-sessions";
+  leaf.realm = parts_.store.realm();
+  leaf.audience = parts_.log.origin();
+  leaf.time = parts_.store.now();
+  const auto commit = [&](std::string_view label, std::string_view value) {
+    if (!value.empty()) leaf.outputs.emplace(std::string{label}, audit::commitment(key, label, base::as_bytes(value)));
+  };
+  commit("worker", worker);
+  commit("token", token);
+  return leaf;
+}
+
+Result<std::size_t> KeystoreService::end_of_key(const std::string& text, base::Deadline deadline) {
+  TRY(const auto ended,
+      parts_.sessions.end([text](const KeystoreSession& session) { return session.public_key == text; }, deadline));
+  base::log(base::LogLevel::warning, "keystore: the operator's account has a worker's key no more",
+            {{"key", text}, {"sessions", std::to_string(ended)}});
+  return ended;
+}
+
+void KeystoreService::end_sessions(std::variant<std::string, base::Digest32> whose, const std::string& token,
+                                   EndedDone done) {
+  auto key = std::make_shared<crypto::Secret>(parts_.random.secret(32));
+  auto index = std::make_shared<std::uint64_t>(0);
+  const auto* text = std::get_if<std::string>(&whose);
+  const std::string worker = text != nullptr ? *text : base::hex(std::get<base::Digest32>(whose));
+  auto leaf = ended_leaf(*key, worker, token);
+  parts_.sessions.end(
+      [whose = std::move(whose)](const KeystoreSession& session) {
+        if (const auto* named = std::get_if<std::string>(&whose)) return session.public_key == *named;
+        return session.digest == std::get<base::Digest32>(whose);
+      },
+      [&log = parts_.log, leaf = std::move(leaf), index](state::WriteTxn& txn, std::size_t) -> Status {
+        TRY(*index, log.append(txn, leaf));
+        return base::done();
+      },
+      [key, index, done = std::move(done)](Result<std::size_t> ended) mutable {
+        if (!ended) return done(refuse(KeystoreStep::record, std::move(ended).error()));
+        done(EndedSessions{.sessions = ended.value_or(0), .leaf = *index, .leaf_key = std::move(*key)});
+      });
 }
 
 }  // namespace attestry::secrets

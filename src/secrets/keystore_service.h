@@ -1,16 +1,18 @@
 // What a keystore does for its workers and coordinators: registers them, finds what the chain says is stored, evaluates
 // who may have it, opens it, and gives it away with a leaf in the log (keystore_ckd.md 1 to 3). The wire is api's.
 #pragma once
-#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "audit/log.h"
@@ -49,6 +51,8 @@ enum class KeystoreStep : std::uint8_t {
   record,     ///< the log or the store
 };
 std::string_view to_text(KeystoreStep step) noexcept;
+/// An error of this code is nobody's no.
+bool is_outage(base::Code code) noexcept;
 
 struct KeystoreRefusal {
   KeystoreStep step = KeystoreStep::request;
@@ -57,12 +61,15 @@ struct KeystoreRefusal {
 
 /// Whom something is released to, and what its reply is bound to.
 struct KeystoreRecipient {
-  std::string token{};    ///< hex SHA-256 of the bearer token; empty for a stranger
-  std::string path{};     ///< "/decrypt"
-  base::Digest32 body{};  ///< SHA-256 of the request's body
+  std::string token{};                          ///< hex SHA-256 of the bearer token; empty for a stranger
+  std::string path{};                           ///< "/decrypt"
+  base::Digest32 body{};                        ///< SHA-256 of the request's body
+  std::optional<base::FixedBytes<16>> nonce{};  ///< the request's own, which its reply repeats
   std::shared_ptr<const KeystoreSession> session{};
   std::optional<VerifiedWorker> worker{};
-  bool in_clear = false;  ///< nothing but the transport closes the reply
+  bool in_clear = false;  ///< nothing but the transport closes the reply, whatever keys there are
+  /// What the request may be used for once: its digest. Error `replayed` for another one with it.
+  std::optional<base::Digest32> once{};
 };
 
 struct KeystoreReply {
@@ -88,6 +95,9 @@ struct KeystoreRegistration {
     WorkerKey key{};
   };
   std::optional<Evidence> evidence{};
+  /// In the place of evidence: the key of the client's certificate, for which the certificate's evidence vouches. The
+  /// session is then of use over this channel alone, which closes its replies.
+  std::optional<ShownPeer> peer{};
   std::optional<base::FixedBytes<32>> channel{};  ///< tls-exporter of the connection
   std::string token{};
 };
@@ -98,14 +108,22 @@ struct KeystoreRegistered {
 };
 using KeystoreRegisteredDone = std::move_only_function<void(std::expected<KeystoreRegistered, KeystoreRefusal>)>;
 
+/// What secrets are written as: what every keystore of the family reads, or our own with epoch, key id and AAD.
+enum class KeystoreBlob : std::uint8_t { ecies_v1, v3 };
+
 struct KeystoreRules {
   std::optional<chain::near::AccountId> operator_account{};  ///< whose access keys are workers
   std::set<chain::near::KeyKind> key_kinds{chain::near::KeyKind::ed25519};
   bool trust_registered_keys = false;  ///< a worker whose key the operator's account has needs no evidence
   keystore::BrokenCiphers broken{};
   keystore::SeedRules seeds{};
+  KeystoreBlob writes = KeystoreBlob::ecies_v1;  ///< what the keystore encrypts itself
   std::int64_t session_seconds = 86'400;
-  std::size_t opened_bytes = 32u << 20;  ///< of plaintext that is remembered as long as the chain has it; 0: none
+  /// Whom an owner's signature for a change must name; empty: the contract.
+  std::vector<std::string> update_recipients{};
+  bool signed_values = false;  ///< owners sign for what they set, and not for its names alone
+  std::size_t opened_bytes =
+      32u << 20;  ///< of secrets that are remembered, open, as long as the chain has them; 0: none
 };
 
 /// All of it outlives the service.
@@ -135,7 +153,7 @@ class KeystoreService {
   base::Status ready() const { return parts_.masters.ready(); }
 
   // -- workers
-  base::FixedBytes<32> challenge() const { return parts_.sessions.challenge(parts_.clock.steady()); }
+  std::expected<base::FixedBytes<32>, KeystoreRefusal> challenge(std::string_view token) const;
   void register_worker(KeystoreRegistration asked, base::Deadline deadline, KeystoreRegisteredDone done);
   std::expected<std::shared_ptr<const KeystoreSession>, KeystoreRefusal> session(
       std::string_view id, const base::FixedBytes<32>* channel) const;
@@ -143,8 +161,20 @@ class KeystoreService {
   /// is not good for again.
   void verify_request(ShownEvidence shown, const base::Digest32& body, base::Deadline deadline,
                       std::move_only_function<void(std::expected<VerifiedWorker, KeystoreRefusal>)> done) const;
-  /// Ends the sessions of workers whose key the operator's account has no more. Waits for the chain.
-  base::Result<std::size_t> recheck(base::Deadline deadline);
+  /// Ends the sessions of workers whose key the operator's account has no more, and those that today's settings would
+  /// not admit; `patience` is for each key. A key without an answer keeps nobody else's from being looked at, and the
+  /// next round begins where one ended. Waits for the chain; for one thread.
+  base::Result<std::size_t> recheck(std::chrono::milliseconds patience, const std::function<bool()>& go_on);
+  /// How long ago the key was looked at that has waited longest.
+  std::chrono::seconds oldest_look() const;
+  /// Ends a worker's sessions, by its key or by the digest of one session's id, with a leaf when there were any.
+  struct EndedSessions {
+    std::size_t sessions = 0;
+    std::uint64_t leaf = 0;  ///< where there were sessions
+    crypto::Secret leaf_key{};
+  };
+  using EndedDone = std::move_only_function<void(std::expected<EndedSessions, KeystoreRefusal>)>;
+  void end_sessions(std::variant<std::string, base::Digest32> whose, const std::string& token, EndedDone done);
   KeystoreSessions& sessions() noexcept { return parts_.sessions; }
 
   // -- secrets
@@ -156,8 +186,10 @@ class KeystoreService {
   /// A blob of the first generation, for the one key that it has.
   void decrypt_v0(base::Bytes blob, KeystoreRecipient to, KeystoreDone done);
   std::expected<std::array<std::uint8_t, 32>, KeystoreRefusal> v0_public_key() const;
-  /// X25519, for a seed's text under a vault's master or the default one, with a leaf. `plaintext` is the key's hex.
-  void public_key(std::string_view seed, std::string_view vault, KeystoreRecipient to, KeystoreDone done);
+  /// X25519, for a seed under a vault's master or the default one; with a leaf for whoever has a token.
+  /// `plaintext` is JSON: {"pubkey"} in hex; of our own blobs {"pubkey","version":3,"epoch","key_id"}.
+  void public_key(const keystore::Seed& seed, std::string_view vault, KeystoreBlob blob, KeystoreRecipient to,
+                  KeystoreDone done);
   /// What a caller opens or closes under a seed of its own, or derives from it: with a leaf of that type about `what`.
   void release(std::string_view type, std::map<std::string, std::string> what, KeystoreRecipient to,
                crypto::Secret plaintext, KeystoreDone done) const;
@@ -179,8 +211,17 @@ class KeystoreService {
     KeystoreFound secret;
     std::string master;  ///< MasterInUse::id
     std::shared_ptr<const crypto::Secret> plaintext;
+    std::size_t bytes = 0;
   };
+  struct Sealing {
+    std::uint32_t epoch = 0;
+    std::shared_ptr<const keystore::SealingKey> key;
+  };
+  std::expected<Sealing, KeystoreRefusal> sealing(const keystore::Seed& seed, std::string_view vault,
+                                                  KeystoreBlob blob) const;
   struct Registering;
+  /// Whether the settings would admit it today.
+  bool admissible(const KeystoreSession& session) const;
   KeystoreService(KeystoreParts parts, KeystoreRules rules) : parts_(std::move(parts)), rules_(std::move(rules)) {}
   std::expected<MasterInUse, KeystoreRefusal> in_use(std::string_view vault) const;
   void forget();
@@ -192,6 +233,10 @@ class KeystoreService {
   std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> open_stored(const KeystoreDecrypt& asked,
                                                                                     const std::string& arguments,
                                                                                     const KeystoreFound& secret);
+  std::vector<std::string> next_round();
+  void looked_at(const std::string& key);
+  base::Result<std::size_t> end_of_key(const std::string& text, base::Deadline deadline);
+  audit::Leaf ended_leaf(const crypto::Secret& key, std::string_view worker, std::string_view token) const;
   void verify_registration(std::shared_ptr<Registering> job) const;
   void keep_registration(std::shared_ptr<Registering> job, std::optional<VerifiedWorker> worker) const;
 
@@ -201,6 +246,8 @@ class KeystoreService {
   mutable base::Mutex mutex_;
   std::unordered_map<std::string, Opened> opened_ ATTESTRY_GUARDED_BY(mutex_);
   std::size_t opened_bytes_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, base::Deadline> looked_ ATTESTRY_GUARDED_BY(mutex_);  ///< at workers' keys
+  std::string last_looked_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace attestry::secrets

@@ -41,21 +41,30 @@ struct Asked {
   std::optional<Platform> platform;
 };
 
-Result<VerifiedWorker> judge(const Asked& asked, const WorkerKey& key, const base::FixedBytes<64>& report_data,
-                             const attestation::Policy& policy, Result<appraisal::Examined> examined) {
+/// `said`: by tee_type; nothing of a registration, which does not name it.
+Status check_kind(std::optional<Platform> said, Platform found) {
+  if (!said || *said == found) return base::done();
+  return Error{Code::evidence_false, "the quote is of another kind than tee_type says",
+               std::string{attestation::to_text(*said)}, std::string{attestation::to_text(found)}};
+}
+
+Result<VerifiedWorker> judge(const Asked& asked, const std::optional<WorkerKey>& key,
+                             const base::FixedBytes<64>& report_data, const attestation::Policy& policy,
+                             Result<appraisal::Examined> examined) {
   if (!examined) return std::move(examined).error();
   auto verdict = std::move(examined->verdict);
-  if (asked.platform && verdict.platform != *asked.platform) {
-    return Error{Code::evidence_false, "the quote is of another kind than tee_type says",
-                 std::string{attestation::to_text(*asked.platform)},
-                 std::string{attestation::to_text(verdict.platform)}};
-  }
+  TRY_OK(check_kind(asked.platform, verdict.platform));
   TRY(const auto report, attestation::appraise_report_data(policy, verdict, report_data));
   return VerifiedWorker{.key = key,
                         .report_data = report_data,
                         .policy = report.policy_sha256(),
-                        .evidence = report.verdict().evidence_sha256};
+                        .evidence = report.verdict().evidence_sha256,
+                        .genuine = true,
+                        .valid_until = report.verdict().valid_until};
 }
+
+/// Certificates whose evidence was verified; beyond, all are looked at again.
+constexpr std::size_t kMostKnown = 4096;
 
 }  // namespace
 
@@ -86,10 +95,11 @@ base::FixedBytes<64> registration_report_data(const base::FixedBytes<32>& challe
   return crypto::sha512(out.bytes());
 }
 
-base::FixedBytes<64> request_report_data(const WorkerKey& worker_key, std::uint64_t timestamp,
+base::FixedBytes<64> request_report_data(const std::optional<WorkerKey>& worker_key, std::uint64_t timestamp,
                                          const base::Digest32& body, std::string_view audience) {
   base::LpWriter out;
-  out.lp("attestry/keystore/request/1").lp(worker_key).u64(timestamp).lp(body).lp(audience);
+  out.lp("attestry/keystore/request/1").lp(worker_key ? base::ByteView{*worker_key} : base::ByteView{});
+  out.u64(timestamp).lp(body).lp(audience);
   return crypto::sha512(out.bytes());
 }
 
@@ -112,10 +122,11 @@ Result<base::Bytes> seal_to_worker(const WorkerKey& to, const base::FixedBytes<6
   return out;
 }
 
-Result<base::Bytes> seal_to_session(const crypto::Secret& key, std::string_view path, const base::Digest32& body,
-                                    base::ByteView plaintext, crypto::Random& random) {
+Result<base::Bytes> seal_to_session(const crypto::Secret& key, const SealedFor& request, base::ByteView plaintext,
+                                    crypto::Random& random) {
   base::LpWriter aad;
-  aad.lp("attestry/keystore/reply/1").lp(path).lp(body);
+  aad.lp("attestry/keystore/reply/1").lp(request.path).lp(request.body);
+  if (request.nonce) aad.lp(*request.nonce);
   // Random nonces: a key lives for a session, far below 2^32 replies.
   const auto nonce = random.bytes<12>();
   TRY(const auto sealed, crypto::aes256gcm_seal(key.reveal(), nonce, plaintext, aad.bytes()));
@@ -162,7 +173,7 @@ Status check_tee_type(std::string_view tee_type, TeeMode mode) {
   return expected("another");
 }
 
-void KeystoreEvidence::verify(base::Bytes quote, std::string_view tee_type, const WorkerKey& key,
+void KeystoreEvidence::verify(base::Bytes quote, std::string_view tee_type, const std::optional<WorkerKey>& key,
                               const base::FixedBytes<64>& report_data, base::UtcTime now, base::Deadline deadline,
                               Done done) const {
   const auto format = attestation::detect_format(quote);
@@ -172,6 +183,59 @@ void KeystoreEvidence::verify(base::Bytes quote, std::string_view tee_type, cons
       asked->evidence, now, now, deadline,
       [this, asked, key, report_data, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
         done(judge(*asked, key, report_data, rules_.policy, std::move(examined)));
+      });
+}
+
+// ---- clients of attested TLS
+
+std::optional<KeystoreEvidence::Known> KeystoreEvidence::known(const base::Digest32& name, base::UtcTime now) const {
+  const base::MutexLock lock(mutex_);
+  const auto found = known_.find(name);
+  if (found == known_.end() || found->second.until <= now) return std::nullopt;
+  return found->second;
+}
+
+Result<VerifiedWorker> KeystoreEvidence::judge_peer(const base::Digest32& name, base::ByteView spki,
+                                                    std::string_view tee_type, base::UtcTime now,
+                                                    Result<appraisal::Examined> examined) const {
+  if (!examined) return std::move(examined).error();
+  auto verdict = std::move(examined->verdict);
+  TRY(const auto key, attestation::appraise_key(rules_.policy, verdict, spki), "client certificate");
+  Known found{.worker = {.report_data = attestation::key_report_data(spki),
+                         .policy = key.policy_sha256(),
+                         .evidence = key.verdict().evidence_sha256,
+                         .genuine = true,
+                         .valid_until = key.verdict().valid_until},
+              .platform = key.verdict().platform,
+              .until = now + rules_.believed};
+  if (found.worker.valid_until && *found.worker.valid_until < found.until) found.until = *found.worker.valid_until;
+  {
+    const base::MutexLock lock(mutex_);
+    if (known_.size() >= kMostKnown) known_.clear();
+    known_.insert_or_assign(name, found);
+  }
+  TRY_OK(check_kind(platform_of(tee_type), found.platform));
+  return found.worker;
+}
+
+void KeystoreEvidence::verify_peer(ShownPeer peer, base::Bytes quote, std::string_view tee_type, base::UtcTime now,
+                                   base::Deadline deadline, Done done) const {
+  base::LpWriter named;
+  named.lp(*peer.certificate);
+  if (!peer.evidence) named.lp(quote);
+  const base::Digest32 name = crypto::sha256(named.bytes());
+  if (const auto found = known(name, now)) {
+    if (auto kind = check_kind(platform_of(tee_type), found->platform); !kind) return done(std::move(kind).error());
+    return done(found->worker);
+  }
+  const auto evidence = std::make_shared<const attestation::Evidence>(
+      peer.evidence ? *std::move(peer.evidence)
+                    : attestation::Evidence{.format = attestation::detect_format(quote), .bytes = std::move(quote)});
+  appraiser_.examine_when_ready(
+      *evidence, now, now, deadline,
+      [this, evidence, name, now, spki = std::move(peer.spki), tee_type = std::string{tee_type},
+       done = std::move(done)](Result<appraisal::Examined> examined) mutable {
+        done(judge_peer(name, spki, tee_type, now, std::move(examined)));
       });
 }
 

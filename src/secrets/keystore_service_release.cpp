@@ -1,5 +1,7 @@
 #include "secrets/keystore_service_release.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/reader.h"
 #include "crypto/hash.h"
@@ -32,18 +34,55 @@ Status use_evidence(state::WriteTxn& txn, const VerifiedWorker& worker, base::Ut
   return Error{Code::replayed, "this evidence was used already"};
 }
 
+/// A signature that an owner has given says nothing about when, so that it is remembered for a year.
+constexpr std::int64_t kRememberNonces = 366 * 86'400;
+
+state::Key nonce_key(const base::Digest32& digest) {
+  return state::Key(state::Space::keystore_state).lp("used-nonce").raw(digest);
+}
+/// In the order of their end, to find what is over.
+state::Key nonce_ends() { return state::Key(state::Space::keystore_state).lp("used-nonce-until"); }
+
+Status use_nonce(state::WriteTxn& txn, const base::Digest32& digest, base::UtcTime now) {
+  std::vector<base::Bytes> over;
+  TRY_OK(txn.scan(nonce_ends(), {}, kForgetAtOnce, [&](base::ByteView key, base::ByteView) {
+    constexpr std::size_t kTail = 8 + 32;
+    if (key.size() < kTail) return false;
+    base::Reader in{key.subspan(key.size() - kTail)};
+    const auto until = in.u64be("until");
+    if (!until || static_cast<std::int64_t>(*until) >= now.seconds) return false;
+    over.push_back(base::to_bytes(key));
+    return true;
+  }));
+  for (const auto& key : over) {
+    base::Digest32 old{};
+    std::ranges::copy(base::ByteView{key}.last(old.size()), old.begin());
+    TRY_OK(txn.erase(nonce_key(old)));
+    TRY_OK(txn.erase(key));
+  }
+  auto used = txn.insert(nonce_key(digest), state::value(1).bytes());
+  if (!used) {
+    if (used.error().code != Code::conflict) return used;
+    return Error{Code::replayed, "this signature was used already: sign again, with a new nonce"};
+  }
+  const auto until = static_cast<std::uint64_t>(now.seconds + kRememberNonces);
+  return txn.put(nonce_ends().u64(until).raw(digest), state::value(1).bytes());
+}
+
 /// Whom a leaf names: the worker's key on the operator's account, or the one that its evidence vouches for.
 std::string worker_of(const KeystoreRecipient& to) {
   if (to.session) return to.session->public_key;
-  return to.worker ? base::hex(to.worker->key) : std::string{};
+  return to.worker && to.worker->key ? base::hex(*to.worker->key) : std::string{};
 }
 
 Result<base::Bytes> close(const KeystoreRecipient& to, const crypto::Secret& plaintext, crypto::Random& random) {
-  if (to.session && to.session->key)
-    return seal_to_session(*to.session->key, to.path, to.body, plaintext.reveal(), random);
-  if (to.worker && to.worker->until != 0)
-    return seal_to_worker(to.worker->key, to.worker->report_data, plaintext.reveal());
   if (to.in_clear) return base::Bytes{};
+  if (to.session && to.session->key) {
+    return seal_to_session(*to.session->key, {.path = to.path, .body = to.body, .nonce = to.nonce}, plaintext.reveal(),
+                           random);
+  }
+  if (to.worker && to.worker->genuine && to.worker->key)
+    return seal_to_worker(*to.worker->key, to.worker->report_data, plaintext.reveal());
   return Error{Code::denied, "there is no attested key to close the reply for"};
 }
 
@@ -98,7 +137,7 @@ void release_with_leaf(const ReleaseParts& parts, ReleaseOf what, KeystoreRecipi
     at.u64(what.at->height).raw(what.at->hash);
     leaf.governance = audit::commitment(reply.leaf_key, "governance", at.bytes());
   }
-  if (to.worker && to.worker->until != 0) {
+  if (to.worker && to.worker->genuine) {
     leaf.binding = base::hex(to.worker->report_data);
     leaf.policy = base::hex(to.worker->policy);
   } else if (to.session && to.session->policy) {
@@ -113,15 +152,17 @@ void release_with_leaf(const ReleaseParts& parts, ReleaseOf what, KeystoreRecipi
   std::optional<VerifiedWorker> once;
   if (to.worker && to.worker->until != 0) once = to.worker;
   auto index = std::make_shared<std::uint64_t>(0);
+  const auto step_of_replay = to.once ? KeystoreStep::operator_ : KeystoreStep::evidence;
   parts.store.write(
-      [&log = parts.log, leaf = std::move(leaf), index, once, now](state::WriteTxn& txn) -> Status {
+      [&log = parts.log, leaf = std::move(leaf), index, once, nonce = to.once, now](state::WriteTxn& txn) -> Status {
         if (once) TRY_OK(use_evidence(txn, *once, now));
+        if (nonce) TRY_OK(use_nonce(txn, *nonce, now));
         TRY(*index, log.append(txn, leaf));
         return base::done();
       },
-      [index, reply = std::move(reply), done = std::move(done)](Status kept) mutable {
+      [index, step_of_replay, reply = std::move(reply), done = std::move(done)](Status kept) mutable {
         if (!kept) {
-          const auto step = kept.error().code == Code::replayed ? KeystoreStep::evidence : KeystoreStep::record;
+          const auto step = kept.error().code == Code::replayed ? step_of_replay : KeystoreStep::record;
           return done(std::unexpected(KeystoreRefusal{step, std::move(kept).error()}));
         }
         reply.leaf = *index;

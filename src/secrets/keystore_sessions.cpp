@@ -45,6 +45,7 @@ Result<std::optional<base::FixedBytes<N>>> read_optional(base::Reader& in, std::
 }
 
 Error not_found() { return {Code::denied, "TEE session not found or expired"}; }
+Error too_many() { return {Code::corrupt, "stored sessions", "less than " + std::to_string(kMostStored), "more"}; }
 
 }  // namespace
 
@@ -65,22 +66,31 @@ Result<std::unique_ptr<KeystoreSessions>> KeystoreSessions::open(state::Store& s
 Status KeystoreSessions::reload() {
   TRY(const auto view, store_.read());
   decltype(sessions_) found;
+  std::vector<Digest32> over;
   Status read_all = base::done();
+  std::size_t seen = 0;
   const auto now = store_.now();
   TRY_OK(view->scan(state::Key(Space::keystore_sessions), {}, kMostStored, [&](ByteView key, ByteView value) {
+    ++seen;
     auto session = read(key, value);
     if (!session) {
       read_all = std::move(session).error();
       return false;
     }
+    const Digest32 digest = session->digest;
     if (session->expires > now) {
-      const Digest32 digest = session->digest;
       found.emplace(digest, std::make_shared<const KeystoreSession>(*std::move(session)));
+    } else {
+      over.push_back(digest);
     }
     return true;
   }));
   TRY_OK(std::move(read_all));
+  if (seen >= kMostStored) return too_many();
   const base::MutexLock lock(mutex_);
+  // What was ended stays so, also when the store could not be told.
+  for (const Digest32& digest : leftover_) found.erase(digest);
+  leftover_.insert(over.begin(), over.end());
   sessions_ = std::move(found);
   return base::done();
 }
@@ -156,25 +166,56 @@ Result<base::Bytes> KeystoreSessions::take(ByteView key, ByteView carried) const
   return value_of(key, session);
 }
 
+std::shared_ptr<const void> KeystoreSessions::reserve(base::UtcTime now) {
+  const base::MutexLock lock(mutex_);
+  if (sessions_.size() + reserved_ >= rules_.most_sessions)
+    drop([now](const KeystoreSession& session) { return session.expires <= now; });
+  if (sessions_.size() + reserved_ >= rules_.most_sessions) return nullptr;
+  ++reserved_;
+  return {this, [this](const void*) {
+            const base::MutexLock again(mutex_);
+            --reserved_;
+          }};
+}
+
 void KeystoreSessions::admitted(std::shared_ptr<const KeystoreSession> session) {
   const base::MutexLock lock(mutex_);
   const Digest32 digest = session->digest;
+  const std::string& key = session->public_key;
+  auto oldest = sessions_.end();
+  std::size_t same = 0;
+  const bool many = sessions_.size() >= rules_.most_sessions_of_one;
+  for (auto one = sessions_.begin(); many && one != sessions_.end(); ++one) {
+    if (one->second->public_key != key) continue;
+    ++same;
+    if (oldest == sessions_.end() || one->second->made < oldest->second->made) oldest = one;
+  }
+  if (same >= rules_.most_sessions_of_one && oldest != sessions_.end()) {
+    leftover_.insert(oldest->first);
+    sessions_.erase(oldest);
+  }
   sessions_.insert_or_assign(digest, std::move(session));
 }
 
-bool KeystoreSessions::full() const {
-  const base::MutexLock lock(mutex_);
-  return sessions_.size() >= rules_.most_sessions;
-}
-
-base::FixedBytes<32> KeystoreSessions::challenge(base::Deadline now) {
+base::FixedBytes<32> KeystoreSessions::challenge(std::string_view token, base::Deadline now) {
   const auto out = random_.bytes<32>();
+  const auto until = [](const auto& one) { return one.second.until; };
   const base::MutexLock lock(mutex_);
-  std::erase_if(challenges_, [&](const auto& one) { return one.second <= now; });
-  if (challenges_.size() >= rules_.most_challenges) {
-    challenges_.erase(std::ranges::min_element(challenges_, {}, [](const auto& one) { return one.second; }));
+  std::erase_if(challenges_, [&](const auto& one) { return one.second.until <= now; });
+  auto own = challenges_.end();
+  std::size_t many = 0;
+  for (auto one = challenges_.begin(); one != challenges_.end(); ++one) {
+    if (one->second.token != token) continue;
+    ++many;
+    if (own == challenges_.end() || one->second.until < own->second.until) own = one;
   }
-  challenges_.emplace(out, now + std::chrono::seconds(rules_.challenge_seconds));
+  // Whoever asks for too many loses his own.
+  if (many >= rules_.most_challenges_of_one) {
+    challenges_.erase(own);
+  } else if (challenges_.size() >= rules_.most_challenges) {
+    challenges_.erase(std::ranges::min_element(challenges_, {}, until));
+  }
+  challenges_.emplace(out, Challenge{now + std::chrono::seconds(rules_.challenge_seconds), std::string{token}});
   return out;
 }
 
@@ -182,7 +223,7 @@ Status KeystoreSessions::answer(const base::FixedBytes<32>& challenge, base::Dea
   const base::MutexLock lock(mutex_);
   const auto found = challenges_.find(challenge);
   if (found == challenges_.end()) return Error{Code::malformed, "Invalid or expired challenge"};
-  const bool late = found->second <= now;
+  const bool late = found->second.until <= now;
   challenges_.erase(found);
   if (late) return Error{Code::malformed, "Challenge expired"};
   return base::done();
@@ -218,30 +259,100 @@ Result<std::shared_ptr<const KeystoreSession>> KeystoreSessions::find(std::strin
   return session;
 }
 
-Result<std::size_t> KeystoreSessions::end(const std::function<bool(const KeystoreSession&)>& which,
-                                          base::Deadline deadline) {
-  std::vector<Digest32> ended;
+std::size_t KeystoreSessions::drop(const Choice& which) {
+  return std::erase_if(sessions_, [&](const auto& one) {
+    if (!which(*one.second)) return false;
+    leftover_.insert(one.first);
+    return true;
+  });
+}
+
+Result<std::vector<Digest32>> KeystoreSessions::erase_stored(state::WriteTxn& txn, const Choice& which) {
+  std::vector<Digest32> chosen;
+  std::size_t seen = 0;
+  Status read_all = base::done();
+  TRY_OK(txn.scan(state::Key(Space::keystore_sessions), {}, kMostStored, [&](ByteView key, ByteView value) {
+    ++seen;
+    const auto session = read_open(key, value, nullptr);
+    if (!session) read_all = session.error();
+    if (session && which(*session)) chosen.push_back(session->digest);
+    return session.ok();
+  }));
+  TRY_OK(std::move(read_all));
+  if (seen >= kMostStored) return too_many();
+  for (const Digest32& digest : chosen) TRY_OK(txn.erase(key_of(digest)));
+  return chosen;
+}
+
+void KeystoreSessions::forgotten(const std::vector<Digest32>& digests) {
+  const base::MutexLock lock(mutex_);
+  for (const Digest32& digest : digests) leftover_.erase(digest);
+}
+
+void KeystoreSessions::end(Choice which, std::function<Status(state::WriteTxn&, std::size_t)> also, Ended done) {
   {
     // Out of memory first: nobody is served by one that is being ended.
     const base::MutexLock lock(mutex_);
-    std::erase_if(sessions_, [&](const auto& one) {
-      if (!which(*one.second)) return false;
-      ended.push_back(one.first);
-      return true;
-    });
+    drop(which);
   }
-  if (ended.empty()) return std::size_t{0};
-  TRY_OK(store_.write_and_wait(
-      [&ended](state::WriteTxn& txn) -> Status {
-        for (const Digest32& digest : ended) TRY_OK(txn.erase(key_of(digest)));
+  // What is stored decides: also what could not be erased an earlier time, and what is being registered.
+  const auto ended = std::make_shared<std::vector<Digest32>>();
+  const auto shared = std::make_shared<const Choice>(std::move(which));
+  store_.write(
+      [shared, ended, also = std::move(also)](state::WriteTxn& txn) -> Status {
+        TRY(*ended, erase_stored(txn, *shared));
+        if (also && !ended->empty()) TRY_OK(also(txn, ended->size()));
         return base::done();
       },
-      deadline));
+      [this, shared, ended, done = std::move(done)](Status kept) mutable {
+        {
+          // A registration that was stored before is visible by now.
+          const base::MutexLock lock(mutex_);
+          drop(*shared);
+        }
+        if (!kept) return done(std::move(kept).error());
+        forgotten(*ended);
+        done(ended->size());
+      });
+}
+
+Result<std::size_t> KeystoreSessions::end(Choice which, base::Deadline deadline) {
+  {
+    const base::MutexLock lock(mutex_);
+    drop(which);
+  }
+  std::vector<Digest32> ended;
+  const auto kept = store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        TRY(ended, erase_stored(txn, which));
+        return base::done();
+      },
+      deadline);
+  {
+    const base::MutexLock lock(mutex_);
+    drop(which);
+  }
+  TRY_OK(kept);
+  forgotten(ended);
   return ended.size();
 }
 
-Result<std::size_t> KeystoreSessions::collect(base::UtcTime now, base::Deadline deadline) {
-  return end([now](const KeystoreSession& session) { return session.expires <= now; }, deadline);
+Result<std::size_t> KeystoreSessions::collect(base::UtcTime now, const Choice& unwanted, base::Deadline deadline) {
+  std::vector<Digest32> over;
+  {
+    const base::MutexLock lock(mutex_);
+    drop([&](const KeystoreSession& one) { return one.expires <= now || (unwanted && unwanted(one)); });
+    over.assign(leftover_.begin(), leftover_.end());
+  }
+  if (over.empty()) return std::size_t{0};
+  TRY_OK(store_.write_and_wait(
+      [&over](state::WriteTxn& txn) -> Status {
+        for (const Digest32& digest : over) TRY_OK(txn.erase(key_of(digest)));
+        return base::done();
+      },
+      deadline));
+  forgotten(over);
+  return over.size();
 }
 
 std::size_t KeystoreSessions::size() const {

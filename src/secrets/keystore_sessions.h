@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,10 +24,12 @@
 namespace attestry::secrets {
 
 struct KeystoreSessionRules {
-  std::int64_t seconds = 86'400;        ///< a session's life
-  std::int64_t challenge_seconds = 60;  ///< as every generation has it
-  std::size_t most_challenges = 4096;   ///< unanswered; beyond, the oldest is forgotten
-  std::size_t most_sessions = 65'536;   ///< beyond: `rate_limited`
+  std::int64_t seconds = 86'400;             ///< a session's life
+  std::int64_t challenge_seconds = 60;       ///< as every generation has it
+  std::size_t most_challenges = 4096;        ///< unanswered; beyond, the oldest is forgotten
+  std::size_t most_challenges_of_one = 256;  ///< for one token; beyond, its own oldest is forgotten
+  std::size_t most_sessions = 65'536;        ///< that have not expired; beyond: `rate_limited`
+  std::size_t most_sessions_of_one = 256;    ///< of one key; a new one ends its oldest
 };
 
 /// One worker that has registered. Immutable once stored.
@@ -37,7 +40,7 @@ struct KeystoreSession {
   base::UtcTime expires{};
   /// tls-exporter of the connection it was made on; nothing where TLS does not end here.
   std::optional<base::FixedBytes<32>> channel{};
-  /// Of a worker whose evidence was verified: policy and evidence, for leaves.
+  /// Of a worker whose evidence was verified: the policy that it met, and the evidence.
   std::optional<base::Digest32> policy{};
   std::optional<base::Digest32> evidence{};
   /// 32 bytes under which its replies are sealed; null of a worker without evidence.
@@ -58,8 +61,8 @@ class KeystoreSessions {
   /// Reads anew what is stored, which another hand has written there.
   base::Status reload();
 
-  /// 32 fresh bytes.
-  base::FixedBytes<32> challenge(base::Deadline now);
+  /// 32 fresh bytes, for whoever has the token of that name.
+  base::FixedBytes<32> challenge(std::string_view token, base::Deadline now);
   /// Takes it out, whatever becomes of the registration. `malformed`: "Invalid or expired challenge" or "Challenge
   /// expired".
   base::Status answer(const base::FixedBytes<32>& challenge, base::Deadline now);
@@ -68,21 +71,31 @@ class KeystoreSessions {
   std::string new_id() const;
   static base::Digest32 digest_of(std::string_view id);
 
+  /// A place among the sessions, held as long as somebody has it; null: all are taken.
+  std::shared_ptr<const void> reserve(base::UtcTime now);
   /// In a write closure: stores it. Visible to find() after admitted(), for the closure's completion to call.
   base::Status put(state::WriteTxn& txn, const KeystoreSession& session) const;
+  /// Ends the oldest of the same key when there are too many.
   void admitted(std::shared_ptr<const KeystoreSession> session);
-  bool full() const;
 
   /// `denied` in the words of the wire: "TEE session not found or expired". `channel`: of the connection that it is
   /// used over.
   base::Result<std::shared_ptr<const KeystoreSession>> find(std::string_view id, base::UtcTime now,
                                                             const base::FixedBytes<32>* channel) const;
 
-  /// Ends those that `which` chooses, at once and for good; how many. Waits for the store.
-  base::Result<std::size_t> end(const std::function<bool(const KeystoreSession&)>& which, base::Deadline deadline);
-  /// Ends what has expired.
-  base::Result<std::size_t> collect(base::UtcTime now, base::Deadline deadline);
+  using Choice = std::function<bool(const KeystoreSession&)>;  ///< must not depend on the session's key
+  /// Ends those that `which` chooses: at once in memory, for good once the store has said so. `also` runs in the same
+  /// write when there are any; `done` gets how many the store had. After an error they are still in the store, and
+  /// neither find() nor collect() forgets that they were ended. Does not wait.
+  using Ended = std::move_only_function<void(base::Result<std::size_t>)>;
+  void end(Choice which, std::function<base::Status(state::WriteTxn&, std::size_t)> also, Ended done);
+  /// The same, and waits for the store.
+  base::Result<std::size_t> end(Choice which, base::Deadline deadline);
+  /// Erases what has expired, what `unwanted` names (may be empty), and what could not be erased before; how many.
+  /// Waits for the store.
+  base::Result<std::size_t> collect(base::UtcTime now, const Choice& unwanted, base::Deadline deadline);
 
+  /// With those that have expired and are not collected yet.
   std::size_t size() const;
   /// Of all that are alive: the keys of workers, each once.
   std::vector<std::string> public_keys() const;
@@ -98,15 +111,26 @@ class KeystoreSessions {
   static base::Result<KeystoreSession> read_open(base::ByteView key, base::ByteView value,
                                                  const state::SealedValues* with);
   base::Result<base::Bytes> value_of(base::ByteView key, const KeystoreSession& session) const;
+  /// Takes out of memory what is chosen; the store is to forget it, too.
+  std::size_t drop(const Choice& which) ATTESTRY_REQUIRES(mutex_);
+  /// In a write closure: erases every stored one that is chosen.
+  static base::Result<std::vector<base::Digest32>> erase_stored(state::WriteTxn& txn, const Choice& which);
+  void forgotten(const std::vector<base::Digest32>& digests);
 
   state::Store& store_;
   const state::SealedValues sealed_;
   crypto::Random& random_;
   const KeystoreSessionRules rules_;
   mutable base::Mutex mutex_;
-  std::map<base::FixedBytes<32>, base::Deadline> challenges_ ATTESTRY_GUARDED_BY(mutex_);
+  struct Challenge {
+    base::Deadline until;
+    std::string token;
+  };
+  std::map<base::FixedBytes<32>, Challenge> challenges_ ATTESTRY_GUARDED_BY(mutex_);
   std::unordered_map<base::Digest32, std::shared_ptr<const KeystoreSession>, Hash> sessions_
       ATTESTRY_GUARDED_BY(mutex_);
+  std::set<base::Digest32> leftover_ ATTESTRY_GUARDED_BY(mutex_);  ///< ended, and perhaps still stored
+  std::size_t reserved_ ATTESTRY_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace attestry::secrets

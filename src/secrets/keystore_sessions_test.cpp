@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <set>
 
 #include "state/testing/support.h"
@@ -48,6 +49,23 @@ class KeystoreSessionsTest : public ::testing::Test {
     sessions.admitted(shared);
     return id;
   }
+  /// Whether it was ended for good, by a store that takes nothing meanwhile.
+  bool end_while_the_store_is_busy(KeystoreSessions& sessions, const KeystoreSessions::Choice& which) {
+    std::promise<void> begun, ended;
+    const auto go_on = std::make_shared<std::promise<void>>();
+    store_->write(
+        [&begun, go_on](state::WriteTxn&) -> base::Status {
+          begun.set_value();
+          go_on->get_future().wait();
+          return base::done();
+        },
+        [&ended](const base::Status&) { ended.set_value(); });
+    begun.get_future().wait();
+    const bool done = sessions.end(which, base::Deadline{}).ok();
+    go_on->set_value();
+    ended.get_future().wait();
+    return done;
+  }
   std::string found(const KeystoreSessions& sessions, const std::string& id,
                     const base::FixedBytes<32>* channel = nullptr) {
     const auto session = sessions.find(id, clock_.now(), channel);
@@ -57,10 +75,10 @@ class KeystoreSessionsTest : public ::testing::Test {
 
 TEST_F(KeystoreSessionsTest, AChallengeIsAnsweredOnceAndWithinItsTime) {
   const auto sessions = open();
-  const auto first = sessions->challenge(clock_.steady());
+  const auto first = sessions->challenge("a", clock_.steady());
   EXPECT_TRUE(sessions->answer(first, clock_.steady()).ok());
   EXPECT_EQ(sessions->answer(first, clock_.steady()).error().what, "Invalid or expired challenge");
-  const auto late = sessions->challenge(clock_.steady());
+  const auto late = sessions->challenge("a", clock_.steady());
   clock_.pass(60);
   EXPECT_EQ(sessions->answer(late, clock_.steady()).error().what, "Challenge expired");
   EXPECT_EQ(sessions->answer(late, clock_.steady()).error().what, "Invalid or expired challenge");
@@ -68,10 +86,10 @@ TEST_F(KeystoreSessionsTest, AChallengeIsAnsweredOnceAndWithinItsTime) {
 
 TEST_F(KeystoreSessionsTest, UnansweredChallengesAreBounded) {
   const auto sessions = open(1, {.most_challenges = 2});
-  const auto first = sessions->challenge(clock_.steady());
+  const auto first = sessions->challenge("a", clock_.steady());
   clock_.pass(1);
-  const auto second = sessions->challenge(clock_.steady());
-  const auto third = sessions->challenge(clock_.steady());
+  const auto second = sessions->challenge("b", clock_.steady());
+  const auto third = sessions->challenge("c", clock_.steady());
   EXPECT_FALSE(sessions->answer(first, clock_.steady()).ok());
   EXPECT_TRUE(sessions->answer(second, clock_.steady()).ok());
   EXPECT_TRUE(sessions->answer(third, clock_.steady()).ok());
@@ -129,7 +147,7 @@ TEST_F(KeystoreSessionsTest, ItEndsByItselfAndIsThenForgotten) {
   EXPECT_EQ(found(*sessions, id), "ed25519:worker");
   clock_.pass(1);
   EXPECT_EQ(found(*sessions, id), "TEE session not found or expired");
-  EXPECT_EQ(*sessions->collect(clock_.now(), patient()), 1U);
+  EXPECT_EQ(*sessions->collect(clock_.now(), {}, patient()), 1U);
   EXPECT_EQ(sessions->size(), 0U);
 }
 
@@ -142,6 +160,105 @@ TEST_F(KeystoreSessionsTest, WhoeverEndsOneEndsItForGood) {
   sessions = open();
   EXPECT_EQ(found(*sessions, first), "TEE session not found or expired");
   EXPECT_EQ(found(*sessions, second), "ed25519:b");
+}
+
+TEST_F(KeystoreSessionsTest, WhoeverAsksForTooManyChallengesLosesHisOwn) {
+  const auto sessions = open(1, {.most_challenges_of_one = 2});
+  const auto other = sessions->challenge("b", clock_.steady());
+  clock_.pass(1);
+  const auto first = sessions->challenge("a", clock_.steady());
+  for (int i = 0; i < 2; ++i) {
+    clock_.pass(1);
+    sessions->challenge("a", clock_.steady());
+  }
+  EXPECT_FALSE(sessions->answer(first, clock_.steady()).ok());
+  EXPECT_TRUE(sessions->answer(other, clock_.steady()).ok());
+}
+
+/// What is ended stays ended when the store could not be told at once.
+TEST_F(KeystoreSessionsTest, WhatTheStoreCouldNotForgetIsForgottenLater) {
+  auto sessions = open();
+  const auto id = add(*sessions);
+  const auto mine = [](const KeystoreSession&) { return true; };
+  EXPECT_FALSE(end_while_the_store_is_busy(*sessions, mine));
+  EXPECT_EQ(found(*sessions, id), "TEE session not found or expired");
+  ASSERT_TRUE(sessions->reload().ok());
+  EXPECT_EQ(found(*sessions, id), "TEE session not found or expired");
+  EXPECT_EQ(*sessions->end(mine, patient()), 1U);
+  sessions = open();
+  EXPECT_EQ(found(*sessions, id), "TEE session not found or expired");
+
+  const auto second = add(*sessions);
+  EXPECT_FALSE(end_while_the_store_is_busy(*sessions, mine));
+  EXPECT_EQ(*sessions->collect(clock_.now(), {}, patient()), 1U);
+  sessions = open();
+  EXPECT_EQ(found(*sessions, second), "TEE session not found or expired");
+}
+
+TEST_F(KeystoreSessionsTest, ARegistrationThatIsBeingStoredIsEndedToo) {
+  const auto sessions = open();
+  auto session = std::make_shared<KeystoreSession>();
+  const std::string id = sessions->new_id();
+  session->digest = KeystoreSessions::digest_of(id);
+  session->public_key = "ed25519:worker";
+  session->made = clock_.now();
+  session->expires = session->made + 100;
+  std::promise<std::size_t> ended;
+  store_->write([&](state::WriteTxn& txn) { return sessions->put(txn, *session); },
+                [&](const base::Status&) { sessions->admitted(session); });
+  sessions->end([](const KeystoreSession& one) { return one.public_key == "ed25519:worker"; }, {},
+                [&](base::Result<std::size_t> many) { ended.set_value(many ? *many : 99); });
+  EXPECT_EQ(ended.get_future().get(), 1U);
+  EXPECT_EQ(found(*sessions, id), "TEE session not found or expired");
+}
+
+TEST_F(KeystoreSessionsTest, WhatExpiredWhileNobodyRanLeavesTheStore) {
+  auto sessions = open();
+  add(*sessions);
+  clock_.pass(200);
+  sessions = open();
+  EXPECT_EQ(sessions->size(), 0U);
+  EXPECT_EQ(*sessions->collect(clock_.now(), {}, patient()), 1U);
+  EXPECT_EQ(*sessions->collect(clock_.now(), {}, patient()), 0U);
+}
+
+TEST_F(KeystoreSessionsTest, WhoMayNotBeAdmittedAnyMoreIsCollected) {
+  auto sessions = open();
+  add(*sessions, {.public_key = "ed25519:a"});
+  const auto id = add(*sessions, {.public_key = "ed25519:b"});
+  EXPECT_EQ(*sessions->collect(
+                clock_.now(), [](const KeystoreSession& one) { return one.public_key == "ed25519:a"; }, patient()),
+            1U);
+  EXPECT_EQ(sessions->size(), 1U);
+  EXPECT_EQ(found(*sessions, id), "ed25519:b");
+}
+
+TEST_F(KeystoreSessionsTest, OneKeyTakesNobodyElsesPlace) {
+  const auto sessions = open(1, {.most_sessions = 4, .most_sessions_of_one = 2});
+  const auto first = add(*sessions, {.public_key = "ed25519:a"});
+  for (int i = 0; i < 5; ++i) {
+    clock_.pass(1);
+    add(*sessions, {.public_key = "ed25519:a"});
+  }
+  EXPECT_EQ(sessions->size(), 2U);
+  EXPECT_EQ(found(*sessions, first), "TEE session not found or expired");
+  EXPECT_NE(sessions->reserve(clock_.now()), nullptr);
+  EXPECT_EQ(*sessions->collect(clock_.now(), {}, patient()), 4U);
+}
+
+TEST_F(KeystoreSessionsTest, PlacesAreHeldAndExpiredOnesAreFree) {
+  const auto sessions = open(1, {.most_sessions = 2});
+  add(*sessions, {.public_key = "ed25519:a"});
+  {
+    const auto held = sessions->reserve(clock_.now());
+    EXPECT_NE(held, nullptr);
+    EXPECT_EQ(sessions->reserve(clock_.now()), nullptr);
+  }
+  EXPECT_NE(sessions->reserve(clock_.now()), nullptr);
+  add(*sessions, {.public_key = "ed25519:b"});
+  EXPECT_EQ(sessions->reserve(clock_.now()), nullptr);
+  clock_.pass(100);
+  EXPECT_NE(sessions->reserve(clock_.now()), nullptr);
 }
 
 TEST_F(KeystoreSessionsTest, TheStoreDoesNotHoldTheId) {

@@ -3,18 +3,22 @@ shares no code with the server."""
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import pathlib
+import ssl
 import struct
 import tempfile
 import time
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from harness import Server, attestry, request
+from harness import PATIENCE, Reply, Server, attestry, request, split_url
 from near import base58
+from registry import self_signed
 from workload import hkdf_expand, hkdf_extract, hpke_open, lp, raw_public
 
 TOKEN, COORDINATOR = "test-worker-token-123", "test-coordinator-token-456"
@@ -148,9 +152,10 @@ class Worker(Client):
         raw = base64.b64decode(sealed)
         return hpke_open(self.box, raw[:32], lp(b"attestry/keystore/sealed/1") + report_data, raw[32:])
 
-    def open_reply(self, path, body, sealed):
+    def open_reply(self, path, body, sealed, nonce=None):
         raw = base64.b64decode(sealed)
         aad = lp(b"attestry/keystore/reply/1") + lp(path.encode()) + lp(hashlib.sha256(body).digest())
+        aad += lp(nonce) if nonce else b""
         return AESGCM(self.session_key).decrypt(raw[:12], raw[12:], aad)
 
     def in_session(self, path, body, session=None):
@@ -171,6 +176,35 @@ class Worker(Client):
         return reply, base64.b64decode(out["plaintext_secrets"])
 
 
+class OverTls(Worker):
+    """A worker with one TLS connection, which it keeps; `certificate` is a PEM file with its key."""
+
+    def __init__(self, server, chain, most=ssl.TLSVersion.TLSv1_3, certificate=None):
+        super().__init__(server, chain)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, most
+        if certificate:
+            context.load_cert_chain(certificate)
+        self.connection = http.client.HTTPSConnection(*split_url(server.keystore), timeout=PATIENCE, context=context)
+
+    def call(self, method, path, body=None, headers=None):
+        given = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        self.connection.request(method, path, body=data, headers=given)
+        answer = self.connection.getresponse()
+        return Reply(answer.status, answer.headers, answer.read())
+
+
+def client_certificate(folder, key, evidence=None):
+    """A PEM file for OverTls: a self-signed certificate, with evidence or without, and its key."""
+    file = folder / f"client-{os.urandom(4).hex()}.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(self_signed(key, evidence) + private)
+    return file
+
+
 def canonical(body):
     """RFC 8785, for the bodies that are sent here."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -183,16 +217,17 @@ class OldWorker(Client):
         super().__init__(server, token)
         self.box, self.audience = X25519PrivateKey.generate(), audience
 
-    def attested(self, body, timestamp=None, kind="tdx-v4", tee_type="tdx", **other):
+    def attested(self, body, timestamp=None, kind="tdx-v4", tee_type="tdx", keyless=False, **other):
         timestamp = int(time.time()) if timestamp is None else timestamp
         digest = hashlib.sha256(canonical(body)).digest()
-        transcript = lp(b"attestry/keystore/request/1") + lp(raw_public(self.box)) + struct.pack(">Q", timestamp)
+        key = b"" if keyless else raw_public(self.box)
+        transcript = lp(b"attestry/keystore/request/1") + lp(key) + struct.pack(">Q", timestamp)
         self.report_data = hashlib.sha512(transcript + lp(digest) + lp(self.audience.encode())).digest()
         quote = forge(self.server.seed, self.report_data, kind)
         attestation = {
             "tee_type": tee_type,
             "quote": base64.b64encode(quote).decode(),
-            "worker_pubkey": raw_public(self.box).hex(),
+            "worker_pubkey": key.hex() or None,
             "timestamp": timestamp,
             **other,
         }

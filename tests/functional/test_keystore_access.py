@@ -16,7 +16,12 @@ SECRETS = b'{"API_KEY":"sk-test"}'
 @pytest.fixture(scope="module")
 def chain():
     made = Chain()
-    made.accounts.update({"rich.testnet": 10**27, "poor.testnet": 10**20})
+    made.accounts.update({"rich.testnet": 10**27, "poor.testnet": 10**20, "bob.testnet": 0})
+    rich = "rich.testnet"
+    made.views[("ft.testnet", "ft_balance_of")] = lambda args: "11" if args["account_id"] == rich else "10"
+    made.views[("nft.testnet", "nft_token")] = lambda args: {"token_id": args["token_id"], "owner_id": rich}
+    made.views[("nft.testnet", "nft_tokens_for_owner")] = lambda args: [{}] if args["account_id"] == rich else []
+    made.views[("dao.testnet", "get_policy")] = lambda _: {"roles": ROLES}
     return made
 
 
@@ -50,6 +55,11 @@ def store(chain, worker):
     chain.forget()
 
 
+RICH = {"NearBalance": {"operator": "Gte", "value": str(10**24)}}
+BOB = {"Whitelist": {"accounts": ["bob.testnet"]}}
+ROLES = [{"name": "all", "kind": "Everyone"}, {"name": "council", "kind": {"Group": ["rich.testnet"]}}]
+
+
 def refused(reply, status, text):
     assert (reply.status, text in reply.json()["error"]) == (status, True), reply
 
@@ -64,6 +74,22 @@ def refused(reply, status, text):
         ({"NearBalance": {"operator": "Gte", "value": str(10**24)}}, "rich.testnet", True),
         ({"NearBalance": {"operator": "Gte", "value": str(10**24)}}, "poor.testnet", False),
         ({"Not": {"condition": {"Whitelist": {"accounts": ["bob.testnet"]}}}}, "bob.testnet", False),
+        ({"FtBalance": {"contract": "ft.testnet", "operator": "Gt", "value": "10"}}, "rich.testnet", True),
+        ({"FtBalance": {"contract": "ft.testnet", "operator": "Gt", "value": "10"}}, "poor.testnet", False),
+        ({"NftOwned": {"contract": "nft.testnet", "token_id": "7"}}, "rich.testnet", True),
+        ({"NftOwned": {"contract": "nft.testnet", "token_id": "7"}}, "poor.testnet", False),
+        ({"NftOwned": {"contract": "nft.testnet", "token_id": None}}, "rich.testnet", True),
+        ({"DaoMember": {"dao_contract": "dao.testnet", "role": "council"}}, "rich.testnet", True),
+        ({"DaoMember": {"dao_contract": "dao.testnet", "role": "council"}}, "poor.testnet", False),
+        ({"Logic": {"operator": "And", "conditions": [RICH, BOB]}}, "rich.testnet", False),
+        ({"Logic": {"operator": "Or", "conditions": [RICH, BOB]}}, "bob.testnet", True),
+        ({"ValidUntil": {"until_ns": "9999999999000000000"}}, "eve.testnet", True),
+        ({"ValidUntil": {"until_ns": "1000000000"}}, "eve.testnet", False),
+        # The chain's own no is an answer, also under Not: there is no such account, and no such contract.
+        ({"NearBalance": {"operator": "Lt", "value": str(10**24)}}, "nobody.testnet", False),
+        ({"Not": {"condition": RICH}}, "nobody.testnet", False),
+        ({"FtBalance": {"contract": "none.testnet", "operator": "Gte", "value": "0"}}, "rich.testnet", False),
+        ({"Predecessor": {"condition": "AllowAll"}}, "rich.testnet", False),
     ],
 )
 def test_conditions(worker, store, access, user, allowed):
@@ -73,6 +99,24 @@ def test_conditions(worker, store, access, user, allowed):
         assert plaintext == SECRETS, reply
     else:
         refused(reply, 401, "Access denied by access condition")
+
+
+def test_secrets_as_large_as_a_transaction_can_bring_and_larger(worker, chain, three):
+    large = b'{"A":"' + b"x" * (1 << 20) + b'"}'
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, large))
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert plaintext == large, reply.status
+    # No outage, and no endpoint's fault: waiting would not help.
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, large * 3))
+    reply, _ = worker.decrypt(REPO, "default", OWNER)
+    refused(reply, 500, "Encrypted data too large: at most ")
+    assert "Retry-After" not in reply.headers
+    chain.forget()
+
+
+@pytest.mark.parametrize("profile", ["", "a b", "x" * 65, "ä", "a.b"])
+def test_profiles_that_are_none(worker, profile):
+    refused(worker.decrypt(REPO, profile, OWNER)[0], 400, "profile")
 
 
 def test_a_condition_that_is_none(worker, store):

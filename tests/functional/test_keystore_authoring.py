@@ -3,15 +3,18 @@ has signed. The master is that of keystore_ckd.md 4.6, whose vectors these are."
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import struct
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from keystore import COORDINATOR, Client, Worker, start_keystore
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from keystore import COORDINATOR, Client, Worker, canonical, start_keystore
 from near import Chain, base58, nodes
-from workload import raw_public
+from workload import hkdf_expand, hkdf_extract, lp, raw_public
 
 MASTER = b"M-1 regression fixture ........."
 REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
@@ -33,6 +36,7 @@ def server(tmp_path_factory, chain):
     master.chmod(0o600)
     with nodes(chain) as running:
         made = start_keystore(folder / "data", chain, running, **{"keystore.master": f"file:{master}"})
+        made.nodes = running
         yield made
         assert made.terminate() == 0, made.output
 
@@ -105,6 +109,93 @@ def test_seeds_of_ones_own_are_sealed_for_but_not_opened(worker):
     refused(worker.in_session("/decrypt-raw", asked), 403, "keystore.raw_seeds")
 
 
+def test_seeds_of_ones_own_where_a_switch_says_so(tmp_path, chain, server, worker):
+    """/decrypt-raw, of the default master and of a vault's."""
+    text = base64.b64encode(b"x").decode()
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.raw_seeds": "true"})
+    other = Worker(mine, chain)
+    assert other.register().status == 200
+    for vault in ({}, {"X-Customer-Vault": "vault.testnet"}):
+        headers = {"X-TEE-Session": other.session, "Content-Type": "application/json", **vault}
+        blob = other.post("/encrypt", json.dumps({"seed": SEED, "plaintext_base64": text}).encode(), headers).json()
+        body = json.dumps({"seed": SEED, "encrypted_base64": blob["encrypted_base64"]}).encode()
+        reply = other.post("/decrypt-raw", body, headers)
+        assert set(reply.json()) == {"sealed_plaintext"}, reply
+        assert other.open_reply("/decrypt-raw", body, reply.json()["sealed_plaintext"]) == b"x"
+        assert mine.leaves()[int(reply.headers["X-Attestry-Leaf"])]["type"] == "keystore.decrypt"
+        elsewhere = {**headers, "X-Customer-Vault": "other.testnet"}
+        refused(other.post("/decrypt-raw", body, elsewhere), 500, "Decryption failed: ")
+    assert mine.terminate() == 0, mine.output
+
+
+def blob_v3(shown, seed, version, plaintext):
+    """keystore.md, "Version 3"."""
+    ephemeral, public = X25519PrivateKey.generate(), bytes.fromhex(shown["pubkey"])
+    header = b"ATK3\1" + struct.pack(">I", shown["epoch"]) + bytes.fromhex(shown["key_id"])
+    header += struct.pack(">Q", version) + raw_public(ephemeral)
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
+    info = lp(b"attestry/keystore/blob/3") + lp(header) + lp(public) + lp(seed)
+    key = hkdf_expand(hkdf_extract(b"", shared), info, 32)
+    return header + ChaCha20Poly1305(key).encrypt(bytes(12), plaintext, lp(header) + lp(seed))
+
+
+def test_blobs_of_version_three_that_owners_write(worker, chain):
+    named = {"accessor": REPO, "profile": "three", "owner": OWNER}
+    shown = worker.post("/pubkey", {**named, "version": 3, "secrets_json": "{}"}).json()
+    assert set(shown) == {"pubkey", "version", "epoch", "key_id"} and (shown["version"], shown["epoch"]) == (3, 1)
+    digest = hashlib.sha256(lp(b"attestry/keystore/key-id/3") + bytes.fromhex(shown["pubkey"])).hexdigest()
+    assert shown["key_id"] == digest[:16]
+    assert shown["pubkey"] != worker.pubkey(SEED).json()["pubkey"]
+    seed = b"".join(map(lp, [b"attestry/keystore/seed/3", b"repo", b"github.com/alice/project", OWNER.encode()]))
+    blob = blob_v3(shown, seed, 1, b'{"A":"1"}')
+    chain.store(ON_CHAIN, "three", OWNER, blob)
+    reply, plaintext = worker.decrypt(REPO, "three", OWNER)
+    assert plaintext == b'{"A":"1"}', reply
+    # For what it was made for alone: moved elsewhere it opens nowhere.
+    chain.store({"Project": {"project_id": "alice.testnet/app"}}, "three", OWNER, blob)
+    elsewhere = {"type": "Project", "project_id": "alice.testnet/app"}
+    refused(worker.decrypt(elsewhere, "three", OWNER)[0], 500, "Decryption failed: ")
+    refused(worker.pubkey(SEED, version=2), 400, "version: expected 1")
+    assert worker.pubkey(SEED, version=3).status == 422
+    bad = {**named, "profile": "a b", "version": 3, "secrets_json": "{}"}
+    refused(worker.post("/pubkey", bad), 400, "profile")
+
+
+def test_blobs_of_version_three_that_the_keystore_writes(tmp_path, chain, server):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.writes": "3"})
+    worker, coordinator, owner = Worker(mine, chain), Client(mine, COORDINATOR), Owner(chain)
+    assert worker.register().status == 200
+    chain.add_key(OWNER, owner.public)
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, b"{}"))
+    reply = coordinator.post("/update_user_secrets", owner.asked(secrets={"NEW": "2"}))
+    assert base64.b64decode(reply.json()["encrypted_secrets_base64"]).startswith(b"ATK3\1")
+    assert stored(chain, worker, reply) == {"NEW": "2"}
+    # A seed that a caller spells leads nowhere but to itself: what is written for others stays readable for all.
+    wanted = [{"name": "PROTECTED_KEY", "generation_type": "hex32"}]
+    made = coordinator.post("/add_generated_secret", {"seed": SEED, "new_secrets": wanted}).json()
+    chain.store(ON_CHAIN, "default", OWNER, made["encrypted_data_base64"])
+    assert set(json.loads(worker.decrypt(REPO, "default", OWNER)[1])) == {"PROTECTED_KEY"}
+    assert mine.terminate() == 0, mine.output
+
+
+def test_blobs_under_a_public_key_are_read_on_demand_alone(tmp_path, chain, server, worker):
+    key = Ed25519PrivateKey.from_private_bytes(hmac.digest(MASTER, SEED.encode(), "sha256"))
+    nonce = os.urandom(12)
+    blob = nonce + ChaCha20Poly1305(raw_public(key)).encrypt(nonce, b'{"A":"1"}', None)
+    chain.store(ON_CHAIN, "legacy", OWNER, blob)
+    refused(worker.decrypt(REPO, "legacy", OWNER)[0], 500, "Decryption failed: ")
+    master = tmp_path / "master"
+    master.write_text(MASTER.hex() + "\n")
+    master.chmod(0o600)
+    switches = {"keystore.master": f"file:{master}", "keystore.broken_public_key_cipher": "true"}
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **switches)
+    other = Worker(mine, chain)
+    assert other.register().status == 200
+    assert other.decrypt(REPO, "legacy", OWNER)[1] == b'{"A":"1"}'
+    assert mine.terminate() == 0, mine.output
+    assert "keystore.broken_public_key_cipher: what is read was never secret" in mine.output
+
+
 def test_values_that_the_keystore_makes(coordinator, worker, chain):
     blob = base64.b64encode(worker.encrypted(SEED, b'{"API_KEY":"sk-test"}')).decode()
     wanted = [{"name": "PROTECTED_KEY", "generation_type": "hex32"}]
@@ -115,7 +206,14 @@ def test_values_that_the_keystore_makes(coordinator, worker, chain):
     secrets = json.loads(worker.decrypt(REPO, "default", OWNER)[1])
     assert secrets["API_KEY"] == "sk-test" and len(bytes.fromhex(secrets["PROTECTED_KEY"])) == 32
     asked["new_secrets"] = [{"name": "KEY", "generation_type": "hex32"}]
-    assert coordinator.post("/add_generated_secret", asked).status == 400
+    refused(coordinator.post("/add_generated_secret", asked), 400, "name of a generated secret")
+    asked["new_secrets"] = [{"name": "PROTECTED_KEY", "generation_type": "hex32"}]
+    asked["encrypted_secrets_base64"] = reply["encrypted_data_base64"]
+    text = "Cannot generate secrets: keys already exist: PROTECTED_KEY"
+    refused(coordinator.post("/add_generated_secret", asked), 400, text)
+    refused(
+        coordinator.post("/add_generated_secret", {**asked, "encrypted_secrets_base64": "%%"}), 400, "Invalid base64: "
+    )
     refused(worker.post("/add_generated_secret", asked), 401, "Invalid coordinator token")
 
 
@@ -123,37 +221,124 @@ def borsh(text):
     return struct.pack("<I", len(text)) + text
 
 
-def test_a_change_that_its_owner_has_signed(coordinator, worker, chain):
-    key, nonce = Ed25519PrivateKey.generate(), os.urandom(32)
-    public = "ed25519:" + base58(raw_public(key))
-    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, b'{"OLD":"1","PROTECTED_K":"p"}'))
+class Owner:
+    """Whoever stores secrets, with a key of the account."""
 
-    def asked(message, **other):
-        payload = struct.pack("<I", 2147484061) + borsh(message.encode()) + nonce + borsh(b"outlayer.testnet") + b"\0"
+    def __init__(self, chain):
+        self.key = Ed25519PrivateKey.generate()
+        self.public = "ed25519:" + base58(raw_public(self.key))
+        self.chain = chain
+
+    def message(self, body):
+        names, generated = sorted(body["secrets"]), sorted(one["name"] for one in body.get("generate_protected", []))
+        text = f"Update Outlayer secrets for {OWNER}:default"
+        text += "\nkeys:" + ",".join(names) if names else ""
+        return text + ("\nprotected:" + ",".join(generated) if generated else "")
+
+    def change(self, body):
+        """keystore-wire.md: what the digest in a signature binds."""
+
+        def form(name):
+            return canonical(body[name]) if name in body else b""
+
+        mode, vault = body["mode"].encode(), body.get("vault_id", "").encode()
+        parts = [b"attestry/keystore/change/1", form("accessor"), form("new_accessor"), mode, vault]
+        for name, value in sorted(body["secrets"].items()):
+            parts += [name.encode(), hashlib.sha256(value.encode()).digest()]
+        parts.append(b"")
+        for one in sorted(body.get("generate_protected", []), key=lambda one: one["name"]):
+            parts += [one["name"].encode(), one["generation_type"].encode()]
+        return hashlib.sha256(b"".join(map(lp, parts))).hexdigest()
+
+    def asked(self, recipient="outlayer.testnet", whole=False, message=None, **body):
+        body = {"accessor": REPO, "profile": "default", "owner": OWNER, "mode": "reset", "secrets": {}, **body}
+        message = message or self.message(body) + (f"\nchange:{self.change(body)}" if whole else "")
+        nonce = os.urandom(32)
+        payload = struct.pack("<I", 2147484061) + borsh(message.encode()) + nonce + borsh(recipient.encode()) + b"\0"
         return {
-            "accessor": REPO,
-            "profile": "default",
-            "owner": OWNER,
-            "mode": "reset",
-            "secrets": {"NEW": "2"},
+            **body,
             "signed_message": message,
-            "signature": base64.b64encode(key.sign(hashlib.sha256(payload).digest())).decode(),
-            "public_key": public,
+            "signature": base64.b64encode(self.key.sign(hashlib.sha256(payload).digest())).decode(),
+            "public_key": self.public,
             "nonce": base64.b64encode(nonce).decode(),
-            "recipient": "outlayer.testnet",
-            **other,
+            "recipient": recipient,
         }
 
-    message = f"Update Outlayer secrets for {OWNER}:default\nkeys:NEW"
-    refused(coordinator.post("/update_user_secrets", asked(message)), 401, "does not belong to account")
-    chain.add_key(OWNER, public)
-    reply = coordinator.post("/update_user_secrets", asked(message))
+
+@pytest.fixture
+def owner(chain, worker):
+    made = Owner(chain)
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, b'{"OLD":"1","PROTECTED_K":"p"}'))
+    chain.add_key(OWNER, made.public)
+    return made
+
+
+def stored(chain, worker, reply, accessor=REPO, on_chain=ON_CHAIN, vault=None):
     assert reply.status == 200, reply
+    chain.store(on_chain, "default", OWNER, reply.json()["encrypted_secrets_base64"], vault=vault)
+    reply, plaintext = worker.decrypt(accessor, "default", OWNER)
+    return json.loads(plaintext)
+
+
+def test_a_change_that_its_owner_has_signed(coordinator, worker, chain, server):
+    made = Owner(chain)
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, b'{"OLD":"1","PROTECTED_K":"p"}'))
+    refused(
+        coordinator.post("/update_user_secrets", made.asked(secrets={"NEW": "2"})), 401, "does not belong to account"
+    )
+    chain.add_key(OWNER, made.public)
+    asked = made.asked(secrets={"NEW": "2"})
+    reply = coordinator.post("/update_user_secrets", asked)
     summary = reply.json()["summary"]
     assert summary["protected_keys_preserved"] == ["PROTECTED_K"] and summary["removed_keys"] == ["OLD"], summary
-    chain.store(ON_CHAIN, "default", OWNER, reply.json()["encrypted_secrets_base64"])
-    assert json.loads(worker.decrypt(REPO, "default", OWNER)[1]) == {"NEW": "2", "PROTECTED_K": "p"}
-    other = asked(message, secrets={"EVIL": "2"})
-    assert coordinator.post("/update_user_secrets", other).status == 400
-    forged = asked(message, signature=base64.b64encode(bytes(64)).decode())
+    assert {"before", "caller", "seed"} <= set(server.leaves()[-1]["outputs"])
+    assert stored(chain, worker, reply) == {"NEW": "2", "PROTECTED_K": "p"}
+    assert coordinator.post("/update_user_secrets", {**asked, "secrets": {"EVIL": "2"}}).status == 400
+    forged = {**made.asked(secrets={"NEW": "2"}), "signature": base64.b64encode(bytes(64)).decode()}
     assert coordinator.post("/update_user_secrets", forged).status in (400, 401)
+
+
+def test_a_signature_is_good_once_and_for_this_keystore(tmp_path, coordinator, worker, owner, chain, server):
+    asked = owner.asked(secrets={"NEW": "2"})
+    assert coordinator.post("/update_user_secrets", asked).status == 200
+    # Other values under the same names: what a coordinator that has seen the signature would try.
+    again = {**asked, "secrets": {"NEW": "3"}}
+    refused(coordinator.post("/update_user_secrets", again), 401, "this signature was used already")
+    other = owner.asked(secrets={"NEW": "2"}, recipient="other.testnet")
+    refused(coordinator.post("/update_user_secrets", other), 400, "recipient: the signature is for 'other.testnet'")
+
+
+def test_what_is_added_made_and_moved(coordinator, worker, owner, chain):
+    made = [{"name": "PROTECTED_NEW", "generation_type": "hex16"}]
+    reply = coordinator.post(
+        "/update_user_secrets", owner.asked(secrets={"NEW": "2"}, mode="append", generate_protected=made)
+    )
+    now = stored(chain, worker, reply)
+    assert set(now) == {"OLD", "NEW", "PROTECTED_K", "PROTECTED_NEW"} and len(now["PROTECTED_NEW"]) == 32
+    text = "Cannot regenerate existing PROTECTED_ secret: PROTECTED_NEW"
+    again = owner.asked(mode="append", generate_protected=made)
+    refused(coordinator.post("/update_user_secrets", again), 400, text)
+    # To another accessor, and under a vault's master.
+    target = {"type": "Project", "project_id": "alice.testnet/app"}
+    asked = owner.asked(mode="append", new_accessor=target, vault_id="vault.testnet")
+    reply = coordinator.post("/update_user_secrets", asked)
+    on_chain = {"Project": {"project_id": "alice.testnet/app"}}
+    assert stored(chain, worker, reply, target, on_chain, "vault.testnet") == now
+
+
+def test_a_signature_for_values(tmp_path, coordinator, worker, owner, chain, server):
+    asked = owner.asked(secrets={"NEW": "2"}, whole=True, vault_id="vault.testnet")
+    for change in (
+        {"secrets": {"NEW": "3"}},
+        {"mode": "append"},
+        {"vault_id": "other.testnet"},
+        {"new_accessor": REPO},
+    ):
+        refused(coordinator.post("/update_user_secrets", {**asked, **change}), 400, "signed_message")
+    assert coordinator.post("/update_user_secrets", asked).status == 200
+    strict = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.signed_values": "true"})
+    mine = Client(strict, COORDINATOR)
+    chain.store(ON_CHAIN, "default", OWNER, mine.encrypted(SEED, b'{"OLD":"1"}'))
+    refused(mine.post("/update_user_secrets", owner.asked(secrets={"A": "1"})), 400, "signed_message names no values")
+    assert mine.post("/update_user_secrets", owner.asked(secrets={"A": "1"}, whole=True)).status == 200
+    assert strict.terminate() == 0, strict.output

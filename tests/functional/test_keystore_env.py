@@ -1,8 +1,13 @@
 """`attestry keystore --env-file`: every variable of the worker's three generations."""
 
+import base64
+import time
+
 import pytest
 from harness import PATIENCE, Program, attestry, request
 from keystore import OPERATOR, TOKEN, token_hash
+
+PRIVATE = "ed25519:1GMkH3brNXiNNs1tiFZHu4yZSRrzJwxi5wB9bHFtMikjwpAW9DMZzU2Pqakc5it8X3N5vPmqdN7KF4CCUpmKhq"
 
 GOOD = {
     "NEAR_RPC_URL": "http://127.0.0.1:1",
@@ -31,7 +36,7 @@ def test_what_the_variables_become(tmp_path):
     settings, notes = shown(tmp_path, RUST_LOG="info", SERVER_PORT="9000", NEAR_NETWORK="mainnet")
     assert settings["keystore.listen"] == '"0.0.0.0:9000"'
     assert settings["keystore.network"] == '"mainnet"'
-    assert settings["keystore.contract"] == '"outlayer.testnet"'
+    assert "keystore.contract" not in settings and "no secrets are read from the chain" in notes
     assert settings["keystore.tee_mode"] == '"tdx"'
     assert settings["keystore.worker_tokens"] == f'"{token_hash(TOKEN)}"'
     assert "RUST_LOG is not used" in notes and "ALLOWED_COORDINATOR_TOKEN_HASHES is empty" in notes
@@ -39,10 +44,42 @@ def test_what_the_variables_become(tmp_path):
 
 @pytest.mark.parametrize(
     ("written", "mode"),
-    [("outlayer_tee", "evidence"), (' "Outlayer_TEE" ', "evidence"), ("SGX", "sgx"), ("sev", "sev")],
+    [
+        ("outlayer_tee", "evidence"),
+        (' "Outlayer_TEE" ', "evidence"),
+        ("SGX", "sgx"),
+        ("sev", "sev"),
+        ("tdx", "tdx"),
+        ("nitro", "nitro"),
+    ],
 )
 def test_tee_modes(tmp_path, written, mode):
     assert shown(tmp_path, TEE_MODE=written)[0]["keystore.tee_mode"] == f'"{mode}"'
+
+
+def test_variables_that_become_something_else_or_nothing(tmp_path):
+    settings, notes = shown(
+        tmp_path,
+        NEAR_CONTRACT_ID="secrets.testnet",
+        TEE_ALLOWED_KEY_TYPES="ed25519,ml-dsa-65",
+        DSTACK_SIMULATOR_ENDPOINT="/run/dstack.sock",
+        LOG_MASTER_KEY_HASH="true",
+        KEYSTORE_KEY_TYPE="ed25519",
+        MPC_DOMAIN_ID="2",
+    )
+    assert settings["keystore.contract"] == '"secrets.testnet"'
+    assert settings["keystore.key_kinds"] == '"ed25519,ml-dsa-65"'
+    assert settings["keystore.sealing_dstack"] == '"/run/dstack.sock"'
+    for name in ("LOG_MASTER_KEY_HASH", "KEYSTORE_KEY_TYPE", "MPC_DOMAIN_ID"):
+        assert f"{name} is not used" in notes, notes
+    settings, notes = shown(tmp_path, DSTACK_SIMULATOR_ENDPOINT="http://localhost:8090")
+    assert "keystore.sealing_dstack" not in settings and "DSTACK_SIMULATOR_ENDPOINT is not used" in notes
+
+
+def test_the_first_generations_account_turns_its_check_on(tmp_path):
+    settings, notes = shown(tmp_path, KEYSTORE_ACCOUNT_ID="keystore.testnet")
+    assert settings["keystore.published_key_method"] == '"outlayer.testnet/get_keystore_pubkey"'
+    assert settings["keystore.generation"] == '"v0"' and "publish-key" in notes
 
 
 @pytest.mark.parametrize(
@@ -74,11 +111,76 @@ def test_what_verifies_nothing_is_for_the_simulated_realm(tmp_path, mode):
     assert attestry("keystore", "--env-file", path, "--simulated", "--show").code == 0
 
 
-def test_a_file_with_keys_is_for_its_owner(tmp_path):
-    path = env_file(tmp_path, 0o644, KEYSTORE_MASTER_SECRET="11" * 32)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"KEYSTORE_MASTER_SECRET": "11" * 32},
+        {"KEYSTORE_PRIVATE_KEY": PRIVATE},
+        {"KEYSTORE_MASTER_SECRET": "11" * 32, "KEYSTORE_PRIVATE_KEY": PRIVATE},
+    ],
+)
+def test_a_file_with_keys_is_for_its_owner(tmp_path, keys):
+    path = env_file(tmp_path, 0o644, **keys)
     done = attestry("keystore", "--env-file", path, "--data", tmp_path / "data")
     assert done.code != 0 and "chmod 600" in done.err, done
-    assert "11" * 32 not in done.out + done.err
+    for key in keys.values():
+        assert key not in done.out + done.err
+
+
+def master_key(server):
+    """What is derived from the master, to tell two of them apart."""
+    url = server.wait_for(r"^  keystore +(\S+)$")[1]
+    return request(url, "GET", "/vrf/pubkey", timeout=PATIENCE).json()["vrf_public_key_hex"]
+
+
+def test_a_master_that_is_made_once_and_kept_where_the_operator_says(tmp_path):
+    out = tmp_path / "master.env"
+    here = {"SERVER_HOST": "127.0.0.1", "SERVER_PORT": "0", "KEYSTORE_MASTER_SECRET_OUT_PATH": out}
+    path = env_file(tmp_path, **here)
+    seen = []
+    for folder in ("first", "second"):
+        server = Program("keystore", "--env-file", path, "--data", tmp_path / folder, "--simulated")
+        seen.append(master_key(server))
+        assert server.terminate() == 0, server.output
+        assert out.stat().st_mode & 0o777 == 0o600
+        name, digits = out.read_text().strip().split("=")
+        assert name == "KEYSTORE_MASTER_SECRET" and len(bytes.fromhex(digits)) == 32
+        assert digits not in server.output
+    assert seen[0] == seen[1]
+    out.chmod(0o644)
+    done = attestry("keystore", "--env-file", path, "--data", tmp_path / "third", "--simulated")
+    assert done.code != 0 and "chmod 600" in done.err and digits not in done.err, done
+    assert not (tmp_path / "third").exists()
+
+
+def test_the_first_generations_key_and_its_broken_cipher(tmp_path):
+    """The vectors of keystore_ckd.md 1.5: the key, and XOR, which is read where a switch says so."""
+    here = {"SERVER_HOST": "127.0.0.1", "SERVER_PORT": "0", "TEE_MODE": "none", "KEYSTORE_PRIVATE_KEY": PRIVATE}
+    command = ["keystore", "--env-file", env_file(tmp_path, **here), "--data", tmp_path / "data", "--simulated"]
+
+    def decrypted(url):
+        attestation = {"tee_type": "none", "quote": "bm8tYXR0ZXN0YXRpb24=", "timestamp": int(time.time())}
+        body = {"encrypted_secrets": "FB5K8Hff7/lkkDe3f28ip0iGEMW1", "attestation": attestation}
+        return request(url, "POST", "/decrypt", body, {"Authorization": f"Bearer {TOKEN}"}, timeout=PATIENCE)
+
+    server = Program(*command)
+    url = server.wait_for(r"^  keystore +(\S+)$")[1]
+    public = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
+    assert request(url, "GET", "/pubkey", timeout=PATIENCE).json()["public_key_hex"] == public
+    reply = decrypted(url)
+    assert reply.status == 500 and reply.json()["error"].startswith("Decryption failed: "), reply
+    assert server.terminate() == 0, server.output
+    server = Program(*command, "--with=--set=keystore.broken_xor_cipher=true")
+    url = server.wait_for(r"^  keystore +(\S+)$")[1]
+    reply = decrypted(url)
+    assert base64.b64decode(reply.json()["plaintext_secrets"]) == b'{"API_KEY":"sk-test"}', reply
+    assert server.terminate() == 0, server.output
+    assert "keystore.broken_xor_cipher: what is read was never secret" in server.output
+
+
+def test_the_hash_of_a_token_is_the_real_one():
+    """keystore_ckd.md 1.3; the example that the original ships is another string's."""
+    assert token_hash("test-worker-token-123") == "424f15acac0d286f52c25a5a092b01c5594b91f8ae8902abbd2402bf110f0d60"
 
 
 def test_a_token_in_the_place_of_its_hash(tmp_path):

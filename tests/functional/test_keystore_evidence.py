@@ -1,10 +1,12 @@
 """Evidence with each request, as the first two generations send it: binding, freshness, replay, outages."""
 
 import base64
+import os
 import time
 
 import pytest
 from harness import Program, request, serve_arguments
+from key_managers import identity_policy
 from keystore import Client, OldWorker, Worker, montgomery, seal_ecies, start_keystore
 from near import Chain, nodes
 
@@ -152,6 +154,76 @@ def test_the_first_generation_with_a_real_cipher(worker, server):
 def test_the_first_generations_xor_is_not_read(worker):
     blob = base64.b64encode(bytes(61)).decode()
     refused(worker.post("/decrypt", worker.attested({"encrypted_secrets": blob})), 500, "Decryption failed: ")
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "name", "shown"),
+    [
+        ("sgx", "sgx-v3", "SGX", "Sgx"),
+        ("sev", "snp-genoa-v3", "SEV", "Sev"),
+        ("tdx", "tdx-v4", "TDX", "Tdx"),
+        ("nitro", "nitro", "NITRO", "Nitro"),
+    ],
+)
+def test_a_server_of_one_kind_takes_its_own_alone(tmp_path, chain, server, mode, kind, name, shown):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.tee_mode": mode})
+    helper = Worker(mine, chain)
+    helper.challenge()
+    chain.store(ON_CHAIN, mode, OWNER, helper.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+    old = OldWorker(mine, helper.audience)
+    assert old.call("GET", "/health").json()["tee_mode"] == shown
+    reply = old.post("/decrypt", old.attested({**BODY, "profile": mode}, kind=kind, tee_type=mode))
+    assert reply.status == 200 and old.open(reply) == SECRETS, reply
+    other = "tdx" if mode != "tdx" else "sgx"
+    asked = old.attested({**BODY, "profile": mode}, kind=kind, tee_type=other)
+    text = f"Attestation verification failed: Expected {name} attestation, got {other.upper()}"
+    reply = old.post("/decrypt", asked)
+    assert (reply.status, reply.json()["error"]) == (401, text), reply
+    lying = old.attested({**BODY, "profile": mode}, kind="tdx-v4" if mode != "tdx" else "sgx-v3", tee_type=mode)
+    refused(old.post("/decrypt", lying), 401, "the quote is of another kind than tee_type says")
+    assert mine.terminate() == 0, mine.output
+
+
+def test_simulated_code_hashes_of_ones_own(tmp_path, chain, server):
+    hashes = {"keystore.tee_mode": "simulated", "keystore.simulated_code_hashes": "ab" * 32}
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **hashes)
+    client = Client(mine)
+    chain.store(ON_CHAIN, "hashes", OWNER, client.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+
+    def asked(quote, tee_type="simulated"):
+        shown = {"tee_type": tee_type, "quote": base64.b64encode(quote).decode(), "timestamp": int(time.time())}
+        return client.post("/decrypt", {**BODY, "profile": "hashes", "attestation": shown})
+
+    assert asked(b"\xab" * 32).status == 200
+    refused(asked(bytes(32)), 401, f"expected one of [{'ab' * 32}]")
+    refused(asked(b"\xab" * 32, "sgx"), 401, "Expected simulated attestation, got SGX")
+    assert mine.terminate() == 0, mine.output
+
+
+def test_workers_of_other_software(tmp_path, chain, server):
+    """keystore.policy with an identity: the same genuine machine, another measurement."""
+    seed = os.urandom(16).hex() + "\n"
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "forge.seed").write_text(seed)
+    policy = identity_policy(tmp_path, seed)
+    mine = start_keystore(folder, chain, server.nodes, **{"keystore.policy": policy})
+    good = Worker(mine, chain)
+    assert good.register().status == 200
+    chain.store(ON_CHAIN, "identity", OWNER, good.encrypted(f"github.com/alice/project:{OWNER}", SECRETS))
+    old = OldWorker(mine, good.audience)
+    reply = old.post("/decrypt", old.attested({**BODY, "profile": "identity"}))
+    assert reply.status == 200 and old.open(reply) == SECRETS, reply
+    assert mine.terminate() == 0, mine.output
+    # The operator approves another release: the software that runs has no rights any more, and no session either.
+    other = identity_policy(tmp_path, seed, "other", mrtd=["11" * 48])
+    mine = start_keystore(folder, chain, server.nodes, **{"keystore.policy": other})
+    good.server = old.server = mine
+    reply, _ = good.decrypt(REPO, "identity", OWNER)
+    refused(reply, 403, "TEE session not found or expired")
+    refused(old.post("/decrypt", old.attested({**BODY, "profile": "identity"})), 401, "Attestation verification failed")
+    refused(good.register(), 401, "Attestation verification failed")
+    assert mine.terminate() == 0, mine.output
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Workers' sessions: challenges, evidence, the operator's keys, restarts, and how sessions end."""
 
-import http.client
 import json
+import os
 import ssl
 import time
 
 import pytest
-from harness import PATIENCE, Reply, split_url
-from keystore import COORDINATOR, OPERATOR, Client, Worker, start_keystore
-from near import Chain, nodes
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import mldsa
+from endpoints import until
+from harness import PATIENCE, request
+from keystore import COORDINATOR, OPERATOR, Client, OverTls, Worker, start_keystore
+from near import Chain, base58, nodes
 
 REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
 ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
@@ -129,27 +132,97 @@ def test_a_registered_key_alone_is_enough_only_where_a_switch_says_so(tmp_path, 
     assert server.terminate() == 0, server.output
 
 
+def test_a_switch_that_is_off_again_ends_the_sessions_that_it_let_in(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.trust_registered_keys": "true"})
+    trusted, attested = Worker(server, chain), Worker(server, chain)
+    assert trusted.register(kind=None).status == attested.register().status == 200
+    assert trusted.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    assert server.terminate() == 0, server.output
+    server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.recheck_seconds": 1})
+    trusted.server = attested.server = server
+    refused(trusted.in_session("/vrf/generate", {"alpha": "a"}), 403, "TEE session not found or expired")
+    assert attested.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    until(lambda: Client(server).call("GET", "/admin/loaded-vaults").json()["tee_sessions"] == 1)
+    assert server.terminate() == 0, server.output
+
+
+def test_a_key_without_an_answer_keeps_no_other_from_being_looked_at(tmp_path, chain):
+    with nodes(chain) as [node]:
+        server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.recheck_seconds": 1})
+        workers = sorted((Worker(server, chain) for _ in range(3)), key=lambda worker: worker.public)
+        for worker in workers:
+            assert worker.register().status == 200
+        silent, gone, stays = workers
+
+        def says_nothing_about_one(method, params, result):
+            asked = method == "query" and params.get("public_key") == silent.public
+            return {"nothing": True} if asked else result
+
+        node.lie = says_nothing_about_one
+        chain.remove_key(OPERATOR, gone.public)
+        until(lambda: gone.in_session("/vrf/generate", {"alpha": "a"}).status == 403)
+        assert stays.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+        # An outage is no denial.
+        assert silent.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+        assert "attestry_keystore_oldest_look_seconds" in request(server.metrics, "GET", "/metrics").text
+        assert server.terminate() == 0, server.output
+
+
+def test_a_nonce_of_the_request_is_in_its_reply(server, chain):
+    worker = Worker(server, chain)
+    assert worker.register().status == 200
+    stored = {"wasm_hash": "cd" * 32, "account_id": OWNER}
+    asked = {**stored, "key": "counter", "value_base64": "Nw=="}
+    sealed = worker.in_session("/storage/encrypt", asked).json()
+    body = json.dumps({**stored, **{name: sealed[name] for name in sealed if name != "key_hash"}}).encode()
+    headers = {"X-TEE-Session": worker.session, "Content-Type": "application/json"}
+    nonce = os.urandom(16)
+    reply = worker.post("/storage/decrypt", body, {**headers, "X-Attestry-Nonce": nonce.hex()}).json()["sealed_reply"]
+    assert json.loads(worker.open_reply("/storage/decrypt", body, reply, nonce))["key"] == "counter"
+    for other in (os.urandom(16), None):
+        with pytest.raises(InvalidTag):
+            worker.open_reply("/storage/decrypt", body, reply, other)
+    bad = worker.post("/storage/decrypt", body, {**headers, "X-Attestry-Nonce": "1"})
+    refused(bad, 400, "X-Attestry-Nonce: expected 32 hex digits")
+
+
+def test_a_worker_with_a_key_that_no_quantum_computer_forges(tmp_path, chain, node):
+    server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.key_kinds": "ed25519,ml-dsa-65"})
+    worker = Worker(server, chain)
+    key = mldsa.MLDSA65PrivateKey.generate()
+    worker.public = "ml-dsa-65:" + base58(key.public_key().public_bytes_raw())
+    worker.signature = lambda message: "ml-dsa-65:" + base58(key.sign(message))
+    chain.add_key(OPERATOR, worker.public)
+    assert worker.register().status == 200
+    assert worker.in_session("/vrf/generate", {"alpha": "a"}).status == 200
+    body = worker.registration()
+    other = "ml-dsa-65:" + base58(key.sign(b"something else"))
+    refused(worker.post("/register-tee", {**body, "signature": other}), 400, "Signature verification failed: ")
+    assert server.terminate() == 0, server.output
+    server = start_keystore(tmp_path / "data", chain, [node])
+    worker.server = server
+    refused(worker.in_session("/vrf/generate", {"alpha": "a"}), 403, "TEE session not found or expired")
+    refused(worker.register(), 400, "keys of this kind are not taken (keystore.key_kinds)")
+    assert server.terminate() == 0, server.output
+
+
+def test_whoever_ended_sessions_is_in_the_log(server, chain):
+    worker = Worker(server, chain)
+    assert worker.register().status == 200
+    coordinator = Client(server, COORDINATOR)
+    reply = coordinator.post("/admin/end-sessions", {"session_id": worker.session})
+    assert reply.json() == {"ended": 1}
+    leaf = server.leaves()[int(reply.headers["X-Attestry-Leaf"])]
+    assert leaf["type"] == "keystore.end-sessions" and set(leaf["outputs"]) == {"worker", "token"}, leaf
+    before = len(server.leaves())
+    assert coordinator.post("/admin/end-sessions", {"session_id": worker.session}).json() == {"ended": 0}
+    assert len(server.leaves()) == before
+
+
 def test_registrations_are_in_the_log(server, chain):
     before = len(server.leaves())
     assert Worker(server, chain).register().status == 200
     assert [leaf["type"] for leaf in server.leaves()[before:]] == ["keystore.register"]
-
-
-class OverTls(Worker):
-    """A worker with one TLS connection, which it keeps."""
-
-    def __init__(self, server, chain, most=ssl.TLSVersion.TLSv1_3):
-        super().__init__(server, chain)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, most
-        self.connection = http.client.HTTPSConnection(*split_url(server.keystore), timeout=PATIENCE, context=context)
-
-    def call(self, method, path, body=None, headers=None):
-        given = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        self.connection.request(method, path, body=data, headers=given)
-        answer = self.connection.getresponse()
-        return Reply(answer.status, answer.headers, answer.read())
 
 
 def test_a_session_is_of_use_over_its_own_connection_alone(tmp_path, chain, node):

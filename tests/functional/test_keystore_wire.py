@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import http.client
 import json
 
 import pytest
+from harness import PATIENCE, request, split_url
 from keystore import COORDINATOR, TOKEN, Client, OldWorker, Worker, start_keystore
 from near import Chain, nodes
+from workload import commitment
 
 REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
 ON_CHAIN = {"Repo": {"repo": "github.com/alice/project", "branch": None}}
@@ -158,8 +161,174 @@ def test_the_first_generation_with_real_evidence(server, worker):
     junk = base64.b64encode(bytes(100)).decode()
     reply = old.post("/decrypt", old.attested({"encrypted_secrets": junk}))
     assert reply.status == 500 and reply.json()["error"].startswith("Decryption failed: "), reply
-    refused(
-        old.post("/decrypt", old.attested({"encrypted_secrets": "%%"})),
-        400,
-        old.post("/decrypt", old.attested({"encrypted_secrets": "%%"})).json()["error"],
+    reply = old.post("/decrypt", old.attested({"encrypted_secrets": "%%"}))
+    assert reply.status == 400 and reply.json()["error"].startswith("Invalid base64: "), reply
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/encrypt", {"seed": SEED, "plaintext_base64": "%%"}),
+        ("/storage/encrypt", {"wasm_hash": "ab" * 32, "account_id": OWNER, "key": "k", "value_base64": "%%"}),
+        (
+            "/storage/decrypt",
+            {"wasm_hash": "ab" * 32, "account_id": OWNER, "encrypted_key_base64": "%%", "encrypted_value_base64": ""},
+        ),
+    ],
+)
+def test_base64_that_is_none(worker, path, body):
+    reply = worker.in_session(path, body)
+    assert reply.status == 400 and reply.json()["error"].startswith("Invalid base64: "), reply
+
+
+def test_every_release_names_its_leaf(server, worker, stored):
+    """The index is that of the leaf, and the key opens its commitments (docs/formats/log.md)."""
+    coordinator = Client(server, COORDINATOR)
+    text = base64.b64encode(b"7").decode()
+    named = {"wasm_hash": "ab" * 32, "account_id": OWNER}
+    sealed = worker.in_session("/storage/encrypt", {**named, "key": "k", "value_base64": text})
+    again = {name: sealed.json()[name] for name in ("encrypted_key_base64", "encrypted_value_base64")}
+    replies = {
+        "keystore.encrypt": [sealed, worker.in_session("/encrypt", {"seed": SEED, "plaintext_base64": text})],
+        "keystore.decrypt": [
+            worker.decrypt(REPO, "default", OWNER)[0],
+            worker.in_session("/storage/decrypt", {**named, **again}),
+        ],
+        "keystore.vrf": [worker.in_session("/vrf/generate", {"alpha": "a"})],
+        "keystore.derive": [
+            worker.pubkey(SEED),
+            worker.post("/derive-vault-tee-key", {"vault_id": "acme.near"}),
+            coordinator.post("/wallet/derive-address", {"wallet_id": "fixed", "chain": "near"}),
+        ],
+    }
+    leaves = server.leaves()
+    for kind, given in replies.items():
+        for reply in given:
+            assert reply.status == 200, reply
+            leaf = leaves[int(reply.headers["X-Attestry-Leaf"])]
+            assert leaf["type"] == kind, leaf
+            key = base64.urlsafe_b64decode(reply.headers["X-Attestry-Leaf-Key"] + "=")
+            token = COORDINATOR if reply is replies["keystore.derive"][2] else TOKEN
+            who = hashlib.sha256(token.encode()).hexdigest().encode()
+            assert leaf["outputs"]["token"] == commitment(key, "token", who), leaf
+            if kind in ("keystore.vrf", "keystore.encrypt"):
+                assert leaf["outputs"]["worker"] == commitment(key, "worker", worker.public.encode()), leaf
+                assert leaf["policy"], leaf
+    before = len(server.leaves())
+    assert Client(server, None).pubkey(SEED).status == 200
+    assert Client(server, None).call("GET", "/vrf/pubkey").status == 200
+    assert len(server.leaves()) == before
+
+
+def test_what_is_counted(server, worker):
+    def counted():
+        lines = request(server.metrics, "GET", "/metrics").text.splitlines()
+        of = [line for line in lines if line.startswith("attestry_keystore_releases_total")]
+        return {line.split('kind="')[1].split('"')[0]: float(line.split()[-1]) for line in of}
+
+    before = counted()
+    worker.in_session("/vrf/generate", {"alpha": "a"})
+    worker.post("/derive-vault-tee-key", {"vault_id": "acme.near"})
+    worker.in_session("/encrypt", {"seed": SEED, "plaintext_base64": ""})
+    worker.pubkey(SEED)
+    after = counted()
+    more = {kind: after[kind] - before[kind] for kind in after}
+    assert more == {**dict.fromkeys(after, 0), "vrf": 1, "derive": 1, "encrypt": 1, "pubkey": 1}
+
+
+@pytest.mark.parametrize(
+    ("generation", "shown", "malformed", "token"),
+    [
+        ("v0", "Tdx", "Invalid Authorization header format", "Invalid token"),
+        ("v1", "Tdx", "Invalid Authorization format", "Invalid worker token"),
+        ("v2", "outlayer_tee", "Invalid Authorization format", "Invalid worker token"),
+    ],
+)
+def test_generations(tmp_path, chain, server, generation, shown, malformed, token):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"keystore.generation": generation})
+    stranger = Client(mine, None)
+    health = stranger.call("GET", "/health").json()
+    assert health.pop("public_key", None) == (
+        stranger.call("GET", "/pubkey").json()["public_key_hex"] if generation == "v0" else None
     )
+    assert health == {"status": "ok", "tee_mode": shown}
+    refused(stranger.call("POST", "/decrypt", {}, {"Authorization": "Basic x"}), 401, malformed)
+    refused(stranger.call("POST", "/decrypt", {}, {"Authorization": "Bearer wrong"}), 401, token)
+    refused(stranger.call("POST", "/update_user_secrets", {}), 401, "Missing Authorization header")
+    refused(Client(mine).post("/update_user_secrets", {}), 401, "Invalid coordinator token")
+    assert mine.terminate() == 0, mine.output
+
+
+NOT_READY = "Keystore not ready. Waiting for DAO approval and master key from MPC."
+
+
+@pytest.mark.parametrize(("old", "status"), [("false", 503), ("true", 401)])
+def test_before_the_masters_are_there(tmp_path, chain, server, old, status):
+    sealed = {"keystore.sealing": "key-file", "keystore.sealing_key_file": tmp_path / "seal.key"}
+    made = start_keystore(tmp_path / "data", chain, server.nodes, **sealed)
+    worker = Worker(made, chain)
+    assert worker.register().status == 200
+    assert made.terminate() == 0, made.output
+    (tmp_path / "seal.key").rename(tmp_path / "away.key")
+    made = start_keystore(tmp_path / "data", chain, server.nodes, **sealed, **{"keystore.old_status": old})
+    worker.server = made
+    stranger = Client(made, None)
+    assert stranger.call("GET", "/health").json() == {"status": "ok", "public_key": None, "tee_mode": "Tdx"}
+    for reply in (
+        stranger.call("GET", "/pubkey"),
+        stranger.pubkey(SEED),
+        stranger.call("GET", "/vrf/pubkey"),
+        worker.decrypt(REPO, "default", OWNER)[0],
+        worker.in_session("/vrf/generate", {"alpha": "a"}),
+        worker.in_session("/encrypt", {"seed": SEED, "plaintext_base64": ""}),
+        worker.post("/tee-challenge", None),
+        worker.post("/register-tee", {"public_key": worker.public, "challenge": "00" * 32, "signature": "x"}),
+        Client(made, COORDINATOR).post("/wallet/derive-address", {"wallet_id": "a", "chain": "near"}),
+    ):
+        refused(reply, status, NOT_READY)
+    assert made.terminate() == 0, made.output
+
+
+@pytest.mark.parametrize("operator", ["operator.testnet", None])
+def test_a_server_that_reads_no_contract(tmp_path, chain, server, operator):
+    """It registers workers where it knows whose they are, and has nothing to read secrets from."""
+    mine = start_keystore(
+        tmp_path / "data",
+        chain,
+        server.nodes,
+        **{"keystore.contract": None, "keystore.operator_account": operator},
+    )
+    worker = Worker(mine, chain)
+    if operator:
+        assert worker.register().status == 200
+    else:
+        refused(worker.register(), 500, "OPERATOR_ACCOUNT_ID not configured on keystore")
+    old = OldWorker(mine, worker.audience)
+    body = {"accessor": REPO, "profile": "default", "owner": OWNER, "user_account_id": "a.testnet"}
+    refused(old.post("/decrypt", old.attested(body)), 500, "NEAR client not configured")
+    assert mine.terminate() == 0, mine.output
+
+
+def test_a_vault_header_that_is_no_text(server):
+    connection = http.client.HTTPConnection(*split_url(server.keystore), timeout=PATIENCE)
+    body = json.dumps({"wallet_id": "fixed", "chain": "near"})
+    headers = {"Authorization": f"Bearer {COORDINATOR}", "Content-Type": "application/json"}
+    connection.request("POST", "/wallet/derive-address", body, {**headers, "X-Customer-Vault": b"\xff.near"})
+    answer = connection.getresponse()
+    assert answer.status == 400 and "X-Customer-Vault header is not valid UTF-8" in answer.read().decode()
+    connection.close()
+
+
+def test_logs_name_nobody(tmp_path, chain, server):
+    mine = start_keystore(tmp_path / "data", chain, server.nodes, **{"log.level": "debug"})
+    worker = Worker(mine, chain)
+    assert worker.register().status == 200
+    chain.store(ON_CHAIN, "default", OWNER, worker.encrypted(SEED, SECRETS))
+    reply, plaintext = worker.decrypt(REPO, "default", OWNER)
+    assert plaintext == SECRETS, reply
+    worker.decrypt(REPO, "other", OWNER)
+    worker.post("/decrypt", {"accessor": REPO, "profile": "?", "owner": OWNER, "user_account_id": "a.testnet"})
+    assert mine.terminate() == 0, mine.output
+    assert "keystore" in mine.output
+    for secret in (OWNER, "github.com/alice", TOKEN, "sk-test", "API_KEY", worker.session):
+        assert secret not in mine.output, secret
