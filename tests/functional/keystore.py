@@ -112,8 +112,8 @@ class Worker(Client):
         self.session = self.session_key = None
         chain.add_key(OPERATOR, self.public)
 
-    def challenge(self):
-        reply = self.post("/tee-challenge", None)
+    def challenge(self, reply=None):
+        reply = reply or self.post("/tee-challenge", None)
         assert reply.status == 200, reply
         self.audience = reply.json()["audience"]
         return bytes.fromhex(reply.json()["challenge"])
@@ -139,7 +139,11 @@ class Worker(Client):
         return {name: value for name, value in body.items() if value is not None}
 
     def register(self, **other):
-        body = self.registration(**other)
+        """The answer to the registration; where there is no challenge, the answer that says so."""
+        asked = self.post("/tee-challenge", None)
+        if asked.status != 200:
+            return asked
+        body = self.registration(self.challenge(asked), **other)
         reply = self.post("/register-tee", body)
         if reply.status == 200:
             self.session = reply.json()["session_id"]
