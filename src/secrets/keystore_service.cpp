@@ -340,8 +340,8 @@ void KeystoreService::give(const KeystoreDecrypt& asked, const std::string& argu
                     std::move(to), (*plaintext)->clone(), std::move(done));
 }
 
-void KeystoreService::open_for_owner(KeystoreSecretName name, chain::near::PublicKey key, base::Deadline deadline,
-                                     OpenedDone done) {
+void KeystoreService::open_for_owner(const KeystoreSecretName& name, chain::near::PublicKey key,
+                                     base::Deadline deadline, OpenedDone done) {
   if (const auto ready = parts_.masters.ready(); !ready) return done(refuse(KeystoreStep::ready, ready.error()));
   if (parts_.chain == nullptr || !parts_.chain->has_contract())
     return done(refuse(KeystoreStep::chain, {Code::configuration, "NEAR client not configured"}));

@@ -182,7 +182,8 @@ class KeystoreService {
   /// What is stored under a name, for its owner to change; nothing when nothing is. The key must be one of the owner's.
   using OpenedDone =
       std::move_only_function<void(std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal>)>;
-  void open_for_owner(KeystoreSecretName name, chain::near::PublicKey key, base::Deadline deadline, OpenedDone done);
+  void open_for_owner(const KeystoreSecretName& name, chain::near::PublicKey key, base::Deadline deadline,
+                      OpenedDone done);
   /// A blob of the first generation, for the one key that it has.
   void decrypt_v0(base::Bytes blob, KeystoreRecipient to, KeystoreDone done);
   std::expected<std::array<std::uint8_t, 32>, KeystoreRefusal> v0_public_key() const;
