@@ -260,11 +260,17 @@ Result<std::shared_ptr<const KeystoreSession>> KeystoreSessions::find(std::strin
 }
 
 std::size_t KeystoreSessions::drop(const Choice& which) {
-  return std::erase_if(sessions_, [&](const auto& one) {
-    if (!which(*one.second)) return false;
-    leftover_.insert(one.first);
-    return true;
-  });
+  std::size_t dropped = 0;
+  for (auto one = sessions_.begin(); one != sessions_.end();) {
+    if (!which(*one->second)) {
+      ++one;
+      continue;
+    }
+    leftover_.insert(one->first);
+    one = sessions_.erase(one);
+    ++dropped;
+  }
+  return dropped;
 }
 
 Result<std::vector<Digest32>> KeystoreSessions::erase_stored(state::WriteTxn& txn, const Choice& which) {
