@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "crypto/secret.h"
 
 namespace attestry::net {
 namespace {
@@ -297,6 +298,15 @@ Response json_response(int status, const base::JsonOut& value) { return json_res
 Response text_response(int status, std::string text) {
   return {status, "text/plain; charset=utf-8", std::move(text), {}};
 }
+
+void wipe_text(std::string& text) noexcept {
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+}
+
+void wipe_body(Response& response) noexcept {
+  if (response.wipe) wipe_text(response.body);
+}
+
 Response empty_response() { return {204, {}, {}, {}}; }
 
 base::Result<std::shared_ptr<const base::JsonDocument>> json_body(Request& request, const base::JsonLimits& limits) {

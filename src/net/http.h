@@ -90,6 +90,7 @@ struct Peer {
   /// DER of the certificate whose key the client proved to hold, where the listener asks for one. Nothing else is known
   /// of it unless the listener requires a CA (TlsClients).
   std::shared_ptr<const base::Bytes> certificate{};
+  std::optional<std::uint32_t> gid{};  ///< its primary group, where there is a uid
 };
 
 /// A whole, size-checked request. Movable value; a handler owns it.
@@ -120,7 +121,13 @@ struct Response {
   std::string content_type;  ///< empty: no Content-Type field
   std::string body;
   Headers headers;
+  bool wipe = false;  ///< the body holds a secret: the server wipes its copy once it is written, or dropped
 };
+
+/// Overwrites every byte of a text that is or was a secret; it keeps its length.
+void wipe_text(std::string& text) noexcept;
+/// The same for the body, if `response.wipe` says so. What TLS and the kernel keep is theirs.
+void wipe_body(Response& response) noexcept;
 
 /// `json` must be JSON already.
 Response json_response(int status, std::string json);

@@ -118,6 +118,16 @@ TEST(Problem, SaysWhatHappenedAndWhatToDo) {
   EXPECT_FALSE(root.get("remedy")->string("remedy")->empty());
 }
 
+TEST(Response, ABodyWithASecretIsOverwritten) {
+  Response response = text_response(200, "a secret that is long enough to be on the heap");
+  const Response before = response;
+  wipe_body(response);
+  EXPECT_EQ(response.body, before.body) << "nobody said that it holds one";
+  response.wipe = true;
+  wipe_body(response);
+  EXPECT_EQ(response.body, std::string(before.body.size(), '\0'));
+}
+
 TEST(Problem, AnOutageSaysWhenToComeBack) {
   EXPECT_EQ(problem({base::Code::unavailable, "away"}, {}).headers.get("Retry-After"), "1");
   EXPECT_EQ(problem({base::Code::rate_limited, "slow down"}, {}, {{}, {}, 7u, {}, {}}).headers.get("Retry-After"), "7");

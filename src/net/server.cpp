@@ -68,6 +68,7 @@ Peer peer_of(const Unix::socket& socket) {
   Peer peer{"unix", false, std::nullopt, nullptr};
   if (getsockopt(mutable_socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
     peer.uid = credentials.uid;
+    peer.gid = credentials.gid;
   }
   return peer;
 }

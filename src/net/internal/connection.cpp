@@ -72,6 +72,13 @@ Connection::Connection(std::shared_ptr<Core> core, IoThread& io, StreamSocket so
 Connection::~Connection() {
   const base::MutexLock lock{mutex_};
   close();
+  drop_body();
+}
+
+/// Nobody writes it any more.
+void Connection::drop_body() {
+  if (wipe_) wipe_text(body_);
+  std::string{}.swap(body_);
 }
 
 bool Connection::late() const noexcept {
@@ -332,7 +339,9 @@ void Connection::complete(std::uint64_t ticket, Response response) noexcept {
       const base::MutexLock lock{mutex_};
       if (!tls_) {
         answer(ticket, std::move(response));
-      } else if (state_ == State::handling && ticket == ticket_) {
+      } else if (state_ != State::handling || ticket != ticket_) {
+        wipe_body(response);
+      } else {
         // Posted with the mutex held: a stopping server closes connections on that same thread, afterwards.
         asio::post(io_.context, [self = shared_from_this(), ticket, reply = std::move(response)]() mutable {
           const base::MutexLock inner{self->mutex_};
@@ -350,7 +359,8 @@ void Connection::complete(std::uint64_t ticket, Response response) noexcept {
 
 /// Only the answer that is waited for: after a deadline the server has answered itself.
 void Connection::answer(std::uint64_t ticket, Response response) {
-  if (state_ == State::handling && ticket == ticket_) respond(std::move(response));
+  if (state_ == State::handling && ticket == ticket_) return respond(std::move(response));
+  wipe_body(response);
 }
 
 Response Connection::make_problem(const base::Error& error, std::optional<int> status,
@@ -393,7 +403,13 @@ void Connection::respond(Response response) {
   enter(State::writing, core_->limits.write_deadline);
   write_head(response);
   report(response.status, response.body.size());
-  body_ = has_no_body(response.status) || method_ == Method::head ? std::string{} : std::move(response.body);
+  wipe_ = response.wipe;
+  if (has_no_body(response.status) || method_ == Method::head) {
+    wipe_body(response);
+    body_.clear();
+  } else {
+    body_ = std::move(response.body);
+  }
   flush();
 }
 
@@ -463,7 +479,7 @@ void Connection::on_written(const boost::system::error_code& ec) {
 }
 
 void Connection::after_write() {
-  std::string{}.swap(body_);
+  drop_body();
   parser_.reset();
   body_size_ = 0;
   if (!keep_ || core_->draining.load()) return linger();

@@ -66,6 +66,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   void write_head(const Response& response) ATTESTRY_REQUIRES(mutex_);
   void flush() ATTESTRY_REQUIRES(mutex_);
   void after_write() ATTESTRY_REQUIRES(mutex_);
+  void drop_body() ATTESTRY_REQUIRES(mutex_);
   void report(int status, std::size_t size) ATTESTRY_REQUIRES(mutex_);
   void linger() ATTESTRY_REQUIRES(mutex_);
   void close() ATTESTRY_REQUIRES(mutex_);
@@ -104,6 +105,7 @@ class Connection final : public ResponseSink, public std::enable_shared_from_thi
   base::Deadline began_ ATTESTRY_GUARDED_BY(mutex_);
   std::string head_ ATTESTRY_GUARDED_BY(mutex_);  ///< being written
   std::string body_ ATTESTRY_GUARDED_BY(mutex_);
+  bool wipe_ ATTESTRY_GUARDED_BY(mutex_) = false;  ///< body_ holds a secret
 };
 
 }  // namespace attestry::net
