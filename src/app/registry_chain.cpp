@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <map>
@@ -105,6 +106,10 @@ void add_key_options(CLI::App& command, ChainOptions& options) {
 void add_sending_options(CLI::App& command, ChainOptions& options) {
   add_key_options(command, options);
   command.add_flag("--dry-run", options.dry_run, "show the transaction and its cost, and send nothing");
+  command
+      .add_option("--max-cost", options.max_cost, "ether (the chain's own coin) that the transaction may cost at most")
+      ->type_name("NUMBER")
+      ->capture_default_str();
 }
 
 Result<curves::Secp256k1PrivateKey> read_chain_key(const std::string& file, const std::string& env) {
@@ -126,6 +131,21 @@ Result<curves::Secp256k1PrivateKey> read_chain_key(const std::string& file, cons
   std::string text{base::as_text(*bytes)};
   crypto::wipe(*bytes);
   return key_of_text(std::move(text), file);
+}
+
+/// "0.25", in wei; at most 18, because that is what 64 bits hold.
+static Result<std::uint64_t> parse_ether(const std::string& text) {
+  constexpr std::size_t kDigits = 18;
+  const auto dot = std::min(text.find('.'), text.size());
+  const std::string whole = text.substr(0, dot);
+  std::string part = dot < text.size() ? text.substr(dot + 1) : "0";
+  const std::string all = whole + part;
+  const bool digits = std::ranges::all_of(all, [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits || whole.empty() || whole.size() > 2 || part.empty() || part.size() > kDigits || std::stoi(whole) > 18) {
+    return Error{Code::usage, "not an amount of ether", "a number from 0 to 18, as 0.25", text};
+  }
+  part.append(kDigits - part.size(), '0');
+  return static_cast<std::uint64_t>(std::stoull(whole)) * 1'000'000'000'000'000'000 + std::stoull(part);
 }
 
 Result<chain::Word> parse_word(std::string_view text, std::string_view what) {
@@ -240,7 +260,13 @@ Result<Sent> ChainSession::estimate_only(const curves::Address& from, const std:
 Result<Sent> ChainSession::send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
                                 std::string_view function, const chain::BlobSidecar* blob) {
   TRY(const auto key, read_chain_key(options_.key_file, options_.key_env));
-  chain::Sender sender(endpoints(), key, {.chain_id = options_.chain_id});
+  TRY(const std::uint64_t most, parse_ether(options_.max_cost), "--max-cost");
+  chain::Sender sender(endpoints(), key,
+                       {.chain_id = options_.chain_id,
+                        .max_cost = most,
+                        .on_plan = [this](const chain::Transaction&, std::uint64_t wei) {
+                          context_.err << "  at most         " << chain::ether_text(wei) << " ether\n";
+                        }});
   context_.err << "transaction on chain " << options_.chain_id << "\n  from            "
                << curves::address_checksum_text(sender.address()) << "\n  to              "
                << (to ? curves::address_checksum_text(*to) : "a new contract") << "\n";

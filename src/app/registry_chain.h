@@ -31,6 +31,7 @@ struct ChainOptions {
   std::string format = "text";
   std::int64_t timeout = 120;
   bool dry_run = false;
+  std::string max_cost = "0.1";  ///< ether
 };
 /// --rpc, --rpc-ca, --chain-id, --timeout, --format.
 void add_chain_options(CLI::App& command, ChainOptions& options);
@@ -40,7 +41,7 @@ void add_contract_option(CLI::App& command, ChainOptions& options, bool required
 void refuse_key_argument(CLI::App& command, const char* flag);
 /// --key, --key-env.
 void add_key_options(CLI::App& command, ChainOptions& options);
-/// Those of a command that sends: the key's and --dry-run.
+/// Those of a command that sends: the key's, --dry-run and --max-cost.
 void add_sending_options(CLI::App& command, ChainOptions& options);
 
 /// A secp256k1 key as 64 hex digits, 0x in front or not, out of a file of mode 0600 or a variable of the environment;

@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "chain/blob_data.h"
+#include "chain/internal/median.h"
 #include "chain/rlp.h"
 #include "curves/keccak.h"
 
@@ -98,22 +99,36 @@ Result<SignedTransaction> sign(const BlobTransaction& transaction, const curves:
 
 // -- sending
 
+Result<std::uint64_t> Sender::blob_fee(base::Deadline deadline) {
+  const RpcRequest question{"eth_blobBaseFee", {}};
+  Error last{Code::unavailable, "there is no endpoint"};
+  std::vector<std::uint64_t> fees;
+  constexpr std::uint64_t kMost = 1ULL << 60;
+  for (const RpcAnswers& answers : ask_all({&question, 1}, deadline, last)) {
+    if (!answers.answers[0].result) {
+      last = Error{.code = Code::unavailable,
+                   .what = "the endpoint names no fee for blobs",
+                   .found = answers.answers[0].error->message,
+                   .remedy = "The chain may take no blobs: send the evidence in the call data."};
+      continue;
+    }
+    const auto fee = parse_quantity(*answers.answers[0].result, "eth_blobBaseFee");
+    if (!fee || *fee > kMost) {
+      last = Error{Code::malformed, "transaction: impossible fees for blobs"};
+      continue;
+    }
+    fees.push_back(*fee);
+  }
+  if (fees.empty()) return last;
+  return internal::median(std::move(fees));
+}
+
 Result<Receipt> Sender::send_blob(const Address& to, ByteView data, const BlobSidecar& sidecar,
                                   base::Deadline deadline) {
   const base::MutexLock lock{sending_};
   BlobTransaction t{.sidecar = sidecar};
   TRY(t.call, plan(to, data, Word{}, &sidecar.versioned_hash, deadline));
-  const RpcRequest question{"eth_blobBaseFee", {}};
-  TRY(const RpcAnswers answers, ask_first({&question, 1}, deadline));
-  if (!answers.answers[0].result) {
-    return Error{.code = Code::unavailable,
-                 .what = "the endpoint names no fee for blobs",
-                 .found = answers.answers[0].error->message,
-                 .remedy = "The chain may take no blobs: send the evidence in the call data."};
-  }
-  TRY(const std::uint64_t fee, parse_quantity(*answers.answers[0].result, "eth_blobBaseFee"));
-  constexpr std::uint64_t kMost = 1ULL << 60;
-  if (fee > kMost) return Error{Code::malformed, "transaction: impossible fees for blobs"};
+  TRY(const std::uint64_t fee, blob_fee(deadline));
   t.max_fee_per_blob = std::max<std::uint64_t>(2 * fee, 1);
   if (options_.max_fee_limit > 0 && t.max_fee_per_blob > options_.max_fee_limit) {
     return Error{.code = Code::conflict,
@@ -122,6 +137,7 @@ Result<Receipt> Sender::send_blob(const Address& to, ByteView data, const BlobSi
                  .found = std::to_string(t.max_fee_per_blob),
                  .remedy = "Wait until the chain is calmer, or send the evidence in the call data."};
   }
+  TRY_OK(check_cost(t.call, t.max_fee_per_blob));
   TRY(const SignedTransaction made, sign(t, key_));
   return deliver(t.call, made, deadline);
 }

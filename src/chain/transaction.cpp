@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <condition_variable>
+#include <map>
+#include <tuple>
 
 #include "base/encoding.h"
+#include "chain/internal/median.h"
 #include "chain/internal/receipt.h"
 #include "chain/rlp.h"
 #include "curves/keccak.h"
@@ -152,11 +155,54 @@ Error reverted(const CallOutcome& outcome) {
           .found = outcome.reason.empty() ? "a revert without a reason" : outcome.reason};
 }
 
-/// What nodes say when they have the transaction already, which is as good as taking it.
+/// What nodes say when they have the transaction already, which is as good as taking it. Only at the beginning:
+/// "unknown transaction type" says the contrary.
 bool is_known(const RpcError& error) {
-  return error.message.find("already known") != std::string::npos ||
-         error.message.find("already imported") != std::string::npos ||
-         error.message.find("known transaction") != std::string::npos;
+  std::string said = error.message;
+  std::ranges::transform(said, said.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  constexpr std::array<std::string_view, 4> kKnown{"already known", "alreadyknown", "known transaction",
+                                                   "transaction with the same hash was already imported"};
+  return std::ranges::any_of(kKnown, [&said](std::string_view words) { return said.starts_with(words); });
+}
+
+/// What one endpoint says for a plan.
+struct Estimate {
+  std::uint64_t nonce = 0, base_fee = 0, priority_fee = 0, gas = 0;
+};
+
+constexpr std::array<const char*, 5> kPlanMethods{"eth_chainId", "eth_getTransactionCount", "eth_getBlockByNumber",
+                                                  "eth_maxPriorityFeePerGas", "eth_estimateGas"};
+
+Result<Estimate> read_estimate(const RpcAnswers& answers, std::uint64_t chain_id) {
+  for (std::size_t i = 0; i < answers.answers.size(); ++i) {
+    const auto& error = answers.answers[i].error;
+    if (!error) continue;
+    if (const auto refusal = revert_of(*error)) return reverted(*refusal);
+    return Error{
+        .code = Code::unavailable, .what = std::string{kPlanMethods.at(i)} + " fails", .found = error->message};
+  }
+  TRY(const std::uint64_t chain, parse_quantity(*answers.answers[0].result, "chain id"));
+  if (chain != chain_id) {
+    return Error{.code = Code::configuration,
+                 .what = "the endpoint serves another chain",
+                 .expected = std::to_string(chain_id),
+                 .found = std::to_string(chain)};
+  }
+  Estimate out;
+  TRY(out.nonce, parse_quantity(*answers.answers[1].result, "nonce"));
+  const JsonValue& block = *answers.answers[2].result;
+  TRY(const JsonValue base_fee, block.get("baseFeePerGas"));
+  TRY(out.base_fee, parse_quantity(base_fee, "baseFeePerGas"));
+  TRY(out.priority_fee, parse_quantity(*answers.answers[3].result, "priority fee"));
+  TRY(out.gas, parse_quantity(*answers.answers[4].result, "gas"));
+  constexpr std::uint64_t kMost = 1ULL << 60;
+  if (out.base_fee > kMost || out.priority_fee > kMost || out.gas > kMost) return malformed("impossible fees");
+  if (const auto limit = block.find("gasLimit")) {
+    TRY(const std::uint64_t most, parse_quantity(*limit, "gasLimit"));
+    if (out.gas > most) return malformed("an estimate of more gas than a block has");
+  }
+  return out;
 }
 
 /// Waits until `until` or `deadline`; false when that is `deadline`.
@@ -188,6 +234,19 @@ Result<RpcAnswers> Sender::ask_first(std::span<const RpcRequest> requests, base:
   return last;
 }
 
+std::vector<RpcAnswers> Sender::ask_all(std::span<const RpcRequest> requests, base::Deadline deadline, Error& last) {
+  std::vector<RpcAnswers> out;
+  for (Endpoint* endpoint : endpoints_) {
+    auto answers = endpoint->batch(requests, deadline);
+    if (answers.ok()) {
+      out.push_back(*std::move(answers));
+    } else {
+      last = answers.error();
+    }
+  }
+  return out;
+}
+
 Result<Transaction> Sender::plan(const std::optional<Address>& to, ByteView data, const Word& value,
                                  const base::Digest32* blob, base::Deadline deadline) {
   base::JsonOutObject call = call_object(address_, to, data, value);
@@ -196,36 +255,38 @@ Result<Transaction> Sender::plan(const std::optional<Address>& to, ByteView data
     call.emplace_back("maxFeePerBlobGas", quantity(kEstimatedBlobFee));
   }
   const std::array<RpcRequest, 5> requests{
-      RpcRequest{"eth_chainId", {}},
-      RpcRequest{"eth_getTransactionCount", {hex_data(address_), "pending"}},
-      RpcRequest{"eth_getBlockByNumber", {"latest", false}},
-      RpcRequest{"eth_maxPriorityFeePerGas", {}},
-      RpcRequest{"eth_estimateGas", {std::move(call)}},
+      RpcRequest{kPlanMethods[0], {}},
+      RpcRequest{kPlanMethods[1], {hex_data(address_), "pending"}},
+      RpcRequest{kPlanMethods[2], {"latest", false}},
+      RpcRequest{kPlanMethods[3], {}},
+      RpcRequest{kPlanMethods[4], {std::move(call)}},
   };
-  TRY(const RpcAnswers answers, ask_first(requests, deadline));
-  for (std::size_t i = 0; i < answers.answers.size(); ++i) {
-    const auto& error = answers.answers[i].error;
-    if (!error) continue;
-    if (const auto refusal = revert_of(*error)) return reverted(*refusal);
-    return Error{.code = Code::unavailable, .what = requests[i].method + " fails", .found = error->message};
+  Error last{Code::unavailable, "there is no endpoint"};
+  Error refusal;
+  std::size_t refusals = 0;
+  std::vector<std::uint64_t> nonces, base_fees, priority_fees, gas;
+  for (const RpcAnswers& answers : ask_all(requests, deadline, last)) {
+    const auto said = read_estimate(answers, options_.chain_id);
+    if (!said) {
+      last = said.error();
+      if (last.code == Code::configuration) return last;
+      if (last.code == Code::denied) refusal = last, ++refusals;
+      continue;
+    }
+    nonces.push_back(said->nonce);
+    base_fees.push_back(said->base_fee);
+    priority_fees.push_back(said->priority_fee);
+    gas.push_back(said->gas);
   }
-  Transaction t{.to = to, .value = value, .data = base::to_bytes(data)};
-  TRY(t.chain_id, parse_quantity(*answers.answers[0].result, "chain id"));
-  if (t.chain_id != options_.chain_id) {
-    return Error{.code = Code::configuration,
-                 .what = "the endpoint serves another chain",
-                 .expected = std::to_string(options_.chain_id),
-                 .found = std::to_string(t.chain_id)};
-  }
-  TRY(t.nonce, parse_quantity(*answers.answers[1].result, "nonce"));
-  TRY(const JsonValue base_fee, answers.answers[2].result->get("baseFeePerGas"));
-  TRY(const std::uint64_t base_wei, parse_quantity(base_fee, "baseFeePerGas"));
-  TRY(t.max_priority_fee, parse_quantity(*answers.answers[3].result, "priority fee"));
-  TRY(const std::uint64_t gas, parse_quantity(*answers.answers[4].result, "gas"));
-  constexpr std::uint64_t kMost = 1ULL << 60;
-  if (base_wei > kMost || t.max_priority_fee > kMost || gas > kMost) return malformed("impossible fees");
-  t.max_fee = 2 * base_wei + t.max_priority_fee;  // six full blocks in a row raise the base fee so far
-  t.gas_limit = gas / 100 * options_.gas_percent + gas % 100 * options_.gas_percent / 100;
+  if (refusals > nonces.size()) return refusal;
+  if (nonces.empty()) return last;
+  Transaction t{.chain_id = options_.chain_id, .to = to, .value = value, .data = base::to_bytes(data)};
+  t.nonce = internal::median(std::move(nonces));
+  t.max_priority_fee = internal::median(std::move(priority_fees));
+  t.max_fee =
+      2 * internal::median(std::move(base_fees)) + t.max_priority_fee;  // six full blocks in a row raise it so far
+  const std::uint64_t estimate = internal::median(std::move(gas));
+  t.gas_limit = estimate / 100 * options_.gas_percent + estimate % 100 * options_.gas_percent / 100;
   if (options_.max_fee_limit > 0 && t.max_fee > options_.max_fee_limit) {
     return Error{.code = Code::conflict,
                  .what = "the fees are above the limit",
@@ -234,6 +295,30 @@ Result<Transaction> Sender::plan(const std::optional<Address>& to, ByteView data
                  .remedy = "Wait until the chain is calmer, or raise the limit."};
   }
   return t;
+}
+
+std::string ether_text(std::uint64_t wei) {
+  constexpr std::uint64_t kEther = 1'000'000'000'000'000'000;
+  std::string part = std::to_string(wei % kEther);
+  part.insert(0, 18 - part.size(), '0');
+  part.erase(std::max<std::size_t>(part.find_last_not_of('0') + 1, 1));
+  return std::to_string(wei / kEther) + "." + part;
+}
+
+base::Status Sender::check_cost(const Transaction& t, std::uint64_t blob_fee) const {
+  constexpr std::uint64_t kBlobGas = 1 << 17;  // EIP-4844: GAS_PER_BLOB
+  std::uint64_t call = 0, blob = 0, cost = 0;
+  const bool over = __builtin_mul_overflow(t.max_fee, t.gas_limit, &call) ||
+                    __builtin_mul_overflow(blob_fee, kBlobGas, &blob) || __builtin_add_overflow(call, blob, &cost);
+  if (over || cost > options_.max_cost) {
+    return Error{.code = Code::conflict,
+                 .what = "the transaction may cost more than the limit",
+                 .expected = "at most " + ether_text(options_.max_cost) + " ether",
+                 .found = over ? "more than all there is" : ether_text(cost) + " ether",
+                 .remedy = "Wait until the chain is calmer, look at what the endpoints say, or raise the limit."};
+  }
+  if (options_.on_plan) options_.on_plan(t, cost);
+  return base::done();
 }
 
 base::Status Sender::broadcast(const SignedTransaction& transaction, base::Deadline deadline) {
@@ -255,36 +340,42 @@ base::Status Sender::broadcast(const SignedTransaction& transaction, base::Deadl
   return last.value_or(Error{Code::unavailable, "there is no endpoint"});
 }
 
-Result<std::optional<Receipt>> Sender::find_receipt(const base::Digest32& hash, base::Deadline deadline) {
-  std::optional<Error> last;
-  for (Endpoint* endpoint : endpoints_) {
-    const std::array<RpcRequest, 2> requests{RpcRequest{"eth_getTransactionReceipt", {hex_data(hash)}},
-                                             RpcRequest{"eth_blockNumber", {}}};
-    const auto answers = endpoint->batch(requests, deadline);
-    if (!answers.ok()) {
-      last = answers.error();
-      continue;
-    }
-    const auto& found = answers->answers[0].result;
-    const auto& newest = answers->answers[1].result;
-    if (!found || found->is_null() || !newest) continue;
-    TRY(const Receipt receipt, internal::read_receipt(*found), endpoint->name());
-    TRY(const std::uint64_t height, parse_quantity(*newest, "eth_blockNumber"));
-    if (receipt.transaction != hash) return malformed(endpoint->name() + " gives the receipt of another");
-    if (height >= receipt.block.number + options_.confirmations) return std::optional{receipt};
+/// One endpoint's receipt, old enough; nothing when it has none, or says what cannot be.
+static std::optional<Receipt> receipt_in(const RpcAnswers& answers, const base::Digest32& hash,
+                                         std::uint64_t confirmations) {
+  const auto& found = answers.answers[0].result;
+  const auto& newest = answers.answers[1].result;
+  if (!found || found->is_null() || !newest) return std::nullopt;
+  auto receipt = internal::read_receipt(*found);
+  const auto height = parse_quantity(*newest, "eth_blockNumber");
+  if (!receipt.ok() || !height.ok() || receipt->transaction != hash) return std::nullopt;
+  if (*height < receipt->block.number || *height - receipt->block.number < confirmations) return std::nullopt;
+  return *std::move(receipt);
+}
+
+std::optional<Receipt> Sender::find_receipt(const base::Digest32& hash, base::Deadline deadline) {
+  const std::array<RpcRequest, 2> requests{RpcRequest{"eth_getTransactionReceipt", {hex_data(hash)}},
+                                           RpcRequest{"eth_blockNumber", {}}};
+  std::map<std::tuple<base::Digest32, bool, std::optional<Address>>, std::size_t> votes;
+  Error last;
+  for (const RpcAnswers& answers : ask_all(requests, deadline, last)) {
+    const auto receipt = receipt_in(answers, hash, options_.confirmations);
+    if (!receipt) continue;
+    const std::size_t same = ++votes[{receipt->block.hash, receipt->succeeded, receipt->contract}];
+    if (2 * same > endpoints_.size()) return receipt;
   }
-  if (last && endpoints_.size() == 1) return *last;
-  return std::optional<Receipt>{};
+  return std::nullopt;
 }
 
 Result<Receipt> Sender::wait(const SignedTransaction& transaction, base::Deadline deadline) {
   for (;;) {
     const auto receipt = find_receipt(transaction.hash, deadline);
-    if (receipt.ok() && *receipt) return **receipt;
+    if (receipt) return *receipt;
     if (!pause(options_.poll, deadline)) break;
   }
   return Error{.code = Code::deadline_exceeded,
-               .what = "the transaction 0x" + base::hex(transaction.hash) + " was sent and is in no block yet",
+               .what = "the transaction 0x" + base::hex(transaction.hash) +
+                       " was sent, and more than half of the endpoints do not have the same receipt yet",
                .remedy = "Look for its receipt before sending another: it may still be taken."};
 }
 
@@ -303,6 +394,7 @@ Result<Receipt> Sender::send(const std::optional<Address>& to, ByteView data, co
                              base::Deadline deadline) {
   const base::MutexLock lock{sending_};  // two at once would take the same nonce
   TRY(const Transaction transaction, plan(to, data, value, nullptr, deadline));
+  TRY_OK(check_cost(transaction, 0));
   TRY(const SignedTransaction signed_transaction, sign(transaction, key_));
   return deliver(transaction, signed_transaction, deadline);
 }

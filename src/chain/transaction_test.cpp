@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <mutex>
 
@@ -222,6 +223,78 @@ TEST_F(SenderTest, ConfirmationsAreWaitedFor) {
   EXPECT_EQ(sender.send(Address{1}, Bytes{}, {}, soon).error().code, Code::deadline_exceeded);
   answer("eth_blockNumber", R"("result":"0x25")");
   EXPECT_TRUE(send(options).ok());
+}
+
+TEST_F(SenderTest, AnUnknownTypeIsNotAKnownTransaction) {
+  for (const auto* words : {"unknown transaction type", "Unknown transaction", "not already known"}) {
+    answer("eth_sendRawTransaction", R"("error":{"code":-32000,"message":")" + std::string{words} + "\"}");
+    EXPECT_EQ(send().error().found, words);
+  }
+  for (const auto* words : {"Already known", "AlreadyKnown", "known transaction: 0x12"}) {
+    answer("eth_sendRawTransaction", R"("error":{"code":-32000,"message":")" + std::string{words} + "\"}");
+    EXPECT_TRUE(send().ok()) << words;
+  }
+}
+
+TEST_F(SenderTest, ATransactionThatMayCostTooMuchIsNotSent) {
+  std::uint64_t told = 0;
+  SenderOptions options{.chain_id = 31337, .poll = std::chrono::milliseconds(1)};
+  options.on_plan = [&told](const Transaction&, std::uint64_t cost) { told = cost; };
+  ASSERT_TRUE(send(options).ok());
+  EXPECT_EQ(told, 120'000ULL * 2'100'000'000ULL);
+  options.max_cost = told - 1;
+  EXPECT_EQ(send(options).error().code, Code::conflict);
+  EXPECT_THAT(send(options).error().found, HasSubstr("0.000252 ether"));
+  options.max_cost = told;
+  EXPECT_TRUE(send(options).ok());
+  answer("eth_maxPriorityFeePerGas", R"("result":"0x38d7ea4c68000")");  // 0.001 ether for each gas
+  EXPECT_EQ(send({.chain_id = 31337}).error().code, Code::conflict);
+  answer("eth_maxPriorityFeePerGas", R"("result":"0x5f5e100")");
+  answer("eth_getBlockByNumber", R"("result":{"baseFeePerGas":"0x3b9aca00","gasLimit":"0x1869f"})");
+  EXPECT_FALSE(send().ok()) << "more gas than a block has";
+  EXPECT_EQ(node.taken.size(), 2u);
+}
+
+/// Three nodes, of which one lies.
+class ManySenderTest : public ::testing::Test {
+ protected:
+  base::Result<Receipt> send(std::chrono::milliseconds patience = std::chrono::seconds(60)) {
+    SenderOptions options{.chain_id = 31337, .poll = std::chrono::milliseconds(1)};
+    Sender sender{{&endpoints[0], &endpoints[1], &endpoints[2]}, key, options};
+    return sender.send(Address{1}, Bytes{1, 2}, {}, std::chrono::steady_clock::now() + patience);
+  }
+  std::array<Mempool, 3> nodes;
+  std::array<Endpoint, 3> endpoints{Endpoint{nodes[0], {.url = "http://a.test/"}},
+                                    Endpoint{nodes[1], {.url = "http://b.test/"}},
+                                    Endpoint{nodes[2], {.url = "http://c.test/"}}};
+  const curves::Secp256k1PrivateKey key = key_of(9);
+};
+
+TEST_F(ManySenderTest, OneEndpointsFeesAreNotPaid) {
+  nodes[0].answers["eth_maxPriorityFeePerGas"] = R"("result":"0xe8d4a51000")";
+  nodes[0].answers["eth_estimateGas"] = R"("result":"0xf4240")";
+  nodes[0].answers["eth_getTransactionCount"] = R"("result":"0x9")";
+  ASSERT_TRUE(send().ok());
+  ASSERT_EQ(nodes[1].taken.size(), 1u);
+  EXPECT_EQ(nodes[1].taken[0].max_fee, 2'100'000'000u);
+  EXPECT_EQ(nodes[1].taken[0].gas_limit, 120'000u);
+  EXPECT_EQ(nodes[1].taken[0].nonce, 3u);
+}
+
+TEST_F(ManySenderTest, OneEndpointsReceiptIsNone) {
+  for (const std::size_t i : {1U, 2U}) nodes[i].receipts_after = 1'000'000;
+  EXPECT_EQ(send(std::chrono::milliseconds(200)).error().code, Code::deadline_exceeded);
+  nodes[1].receipts_after = 0;
+  auto& other = nodes[1].answers["eth_getTransactionReceipt"];
+  other.replace(other.find("\"0x1\""), 5, "\"0x0\"");
+  EXPECT_EQ(send(std::chrono::milliseconds(200)).error().code, Code::deadline_exceeded) << "they do not say the same";
+  other.replace(other.find("\"0x0\""), 5, "\"0x1\"");
+  EXPECT_TRUE(send().ok());
+}
+
+TEST_F(ManySenderTest, AReceiptThatIsNoneDoesNotHideTheOthers) {
+  nodes[0].answers["eth_getTransactionReceipt"] = R"("result":{"status":"0x1"})";
+  EXPECT_TRUE(send().ok());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from endpoints import Endpoint
 from evm import Anvil
 from harness import attestry
 from keymanager import Key, domain_separator, typed_digest
@@ -165,6 +166,35 @@ def test_keymanager_members_join_and_go(owner, contract, quote):
     owner.does("deregister", MEMBER.address, contract=contract)
     assert contract.call("requested", MEMBER.address) == REJECTED
     assert owner.does("deregister", MEMBER.address, contract=contract)["already"]
+
+
+def test_keymanager_transactions_have_a_greatest_cost(owner, contract):
+    refused = owner.run("allow", "mrtd", MRTD, "--max-cost", "0.000001", contract=contract)
+    assert refused.code == 1 and "may cost more than the limit" in refused.err, refused
+    done = owner.run("allow", "mrtd", MRTD, contract=contract)
+    assert done.code == 0 and "  at most " in done.err and " ether" in done.err, done
+    for wrong in ("x", "-1", "19", "1e3", "."):
+        assert owner.run("allow", "mrtd", MRTD, f"--max-cost={wrong}", contract=contract).code == 2
+
+
+def test_keymanager_one_endpoints_receipt_is_not_the_chains(owner, contract, tmp_path):
+    """Two that did not take the transaction and one that says it is done: it is not."""
+    with Endpoint(owner.node) as liar, Endpoint(owner.node) as other:
+        chosen = [*(f"--rpc={url}" for url in (liar.url, other.url, owner.node.url)), "--network", "local"]
+        other.change = lambda method, parameters, answer: (
+            {"result": None} if method == "eth_getTransactionReceipt" else answer
+        )
+        done = attestry(
+            *["keymanager", "allow", "mrtd", MRTD, "--contract", contract.address, *chosen, "--key", owner.key],
+        )
+        assert done.code == 0, done
+        liar.change = other.change
+        waits = ["--timeout", 2]
+        done = attestry(
+            *["keymanager", "disallow", "mrtd", MRTD, "--contract", contract.address, *chosen, "--key", owner.key],
+            *waits,
+        )
+        assert done.code != 0 and "more than half" in done.err, done
 
 
 def test_keymanager_members_resign_by_their_own_signature(owner, contract, quote):
