@@ -442,7 +442,8 @@ void add_lists(CLI::App& group, Context& context) {
                "64 hex digits");
   for (const bool allowed : {true, false}) {
     auto& parent = allowed ? allow : disallow;
-    auto options = add(parent, context, "machine", "A TDX machine by four measurements, as the replicatoor has them",
+    auto options = add(parent, context, "machine",
+                       "A TDX machine by MRTD, RTMR0 and RTMR3 (not its kernel), as the replicatoor has it",
                        allowed ? listed<set_machine, true> : listed<set_machine, false>);
     auto* command = parent.get_subcommand("machine");
     command->add_option("--rootfs", options->rootfs, "hash of the root file system, 64 hex digits")->required();

@@ -50,6 +50,17 @@ void add_keymanager_audit(CLI::App& group, Context& context) {
   command->add_option("--pcs", options->verify.pcs, "Intel's service or a PCCS for collateral that is not given")
       ->type_name("URL");
   command->add_option("--pcs-ca", options->verify.pcs_ca, "CA certificate of that service")->type_name("FILE");
+  command
+      ->add_option("--code-sha256", options->codes,
+                   "the contract's code may also be this one; again for each further one")
+      ->type_name("HEX")
+      ->allow_extra_args(false);
+  command->add_flag("--mrtd-suffices", options->rules.mrtd_suffices,
+                    "a listed firmware says enough, whatever it boots: as members with keymanager.mrtd_suffices");
+  command->add_flag("--machine-suffices", options->rules.machine_suffices,
+                    "a listed machine says enough, whatever kernel it boots: as with keymanager.machine_suffices");
+  command->add_flag("--ignore-unanswered", options->ignore_unanswered,
+                    "requests that nobody answered on the chain do not count: no member answered them off it either");
   command->callback([options, &context] {
     finish(context, [&]() -> base::Result<int> {
       if (options->offline.empty() && options->chain.contract.empty()) {

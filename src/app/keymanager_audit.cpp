@@ -140,6 +140,8 @@ Result<KeyManagerHistory> read_chain(ChainSession& session, const AuditOptions& 
   KeyManagerHistory out;
   out.contract = {.chain_id = options.chain.chain_id, .address = session.contract()};
   TRY(out.head, session.find_contract());
+  TRY(const Bytes code, session.code(session.contract(), out.head), "the contract's code");
+  out.code = crypto::sha256(code);
   out.at = at;
   TRY(out.logs, session.reader().logs({session.contract(), options.from, out.head.number, {}}, session.deadline()));
   const std::vector<chain::Call> calls{abi::kXPub.at(session.contract()), abi::kEpoch.at(session.contract())};
@@ -176,10 +178,9 @@ base::Status fetch_evidence(ChainSession& session, const AuditOptions& options, 
   return write_file(folder.evidence(posted.hash), base::as_text(*data));
 }
 
-/// The evidence of a step, out of the folder: that it is what the contract named, by its hash and as its blob.
-AuditCheck posted_check(const AuditStep& step, const KeyManagerHistory& history, const AuditFolder& folder) {
-  if (!step.evidence) return {"posted", Outcome::undecided, "no evidence was ever posted"};
-  const auto& posted = *step.evidence;
+/// Evidence of a step, out of the folder: that it is what the contract named, by its hash and as its blob.
+AuditCheck posted_check(const provision::PostedEvidence& posted, const KeyManagerHistory& history,
+                        const AuditFolder& folder) {
   const bool as_blob = posted.blob_hash != chain::Word{};
   std::ifstream file(folder.evidence(posted.hash), std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -208,39 +209,90 @@ AuditCheck verdict_check(const attestation::Verdict& verdict) {
   return {"verdict", verdict.outcome, std::move(detail)};
 }
 
-Result<AuditedStep> judge_step(Context& context, const AuditOptions& options, const KeyManagerHistory& history,
-                               const AuditStep& step, const AuditFolder& folder) {
-  AuditedStep out{.step = step, .checks = step.checks};
-  if (step.kind == provision::StepKind::deregistration) {
-    out.outcome = Outcome::accepted;
-    return out;
-  }
-  out.checks.insert(out.checks.begin(), posted_check(step, history, folder));
+/// What one piece of evidence says of a step.
+Result<AuditedStep> judge_posted(Context& context, const AuditOptions& options, const KeyManagerHistory& history,
+                                 const AuditStep& step, const provision::PostedEvidence& posted,
+                                 const AuditFolder& folder) {
+  AuditedStep out{.step = step, .shown = posted};
+  out.checks.push_back(posted_check(posted, history, folder));
   if (out.checks.front().outcome == Outcome::accepted) {
-    const chain::Word& hash = step.evidence->hash;
     VerifyInputs inputs = options.verify;
-    inputs.evidence = folder.evidence(hash).string();
+    inputs.evidence = folder.evidence(posted.hash).string();
     if (options.offline.empty()) {
-      inputs.save = folder.collateral(hash).string();
+      inputs.save = folder.collateral(posted.hash).string();
     } else {
       inputs.offline = true;
       inputs.at = base::to_rfc3339(history.at);
-      if (fs::exists(folder.collateral(hash))) inputs.collateral.push_back(folder.collateral(hash).string());
+      if (fs::exists(folder.collateral(posted.hash))) {
+        inputs.collateral.push_back(folder.collateral(posted.hash).string());
+      }
     }
     TRY(const JudgedEvidence judged, judge_evidence(context, inputs));
     out.simulated = judged.verdict.simulated;
     out.checks.push_back(verdict_check(judged.verdict));
-    std::ranges::move(provision::compare(step, history.contract, judged.verdict), std::back_inserter(out.checks));
+    std::ranges::move(provision::compare(step, history.contract, judged.verdict, options.rules),
+                      std::back_inserter(out.checks));
   }
   out.outcome = provision::outcome_of(out.checks);
   return out;
 }
 
-Outcome overall(const std::vector<AuditedStep>& steps) {
-  std::vector<AuditCheck> counted;
-  for (const auto& one : steps) {
-    if (one.step.counts()) counted.push_back({"", one.outcome, ""});
+/// The first piece that holds; else what came with the step itself; else nothing, because a stranger may post anything
+/// about everybody.
+Result<AuditedStep> judge_evidence_of(Context& context, const AuditOptions& options, const KeyManagerHistory& history,
+                                      const AuditStep& step, const AuditFolder& folder) {
+  std::optional<AuditedStep> own;
+  for (const auto& posted : step.evidence) {
+    TRY(auto judged, judge_posted(context, options, history, step, posted, folder));
+    if (judged.outcome == Outcome::accepted) return judged;
+    const bool came_with_it = step.kind == provision::StepKind::onboarding || posted.transaction == step.transaction;
+    if (came_with_it && !own) own = std::move(judged);
   }
+  if (own) return *std::move(own);
+  AuditedStep none{.step = step};
+  none.checks.push_back({"posted", Outcome::undecided,
+                         step.evidence.empty()
+                             ? "no evidence was ever posted"
+                             : "what was posted later does not hold, and anybody may have posted it"});
+  return none;
+}
+
+Result<AuditedStep> judge_step(Context& context, const AuditOptions& options, const KeyManagerHistory& history,
+                               const AuditStep& step, const AuditFolder& folder) {
+  if (step.kind == provision::StepKind::deregistration) {
+    return AuditedStep{.step = step, .checks = step.checks, .outcome = Outcome::accepted};
+  }
+  TRY(auto out, judge_evidence_of(context, options, history, step, folder));
+  out.checks.insert(out.checks.begin() + 1, step.checks.begin(), step.checks.end());  // behind "posted"
+  out.outcome = provision::outcome_of(out.checks);
+  if (step.kind == provision::StepKind::request && step.counts() && out.outcome != Outcome::accepted) {
+    out.checks.push_back({"answer", Outcome::undecided,
+                          "nobody answered it on the chain; whether a member did off it, the members' logs say"});
+    out.outcome = Outcome::undecided;
+  }
+  return out;
+}
+
+/// Other code may keep members of which no event says anything.
+Result<AuditCheck> check_code(const AuditOptions& options, const KeyManagerHistory& history) {
+  if (!history.code) return AuditCheck{"code", Outcome::undecided, "the folder does not say which code it was"};
+  const std::string name = "SHA-256 " + base::hex(*history.code);
+  TRY(const auto code, contract_code(ContractKind::key_manager));
+  if (*history.code == crypto::sha256(code.deployed)) return AuditCheck{"code", Outcome::accepted, "this program's"};
+  for (const std::string& text : options.codes) {
+    TRY(const auto known, parse_word(text, "--code-sha256"));
+    if (known == *history.code) return AuditCheck{"code", Outcome::accepted, name + ", which --code-sha256 names"};
+  }
+  return AuditCheck{"code", Outcome::undecided, name + " is not this program's: what it does not log, nobody sees"};
+}
+
+Outcome overall(const AuditResult& result, const AuditOptions& options) {
+  std::vector<AuditCheck> counted;
+  for (const auto& one : result.steps) {
+    const bool unanswered = one.step.kind == provision::StepKind::request;
+    if (one.step.counts() && !(unanswered && options.ignore_unanswered)) counted.push_back({"", one.outcome, ""});
+  }
+  if (!counted.empty()) counted.push_back(result.code);
   return provision::outcome_of(counted);
 }
 
@@ -257,7 +309,7 @@ Result<KeyManagerHistory> gather(Context& context, const AuditOptions& options, 
   TRY(auto history, read_chain(*session, options, at));
   TRY(const auto steps, provision::steps_of(history));
   for (const AuditStep& step : steps) {
-    if (step.evidence) TRY_OK(fetch_evidence(*session, options, history, *step.evidence, folder));
+    for (const auto& posted : step.evidence) TRY_OK(fetch_evidence(*session, options, history, posted, folder));
   }
   TRY_OK(write_file(folder.history(), history.to_json()));
   return history;
@@ -270,6 +322,9 @@ Result<AuditResult> audit_keymanager(Context& context, AuditOptions options) {
     return Error{Code::usage, "--offline and --save exclude each other", "one of them"};
   }
   TRY(const base::UtcTime at, time_of(context, options.verify.at));
+  TRY(const auto policy, policy_named(context, options.verify.policy), "--policy");
+  options.rules.identities = policy.rules().require_identity;
+  options.rules.machine_suffices = options.rules.machine_suffices || options.rules.mrtd_suffices;
   std::unique_ptr<AuditFolder> folder = AuditFolder::of(options.offline);
   if (options.offline.empty()) {
     TRY_OK(resolve_network(options));
@@ -289,7 +344,8 @@ Result<AuditResult> audit_keymanager(Context& context, AuditOptions options) {
     TRY(auto judged, judge_step(context, options, out.history, step, *folder));
     out.steps.push_back(std::move(judged));
   }
-  out.outcome = overall(out.steps);
+  TRY(out.code, check_code(options, out.history));
+  out.outcome = overall(out, options);
   return out;
 }
 
@@ -328,11 +384,9 @@ std::string audit_json(const AuditResult& result) {
                              {"outcome", std::string{attestation::to_text(one.outcome)}},
                              {"simulated", one.simulated},
                              {"checks", std::move(checks)}};
-    if (one.step.evidence) {
-      step.emplace_back("evidence_sha256", base::hex(one.step.evidence->hash));
-      if (one.step.evidence->blob_hash != chain::Word{}) {
-        step.emplace_back("blob", chain::hex_data(one.step.evidence->blob_hash));
-      }
+    if (one.shown) {
+      step.emplace_back("evidence_sha256", base::hex(one.shown->hash));
+      if (one.shown->blob_hash != chain::Word{}) step.emplace_back("blob", chain::hex_data(one.shown->blob_hash));
     }
     steps.emplace_back(std::move(step));
   }
@@ -342,6 +396,8 @@ std::string audit_json(const AuditResult& result) {
       {"block", history.head.number},
       {"block_hash", chain::hex_data(history.head.hash)},
       {"at", base::to_rfc3339(history.at)},
+      {"code_sha256", history.code ? base::JsonOut{base::hex(*history.code)} : base::JsonOut{}},
+      {"code", std::string{attestation::to_text(result.code.outcome)}},
       {"xPub", curves::address_checksum_text(history.key)},
       {"epoch", std::uint64_t{history.epoch}},
       {"outcome", std::string{attestation::to_text(result.outcome)}},
@@ -357,7 +413,9 @@ std::string audit_text(const AuditResult& result) {
   };
   std::string out = "contract " + curves::address_checksum_text(history.contract.address) + " on chain " +
                     std::to_string(history.contract.chain_id) + " up to block " + std::to_string(history.head.number) +
-                    "\nevidence judged as of " + base::to_rfc3339(history.at) + "\n\n";
+                    "\nevidence judged as of " + base::to_rfc3339(history.at) +
+                    "\ncode: " + std::string{attestation::to_text(result.code.outcome)} + ", " + result.code.detail +
+                    "\n\n";
   out += pad("STEP", 16) + pad("BLOCK", 10) + pad("EPOCH", 7) + pad("SUBJECT", 44) + "OUTCOME\n";
   for (const auto& one : result.steps) {
     out += pad(std::string{to_text(one.step.kind)}, 16) + pad(std::to_string(one.step.block), 10) +

@@ -19,6 +19,9 @@ struct AuditOptions : KeyManagerOptions {
   std::string save{};                  ///< folder
   std::string offline{};               ///< folder that was saved
   VerifyInputs verify{};               ///< anchors, collateral, policy, time
+  std::vector<std::string> codes{};    ///< SHA-256 of contracts' code that count besides this program's
+  provision::AuditRules rules{};       ///< `identities` is the policy's
+  bool ignore_unanswered = false;
 };
 
 struct AuditedStep {
@@ -26,12 +29,14 @@ struct AuditedStep {
   std::vector<provision::AuditCheck> checks{};  ///< all of it
   attestation::Outcome outcome{};
   bool simulated = false;
+  std::optional<provision::PostedEvidence> shown{};  ///< of which the checks speak
 };
 
 struct AuditResult {
   provision::KeyManagerHistory history;
+  provision::AuditCheck code{};  ///< whether the contract is one whose events say all
   std::vector<AuditedStep> steps{};
-  /// Of the steps that gave somebody the key; `undecided` when there is none.
+  /// Of the code and of the steps that may have given somebody the key; `undecided` when there is none.
   attestation::Outcome outcome{};
 };
 

@@ -110,18 +110,18 @@ class Replay {
     }
     step.checks.push_back(signature_check(good, "the new key signed the rotation"));
   }
-  /// Belongs to the newest step about that key or newcomer that has none yet.
+  /// Belongs to the newest step that put that key in force. Anybody may post: it is collected, not believed.
   void on(const chain::LogRecord& log, const abi::EvidencePosted& e) {
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
       const bool wants = step->kind == StepKind::bootstrap || step->kind == StepKind::rotation;
-      if (!wants || step->subject != e.subject || step->evidence) continue;
-      step->evidence = {e.evidence_hash, e.blob_hash, log.transaction, log.block};
+      if (!wants || step->subject != e.subject) continue;
+      step->evidence.push_back({e.evidence_hash, e.blob_hash, log.transaction, log.block});
       return;
     }
   }
   void on(const chain::LogRecord& log, const abi::JoinRequested& e) {
     AuditStep& step = begin(StepKind::request, log, e.member);
-    step.evidence = {e.evidence_hash, e.blob_hash, log.transaction, log.block};
+    step.evidence.push_back({e.evidence_hash, e.blob_hash, log.transaction, log.block});
     step.box_key = e.box_key;
     const auto digest =
         keys::keymanager_join_digest(history_.contract, {e.member, e.box_key, e.by, e.evidence_hash, epoch_});
@@ -133,8 +133,10 @@ class Replay {
   }
   void on(const chain::LogRecord& log, const abi::Onboarded& e) {
     std::optional<AuditStep> asked;
-    for (const AuditStep& step : steps_) {
-      if (step.kind == StepKind::request && step.subject == e.member && step.epoch == epoch_) asked = step;
+    for (AuditStep& step : steps_) {
+      if (step.kind != StepKind::request || step.subject != e.member || step.epoch != epoch_) continue;
+      step.answered = true;
+      asked = step;
     }
     AuditStep& step = begin(StepKind::onboarding, log, e.member);
     step.fmspc = e.fmspc;
@@ -155,8 +157,9 @@ class Replay {
     for (const auto& [member, fmspc, measurement, response, signature] : calls_in(input_of(log), abi::kOnboard)) {
       if (member != e.member) continue;
       const bool bound = signer_of(ours, signature) == key_;
-      unbound = !bound && lists_.unbound_onboarding && signer_of(known, signature) == key_;
-      good = good.value_or(false) || bound || unbound;
+      const bool known_form = !bound && lists_.unbound_onboarding && signer_of(known, signature) == key_;
+      unbound = known_form || (unbound && !bound);
+      good = good.value_or(false) || bound || known_form;
     }
     return signature_check(good, unbound ? "the master key signed the answer, in a form that names no contract"
                                          : "the master key signed the answer");
@@ -203,8 +206,8 @@ class Replay {
     if (e.rule.statuses == 0) {
       lists_.tcbs.erase(e.fmspc);
     } else {
-      lists_.tcbs[e.fmspc] = e.rule;
-      extend([&e](KeyManagerLists& lists) { lists.tcbs.emplace(e.fmspc, e.rule); });
+      lists_.tcbs[e.fmspc] = {e.rule};
+      extend([&e](KeyManagerLists& lists) { lists.tcbs[e.fmspc].push_back(e.rule); });
     }
   }
   void on(const chain::LogRecord& /*log*/, const abi::UnboundOnboardingSet& e) {
@@ -220,8 +223,10 @@ class Replay {
     }
   }
   static AuditCheck signature_check(std::optional<bool> good, std::string what) {
-    if (!good) return {"signature", Outcome::undecided, "no call data with it is known"};
-    return {"signature", *good ? Outcome::accepted : Outcome::refused, std::move(what)};
+    // The contract looked at the signature itself; call data are what one node says, and prove nothing against anybody.
+    if (!good) return {"signature", Outcome::undecided, "no call data with it are known"};
+    if (!*good) return {"signature", Outcome::undecided, "the call data that a node gave hold none that is good"};
+    return {"signature", Outcome::accepted, std::move(what)};
   }
 
   const KeyManagerHistory& history_;
@@ -241,21 +246,33 @@ Bytes claimed(const attestation::Verdict& verdict, std::string_view name) {
   return bytes.ok() ? *std::move(bytes) : Bytes{};
 }
 
-/// Every word that the lists may know this software by.
-std::vector<chain::Word> names_of(const attestation::Verdict& verdict, const KeyManagerLists& lists) {
-  std::vector<chain::Word> out;
-  const Bytes mrtd = claimed(verdict, "mrtd");
-  if (!mrtd.empty()) out.push_back(crypto::sha256(mrtd));
+/// A word that the lists may know software by, and whether it says all of what runs.
+struct SoftwareName {
+  chain::Word word{};
+  bool whole = false;
+  std::string_view what{};
+};
+
+/// Every one of them, the whole ones first.
+std::vector<SoftwareName> names_of(const attestation::Verdict& verdict, const KeyManagerLists& lists,
+                                   const AuditRules& rules) {
+  std::vector<SoftwareName> out;
   const Bytes mrenclave = claimed(verdict, "mrenclave");
   if (mrenclave.size() == std::tuple_size_v<chain::Word>) {
-    std::ranges::copy(mrenclave, out.emplace_back().begin());
+    out.push_back({.whole = true, .what = "MRENCLAVE"});
+    std::ranges::copy(mrenclave, out.back().word.begin());
   }
+  const Bytes mrtd = claimed(verdict, "mrtd");
   for (const auto& [key, machine] : lists.machines) {
     if (machine.mrtd == mrtd && machine.rtmr0 == claimed(verdict, "rtmr0") &&
         machine.rtmr3 == claimed(verdict, "rtmr3")) {
-      out.push_back(key);
+      out.push_back({key, rules.identities || rules.machine_suffices, "MRTD, RTMR0 and RTMR3 say"});
     }
   }
+  if (!mrtd.empty()) {
+    out.push_back({crypto::sha256(mrtd), rules.identities || rules.mrtd_suffices, "MRTD says"});
+  }
+  std::ranges::stable_partition(out, [](const SoftwareName& one) { return one.whole; });
   return out;
 }
 
@@ -285,25 +302,29 @@ AuditCheck binding(const AuditStep& step, const keys::KeyManagerContract& contra
   return check("binding", known, known ? kKnown : "the report data were made for something else");
 }
 
-AuditCheck software(const AuditStep& step, const attestation::Verdict& verdict) {
-  const auto names = names_of(verdict, step.lists);
-  if (step.kind == StepKind::onboarding && std::ranges::find(names, step.measurement) == names.end()) {
+AuditCheck software(const AuditStep& step, const attestation::Verdict& verdict, const AuditRules& rules) {
+  const bool onboarded = step.kind == StepKind::onboarding;
+  const auto names = names_of(verdict, step.lists, rules);
+  const auto told = std::ranges::find_if(names, [&](const SoftwareName& one) { return one.word == step.measurement; });
+  if (onboarded && told == names.end()) {
     return check(
         "software", false,
         "the contract was told 0x" + base::hex(step.measurement) + ", which is not what the evidence measures");
   }
   const auto listed =
-      step.kind == StepKind::onboarding
-          ? std::ranges::find(names, step.measurement)
-          : std::ranges::find_if(names, [&](const chain::Word& word) { return step.lists.allows(word); });
-  if (listed == names.end() || !step.lists.allows(*listed)) {
+      onboarded ? told : std::ranges::find_if(names, [&](const auto& one) { return step.lists.allows(one.word); });
+  if (listed == names.end() || !step.lists.allows(listed->word)) {
     return check("software", false,
                  names.empty() ? "the evidence has no measurement that the lists know"
-                               : "0x" + base::hex(names.front()) + " was not listed then");
+                               : "0x" + base::hex(names.front().word) + " was not listed then");
   }
-  return check("software", true,
-               "0x" + base::hex(*listed) +
-                   (step.kind == StepKind::onboarding ? " was listed then" : " was listed in its epoch"));
+  const std::string name = "0x" + base::hex(listed->word);
+  if (!listed->whole) {
+    return {"software", Outcome::undecided,
+            name + " was listed, but " + std::string{listed->what} +
+                " which firmware ran, and not what it booted: give a --policy with identities"};
+  }
+  return check("software", true, name + (onboarded ? " was listed then" : " was listed in its epoch"));
 }
 
 AuditCheck platform(const AuditStep& step, const attestation::Verdict& verdict) {
@@ -319,7 +340,9 @@ AuditCheck platform(const AuditStep& step, const attestation::Verdict& verdict) 
   if (rule == step.lists.tcbs.end()) return check("platform", false, "family " + name + " was not listed then");
   if (!verdict.tcb) return {"platform", Outcome::undecided, "its TCB status is not known"};
   const auto evaluation = verdict.tcb->evaluation_number.value_or(0);
-  return check("platform", abi::takes(rule->second, verdict.tcb->status, evaluation),
+  const bool taken = std::ranges::any_of(
+      rule->second, [&](const abi::TcbRule& one) { return abi::takes(one, verdict.tcb->status, evaluation); });
+  return check("platform", taken,
                "family " + name + ", " + verdict.tcb->status + " by TCB evaluation " + std::to_string(evaluation));
 }
 
@@ -354,8 +377,8 @@ std::optional<Bytes> evidence_in(ByteView input, const chain::Word& hash) {
 }
 
 std::vector<AuditCheck> compare(const AuditStep& step, const keys::KeyManagerContract& contract,
-                                const attestation::Verdict& verdict) {
-  return {binding(step, contract, verdict), software(step, verdict), platform(step, verdict)};
+                                const attestation::Verdict& verdict, const AuditRules& rules) {
+  return {binding(step, contract, verdict), software(step, verdict, rules), platform(step, verdict)};
 }
 
 Outcome outcome_of(const std::vector<AuditCheck>& checks) {

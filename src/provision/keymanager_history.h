@@ -20,6 +20,7 @@ struct KeyManagerHistory {
   keys::KeyManagerContract contract{};
   chain::BlockRef head{};                          ///< up to which it goes
   base::UtcTime at{};                              ///< as of which evidence is judged
+  std::optional<base::Digest32> code{};            ///< SHA-256 of what stands there at the head; of old files: nothing
   curves::Address key{};                           ///< xPub at the head
   chain::keymanager::Epoch epoch = 0;              ///< at the head
   std::vector<chain::LogRecord> logs{};            ///< of the contract, all, in the order of the chain
@@ -36,7 +37,8 @@ struct KeyManagerHistory {
 struct KeyManagerLists {
   std::set<chain::Word> mrtds{}, mrenclaves{};
   std::map<chain::Word, chain::keymanager::MachineAllowed> machines{};
-  std::map<chain::keymanager::FmspcWord, chain::keymanager::TcbRule> tcbs{};
+  /// One at a time; with what was allowed later in an epoch, all of them.
+  std::map<chain::keymanager::FmspcWord, std::vector<chain::keymanager::TcbRule>> tcbs{};
   bool unbound_onboarding = false;
   bool allows(const chain::Word& measurement) const;
 };
@@ -67,14 +69,24 @@ struct AuditStep {
   chain::keymanager::Epoch epoch = 0;
   curves::Address master{};  ///< xPub that signed, of an onboarding
   KeyManagerLists lists{};   ///< then; of a new key, with what was allowed later in its epoch
-  std::optional<PostedEvidence> evidence{};
+  /// All that was posted about it: anybody may, so only what holds says something.
+  std::vector<PostedEvidence> evidence{};
   std::optional<chain::Word> box_key{};
   chain::keymanager::FmspcWord fmspc{};  ///< what an onboarding says of the platform
   chain::Word measurement{};
   bool first_generation = false;     ///< known by its X25519 key; the subject is none
+  bool answered = false;             ///< of a request: somebody was onboarded for it
   std::vector<AuditCheck> checks{};  ///< of the signatures, from steps_of()
-  /// Whether it gave somebody the key: a mere request did not, and a departure takes nothing.
-  bool counts() const { return kind != StepKind::request && kind != StepKind::deregistration; }
+  /// Whether it may have given somebody the key. A departure takes nothing. A request that was answered is the
+  /// onboarding's; what a member answered off the chain nobody sees, so one that was not answered counts, too.
+  bool counts() const { return kind != StepKind::deregistration && !(kind == StepKind::request && answered); }
+};
+
+/// What besides the lists has to be known of a machine, as with the members (keymanager.policy, …).
+struct AuditRules {
+  bool identities = false;  ///< the policy that judged the evidence names what boots
+  bool mrtd_suffices = false;
+  bool machine_suffices = false;
 };
 
 /// In the order of the chain. Error `denied` when the history is not whole: it does not begin with the contract's
@@ -87,7 +99,7 @@ std::optional<base::Bytes> evidence_in(base::ByteView input, const chain::Word& 
 /// What the evidence says against what the step needs: binding of the report data, measurement, lists, platform.
 /// `verdict`: the verifier's, made without an expected report data.
 std::vector<AuditCheck> compare(const AuditStep& step, const keys::KeyManagerContract& contract,
-                                const attestation::Verdict& verdict);
+                                const attestation::Verdict& verdict, const AuditRules& rules);
 
 /// Refused when one is, else undecided when one is.
 attestation::Outcome outcome_of(const std::vector<AuditCheck>& checks);

@@ -16,7 +16,8 @@ using base::Result;
 
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kFirstVersion = 1;  ///< without the hash of the code
+constexpr std::int64_t kVersion = 2;
 constexpr std::size_t kMaxBytes = 256u << 20;
 constexpr std::size_t kMaxNodes = 20'000'000;
 constexpr std::int64_t kMost = 1LL << 53;
@@ -105,6 +106,7 @@ std::string KeyManagerHistory::to_json() const {
                                                        {"hash", chain::hex_data(head.hash)},
                                                        {"time", base::to_rfc3339(head.time)}}},
                           {"at", base::to_rfc3339(at)},
+                          {"code_sha256", code ? base::JsonOut{base::hex(*code)} : base::JsonOut{}},
                           {"xPub", chain::hex_data(key)},
                           {"epoch", std::uint64_t{epoch}},
                           {"logs", std::move(log_list)},
@@ -119,11 +121,16 @@ Result<KeyManagerHistory> KeyManagerHistory::parse(std::string text) {
   limits.max_nodes = kMaxNodes;
   TRY(const auto document, base::JsonDocument::parse(std::move(text), limits));
   const JsonValue root = document->root();
-  TRY_OK(
-      root.only({"version", "chain_id", "contract", "head", "at", "xPub", "epoch", "logs", "blocks", "transactions"}));
+  TRY_OK(root.only({"version", "chain_id", "contract", "head", "at", "code_sha256", "xPub", "epoch", "logs", "blocks",
+                    "transactions"}));
   TRY(const JsonValue version, root.get("version"));
-  TRY_OK(version.integer("version", kVersion, kVersion));
+  TRY_OK(version.integer("version", kFirstVersion, kVersion));
   KeyManagerHistory out;
+  if (const auto code = root.find("code_sha256"); code && !code->is_null()) {
+    TRY(const std::string digits, code->string("code_sha256"));
+    out.code.emplace();
+    TRY_OK(base::hex_decode_into(digits, *out.code), "code_sha256");
+  }
   TRY(out.contract.chain_id, number(root, "chain_id"));
   TRY(out.contract.address, fixed<20>(root, "contract"));
   TRY(const JsonValue head, root.get("head"));

@@ -22,6 +22,7 @@ const curves::Address kContract{0xc0};
 const curves::Address kMember{0x3e};
 const chain::Word kListed = crypto::sha256(Bytes(48, 0x1d));
 const abi::FmspcWord kFamily{0x90, 0xc0, 0x6f};
+constexpr AuditRules kIdentities{.identities = true};
 
 /// A contract's history as its events are emitted, one block each.
 class HistoryTest : public ::testing::Test {
@@ -77,21 +78,22 @@ TEST_F(HistoryTest, StepsSayWhoGotTheKeyUnderWhichLists) {
   ASSERT_TRUE(steps.ok()) << steps.error().text();
   ASSERT_EQ(steps->size(), 3u);
   EXPECT_EQ((*steps)[0].kind, StepKind::bootstrap);
-  EXPECT_FALSE((*steps)[1].counts());
+  EXPECT_FALSE((*steps)[1].counts()) << "the onboarding does";
   const AuditStep& onboarding = (*steps)[2];
   EXPECT_EQ(onboarding.kind, StepKind::onboarding);
-  EXPECT_EQ(onboarding.evidence->hash, chain::Word{7});
+  ASSERT_EQ(onboarding.evidence.size(), 1u);
+  EXPECT_EQ(onboarding.evidence[0].hash, chain::Word{7});
   EXPECT_EQ(onboarding.master, address);
   EXPECT_TRUE(onboarding.lists.allows(kListed));
   EXPECT_EQ(onboarding.checks.back().outcome, Outcome::accepted);
 }
 
-TEST_F(HistoryTest, WhatTheMasterDidNotSignIsRefused) {
+TEST_F(HistoryTest, CallDataWithoutTheMastersSignatureAccuseNobody) {
   usual();
   auto& input = history.inputs.begin()->second;
   const auto before = input;
   input = abi::kOnboard(kMember, kFamily, kListed, base::to_bytes("sealed"), vrs(master, base::Digest32{1}));
-  EXPECT_EQ((*steps_of(history))[2].checks.back().outcome, Outcome::refused);
+  EXPECT_EQ((*steps_of(history))[2].checks.back().outcome, Outcome::undecided) << "they are one node's word";
   history.inputs.clear();
   EXPECT_EQ((*steps_of(history))[2].checks.back().outcome, Outcome::undecided);
   // A wallet's call has the contract's inside.
@@ -133,6 +135,10 @@ TEST_F(HistoryTest, AFileHoldsAllOfIt) {
   ASSERT_TRUE(back.ok()) << back.error().text();
   EXPECT_EQ(back->logs, history.logs);
   EXPECT_EQ(back->inputs, history.inputs);
+  EXPECT_FALSE(back->code);
+  history.code = crypto::sha256(Bytes{1});
+  EXPECT_EQ(KeyManagerHistory::parse(history.to_json())->code, history.code);
+  history.code.reset();
   EXPECT_EQ(back->to_json(), history.to_json());
   EXPECT_FALSE(KeyManagerHistory::parse("{}").ok());
   std::swap(history.logs[1], history.logs[2]);
@@ -149,19 +155,59 @@ TEST_F(HistoryTest, EvidenceIsComparedWithWhatTheContractWasTold) {
   const auto head = keys::keymanager_newcomer_head(history.contract, kMember, *step.box_key, 1);
   const auto data = keys::report_data(head, keys::ReportDataForm::padded);
   verdict.report_data = base::to_bytes(data);
-  EXPECT_EQ(outcome_of(compare(step, history.contract, verdict)), Outcome::accepted);
+  EXPECT_EQ(outcome_of(compare(step, history.contract, verdict, kIdentities)), Outcome::accepted);
 
   auto other = verdict;
   other.report_data[0] ^= 1;
-  EXPECT_EQ(compare(step, history.contract, other)[0].outcome, Outcome::refused);
+  EXPECT_EQ(compare(step, history.contract, other, kIdentities)[0].outcome, Outcome::refused);
   other = verdict;
   other.claims[0].value[0] = '2';
-  EXPECT_EQ(compare(step, history.contract, other)[1].outcome, Outcome::refused);
+  EXPECT_EQ(compare(step, history.contract, other, kIdentities)[1].outcome, Outcome::refused);
   other = verdict;
   other.tcb->status = "OutOfDate";
-  EXPECT_EQ(compare(step, history.contract, other)[2].outcome, Outcome::refused);
+  EXPECT_EQ(compare(step, history.contract, other, kIdentities)[2].outcome, Outcome::refused);
   other.tcb.reset();
-  EXPECT_EQ(compare(step, history.contract, other)[2].outcome, Outcome::undecided);
+  EXPECT_EQ(compare(step, history.contract, other, kIdentities)[2].outcome, Outcome::undecided);
+  EXPECT_EQ(compare(step, history.contract, verdict, {})[1].outcome, Outcome::undecided) << "firmware boots anything";
+  EXPECT_EQ(compare(step, history.contract, verdict, {.machine_suffices = true})[1].outcome, Outcome::undecided);
+  EXPECT_EQ(compare(step, history.contract, verdict, {.mrtd_suffices = true})[1].outcome, Outcome::accepted);
+}
+
+TEST_F(HistoryTest, ARequestThatNobodyAnsweredOnTheChainCounts) {
+  emit(abi::BootstrapComplete{address});
+  emit(abi::JoinRequested{kMember, chain::Word{9}, chain::Word{7}, {}, curves::Address{1}});
+  history.key = address;
+  history.epoch = 1;
+  EXPECT_TRUE((*steps_of(history))[1].counts());
+  emit(abi::Onboarded{kMember, kFamily, kListed, {}});
+  EXPECT_FALSE((*steps_of(history))[1].counts());
+}
+
+TEST_F(HistoryTest, EvidenceOfStrangersDoesNotTakeTheOwnersPlace) {
+  emit(abi::BootstrapComplete{address});
+  emit(abi::EvidencePosted{address, chain::Word{1}, {}, curves::Address{0x66}});
+  emit(abi::EvidencePosted{address, chain::Word{2}, {}, curves::Address{1}});
+  history.key = address;
+  history.epoch = 1;
+  const auto steps = *steps_of(history);
+  ASSERT_EQ(steps[0].evidence.size(), 2u);
+  EXPECT_EQ(steps[0].evidence[1].hash, chain::Word{2});
+}
+
+TEST_F(HistoryTest, APlatformRuleThatIsLoosenedLaterCountsForTheEpoch) {
+  emit(abi::TcbAllowed{kFamily, {0, 1}, {}});
+  emit(abi::BootstrapComplete{address});
+  emit(abi::TcbAllowed{kFamily, {0, 3}, {}});
+  emit(abi::TcbAllowed{kFamily, {0, 1}, {}});
+  emit(abi::Onboarded{kMember, kFamily, kListed, {}});
+  history.key = address;
+  history.epoch = 1;
+  attestation::Verdict verdict;
+  verdict.claims = {{.name = "fmspc", .value = "90c06f000000"}};
+  verdict.tcb = {.status = "SWHardeningNeeded"};
+  const auto steps = *steps_of(history);
+  EXPECT_EQ(compare(steps[0], history.contract, verdict, {})[2].outcome, Outcome::accepted);
+  EXPECT_EQ(compare(steps[1], history.contract, verdict, {})[2].outcome, Outcome::refused) << "not then";
 }
 
 TEST(AuditOutcomeTest, NothingThatWasLookedAtIsUndecided) {

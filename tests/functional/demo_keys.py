@@ -166,6 +166,7 @@ class KeysDemo(Demo):
         folder = self.path("first-forge")
         self.finish(["forge", "--seed-file", "first/forge.seed", "--report-data", "00" * 64, "--out", "first-forge"])
         trust = ["--trust", f"{folder.name}/root.pem", "--collateral", f"{folder.name}/collateral.json"]
+        trust += ["--policy", self.shorter(self.policy)]
         online = self.run("keymanager", "audit", self.contract.address, *trust, "--save", "history", most=30)
         offline = self.run("keymanager", "audit", "--offline", "history", *trust, quiet=True)
         require(offline == online, "the saved history says the same, without a network")

@@ -6,13 +6,15 @@ import shutil
 
 import abi
 import pytest
+from endpoints import Endpoint
 from evm import Anvil
 from harness import attestry
 from keymanager import Key, domain_separator, typed_digest
 
 MRTD = "1d" * 48
 BOX_KEY = b"\x09" * 32
-MASTER, NEXT, MEMBER = Key(b"\x51" * 32), Key(b"\x52" * 32), Key(b"\x53" * 32)
+MASTER, NEXT, MEMBER, OTHER = (Key(bytes([byte]) * 32) for byte in (0x51, 0x52, 0x53, 0x54))
+FIRMWARE = ["--mrtd-suffices"]
 LISTED = hashlib.sha256(bytes.fromhex(MRTD)).digest()
 
 
@@ -34,6 +36,7 @@ class KeyService:
         self.key.chmod(0o600)
         self.case = self.forge(b"")
         claims = attestry("verify", self.case, "--trust", self.case / "root.pem", "--format", "json").json()["claims"]
+        self.claims = claims
         self.fmspc = bytes.fromhex(claims["fmspc"]) + bytes(10)
         self.contract.send("allowMrtd", LISTED, True)
         self.contract.send("allowTcb", self.fmspc, 0, 1)
@@ -79,13 +82,13 @@ class KeyService:
         signature = NEXT.sign(self.typed("Rotation", NEXT.address, 2))
         self.contract.send("rotate", NEXT.address, signature, hashlib.sha256(evidence).digest(), evidence)
 
-    def audit(self, *arguments, fmt="json"):
+    def audit(self, *arguments, fmt="json", firmware=FIRMWARE):
         chain = ["--network", "local", "--rpc", self.node.url]
-        return self._audit(self.contract.address, *chain, *arguments, "--format", fmt)
+        return self._audit(self.contract.address, *chain, *firmware, *arguments, "--format", fmt)
 
     def again(self, saved, fmt="json"):
         """Without a network."""
-        return self._audit("--offline", saved, "--format", fmt)
+        return self._audit("--offline", saved, *FIRMWARE, "--format", fmt)
 
     def _audit(self, *arguments):
         trust = ["--trust", self.case / "root.pem", "--collateral", self.case / "collateral.json"]
@@ -95,6 +98,16 @@ class KeyService:
 @pytest.fixture
 def service(node, tmp_path):
     return KeyService(node, tmp_path)
+
+
+@pytest.fixture
+def known(service):
+    """What its machines boot is known: with identities."""
+    claims = service.claims
+    rules = {name: [claims[name]] for name in ("mrtd", "rtmr1", "rtmr2")}
+    path = service.folder / "members.json"
+    path.write_text(json.dumps({"format": 1, "name": "members", "identities": [{"name": "members", "claims": rules}]}))
+    return ["--policy", path]
 
 
 def steps_of(done):
@@ -181,12 +194,92 @@ def test_keymanager_audit_finds_a_forged_quote(service):
     assert "verdict" in refused_check(service.audit(), "bootstrap")
 
 
-def test_keymanager_audit_of_a_request_alone_does_not_count(service):
+def test_keymanager_audit_of_a_request_that_nobody_answered_on_the_chain(service):
+    """A member's answer is in the hands of its host before the chain knows of it."""
     service.bootstrap()
     service.join(head=b"\x02" * 32)
     done = service.audit()
-    assert done.code == 0, done
-    assert (steps_of(done)["request"]["outcome"], steps_of(done)["request"]["counts"]) == ("refused", False)
+    assert done.code == 3, done
+    step = steps_of(done)["request"]
+    assert (step["outcome"], step["counts"]) == ("undecided", True)
+    assert "the members' logs say" in step["checks"][-1]["detail"]
+    assert service.audit("--ignore-unanswered").code == 0
+    service.join(member=OTHER)
+    assert [step["outcome"] for step in service.audit().json()["steps"]] == ["accepted", "undecided", "accepted"]
+
+
+def test_keymanager_audit_of_firmware_alone_is_undecided(service, known):
+    """MRTD says what booted first, and nothing of what came then: the members say the same."""
+    service.bootstrap()
+    done = service.audit(firmware=[])
+    assert done.code == 3, done
+    software = next(check for check in steps_of(done)["bootstrap"]["checks"] if check["name"] == "software")
+    assert software["outcome"] == "undecided" and "not what it booted" in software["detail"]
+    assert service.audit(firmware=known).code == 0
+
+
+def test_keymanager_audit_of_a_machine_without_its_kernel_is_undecided(service, known):
+    service.bootstrap()
+    service.contract.send("allowMrtd", LISTED, False)
+    words = [bytes.fromhex(service.claims[name]) for name in ("rtmr0", "rtmr3")]
+    service.contract.send("set_mrtd", b"\x17" * 32, bytes.fromhex(MRTD), *words, True)
+    evidence = service.quote(service.typed("Bootstrap", NEXT.address, 2))
+    service.rotate(evidence)
+
+    def rotation(firmware):
+        return steps_of(service.audit(firmware=firmware))["rotation"]["outcome"]
+
+    assert rotation([]) == "undecided"
+    assert rotation(["--machine-suffices"]) == rotation(known) == "accepted"
+
+
+def test_keymanager_audit_of_other_code_is_undecided(service, tmp_path):
+    """Only of this program's contract is it known that nobody becomes a member without an event."""
+    service.bootstrap()
+    saved = tmp_path / "saved"
+    code = service.node.rpc("eth_getCode", service.contract.address, "latest")
+    assert service.audit("--save", saved).json()["code"] == "accepted"
+    service.node.rpc("anvil_setCode", service.contract.address, code + "00")
+    done = service.audit()
+    assert (done.code, done.json()["code"], done.json()["outcome"]) == (3, "undecided", "undecided"), done
+    other = hashlib.sha256(bytes.fromhex(code[2:]) + b"\0").hexdigest()
+    assert done.json()["code_sha256"] == other
+    assert service.audit("--code-sha256", other).code == 0
+    history = json.loads((saved / "history.json").read_text())
+    assert service.again(saved).code == 0
+    (saved / "history.json").write_text(json.dumps({**history, "version": 1, "code_sha256": None}))
+    assert service.again(saved).code == 3
+
+
+def test_keymanager_audit_is_not_spoiled_by_what_strangers_post(service):
+    service.contract.send("bootstrap", MASTER.address)
+    junk, stranger = b"junk", service.node.accounts[3]
+    service.contract.send("postEvidence", MASTER.address, hashlib.sha256(junk).digest(), junk, sender=stranger)
+    assert service.audit().code == 3
+    evidence = service.quote(service.typed("Bootstrap", MASTER.address, 1))
+    service.contract.send("postEvidence", MASTER.address, hashlib.sha256(evidence).digest(), evidence)
+    assert service.audit().code == 0
+
+
+def test_keymanager_audit_is_not_turned_by_a_node_that_gives_other_call_data(service):
+    service.bootstrap()
+    service.join()
+    service.onboard()
+    with Endpoint(service.node) as node:
+        sent = abi.selector("onboard(address,bytes16,bytes32,bytes,bytes)").hex()
+
+        def change(method, parameters, answer):
+            data = (answer.get("result") or {}).get("input", "") if method == "eth_getTransactionByHash" else ""
+            if data[2:].startswith(sent):
+                # The signature's last bytes, in front of the zeros that fill its word.
+                answer["result"]["input"] = data[:-64] + "00" * 4 + data[-56:]
+            return answer
+
+        node.change = change
+        where = ["--network", "local", "--rpc", node.url]
+        done = service._audit(service.contract.address, *where, *FIRMWARE, "--format", "json")
+    assert done.code == 3, done
+    assert "hold none that is good" in done.out
 
 
 def test_keymanager_audit_without_evidence_is_undecided(service):

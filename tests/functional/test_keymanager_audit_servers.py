@@ -40,7 +40,8 @@ def test_keymanager_audit_of_real_servers(tmp_path, chain, contract):
         case = tmp_path / "vendor"
         forged = attestry("forge", "--out", case, "--seed-file", first.data / "forge.seed")
         assert forged.code == 0, forged
-    trust = ["--trust", case / "root.pem", "--collateral", case / "collateral.json"]
+    policy = tmp_path / "managers.json"
+    trust = ["--trust", case / "root.pem", "--collateral", case / "collateral.json", "--policy", policy]
     saved = tmp_path / "saved"
     done = audit(chain, contract, *trust, "--save", saved)
     assert done.code == 0, done.out
