@@ -379,7 +379,7 @@ Result<std::uint64_t> add_leaf(const VaultCall& call, state::WriteTxn& txn, cons
   }
   TRY(const auto index, call.deps.log.append(txn, out));
   response.headers.set("X-Attestry-Leaf", std::to_string(index));
-  response.headers.set("X-Attestry-Leaf-Key", base::hex(key.reveal()));
+  response.headers.set("X-Attestry-Leaf-Key", base::base64url(key.reveal()));
   return index;
 }
 

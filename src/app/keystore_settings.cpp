@@ -29,6 +29,8 @@ constexpr std::size_t kMostChainAnswer = 8u << 20;
 
 constexpr SettingInfo kKeystore[] = {
     {"keystore.listen", "", "the keystore for workers and coordinators: address; empty: not offered"},
+    {"keystore.plaintext", "false",
+     "with tls.mode off on any address: TLS ends in front of it, and whoever is in between reads every secret"},
     {"keystore.generation", "v0", "whose health document and words of 401 are shown: v0, v1 or v2; all are served"},
     {"keystore.worker_tokens", "", "lower-case hex SHA-256 of workers' bearer tokens; empty: none is taken"},
     {"keystore.coordinator_tokens", "", "the same of coordinators'"},

@@ -60,9 +60,25 @@ constexpr Range kNumbers[] = {{"server.workers", 0, 1024},
                               {"limits.header_seconds", 1, 3600},
                               {"limits.read_seconds", 1, 3600},
                               {"limits.request_seconds", 1, 3600}};
-constexpr std::string_view kFlags[] = {"collateral.offline", "audit.accept_missing_checkpoint", "state.confirm_clock"};
-constexpr std::string_view kListeners[] = {"server.listen",   "server.admin_listen",   "server.metrics_listen",
-                                           "registry.listen", "registry.proxy_listen", "registry.admin_listen"};
+constexpr std::string_view kFlags[] = {"collateral.offline",  "audit.accept_missing_checkpoint",
+                                       "state.confirm_clock", "keymanager.plaintext",
+                                       "keystore.plaintext",  "vault.plaintext"};
+/// `plaintext`: the switch for who ends TLS in front of it; empty: there is none.
+struct ListenerSetting {
+  std::string_view name;
+  std::string_view plaintext{};
+  bool needed = false;
+};
+constexpr ListenerSetting kListeners[] = {{"server.listen", {}, true},
+                                          {"server.admin_listen", {}, true},
+                                          {"server.metrics_listen"},
+                                          {"registry.listen"},
+                                          {"registry.proxy_listen"},
+                                          {"registry.admin_listen"},
+                                          {"keymanager.listen", "keymanager.plaintext"},
+                                          {"keymanager.host_listen"},
+                                          {"keystore.listen", "keystore.plaintext"},
+                                          {"vault.listen", "vault.plaintext"}};
 
 Result<std::int64_t> number(const Settings& settings, std::string_view name) {
   for (const auto& range : kNumbers) {
@@ -73,25 +89,46 @@ Result<std::int64_t> number(const Settings& settings, std::string_view name) {
 
 bool is_unix(std::string_view address) { return address.starts_with("unix:"); }
 
-Status check_listener(const Settings& settings, std::string_view name) {
-  const std::string& address = settings.text(name);
-  if (address.empty() && (name == "server.metrics_listen" || name.starts_with("registry."))) return base::done();
-  if (is_unix(address) && address.size() > 5) return base::done();
-  if (net::is_socket_address(address)) return base::done();
-  return Error{Code::configuration, named(settings, name), "127.0.0.1:8443, [::1]:0 or unix:/path", address,
-               "Give a numeric IP address and a port; names are not resolved."};
+/// One, or several with commas between them.
+std::vector<std::string> addresses_of(const Settings& settings, std::string_view name) {
+  auto out = settings.list(name);
+  if (out.empty()) out.push_back(settings.text(name));
+  return out;
+}
+
+Status check_listener(const Settings& settings, const ListenerSetting& listener) {
+  if (!listener.needed && settings.text(listener.name).empty()) return base::done();
+  for (const std::string& address : addresses_of(settings, listener.name)) {
+    if ((is_unix(address) && address.size() > 5) || net::is_socket_address(address)) continue;
+    return Error{Code::configuration, named(settings, listener.name), "127.0.0.1:8443, [::1]:0 or unix:/path", address,
+                 "Give a numeric IP address and a port; names are not resolved."};
+  }
+  return base::done();
+}
+
+/// Without TLS: addresses of this machine and sockets, and what a switch says is behind something that ends TLS.
+Status check_plain_listener(const Settings& settings, const ListenerSetting& listener) {
+  if (!listener.plaintext.empty()) {
+    TRY(const bool allowed, settings.boolean(listener.plaintext));
+    if (allowed) return base::done();
+  }
+  for (const std::string& address : addresses_of(settings, listener.name)) {
+    if (address.empty() || is_loopback(address) || !net::is_socket_address(address)) continue;
+    Error error{Code::configuration, "tls.mode off is for loopback only",
+                "a loopback address in " + std::string{listener.name}, address, "Set tls.mode to auto or files."};
+    if (!listener.plaintext.empty()) {
+      error.remedy += " If something in front of it ends TLS, set " + std::string{listener.plaintext} + ".";
+    }
+    return error;
+  }
+  return base::done();
 }
 
 Status check_tls(const Settings& settings) {
   const std::string& mode = settings.text("tls.mode");
   if (mode == "auto") return base::done();
   if (mode == "off") {
-    for (const auto listener : kListeners) {
-      const std::string& address = settings.text(listener);
-      if (address.empty() || is_loopback(address) || !net::is_socket_address(address)) continue;
-      return Error{Code::configuration, "tls.mode off is for loopback only",
-                   "a loopback address in " + std::string{listener}, address, "Set tls.mode to auto or files."};
-    }
+    for (const auto& listener : kListeners) TRY_OK(check_plain_listener(settings, listener));
     return base::done();
   }
   if (mode != "files") return Error{Code::configuration, named(settings, "tls.mode"), "auto, files or off", mode};
@@ -235,7 +272,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
                              settings.text("server.realm")});
   note(check_data_folder(settings));
   note(check_origin(settings));
-  for (const auto listener : kListeners) note(check_listener(settings, listener));
+  for (const auto& listener : kListeners) note(check_listener(settings, listener));
   note(check_services(settings));
   note(check_tls(settings));
   if (realm_known && unlock_too == UnlockToo::yes) note(check_unlock_secret(settings));
@@ -279,7 +316,24 @@ Status addresses_free(const Settings& settings) {
       addresses.emplace_back("--set " + name, settings.text(name));
     }
   }
+  for (const std::string name : {"keymanager.listen", "keymanager.host_listen", "keystore.listen", "vault.listen"}) {
+    for (const std::string& address : settings.list(name)) addresses.emplace_back("--set " + name, address);
+  }
   return addresses_free(addresses);
+}
+
+void warn_of_plain_listeners(const Settings& settings) {
+  if (settings.text("tls.mode") != "off") return;
+  for (const auto& listener : kListeners) {
+    if (listener.plaintext.empty()) continue;
+    if (const auto allowed = settings.boolean(listener.plaintext); !allowed || !*allowed) continue;
+    for (const std::string& address : settings.list(listener.name)) {
+      if (is_loopback(address)) continue;
+      base::log(base::LogLevel::warning,
+                std::string{listener.plaintext} + ": whoever is between here and where TLS ends reads every secret",
+                {{"setting", settings.origin(listener.plaintext)}, {"address", address}});
+    }
+  }
 }
 
 Status long_enough(const keys::Unlock& unlock, const Settings& settings) {

@@ -26,6 +26,9 @@ base::Status first_of(const std::vector<base::Error>& mistakes);
 base::Status addresses_free(const std::vector<std::pair<std::string, std::string>>& addresses);
 base::Status addresses_free(const Settings& settings);
 
+/// Logs what goes without TLS beyond this machine because a setting says so.
+void warn_of_plain_listeners(const Settings& settings);
+
 /// A key file that is too short is no key; passphrases may be of any length.
 base::Status long_enough(const keys::Unlock& unlock, const Settings& settings);
 

@@ -5,6 +5,8 @@ namespace {
 
 constexpr SettingInfo kVault[] = {
     {"vault.listen", "", "the HTTP API in the shapes of Vault: address; empty: not offered"},
+    {"vault.plaintext", "false",
+     "with tls.mode off on any address: TLS ends in front of it, and whoever is in between reads every secret"},
     {"vault.token_seconds", "2764800", "life of a token whose maker names none"},
     {"vault.login_seconds", "3600", "life of a token that an attested login gives, until it is renewed"},
     {"vault.bind_tokens", "true",

@@ -610,6 +610,7 @@ Status RunningServer::Impl::listen(const Settings& settings, const Seams& seams)
       options.listeners.push_back(std::move(listener));
     }
   }
+  warn_of_plain_listeners(settings);
   TRY_OK(service_listeners(tls.chain_pem, tls.key_pem, options));
   options.on_finished = [this](const net::RequestRecord& record) { request_metrics.count(record); };
   TRY(server, net::Server::start(std::move(options), router));
