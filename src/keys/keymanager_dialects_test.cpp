@@ -73,6 +73,16 @@ TEST_F(KeyManagerDialects, KnownAddresses) {
   EXPECT_EQ(curves::address_checksum_text(address_of(test_newcomer_)), "0x14425d302C5dff5E27C78C7eb6c590f5E71B6930");
 }
 
+/// The keys of those wallets as their publishers print them.
+TEST_F(KeyManagerDialects, KnownKeysOfTests) {
+  EXPECT_EQ(base::hex(curves::keccak256(as_bytes("masterkey"))),
+            "86a959116d8c1e34462783937331296e65bec1c97ea6fb33da4adafee72680e5");
+  EXPECT_EQ(base::hex(curves::keccak256(as_bytes("ephem"))),
+            "19ef73f991f070b8f0dee30ea64b43e7824ce40d1cc4352085e39c378bde6796");
+  const auto owner = wallet(curves::keccak256(as_bytes("KeyManager.t.sol")));
+  EXPECT_EQ(curves::address_checksum_text(address_of(owner)), "0xb9582A3c6Ad5030714eEaAc7A4df8Ea0371f8648");
+}
+
 // The first generation
 
 TEST_F(KeyManagerDialects, V1SealingKeys) {
