@@ -1,5 +1,6 @@
 """deploy/kubernetes/keymanager.yaml: its two doors never meet, its pod can do little, and its settings are real ones."""
 
+import json
 import pathlib
 import tomllib
 
@@ -32,8 +33,7 @@ def pod(objects):
 
 @pytest.fixture(scope="module")
 def container(pod):
-    (only,) = pod["spec"]["containers"]
-    return only
+    return next(one for one in pod["spec"]["containers"] if one["name"] == "keymanager")
 
 
 def port_of(addresses):
@@ -52,7 +52,11 @@ def check(objects, folder, change=lambda text: text):
         (folder / "root.key").write_bytes(bytes(range(32)))
         (folder / "root.key").chmod(0o600)
         (folder / "ca.pem").write_text((case / "root.pem").read_text())
-    text = text.replace("/etc/attestry-unlock", str(folder)).replace("/etc/attestry-host-ca", str(folder))
+        for name in ("managers", "workloads"):
+            rules = {"format": 1, "name": name, "identities": [{"name": "web", "claims": {"mrtd": ["1d" * 48]}}]}
+            (folder / f"{name}.json").write_text(json.dumps(rules))
+    for mount in ("unlock", "host-ca", "policies"):
+        text = text.replace(f"/etc/attestry-{mount}", str(folder))
     text = text.replace("/var/lib/attestry", str(folder / "data")).replace("/run/attestry", str(folder))
     path = folder / "attestry.toml"
     path.write_text(change(text))
@@ -70,11 +74,22 @@ def test_keymanager_deploy_manifest_has_real_settings(objects, tmp_path):
         ("host_ca = ", "# ", "keymanager.host_listen"),
         (f'contract = "{CONTRACT}"', "", "keymanager.contract"),
         ("host_listen", "host_listens", "host_listens"),
+        ("[keymanager]", '[tls]\nmode = "off"\n[keymanager]', "tls.mode off is for loopback only"),
     ],
 )
 def test_keymanager_deploy_manifest_settings_that_open_a_door_are_refused(objects, tmp_path, before, after, words):
     done = check(objects, tmp_path, lambda text: text.replace(before, after))
     assert done.code == 2 and words in done.err, done
+
+
+def test_keymanager_deploy_manifest_lets_somebody_in(settings, pod, container):
+    """By evidence: without names of workloads every client is refused, without names of members every newcomer."""
+    ours = settings["keymanager"]
+    assert ours["workloads"].endswith(".json") and ours["policy"].endswith(".json")
+    probe = container["readinessProbe"]["httpGet"]
+    assert (probe["path"], probe["port"], probe["scheme"]) == ("/healthz", "keys", "HTTPS")
+    names = [one["name"] for one in pod["spec"]["containers"]]
+    assert names == ["keymanager", "quote-provider"] and ours["attestation"].startswith("http://127.0.0.1:")
 
 
 def test_keymanager_deploy_manifest_ports_are_those_of_the_settings(objects, settings, container):
@@ -124,19 +139,19 @@ def test_keymanager_deploy_manifest_lets_out_to_names_and_the_chain_only(objects
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
 
 
-def test_keymanager_deploy_manifest_gives_the_pod_nothing_to_spare(objects, pod, container):
+def test_keymanager_deploy_manifest_gives_the_pod_nothing_to_spare(objects, pod):
     spec = pod["spec"]
     assert spec["serviceAccountName"] == "keymanager"
     assert spec["automountServiceAccountToken"] is False
     assert objects["ServiceAccount"]["keymanager"]["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["runAsUser"] >= 1000
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    own = container["securityContext"]
-    assert own["readOnlyRootFilesystem"] and own["allowPrivilegeEscalation"] is False
-    assert own["capabilities"] == {"drop": ["ALL"]}
+    for one in spec["containers"]:
+        own = one["securityContext"]
+        assert own["readOnlyRootFilesystem"] and own["allowPrivilegeEscalation"] is False
+        assert own["capabilities"] == {"drop": ["ALL"]} and "@sha256:" in one["image"]
     assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
     assert not any("hostPath" in volume for volume in spec["volumes"])
-    assert "@sha256:" in container["image"]
     enforced = objects["Namespace"]["attestry-keymanager"]["metadata"]["labels"]
     assert enforced["pod-security.kubernetes.io/enforce"] == "restricted"
 
@@ -146,7 +161,7 @@ def test_keymanager_deploy_manifest_mounts_every_path_of_the_settings(settings, 
     values = [str(value) for section in settings.values() for value in section.values()]
     words = [part.strip().removeprefix("unix:").removeprefix("file:") for value in values for part in value.split(",")]
     paths = [pathlib.PurePath(word) for word in words if word.startswith("/")]
-    assert len(paths) == 5
+    assert len(paths) == 6
     for path in paths:
         assert any(path.is_relative_to(mount) for mount in mounts), path
     assert not mounts[pathlib.PurePath("/var/lib/attestry")] and not mounts[pathlib.PurePath("/run/attestry")]
