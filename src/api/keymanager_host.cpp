@@ -57,6 +57,7 @@ struct Handlers {
   /// On a thread that may wait.
   void later(net::Request request, net::Responder responder,
              Result<net::Response> (Handlers::*act)(const net::Request&) const) const {
+    if (const auto program = require_no_browser(request); !program) return refuse(responder, program.error());
     auto asked = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
     std::move_only_function<void()> task = [this, asked, act] {
       auto made = (this->*act)(asked->first);
@@ -71,8 +72,8 @@ struct Handlers {
     const bool before = deps.manager.standing().pending.has_value();
     auto made = deps.manager.bootstrap(rotate, request.deadline);
     const bool again = (before && !rotate) || (!made && made.error().code == Code::conflict);
-    // The first service said so, and no more.
-    if (again && dialect() == KeyManagerDialect::keymanager && !wants_json(request)) {
+    // The known services said so, and no more.
+    if (again && dialect() != KeyManagerDialect::native && !wants_json(request)) {
       return net::text_response(200, "Already bootstrapped");
     }
     if (!made) return std::move(made).error();
@@ -111,6 +112,12 @@ struct Handlers {
     return secret_json(JsonOut{JsonOutObject{{"pubk", base::hex(made.box_key)}, {"quote", base::hex(made.evidence)}}});
   }
 
+  Result<net::Response> resign(const net::Request& request) const {
+    TRY(const auto made, deps.manager.resignation(request.deadline));
+    return secret_json(JsonOut{JsonOutObject{
+        {"addr", curves::address_checksum_text(made.member)}, {"epoch", made.epoch}, {"sig", hex0x(made.signature)}}});
+  }
+
   Result<std::uint32_t> take(std::string_view hex, base::Deadline deadline) const {
     TRY(const auto box, base::hex_decode(bare(hex)), "sealed master key");
     return deps.manager.accept(box, deadline);
@@ -146,7 +153,24 @@ struct Handlers {
     return secret_json(JsonOut{std::move(out)});
   }
 
+  /// What the replicatoor said of a newcomer; nothing where it had no words.
+  static std::optional<net::Response> replicatoors_refusal(const Error& error) {
+    if (error.what.ends_with(provision::kNotListed)) return net::text_response(401, "rtmrs check failed");
+    if (!error.what.ends_with("the evidence was made for something else")) return std::nullopt;
+    return net::text_response(400, "Invalid report_data ref:" + error.expected + " val:" + error.found);
+  }
+
+  void send_onboarded(net::Responder& responder, const KeyManagerNewcomer& newcomer,
+                      const Result<KeyManagerOnboarded>& made, Answer answer) const {
+    if (made) return responder.send(onboarded(newcomer, *made, answer));
+    if (answer == Answer::replicatoor && dialect() != KeyManagerDialect::native) {
+      if (auto words = replicatoors_refusal(made.error())) return responder.send(*std::move(words));
+    }
+    refuse(responder, made.error());
+  }
+
   void onboard(net::Request request, net::Responder responder, bool helper) const {
+    if (const auto program = require_no_browser(request); !program) return refuse(responder, program.error());
     auto newcomer = parse_keymanager_newcomer(request.media_type(), request.body);
     if (!newcomer) return refuse(responder, newcomer.error());
     Answer answer = Answer::native;
@@ -164,8 +188,7 @@ struct Handlers {
     std::move_only_function<void()> task = [this, shared, answer, asked = *std::move(newcomer),
                                             deadline = request.deadline] {
       deps.manager.onboard(asked, deadline, [this, shared, answer, asked](const Result<KeyManagerOnboarded>& made) {
-        if (!made) return refuse(*shared, made.error());
-        shared->send(onboarded(asked, *made, answer));
+        send_onboarded(*shared, asked, made, answer);
       });
     };
     if (!deps.run_waiting(task)) refuse(*shared, {Code::unavailable, "too many ask at the same time"});
@@ -243,6 +266,8 @@ Status register_keymanager_host(net::Router& router, const KeyManagerHostDeps& d
   }
   TRY_OK(add(router, handlers, net::Method::post, "/requestKey", "request_key", "The replicatoor's request",
              &Handlers::request_key));
+  TRY_OK(add(router, handlers, net::Method::post, "/resign", "resign", "The server's word that it goes",
+             &Handlers::resign));
   TRY_OK(add(router, handlers, net::Method::post, "/receiveKey", "receive_key", "Takes the sealed master key",
              &Handlers::receive_key));
   TRY_OK(add_onboard(router, handlers, "/onboard", "onboard", false));
@@ -253,7 +278,7 @@ Status register_keymanager_host(net::Router& router, const KeyManagerHostDeps& d
     handlers->no_evidence(std::move(responder));
   };
   TRY_OK(router.add(std::move(helper)));
-  return add_keymanager_standing(router, net::Role::keymanager_host, deps.manager);
+  return add_keymanager_standing(router, net::Role::keymanager_host, deps.manager, StatusDetail::all);
 }
 
 }  // namespace attestry::api

@@ -17,7 +17,8 @@ struct KeyManagerHostDeps {
 
 /// For Role::keymanager_host:
 ///   GET, POST /bootstrap  /register  /register/{enckey}  /helper/{addr}
-///   POST /onboard  /requestKey  /receiveKey; GET /status  /healthz
+///   POST /onboard  /requestKey  /receiveKey  /resign; GET /status  /healthz
+/// Requests that a web page made are refused.
 base::Status register_keymanager_host(net::Router& router, const KeyManagerHostDeps& deps);
 
 /// What a newcomer's request says, as a form (application/x-www-form-urlencoded) or as JSON, whichever `media_type` is.

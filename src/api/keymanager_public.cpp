@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::string_view kSealing = "sealing";
 constexpr std::string_view kAttest = "attest";
+constexpr std::size_t kBareTagBytes = 32;
 
 std::string hex0x(base::ByteView bytes) { return "0x" + base::hex(bytes); }
 
@@ -84,13 +85,17 @@ struct Handlers {
   void send_key(net::Responder& responder, bool json, Result<KeyManagerKey> made, const KeyManagerWorkload& workload,
                 const std::string& purpose) const {
     if (!made) return refuse(responder, made.error());
-    const std::string key = base::hex(made->key.reveal());
-    auto response = json ? secret_json(JsonOut{JsonOutObject{{"key", key},
+    std::string digits = base::hex(made->key.reveal());
+    // The tree of a document would hold copies that nobody wipes: the key takes the place of zeros in its text.
+    const std::string zeros(digits.size(), '0');
+    auto response = json ? secret_json(JsonOut{JsonOutObject{{"key", zeros},
                                                              {"workload", workload.name},
                                                              {"purpose", purpose},
                                                              {"epoch", made->epoch},
                                                              {"by", std::string{to_text(workload.voucher)}}}})
-                         : secret_text(key);
+                         : secret_text(zeros);
+    response.body.replace(response.body.find(zeros), zeros.size(), digits);
+    net::wipe_text(digits);
     name_leaf(response, made->leaf);
     responder.send(std::move(response));
   }
@@ -118,13 +123,32 @@ struct Handlers {
                 });
   }
 
-  /// Tags are names that a workload chooses: without this look each could take another's keys and speak for it.
+  /// Whether the tag begins with the workload's name and a slash, which no name contains.
+  static bool is_below(const KeyManagerWorkload& workload, std::string_view tag) {
+    return tag.size() > workload.name.size() && tag.starts_with(workload.name) && tag[workload.name.size()] == '/';
+  }
+
+  /// Tags are names that a workload chooses: without this look each could take another's keys.
   Status check_tag(const KeyManagerWorkload& workload, std::string_view tag) const {
-    const bool own = tag == workload.name || (tag.size() > workload.name.size() && tag.starts_with(workload.name) &&
-                                              tag[workload.name.size()] == '/');
-    if (own || deps.any_tag) return base::done();
+    if (tag == workload.name || is_below(workload, tag) || deps.any_tag) return base::done();
     return Error{Code::denied, "the tag belongs to another workload", workload.name + " or " + workload.name + "/…",
                  std::string{tag}};
+  }
+
+  /// What is signed is keccak(tag ‖ data), which does not say where the tag ends (section 9, 7): "web" with data that
+  /// begin with "server" is "webserver". The slash ends a name. Without one, names of which none begins with another
+  /// (looked at when the server starts) and data of one length keep workloads apart.
+  Status check_signed_tag(const KeyManagerWorkload& workload, std::string_view tag, base::ByteView data) const {
+    if (deps.any_tag || is_below(workload, tag)) return base::done();
+    TRY_OK(check_tag(workload, tag));
+    if (!deps.bare_tags) {
+      return Error{Code::denied, "a signature for the name alone could be read as another workload's",
+                   workload.name + "/…", std::string{tag}};
+    }
+    if (data.size() == kBareTagBytes) return base::done();
+    return Error{Code::denied, "for the tag that is a workload's name 32 bytes are signed",
+                 std::to_string(kBareTagBytes) + " bytes, or a tag of the form " + workload.name + "/…",
+                 std::to_string(data.size()) + " bytes"};
   }
 
   void tagged_key(net::Request request, net::Responder responder) const {
@@ -195,7 +219,7 @@ struct Handlers {
           const std::string tag{asked.parameter("tag")};
           const auto data = base::hex_decode(asked.parameter("data"));
           if (!data) return refuse(to, data.error());
-          if (const auto own = check_tag(workload, tag); !own) return refuse(to, own.error());
+          if (const auto own = check_signed_tag(workload, tag, *data); !own) return refuse(to, own.error());
           const bool json = wants_json(asked);
           auto shared = std::make_shared<net::Responder>(std::move(to));
           deps.manager.attest_tag(
@@ -252,7 +276,7 @@ Status register_keymanager_public(net::Router& router, const KeyManagerPublicDep
              [](const Handlers& on, net::Request request, net::Responder to) {
                on.tagged_attest(std::move(request), std::move(to), true);
              }));
-  return add_keymanager_standing(router, net::Role::keymanager, deps.manager);
+  return add_keymanager_standing(router, net::Role::keymanager, deps.manager, StatusDetail::little);
 }
 
 }  // namespace attestry::api

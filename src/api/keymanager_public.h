@@ -16,6 +16,9 @@ struct KeyManagerPublicDeps {
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
   /// The second generation's rule: a workload may take the keys, and speak in the name, of any tag. Off: of its own.
   bool any_tag = false;
+  /// Signatures for the tag that is a workload's whole name: the names that are known must be such that none begins
+  /// with another (KeyManagerIdentityOptions). Off: tags have the form NAME/….
+  bool bare_tags = false;
 };
 
 /// For Role::keymanager:

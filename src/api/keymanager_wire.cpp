@@ -28,17 +28,22 @@ net::Response keymanager_error(const base::Error& error, KeyManagerDialect diale
 net::Response secret_text(std::string text) {
   auto out = net::text_response(200, std::move(text));
   out.headers.set("Cache-Control", "no-store");
+  out.wipe = true;
   return out;
 }
 
 net::Response secret_json(const JsonOut& value) {
   auto out = net::json_response(200, value);
   out.headers.set("Cache-Control", "no-store");
+  out.wipe = true;
   return out;
 }
 
-net::Response keymanager_status(const KeyManager& manager) {
+net::Response keymanager_status(const KeyManager& manager, StatusDetail detail) {
   const auto now = manager.standing();
+  if (detail == StatusDetail::little) {
+    return secret_json(JsonOut{JsonOutObject{{"state", now.state}, {"member", now.member}, {"epoch", now.epoch}}});
+  }
   const auto text = [](const std::optional<curves::Address>& address) {
     return address ? JsonOut{curves::address_checksum_text(*address)} : JsonOut{};
   };
@@ -52,6 +57,14 @@ net::Response keymanager_status(const KeyManager& manager) {
                     {"newcomer", text(now.newcomer)},
                     {"epochs", std::move(epochs)},
                     {"block", now.block ? JsonOut{*now.block} : JsonOut{}}};
+  if (manager.options().dialect != KeyManagerDialect::native) {
+    // The replicatoor's names, without the two private keys that it showed.
+    const auto hex = [](base::ByteView bytes) { return bytes.empty() ? JsonOut{} : JsonOut{base::hex(bytes)}; };
+    out.emplace_back("addr", text(now.newcomer));
+    out.emplace_back("myPub", now.box_key ? JsonOut{base::hex(*now.box_key)} : JsonOut{});
+    out.emplace_back("bootstrap_quote", hex(now.bootstrap_evidence));
+    out.emplace_back("onboard_quote", hex(now.join_evidence));
+  }
   return secret_json(JsonOut{std::move(out)});
 }
 
@@ -68,10 +81,20 @@ net::Route keymanager_route(net::Role role, net::Method method, std::string path
           .consumes = {}};
 }
 
-Status add_keymanager_standing(net::Router& router, net::Role role, const KeyManager& manager) {
+Status require_no_browser(const net::Request& request) {
+  for (const std::string_view field : {"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"}) {
+    if (!request.headers.find(field)) continue;
+    return base::Error{base::Code::denied, "the host's port is not for browsers",
+                       "a request without " + std::string{field}, "one that a web page made",
+                       "Use curl, or another program."};
+  }
+  return base::done();
+}
+
+Status add_keymanager_standing(net::Router& router, net::Role role, const KeyManager& manager, StatusDetail detail) {
   auto status = keymanager_route(role, net::Method::get, "/status", "status", "Where this server stands");
-  status.handler = [&manager](const net::Request&, net::Responder responder) {
-    responder.send(keymanager_status(manager));
+  status.handler = [&manager, detail](const net::Request&, net::Responder responder) {
+    responder.send(keymanager_status(manager, detail));
   };
   TRY_OK(router.add(std::move(status)));
   auto health = keymanager_route(role, net::Method::get, "/healthz", "healthz", "200 while keys can be released");

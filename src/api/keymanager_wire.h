@@ -12,10 +12,16 @@ bool wants_json(const net::Request& request);
 /// Errors: problem documents, or in a known dialect its one status for everything that fails, and text.
 net::Response keymanager_error(const base::Error& error, provision::KeyManagerDialect dialect,
                                const net::TraceContext& trace);
+/// How much GET /status says: workloads need not know which keys and newcomers there are.
+enum class StatusDetail : std::uint8_t { little, all };
 /// Where a server stands; no secret is in it.
-net::Response keymanager_status(const provision::KeyManager& manager);
+net::Response keymanager_status(const provision::KeyManager& manager, StatusDetail detail);
 /// GET /status and /healthz for a role.
-base::Status add_keymanager_standing(net::Router& router, net::Role role, const provision::KeyManager& manager);
+base::Status add_keymanager_standing(net::Router& router, net::Role role, const provision::KeyManager& manager,
+                                     StatusDetail detail);
+/// Refuses what a page in a browser of this machine asks for: GET changes something here, and the browser of whoever
+/// administers the machine reaches the host's port. `denied` when a header says so that programs do not send.
+base::Status require_no_browser(const net::Request& request);
 net::Route keymanager_route(net::Role role, net::Method method, std::string path, std::string_view id,
                             std::string summary);
 /// Text that programs of the known generations took for HTML or not: never kept by anybody.

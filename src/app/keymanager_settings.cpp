@@ -18,6 +18,8 @@ namespace {
 
 constexpr SettingInfo kKeyManager[] = {
     {"keymanager.listen", "", "the key manager for workloads: addresses, also unix:PATH; empty: not offered"},
+    {"keymanager.plaintext", "false",
+     "with tls.mode off on any address: TLS ends in front of it, and whoever is in between reads every key"},
     {"keymanager.host_listen", "", "the key manager for its host: address; empty: none"},
     {"keymanager.host_ca", "", "PEM file: whose certificates may use keymanager.host_listen beyond this machine"},
     {"keymanager.compat", "native",
@@ -38,8 +40,13 @@ constexpr SettingInfo kKeyManager[] = {
      "appraises newcomers besides the contract's lists: genuine, default, strict or a file"},
     {"keymanager.mrtd_suffices", "false",
      "a newcomer's firmware, which MRTD is, says enough: whatever it boots gets the master key"},
+    {"keymanager.machine_suffices", "false",
+     "a listed machine's MRTD, RTMR0 and RTMR3 say enough: whatever kernel and command line it boots get the master "
+     "key"},
     {"keymanager.workloads", "", "file with a policy whose identities are workloads, by name, for attested TLS"},
-    {"keymanager.users", "", "workloads by user of a unix socket: UID=NAME, comma-separated"},
+    {"keymanager.apps", "",
+     "apps whose approved software is a workload of that name, for attested TLS: name:NAME, comma-separated"},
+    {"keymanager.users", "", "workloads by user or group of a unix socket: UID=NAME or gid:GID=NAME, comma-separated"},
     {"keymanager.sources", "", "workloads by address: ADDRESS=NAME or NETWORK/BITS=NAME, comma-separated"},
     {"keymanager.identity_seconds", "300", "how long a certificate with verified evidence is believed"},
     {"keymanager.reverse_dns_identity", "false",
@@ -48,21 +55,13 @@ constexpr SettingInfo kKeyManager[] = {
     {"keymanager.attest_seconds", "3600", "how long an attestation for verifyBound holds"},
 };
 
-bool is_loopback_or_unix(const std::string& address) { return address.starts_with("unix:") || is_loopback(address); }
-
-void check_address(SettingsReader& read, std::string_view name, const std::string& address) {
-  if ((address.starts_with("unix:") && address.size() > 5) || net::is_socket_address(address)) return;
-  read.note({Code::configuration, read.named(name), "ADDRESS:PORT or unix:PATH", address});
-}
-
+/// That they are addresses, and not in the clear for others, is looked at with all listeners (validate.cpp).
 void read_listeners(SettingsReader& read, KeyManagerSettings& out) {
   out.listen = read.list("keymanager.listen");
-  for (const std::string& address : out.listen) check_address(read, "keymanager.listen", address);
   out.host_listen = read.text("keymanager.host_listen");
   out.host_ca = read.certificates("keymanager.host_ca");
   if (out.host_listen.empty()) return;
-  check_address(read, "keymanager.host_listen", out.host_listen);
-  if (is_loopback_or_unix(out.host_listen)) return;
+  if (is_loopback(out.host_listen)) return;
   if (!out.host_ca.empty() && read.text("tls.mode") != "off") return;
   read.note({Code::configuration, read.named("keymanager.host_listen"),
              "an address of this machine, unix:PATH, or keymanager.host_ca with TLS", out.host_listen,
@@ -105,6 +104,7 @@ void read_chain(SettingsReader& read, const Settings& settings, KeyManagerSettin
   }
   read.certificates("keymanager.rpc_ca");
   apply_profile(read, settings, options);
+  out.rules.final_blocks = options.finality.kind == chain::Finality::Kind::finalized;
   const std::string& contract = read.text("keymanager.contract");
   out.on_chain = !contract.empty();
   out.rules.contract.chain_id = options.chain_id;
@@ -148,6 +148,16 @@ void read_identities(SettingsReader& read, KeyManagerSettings& out) {
   for (const std::string& text : read.list("keymanager.users")) {
     read.noted("keymanager.users", out.identities.processes.add(text));
   }
+  for (const std::string& text : read.list("keymanager.apps")) {
+    auto app = read.noted("keymanager.apps", base::AppRef::parse(text));
+    if (!app) continue;
+    if (app->kind() == base::AppRef::Kind::name) {
+      read.noted("keymanager.apps", provision::check_workload_name(provision::workload_of(*app)));
+    } else {
+      read.note({Code::configuration, read.named("keymanager.apps"), "name:NAME", text});
+    }
+    out.identities.apps.push_back(*std::move(app));
+  }
   out.identities.believed = std::chrono::seconds(read.number("keymanager.identity_seconds", 1, 86400));
   out.reverse_dns = read.flag("keymanager.reverse_dns_identity");
   const std::string& workloads = read.text("keymanager.workloads");
@@ -183,9 +193,13 @@ KeyManagerSettings read_keymanager_settings(const Settings& settings, std::vecto
     out.rules.policy = *policy;
   }
   out.rules.mrtd_suffices = read.flag("keymanager.mrtd_suffices");
+  out.rules.machine_suffices = read.flag("keymanager.machine_suffices") || out.rules.mrtd_suffices;
   out.rules.attestation_seconds = read.number("keymanager.attest_seconds", 1, 365 * 86400);
   read_identities(read, out);
   out.any_tag = read.flag("keymanager.any_tag");
+  // The second generation signs for names as they are, and nobody knows all names that DNS has.
+  out.bare_tags = out.rules.dialect == Dialect::dstack_vm && !out.any_tag && !out.reverse_dns;
+  if (out.bare_tags) read.noted("keymanager.compat", provision::check_names_apart(out.identities));
   return out;
 }
 

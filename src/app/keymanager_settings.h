@@ -23,6 +23,7 @@ struct KeyManagerSettings {
   provision::KeyManagerIdentityOptions identities{};  ///< without the old rule's question to DNS
   bool reverse_dns = false;
   bool any_tag = false;
+  bool bare_tags = false;
   chain::QuorumOptions chain{};  ///< its clock is the system's
   std::string attestation{};     ///< "none", "simulated:SEEDFILE" or a URL
 };

@@ -32,7 +32,7 @@ class KeyManagerService final : public Service {
         said_(std::move(said)),
         clock_(parts.clock),
         metrics_(parts.metrics),
-        identities_(identity_options(parts), parts.appraiser, parts.clock) {}
+        identities_(identity_options(parts), parts.appraiser, parts.registry, parts.clock) {}
   ~KeyManagerService() override { stop(); }
   KeyManagerService(const KeyManagerService&) = delete;
   KeyManagerService& operator=(const KeyManagerService&) = delete;
@@ -110,7 +110,8 @@ Status KeyManagerService::open(const ServiceParts& parts) {
   TRY_OK(open_chain(parts));
   TRY_OK(open_attester(parts));
   records_ = std::make_shared<const provision::KeyManagerRecords>(
-      parts.secrets.epochs(), parts.sealing("attestry/keymanager/v1"), parts.random);
+      parts.secrets.epochs(), parts.sealing("attestry/keymanager/v1"),
+      provision::KeyManagerRecords::scope_of(said_.rules.contract, settings_.text("keymanager.compat")), parts.random);
   parts.rotation.add(records_);
   TRY(manager_, provision::KeyManager::open({.store = parts.store,
                                              .log = parts.log,
@@ -134,6 +135,8 @@ void warn_of_weak_settings(const Settings& settings, const KeyManagerSettings& s
   warn(said.reverse_dns, "keymanager.reverse_dns_identity", "whoever writes the names of addresses gets every key");
   warn(said.any_tag, "keymanager.any_tag", "every workload has the keys of all");
   warn(said.rules.mrtd_suffices, "keymanager.mrtd_suffices", "whatever a listed firmware boots gets the master key");
+  warn(said.rules.machine_suffices && !said.rules.mrtd_suffices, "keymanager.machine_suffices",
+       "whatever kernel a listed machine boots gets the master key");
 }
 
 Status KeyManagerService::add_routes(net::Router& router) {
@@ -141,7 +144,8 @@ Status KeyManagerService::add_routes(net::Router& router) {
   TRY_OK(api::register_keymanager_public(router, {.manager = *manager_,
                                                   .identities = identities_,
                                                   .run_waiting = [this](auto& task) { return names_->run(task); },
-                                                  .any_tag = said_.any_tag}));
+                                                  .any_tag = said_.any_tag,
+                                                  .bare_tags = said_.bare_tags}));
   return api::register_keymanager_host(
       router, {.manager = *manager_, .run_waiting = [this](auto& task) { return host_->run(task); }});
 }

@@ -56,8 +56,15 @@ Result<std::unique_ptr<KeyManager>> KeyManager::open(KeyManagerDeps deps, KeyMan
   for (const auto& [epoch, one] : kept.masters) {
     TRY(state->masters[epoch], out->make(epoch, one.master, one.joined));
   }
-  if (kept.pending) state->pending = std::make_shared<const KeyManagerPending>(*std::move(kept.pending));
-  if (kept.request) state->request = std::make_shared<const KeyManagerRequest>(*std::move(kept.request));
+  for (auto& [epoch, one] : kept.pending) {
+    TRY(auto master, out->make(epoch, one.master, false));
+    state->pending[epoch] = std::make_shared<const Pending>(Pending{std::move(master), std::move(one.evidence)});
+  }
+  if (kept.request) state->own = std::make_shared<const Own>(*std::move(kept.request));
+  if (kept.others > 0) {
+    base::log(base::LogLevel::warning, "the store has keys of another contract, chain or dialect; they are not used",
+              {{"records", std::to_string(kept.others)}});
+  }
   {
     const base::MutexLock lock(out->mutex_);
     out->state_ = std::move(state);
@@ -166,9 +173,15 @@ KeyManagerStanding KeyManager::standing() const {
     out.block = now->said->block.number;
     if (now->said->xpub != curves::Address{}) out.xpub = now->said->xpub;
   }
-  if (now->request) out.newcomer = curves::ethereum_address(now->request->member.public_key_raw());
-  if (now->pending) {
-    if (const auto pending = make(now->pending->epoch, now->pending->master, false)) out.pending = (*pending)->address;
+  if (now->own) {
+    out.newcomer = now->own->peer.address;
+    out.box_key = now->own->peer.box_key;
+    out.join_evidence = now->own->request.evidence;
+  }
+  const auto waiting = now->waiting();
+  if (waiting) {
+    out.pending = waiting->master->address;
+    out.bootstrap_evidence = waiting->evidence;
   }
   const auto master = present_in(*now);
   out.member = master.ok();
@@ -183,10 +196,10 @@ KeyManagerStanding KeyManager::standing() const {
     out.state = now->said && now->said->frozen ? "frozen" : "sent-away";
   } else if (now->said && now->masters.contains(now->said->epoch)) {
     out.state = "joined";
-  } else if (now->pending) {
+  } else if (waiting) {
     out.state = "bootstrapped";
   } else {
-    const bool asked = now->request && (!now->said || now->request->epoch == now->said->epoch);
+    const bool asked = now->own && (!now->said || now->own->request.epoch == now->said->epoch);
     out.state = asked ? "registered" : "not-joined";
   }
   return out;
@@ -196,10 +209,7 @@ KeyManagerStanding KeyManager::standing() const {
 
 Result<KeyManagerSaid> KeyManager::read_contract(base::Deadline deadline) {
   std::optional<KeyManagerPeer> own;
-  if (const auto now = state(); now->request) {
-    own =
-        KeyManagerPeer{curves::ethereum_address(now->request->member.public_key_raw()), now->request->box.public_key()};
-  }
+  if (const auto now = state(); now->own) own = now->own->peer;
   return chain_->present(own, deadline);
 }
 
@@ -215,26 +225,39 @@ Status KeyManager::refresh(base::Deadline deadline) {
   return base::done();
 }
 
-/// A master that waited for the owner's word is in force, or never will be.
+/// Masters that waited for the owner's word are in force, or never will be.
 Status KeyManager::promote(const KeyManagerSaid& said, base::Deadline deadline) {
   const auto now = state();
-  if (!now->pending || said.epoch < now->pending->epoch) return base::done();
-  const KeyManagerPending& pending = *now->pending;
-  TRY(const auto master, make(pending.epoch, pending.master, false));
-  const bool ours = said.epoch == pending.epoch && said.xpub == master->address;
+  for (const auto& [epoch, pending] : now->pending) {
+    if (epoch <= said.epoch) TRY_OK(settle(epoch, said, deadline));
+  }
+  return base::done();
+}
+
+Status KeyManager::settle(std::uint32_t epoch, const KeyManagerSaid& said, base::Deadline deadline) {
+  const auto now = state();
+  const auto found = now->pending.find(epoch);
+  if (found == now->pending.end()) return base::done();
+  const Master master = found->second->master;
+  const bool ours = said.epoch == epoch && said.xpub == master->address;
+  const bool news = !now->said || now->said->epoch < epoch;
+  if (ours || news) {
+    base::log(base::LogLevel::info,
+              ours ? "the contract put this server's master key in force" : "the contract has another master key",
+              {{"epoch", std::to_string(said.epoch)}, {"xpub", text_of(said.xpub)}});
+  }
+  // A reorganisation may put in force what has lost: then it is nowhere else.
+  if (!ours && !options_.final_blocks) return base::done();
   TRY_OK(deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
-        if (ours) TRY_OK(records_.keep(txn, pending.epoch, {pending.master.clone(), false}));
-        return records_.forget_pending(txn, pending.epoch);
+        if (ours) TRY_OK(records_.keep(txn, epoch, {master->master.clone(), false}));
+        return records_.forget_pending(txn, epoch);
       },
       deadline));
   change([&](State& next) {
-    if (ours) next.masters[pending.epoch] = master;
-    if (next.pending == now->pending) next.pending.reset();
+    if (ours) next.masters[epoch] = master;
+    next.pending.erase(epoch);
   });
-  base::log(base::LogLevel::info,
-            ours ? "the contract put this server's master key in force" : "the contract has another master key",
-            {{"epoch", std::to_string(said.epoch)}, {"xpub", text_of(said.xpub)}});
   return base::done();
 }
 
@@ -250,11 +273,16 @@ audit::Leaf KeyManager::leaf(std::string_view type, std::uint32_t epoch) const {
   return out;
 }
 
-void KeyManager::release(const Master& master, audit::Leaf leaf, Released done) const {
+void KeyManager::release(const Master& master, audit::Leaf leaf, std::optional<KeyManagerApproval> approval,
+                         Released done) const {
   if (const auto usable = deps_.store.clock_usable(); !usable) return done(usable.error(), 0);
   const auto index = std::make_shared<std::uint64_t>(0);
   deps_.store.write(
-      [this, master, index, leaf = std::move(leaf)](state::WriteTxn& txn) -> Status {
+      [this, master, index, approval = std::move(approval), leaf = std::move(leaf)](state::WriteTxn& txn) -> Status {
+        if (approval) {
+          TRY_OK(governance::Registry::require_version(txn, approval->tenant, approval->app, approval->version,
+                                                       approval->references));
+        }
         TRY(const auto now, present());
         if (now != master) return Error{Code::conflict, "the key manager's epoch has changed meanwhile"};
         TRY(*index, deps_.log.append(txn, leaf));
@@ -262,6 +290,20 @@ void KeyManager::release(const Master& master, audit::Leaf leaf, Released done) 
       },
       [index, done = std::move(done)](const Status& status) mutable { done(status, *index); });
 }
+
+namespace {
+
+/// On whose word: the app, the policy that its approvals add up to, and their revision.
+void put_approval(audit::Leaf& entry, const crypto::Secret& key, const KeyManagerWorkload& workload) {
+  if (!workload.approval) return;
+  const KeyManagerApproval& approval = *workload.approval;
+  entry.tenant = approval.tenant;
+  entry.app = approval.app.text();
+  entry.policy = base::hex(approval.policy);
+  entry.outputs["revision"] = audit::commitment(key, "revision", base::as_bytes(std::to_string(approval.version)));
+}
+
+}  // namespace
 
 void KeyManager::key(const KeyManagerWorkload& workload, const KeyManagerKeyRequest& request,
                      Done<KeyManagerKey> done) const {
@@ -283,10 +325,11 @@ void KeyManager::key(const KeyManagerWorkload& workload, const KeyManagerKeyRequ
   if (!made) return done(std::move(made).error());
   KeyManagerKey out{.key = *std::move(made), .epoch = epoch, .leaf = {0, deps_.random.secret(kLeafKeyBytes)}};
   audit::Leaf entry = leaf("keymanager.key", epoch);
+  put_approval(entry, out.leaf.key, workload);
   entry.outputs["key"] = audit::commitment(out.leaf.key, "key", out.key.reveal());
   entry.outputs["purpose"] = audit::commitment(out.leaf.key, "purpose", base::as_bytes(request.purpose));
   entry.outputs["workload"] = audit::commitment(out.leaf.key, "workload", base::as_bytes(workload.name));
-  release(*master, std::move(entry),
+  release(*master, std::move(entry), workload.approval,
           [out = std::move(out), done = std::move(done)](const Status& status, std::uint64_t index) mutable {
             if (!status) return done(status.error());
             out.leaf.index = index;
@@ -343,8 +386,9 @@ void KeyManager::attest(const KeyManagerWorkload& workload, std::string_view pur
   if (!made) return done(std::move(made).error());
   made->leaf.key = deps_.random.secret(kLeafKeyBytes);
   audit::Leaf entry = leaf("keymanager.attest", (*master)->epoch);
+  put_approval(entry, made->leaf.key, workload);
   put_outputs(entry, *made, workload.name, purpose);
-  release(*master, std::move(entry),
+  release(*master, std::move(entry), workload.approval,
           [out = *std::move(made), done = std::move(done)](const Status& status, std::uint64_t index) mutable {
             if (!status) return done(status.error());
             out.leaf.index = index;
@@ -360,8 +404,9 @@ void KeyManager::attest_tag(const KeyManagerWorkload& workload, std::string_view
   if (!made) return done(std::move(made).error());
   made->leaf.key = deps_.random.secret(kLeafKeyBytes);
   audit::Leaf entry = leaf("keymanager.attest", (*master)->epoch);
+  put_approval(entry, made->leaf.key, workload);
   put_outputs(entry, *made, workload.name, tag);
-  release(*master, std::move(entry),
+  release(*master, std::move(entry), workload.approval,
           [out = *std::move(made), done = std::move(done)](const Status& status, std::uint64_t index) mutable {
             if (!status) return done(status.error());
             out.leaf.index = index;

@@ -34,12 +34,17 @@ struct KeyManagerOptions {
   KeyManagerDialect dialect = KeyManagerDialect::native;
   keys::KeyManagerContract contract{};
   attestation::Policy policy = attestation::Policy::standard();  ///< newcomers satisfy it besides the contract's lists
-  /// MRTD covers a machine's firmware and nothing that it boots. Off: the policy names identities, or the contract the
-  /// whole machine.
+  /// MRTD covers a machine's firmware and nothing that it boots. Off: the policy names identities.
   bool mrtd_suffices = false;
+  /// A machine in the contract's list has three registers and a root file system that nobody measures: neither its
+  /// kernel nor the command line (RTMR1, RTMR2). Off: as with MRTD.
+  bool machine_suffices = false;
   std::chrono::milliseconds look{1000};  ///< how often the contract is read
   std::chrono::seconds believed{30};     ///< how long what it said counts when it cannot be read
   std::int64_t attestation_seconds = 3600;
+  /// What the contract is read to say cannot be taken back. Off: masters that were not put in force are kept, because
+  /// another history of the chain may put them in force yet.
+  bool final_blocks = true;
 };
 
 struct KeyManagerDeps {
@@ -108,6 +113,11 @@ struct KeyManagerRegistration {
   base::FixedBytes<64> report_data{};
   std::optional<base::FixedBytes<65>> join{};  ///< for the payer that was named
 };
+struct KeyManagerResignation {
+  std::uint32_t epoch = 0;
+  curves::Address member{};
+  base::FixedBytes<65> signature{};
+};
 struct KeyManagerNewcomer {
   KeyManagerPeer peer;  ///< box_key always, address unless of the first generation
   base::Bytes evidence;
@@ -126,11 +136,17 @@ struct KeyManagerStanding {
   std::string
       state;  ///< "not-joined", "bootstrapped", "registered", "joined", "member", "frozen", "sent-away", "cut-off"
   bool member = false;
-  std::uint32_t epoch = 0;  ///< the contract's
-  std::optional<curves::Address> xpub{}, pending{}, newcomer{};
+  std::uint32_t epoch = 0;                                       ///< the contract's
+  std::optional<curves::Address> xpub{}, pending{}, newcomer{};  ///< the last two: of what waits, and of its request
   std::optional<std::uint64_t> block{};
   std::vector<std::uint32_t> epochs{};  ///< of which it has the master
+  std::optional<curves::BoxPublicKey> box_key{};
+  base::Bytes bootstrap_evidence{}, join_evidence{};  ///< while they wait; empty: none
 };
+
+/// The `what` of the error that refuses a newcomer because of the contract's lists: a known generation has words for
+/// it.
+inline constexpr std::string_view kNotListed = "the contract does not list the newcomer's measurement";
 
 /// Thread-safe. The destructor ends its thread.
 class KeyManager {
@@ -167,8 +183,11 @@ class KeyManager {
   /// Keys and evidence to join with, the same for a whole epoch. `conflict` when this server has the master.
   base::Result<KeyManagerRegistration> registration(const std::optional<curves::Address>& payer,
                                                     base::Deadline deadline);
-  /// The same in the replicatoor's form: evidence for the X25519 key alone.
+  /// The same for who is known by its X25519 key alone. In the known generations' dialects the evidence has the
+  /// replicatoor's form; ours names contract and epoch, so a native member helps native newcomers only.
   base::Result<KeyManagerRegistration> replica_request(base::Deadline deadline);
+  /// This server's signature over that it goes (vrs), for `resign`. `conflict` when it asked for no key of the epoch.
+  base::Result<KeyManagerResignation> resignation(base::Deadline deadline);
   /// What a member has sealed to this server's key: kept only when its address is the contract's xPub.
   base::Result<std::uint32_t> accept(base::ByteView box, base::Deadline deadline);
   /// Seals the master to a newcomer whose evidence was verified here, whom the contract knows as one who asked, and
@@ -181,6 +200,7 @@ class KeyManager {
   using Master = std::shared_ptr<const KeyManagerMaster>;
   using Released = std::move_only_function<void(const base::Status&, std::uint64_t leaf)>;
   struct State;
+  struct Pending;
   struct Own;
   struct Checked;
   KeyManager(KeyManagerDeps deps, KeyManagerOptions options);
@@ -193,16 +213,17 @@ class KeyManager {
   base::Result<Master> make(std::uint32_t epoch, const crypto::Secret& master, bool joined) const;
   base::Result<KeyManagerSaid> read_contract(base::Deadline deadline);
   base::Status promote(const KeyManagerSaid& said, base::Deadline deadline);
+  base::Status settle(std::uint32_t epoch, const KeyManagerSaid& said, base::Deadline deadline);
   base::Result<std::uint32_t> next_epoch(bool rotate, base::Deadline deadline);
   base::Result<base::Bytes> evidence_for(const base::FixedBytes<64>& report_data) const;
   base::FixedBytes<64> bootstrap_report_data(std::uint32_t epoch, const curves::Address& address) const;
   base::FixedBytes<64> newcomer_report_data(std::uint32_t epoch, const KeyManagerPeer& peer) const;
-  base::Result<KeyManagerBootstrap> described(const State& now) const;
+  base::Result<KeyManagerBootstrap> described(const Pending& pending) const;
   base::Result<std::shared_ptr<const State>> with_request(base::Deadline deadline);
   base::Result<Checked> check_newcomer(const KeyManagerNewcomer& newcomer, base::Deadline deadline);
   base::Result<KeyManagerOnboarded> seal_to(const KeyManagerNewcomer& newcomer, const Checked& checked) const;
   audit::Leaf leaf(std::string_view type, std::uint32_t epoch) const;
-  void release(const Master& master, audit::Leaf leaf, Released done) const;
+  void release(const Master& master, audit::Leaf leaf, std::optional<KeyManagerApproval> approval, Released done) const;
   void work();
 
   KeyManagerDeps deps_;

@@ -78,45 +78,41 @@ Result<std::uint32_t> KeyManager::next_epoch(bool rotate, base::Deadline deadlin
                "POST /register to join, or POST /bootstrap?rotate=true for a master of the next epoch."};
 }
 
-Result<KeyManagerBootstrap> KeyManager::described(const State& now) const {
-  const KeyManagerPending& pending = *now.pending;
-  TRY(const auto master, make(pending.epoch, pending.master, false));
-  KeyManagerBootstrap out{.epoch = pending.epoch,
-                          .address = master->address,
+Result<KeyManagerBootstrap> KeyManager::described(const Pending& pending) const {
+  const KeyManagerMaster& master = *pending.master;
+  KeyManagerBootstrap out{.epoch = master.epoch,
+                          .address = master.address,
                           .evidence = pending.evidence,
-                          .report_data = bootstrap_report_data(pending.epoch, master->address)};
-  if (pending.epoch < 2) return out;
-  const auto digest = keys::keymanager_rotation_digest(options_.contract, master->address, pending.epoch);
-  TRY(out.rotation, curves::ethereum_sign(master->signer, digest, SignatureLayout::vrs));
+                          .report_data = bootstrap_report_data(master.epoch, master.address)};
+  if (master.epoch < 2) return out;
+  const auto digest = keys::keymanager_rotation_digest(options_.contract, master.address, master.epoch);
+  TRY(out.rotation, curves::ethereum_sign(master.signer, digest, SignatureLayout::vrs));
   return out;
 }
 
 Result<KeyManagerBootstrap> KeyManager::bootstrap(bool rotate, base::Deadline deadline) {
   const base::MutexLock one_at_a_time(host_);
   TRY(const auto epoch, next_epoch(rotate, deadline));
-  if (const auto now = state(); now->pending && now->pending->epoch == epoch) return described(*now);
-  auto pending = std::make_shared<KeyManagerPending>();
-  pending->epoch = epoch;
+  const auto now = state();
+  if (const auto found = now->pending.find(epoch); found != now->pending.end()) return described(*found->second);
   // Every 32 bytes but a few in 2^128 are a key of secp256k1.
-  pending->master = deps_.random.secret(kMasterBytes);
-  TRY(const auto master, make(epoch, pending->master, false));
-  TRY(pending->evidence, evidence_for(bootstrap_report_data(epoch, master->address)));
+  TRY(const auto master, make(epoch, deps_.random.secret(kMasterBytes), false));
+  TRY(auto evidence, evidence_for(bootstrap_report_data(epoch, master->address)));
+  const auto pending = std::make_shared<const Pending>(Pending{master, std::move(evidence)});
   TRY_OK(deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         audit::Leaf entry = leaf("keymanager.bootstrap", epoch);
         entry.binding = base::hex(bootstrap_report_data(epoch, master->address));
         TRY([[maybe_unused]] const auto index, deps_.log.append(txn, entry));
-        if (!chain_) return records_.keep(txn, epoch, {pending->master.clone(), false});
-        return records_.put(txn, *pending);
+        if (!chain_) return records_.keep(txn, epoch, {master->master.clone(), false});
+        return records_.put(txn, KeyManagerPending{epoch, master->master.clone(), pending->evidence});
       },
       deadline));
-  State made;
-  made.pending = pending;
   change([&](State& next) {
-    if (chain_) next.pending = pending;
+    if (chain_) next.pending[epoch] = pending;
     if (!chain_) next.masters[epoch] = master;
   });
-  return described(made);
+  return described(*pending);
 }
 
 // ---- joining
@@ -133,15 +129,15 @@ Result<std::shared_ptr<const KeyManager::State>> KeyManager::with_request(base::
                  "epoch 0", "POST /bootstrap on the first server."};
   }
   if (now->masters.contains(epoch)) return Error{Code::conflict, "this server has the master key already"};
-  if (now->request && now->request->epoch == epoch) return now;
+  if (now->own && now->own->request.epoch == epoch) return now;
   auto box = curves::BoxPrivateKey::generate(deps_.random);
   TRY(auto member, curves::Secp256k1PrivateKey::from_wide(deps_.random.secret(kKeyBytes).reveal()));
-  const KeyManagerPeer own{curves::ethereum_address(member.public_key_raw()), box.public_key()};
-  TRY(auto evidence, evidence_for(newcomer_report_data(epoch, own)));
-  const auto request = std::make_shared<const KeyManagerRequest>(
-      KeyManagerRequest{epoch, std::move(box), std::move(member), std::move(evidence)});
-  TRY_OK(deps_.store.write_and_wait([&](state::WriteTxn& txn) { return records_.put(txn, *request); }, deadline));
-  change([&](State& next) { next.request = request; });
+  const KeyManagerPeer peer{curves::ethereum_address(member.public_key_raw()), box.public_key()};
+  TRY(auto evidence, evidence_for(newcomer_report_data(epoch, peer)));
+  const auto own =
+      std::make_shared<const Own>(KeyManagerRequest{epoch, std::move(box), std::move(member), std::move(evidence)});
+  TRY_OK(deps_.store.write_and_wait([&](state::WriteTxn& txn) { return records_.put(txn, own->request); }, deadline));
+  change([&](State& next) { next.own = own; });
   return state();
 }
 
@@ -149,10 +145,10 @@ Result<KeyManagerRegistration> KeyManager::registration(const std::optional<curv
                                                         base::Deadline deadline) {
   const base::MutexLock one_at_a_time(host_);
   TRY(const auto now, with_request(deadline));
-  const KeyManagerRequest& request = *now->request;
+  const KeyManagerRequest& request = now->own->request;
   KeyManagerRegistration out{.epoch = request.epoch,
-                             .member = curves::ethereum_address(request.member.public_key_raw()),
-                             .box_key = request.box.public_key(),
+                             .member = now->own->peer.address,
+                             .box_key = now->own->peer.box_key,
                              .evidence = request.evidence,
                              .evidence_sha256 = crypto::sha256(request.evidence)};
   out.report_data = newcomer_report_data(out.epoch, {out.member, out.box_key});
@@ -171,20 +167,33 @@ Result<KeyManagerRegistration> KeyManager::registration(const std::optional<curv
 Result<KeyManagerRegistration> KeyManager::replica_request(base::Deadline deadline) {
   const base::MutexLock one_at_a_time(host_);
   TRY(const auto now, with_request(deadline));
-  KeyManagerRegistration out{.epoch = now->request->epoch, .box_key = now->request->box.public_key()};
-  out.report_data = keys::replicatoor::quoted_report_data(keys::replicatoor::request_head(out.box_key));
+  KeyManagerRegistration out{.epoch = now->own->request.epoch, .box_key = now->own->peer.box_key};
+  out.report_data = newcomer_report_data(out.epoch, {{}, out.box_key});
   TRY(out.evidence, evidence_for(out.report_data));
   out.evidence_sha256 = crypto::sha256(out.evidence);
+  return out;
+}
+
+Result<KeyManagerResignation> KeyManager::resignation(base::Deadline deadline) {
+  TRY_OK(refresh(deadline));
+  const auto now = state();
+  if (!now->said || !now->own || now->own->request.epoch != now->said->epoch) {
+    return Error{Code::conflict, "this server did not join, so it cannot resign", "a member that asked to join", "none",
+                 "The server that made the master goes with the next epoch."};
+  }
+  KeyManagerResignation out{.epoch = now->said->epoch, .member = now->own->peer.address};
+  const auto digest = keys::keymanager_resign_digest(options_.contract, out.member, out.epoch);
+  TRY(out.signature, curves::ethereum_sign(now->own->request.member, digest, SignatureLayout::vrs));
   return out;
 }
 
 Result<std::uint32_t> KeyManager::accept(base::ByteView box, base::Deadline deadline) {
   const base::MutexLock one_at_a_time(host_);
   const auto before = state();
-  if (!before->request) {
+  if (!before->own) {
     return Error{Code::conflict, "this server has asked for no master key", "POST /register first", "no request"};
   }
-  const KeyManagerRequest& request = *before->request;
+  const KeyManagerRequest& request = before->own->request;
   TRY_OK(refresh(deadline));
   const KeyManagerSaid said = *state()->said;
   if (said.epoch != request.epoch) {
@@ -258,19 +267,22 @@ Result<KeyManagerMeasured> measured_in(const attestation::Verdict& verdict,
   return out;
 }
 
-/// Which of what was measured the contract lists: the whole machine before its firmware alone.
-Result<base::Digest32> listed_in(const KeyManagerLists& lists, const KeyManagerMeasured& measured, bool boot_covered) {
-  if (lists.machine) return *measured.machine;
+/// Which of what was measured the contract lists: a machine before its firmware alone.
+Result<base::Digest32> listed_in(const KeyManagerLists& lists, const KeyManagerMeasured& measured,
+                                 const KeyManagerOptions& options) {
+  const bool covered = options.policy.rules().require_identity;
   if (lists.mrenclave) return *measured.mrenclave;
-  if (lists.mrtd && boot_covered) return *measured.mrtd;
-  if (lists.mrtd) {
+  if (lists.machine && (covered || options.machine_suffices)) return *measured.machine;
+  if (lists.mrtd && (covered || options.mrtd_suffices)) return *measured.mrtd;
+  if (lists.machine || lists.mrtd) {
     return Error{Code::denied, "the contract lists the newcomer's firmware, and nothing says what else it runs",
-                 "identities in keymanager.policy, or the whole machine in the contract's list", "MRTD alone",
-                 "Set one of them, or keymanager.mrtd_suffices."};
+                 "identities with RTMR1 and RTMR2 in keymanager.policy",
+                 lists.machine ? "MRTD, RTMR0 and RTMR3" : "MRTD alone",
+                 lists.machine ? "Name them, or set keymanager.machine_suffices."
+                               : "Name them, or set keymanager.mrtd_suffices."};
   }
   const auto& shown = measured.mrtd ? measured.mrtd : measured.mrenclave;
-  return Error{Code::denied, "the contract does not list the newcomer's measurement", "a listed measurement",
-               base::hex(*shown)};
+  return Error{Code::denied, std::string{kNotListed}, "a listed measurement", base::hex(*shown)};
 }
 
 Status require_tcb(const KeyManagerLists& lists, const attestation::Verdict& verdict,
@@ -316,8 +328,7 @@ Result<KeyManager::Checked> KeyManager::check_newcomer(const KeyManagerNewcomer&
     return Error{Code::conflict, "the contract has changed meanwhile", {}, {}, "Ask again."};
   }
   TRY_OK(require_asked(lists.said));
-  const bool covered = options_.mrtd_suffices || options_.policy.rules().require_identity;
-  TRY(out.measurement, listed_in(lists, measured, covered));
+  TRY(out.measurement, listed_in(lists, measured, options_));
   TRY_OK(require_tcb(lists, report.verdict(), measured));
   return out;
 }
@@ -356,7 +367,7 @@ void KeyManager::onboard(const KeyManagerNewcomer& newcomer, base::Deadline dead
   entry.outputs["member"] = audit::commitment(key, "member", newcomer.peer.address);
   entry.outputs["box-key"] = audit::commitment(key, "box-key", newcomer.peer.box_key);
   entry.reply = base::hex(crypto::sha256(made->box));
-  release(checked->master, std::move(entry),
+  release(checked->master, std::move(entry), {},
           [out = *std::move(made), done = std::move(done)](const Status& status, std::uint64_t) mutable {
             if (!status) return done(status.error());
             done(std::move(out));

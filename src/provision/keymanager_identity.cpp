@@ -72,6 +72,11 @@ Result<std::pair<std::string, std::string>> pair_of(std::string_view text, std::
 
 }  // namespace
 
+std::string workload_of(const base::AppRef& app) {
+  const std::string text = app.text();
+  return text.substr(text.find(':') + 1);
+}
+
 Status check_workload_name(std::string_view name) {
   if (name == "unknown") {
     return Error{Code::denied, "no workload is called unknown", "the name of one workload", std::string{name}};
@@ -84,6 +89,8 @@ std::string_view to_text(KeyManagerVoucher voucher) noexcept {
   switch (voucher) {
     case KeyManagerVoucher::evidence:
       return "evidence";
+    case KeyManagerVoucher::approval:
+      return "approval";
     case KeyManagerVoucher::process:
       return "process";
     case KeyManagerVoucher::source:
@@ -127,17 +134,54 @@ const std::string* KeyManagerSources::find(std::string_view address) const {
 }
 
 Status KeyManagerProcesses::add(std::string_view text) {
-  constexpr std::string_view kExpected = "UID=NAME";
+  constexpr std::string_view kExpected = "UID=NAME or gid:GID=NAME";
+  constexpr std::string_view kGroup = "gid:";
   TRY(auto said, pair_of(text, kExpected));
-  const auto uid = number<std::uint32_t>(said.first);
-  if (!uid) return Error{Code::malformed, "process of a workload", std::string{kExpected}, std::string{text}};
-  if (users_.try_emplace(*uid, std::move(said.second)).second) return base::done();
-  return Error{Code::conflict, "two workloads of one user", "one", std::string{text}};
+  std::string_view who = said.first;
+  const bool group = who.starts_with(kGroup);
+  if (group) who.remove_prefix(kGroup.size());
+  const auto id = number<std::uint32_t>(who);
+  if (!id) return Error{Code::malformed, "process of a workload", std::string{kExpected}, std::string{text}};
+  if ((group ? groups_ : users_).try_emplace(*id, std::move(said.second)).second) return base::done();
+  return Error{Code::conflict, group ? "two workloads of one group" : "two workloads of one user", "one",
+               std::string{text}};
 }
 
-const std::string* KeyManagerProcesses::find(std::uint32_t uid) const {
-  const auto found = users_.find(uid);
-  return found == users_.end() ? nullptr : &found->second;
+const std::string* KeyManagerProcesses::find(std::uint32_t uid, std::optional<std::uint32_t> gid) const {
+  if (const auto found = users_.find(uid); found != users_.end()) return &found->second;
+  const auto found = gid ? groups_.find(*gid) : groups_.end();
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> KeyManagerProcesses::names() const {
+  std::vector<std::string> out;
+  for (const auto* table : {&users_, &groups_}) {
+    for (const auto& [id, name] : *table) out.push_back(name);
+  }
+  return out;
+}
+
+std::vector<std::string> KeyManagerSources::names() const {
+  std::vector<std::string> out;
+  for (const Network& one : networks_) out.push_back(one.workload);
+  return out;
+}
+
+Status check_names_apart(const KeyManagerIdentityOptions& options) {
+  std::vector<std::string> names = options.sources.names();
+  std::ranges::copy(options.processes.names(), std::back_inserter(names));
+  if (options.policy) {
+    for (const auto& identity : options.policy->identities()) names.push_back(identity.name);
+  }
+  for (const auto& app : options.apps) names.push_back(workload_of(app));
+  std::ranges::sort(names);
+  // Of sorted names those that begin with one stand behind it.
+  const auto bad = std::ranges::adjacent_find(
+      names, [](const std::string& one, const std::string& next) { return one != next && next.starts_with(one); });
+  if (bad == names.end()) return base::done();
+  return Error{Code::conflict, "one workload's name begins with another's",
+               "names of which none begins with another, where tags are bare", *bad + ", " + *std::next(bad),
+               "Rename one, or use keymanager.compat = native."};
 }
 
 struct KeyManagerIdentities::Work {
@@ -155,10 +199,12 @@ std::optional<Result<KeyManagerWorkload>> KeyManagerIdentities::at_hand(const ne
     const base::MutexLock lock(mutex_);
     const auto found = known_.find(id);
     if (found == known_.end() || !(now < found->second.until)) return std::nullopt;
+    const auto& approval = found->second.workload.approval;
+    if (approval && !still_approved(*approval)) return std::nullopt;
     return found->second.workload;
   }
   if (peer.uid) {
-    if (const auto* name = options_.processes.find(*peer.uid)) {
+    if (const auto* name = options_.processes.find(*peer.uid, peer.gid)) {
       return KeyManagerWorkload{*name, KeyManagerVoucher::process};
     }
   } else if (const auto* name = options_.sources.find(peer.address)) {
@@ -182,23 +228,79 @@ void KeyManagerIdentities::keep(const base::Digest32& certificate, const Known& 
   known_[certificate] = known;
 }
 
+bool KeyManagerIdentities::still_approved(const KeyManagerApproval& approval) const {
+  const auto app = registry_.app(approval.tenant, approval.app);
+  return app.ok() && app->version == approval.version;
+}
+
+namespace {
+
+/// The name of the identity that matched.
+std::optional<std::string> matched_in(const attestation::Verdict& verdict) {
+  const auto found = std::ranges::find(verdict.checks, attestation::CheckId::policy_measurement_allowed,
+                                       &attestation::CheckResult::check);
+  return found == verdict.checks.end() ? std::nullopt : std::optional{found->actual};
+}
+
+}  // namespace
+
+/// The first app whose approvals take the evidence. An outage of one is none of the others' refusals.
+Result<KeyManagerWorkload> KeyManagerIdentities::by_approval(const Work& work,
+                                                             const attestation::Verdict& verdict) const {
+  Error last{Code::denied, "nothing that operators have approved has this evidence"};
+  for (const base::AppRef& app : options_.apps) {
+    const auto approved = registry_.policy_of(base::Tenant::standard(), app, work.now);
+    if (!approved) {
+      if (approved.error().code != Code::denied && approved.error().code != Code::not_found) last = approved.error();
+      continue;
+    }
+    attestation::Verdict judged = verdict;
+    const auto key = attestation::appraise_key(approved->policy(), judged, work.spki, {.lists = approved->lists()});
+    if (!key) {
+      if (key.error().code != Code::denied) return key.error();
+      continue;
+    }
+    const auto identity = matched_in(key->verdict());
+    if (!identity) continue;  // a policy that names nobody lets everybody in
+    const governance::AppState& state = approved->state();
+    return KeyManagerWorkload{.name = workload_of(app),
+                              .voucher = KeyManagerVoucher::approval,
+                              .approval = KeyManagerApproval{.tenant = state.tenant,
+                                                             .app = app,
+                                                             .version = state.version,
+                                                             .references = state.references,
+                                                             .policy = key->policy_sha256()}};
+  }
+  return last;
+}
+
 Result<KeyManagerWorkload> KeyManagerIdentities::judge(const Work& work, Result<appraisal::Examined> examined) const {
   if (!examined) return std::move(examined).error();
-  TRY(const auto key, attestation::appraise_key(*options_.policy, examined->verdict, work.spki), "client certificate");
-  const attestation::Verdict& verdict = key.verdict();
-  if (verdict.simulated != (options_.realm == base::Realm::simulated)) {
+  if (examined->verdict.simulated != (options_.realm == base::Realm::simulated)) {
     return Error{Code::denied, "evidence of another realm", std::string{base::to_text(options_.realm)},
-                 verdict.simulated ? "simulated" : "production"};
+                 examined->verdict.simulated ? "simulated" : "production"};
   }
-  for (const auto& check : verdict.checks) {
-    if (check.check != attestation::CheckId::policy_measurement_allowed) continue;
-    TRY_OK(check_workload_name(check.actual), "identity of keymanager.workloads");
-    Known known{{check.actual, KeyManagerVoucher::evidence}, work.now + options_.believed.count()};
-    if (verdict.valid_until && *verdict.valid_until < known.until) known.until = *verdict.valid_until;
-    keep(work.certificate, known);
-    return known.workload;
+  Result<KeyManagerWorkload> out = Error{Code::denied, "the policy of workloads names no identity for this evidence"};
+  if (options_.policy) {
+    attestation::Verdict verdict = examined->verdict;
+    const auto key = attestation::appraise_key(*options_.policy, verdict, work.spki);
+    const auto identity = key ? matched_in(key->verdict()) : std::nullopt;
+    if (identity) {
+      TRY_OK(check_workload_name(*identity), "identity of keymanager.workloads");
+      out = KeyManagerWorkload{.name = *identity, .voucher = KeyManagerVoucher::evidence};
+    } else if (!key) {
+      out = key.error();
+      out.error().at("client certificate");
+    }
   }
-  return Error{Code::denied, "the policy of workloads names no identity for this evidence"};
+  if (!out && out.error().code == Code::denied && !options_.apps.empty()) out = by_approval(work, examined->verdict);
+  if (!out) return out;
+  Known known{*out, work.now + options_.believed.count()};
+  if (examined->verdict.valid_until && *examined->verdict.valid_until < known.until) {
+    known.until = *examined->verdict.valid_until;
+  }
+  keep(work.certificate, known);
+  return out;
 }
 
 void KeyManagerIdentities::find(const net::Peer& peer, base::Deadline deadline, Done done) const {
@@ -213,8 +315,9 @@ void KeyManagerIdentities::find(const net::Peer& peer, base::Deadline deadline, 
     plain.certificate.reset();
     return find(plain, deadline, std::move(done));
   }
-  if (!options_.policy) {
-    return done(Error{Code::denied, "this server knows no workload by evidence", "keymanager.workloads", "nothing"});
+  if (!options_.policy && options_.apps.empty()) {
+    return done(Error{Code::denied, "this server knows no workload by evidence",
+                      "keymanager.workloads or keymanager.apps", "neither"});
   }
   auto work = std::make_shared<Work>(Work{.certificate = crypto::sha256(*peer.certificate),
                                           .spki = base::to_bytes(certificate->spki()),

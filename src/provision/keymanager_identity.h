@@ -1,5 +1,6 @@
-// Who a workload of a key manager is: by the evidence in its TLS certificate, as a process of this machine, or by an
-// address that an operator has approved (docs/how-to/run-a-key-manager.md). Names that DNS gives are no identity.
+// Who a workload of a key manager is: by the evidence in its TLS certificate, judged by a file or by what operators
+// have approved for an app, as a process of this machine, or by an address that an operator has named
+// (docs/how-to/run-a-key-manager.md). Names that DNS gives are no identity.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -16,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "governance/registry.h"
 #include "net/http.h"
 
 namespace attestry::provision {
@@ -24,13 +26,26 @@ namespace attestry::provision {
 /// it could not find, and no name under which signatures of the known generations say more (keys/keymanager_dialects).
 base::Status check_workload_name(std::string_view name);
 
+/// NAME of name:NAME.
+std::string workload_of(const base::AppRef& app);
+
 /// By what a workload was recognised, the strongest first.
-enum class KeyManagerVoucher : std::uint8_t { evidence, process, source, reverse_dns };
+enum class KeyManagerVoucher : std::uint8_t { evidence, approval, process, source, reverse_dns };
 std::string_view to_text(KeyManagerVoucher voucher) noexcept;
+
+/// Which state of an app's approvals let a workload in. Whatever changes it ends that: the evidence is looked at again.
+struct KeyManagerApproval {
+  base::Tenant tenant = base::Tenant::standard();
+  base::AppRef app;
+  std::uint64_t version = 0;                  ///< of the app (governance::AppState)
+  std::optional<std::uint64_t> references{};  ///< of the tenant's sets and lists, where the policy looks into them
+  base::Digest32 policy{};                    ///< SHA-256 of the effective policy
+};
 
 struct KeyManagerWorkload {
   std::string name;
   KeyManagerVoucher voucher = KeyManagerVoucher::source;
+  std::optional<KeyManagerApproval> approval{};  ///< of Voucher::approval
 };
 
 /// Networks of workloads, the narrowest first.
@@ -41,6 +56,7 @@ class KeyManagerSources {
   /// `address` with its port, as net::Peer has it. Null: nobody's.
   const std::string* find(std::string_view address) const;
   bool empty() const noexcept { return networks_.empty(); }
+  std::vector<std::string> names() const;
 
  private:
   struct Network {
@@ -51,16 +67,17 @@ class KeyManagerSources {
   std::vector<Network> networks_;
 };
 
-/// Processes by their user.
+/// Processes by their user, or by their primary group.
 class KeyManagerProcesses {
  public:
-  /// "1000=web". Errors as KeyManagerSources::add.
+  /// "1000=web", "gid:1000=web". Errors as KeyManagerSources::add.
   base::Status add(std::string_view text);
-  /// Null: nobody's.
-  const std::string* find(std::uint32_t uid) const;
+  /// The user counts before the group. Null: nobody's.
+  const std::string* find(std::uint32_t uid, std::optional<std::uint32_t> gid) const;
+  std::vector<std::string> names() const;
 
  private:
-  std::map<std::uint32_t, std::string> users_;
+  std::map<std::uint32_t, std::string> users_, groups_;
 };
 
 struct KeyManagerIdentityOptions {
@@ -68,6 +85,8 @@ struct KeyManagerIdentityOptions {
   KeyManagerProcesses processes{};
   /// Whose identities are workloads by their names; nullopt: evidence is refused.
   std::optional<attestation::Policy> policy{};
+  /// Apps of the standard tenant whose approved software is a workload, by the name in name:NAME.
+  std::vector<base::AppRef> apps{};
   base::Realm realm = base::Realm::production;
   /// How long a certificate whose evidence was verified is believed without another look, at most.
   std::chrono::seconds believed{300};
@@ -75,15 +94,19 @@ struct KeyManagerIdentityOptions {
   std::function<base::Result<std::string>(const std::string& address)> reverse_dns{};
 };
 
+/// Whether no name that the options know begins with another of them: only then does a signature for a name alone
+/// speak for one workload (api/keymanager_public). `conflict` with both.
+base::Status check_names_apart(const KeyManagerIdentityOptions& options);
+
 /// Thread-safe.
 class KeyManagerIdentities {
  public:
   using Done = std::move_only_function<void(base::Result<KeyManagerWorkload>)>;
 
-  /// Both outlive it.
+  /// All outlive it.
   KeyManagerIdentities(KeyManagerIdentityOptions options, const appraisal::Appraiser& appraiser,
-                       const base::Clock& clock)
-      : options_(std::move(options)), appraiser_(appraiser), clock_(clock) {}
+                       const governance::Registry& registry, const base::Clock& clock)
+      : options_(std::move(options)), appraiser_(appraiser), registry_(registry), clock_(clock) {}
 
   /// What can be said without waiting; nullopt: ask find(). A connection that has shown good evidence, a process and
   /// an approved address cost a look into a table.
@@ -99,11 +122,14 @@ class KeyManagerIdentities {
   };
   struct Work;
   base::Result<KeyManagerWorkload> by_reverse_dns(const net::Peer& peer) const;
+  base::Result<KeyManagerWorkload> by_approval(const Work& work, const attestation::Verdict& verdict) const;
+  bool still_approved(const KeyManagerApproval& approval) const;
   base::Result<KeyManagerWorkload> judge(const Work& work, base::Result<appraisal::Examined> examined) const;
   void keep(const base::Digest32& certificate, const Known& known) const;
 
   const KeyManagerIdentityOptions options_;
   const appraisal::Appraiser& appraiser_;
+  const governance::Registry& registry_;
   const base::Clock& clock_;
   mutable base::Mutex mutex_;
   mutable std::map<base::Digest32, Known> known_ ATTESTRY_GUARDED_BY(mutex_);

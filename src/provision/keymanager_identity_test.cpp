@@ -48,12 +48,37 @@ TEST(KeyManagerSources, NothingElseIsASource) {
 TEST(KeyManagerProcesses, AreKnownByTheirUser) {
   KeyManagerProcesses processes;
   ASSERT_TRUE(processes.add("1000=web").ok());
-  EXPECT_EQ(*processes.find(1000), "web");
-  EXPECT_EQ(processes.find(1001), nullptr);
+  EXPECT_EQ(*processes.find(1000, {}), "web");
+  EXPECT_EQ(processes.find(1001, {}), nullptr);
   EXPECT_EQ(processes.add("1000=batch").error().code, base::Code::conflict);
-  for (const auto* text : {"", "1000", "x=web", "4294967296=web", "-1=web", "1000=", "1000=un known"}) {
+  for (const auto* text : {"", "1000", "x=web", "4294967296=web", "-1=web", "1000=", "1000=un known", "gid:=web",
+                           "gid:x=web", "uid:1=a"}) {
     EXPECT_EQ(processes.add(text).error().code, base::Code::malformed) << text;
   }
+}
+
+TEST(KeyManagerProcesses, AreKnownByTheirGroupWhereTheirUserSaysNothing) {
+  KeyManagerProcesses processes;
+  ASSERT_TRUE(processes.add("1000=web").ok());
+  ASSERT_TRUE(processes.add("gid:1000=batch").ok()) << "a group is no user";
+  EXPECT_EQ(*processes.find(1000, 1000), "web");
+  EXPECT_EQ(*processes.find(1001, 1000), "batch");
+  EXPECT_EQ(processes.find(1001, 1001), nullptr);
+  EXPECT_EQ(processes.find(1001, {}), nullptr);
+  EXPECT_EQ(processes.add("gid:1000=other").error().code, base::Code::conflict);
+}
+
+TEST(KeyManagerNames, OfWhichOneBeginsWithAnotherAreToldApartFromOthers) {
+  const auto apart = [](const std::vector<const char*>& names) {
+    KeyManagerIdentityOptions options;
+    std::uint32_t user = 1;
+    for (const auto* name : names) EXPECT_TRUE(options.processes.add(std::to_string(user++) + "=" + name).ok());
+    return check_names_apart(options).ok();
+  };
+  EXPECT_TRUE(apart({"web", "app", "web"}));
+  EXPECT_FALSE(apart({"web", "webserver"}));
+  EXPECT_FALSE(apart({"a.b", "a", "z"}));
+  EXPECT_FALSE(apart({"a", "a-b", "a.b"})) << "another name between them does not hide it";
 }
 
 TEST(KeyManagerWorkload, NamesThatSayMoreThanANameAreRefused) {

@@ -1,7 +1,7 @@
 #include "provision/keymanager_records.h"
 
 #include "base/log.h"
-#include "state/keys.h"
+#include "crypto/hash.h"
 
 namespace attestry::provision {
 
@@ -20,9 +20,9 @@ constexpr std::size_t kMaxEvidence = 1u << 20;
 constexpr std::size_t kMaxSealed = kMaxEvidence + 1024;
 constexpr std::size_t kMaxEpochs = 65'536;
 
-state::Key masters_key() { return state::Key(state::Space::keymanager).lp("master"); }
-state::Key pending_key() { return state::Key(state::Space::keymanager).lp("pending"); }
-state::Key request_key() { return state::Key(state::Space::keymanager).lp("request"); }
+constexpr std::string_view kMaster = "master";
+constexpr std::string_view kPending = "pending";
+constexpr std::string_view kRequest = "request";
 
 /// Wiped when it goes: what is put together here is secret.
 class Plain {
@@ -45,6 +45,17 @@ base::Tenant tenant() { return base::Tenant::standard(); }
 Error damaged(std::string_view what) { return {Code::corrupt, "key manager's " + std::string{what}}; }
 
 }  // namespace
+
+base::Digest32 KeyManagerRecords::scope_of(const keys::KeyManagerContract& contract, std::string_view dialect) {
+  base::LpWriter out;
+  out.lp("attestry/keymanager/scope/1").u64(contract.chain_id).raw(contract.address).lp(dialect);
+  return crypto::sha256(out.bytes());
+}
+
+/// What is sealed names its place, so a record cannot be moved from one scope to another either.
+state::Key KeyManagerRecords::key_of(std::string_view kind) const {
+  return state::Key(state::Space::keymanager).lp(kind).lp(base::ByteView{scope_});
+}
 
 Result<KeyManagerRecords::Sealed> KeyManagerRecords::parse(base::ByteView stored) {
   const bool first = !stored.empty() && stored.front() == kFirstVersion;
@@ -131,7 +142,7 @@ Result<std::uint64_t> KeyManagerRecords::older_than(const state::ReadView& view,
 }
 
 Status KeyManagerRecords::keep(state::WriteTxn& txn, std::uint32_t epoch, const KeyManagerKept& kept) const {
-  const auto key = masters_key().u64(epoch);
+  const auto key = key_of(kMaster).u64(epoch);
   TRY(const auto before, txn.get(key));
   if (before) {
     TRY(const auto known, open(txn, key, *before), "master");
@@ -150,32 +161,26 @@ Status KeyManagerRecords::keep(state::WriteTxn& txn, std::uint32_t epoch, const 
 Status KeyManagerRecords::put(state::WriteTxn& txn, const KeyManagerPending& pending) const {
   Plain plain;
   plain.raw(number(pending.epoch)).raw(pending.master.reveal()).raw(pending.evidence);
-  return put(txn, pending_key(), plain.bytes());
+  return put(txn, key_of(kPending).u64(pending.epoch), plain.bytes());
 }
 
 Status KeyManagerRecords::put(state::WriteTxn& txn, const KeyManagerRequest& request) const {
   Plain plain;
   plain.raw(number(request.epoch)).raw(request.box.bytes().reveal()).raw(request.member.scalar().reveal());
   plain.raw(request.evidence);
-  return put(txn, request_key(), plain.bytes());
+  return put(txn, key_of(kRequest), plain.bytes());
 }
 
 Status KeyManagerRecords::forget_pending(state::WriteTxn& txn, std::uint32_t epoch) const {
-  TRY(const auto stored, txn.get(pending_key()));
-  if (!stored) return base::done();
-  TRY(const auto plain, open(txn, pending_key(), *stored));
-  base::Reader in{plain.reveal()};
-  TRY(const auto found, in.u32be("epoch"));
-  return found == epoch ? txn.erase(pending_key()) : base::done();
+  return txn.erase(key_of(kPending).u64(epoch));
 }
 
-Result<KeyManagerRecords::All> KeyManagerRecords::read(const state::ReadView& view) const {
-  All out;
+Status KeyManagerRecords::read_masters(const state::ReadView& view, All& out) const {
+  const state::Key all = key_of(kMaster);
   Status good = base::done();
-  const std::size_t prefix = masters_key().bytes().size();
-  TRY_OK(view.scan(masters_key(), {}, kMaxEpochs, [&](base::ByteView key, base::ByteView stored) {
+  TRY_OK(view.scan(all, {}, kMaxEpochs, [&](base::ByteView key, base::ByteView stored) {
     auto opened = open(view, key, stored);
-    base::Reader in{key.subspan(prefix)};
+    base::Reader in{key.subspan(all.bytes().size())};
     const auto epoch = in.u64be("epoch");
     if (!opened || opened->size() != kSecretBytes + 1 || !epoch) {
       good = opened ? damaged("master") : opened.error();
@@ -186,20 +191,34 @@ Result<KeyManagerRecords::All> KeyManagerRecords::read(const state::ReadView& vi
         .joined = opened->reveal()[kSecretBytes] != 0};
     return true;
   }));
-  TRY_OK(good);
-  TRY(const auto pending, view.get(pending_key()));
-  if (pending) {
-    TRY(const auto plain, open(view, pending_key(), *pending));
+  return good;
+}
+
+Status KeyManagerRecords::read_pending(const state::ReadView& view, All& out) const {
+  Status good = base::done();
+  const auto read_one = [&](base::ByteView key, base::ByteView stored) -> Status {
+    TRY(const auto plain, open(view, key, stored), "pending master");
     base::Reader in{plain.reveal()};
-    out.pending.emplace();
-    TRY(out.pending->epoch, in.u32be("epoch"));
+    KeyManagerPending one;
+    TRY(one.epoch, in.u32be("epoch"));
     TRY(const auto master, in.take(kSecretBytes, "master"));
-    out.pending->master = crypto::Secret::copy_of(master);
-    out.pending->evidence = base::to_bytes(in.rest());
-  }
-  TRY(const auto request, view.get(request_key()));
-  if (!request) return out;
-  TRY(const auto plain, open(view, request_key(), *request));
+    one.master = crypto::Secret::copy_of(master);
+    one.evidence = base::to_bytes(in.rest());
+    out.pending[one.epoch] = std::move(one);
+    return base::done();
+  };
+  TRY_OK(view.scan(key_of(kPending), {}, kMaxEpochs, [&](base::ByteView key, base::ByteView stored) {
+    good = read_one(key, stored);
+    return good.ok();
+  }));
+  return good;
+}
+
+Status KeyManagerRecords::read_request(const state::ReadView& view, All& out) const {
+  const state::Key key = key_of(kRequest);
+  TRY(const auto request, view.get(key));
+  if (!request) return base::done();
+  TRY(const auto plain, open(view, key, *request), "request");
   base::Reader in{plain.reveal()};
   TRY(const auto epoch, in.u32be("epoch"));
   TRY(const auto box_bytes, in.take(kSecretBytes, "box key"));
@@ -207,6 +226,20 @@ Result<KeyManagerRecords::All> KeyManagerRecords::read(const state::ReadView& vi
   TRY(const auto scalar, in.take(kSecretBytes, "member key"));
   TRY(auto member, curves::Secp256k1PrivateKey::from_scalar(scalar));
   out.request = KeyManagerRequest{epoch, std::move(box), std::move(member), base::to_bytes(in.rest())};
+  return base::done();
+}
+
+Result<KeyManagerRecords::All> KeyManagerRecords::read(const state::ReadView& view) const {
+  All out;
+  TRY_OK(read_masters(view, out));
+  TRY_OK(read_pending(view, out));
+  TRY_OK(read_request(view, out));
+  std::uint64_t all = 0;
+  TRY_OK(view.scan(state::Key(state::Space::keymanager), {}, kMaxEpochs, [&](base::ByteView, base::ByteView) {
+    ++all;
+    return true;
+  }));
+  out.others = all - out.masters.size() - out.pending.size() - (out.request ? 1 : 0);
   return out;
 }
 

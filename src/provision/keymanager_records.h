@@ -12,8 +12,10 @@
 #include "crypto/secret.h"
 #include "curves/nacl_box.h"
 #include "curves/secp256k1.h"
+#include "keys/keymanager_digests.h"
 #include "keys/resealed.h"
 #include "keys/sealing_epochs.h"
+#include "state/keys.h"
 #include "state/sealed.h"
 #include "state/store.h"
 
@@ -40,15 +42,21 @@ struct KeyManagerRequest {
 /// Sealed under the sealing epochs of the standard tenant (docs/reference/sealing.md). Thread-safe.
 class KeyManagerRecords final : public keys::Resealed {
  public:
-  /// `first`: 32 bytes, under which they are sealed before the first rotation. Epochs and random outlive it.
-  KeyManagerRecords(const keys::SealingEpochs& epochs, crypto::Secret first, crypto::Random& random)
-      : epochs_(epochs), first_(std::move(first)), random_(random) {}
+  /// Whose masters they are. An epoch is one contract's, and xPub is public: under another contract, chain or dialect
+  /// the same number, even the same xPub, must not open what this one put in force.
+  static base::Digest32 scope_of(const keys::KeyManagerContract& contract, std::string_view dialect);
 
-  /// All that is there; `corrupt` when something does not open.
+  /// `first`: 32 bytes, under which they are sealed before the first rotation. Epochs and random outlive it.
+  KeyManagerRecords(const keys::SealingEpochs& epochs, crypto::Secret first, const base::Digest32& scope,
+                    crypto::Random& random)
+      : epochs_(epochs), first_(std::move(first)), scope_(scope), random_(random) {}
+
+  /// All that is there of this scope; `corrupt` when something does not open.
   struct All {
     std::map<std::uint32_t, KeyManagerKept> masters{};
-    std::optional<KeyManagerPending> pending{};
+    std::map<std::uint32_t, KeyManagerPending> pending{};  ///< by the epoch that would begin
     std::optional<KeyManagerRequest> request{};
+    std::uint64_t others = 0;  ///< records of other scopes, which are kept and never used
   };
   base::Result<All> read(const state::ReadView& view) const;
 
@@ -56,7 +64,6 @@ class KeyManagerRecords final : public keys::Resealed {
   base::Status keep(state::WriteTxn& txn, std::uint32_t epoch, const KeyManagerKept& kept) const;
   base::Status put(state::WriteTxn& txn, const KeyManagerPending& pending) const;
   base::Status put(state::WriteTxn& txn, const KeyManagerRequest& request) const;
-  /// The one of that epoch, if it is still there: another may have been made meanwhile.
   base::Status forget_pending(state::WriteTxn& txn, std::uint32_t epoch) const;
 
   base::Result<std::uint64_t> reseal(state::WriteTxn& txn, const base::Tenant& tenant) const override;
@@ -70,6 +77,10 @@ class KeyManagerRecords final : public keys::Resealed {
   };
   using Visitor = std::function<base::Status(base::ByteView key, const Sealed& sealed)>;
   static base::Result<Sealed> parse(base::ByteView stored);
+  state::Key key_of(std::string_view kind) const;
+  base::Status read_masters(const state::ReadView& view, All& out) const;
+  base::Status read_pending(const state::ReadView& view, All& out) const;
+  base::Status read_request(const state::ReadView& view, All& out) const;
   static base::Status each(const state::ReadView& view, const Visitor& visit);
   base::Result<state::SealedValues> values(const state::ReadView& view, std::uint32_t epoch) const;
   base::Status put(state::WriteTxn& txn, base::ByteView key, base::ByteView plain) const;
@@ -77,6 +88,7 @@ class KeyManagerRecords final : public keys::Resealed {
 
   const keys::SealingEpochs& epochs_;
   const crypto::Secret first_;
+  const base::Digest32 scope_;
   crypto::Random& random_;
 };
 

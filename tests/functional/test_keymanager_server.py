@@ -2,10 +2,13 @@
 
 import base64
 import hmac
+import http.client
+import json
 import os
+import ssl
 
 import pytest
-from harness import request
+from harness import PATIENCE, Reply, Server, request, split_url
 from key_managers import (
     APP_DATA,
     JSON,
@@ -16,7 +19,8 @@ from key_managers import (
     sealkey,
     start_manager,
 )
-from workload import lp
+from operators import Operator
+from workload import lp, measurement
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +76,9 @@ def test_keymanager_server_attests_32_bytes_only(manager, data):
 def test_keymanager_server_says_where_it_stands(manager):
     for url in (manager.apps, manager.host):
         status = request(url, "GET", "/status").json()
-        assert status["state"] == "member" and status["epochs"] == [1]
+        assert status["state"] == "member" and status["epoch"] == 1
         assert request(url, "GET", "/healthz").text == "ok\n"
+    assert status["epochs"] == [1]
     assert request(manager.apps, "GET", "/").text == "keymanager"
 
 
@@ -99,6 +104,22 @@ def test_keymanager_server_knows_processes_by_their_user(tmp_path):
     assert request(running.apps, "GET", "/sealkey").status == 401, "a socket's users are not the network's"
     assert running.terminate() == 0, running.output
     other = start_manager(tmp_path / "data", **{"keymanager.listen": listen, "keymanager.users": "4000000000=nobody"})
+    assert over_unix(socket, "/sealkey").status == 401
+    assert other.terminate() == 0, other.output
+
+
+def test_keymanager_server_knows_processes_by_their_group(tmp_path):
+    """The user counts first; a group that nobody named is nobody's."""
+    socket = f"unix:{tmp_path}/apps.sock"
+    for users, name in ((f"gid:{os.getgid()}=batch", "batch"), (f"gid:{os.getgid()}=batch,{os.getuid()}=web", "web")):
+        settings = {"keymanager.listen": f"127.0.0.1:0,{socket}", "keymanager.users": users}
+        running = start_manager(tmp_path / name, **settings)
+        ask(running, "POST", "/bootstrap")
+        found = over_unix(socket, "/sealkey", JSON).json()
+        assert (found["workload"], found["by"]) == (name, "process")
+        assert running.terminate() == 0, running.output
+    other = start_manager(tmp_path / "other", **{**settings, "keymanager.users": "gid:4000000000=web"})
+    ask(other, "POST", "/bootstrap")
     assert over_unix(socket, "/sealkey").status == 401
     assert other.terminate() == 0, other.output
 
@@ -132,3 +153,57 @@ def test_keymanager_server_bad_evidence_is_not_made_up_for_by_an_address(atteste
     foreign = attested_client(attested, tmp_path, seed=os.urandom(16).hex()).get("/sealkey")
     assert foreign.status in (403, 422, 503), foreign
     assert foreign.status != 200
+
+
+class OverTls:
+    """The operators and the public of a server with TLS."""
+
+    def __init__(self, server):
+        self.server = server
+        self.context = ssl.create_default_context(cafile=str(server.data / "tls.pem"))
+
+    def _ask(self, url, method, path, body, headers):
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers = {"Content-Type": "application/json", **headers}
+        connection = http.client.HTTPSConnection("localhost", split_url(url)[1], context=self.context, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def request(self, method, path, body=None, headers=None):
+        return self._ask(self.server.public, method, path, body, headers or {})
+
+    def call(self, method, path, body=None, headers=None):
+        token = {"Authorization": f"Bearer {self.server.token}"}
+        return self._ask(self.server.admin, method, path, body, {**token, **(headers or {})})
+
+    leaves = Server.leaves
+
+    def __getattr__(self, name):
+        return getattr(self.server, name)
+
+
+def test_keymanager_server_knows_workloads_by_what_operators_approved(tmp_path):
+    """Its revision is in the leaf; a revocation ends it, also for a connection whose evidence is known."""
+    running = start_manager(tmp_path / "data", **{"tls.mode": "auto", "keymanager.apps": "name:other,name:shop"})
+    ask(running, "POST", "/bootstrap")
+    operator = Operator(OverTls(running))
+    client = attested_client(running, tmp_path)
+    assert client.get("/sealkey").status == 403, "nothing is approved"
+    ids = operator.make_app("name:shop", measurement(running.seed))
+    first = client.get("/sealkey", JSON)
+    assert first.status == 200 and (first.json()["workload"], first.json()["by"]) == ("shop", "approval"), first
+    leaf = OverTls(running).leaves()[int(first.headers["X-Attestry-Leaf"])]
+    assert (leaf["app"], leaf["tenant"]) == ("name:shop", "default") and len(leaf["policy"]) == 64
+    key = base64.urlsafe_b64decode(first.headers["X-Attestry-Leaf-Key"] + "=")
+    version = str(operator.app("name:shop")["version"]).encode()
+    assert leaf["outputs"]["revision"] == hmac.digest(key, lp(b"revision") + version, "sha256").hex()
+    operator.approve("name:shop", "revoke", ids["identity"])
+    refused = client.get("/sealkey")
+    assert refused.status == 403, refused
+    assert attested_client(running, tmp_path).get("/sealkey").status == 403
+    assert running.terminate() == 0, running.output

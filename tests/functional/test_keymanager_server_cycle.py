@@ -1,9 +1,12 @@
 """The whole life of a key manager on a real chain: bootstrap, a second server that joins, restarts, another epoch, and
 what it signs as contracts verify it."""
 
+import hashlib
+import urllib.parse
+
 import pytest
 from endpoints import until
-from evm import Anvil
+from evm import ZERO, Anvil
 from harness import attestry, request
 from key_managers import (
     APP_DATA,
@@ -18,10 +21,14 @@ from key_managers import (
     managers,
     onboard,
     put_in_force,
+    quote_facts,
+    report_data,
     sealkey,
     unhex,
     wait_for_state,
 )
+from registry import ethereum_address
+from workload import forge
 
 WEB = "web.dstack.svc.cluster.local"
 
@@ -112,8 +119,8 @@ def test_keymanager_server_attestations_are_verified_by_the_contract(contract, s
     assert unhex(bound["digest"]) == bound_digest(contract, WEB, made)
     plain = request(server.apps, "GET", f"/attest/{APP_DATA}")
     assert plain.text == made["sig_vrs"], "text is what the first generation's contract takes"
-    tagged = request(server.apps, "GET", f"/attest/{WEB}/0102")
-    app_data = request(server.apps, "GET", f"/appdata/{WEB}/0102").body
+    tagged = request(server.apps, "GET", f"/attest/{WEB}%2Ftls/0102")
+    app_data = request(server.apps, "GET", f"/appdata/{WEB}%2Ftls/0102").body
     assert len(tagged.body) == 65 and len(app_data) == 32
     assert contract.call("verify(bytes32,bytes)", app_data, tagged.body) is True
 
@@ -149,8 +156,8 @@ def test_keymanager_server_another_epoch(chain, contract, start):
     assert sealkey(second) == after
 
 
-def test_keymanager_server_listens_to_a_machine_in_the_list_of_whole_machines(chain, contract, start):
-    """Without identities in the policy, MRTD alone is not enough; the four registers together are."""
+def test_keymanager_server_takes_no_machine_of_which_nobody_knows_the_kernel(chain, contract, start):
+    """MRTD, RTMR0, RTMR3 and a root file system that nobody measures leave out what RTMR1 and RTMR2 say."""
     first, second = start("first", **{"keymanager.policy": "default"}), start("second")
     bootstrapped(first, contract)
     made = asked_to_join(second, contract, chain.accounts[1])
@@ -161,9 +168,111 @@ def test_keymanager_server_listens_to_a_machine_in_the_list_of_whole_machines(ch
     rootfs = b"\x17" * 32
     contract.send("set_mrtd", rootfs, quote[184:232], quote[376:424], quote[520:568], True)
     assert help_newcomer(first, made).status == 403, "which root file system, nobody said"
+    refused = help_newcomer(first, made, rootfs=rootfs.hex())
+    assert refused.status == 403 and "keymanager.machine_suffices" in refused.text, refused
+    assert first.terminate() == 0, first.output
+    first = start("first", **{"keymanager.policy": "default", "keymanager.machine_suffices": "true"})
+    wait_for_state(first, "member")
+    assert "keymanager.machine_suffices: whatever kernel" in first.output
     answer = help_newcomer(first, made, rootfs=rootfs.hex())
     assert answer.status == 200, answer
     onboard(contract, made, answer.json())
+
+
+def test_keymanager_server_takes_a_listed_machine_whose_kernel_the_policy_names(chain, contract, start):
+    first, second = start("first"), start("second")
+    bootstrapped(first, contract)
+    made = asked_to_join(second, contract, chain.accounts[1])
+    quote = unhex(made["quote"])
+    fmspc, rootfs = quote_facts(first, quote)[0], b"\x17" * 32
+    contract.send("allowTcb", fmspc, 0, 0b11)
+    contract.send("set_mrtd", rootfs, quote[184:232], quote[376:424], quote[520:568], True)
+    answer = help_newcomer(first, made, rootfs=rootfs.hex())
+    assert answer.status == 200, answer
+    onboard(contract, made, answer.json())
+
+
+def test_keymanager_server_asks_and_receives_by_its_key_alone(chain, contract, start):
+    """The replicatoor's routes between two servers of ours: their evidence names contract and epoch, as everywhere."""
+    first, second = start("first"), start("second")
+    bootstrapped(first, contract)
+    made = request(second.host, "POST", "/requestKey").json()
+    quote, box_key = unhex(made["quote"]), unhex(made["pubk"])
+    said = report_data(contract, "Newcomer", ZERO, box_key, 1)
+    assert quote[568:632] == said, "not the replicatoor's, which names neither"
+    list_machine(contract, first, quote)
+    form = urllib.parse.urlencode(made).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert request(first.host, "POST", "/onboard", form, kind).status == 403, "the contract has not heard of it"
+    contract.send("register(bytes32)", box_key)
+    head = hashlib.sha256(b"request:" + box_key).digest()
+    old = forge(first.seed, hashlib.sha512(head + bytes(32)).digest())
+    body = {"pubk": box_key.hex(), "quote": old.hex()}
+    assert request(first.host, "POST", "/onboard", body, JSON).status == 422, "of any contract and epoch"
+    box = request(first.host, "POST", "/onboard", form, kind)
+    assert box.status == 200 and len(unhex(box.text)) == 80, box
+    answer = request(first.host, "POST", "/onboard", form, {**kind, **JSON}).json()
+    contract.send(
+        "onboard(bytes32,bytes16,bytes32,bytes,bytes)",
+        box_key,
+        *(unhex(answer[name]) for name in ("fmspc", "mrtd", "ciph", "sig")),
+    )
+    assert request(second.host, "POST", "/receiveKey", answer["ciph"].encode()).text == "Loaded encrypted state"
+    wait_for_state(second, "member")
+    assert sealkey(second) == sealkey(first)
+
+
+def test_keymanager_server_masters_are_of_one_contract_and_dialect(chain, contract, start):
+    """An epoch's number, and even xPub, may be the same elsewhere."""
+    first = start("first")
+    made = bootstrapped(first, contract)
+    key = sealkey(first)
+    assert first.terminate() == 0, first.output
+    other = chain.deploy("KeyManager")
+    other.send("bootstrap", made["addr"].lower())
+    moved = start("first", **{"keymanager.contract": other.address})
+    wait_for_state(moved, "not-joined")
+    assert request(moved.apps, "GET", "/sealkey").status == 503
+    assert "keys of another contract, chain or dialect" in moved.output
+    assert ask(moved, "POST", "/register")["epoch"] == 1, "and it may join there"
+    assert moved.terminate() == 0, moved.output
+    spoken = start("first", **{"keymanager.compat": "dstack-vm"})
+    wait_for_state(spoken, "not-joined")
+    assert spoken.terminate() == 0, spoken.output
+    again = start("first")
+    wait_for_state(again, "member")
+    assert sealkey(again) == key
+
+
+def test_keymanager_server_keeps_a_master_that_lost_in_a_block_that_is_not_final(chain, contract, start):
+    """Another history of the chain may put it in force; then it must still be there."""
+    first = start("first")
+    made = ask(first, "POST", "/bootstrap")
+    before = chain.rpc("evm_snapshot")
+    contract.send("bootstrap", ethereum_address(b"\x46" * 32))
+    wait_for_state(first, "not-joined")
+    assert first.terminate() == 0, first.output
+    assert chain.rpc("evm_revert", before) is True
+    # A history that contradicts what was seen is an outage, until an operator says that it may be believed.
+    first = start("first", **{"registry.floor": "forgotten"})
+    wait_for_state(first, "bootstrapped")
+    assert ask(first, "POST", "/bootstrap") == made
+    put_in_force(contract, made)
+    wait_for_state(first, "member")
+
+
+def test_keymanager_server_forgets_a_master_that_lost_for_good(chain, contract, start):
+    chain.rpc("anvil_mine", "0x60")
+    first = start("first", **{"keymanager.finality": "finalized"})
+    made = ask(first, "POST", "/bootstrap")
+    contract.send("bootstrap", ethereum_address(b"\x46" * 32))
+    chain.rpc("anvil_mine", "0x60")
+    wait_for_state(first, "not-joined")
+    assert first.terminate() == 0, first.output
+    first = start("first", **{"keymanager.finality": "finalized"})
+    wait_for_state(first, "not-joined")
+    again = ask(first, "POST", "/bootstrap?rotate=true")
+    assert (again["epoch"], again["addr"] == made["addr"]) == (2, False)
 
 
 def test_keymanager_server_bootstrap_by_get_and_in_text(contract, start):
@@ -187,6 +296,7 @@ def test_keymanager_server_life_stands_an_audit(chain, contract, start, tmp_path
     case = tmp_path / "case"
     assert attestry("forge", "--seed", start.seed, "--out", case).code == 0
     trust = ["--trust", case / "root.pem", "--collateral", case / "collateral.json"]
+    trust += ["--policy", tmp_path / "managers.json"]
     where = ["--network", "local", "--rpc", chain.url]
     done = attestry("keymanager", "audit", contract.address, *where, *trust, "--format", "json")
     assert done.code == 0, done

@@ -9,7 +9,7 @@ import abi
 import pytest
 from endpoints import Endpoint
 from evm import ZERO, Anvil
-from harness import request, split_url
+from harness import attestry, request, split_url
 from key_managers import (
     APP_DATA,
     JSON,
@@ -44,6 +44,7 @@ HOST_ROUTES = [
     ("POST", "/onboard"),
     ("POST", "/requestKey"),
     ("POST", "/receiveKey"),
+    ("POST", "/resign"),
 ]
 
 
@@ -120,6 +121,48 @@ def test_keymanager_server_02_the_host_port_is_this_machines(tmp_path):
         start_manager(tmp_path / "data", **{"keymanager.host_listen": "0.0.0.0:0"})
 
 
+def test_keymanager_server_02_web_pages_do_not_reach_the_hosts_port(tmp_path):
+    """A browser of that machine would send GET /bootstrap?rotate=true for any page that asks it to."""
+    running = start_manager(tmp_path / "data", **{"keymanager.sources": "127.0.0.1=web"})
+    for header in ({"Origin": "https://page.example"}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}):
+        for method, path in HOST_ROUTES:
+            if (method, path.split("/")[1]) == ("POST", "helper") or path == "/onboard":
+                body = {"pubk": "11" * 32, "quote": "00", "addr": ZERO}
+            else:
+                body = None
+            refused(request(running.host, method, path, body, header), 403, "not for browsers")
+    assert ask(running, "GET", "/status")["epochs"] == []
+    ask(running, "POST", "/bootstrap")
+    assert running.terminate() == 0, running.output
+
+
+def test_keymanager_server_02_workloads_do_not_see_which_keys_wait(start, contract, chain):
+    server = start("first")
+    made = ask(server, "POST", "/bootstrap")
+    assert made["addr"] in request(server.host, "GET", "/status").text
+    assert request(server.apps, "GET", "/status").json() == {"state": "bootstrapped", "member": False, "epoch": 0}
+
+
+@pytest.mark.parametrize("name", ["keymanager.listen", "vault.listen", "keystore.listen"])
+def test_keymanager_server_02_no_secret_goes_in_the_clear_beyond_this_machine(tmp_path, name):
+    """One rule for every listener, and a switch for who ends TLS in front of it."""
+    section = name.split(".")[0]
+    sets = {"tls.mode": "off", "server.realm": "simulated", "server.data": tmp_path, name: "0.0.0.0:0"}
+    sets |= {"unlock.source": f"file:{tmp_path}/root.key"}
+    (tmp_path / "root.key").write_bytes(bytes(range(32)))
+    (tmp_path / "root.key").chmod(0o600)
+
+    def check(**more):
+        return attestry("config", "check", *(f"--set={key}={value}" for key, value in (sets | more).items()))
+
+    done = check()
+    assert done.code == 2 and f"a loopback address in {name}" in done.err, done
+    assert f"set {section}.plaintext" in done.err
+    assert f"a loopback address in {name}" not in check(**{f"{section}.plaintext": "true"}).err
+    assert f"a loopback address in {name}" not in check(**{name: "127.0.0.1:0"}).err
+    assert name in check(**{name: "everywhere"}).err
+
+
 def test_keymanager_server_03_a_rogue_bootstrap_wedges_nobody(start, contract, chain):
     rogue, right = start("first"), start("second")
     wrong = ask(rogue, "POST", "/bootstrap")
@@ -145,7 +188,11 @@ def test_keymanager_server_04_forged_evidence_opens_nothing(first, newcomer, con
     refused(help_newcomer(first, made, quote=forge(first.seed, bytes(64)).hex()), 422, "report")
     refused(help_newcomer(first, made, pubk="11" * 32), 422, "report")
     refused(help_newcomer(first, made, quote="00"), 422, "evidence")
-    assert help_newcomer(first, made).status == 200
+    answer = help_newcomer(first, made)
+    assert answer.status == 200
+    assert help_newcomer(first, made).status == 200, "until the contract knows of it"
+    onboard(contract, made, answer.json())
+    refused(help_newcomer(first, made), 403, "onboarded")
 
 
 def test_keymanager_server_04_evidence_of_another_contract_or_epoch_is_none(first, newcomer, contract, chain):
@@ -257,14 +304,39 @@ def test_keymanager_server_07_digests_name_chain_contract_and_where_one_field_en
 
 def test_keymanager_server_07_a_tag_is_its_workloads_own(first):
     """keccak(tag || data) does not say where the tag ends: nobody chooses a tag of his own."""
-    assert request(first.apps, "GET", "/attest/web/00").status == 200
+    assert request(first.apps, "GET", "/attest/web%2Fdisk/00").status == 200
     refused(request(first.apps, "GET", "/attest/we/6200"), 403, "belongs to another workload")
     refused(request(first.apps, "GET", "/appdata/webb/00"), 403, "belongs to another workload")
 
 
+def test_keymanager_server_07_no_workload_signs_as_one_whose_name_begins_with_its_own(start, first):
+    """ "web" with data that begin with "server" was "webserver". The slash ends a name, and is in none."""
+    for data in (b"server" + bytes(32), bytes(32), b""):
+        for path in (f"/attest/web/{data.hex() or '%20'}", f"/appdata/web/{data.hex() or '%20'}"):
+            assert request(first.apps, "GET", path).status in (400, 403), path
+    refused(request(first.apps, "GET", f"/attest/web/{bytes(32).hex()}"), 403, "another workload's")
+
+
+def test_keymanager_server_07_names_of_the_second_generation_do_not_begin_alike(tmp_path):
+    """There a tag is a name, as it is: 32 bytes at a time, and no name may begin with another's."""
+    with pytest.raises(AssertionError, match="one workload's name begins with another's"):
+        start_manager(
+            tmp_path / "bad",
+            **{"keymanager.compat": "dstack-vm", "keymanager.sources": "127.0.0.1=web,127.0.0.2=webserver"},
+        )
+    running = start_manager(
+        tmp_path / "good", **{"keymanager.compat": "dstack-vm", "keymanager.sources": "127.0.0.1=web,127.0.0.2=batch"}
+    )
+    ask(running, "POST", "/bootstrap")
+    assert request(running.apps, "GET", f"/attest/web/{APP_DATA}").status == 200
+    refused(request(running.apps, "GET", f"/attest/web/{APP_DATA}00"), 403, "32 bytes")
+    assert request(running.apps, "GET", "/attest/web%2Fany/0102").status == 200
+    assert running.terminate() == 0, running.output
+
+
 def test_keymanager_server_08_the_master_signs_nothing(first, newcomer, contract):
     """What a member is handed is not the key whose address is the contract's xPub."""
-    status = request(first.apps, "GET", "/status").json()
+    status = request(first.host, "GET", "/status").json()
     keys = {sealkey(first), sealkey(first, "/sealkey?purpose=attest"), sealkey(first, "/sealkey?purpose=disk")}
     assert len(keys) == 3
     for key in keys:
@@ -288,6 +360,18 @@ def test_keymanager_server_09_who_is_sent_away_gives_nothing_more(start, first, 
     refused(request(second.apps, "GET", f"/attest/{APP_DATA}"), 403, "sent away")
     assert help_newcomer(second, member).status == 403
     assert request(first.apps, "GET", "/sealkey").status == 200
+
+
+def test_keymanager_server_09_a_member_may_go_by_itself(start, first, contract, chain):
+    second = start("second")
+    assert request(first.host, "POST", "/resign").status == 409, "nobody knows it by an address"
+    member = joined(first, second, contract, chain.accounts[1])
+    word = ask(second, "POST", "/resign")
+    assert word["addr"] == member["addr"]
+    assert request(second.apps, "GET", "/sealkey").status == 200
+    contract.send("resign", word["addr"].lower(), unhex(word["sig"]), sender=chain.accounts[3])
+    wait_for_state(second, "sent-away")
+    refused(request(second.apps, "GET", "/sealkey"), 403, "sent away")
 
 
 def test_keymanager_server_09_a_measurement_that_is_taken_back_cuts_members_off(start, first, contract, chain):

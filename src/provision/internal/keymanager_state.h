@@ -8,13 +8,34 @@
 
 namespace attestry::provision {
 
+/// A master that waits for the owner's word.
+struct KeyManager::Pending {
+  Master master;
+  base::Bytes evidence{};
+};
+
+/// What this server asked to join with, and by which the contract knows it.
+struct KeyManager::Own {
+  explicit Own(KeyManagerRequest made)
+      : request(std::move(made)),
+        peer{curves::ethereum_address(request.member.public_key_raw()), request.box.public_key()} {}
+  KeyManagerRequest request;
+  KeyManagerPeer peer;
+};
+
 /// A whole picture, replaced and never changed.
 struct KeyManager::State {
   std::map<std::uint32_t, Master> masters{};
-  std::shared_ptr<const KeyManagerPending> pending{};
-  std::shared_ptr<const KeyManagerRequest> request{};
+  std::map<std::uint32_t, std::shared_ptr<const Pending>> pending{};  ///< by epoch; also what lost, until that is final
+  std::shared_ptr<const Own> own{};
   std::optional<KeyManagerSaid> said{};
   base::Deadline believed_until{};
+
+  /// The newest one that may still be put in force.
+  std::shared_ptr<const Pending> waiting() const {
+    if (pending.empty() || (said && pending.rbegin()->first <= said->epoch)) return nullptr;
+    return pending.rbegin()->second;
+  }
 };
 
 template <class F>
