@@ -156,7 +156,7 @@ struct Handlers {
   /// What the replicatoor said of a newcomer; nothing where it had no words.
   static std::optional<net::Response> replicatoors_refusal(const Error& error) {
     if (error.what.ends_with(provision::kNotListed)) return net::text_response(401, "rtmrs check failed");
-    if (!error.what.ends_with("the evidence was made for something else")) return std::nullopt;
+    if (error.code != Code::evidence_false || !error.what.contains("made for something else")) return std::nullopt;
     return net::text_response(400, "Invalid report_data ref:" + error.expected + " val:" + error.found);
   }
 

@@ -197,6 +197,7 @@ KeyManagerSettings read_keymanager_settings(const Settings& settings, std::vecto
   out.rules.attestation_seconds = read.number("keymanager.attest_seconds", 1, 365 * 86400);
   read_identities(read, out);
   out.any_tag = read.flag("keymanager.any_tag");
+  out.forget_floor = read.text("registry.floor") == "forgotten";
   // The second generation signs for names as they are, and nobody knows all names that DNS has.
   out.bare_tags = out.rules.dialect == Dialect::dstack_vm && !out.any_tag && !out.reverse_dns;
   if (out.bare_tags) read.noted("keymanager.compat", provision::check_names_apart(out.identities));

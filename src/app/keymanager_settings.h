@@ -24,6 +24,7 @@ struct KeyManagerSettings {
   bool reverse_dns = false;
   bool any_tag = false;
   bool bare_tags = false;
+  bool forget_floor = false;     ///< registry.floor, which is of every chain that is read
   chain::QuorumOptions chain{};  ///< its clock is the system's
   std::string attestation{};     ///< "none", "simulated:SEEDFILE" or a URL
 };

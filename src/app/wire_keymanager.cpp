@@ -22,6 +22,7 @@ using base::Status;
 namespace {
 
 constexpr std::chrono::seconds kQuotePatience{10};
+constexpr std::chrono::seconds kFloorPatience{10};
 constexpr std::size_t kHostThreads = 4;
 constexpr std::size_t kMostHostTasks = 64;
 
@@ -79,7 +80,13 @@ Status KeyManagerService::open_chain(const ServiceParts& parts) {
   auto options = said_.chain;
   options.clock = &clock_;
   floor_ = std::make_unique<governance::ChainFloor>(parts.store, options.chain_id);
-  TRY(options.floor, floor_->stored());
+  if (said_.forget_floor) {
+    TRY_OK(floor_->forget(clock_.steady() + kFloorPatience));
+    base::log(base::LogLevel::warning, "registry.floor is forgotten: the endpoints' word is believed for the past",
+              {{"setting", settings_.origin("registry.floor")}});
+  } else {
+    TRY(options.floor, floor_->stored());
+  }
   options.on_head = [this](const chain::BlockRef& block) { floor_->saw(block); };
   TRY(chain_http_, net::HttpClient::make({.ca_file = settings_.text("keymanager.rpc_ca"), .clock = &clock_}),
       named(settings_, "keymanager.rpc_ca"));
