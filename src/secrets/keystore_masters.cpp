@@ -619,6 +619,7 @@ std::optional<VaultBan> KeystoreMasters::banned(std::string_view vault) const {
 std::vector<VaultBan> KeystoreMasters::bans() const {
   const base::MutexLock lock(mutex_);
   std::vector<VaultBan> out;
+  out.reserve(bans_.size());
   for (const auto& [vault, ban] : bans_) out.push_back(ban);
   return out;
 }

@@ -123,7 +123,7 @@ class SoftTpm {
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
       address.sin_port = htons(static_cast<std::uint16_t>(port));
       socklen_t size = sizeof address;
-      const bool good = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+      const bool good = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
                         ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
       got = ntohs(address.sin_port);
       return std::pair{fd, good};
@@ -157,6 +157,7 @@ class SoftTpm {
                                    "--flags",
                                    "not-need-init,startup-clear"};
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     ASSERT_EQ(::posix_spawnp(&pid_, "setpriv", nullptr, nullptr, argv.data(), environ), 0) << "install swtpm";
