@@ -28,14 +28,14 @@ add_library(attestry_kzg INTERFACE)
 if(NOT EXISTS ${ATTESTRY_DEPS}/lib/libkzg.a)
   message(FATAL_ERROR "blst and c-kzg are not built yet: run tools/deps/build.sh (make build does it for you)")
 endif()
-# Its headers are for the one file that calls it, not for every room above.
-set_source_files_properties(src/chain/kzg.cpp PROPERTIES COMPILE_OPTIONS
+# Its headers are for the two files that call it, not for every room above.
+set_source_files_properties(src/chain/kzg.cpp src/curves/bls12_381.cpp PROPERTIES COMPILE_OPTIONS
   "-isystem;${ATTESTRY_DEPS}/include;-isystem;${ATTESTRY_DEPS}/include/ckzg")
 target_link_libraries(attestry_kzg INTERFACE ${ATTESTRY_DEPS}/lib/libkzg.a)
 
 set(ATTESTRY_EXTERNAL_base spdlog::spdlog Threads::Threads)
 set(ATTESTRY_EXTERNAL_crypto attestry_awslc)
-set(ATTESTRY_EXTERNAL_curves PkgConfig::SECP256K1 PkgConfig::SODIUM)
+set(ATTESTRY_EXTERNAL_curves PkgConfig::SECP256K1 PkgConfig::SODIUM attestry_kzg)
 set(ATTESTRY_EXTERNAL_chain attestry_kzg)
 set(ATTESTRY_EXTERNAL_keys PkgConfig::ARGON2)
 set(ATTESTRY_EXTERNAL_net Boost::headers OpenSSL::SSL OpenSSL::Crypto CURL::libcurl prometheus-cpp::core)

@@ -1,5 +1,5 @@
 // NEAR transactions that are accepted have one spelling, with and without their signature.
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "chain/near_transaction.h"
 #include "require.h"
 
@@ -25,8 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
 
   const auto text = base::as_text(bytes.first(std::min<std::size_t>(size, 200)));
-  const auto decoded = chain::base58_decode(text, 160);
-  if (decoded) REQUIRE(chain::base58(*decoded) == text);
+  const auto decoded = base::base58_decode(text, 160);
+  if (decoded) REQUIRE(base::base58(*decoded) == text);
   const auto key = near::PublicKey::parse(text);
   if (key) REQUIRE(key->text() == text);
   const auto amount = near::U128::parse(text);

@@ -1,7 +1,7 @@
 // What is accepted as a reply of NEAR's RPC is a result or a failure; a no about the chain comes from an answer at the
 // block that was asked about, and everything else is an outage.
 #include "chain/near_reply.h"
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "require.h"
 
 namespace {
@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   REQUIRE(reply->result.has_value() != reply->failure.has_value());
   if (reply->failure) REQUIRE(near::error_of(*reply->failure).what.size() < 100);
   const auto block = near::read_block(*reply);
-  if (block) REQUIRE(near::parse_hash(chain::base58(block->hash), "hash").value_or(base::Digest32{}) == block->hash);
+  if (block) REQUIRE(near::parse_hash(base::base58(block->hash), "hash").value_or(base::Digest32{}) == block->hash);
   if (const auto chain_id = near::read_chain_id(*reply); !chain_id && reply->result)
     REQUIRE(is_outage(chain_id.error()));
   check_answers(*reply);

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "api/keystore_handlers.h"
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
 #include "secrets/keystore_wallet.h"
@@ -96,9 +96,9 @@ void vault_tee_key(const KeystoreShared& handlers, net::Request request, net::Re
   const auto master = handlers->service().master({});
   if (!master) return responder.send(handlers->refused(master.error()));
   const auto key = secrets::keystore::ed25519_key(**master, *seed);
-  answer_with_leaf(
-      handlers, "keystore.derive", {{"seed", seed->text()}}, handlers->recipient(request, digest, *who, nullptr),
-      {{"public_key", "ed25519:" + chain::base58(base::ByteView{key.public_key()})}}, std::move(responder));
+  answer_with_leaf(handlers, "keystore.derive", {{"seed", seed->text()}},
+                   handlers->recipient(request, digest, *who, nullptr),
+                   {{"public_key", "ed25519:" + base::base58(base::ByteView{key.public_key()})}}, std::move(responder));
 }
 
 void wallet_address(const KeystoreShared& handlers, net::Request request, net::Responder responder) {

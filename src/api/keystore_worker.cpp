@@ -3,8 +3,8 @@
 
 #include "api/keystore_bodies.h"
 #include "api/keystore_handlers.h"
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "net/channel_binding.h"
 
@@ -64,7 +64,7 @@ void v0_pubkey(const KeystoreShared& handlers, net::Request /*request*/, net::Re
   const auto key = handlers->service().v0_public_key();
   if (!key) return responder.send(handlers->refused(key.error()));
   responder.send(
-      keystore_json({{"public_key_hex", base::hex(*key)}, {"public_key_base58", chain::base58(base::ByteView{*key})}}));
+      keystore_json({{"public_key_hex", base::hex(*key)}, {"public_key_base58", base::base58(base::ByteView{*key})}}));
 }
 
 // ---- registration

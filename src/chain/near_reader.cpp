@@ -5,9 +5,9 @@
 #include <map>
 #include <unordered_map>
 
+#include "base/base58.h"
 #include "base/log.h"
 #include "base/mutex.h"
-#include "chain/base58.h"
 #include "chain/internal/lane.h"
 #include "chain/internal/round.h"
 #include "chain/near_rpc.h"
@@ -386,8 +386,8 @@ Result<Block> QuorumReader::Impl::accept(const Block& chosen) {
   if (head_ && chosen.height < head_->height) return *head_;
   const bool replaced = head_ && head_->height == chosen.height && head_->hash != chosen.hash;
   if (replaced && options_.finality == Finality::final) {
-    alarm_ =
-        "block " + std::to_string(chosen.height) + " was " + base58(head_->hash) + " and is now " + base58(chosen.hash);
+    alarm_ = "block " + std::to_string(chosen.height) + " was " + base::base58(head_->hash) + " and is now " +
+             base::base58(chosen.hash);
     base::log(base::LogLevel::error, "near.final_block_replaced", {{"what", alarm_}});
     return *alarm();
   }

@@ -4,8 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "chain/json_rpc.h"
 
 namespace attestry::chain::near {
@@ -216,7 +216,7 @@ base::Status check_block(const JsonValue& value, const Block& at) {
   TRY(const std::uint64_t height, get_u64(value, "block_height"));
   TRY(const base::Digest32 hash, get_hash(value, "block_hash"));
   if (height == at.height && hash == at.hash) return base::done();
-  return Error{Code::malformed, "an answer for another block", base58(at.hash), base58(hash)};
+  return Error{Code::malformed, "an answer for another block", base::base58(at.hash), base::base58(hash)};
 }
 
 Result<Account> read_account(const JsonValue& value) {
@@ -325,7 +325,7 @@ Result<Answer> read_result(const Question& question, const JsonValue& result, co
 
 base::JsonOut query_params(const Question& question, const Block& at) {
   auto out = std::visit([](const auto& one) { return params_of(one); }, question);
-  out.emplace_back("block_id", base58(at.hash));
+  out.emplace_back("block_id", base::base58(at.hash));
   return out;
 }
 
@@ -444,7 +444,8 @@ Result<Outcome> read_execution(const JsonValue& result, const base::Digest32& ha
   if (!transaction && !status && result.find("final_execution_status")) return Outcome{};
   TRY(const JsonValue named, result.get("transaction"));
   TRY(const base::Digest32 about, get_hash(named, "hash"));
-  if (about != hash) return Error{Code::malformed, "about another transaction", base58(hash), base58(about)};
+  if (about != hash)
+    return Error{Code::malformed, "about another transaction", base::base58(hash), base::base58(about)};
   TRY(const JsonValue state, result.get("status"));
   return read_status(state);
 }

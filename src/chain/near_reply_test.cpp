@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "chain/base58.h"
+#include "base/base58.h"
 
 namespace attestry::chain::near {
 namespace {
@@ -123,7 +123,7 @@ TEST(NearReplyTest, AccountsWithASharedContract) {
                                     R"("storage_usage":1,"global_contract_hash":")" +
                                     kOtherHash + R"(","global_contract_account_id":"code.near",)"));
   ASSERT_TRUE(read.ok()) << read.error().text();
-  EXPECT_EQ(base58(*std::get<Account>(*read).global_contract_hash), kOtherHash);
+  EXPECT_EQ(base::base58(*std::get<Account>(*read).global_contract_hash), kOtherHash);
   EXPECT_EQ(std::get<Account>(*read).global_contract_account, "code.near");
 }
 

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "chain/json_rpc.h"
 
 namespace attestry::chain::near {

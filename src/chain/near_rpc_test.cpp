@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "chain/testing/near_stand_in.h"
 #include "chain/testing/stand_in.h"
 
@@ -38,7 +38,7 @@ const SecretKey& stranger() {
 /// The reply to `block` and `status` of an endpoint that makes a block up.
 std::string made_up(std::uint64_t height) {
   return R"({"jsonrpc":"2.0","id":1,"result":{"chain_id":"testnet","header":{"height":)" + std::to_string(height) +
-         R"(,"hash":")" + base58(block_at(height, "lie").hash) + R"(","timestamp":1800000098000000000}}})";
+         R"(,"hash":")" + base::base58(block_at(height, "lie").hash) + R"(","timestamp":1800000098000000000}}})";
 }
 
 /// Three nodes, of which two must agree; alice has one key, which may call one method of the contract.
@@ -361,8 +361,8 @@ TEST_F(NearRpcTest, AnAnswerForAnotherBlockIsNone) {
   for (const std::size_t index : {0u, 1u}) {
     nodes.change(index, [&](Node& node) {
       node.lies = [&](std::string& body) {
-        const std::string hash = base58(at.hash);
-        body.replace(body.find(hash), hash.size(), base58(block_at(97).hash));
+        const std::string hash = base::base58(at.hash);
+        body.replace(body.find(hash), hash.size(), base::base58(block_at(97).hash));
       };
     });
   }
@@ -633,7 +633,7 @@ TEST_F(NearSenderTest, NobodyIsAskedOnceItIsDecided) {
   });
   for (int i = 0; i < 2; ++i) {  // as many as one endpoint is asked about at once
     const SignedTransaction transaction = calling("get");
-    nodes.change([&](World&) { stuck->push_back(base58(transaction.hash)); });
+    nodes.change([&](World&) { stuck->push_back(base::base58(transaction.hash)); });
     ASSERT_EQ(send(transaction)->kind, Outcome::Kind::succeeded);
     grow(1);
   }
@@ -698,7 +698,7 @@ TEST_F(NearSenderTest, WithoutEndpointsItIsUnavailableAndNamesTheTransaction) {
   nodes.each([](Node& node) { node.dead = true; });
   const auto none = send(transaction);
   EXPECT_EQ(none.error().code, Code::unavailable);
-  EXPECT_THAT(none.error().text(), HasSubstr(base58(transaction.hash)));
+  EXPECT_THAT(none.error().text(), HasSubstr(base::base58(transaction.hash)));
 }
 
 TEST_F(NearSenderTest, WhoHangsMakesItLateAndNotRefused) {

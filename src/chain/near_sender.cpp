@@ -3,9 +3,9 @@
 #include <atomic>
 #include <condition_variable>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/mutex.h"
-#include "chain/base58.h"
 #include "chain/internal/lane.h"
 #include "chain/internal/round.h"
 #include "chain/near_rpc.h"
@@ -203,7 +203,7 @@ Result<Outcome> Sender::Impl::send(const SignedTransaction& transaction, const A
                                    base::Deadline deadline) {
   const auto job = std::make_shared<Job>(endpoints_.size(), deadline);
   job->base64 = base::base64(transaction.raw);
-  job->hash_text = base58(transaction.hash);
+  job->hash_text = base::base58(transaction.hash);
   job->signer = signer.text();
   job->hash = transaction.hash;
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {

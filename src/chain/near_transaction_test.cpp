@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 
 namespace attestry::chain::near {
@@ -62,7 +62,7 @@ TEST(NearTransactionTest, EveryActionAsNearApiJsWritesIt) {
   EXPECT_EQ(base::hex(*encode(transaction)), kAllActions);
   const auto done = sign(transaction, *key);
   ASSERT_TRUE(done.ok());
-  EXPECT_EQ(base58(done->hash), "Fo3MJ9XzKjnKuDuQKhDAC6fra5H2UWawRejFSEpPNk3Y");
+  EXPECT_EQ(base::base58(done->hash), "Fo3MJ9XzKjnKuDuQKhDAC6fra5H2UWawRejFSEpPNk3Y");
   EXPECT_EQ(*decode_transaction(bytes_of(kAllActions)), transaction);
   const auto decoded = decode_signed_transaction(done->raw);
   ASSERT_TRUE(decoded.ok());
@@ -100,7 +100,7 @@ TEST(NearTransactionTest, TransactionsOfTheNetwork) {
   ASSERT_TRUE(raw.ok());
   const auto decoded = decode_signed_transaction(*raw);
   ASSERT_TRUE(decoded.ok()) << decoded.error().text();
-  EXPECT_EQ(base58(decoded->hash), "6zgh2u9DqHHiXzdy9ouTP7oGky2T4nugqzqt9wJZwNFm");
+  EXPECT_EQ(base::base58(decoded->hash), "6zgh2u9DqHHiXzdy9ouTP7oGky2T4nugqzqt9wJZwNFm");
   EXPECT_EQ(decoded->transaction.key.text(), "ed25519:Gowpa4kXNyTMRKgt5W7147pmcc2PxiFic8UHW9rsNvJ6");
   EXPECT_EQ(decoded->signature.text(),
             "ed25519:3168QMdTpcwHvM1dmMYBc8hg9J3Wn8n7MWBSE9WrEpns6P5CaY87RM6k4uzyBkQuML38CZhU18HzmQEevPG1zCvk");

@@ -4,7 +4,7 @@
 #include <array>
 #include <span>
 
-#include "chain/base58.h"
+#include "base/base58.h"
 #include "crypto/mldsa.h"
 
 namespace attestry::chain::near {
@@ -58,7 +58,7 @@ Result<TextForm> parse_text(std::string_view text, std::string_view what, std::s
                  "ed25519:, secp256k1: or ml-dsa-65: and base58", std::string{text.substr(0, 20)}};
   }
   TextForm out{*kind, Bytes(size(*kind))};
-  TRY_OK(base58_decode_into(text.substr(colon + 1), out.bytes), what);
+  TRY_OK(base::base58_decode_into(text.substr(colon + 1), out.bytes), what);
   return out;
 }
 
@@ -67,7 +67,7 @@ Error wrong_size(std::string_view what, std::size_t expected, std::size_t found)
           std::to_string(found)};
 }
 
-std::string text_of(KeyKind kind, ByteView bytes) { return std::string{to_text(kind)} + ":" + base58(bytes); }
+std::string text_of(KeyKind kind, ByteView bytes) { return std::string{to_text(kind)} + ":" + base::base58(bytes); }
 
 }  // namespace
 
@@ -201,9 +201,9 @@ Result<SecretKey> SecretKey::parse(std::string_view text) {
   // The words of NEAR's keystore worker, which its operators look for.
   if (!text.starts_with(kPrefix)) return Error{Code::malformed, "Private key must start with 'ed25519:'"};
   text.remove_prefix(kPrefix.size());
-  if (!is_base58(text)) return Error{Code::malformed, "Invalid base58 encoding"};
+  if (!base::is_base58(text)) return Error{Code::malformed, "Invalid base58 encoding"};
   crypto::Secret both{2 * kHalf};
-  if (const auto decoded = base58_decode_into(text, both.writable()); !decoded.ok()) {
+  if (const auto decoded = base::base58_decode_into(text, both.writable()); !decoded.ok()) {
     return Error{Code::malformed, "Invalid private key length: expected 64 bytes, got " + decoded.error().found};
   }
   TRY(SecretKey key, from_seed(both.reveal().first(kHalf)));
@@ -227,7 +227,7 @@ Signature SecretKey::sign(ByteView message) const {
 
 Result<base::Digest32> parse_hash(std::string_view text, std::string_view field) {
   base::Digest32 out{};
-  TRY_OK(base58_decode_into(text, out), field);
+  TRY_OK(base::base58_decode_into(text, out), field);
   return out;
 }
 

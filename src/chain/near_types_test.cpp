@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 
 namespace attestry::chain::near {
 namespace {

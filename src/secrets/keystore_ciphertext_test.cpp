@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_v0.h"
@@ -226,7 +226,7 @@ TEST(KeystoreV0, KeyFile) {
 TEST(KeystoreV0, TheSecondHalfIsComputedAnew) {
   Bytes pair = *base::hex_decode("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
   pair.resize(64);
-  const auto key = V0Key::parse("ed25519:" + chain::base58(pair));
+  const auto key = V0Key::parse("ed25519:" + base::base58(pair));
   ASSERT_TRUE(key.ok());
   EXPECT_EQ(key->public_key_hex(), kV0Public);
   EXPECT_FALSE(key->halves_agree());

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "curves/ethereum_signature.h"
 
 namespace attestry::secrets::keystore {
@@ -85,8 +85,8 @@ TEST(KeystoreDerivation, KeysOfWallets) {
   const auto solana = ed25519_key(second(), *Seed::wallet("test-wallet-1", "solana"));
   EXPECT_EQ(base::hex(solana.seed().reveal()), "772f42ea93d47aafab5442a0def4f89fb5b82341a4c94ad5957b67e7582bba10");
   EXPECT_EQ(base::hex(solana.public_key()), "d90a9d612724d2d3d300cd981f525f49c76a5cd7dd9c96d149bae1806607db43");
-  EXPECT_EQ(chain::base58(solana.public_key()), "FcErmsHqwNYsA3d1YkU5js9YuV1GUrkiHrteibncyg8a");
-  EXPECT_EQ(chain::base58(solana.sign(*base::base64_decode("QPJNzwbzJNBNn9bvrOfR6iWlC2dQJ/x8e4rsZBkYJ8c="))),
+  EXPECT_EQ(base::base58(solana.public_key()), "FcErmsHqwNYsA3d1YkU5js9YuV1GUrkiHrteibncyg8a");
+  EXPECT_EQ(base::base58(solana.sign(*base::base64_decode("QPJNzwbzJNBNn9bvrOfR6iWlC2dQJ/x8e4rsZBkYJ8c="))),
             "58Yit74SVnrX1b2qe2wCW151vDc4s31Bo4Cxqvqi3DxTdXB7JTk2AjX3fqb9huFsNuCuuoCZF9XuVRp5axyxmWwp");
 
   const auto evm = secp256k1_key(second(), *Seed::wallet("test-wallet-1", "polygon"));

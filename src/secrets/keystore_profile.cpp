@@ -4,9 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/utf8.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 
 namespace attestry::secrets::keystore {
@@ -115,7 +115,7 @@ Result<Secret> generated_hex(std::size_t bytes, crypto::Random& random) {
 
 Secret generated_ed25519(crypto::Random& random) {
   const Secret raw = random.secret(32);
-  std::string text = "ed25519:" + chain::base58(raw.reveal());
+  std::string text = "ed25519:" + base::base58(raw.reveal());
   Secret out = Secret::copy_of(base::as_bytes(text));
   crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   return out;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 
 namespace attestry::secrets::keystore {
 namespace {
@@ -65,7 +65,7 @@ TEST(KeystoreGenerated, Types) {
   EXPECT_EQ(base::hex_decode(made("ed25519_seed"))->size(), 32u);
   const std::string key = made("ed25519");
   ASSERT_TRUE(key.starts_with("ed25519:"));
-  EXPECT_EQ(chain::base58_decode(key.substr(8), 64)->size(), 32u);
+  EXPECT_EQ(base::base58_decode(key.substr(8), 64)->size(), 32u);
   const std::string password = made("password");
   EXPECT_EQ(password.size(), 32u);
   EXPECT_TRUE(std::ranges::all_of(password, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }));

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "curves/nacl_box.h"
 
@@ -28,10 +28,10 @@ constexpr std::size_t kMaxKeyText = 1024;
 
 /// How many bytes a text of another length has: for the error only, so it may live in ordinary memory for a moment.
 base::Status wrong_length(std::string_view digits) {
-  if (!chain::is_base58(digits) || digits.size() > kMaxKeyText) {
+  if (!base::is_base58(digits) || digits.size() > kMaxKeyText) {
     return Error{Code::malformed, "Invalid base58 encoding", "the base58 of 64 bytes"};
   }
-  auto bytes = chain::base58_decode(digits, kMaxKeyText);
+  auto bytes = base::base58_decode(digits, kMaxKeyText);
   if (!bytes) return Error{Code::malformed, "Invalid base58 encoding", "the base58 of 64 bytes"};
   const std::size_t size = bytes->size();
   crypto::wipe(*bytes);
@@ -54,7 +54,7 @@ Result<V0Key> V0Key::parse(std::string_view text) {
   if (!text.starts_with(kPrefix)) return Error{Code::malformed, "Private key must start with 'ed25519:'"};
   text.remove_prefix(kPrefix.size());
   Secret pair(kKeyPair);
-  if (!chain::base58_decode_into(text, pair.writable())) {
+  if (!base::base58_decode_into(text, pair.writable())) {
     TRY_OK(wrong_length(text));
   }
   TRY(auto signing, crypto::Ed25519PrivateKey::from_seed(pair.reveal().first(kSeed)));
@@ -68,7 +68,7 @@ Result<V0Key> V0Key::from_seed(ByteView seed) {
 }
 
 std::string V0Key::public_key_hex() const { return base::hex(public_key()); }
-std::string V0Key::public_key_base58() const { return chain::base58(public_key()); }
+std::string V0Key::public_key_base58() const { return base::base58(public_key()); }
 
 Result<Secret> V0Key::open(ByteView blob, const BrokenCiphers& allowed) const {
   auto opened = open_blob(sealing_, blob, {}, {});
@@ -87,7 +87,7 @@ Result<base::FixedBytes<32>> parse_v0_public_key(std::string_view text) {
     text.remove_prefix(kPrefix.size());
   }
   if (text.size() == 2 * out.size() && base::hex_decode_into(text, out)) return out;
-  if (chain::base58_decode_into(text, out)) return out;
+  if (base::base58_decode_into(text, out)) return out;
   return Error{Code::malformed, "Ed25519 public key", "64 hex digits, or ed25519: and the base58 of 32 bytes",
                std::to_string(text.size()) + " characters"};
 }

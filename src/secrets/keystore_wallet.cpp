@@ -4,10 +4,10 @@
 #include <array>
 #include <utility>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "base/utf8.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "curves/ethereum_signature.h"
 #include "secrets/keystore_derivation.h"
@@ -108,7 +108,7 @@ Result<WalletAddress> wallet_address(const crypto::Secret& master, std::string_v
   if (name == "near" || name == "solana") {
     const auto key = ed25519_key(master, seed).public_key();
     const std::string hex = base::hex(key);
-    return WalletAddress{.address = name == "near" ? hex : chain::base58(key), .public_key = "ed25519:" + hex};
+    return WalletAddress{.address = name == "near" ? hex : base::base58(key), .public_key = "ed25519:" + hex};
   }
   if (name == "evm") {
     TRY(const auto key, secp256k1_key(master, seed));

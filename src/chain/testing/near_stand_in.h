@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
-#include "chain/base58.h"
 #include "chain/near_rpc.h"
 #include "chain/near_transaction.h"
 #include "crypto/hash.h"
@@ -221,7 +221,7 @@ class Nodes final : public net::HttpTransport {
     for (std::uint64_t height = newest(node); height > 0; --height) {
       if (world.skipped.contains(height)) continue;
       const Block block = block_at(height, node.salt);
-      const bool by_hash = id->plain_string() == base58(block.hash);
+      const bool by_hash = id->plain_string() == base::base58(block.hash);
       const bool by_height = !id->is_string() && id->source() == std::to_string(height);
       if (by_hash || by_height) return block;
     }
@@ -231,7 +231,7 @@ class Nodes final : public net::HttpTransport {
     const auto block = named(node, params);
     if (!block) return handler("UNKNOWN_BLOCK", {}, "DB Not Found Error: BLOCK HEIGHT");
     const JsonOutObject header{{"height", block->height},
-                               {"hash", base58(block->hash)},
+                               {"hash", base::base58(block->hash)},
                                {"timestamp", static_cast<std::uint64_t>(block->time.seconds) * 1'000'000'000 + 7}};
     return result(JsonOutObject{{"author", "node0"}, {"header", header}, {"chunks", JsonOutArray{}}});
   }
@@ -240,7 +240,7 @@ class Nodes final : public net::HttpTransport {
 
   static JsonOutObject at(const Block& block, JsonOutObject fields = {}) {
     fields.emplace_back("block_height", block.height);
-    fields.emplace_back("block_hash", base58(block.hash));
+    fields.emplace_back("block_hash", base::base58(block.hash));
     return fields;
   }
   Said query(const Node& node, const JsonValue& params) const {
@@ -277,7 +277,7 @@ class Nodes final : public net::HttpTransport {
     const base::Digest32 code = account.has_contract ? crypto::sha256(base::as_bytes("code")) : base::Digest32{};
     return result(at(block, {{"amount", account.amount},
                              {"locked", "0"},
-                             {"code_hash", base58(code)},
+                             {"code_hash", base::base58(code)},
                              {"storage_usage", 182},
                              {"storage_paid_at", 0}}));
   }
@@ -322,7 +322,7 @@ class Nodes final : public net::HttpTransport {
       --node.loses;
       return handler("TIMEOUT_ERROR", {});
     }
-    const std::string hash = base58(decoded->hash);
+    const std::string hash = base::base58(decoded->hash);
     if (!knows(node, hash) || node.only_nonces) {
       if (auto refusal = refuse(node, *decoded)) return *refusal;
       execute(decoded->transaction, hash);

@@ -1,16 +1,10 @@
-#include "chain/base58.h"
+#include "base/base58.h"
 
 #include <algorithm>
 #include <array>
 
-namespace attestry::chain {
+namespace attestry::base {
 namespace {
-
-using base::Bytes;
-using base::ByteView;
-using base::Code;
-using base::Error;
-using base::Result;
 
 constexpr std::string_view kAlphabet = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 constexpr std::uint8_t kNone = 0xff;
@@ -106,4 +100,4 @@ base::Status base58_decode_into(std::string_view text, std::span<std::uint8_t> o
   return base::done();
 }
 
-}  // namespace attestry::chain
+}  // namespace attestry::base

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace attestry::chain {
+namespace attestry::base {
 
 /// Whether every character is one of the alphabet; of any length.
 bool is_base58(std::string_view text) noexcept;
@@ -19,4 +19,4 @@ base::Result<base::Bytes> base58_decode(std::string_view text, std::size_t max_b
 /// of `out` is unspecified. The time depends on the value.
 base::Status base58_decode_into(std::string_view text, std::span<std::uint8_t> out);
 
-}  // namespace attestry::chain
+}  // namespace attestry::base

@@ -1,11 +1,11 @@
-#include "chain/base58.h"
+#include "base/base58.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/encoding.h"
 
-namespace attestry::chain {
+namespace attestry::base {
 namespace {
 
 using base::Bytes;
@@ -72,4 +72,4 @@ TEST(Base58Test, AnExactSizeIsNeitherLessNorMore) {
 }
 
 }  // namespace
-}  // namespace attestry::chain
+}  // namespace attestry::base
