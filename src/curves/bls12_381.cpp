@@ -445,6 +445,14 @@ G2 G2::operator*(const Scalar& scalar) const {
   return out;
 }
 
+G2 G2::times(std::uint32_t factor) const {
+  const std::array<byte, 4> bytes{static_cast<byte>(factor), static_cast<byte>(factor >> 8U),
+                                  static_cast<byte>(factor >> 16U), static_cast<byte>(factor >> 24U)};
+  G2 out;
+  blst_p2_mult(Raw::of(out), Raw::of(*this), bytes.data(), 32);
+  return out;
+}
+
 bool G2::operator==(const G2& other) const noexcept { return blst_p2_is_equal(Raw::of(*this), Raw::of(other)); }
 
 struct PreparedG2::Lines {

@@ -98,6 +98,8 @@ class G2 {
   G2 operator+(const G2& other) const;
   G2 operator-(const G2& other) const;
   G2 operator*(const Scalar& scalar) const;
+  /// By a small public number, in a fraction of the time.
+  G2 times(std::uint32_t factor) const;
   bool operator==(const G2& other) const noexcept;
 
  private:

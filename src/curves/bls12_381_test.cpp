@@ -126,6 +126,9 @@ TEST_F(Bls12381, GroupLaws) {
   const G2 r = G2::times_generator(a_), s = G2::times_generator(b_);
   EXPECT_TRUE(r + s == G2::times_generator(a_ + b_));
   EXPECT_TRUE((r - r).is_identity());
+  for (const std::uint32_t small : {0U, 1U, 2U, 255U, 0x80000000U, 0xffffffffU}) {
+    EXPECT_TRUE(r.times(small) == r * Scalar::from_u32(small)) << small;
+  }
 }
 
 TEST_F(Bls12381, EncodingsComeBack) {

@@ -21,6 +21,7 @@ namespace {
 constexpr std::string_view kAppIdTag = "near-mpc v0.1.0 app_id derivation:";
 // With the space: it is the suite's name behind "NEAR ", not the tag of BLS signatures.
 constexpr std::string_view kHashTag = "NEAR BLS12381G1_XMD:SHA-256_SSWU_RO_";
+constexpr std::string_view kProofTag = "attestry/ckd-share-proof/1";
 constexpr std::string_view kG1Prefix = "bls12381g1:";
 constexpr std::string_view kG2Prefix = "bls12381g2:";
 
@@ -105,6 +106,54 @@ Ciphertext Share::encode() const {
 Share share(const Scalar& x, const Scalar& lambda, const Scalar& y, const G1& hash_point, const G1& app_key) {
   const Scalar weighted_y = y * lambda;
   return {G1::times_generator(weighted_y), G1::sum_of_products(hash_point, x * lambda, app_key, weighted_y)};
+}
+
+namespace {
+
+// u = λ x and v = λ y with λ X = u G2, Y = v G1, C = u H + v A: knowledge of both (Schnorr's, in three equations at
+// once).
+Scalar share_challenge(ByteView context, const G2& weighted_share, const Ciphertext& share, const G1& hash_point,
+                       const G1& app_key, const G2& first, const G1& second, const G1& third) {
+  base::LpWriter out;
+  out.lp(kProofTag).lp(context).raw(weighted_share.encode()).raw(share.big_y).raw(share.big_c);
+  out.raw(hash_point.encode()).raw(app_key.encode()).raw(first.encode()).raw(second.encode()).raw(third.encode());
+  return Scalar::from_wide(crypto::sha512(out.bytes()));
+}
+
+base::FixedBytes<32> public_bytes(const Scalar& scalar) {
+  const crypto::Secret bytes = scalar.big_endian();
+  base::FixedBytes<32> out{};
+  std::ranges::copy(bytes.reveal(), out.begin());
+  return out;
+}
+
+}  // namespace
+
+ShareProof prove(const Scalar& x, const Scalar& lambda, const Scalar& y, const G1& hash_point, const G1& app_key,
+                 ByteView context, crypto::Random& random) {
+  const Scalar u = x * lambda;
+  const Scalar v = y * lambda;
+  const Ciphertext answer = share(x, lambda, y, hash_point, app_key).encode();
+  const Scalar first = Scalar::random(random);
+  const Scalar second = Scalar::random(random);
+  const Scalar challenge =
+      share_challenge(context, G2::times_generator(u), answer, hash_point, app_key, G2::times_generator(first),
+                      G1::times_generator(second), G1::sum_of_products(hash_point, first, app_key, second));
+  return {public_bytes(challenge), public_bytes(first + challenge * u), public_bytes(second + challenge * v)};
+}
+
+Result<bool> proved(const ShareProof& proof, const Ciphertext& share, const Scalar& lambda, const G2& public_share,
+                    const G1& hash_point, const G1& app_key, ByteView context) {
+  TRY(const Scalar challenge, Scalar::from_big_endian(proof.challenge), "proof of a share");
+  TRY(const Scalar first, Scalar::from_big_endian(proof.first), "proof of a share");
+  TRY(const Scalar second, Scalar::from_big_endian(proof.second), "proof of a share");
+  TRY(const G1 big_y, G1::decode(share.big_y, G1::Identity::allowed), "a share's Y");
+  TRY(const G1 big_c, G1::decode(share.big_c, G1::Identity::allowed), "a share's C");
+  const G2 weighted = public_share * lambda;
+  const G1 third = G1::sum_of_products(hash_point, first, app_key, second) - big_c * challenge;
+  return share_challenge(context, weighted, share, hash_point, app_key,
+                         G2::times_generator(first) - weighted * challenge,
+                         G1::times_generator(second) - big_y * challenge, third) == challenge;
 }
 
 Result<Ciphertext> combine(const Share& own, std::span<const Ciphertext> others) {

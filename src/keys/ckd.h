@@ -80,6 +80,22 @@ struct Share {
 Share share(const curves::bls::Scalar& x, const curves::bls::Scalar& lambda, const curves::bls::Scalar& y,
             const curves::bls::G1& hash_point, const curves::bls::G1& app_key);
 
+/// What a node shows when the sum of the shares was wrong: that its own is the one that its public share of the epoch,
+/// x G2, demands. It says nothing of x and y. 32 bytes each, big-endian.
+struct ShareProof {
+  base::FixedBytes<32> challenge{}, first{}, second{};
+  bool operator==(const ShareProof&) const = default;
+};
+/// Of share(x, lambda, y, hash_point, app_key), with the same arguments; `context` is the request that it answered, so
+/// that a proof is of one answer.
+ShareProof prove(const curves::bls::Scalar& x, const curves::bls::Scalar& lambda, const curves::bls::Scalar& y,
+                 const curves::bls::G1& hash_point, const curves::bls::G1& app_key, base::ByteView context,
+                 crypto::Random& random);
+/// Whether `share` is right; `public_share` is x G2. `malformed` for a share or a proof that is none.
+base::Result<bool> proved(const ShareProof& proof, const Ciphertext& share, const curves::bls::Scalar& lambda,
+                          const curves::bls::G2& public_share, const curves::bls::G1& hash_point,
+                          const curves::bls::G1& app_key, base::ByteView context);
+
 /// The sums of the coordinator's own share and of the others'. The sums, not the summands, are looked at for the
 /// subgroup: a share that is wrong in another way gives a wrong sum without a sign, which `publicly_valid` or the
 /// application finds.

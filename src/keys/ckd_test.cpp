@@ -346,6 +346,35 @@ TEST(Ckd, AWrongShareIsFoundByWhoeverOpensAndByEverybodyWithASecondKey) {
   EXPECT_THAT(opened.error().text(), HasSubstr("MPC signature verification failed"));
 }
 
+TEST(Ckd, ANodeProvesItsShareAndAWrongOneCannotBeProved) {
+  Network network;
+  const base::ByteView context = base::as_bytes("request 1");
+  const Scalar x = Scalar::random(network.random), y = Scalar::random(network.random);
+  const Scalar lambda = *lagrange(Network::kIds, 1);
+  const G1 key = network.blinding.public_key();
+  const G2 public_share = G2::times_generator(x);
+  const Ciphertext right = share(x, lambda, y, network.point, key).encode();
+  const ShareProof proof = prove(x, lambda, y, network.point, key, context, network.random);
+  const auto holds = [&](const ShareProof& shown, const Ciphertext& about, const G2& node, std::string_view request) {
+    return *proved(shown, about, lambda, node, network.point, key, base::as_bytes(request));
+  };
+  EXPECT_TRUE(holds(proof, right, public_share, "request 1"));
+  EXPECT_FALSE(holds(proof, right, public_share, "request 2"));
+  EXPECT_FALSE(holds(proof, right, G2::times_generator(y), "request 1")) << "another node's share";
+  Ciphertext wrong = right;
+  wrong.big_c = network.point.encode();
+  EXPECT_FALSE(holds(proof, wrong, public_share, "request 1"));
+  // With another x: what a node that lost its share, or lies about it, can prove is not about its public share.
+  const Scalar other = Scalar::random(network.random);
+  EXPECT_FALSE(holds(prove(other, lambda, y, network.point, key, context, network.random),
+                     share(other, lambda, y, network.point, key).encode(), public_share, "request 1"));
+  ShareProof changed = proof;
+  changed.second[31] ^= 1;
+  EXPECT_FALSE(holds(changed, right, public_share, "request 1"));
+  changed.second.fill(0xff);
+  EXPECT_FALSE(proved(changed, right, lambda, public_share, network.point, key, context).ok()) << "no scalar";
+}
+
 TEST(Ckd, AShareMissing) {
   Network network;
   std::vector<Ciphertext> others = network.others();

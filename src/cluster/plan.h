@@ -1,0 +1,52 @@
+// Who holds the shares of an epoch, and by which threshold: what all nodes agree on before a share is dealt.
+// docs/formats/threshold.md
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "cluster/sharing.h"
+#include "curves/bls12_381.h"
+
+namespace attestry::cluster {
+
+/// A node as the others know it.
+struct Member {
+  std::uint32_t id = 0;                ///< below kMostNodes, for ever
+  base::FixedBytes<32> signing_key{};  ///< Ed25519
+  curves::bls::G1::Encoded box_key{};  ///< shares are encrypted to it; its secret is a scalar
+  std::string address;                 ///< "host:port" of its channel, printable ASCII, at most 255 bytes
+  bool operator==(const Member&) const = default;
+};
+
+/// A new epoch: the first one generates a master that nobody knows, each later one moves the same master to other
+/// shares. The same nodes and threshold again make shares that were stolen before worthless.
+struct Plan {
+  base::FixedBytes<32> cluster{};  ///< random, of the cluster for ever
+  base::Realm realm = base::Realm::production;
+  std::uint32_t epoch = 1;
+  base::FixedBytes<32> session{};  ///< random: another attempt at the same epoch is another plan
+  base::Digest32 previous{};       ///< digest of the outcome of epoch - 1; zeros for the first
+  std::uint16_t threshold = 0;
+  std::vector<Member> members;  ///< ids ascending
+
+  /// Whether it makes sense: 2 <= threshold <= members, ids ascending, keys that are points, no key twice. Error:
+  /// `malformed`, which names the member.
+  base::Status check() const;
+  const Member* find(std::uint32_t id) const noexcept;
+  base::Bytes bytes() const;
+  /// Checked, too.
+  static base::Result<Plan> parse(base::ByteView bytes);
+  base::Digest32 digest() const;
+};
+
+/// So many members must have stored what the epoch gives them before it may be used and the one before it forgotten.
+/// Two such sets have more than threshold - 1 nodes in common, so that as many corrupt nodes as the threshold allows
+/// cannot bring two different outcomes about; the others may be away.
+std::size_t quorum_of(std::size_t members, std::size_t threshold) noexcept;
+
+}  // namespace attestry::cluster
