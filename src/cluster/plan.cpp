@@ -17,6 +17,7 @@ using base::Status;
 namespace {
 
 constexpr std::string_view kTag = "attestry/threshold-plan/1";
+constexpr std::string_view kIntentTag = "attestry/threshold-intent/1";
 constexpr std::size_t kMostAddress = 255;
 
 Error bad(std::string what, std::string expected, std::string found) {
@@ -104,8 +105,16 @@ Result<Plan> Plan::parse(ByteView bytes) {
 
 base::Digest32 Plan::digest() const { return crypto::sha256(bytes()); }
 
+base::Digest32 Plan::intent() const {
+  base::LpWriter out;
+  out.lp(kIntentTag).raw(cluster).u8(static_cast<std::uint8_t>(realm)).u32(epoch).raw(previous).u16(threshold);
+  out.u16(static_cast<std::uint16_t>(members.size()));
+  for (const Member& one : members) out.u32(one.id).raw(one.signing_key).lp(one.address);
+  return crypto::sha256(out.bytes());
+}
+
 std::size_t quorum_of(std::size_t members, std::size_t threshold) noexcept {
-  return std::min(members, (members + threshold + 1) / 2);
+  return std::min(members, 2 * threshold - 1);
 }
 
 }  // namespace attestry::cluster

@@ -42,11 +42,13 @@ struct Plan {
   /// Checked, too.
   static base::Result<Plan> parse(base::ByteView bytes);
   base::Digest32 digest() const;
+  /// What operators approve: all but the session and the box keys, so that another attempt needs no other approval.
+  base::Digest32 intent() const;
 };
 
-/// So many members must have stored what the epoch gives them before it may be used and the one before it forgotten.
-/// Two such sets have more than threshold - 1 nodes in common, so that as many corrupt nodes as the threshold allows
-/// cannot bring two different outcomes about; the others may be away.
+/// So many members must say that they have stored what a later epoch gives them before the one before it is forgotten:
+/// if threshold - 1 of them lie, as many as the threshold allows to be corrupt, a threshold of others still has it. All
+/// members where there are fewer. (The first epoch needs all: there is no other copy of its master.)
 std::size_t quorum_of(std::size_t members, std::size_t threshold) noexcept;
 
 }  // namespace attestry::cluster

@@ -156,10 +156,11 @@ Result<bool> proved(const ShareProof& proof, const Ciphertext& share, const Scal
                          G1::times_generator(second) - big_y * challenge, third) == challenge;
 }
 
-Result<Ciphertext> combine(const Share& own, std::span<const Ciphertext> others) {
-  if (others.empty()) return Error{Code::malformed, "NotEnoughParticipants", "2 or more", "1"};
-  Share sum = own;
-  for (const Ciphertext& one : others) {
+Result<Ciphertext> combine(std::span<const Ciphertext> shares, const Share* own) {
+  const std::size_t count = shares.size() + (own == nullptr ? 0 : 1);
+  if (count < 2) return Error{Code::malformed, "NotEnoughParticipants", "2 or more", std::to_string(count)};
+  Share sum = own == nullptr ? Share{} : *own;
+  for (const Ciphertext& one : shares) {
     TRY(const G1 y, G1::decode_unchecked(one.big_y), "a share's Y");
     TRY(const G1 c, G1::decode_unchecked(one.big_c), "a share's C");
     sum.big_y = sum.big_y + y;

@@ -281,7 +281,7 @@ TEST(Ckd, TwoOfThreeNodes) {
     EXPECT_EQ(hex(shares.back().encode().big_c), node.big_c);
   }
   const Ciphertext other = shares[1].encode();
-  const auto sum = combine(shares[0], {&other, 1});
+  const auto sum = combine({&other, 1}, &shares[0]);
   ASSERT_TRUE(sum.ok());
   EXPECT_EQ(hex(sum->big_y),
             "8d6e06a1a64a9869b215d8445f889ecbb07ead4aed733f04082fc9f0878cd501262fe8b90a5541d0"
@@ -320,7 +320,9 @@ struct Network {
     return share(value, *lagrange(kIds, node), Scalar::random(random), point, blinding.public_key());
   }
   std::vector<Ciphertext> others() { return {share_of(1).encode(), share_of(5).encode()}; }
-  base::Result<Ciphertext> sum(std::span<const Ciphertext> others) { return combine(share_of(0), others); }
+  base::Result<Ciphertext> sum(std::span<const Ciphertext> others) { const Share own = share_of(0);
+    return combine(others, &own);
+  }
 };
 
 TEST(Ckd, ThreeNodesAndTheKeyIsTheMastersAlone) {

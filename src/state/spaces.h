@@ -51,6 +51,7 @@ enum class Space : std::uint8_t {
   bootstrap = 0x73,          ///< keys: the set of shares of the registry's master key, what admins asked for
   admin_requests = 0x74,     ///< keys: signed admin requests that were used, by admin
   keymanager = 0x77,         ///< provision: master, membership and requests of a key manager, sealed
+  threshold = 0x78,          ///< cluster: a node's epoch, its shares and keys of plans, sealed, and deals that it made
   onboarded = 0x76,          ///< provision: servers that were given the registry's master, by request
   rotation = 0x75,           ///< keys: what is being sealed anew, by application
 };

@@ -1,0 +1,458 @@
+// Nodes with real stores, led from epoch to epoch while some are killed, cut off, or lie.
+#include "cluster/node.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "cluster/testing/nodes.h"
+#include "state/keys.h"
+
+namespace attestry::cluster {
+namespace {
+
+using base::Code;
+using curves::bls::G1;
+using curves::bls::G2;
+using curves::bls::Scalar;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::Machine;
+using testing::Machines;
+using ::testing::Not;
+using When = Machine::When;
+
+class Nodes : public ::testing::Test {
+ protected:
+  crypto::Random& random_ = crypto::system_random();
+
+  static Epoch begin(Machines& machines, std::uint32_t count = 7, std::uint16_t threshold = 3) {
+    auto changed = machines.generate(machines.intent(0, count, threshold));
+    EXPECT_TRUE(changed.ok()) << changed.error().text();
+    EXPECT_THAT(changed->not_told, IsEmpty());
+    return std::move(changed->epoch);
+  }
+  /// Everything in a node's store that may be a scalar.
+  static std::vector<Scalar> scalars(Machine& machine) {
+    std::vector<Scalar> out;
+    const auto view = machine.store().read();
+    EXPECT_TRUE((*view)
+                    ->scan(state::Key(state::Space::threshold), {}, 1000,
+                           [&](base::ByteView key, base::ByteView value) {
+                             if (auto opened = machine.sealed().open(key, value)) {
+                               if (auto scalar = Scalar::from_big_endian(opened->reveal()))
+                                 out.push_back(*std::move(scalar));
+                             }
+                             return true;
+                           })
+                    .ok());
+    return out;
+  }
+};
+
+TEST_F(Nodes, SevenNodesDeriveAKeyWhoeverAnswers) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  const std::string key = machines.key(epoch, "mykey");
+  ASSERT_EQ(key.size(), 32);
+  EXPECT_EQ(machines.key(epoch, "mykey", {6, 5, 4}), key);
+  EXPECT_EQ(machines.key(epoch, "mykey", {2, 0, 6}), key);
+  EXPECT_NE(machines.key(epoch, "other"), key);
+}
+
+TEST_F(Nodes, AKilledNodeComesBackWithItsShare) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  const std::string key = machines.key(epoch, "mykey");
+  for (std::uint32_t id = 0; id < 7; ++id) {
+    machines[id].kill();
+    machines[id].start();
+    EXPECT_TRUE(machines[id].node().holds_share()) << id;
+  }
+  EXPECT_EQ(machines.key(epoch, "mykey"), key);
+}
+
+TEST_F(Nodes, TwoKilledDuringADerivationDoNotStopIt) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  const std::string key = machines.key(epoch, "mykey");
+  for (const std::uint32_t id : {0U, 2U}) {
+    machines[id].hook.at = [](Machine& machine, std::string_view step, When when) {
+      if (step == "derive" && when == When::after) machine.kill();
+    };
+  }
+  EXPECT_EQ(machines.key(epoch, "mykey"), key);
+  EXPECT_FALSE(machines[0].alive() || machines[2].alive());
+}
+
+TEST_F(Nodes, WithoutAThresholdItSaysWhoIsAwayAndWhatIsNotLost) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  for (std::uint32_t id = 0; id < 5; ++id) machines[id].kill();
+  base::Error why;
+  EXPECT_EQ(machines.key(epoch, "mykey", {}, &why), "");
+  EXPECT_EQ(why.code, Code::unavailable);
+  EXPECT_THAT(why.text(), HasSubstr("expected 3 nodes; found 2; without:"));
+  EXPECT_THAT(why.text(), HasSubstr("no key is lost"));
+}
+
+// kill -9 of two nodes before and after each step of a resharing to other nodes; they come back later.
+TEST_F(Nodes, TwoKilledAtAnyStepOfAResharingDoNotChangeTheKey) {
+  for (const std::string_view step : {"deal", "store", "activate"}) {
+    for (const When when : {When::before, When::after}) {
+      SCOPED_TRACE(std::string{step} + (when == When::before ? " before" : " after"));
+      Machines machines{9, random_};
+      const Epoch first = begin(machines);
+      const std::string key = machines.key(first, "mykey");
+      const auto killed = std::make_shared<std::array<std::atomic<bool>, 9>>();
+      for (const std::uint32_t id : {3U, 5U}) {
+        machines[id].hook.at = [=](Machine& machine, std::string_view at, When now) {
+          // Node 7 and 8 are told of the first epoch, too: by the time of the resharing's steps nobody was killed yet.
+          if (at == step && now == when && !(*killed)[id].exchange(true)) machine.kill();
+        };
+      }
+      const auto changed = machines.reshare(first, machines.intent(2, 7, 3, &first));
+      ASSERT_TRUE(changed.ok()) << changed.error().text();
+      EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
+      for (const std::uint32_t id : {3U, 5U}) {
+        machines[id].start();
+        EXPECT_TRUE(machines[id].node().activate(changed->epoch).ok());
+        EXPECT_TRUE(machines[id].node().holds_share()) << id << ": the deals are kept for who was away";
+      }
+      EXPECT_EQ(machines.key(changed->epoch, "mykey", {3, 5}), key);
+    }
+  }
+}
+
+// All of the new members answer after whoever leads was gone: it begins again, and the epoch before has lost nothing.
+TEST_F(Nodes, AResharingThatStopsAnywhereIsBegunAgain) {
+  for (const std::string_view step : {"offer", "deal", "store"}) {
+    SCOPED_TRACE(step);
+    Machines machines{7, random_};
+    const Epoch first = begin(machines);
+    const std::string key = machines.key(first, "mykey");
+    for (std::uint32_t id = 0; id < 7; ++id) {
+      machines[id].hook.at = [=](Machine& machine, std::string_view at, When when) {
+        if (at == step && when == When::after) machine.kill();
+      };
+    }
+    EXPECT_FALSE(machines.reshare(first, machines.intent(0, 7, 4, &first)).ok());
+    for (std::uint32_t id = 0; id < 7; ++id) {
+      machines[id].hook = {};
+      machines[id].start();
+    }
+    EXPECT_EQ(machines.key(first, "mykey"), key) << "the first epoch is in force";
+    const auto changed = machines.reshare(first, machines.intent(0, 7, 4, &first));
+    ASSERT_TRUE(changed.ok()) << changed.error().text();
+    EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
+  }
+}
+
+TEST_F(Nodes, AFirstEpochThatStopsAnywhereIsGoneOnWith) {
+  for (const std::string_view step : {"offer", "deal", "store", "activate"}) {
+    SCOPED_TRACE(step);
+    Machines machines{5, random_};
+    std::atomic<int> stopped = 0;
+    for (std::uint32_t id = 0; id < 5; ++id) {
+      machines[id].hook.at = [&, id](Machine& machine, std::string_view at, When when) {
+        if (id % 2 == 0 && at == step && when == When::after && stopped < 3) {
+          ++stopped;
+          machine.kill();
+        }
+      };
+    }
+    const Plan intent = machines.intent(0, 5, 3);
+    const auto interrupted = machines.generate(intent);
+    for (std::uint32_t id = 0; id < 5; ++id) {
+      machines[id].hook = {};
+      if (!machines[id].alive()) machines[id].start();
+    }
+    const auto again = machines.generate(intent);
+    if (step == "activate") {
+      // In force on some, and the others are told.
+      ASSERT_TRUE(interrupted.ok());
+      EXPECT_THAT(tell(interrupted->epoch, interrupted->epoch.plan.members, machines), IsEmpty());
+      EXPECT_EQ(machines.key(interrupted->epoch, "mykey").size(), 32);
+      continue;
+    }
+    EXPECT_FALSE(interrupted.ok());
+    ASSERT_TRUE(again.ok()) << again.error().text();
+    EXPECT_EQ(machines.key(again->epoch, "mykey").size(), 32);
+  }
+}
+
+TEST_F(Nodes, AMemberThatIsAwayAtTheBeginningIsNamedAndNothingHappens) {
+  Machines machines{7, random_};
+  const Plan intent = machines.intent(0, 7, 3);
+  machines[4].kill();
+  const auto changed = machines.generate(intent);
+  ASSERT_FALSE(changed.ok());
+  EXPECT_THAT(changed.error().text(), HasSubstr("node 4"));
+  EXPECT_THAT(changed.error().text(), HasSubstr("nothing was changed"));
+  machines[4].start();
+  EXPECT_TRUE(machines.generate(intent).ok());
+}
+
+/// Makes each deal of node `id` wrong for one receiver, signed as it ought to be.
+Deal cheat(const Deal& deal, const crypto::Ed25519PrivateKey& key, std::size_t from_the_end) {
+  base::Bytes bytes = deal.bytes();
+  bytes[bytes.size() - 64 - from_the_end * 52 - 48] ^= 1;
+  const std::size_t body = bytes.size() - 64;
+  const auto signature = key.sign(base::ByteView{bytes}.first(body));
+  std::ranges::copy(signature, bytes.begin() + static_cast<std::ptrdiff_t>(body));
+  return *Deal::parse(bytes);
+}
+
+TEST_F(Nodes, ADealOfSomebodyElseIsNobodysDeal) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  const std::string key = machines.key(first, "mykey");
+  const auto stranger = crypto::Ed25519PrivateKey::generate(random_);
+  machines[1].hook.deal = [&](base::Result<Deal> deal) -> base::Result<Deal> { return cheat(*deal, stranger, 2); };
+  const auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  ASSERT_EQ(changed->failing.size(), 1);
+  EXPECT_EQ(changed->failing[0].id, 1);
+  EXPECT_TRUE(changed->failing[0].guilty);
+  EXPECT_THAT(changed->failing[0].error.text(), HasSubstr("node 1: it did not sign this deal"));
+  EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
+}
+
+TEST_F(Nodes, AWrongAnswerIsNamedAndLeftOutWhereItCanBeSeen) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  const keys::ckd::MasterPublicKey master{epoch.outcome.commitments().constant()};
+  const auto blinding = keys::ckd::Blinding::random(random_);
+  const base::Digest32 id = keys::ckd::app_id("alice.near", "");
+  const G1 point = keys::ckd::hash_point(master, id);
+  machines[1].hook.share = [](base::Result<keys::ckd::Ciphertext> share) -> base::Result<keys::ckd::Ciphertext> {
+    share->big_c = share->big_y;
+    return share;
+  };
+  // Without a second key nobody but the application can see it.
+  const auto blind = derive(epoch, master, id, {blinding.public_key(), std::nullopt}, {}, machines);
+  ASSERT_TRUE(blind.ok());
+  EXPECT_FALSE(blinding.open(blind->answer, master, point).ok());
+
+  for (const bool second_key : {true, false}) {
+    const std::optional<G2> pk2 = second_key ? std::optional{blinding.public_key2()} : std::nullopt;
+    const auto derived = derive(epoch, master, id, {blinding.public_key(), pk2}, {}, machines, !second_key);
+    ASSERT_TRUE(derived.ok()) << derived.error().text();
+    EXPECT_TRUE(blinding.open(derived->answer, master, point).ok());
+    ASSERT_EQ(derived->failing.size(), 1);
+    EXPECT_EQ(derived->failing[0].id, 1);
+    EXPECT_TRUE(derived->failing[0].guilty);
+    EXPECT_THAT(derived->failing[0].error.text(), HasSubstr("node 1: its share of the answer is wrong"));
+  }
+}
+
+TEST_F(Nodes, TheStoresOfAllButAThresholdDoNotGiveTheMaster) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  const G2 master = epoch.outcome.commitments().constant();
+  // Every scalar in the stores of two nodes, alone, and any two of them interpolated under all ids.
+  const std::vector<Scalar> first = scalars(machines[0]), second = scalars(machines[1]);
+  ASSERT_THAT(first, ::testing::SizeIs(1)) << "its share, and nothing else";
+  ASSERT_THAT(second, ::testing::SizeIs(1));
+  EXPECT_FALSE(G2::times_generator(first[0]) == master);
+  const std::uint32_t ids[] = {0, 1};
+  const auto weight = weights(ids);
+  EXPECT_FALSE(G2::times_generator(first[0] * (*weight)[0] + second[0] * (*weight)[1]) == master);
+  // With a third one it is the master: the look at the stores is one that finds it.
+  const std::vector<Scalar> third = scalars(machines[2]);
+  const std::uint32_t three[] = {0, 1, 2};
+  const auto weights3 = weights(three);
+  EXPECT_TRUE(G2::times_generator(first[0] * (*weights3)[0] + second[0] * (*weights3)[1] + third[0] * (*weights3)[2]) ==
+              master);
+}
+
+TEST_F(Nodes, AfterARefreshOldSharesAreGoneAndStolenOnesWorthless) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  const std::string key = machines.key(first, "mykey");
+  std::vector<Scalar> stolen;  // of nodes 0 and 1
+  for (const std::uint32_t id : {0U, 1U}) stolen.push_back(scalars(machines[id]).front().clone());
+  const auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
+  ASSERT_TRUE(changed.ok());
+  EXPECT_THAT(changed->not_told, IsEmpty());
+  EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
+  std::vector<Scalar> now;
+  for (std::uint32_t id = 0; id < 7; ++id) {
+    std::vector<Scalar> all = scalars(machines[id]);
+    ASSERT_EQ(all.size(), 1) << "neither old shares nor keys of plans";
+    EXPECT_FALSE(first.outcome.commitments().holds(id, all.front()));
+    EXPECT_TRUE(changed->epoch.outcome.commitments().holds(id, all.front()));
+    now.push_back(std::move(all.front()));
+  }
+  const std::uint32_t ids[] = {0, 1, 2};
+  const auto weight = weights(ids);
+  EXPECT_FALSE(G2::times_generator(stolen[0] * (*weight)[0] + stolen[1] * (*weight)[1] + now[2] * (*weight)[2]) ==
+               first.outcome.commitments().constant());
+}
+
+TEST_F(Nodes, NodesThatLeaveForgetTheirShares) {
+  Machines machines{10, random_};
+  const Epoch first = begin(machines);
+  const auto changed = machines.reshare(first, machines.intent(3, 7, 4, &first));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  for (const std::uint32_t id : {0U, 1U, 2U}) {
+    EXPECT_FALSE(machines[id].node().holds_share());
+    EXPECT_THAT(scalars(machines[id]), IsEmpty());
+  }
+  EXPECT_EQ(machines[0].node().current()->plan.epoch, 2) << "it knows where the master is now";
+}
+
+TEST_F(Nodes, NodesThatWereNotToldAreNamed) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  machines[6].hook.at = [](Machine& machine, std::string_view step, When) {
+    if (step == "activate") machine.kill();
+  };
+  const auto changed = machines.reshare(first, machines.intent(0, 6, 3, &first));
+  ASSERT_TRUE(changed.ok());
+  EXPECT_THAT(changed->not_told, ::testing::ElementsAre(6));
+  machines[6].hook = {};
+  machines[6].start();
+  EXPECT_TRUE(machines[6].node().holds_share()) << "the old one, until it hears";
+  EXPECT_THAT(tell(changed->epoch, first.plan.members, machines), IsEmpty());
+  EXPECT_FALSE(machines[6].node().holds_share());
+}
+
+TEST_F(Nodes, PlansThatNobodyApproved) {
+  Machines machines{7, random_};
+  Plan plan = machines.intent(0, 7, 3);
+  plan.session.fill(1);
+  for (Member& member : plan.members) {
+    member.box_key = machines[member.id].node().offer(plan.cluster, plan.session)->box_key;
+  }
+  Node& node = machines[0].node();
+  EXPECT_EQ(node.propose(plan, {}).error().code, Code::denied);
+  const auto stranger = crypto::Ed25519PrivateKey::generate(random_);
+  EXPECT_EQ(node.propose(plan, {{Approval::sign(plan, stranger)}}).error().code, Code::denied);
+  const Approval approval = machines.approve(plan);
+  EXPECT_TRUE(node.propose(plan, approval).ok());
+  Plan lower = plan;
+  lower.threshold = 2;
+  EXPECT_EQ(node.propose(lower, approval).error().code, Code::denied) << "approved for another threshold";
+  Plan other = plan;
+  other.members.pop_back();
+  EXPECT_EQ(node.propose(other, approval).error().code, Code::denied) << "approved for other members";
+  Plan again = plan;
+  again.session.fill(2);
+  EXPECT_TRUE(node.propose(again, approval).ok()) << "another attempt at the same";
+  Plan production = plan;
+  production.realm = base::Realm::production;
+  EXPECT_EQ(node.propose(production, machines.approve(production)).error().code, Code::realm_mismatch);
+}
+
+TEST_F(Nodes, TheSameDealAndTheSameAnswerWhenAskedAgain) {
+  Machines machines{7, random_};
+  Plan plan = machines.intent(0, 7, 3);
+  plan.session.fill(1);
+  for (Member& member : plan.members) {
+    member.box_key = machines[member.id].node().offer(plan.cluster, plan.session)->box_key;
+  }
+  const Approval approval = machines.approve(plan);
+  const base::Digest32 deal = machines[0].node().propose(plan, approval)->digest();
+  const auto offered = machines[0].node().offer(plan.cluster, plan.session)->box_key;
+  machines[0].kill();
+  machines[0].start();
+  EXPECT_EQ(machines[0].node().propose(plan, approval)->digest(), deal);
+  EXPECT_EQ(machines[0].node().offer(plan.cluster, plan.session)->box_key, offered);
+
+  const Epoch epoch = begin(machines);
+  const auto key = keys::ckd::Blinding::random(random_).public_key().encode();
+  const Node::Request request{1, base::Bytes(32, 1), key, {0, 1, 2}};
+  const auto answer = machines[0].node().derive(request);
+  ASSERT_TRUE(answer.ok());
+  machines[0].kill();
+  machines[0].start();
+  EXPECT_EQ(*machines[0].node().derive(request), *answer);
+  const Node::Request others{1, base::Bytes(32, 1), key, {0, 1, 3}};
+  EXPECT_NE(machines[0].node().derive(others)->big_y, answer->big_y) << "another request has another blinding";
+}
+
+TEST_F(Nodes, RequestsThatMakeNoSense) {
+  Machines machines{7, random_};
+  const Epoch epoch = begin(machines);
+  Node& node = machines[0].node();
+  const auto key = keys::ckd::Blinding::random(random_).public_key().encode();
+  const auto said = [&](Node::Request request) { return node.derive(request).error().code; };
+  EXPECT_EQ(said({2, base::Bytes(32, 1), key, {0, 1, 2}}), Code::conflict);
+  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1}}), Code::malformed) << "fewer than the threshold";
+  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {1, 2, 3}}), Code::malformed) << "without this node";
+  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1, 9}}), Code::malformed) << "not a member";
+  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1, 1}}), Code::malformed) << "one twice";
+  EXPECT_EQ(said({1, base::Bytes(32, 1), G1{}.encode(), {0, 1, 2}}), Code::malformed) << "no blinding at all";
+}
+
+// Two lead at the same time, and both get a certificate: all nodes end with the same one.
+TEST_F(Nodes, OfTwoEpochsWithOneNumberTheSameWinsEverywhere) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  const std::string key = machines.key(first, "mykey");
+  std::vector<Epoch> made;
+  for (int i = 0; i < 2; ++i) {
+    for (std::uint32_t id = 0; id < 7; ++id) {
+      // Nobody hears that it is in force.
+      machines[id].hook.at = [](Machine& machine, std::string_view step, When when) {
+        if (step == "activate" && when == When::before) machine.kill();
+      };
+    }
+    auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
+    ASSERT_TRUE(changed.ok()) << changed.error().text();
+    made.push_back(std::move(changed->epoch));
+    for (std::uint32_t id = 0; id < 7; ++id) {
+      machines[id].hook = {};
+      machines[id].start();
+    }
+  }
+  const std::size_t less = made[0].outcome.digest() < made[1].outcome.digest() ? 0 : 1;
+  for (std::uint32_t id = 0; id < 7; ++id) {
+    EXPECT_TRUE(machines[id].node().activate(made[id % 2]).ok());
+    EXPECT_TRUE(machines[id].node().activate(made[1 - id % 2]).ok());
+    EXPECT_EQ(machines[id].node().current()->outcome.digest(), made[less].outcome.digest()) << id;
+    EXPECT_TRUE(machines[id].node().holds_share());
+  }
+  EXPECT_EQ(machines.key(made[less], "mykey"), key);
+}
+
+TEST_F(Nodes, AnEpochWithoutACertificateOrOfAnotherMasterIsNotPutInForce) {
+  Machines machines{8, random_};
+  const Epoch first = begin(machines);
+  Epoch bare = first;
+  bare.certificate.stored.pop_back();
+  EXPECT_EQ(machines[7].node().activate(bare).error().code, Code::denied) << "one of seven has not stored its share";
+  bare = first;
+  bare.certificate.stored[3].signature[0] ^= 1;
+  EXPECT_THAT(machines[7].node().activate(bare).error().text(), HasSubstr("node 3: its word"));
+  bare = first;
+  bare.approval.signatures.clear();
+  EXPECT_EQ(machines[7].node().activate(bare).error().code, Code::denied) << "no operator";
+  EXPECT_TRUE(machines[7].node().activate(first).ok());
+
+  // A later epoch of another master, approved by the same operator.
+  Machines others{7, random_};
+  const Epoch begun = begin(others);
+  Epoch foreign = std::move(others.reshare(begun, others.intent(0, 7, 3, &begun))->epoch);
+  foreign.approval = machines.approve(foreign.plan);
+  EXPECT_EQ(machines[7].node().activate(foreign).error().code, Code::conflict);
+}
+
+TEST_F(Nodes, AnEpochComesBackFromItsBytes) {
+  Machines machines{4, random_};
+  const Epoch epoch = begin(machines, 4, 2);
+  const auto parsed = Epoch::parse(epoch.bytes());
+  ASSERT_TRUE(parsed.ok()) << parsed.error().text();
+  EXPECT_EQ(parsed->bytes(), epoch.bytes());
+  base::Bytes more = epoch.bytes();
+  more.push_back(0);
+  EXPECT_FALSE(Epoch::parse(more).ok());
+  Epoch mixed = epoch;
+  mixed.deals.pop_back();
+  EXPECT_FALSE(Epoch::parse(mixed.bytes()).ok());
+}
+
+}  // namespace
+}  // namespace attestry::cluster

@@ -1,0 +1,32 @@
+// How others speak to a node: the node itself where it runs, a channel to it elsewhere, and what tests put between.
+#pragma once
+#include <span>
+#include <variant>
+
+#include "base/result.h"
+#include "cluster/node.h"
+
+namespace attestry::cluster {
+
+/// Thread-safe. Besides the errors of Node: `unavailable` and `deadline_exceeded` when nothing was heard of it.
+class Peer {
+ public:
+  virtual ~Peer() = default;
+  virtual base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) = 0;
+  virtual base::Result<Deal> propose(const Plan& plan, const Approval& approval) = 0;
+  virtual base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
+                                                                std::span<const Deal> deals) = 0;
+  virtual base::Status activate(const Epoch& epoch) = 0;
+  virtual base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) = 0;
+  virtual base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) = 0;
+};
+
+/// Thread-safe.
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  /// Null for a node that nobody knows the way to. Valid as long as the Peers.
+  virtual Peer* find(const Member& member) = 0;
+};
+
+}  // namespace attestry::cluster
