@@ -1,0 +1,34 @@
+// Whatever is read as a plan, a deal, a complaint, an outcome or an epoch of a threshold root is written again as the
+// same bytes. The first byte chooses.
+#include "cluster/node.h"
+#include "require.h"
+
+using namespace attestry;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const base::ByteView rest{data + 1, size - 1};
+  const auto same = [&](const auto& read) {
+    if (read.ok()) REQUIRE(base::equal(read->bytes(), rest));
+  };
+  switch (data[0]) {
+    case 'p':
+      same(cluster::Plan::parse(rest));
+      break;
+    case 'd':
+      same(cluster::Deal::parse(rest));
+      break;
+    case 'c':
+      same(cluster::Complaint::parse(rest));
+      break;
+    case 'o':
+      same(cluster::Outcome::parse(rest));
+      break;
+    case 'e':
+      same(cluster::Epoch::parse(rest));
+      break;
+    default:
+      break;
+  }
+  return 0;
+}
