@@ -52,7 +52,7 @@ void BM_CkdShare(benchmark::State& state) {
     benchmark::DoNotOptimize(network.answer(3, x, key->pk1).encode());
   }
 }
-BENCHMARK(BM_CkdShare)->Arg(7)->Arg(16);
+BENCHMARK(BM_CkdShare)->Arg(7)->Arg(16)->Unit(benchmark::kMicrosecond);
 
 /// Its own share, and the sums of all from the wire; A is there as a point.
 void BM_CkdCoordinator(benchmark::State& state) {
@@ -65,7 +65,7 @@ void BM_CkdCoordinator(benchmark::State& state) {
     benchmark::DoNotOptimize(ckd::combine(others, &own));
   }
 }
-BENCHMARK(BM_CkdCoordinator)->Arg(7)->Arg(16);
+BENCHMARK(BM_CkdCoordinator)->Arg(7)->Arg(16)->Unit(benchmark::kMicrosecond);
 
 /// All that the application does with an answer: two points decoded and checked, unblinded, the pairings. The master
 /// public key is prepared, and H hashed while the answer was on its way.
@@ -76,7 +76,7 @@ void BM_CkdOpen(benchmark::State& state) {
   const G1 point = ckd::hash_point(network.pk, network.id);
   for (auto _ : state) benchmark::DoNotOptimize(network.blinding.open(sum, network.pk, point));
 }
-BENCHMARK(BM_CkdOpen);
+BENCHMARK(BM_CkdOpen)->Unit(benchmark::kMicrosecond);
 
 /// What near's crate calls unmasking and verification: of points that are decoded, with H hashed anew.
 void BM_CkdUnblindAndVerify(benchmark::State& state) {
@@ -92,6 +92,6 @@ void BM_CkdUnblindAndVerify(benchmark::State& state) {
                                               ckd::hash_point(network.pk, network.id), network.pk.prepared()));
   }
 }
-BENCHMARK(BM_CkdUnblindAndVerify);
+BENCHMARK(BM_CkdUnblindAndVerify)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
