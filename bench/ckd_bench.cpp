@@ -71,8 +71,7 @@ BENCHMARK(BM_CkdCoordinator)->Arg(7)->Arg(16)->Unit(benchmark::kMicrosecond);
 /// public key is prepared, and H hashed while the answer was on its way.
 void BM_CkdOpen(benchmark::State& state) {
   const Network network{7};
-  const ckd::Ciphertext sum =
-      *network.sum();
+  const ckd::Ciphertext sum = network.sum();
   const G1 point = ckd::hash_point(network.pk, network.id);
   for (auto _ : state) benchmark::DoNotOptimize(network.blinding.open(sum, network.pk, point));
 }
@@ -81,8 +80,7 @@ BENCHMARK(BM_CkdOpen)->Unit(benchmark::kMicrosecond);
 /// What near's crate calls unmasking and verification: of points that are decoded, with H hashed anew.
 void BM_CkdUnblindAndVerify(benchmark::State& state) {
   const Network network{7};
-  const auto answer =
-      network.sum();
+  const auto answer = network.sum();
   const G1 big_y = *G1::decode(answer.big_y), big_c = *G1::decode(answer.big_c);
   const Scalar a = Scalar::random(network.random);
   for (auto _ : state) {

@@ -3,8 +3,8 @@
 #include <array>
 
 #include "api/keystore_wallet.h"
+#include "base/base58.h"
 #include "base/encoding.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "curves/address.h"
 #include "secrets/keystore_derivation.h"
@@ -145,12 +145,12 @@ void sign_solana(const KeystoreShared& handlers, WalletRequest asked, base::Byte
       TRY(const auto signers, secrets::keystore::solana_signers(bytes));
       if (std::ranges::find(signers, key.public_key()) == signers.end()) {
         return base::Error{base::Code::malformed, "the transaction is not this wallet's to sign",
-                           chain::base58(key.public_key())};
+                           base::base58(key.public_key())};
       }
     }
     return WalletMade{.body = {{"request_hash", hash},
-                               {"signature", chain::base58(key.sign(bytes))},
-                               {"address", chain::base58(key.public_key())},
+                               {"signature", base::base58(key.sign(bytes))},
+                               {"address", base::base58(key.public_key())},
                                {"public_key", "ed25519:" + base::hex(key.public_key())}},
                       .seed = seed.text()};
   };

@@ -8,8 +8,6 @@
 namespace attestry::base {
 namespace {
 
-using base::Bytes;
-using base::Code;
 using ::testing::HasSubstr;
 
 const std::vector<std::pair<std::string, std::string>> kKnown{

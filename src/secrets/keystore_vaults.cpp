@@ -4,11 +4,11 @@
 #include <future>
 #include <utility>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/log.h"
-#include "chain/base58.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
 
@@ -170,7 +170,7 @@ Status KeystoreVaults::check_code(const Block& at, const AccountId& vault, base:
     return no(vault, "runs code that another account may replace", "code by its hash",
               *account->global_contract_account);
   if (!hash) return no(vault, "has no contract");
-  const std::string text = chain::base58(*hash);
+  const std::string text = base::base58(*hash);
   const std::string args = base::JsonOut{base::JsonOutObject{{"code_hash", text}}}.compact();
   TRY(const bool approved, dao_says(at, "is_vault_code_approved", args, deadline));
   if (approved) return base::done();
@@ -183,7 +183,7 @@ bool KeystoreVaults::is_own_key(std::string_view vault, std::string_view key) co
   return std::ranges::any_of(parts_.masters.epochs(), [&](const MasterEpoch& epoch) {
     const auto master = parts_.masters.master({}, epoch.epoch);
     if (!master) return false;
-    return "ed25519:" + chain::base58(keystore::ed25519_key(**master, *seed).public_key()) == key;
+    return "ed25519:" + base::base58(keystore::ed25519_key(**master, *seed).public_key()) == key;
   });
 }
 
@@ -278,7 +278,7 @@ std::expected<std::string, VaultRefusal> KeystoreVaults::tell_dao(const AccountI
   if (!made) return refuse(VaultStep::chain, made.error());
   const auto outcome = signer_->sender->send(*made, signer_->account, deadline);
   if (!outcome) return refuse(VaultStep::chain, outcome.error());
-  if (outcome->kind == Outcome::Kind::succeeded) return chain::base58(made->hash);
+  if (outcome->kind == Outcome::Kind::succeeded) return base::base58(made->hash);
   if (outcome->kind == Outcome::Kind::refused && outcome->problem == chain::near::Problem::balance) {
     return refuse(VaultStep::balance,
                   {Code::denied, "Vault " + vault.text() +

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/base58.h"
 #include "base/encoding.h"
 #include "base/utf8.h"
-#include "chain/base58.h"
 #include "chain/near_message.h"
 #include "secrets/keystore_derivation.h"
 #include "secrets/keystore_wallet_evm.h"
@@ -74,7 +74,7 @@ Result<WalletMade> transaction(const Making& making, const WalletNearKey& wallet
                                           .actions = std::move(plan.actions)},
                                          wallet.key));
   return making.made({{"signed_tx_base64", base::base64(done.raw)},
-                      {"tx_hash", chain::base58(done.hash)},
+                      {"tx_hash", base::base58(done.hash)},
                       {"signer_id", wallet.account.text()},
                       {"nonce", nonce},
                       {"public_key", wallet.public_key}});
@@ -92,7 +92,7 @@ Result<WalletMade> message(const Making& making, const WalletNearKey& wallet, st
     out.nonce = making.random.bytes<32>();
   }
   const auto signature = chain::near::sign(out, wallet.key);
-  return making.made({{"signature_base58", chain::base58(signature.bytes())},
+  return making.made({{"signature_base58", base::base58(signature.bytes())},
                       {"signature_base64", base::base64(signature.bytes())},
                       {"message", out.message},
                       {"nonce_base64", base::base64(out.nonce)},
@@ -130,7 +130,7 @@ Result<WalletMade> raw(const Making& making) {
     return making.made({{"signature", std::move(signature)}, {"public_key", std::move(address.public_key)}}, chain);
   }
   const auto signature = keystore::ed25519_key(making.with.master, seed).sign(bytes);
-  return making.made({{"signature_base58", chain::base58(signature)},
+  return making.made({{"signature_base58", base::base58(signature)},
                       {"signature_base64", base::base64(signature)},
                       {"public_key", std::move(address.public_key)}},
                      chain);
@@ -165,7 +165,7 @@ Result<WalletMade> authorisation(const Making& making, const WalletNearKey& wall
   const auto signature = wallet.key.sign(base::as_bytes(text));
   return making.made({{"auth_message", text},
                       {"auth_timestamp", timestamp},
-                      {"auth_signature_base58", chain::base58(signature.bytes())},
+                      {"auth_signature_base58", base::base58(signature.bytes())},
                       {"public_key", wallet.public_key}});
 }
 
