@@ -96,9 +96,9 @@ base::Result<bool> proved(const ShareProof& proof, const Ciphertext& share, cons
                           const curves::bls::G2& public_share, const curves::bls::G1& hash_point,
                           const curves::bls::G1& app_key, base::ByteView context);
 
-/// The sums of all shares, the coordinator's own among them when it has one. The sums, not the summands, are looked at for
-/// the subgroup: a share that is wrong in another way gives a wrong sum without a sign, which `publicly_valid` or the
-/// application finds, and `proved` tells whose it is.
+/// The sums of all shares, the coordinator's own among them when it has one. The sums, not the summands, are looked at
+/// for the subgroup: a share that is wrong in another way gives a wrong sum without a sign, which `publicly_valid` or
+/// the application finds, and `proved` tells whose it is.
 base::Result<Ciphertext> combine(std::span<const Ciphertext> shares, const Share* own = nullptr);
 
 /// e(C, G2) = e(H, pk) e(Y, A2): what everybody can check where the application gave A2.

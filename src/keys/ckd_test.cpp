@@ -320,7 +320,8 @@ struct Network {
     return share(value, *lagrange(kIds, node), Scalar::random(random), point, blinding.public_key());
   }
   std::vector<Ciphertext> others() { return {share_of(1).encode(), share_of(5).encode()}; }
-  base::Result<Ciphertext> sum(std::span<const Ciphertext> others) { const Share own = share_of(0);
+  base::Result<Ciphertext> sum(std::span<const Ciphertext> others) {
+    const Share own = share_of(0);
     return combine(others, &own);
   }
 };
