@@ -237,6 +237,7 @@ void storage_decrypt(const KeystoreShared& handlers, net::Request request, net::
         auto response = outcome->sealed.empty()
                             ? net::json_response(200, std::string{base::as_text(outcome->plaintext.reveal())})
                             : keystore_json({{"sealed_reply", base::base64(outcome->sealed)}});
+        response.wipe = outcome->sealed.empty();
         response.headers.set("Cache-Control", "no-store");
         set_leaf(response, outcome->leaf, outcome->leaf_key);
         responder.send(std::move(response));

@@ -285,8 +285,13 @@ net::Response KeystoreHandlers::released(secrets::KeystoreReply reply, std::stri
                                          std::string_view sealed_member) const {
   count_release(member == "plaintext_secrets" ? "decrypt" : "decrypt_raw");
   const bool sealed = !reply.sealed.empty();
-  auto response = sealed ? keystore_json({{std::string{sealed_member}, base::base64(reply.sealed)}})
-                         : keystore_json({{std::string{member}, base::base64(reply.plaintext.reveal())}});
+  std::string text = base::base64(sealed ? base::ByteView{reply.sealed} : reply.plaintext.reveal());
+  std::string body = "{\"" + std::string{sealed ? sealed_member : member} + "\":\"";
+  body.reserve(body.size() + text.size() + 2);
+  body.append(text).append("\"}");
+  if (!sealed) net::wipe_text(text);
+  auto response = net::json_response(200, std::move(body));
+  response.wipe = !sealed;
   set_leaf(response, reply.leaf, reply.leaf_key);
   return response;
 }

@@ -89,6 +89,7 @@ void sign_for_wallet(const KeystoreShared& handlers, WalletRequest asked, secret
         if (!outcome) return responder.send(handlers->refused(outcome.error()));
         handlers->count_release("sign");
         auto response = net::json_response(200, std::string{base::as_text(outcome->plaintext.reveal())});
+        response.wipe = true;  // derive-ephemeral-key gives a key
         response.headers.set("Cache-Control", "no-store");
         response.headers.set("X-Attestry-Leaf", std::to_string(outcome->leaf));
         response.headers.set("X-Attestry-Leaf-Key", base::base64url(outcome->leaf_key.reveal()));

@@ -41,12 +41,6 @@ net::Response envelope(const VaultCall& call, std::string_view data, std::string
   return response;
 }
 
-/// The body holds a secret: a server that overwrites such bodies once they are written does so with this one.
-template <class Response>
-void mark_secret(Response& response) {
-  if constexpr (requires { response.wipe; }) response.wipe = true;
-}
-
 int status_of(Code code) {
   switch (code) {
     case Code::malformed:
@@ -125,7 +119,7 @@ net::Response vault_data(const VaultCall& call, std::string_view data_json, std:
 }
 net::Response vault_secret(const VaultCall& call, const SecretText& data_json, std::string_view mount_type) {
   auto response = envelope(call, data_json.view(), "null", mount_type);
-  mark_secret(response);
+  response.wipe = true;
   return response;
 }
 net::Response vault_auth(const VaultCall& call, const secrets::Token& token, std::string_view secret) {
@@ -151,7 +145,7 @@ net::Response vault_auth(const VaultCall& call, const secrets::Token& token, std
   auth.append(R"({"client_token":)").append_json(secret).append(",");
   auth.append(std::string_view{JsonOut{std::move(said)}.compact()}.substr(1));
   auto response = envelope(call, "null", auth.view(), "token");
-  mark_secret(response);
+  response.wipe = true;
   return response;
 }
 
