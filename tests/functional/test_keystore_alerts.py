@@ -30,6 +30,22 @@ def test_every_documented_metric_of_the_keystore_is_one_that_the_server_makes():
     assert {name for name in documented if f'"{name}"' not in source} == set()
 
 
+def test_every_metric_of_the_keystore_is_documented():
+    made = set()
+    for path in (ROOT / "src").glob("*/*.cpp"):
+        made |= set(re.findall(r'"(attestry_keystore_[a-z_]+)"', path.read_text()))
+    assert "attestry_keystore_serves" in made
+    assert made <= set(re.findall(r"^\| `(attestry_keystore_[a-z_]+)`", METRICS, re.MULTILINE))
+
+
+def test_a_pair_has_alerts_and_a_standby_is_no_failure():
+    named = named_in(RULES)
+    for name in ("serves", "standby_behind", "standby_silent_seconds"):
+        assert f"attestry_keystore_{name}" in named
+    not_ready = next(alert for alert in alerts() if alert.startswith("KeystoreNotReady"))
+    assert "unless attestry_keystore_serves == 0" in not_ready
+
+
 def test_every_alert_has_a_severity_and_says_what_to_do():
     assert len(alerts()) >= 8
     for alert in alerts():
@@ -43,6 +59,7 @@ def test_every_alert_has_a_severity_and_says_what_to_do():
 
 
 def test_every_command_that_an_alert_names_is_one():
-    source = (ROOT / "src/app/cmd_keystore_ops.cpp").read_text()
-    for command in re.findall(r"`attestry keystore ([a-z-]+)", RULES):
-        assert f'"{command}"' in source, command
+    source = "".join(path.read_text() for path in (ROOT / "src/app").glob("cmd_keystore_*.cpp"))
+    for command in re.findall(r"`attestry keystore ([a-z -]+)", RULES):
+        for word in command.replace("--force", "").split():
+            assert f'"{word}"' in source, command
