@@ -44,6 +44,11 @@ long_files() { sources | xargs -r wc -l | awk '$2 != "total" && $1 > 800 { print
 # The words are put together here so that this file does not find itself.
 unfinished() { files | grep -vE '^(LICENSE|fuzz/corpus/|tests/data/)' | xargs -r grep -nIE '\b(TO''DO|FIX''ME|XX''X)\b'; }
 machine_paths() { files | grep -vE '^(fuzz/corpus|tests/data)/' | xargs -r grep -nIE '(^|[^A-Za-z0-9_.-])/(wo''rk|ho''me/[a-z]+|ro''ot)/'; }
+# Pages of docs/ that comments and messages name.
+lost_pages() {
+  { sources; files 'src/*.py' 'tests/*.py' 'tools/*.py' 'tools/*.sh' 'bench/*.py'; } | xargs -r grep -noIE 'docs/[A-Za-z0-9_./-]+\.(md|json)' |
+    while IFS=: read -r file line page; do [ -e "$page" ] || echo "$file:$line: there is no $page"; done
+}
 # One file sees either AWS-LC (crypto) or the system's OpenSSL (net), never both: check_layers keeps <openssl/…> to these
 # two rooms, and here neither may see the other's through a header, nor link the other's library.
 two_cryptos() {
@@ -99,6 +104,7 @@ step "AWS-LC and OpenSSL apart" none two_cryptos
 step "no file over 800 lines" none long_files
 step "nothing left unfinished" none unfinished
 step "no paths of one machine" none machine_paths
+step "pages of docs/ that are named are there" none lost_pages
 step "scripts: shellcheck, ruff, tests of the tools" scripts
 step "contracts compile to contracts/artifacts" contract_artifacts
 step "presets" presets

@@ -29,7 +29,7 @@ struct FormerKey {
   ReceivedKey key;
 };
 
-/// What an opened reply holds (docs/formats/release.md).
+/// What an opened reply holds (docs/formats/reply.md).
 struct ReceivedRelease {
   std::string tenant;
   std::string app;

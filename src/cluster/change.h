@@ -1,5 +1,5 @@
 // Leads nodes from one epoch to the next. Whoever leads is trusted with nothing: it can only hinder, and another one,
-// or the same one again, goes on. docs/explanation/threshold-root.md
+// or the same one again, goes on. docs/formats/threshold.md
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -1,5 +1,5 @@
 // One node of a threshold root: what it keeps, and what it does when it is asked. It trusts nobody but the operators'
-// keys and what it checks itself. docs/explanation/threshold-root.md
+// keys and what it checks itself. docs/formats/threshold.md
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Confidential key derivation (CKD), as NEAR's MPC network defines it: n nodes hold shares of a master scalar, t of
-// them derive an application's key, blinded by a key that only the application has. docs/formats/ckd.md
+// them derive an application's key, blinded by a key that only the application has. docs/formats/threshold.md
 //
 // H = hash of master public key ‖ app_id to G1; node i of the participating set gives Y_i = λ_i y_i G1 and
 // C_i = λ_i (x_i H + y_i A); the sums are Y and C = msk H + a Y; the application takes C - a Y = msk H, which verifies

@@ -22,7 +22,7 @@ struct Release {
   base::UtcTime expires;
 };
 
-/// JSON of docs/formats/release.md, as secret bytes.
+/// JSON of docs/formats/reply.md, as secret bytes.
 crypto::Secret to_json(const Release& release, const governance::Grant& grant);
 /// attestation::seal_reply of the release; consumes the grant and takes the
 /// recipient from it. A release without a grant does not compile.

@@ -39,7 +39,7 @@ enum class Space : std::uint8_t {
   transit_keys = 0x47,       ///< secrets: keys of the transit engine by name and version
   keystore_masters = 0x48,   ///< secrets: masters of a keystore by vault and epoch, sealed
   keystore_sessions = 0x49,  ///< secrets: workers' sessions by digest of their id
-  keystore_state = 0x4a,     ///< secrets: vaults that were banned or evicted, challenges, rotation jobs
+  keystore_state = 0x4a,     ///< secrets: bans, rotation jobs, what was used up, counts of wallets, the pair's term
   instances = 0x50,          ///< provision: registered instances
   used_evidence = 0x52,      ///< provision: evidence of the registry's dialect that was used, by digest
   resting_on = 0x51,         ///< provision: instances by the measurement that let them in

@@ -1,5 +1,5 @@
-// An attestation document of an AWS Nitro enclave (aws-nitro-enclaves-nsm-api, docs/attestation_process.md): COSE_Sign1
-// (RFC 9052) around a map in CBOR. Parsed strictly and once, nothing copied: all views live as long as the bytes.
+// An attestation document of an AWS Nitro enclave (attestation process of aws-nitro-enclaves-nsm-api): COSE_Sign1 (RFC
+// 9052) around a map in CBOR. Parsed strictly and once, nothing copied: all views live as long as the bytes.
 #pragma once
 #include <array>
 #include <cstdint>
