@@ -47,6 +47,7 @@ class Attempt {
     TRY_OK(gather_offers());
     TRY_OK(plan_.check());
     TRY_OK(gather_deals());
+    if (before_ == nullptr) TRY_OK(all_content());
     TRY(Epoch epoch, agree());
     options_.say("put epoch " + std::to_string(plan_.epoch) + " in force and forget the shares before it");
     std::vector<Member> told = plan_.members;
@@ -79,6 +80,7 @@ class Attempt {
       }
       if (good) {
         member.box_key = offers[i]->box_key;
+        member.offer = offers[i]->signature;
         continue;
       }
       missing += (missing.empty() ? "node " : "; node ") + std::to_string(member.id) + ": " + good.error().what;
@@ -132,6 +134,33 @@ class Attempt {
   Result<Outcome> outcome() const {
     return before_ == nullptr ? Outcome::generate(plan_, deals_)
                               : Outcome::reshare(plan_, before_->plan, before_->outcome, deals_);
+  }
+
+  /// Has all members of a first epoch look at their values, until nobody complains any more: afterwards they store one
+  /// outcome, and no other.
+  Status all_content() {
+    for (;;) {
+      options_.say("have " + std::to_string(plan_.members.size()) + " members look at what was dealt");
+      auto answers = ask_all<std::optional<Complaint>>(
+          plan_.members, peers_, [&](Peer& peer) { return peer.check(plan_, approval_, deals_); });
+      bool again = false;
+      std::string missing;
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        const Member& member = plan_.members[i];
+        if (!answers[i].ok()) {
+          missing += " " + std::to_string(member.id) + " (" + answers[i].error().what + ")";
+        } else if (answers[i]->has_value()) {
+          again |= hear(member, **answers[i]);
+        }
+      }
+      if (again) {
+        TRY_OK(enough_deals());
+        continue;
+      }
+      if (missing.empty()) return base::done();
+      return Error{Code::unavailable, "members of the first epoch", "all of them", "without:" + missing,
+                   "start them and try again; nothing was changed"};
+    }
   }
 
   /// Has members store their shares, without the dealers that they prove guilty, until enough have.

@@ -41,12 +41,17 @@ base::FixedBytes<32> public_bytes(const Scalar& scalar) {
   return out;
 }
 
+/// In its own bytes, below the order.
+Result<base::FixedBytes<32>> read_scalar(base::Reader& reader) {
+  TRY(const auto out, reader.take_array<32>("proof"));
+  TRY_OK(Scalar::from_big_endian(out), "proof");
+  return out;
+}
+
 Result<SchnorrProof> read_proof(base::Reader& reader) {
   SchnorrProof out;
-  TRY(out.challenge, reader.take_array<32>("proof"));
-  TRY(out.answer, reader.take_array<32>("proof"));
-  TRY_OK(Scalar::from_big_endian(out.challenge), "proof");
-  TRY_OK(Scalar::from_big_endian(out.answer), "proof");
+  TRY(out.challenge, read_scalar(reader));
+  TRY(out.answer, read_scalar(reader));
   return out;
 }
 
@@ -57,10 +62,14 @@ ProofScalars scalars_of(const SchnorrProof& proof) {
   return {*Scalar::from_big_endian(proof.challenge), *Scalar::from_big_endian(proof.answer)};
 }
 
-// Knowledge of the shared secret: nobody can deal what others have committed to, or the negative of their sum.
-Scalar knowledge_challenge(const base::Digest32& plan, std::uint32_t dealer, const G2& constant, const G2& nonce) {
+// Knowledge of the shared secret: nobody can deal what others have committed to, or the negative of their sum. And of
+// the ephemeral scalar: whoever took another deal's R would have honest nodes open that deal's values by their
+// complaints.
+Scalar knowledge_challenge(const base::Digest32& plan, std::uint32_t dealer, const G2& constant,
+                           const G1::Encoded& ephemeral, const G2& first, const G1& second) {
   base::LpWriter out;
-  out.lp(kKnowledgeTag).raw(plan).u32(dealer).raw(constant.encode()).raw(nonce.encode());
+  out.lp(kKnowledgeTag).raw(plan).u32(dealer).raw(constant.encode()).raw(ephemeral);
+  out.raw(first.encode()).raw(second.encode());
   return challenge_of(out);
 }
 
@@ -94,12 +103,14 @@ Result<Deal> Deal::make(const Plan& plan, std::uint32_t dealer, const Polynomial
   }
   out.plan_ = plan.digest();
   out.dealer_ = dealer;
-  const Scalar nonce = Scalar::random(random);
-  const Scalar challenge =
-      knowledge_challenge(out.plan_, dealer, out.commitments_.constant(), G2::times_generator(nonce));
-  out.knowledge_ = {public_bytes(challenge), public_bytes(nonce + challenge * polynomial.secret())};
   const Scalar ephemeral = Scalar::random(random);
   out.ephemeral_ = G1::times_generator(ephemeral).encode();
+  const Scalar first = Scalar::random(random);
+  const Scalar second = Scalar::random(random);
+  const Scalar challenge = knowledge_challenge(out.plan_, dealer, out.commitments_.constant(), out.ephemeral_,
+                                               G2::times_generator(first), G1::times_generator(second));
+  out.knowledge_ = {public_bytes(challenge), public_bytes(first + challenge * polynomial.secret()),
+                    public_bytes(second + challenge * ephemeral)};
   for (const Member& member : plan.members) {
     TRY(const G1 box, G1::decode(member.box_key), "box key");
     G1 common = box * ephemeral;
@@ -121,7 +132,7 @@ Result<Deal> Deal::make(const Plan& plan, std::uint32_t dealer, const Polynomial
 base::Bytes Deal::unsigned_bytes() const {
   base::LpWriter out;
   out.lp(kDealTag).raw(plan_).u32(dealer_).raw(commitments_.bytes());
-  out.raw(knowledge_.challenge).raw(knowledge_.answer).raw(ephemeral_);
+  out.raw(knowledge_.challenge).raw(knowledge_.secret).raw(knowledge_.ephemeral).raw(ephemeral_);
   out.u16(static_cast<std::uint16_t>(values_.size()));
   for (const Value& value : values_) out.u32(value.receiver).raw(value.sealed);
   return std::move(out).take();
@@ -137,7 +148,9 @@ Result<Deal> Deal::parse(ByteView bytes) {
   Deal out{std::move(commitments)};
   out.plan_ = plan;
   out.dealer_ = dealer;
-  TRY(out.knowledge_, read_proof(reader));
+  TRY(out.knowledge_.challenge, read_scalar(reader));
+  TRY(out.knowledge_.secret, read_scalar(reader));
+  TRY(out.knowledge_.ephemeral, read_scalar(reader));
   TRY(out.ephemeral_, reader.take_array<48>("ephemeral key"));
   TRY_OK(G1::decode(out.ephemeral_), "ephemeral key");
   TRY(const std::uint16_t count, reader.u16be("number of values"));
@@ -169,10 +182,13 @@ Status Deal::check(const Plan& plan, ByteView dealer_key, const std::optional<G2
   if (constant && !(commitments_.constant() == *constant)) {
     return wrong(dealer_, "it deals something else than its share of the epoch before");
   }
-  const ProofScalars proof = scalars_of(knowledge_);
-  const G2 nonce = G2::times_generator(proof.answer) - commitments_.constant() * proof.challenge;
-  if (!(knowledge_challenge(plan_, dealer_, commitments_.constant(), nonce) == proof.challenge)) {
-    return wrong(dealer_, "it does not prove that it knows what it deals");
+  const Scalar challenge = *Scalar::from_big_endian(knowledge_.challenge);
+  TRY(const G1 ephemeral, G1::decode(ephemeral_));
+  const G2 first =
+      G2::times_generator(*Scalar::from_big_endian(knowledge_.secret)) - commitments_.constant() * challenge;
+  const G1 second = G1::times_generator(*Scalar::from_big_endian(knowledge_.ephemeral)) - ephemeral * challenge;
+  if (!(knowledge_challenge(plan_, dealer_, commitments_.constant(), ephemeral_, first, second) == challenge)) {
+    return wrong(dealer_, "it does not prove that it knows what it deals and encrypts with");
   }
   return base::done();
 }

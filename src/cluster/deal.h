@@ -15,10 +15,15 @@
 
 namespace attestry::cluster {
 
-/// A proof of knowledge: challenge and answer, 32 bytes each, big-endian.
+/// Proofs of knowledge: challenge and answers, 32 bytes each, big-endian.
 struct SchnorrProof {
   base::FixedBytes<32> challenge{}, answer{};
   bool operator==(const SchnorrProof&) const = default;
+};
+/// Of two scalars at once: what is dealt, and what it is encrypted with.
+struct DealerProof {
+  base::FixedBytes<32> challenge{}, secret{}, ephemeral{};
+  bool operator==(const DealerProof&) const = default;
 };
 
 /// Immutable after it is made or parsed, thread-safe.
@@ -57,7 +62,7 @@ class Deal {
   base::Digest32 plan_{};
   std::uint32_t dealer_ = 0;
   Commitments commitments_;
-  SchnorrProof knowledge_;
+  DealerProof knowledge_;
   curves::bls::G1::Encoded ephemeral_{};
   std::vector<Value> values_;
   base::FixedBytes<64> signature_{};

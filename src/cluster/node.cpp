@@ -1,6 +1,7 @@
 #include "cluster/node.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "crypto/hash.h"
 #include "state/keys.h"
@@ -21,7 +22,8 @@ using state::Space;
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kMostRecords = 100'000;
+constexpr std::size_t kMostRecords = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t kMostBoxes = 64;
 
 Key records() { return Key(Space::threshold); }
 Key epoch_key() { return records().lp("epoch"); }
@@ -79,11 +81,15 @@ struct Node::Answer {
 Node::Node(NodeOptions options, const crypto::Secret& seed, state::Store& store, const state::SealedValues& sealed,
            crypto::Random& random)
     : options_(std::move(options)),
-      signing_(*crypto::Ed25519PrivateKey::from_seed(seed_part(seed, "signing").reveal())),
+      signing_(*signing_key_of(seed)),
       blinding_(seed_part(seed, "blinding")),
       store_(store),
       sealed_(sealed),
       random_(random) {}
+
+Result<crypto::Ed25519PrivateKey> Node::signing_key_of(const crypto::Secret& seed) {
+  return crypto::Ed25519PrivateKey::from_seed(seed_part(seed, "signing").reveal());
+}
 
 Result<std::unique_ptr<Node>> Node::open(NodeOptions options, const crypto::Secret& seed, state::Store& store,
                                          const state::SealedValues& sealed, crypto::Random& random) {
@@ -144,7 +150,16 @@ Result<Offer> Node::offer(const base::FixedBytes<32>& cluster, const base::Fixed
     secret = Scalar::random(random_);
     const crypto::Secret bytes = secret->big_endian();
     TRY(const base::Bytes sealed, sealed_.seal(key, bytes.reveal()));
-    TRY_OK(write([&](state::WriteTxn& txn) { return txn.put(key, sealed); }));
+    TRY_OK(write([&](state::WriteTxn& txn) -> Status {
+      // Whoever asks for very many keys makes attempts fail, and does not fill the disk.
+      std::vector<base::Bytes> keys;
+      TRY_OK(txn.scan(boxes(), {}, kMostBoxes, [&](ByteView one, ByteView) {
+        keys.push_back(base::to_bytes(one));
+        return true;
+      }));
+      if (keys.size() == kMostBoxes) TRY_OK(txn.erase(keys.front()));
+      return txn.put(key, sealed);
+    }));
   }
   return Offer::sign(cluster, session, options_.id, G1::times_generator(*secret).encode(), signing_);
 }
@@ -172,6 +187,12 @@ Status Node::may_follow(const Plan& plan, const Approval& approval) const {
     return Error{Code::denied, "plan of an epoch: node " + std::to_string(options_.id), "this node's key", "another's"};
   }
   return base::done();
+}
+
+Status Node::may_receive(const Plan& plan, const Approval& approval) const {
+  TRY_OK(may_follow(plan, approval));
+  if (plan.find(options_.id) != nullptr) return base::done();
+  return Error{Code::not_found, "node " + std::to_string(options_.id) + ": its place in the plan"};
 }
 
 Result<Deal> Node::propose(const Plan& plan, const Approval& approval) {
@@ -239,27 +260,39 @@ Status Node::keep_share(const Plan& plan, const Outcome& outcome, const Scalar& 
   });
 }
 
+Result<std::variant<Scalar, Complaint>> Node::opened(const Plan& plan, const Outcome& outcome,
+                                                     std::span<const Deal> deals) {
+  using Out = std::variant<Scalar, Complaint>;
+  auto share = own_share(plan, outcome, deals);
+  if (share) return Out{*std::move(share)};
+  if (share.error().code != Code::evidence_false) return share.error();
+  TRY(const auto box, kept(box_key(plan.session)));
+  for (const Deal& deal : deals) {
+    if (!box || deal.open(plan, options_.id, *box).ok()) continue;
+    TRY(Complaint complaint, Complaint::make(plan, deal, options_.id, *box, signing_, random_));
+    return Out{std::move(complaint)};
+  }
+  return share.error();
+}
+
+Result<std::optional<Complaint>> Node::check(const Plan& plan, const Approval& approval, std::span<const Deal> deals) {
+  const MutexLock lock{changing_};
+  TRY_OK(may_receive(plan, approval));
+  TRY(const Outcome outcome, outcome_of(plan, deals));
+  TRY(auto result, opened(plan, outcome, deals));
+  if (auto* complaint = std::get_if<Complaint>(&result)) return std::optional<Complaint>{std::move(*complaint)};
+  return std::optional<Complaint>{};
+}
+
 Result<std::variant<Stored, Complaint>> Node::prepare(const Plan& plan, const Approval& approval,
                                                       std::span<const Deal> deals) {
   using Out = std::variant<Stored, Complaint>;
   const MutexLock lock{changing_};
-  TRY_OK(may_follow(plan, approval));
-  if (plan.find(options_.id) == nullptr) {
-    return Error{Code::not_found, "node " + std::to_string(options_.id) + ": its place in the plan"};
-  }
+  TRY_OK(may_receive(plan, approval));
   TRY(const Outcome outcome, outcome_of(plan, deals));
-  auto share = own_share(plan, outcome, deals);
-  if (!share) {
-    if (share.error().code != Code::evidence_false) return share.error();
-    TRY(const auto box, kept(box_key(plan.session)));
-    for (const Deal& deal : deals) {
-      if (!box || deal.open(plan, options_.id, *box).ok()) continue;
-      TRY(Complaint complaint, Complaint::make(plan, deal, options_.id, *box, signing_, random_));
-      return Out{std::move(complaint)};
-    }
-    return share.error();
-  }
-  TRY_OK(keep_share(plan, outcome, *share));
+  TRY(auto result, opened(plan, outcome, deals));
+  if (auto* complaint = std::get_if<Complaint>(&result)) return Out{std::move(*complaint)};
+  TRY_OK(keep_share(plan, outcome, std::get<Scalar>(result)));
   return Out{Stored::sign(plan, outcome, options_.id, signing_)};
 }
 
@@ -286,7 +319,12 @@ Status Node::activate(const Epoch& epoch) {
   std::optional<Scalar> share;
   if (const Member* self = epoch.plan.find(options_.id); self != nullptr && self->signing_key == signing_key()) {
     // Without a share it follows all the same: it knows who has them, and gets one with the next epoch.
-    if (auto own = own_share(epoch.plan, epoch.outcome, epoch.deals)) share = *std::move(own);
+    auto own = own_share(epoch.plan, epoch.outcome, epoch.deals);
+    if (own) {
+      share = *std::move(own);
+    } else if (own.error().code != Code::not_found && own.error().code != Code::evidence_false) {
+      return own.error();  // nothing is erased while it cannot be read
+    }
   }
   return replace(epoch, share);
 }

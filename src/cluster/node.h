@@ -56,6 +56,9 @@ class Node {
   static base::Result<std::unique_ptr<Node>> open(NodeOptions options, const crypto::Secret& seed, state::Store& store,
                                                   const state::SealedValues& sealed, crypto::Random& random);
 
+  /// The signing key of a node with this seed.
+  static base::Result<crypto::Ed25519PrivateKey> signing_key_of(const crypto::Secret& seed);
+
   std::uint32_t id() const noexcept { return options_.id; }
   const base::FixedBytes<32>& signing_key() const noexcept { return signing_.public_key(); }
 
@@ -67,6 +70,10 @@ class Node {
   /// The same deal when asked again. Errors: `denied` without approval, `conflict` for a plan that does not follow the
   /// epoch in force, `not_found` when this node has nothing to deal.
   base::Result<Deal> propose(const Plan& plan, const Approval& approval);
+
+  /// Checks all deals and opens its values, and keeps nothing: a complaint when a dealer cheated it. The first epoch
+  /// has this round before `prepare`, because a node stores its share of one first outcome only.
+  base::Result<std::optional<Complaint>> check(const Plan& plan, const Approval& approval, std::span<const Deal> deals);
 
   /// Checks all deals, takes its share and keeps it, beside the one in force. A complaint when a dealer cheated it.
   base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
@@ -104,10 +111,13 @@ class Node {
   base::Status load();
   std::shared_ptr<const InForce> in_force() const;
   base::Status may_follow(const Plan& plan, const Approval& approval) const;
+  base::Status may_receive(const Plan& plan, const Approval& approval) const;
   base::Result<Outcome> outcome_of(const Plan& plan, std::span<const Deal> deals) const;
   base::Result<std::optional<curves::bls::Scalar>> kept(base::ByteView key) const;
   base::Result<curves::bls::Scalar> own_share(const Plan& plan, const Outcome& outcome,
                                               std::span<const Deal> deals) const;
+  base::Result<std::variant<curves::bls::Scalar, Complaint>> opened(const Plan& plan, const Outcome& outcome,
+                                                                    std::span<const Deal> deals);
   base::Status keep_share(const Plan& plan, const Outcome& outcome, const curves::bls::Scalar& share);
   base::Status replace(const Epoch& epoch, const std::optional<curves::bls::Scalar>& share);
   base::Result<Answer> answer(const Request& request) const;

@@ -150,7 +150,7 @@ TEST_F(Nodes, AResharingThatStopsAnywhereIsBegunAgain) {
 }
 
 TEST_F(Nodes, AFirstEpochThatStopsAnywhereIsGoneOnWith) {
-  for (const std::string_view step : {"offer", "deal", "store", "activate"}) {
+  for (const std::string_view step : {"offer", "deal", "check", "store", "activate"}) {
     SCOPED_TRACE(step);
     Machines machines{5, random_};
     std::atomic<int> stopped = 0;
@@ -216,6 +216,30 @@ TEST_F(Nodes, ADealOfSomebodyElseIsNobodysDeal) {
   EXPECT_EQ(changed->failing[0].id, 1);
   EXPECT_TRUE(changed->failing[0].guilty);
   EXPECT_THAT(changed->failing[0].error.text(), HasSubstr("node 1: it did not sign this deal"));
+  EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
+}
+
+// Nobody but the receiver can see it, and everybody can judge it; the epoch goes on without the dealer.
+TEST_F(Nodes, ADealerThatCheatsOneMemberIsProvedGuiltyAndLeftOut) {
+  Machines machines{7, random_};
+  const auto cheating = [](Machine& machine) {
+    machine.hook.deal = [&machine](base::Result<Deal> deal) -> base::Result<Deal> {
+      return cheat(*deal, machine.signing(), 2);
+    };
+  };
+  cheating(machines[1]);
+  const auto begun = machines.generate(machines.intent(0, 7, 3));
+  ASSERT_TRUE(begun.ok()) << begun.error().text();
+  ASSERT_EQ(begun->failing.size(), 1);
+  EXPECT_TRUE(begun->failing[0].guilty);
+  EXPECT_THAT(begun->failing[0].error.text(), HasSubstr("node 1: its value for node 4 is wrong"));
+  const std::string key = machines.key(begun->epoch, "mykey", {1, 4, 6});
+  ASSERT_EQ(key.size(), 32) << "the cheated one and the cheat have shares of what the others dealt";
+
+  const auto changed = machines.reshare(begun->epoch, machines.intent(0, 7, 3, &begun->epoch));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  ASSERT_EQ(changed->failing.size(), 1);
+  EXPECT_THAT(changed->failing[0].error.text(), HasSubstr("node 1: its value for node 4 is wrong"));
   EXPECT_EQ(machines.key(changed->epoch, "mykey"), key);
 }
 
@@ -324,7 +348,9 @@ TEST_F(Nodes, PlansThatNobodyApproved) {
   Plan plan = machines.intent(0, 7, 3);
   plan.session.fill(1);
   for (Member& member : plan.members) {
-    member.box_key = machines[member.id].node().offer(plan.cluster, plan.session)->box_key;
+    const auto offer = machines[member.id].node().offer(plan.cluster, plan.session);
+    member.box_key = offer->box_key;
+    member.offer = offer->signature;
   }
   Node& node = machines[0].node();
   EXPECT_EQ(node.propose(plan, {}).error().code, Code::denied);
@@ -340,7 +366,21 @@ TEST_F(Nodes, PlansThatNobodyApproved) {
   EXPECT_EQ(node.propose(other, approval).error().code, Code::denied) << "approved for other members";
   Plan again = plan;
   again.session.fill(2);
+  EXPECT_EQ(node.propose(again, approval).error().code, Code::evidence_false) << "keys of another attempt";
+  for (Member& member : again.members) {
+    const auto offer = machines[member.id].node().offer(again.cluster, again.session);
+    member.box_key = offer->box_key;
+    member.offer = offer->signature;
+  }
   EXPECT_TRUE(node.propose(again, approval).ok()) << "another attempt at the same";
+  // Whoever leads puts in a key of its own, and would open all shares.
+  Plan own = plan;
+  own.members[3].box_key = G1::times_generator(Scalar::random(random_)).encode();
+  const auto denied = node.propose(own, approval);
+  ASSERT_FALSE(denied.ok());
+  EXPECT_THAT(denied.error().text(), HasSubstr("node 3: the key that shares are encrypted to"));
+  own.members[3].offer = Offer::sign(own.cluster, own.session, 3, own.members[3].box_key, stranger).signature;
+  EXPECT_FALSE(node.propose(own, approval).ok());
   Plan production = plan;
   production.realm = base::Realm::production;
   EXPECT_EQ(node.propose(production, machines.approve(production)).error().code, Code::realm_mismatch);
@@ -351,7 +391,9 @@ TEST_F(Nodes, TheSameDealAndTheSameAnswerWhenAskedAgain) {
   Plan plan = machines.intent(0, 7, 3);
   plan.session.fill(1);
   for (Member& member : plan.members) {
-    member.box_key = machines[member.id].node().offer(plan.cluster, plan.session)->box_key;
+    const auto offer = machines[member.id].node().offer(plan.cluster, plan.session);
+    member.box_key = offer->box_key;
+    member.offer = offer->signature;
   }
   const Approval approval = machines.approve(plan);
   const base::Digest32 deal = machines[0].node().propose(plan, approval)->digest();

@@ -36,8 +36,10 @@ class Epochs : public testing::Test {
     out.session = random_.bytes<32>();
     out.threshold = threshold;
     for (std::uint32_t id = first; id < first + count; ++id) {
-      out.members.push_back({id, keys_[id].signing.public_key(), G1::times_generator(keys_[id].box).encode(),
-                             "node" + std::to_string(id) + ":9443"});
+      const auto box = G1::times_generator(keys_[id].box).encode();
+      const Offer offer = Offer::sign(out.cluster, out.session, id, box, keys_[id].signing);
+      out.members.push_back(
+          {id, keys_[id].signing.public_key(), box, offer.signature, "node" + std::to_string(id) + ":9443"});
     }
     return out;
   }
@@ -219,6 +221,24 @@ TEST_F(Epochs, WhoeverDealsMustKnowWhatItDeals) {
               HasSubstr("node 2: it does not prove that it knows what it deals"));
 }
 
+// With another deal's R and rubbish for values, the complaints of honest nodes would open that deal's values.
+TEST_F(Epochs, ADealIsEncryptedWithAKeyOfItsDealer) {
+  const Plan made = plan(0, 7, 3);
+  const Deal victim = deal(made, 1, Scalar::random(random_));
+  const Deal own = deal(made, 2, Scalar::random(random_));
+  base::Bytes bytes = own.bytes();
+  const std::size_t ephemeral = 4 + 25 + 32 + 4 + 2 + 3 * 96 + 3 * 32;
+  const base::ByteView theirs = base::ByteView{victim.bytes()}.subspan(ephemeral, 48);
+  std::ranges::copy(theirs, bytes.begin() + static_cast<std::ptrdiff_t>(ephemeral));
+  const std::size_t body = bytes.size() - 64;
+  const auto signature = keys_[2].signing.sign(base::ByteView{bytes}.first(body));
+  std::ranges::copy(signature, bytes.begin() + static_cast<std::ptrdiff_t>(body));
+  const auto copied = Deal::parse(bytes);
+  ASSERT_TRUE(copied.ok());
+  EXPECT_THAT(copied->check(made, keys_[2].signing.public_key(), std::nullopt).error().text(),
+              HasSubstr("node 2: it does not prove that it knows what it deals and encrypts with"));
+}
+
 class Complaints : public Epochs {
  protected:
   Plan made_ = plan(0, 7, 3);
@@ -318,7 +338,12 @@ TEST_F(Epochs, PlansThatMakeNoSense) {
   EXPECT_THAT(said(bad), HasSubstr("ids ascending"));
   bad = plan(0, 7, 3);
   bad.members[4].box_key = bad.members[3].box_key;
+  EXPECT_THAT(said(bad), HasSubstr("node 4: the key that shares are encrypted to"));
+  bad.members[4].offer = Offer::sign(bad.cluster, bad.session, 4, bad.members[4].box_key, keys_[4].signing).signature;
   EXPECT_THAT(said(bad), HasSubstr("member 4; expected keys of its own"));
+  bad = plan(0, 7, 3);
+  bad.session.fill(1);
+  EXPECT_THAT(said(bad), HasSubstr("node 0: the key that shares are encrypted to")) << "offered for another session";
   bad = plan(0, 7, 3);
   bad.members[4].box_key = G1{}.encode();
   EXPECT_THAT(said(bad), HasSubstr("the identity"));

@@ -1,5 +1,6 @@
 // How others speak to a node: the node itself where it runs, a channel to it elsewhere, and what tests put between.
 #pragma once
+#include <optional>
 #include <span>
 #include <variant>
 
@@ -14,6 +15,8 @@ class Peer {
   virtual ~Peer() = default;
   virtual base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) = 0;
   virtual base::Result<Deal> propose(const Plan& plan, const Approval& approval) = 0;
+  virtual base::Result<std::optional<Complaint>> check(const Plan& plan, const Approval& approval,
+                                                       std::span<const Deal> deals) = 0;
   virtual base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
                                                                 std::span<const Deal> deals) = 0;
   virtual base::Status activate(const Epoch& epoch) = 0;

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::string_view kTag = "attestry/threshold-plan/1";
 constexpr std::string_view kIntentTag = "attestry/threshold-intent/1";
+constexpr std::string_view kOfferTag = "attestry/threshold-offer/1";
 constexpr std::size_t kMostAddress = 255;
 
 Error bad(std::string what, std::string expected, std::string found) {
@@ -29,7 +30,26 @@ bool is_address(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+base::Bytes offered(const Offer& offer) {
+  base::LpWriter out;
+  out.lp(kOfferTag).raw(offer.cluster).raw(offer.session).u32(offer.member).raw(offer.box_key);
+  return std::move(out).take();
+}
+
 }  // namespace
+
+Offer Offer::sign(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session, std::uint32_t member,
+                  const curves::bls::G1::Encoded& box_key, const crypto::Ed25519PrivateKey& key) {
+  Offer out{cluster, session, member, box_key, {}};
+  out.signature = key.sign(offered(out));
+  return out;
+}
+
+Status Offer::check(ByteView signing_key) const {
+  if (crypto::ed25519_verify(signing_key, offered(*this), signature)) return base::done();
+  return Error{Code::evidence_false, "node " + std::to_string(member) + ": the key that shares are encrypted to",
+               "one that the node itself has offered for this plan", "another"};
+}
 
 Status Plan::check() const {
   if (members.size() < 2 || members.size() > kMostNodes) {
@@ -53,6 +73,7 @@ Status Plan::check() const {
     if (!is_address(one.address))
       return bad(name, "an address of printable ASCII", std::to_string(one.address.size()) + " bytes");
     TRY_OK(curves::bls::G1::decode(one.box_key), name);
+    TRY_OK((Offer{cluster, session, one.id, one.box_key, one.offer}.check(one.signing_key)));
     if (!signing.insert(one.signing_key).second || !boxes.insert(one.box_key).second) {
       return bad(name, "keys of its own", "another member's");
     }
@@ -69,7 +90,8 @@ base::Bytes Plan::bytes() const {
   base::LpWriter out;
   out.lp(kTag).raw(cluster).u8(static_cast<std::uint8_t>(realm)).u32(epoch).raw(session).raw(previous).u16(threshold);
   out.u16(static_cast<std::uint16_t>(members.size()));
-  for (const Member& one : members) out.u32(one.id).raw(one.signing_key).raw(one.box_key).lp(one.address);
+  for (const Member& one : members)
+    out.u32(one.id).raw(one.signing_key).raw(one.box_key).raw(one.offer).lp(one.address);
   return std::move(out).take();
 }
 
@@ -94,6 +116,7 @@ Result<Plan> Plan::parse(ByteView bytes) {
     TRY(one.id, reader.u32be("id"));
     TRY(one.signing_key, reader.take_array<32>("signing key"));
     TRY(one.box_key, reader.take_array<48>("box key"));
+    TRY(one.offer, reader.take_array<64>("offer"));
     TRY(const ByteView address, reader.lp("address", kMostAddress));
     one.address = std::string{base::as_text(address)};
     out.members.push_back(std::move(one));

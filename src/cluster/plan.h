@@ -10,15 +10,31 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "cluster/sharing.h"
+#include "crypto/ec.h"
 #include "curves/bls12_381.h"
 
 namespace attestry::cluster {
+
+/// A key that a node offers for one plan, signed with the key that the others know it by: whoever leads cannot put in
+/// another.
+struct Offer {
+  base::FixedBytes<32> cluster{}, session{};
+  std::uint32_t member = 0;
+  curves::bls::G1::Encoded box_key{};
+  base::FixedBytes<64> signature{};
+
+  static Offer sign(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session, std::uint32_t member,
+                    const curves::bls::G1::Encoded& box_key, const crypto::Ed25519PrivateKey& key);
+  /// Error `evidence_false`, which names the node.
+  base::Status check(base::ByteView signing_key) const;
+};
 
 /// A node as the others know it.
 struct Member {
   std::uint32_t id = 0;                ///< below kMostNodes, for ever
   base::FixedBytes<32> signing_key{};  ///< Ed25519
   curves::bls::G1::Encoded box_key{};  ///< shares are encrypted to it; its secret is a scalar
+  base::FixedBytes<64> offer{};        ///< the node's signature over the box key (Offer)
   std::string address;                 ///< "host:port" of its channel, printable ASCII, at most 255 bytes
   bool operator==(const Member&) const = default;
 };
@@ -34,8 +50,8 @@ struct Plan {
   std::uint16_t threshold = 0;
   std::vector<Member> members;  ///< ids ascending
 
-  /// Whether it makes sense: 2 <= threshold <= members, ids ascending, keys that are points, no key twice. Error:
-  /// `malformed`, which names the member.
+  /// Whether it makes sense: 2 <= threshold <= members, ids ascending, keys that are points and offered by their
+  /// members for this very plan, no key twice. Error: `malformed`, which names the member.
   base::Status check() const;
   const Member* find(std::uint32_t id) const noexcept;
   base::Bytes bytes() const;

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kApprovalTag = "attestry/threshold-approval/1";
 constexpr std::string_view kStoredTag = "attestry/threshold-stored/1";
-constexpr std::string_view kOfferTag = "attestry/threshold-offer/1";
 constexpr std::size_t kMostOperators = 64;
 
 base::Bytes approved(const Plan& plan) {
@@ -27,12 +26,6 @@ base::Bytes approved(const Plan& plan) {
 base::Bytes stored_bytes(const Plan& plan, const Outcome& outcome, std::uint32_t member) {
   base::LpWriter out;
   out.lp(kStoredTag).raw(plan.digest()).raw(outcome.digest()).u32(member);
-  return std::move(out).take();
-}
-
-base::Bytes offered(const Offer& offer) {
-  base::LpWriter out;
-  out.lp(kOfferTag).raw(offer.cluster).raw(offer.session).u32(offer.member).raw(offer.box_key);
   return std::move(out).take();
 }
 
@@ -127,18 +120,6 @@ Result<Certificate> Certificate::read(base::Reader& reader) {
     TRY(one.signature, reader.take_array<64>("member's signature"));
   }
   return out;
-}
-
-Offer Offer::sign(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session, std::uint32_t member,
-                  const curves::bls::G1::Encoded& box_key, const crypto::Ed25519PrivateKey& key) {
-  Offer out{cluster, session, member, box_key, {}};
-  out.signature = key.sign(offered(out));
-  return out;
-}
-
-Status Offer::check(ByteView signing_key) const {
-  if (crypto::ed25519_verify(signing_key, offered(*this), signature)) return base::done();
-  return Error{Code::evidence_false, "node " + std::to_string(member) + ": it did not sign the key that it offers"};
 }
 
 }  // namespace attestry::cluster

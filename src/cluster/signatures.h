@@ -52,16 +52,4 @@ struct Certificate {
 /// How many a certificate needs.
 std::size_t needed_for(const Plan& plan) noexcept;
 
-/// A key that a node offers for one plan: signed before the plan is there.
-struct Offer {
-  base::FixedBytes<32> cluster{}, session{};
-  std::uint32_t member = 0;
-  curves::bls::G1::Encoded box_key{};
-  base::FixedBytes<64> signature{};
-
-  static Offer sign(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session, std::uint32_t member,
-                    const curves::bls::G1::Encoded& box_key, const crypto::Ed25519PrivateKey& key);
-  base::Status check(base::ByteView signing_key) const;
-};
-
 }  // namespace attestry::cluster

@@ -30,6 +30,8 @@ class Machine final : public Peer {
   }
 
   Node& node() { return *node_; }
+  /// What the node signs with: for deals that it would not make.
+  crypto::Ed25519PrivateKey signing() const { return *Node::signing_key_of(seed_); }
   bool alive() const { return node_ != nullptr; }
   /// As by kill -9: what it has not written is gone.
   void kill() {
@@ -56,6 +58,10 @@ class Machine final : public Peer {
   base::Result<Deal> propose(const Plan& plan, const Approval& approval) override {
     auto out = through<Deal>("deal", [&] { return node_->propose(plan, approval); });
     return hook.deal ? hook.deal(std::move(out)) : std::move(out);
+  }
+  base::Result<std::optional<Complaint>> check(const Plan& plan, const Approval& approval,
+                                               std::span<const Deal> deals) override {
+    return through<std::optional<Complaint>>("check", [&] { return node_->check(plan, approval, deals); });
   }
   base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
                                                         std::span<const Deal> deals) override {
@@ -120,7 +126,7 @@ class Machines final : public Peers {
       out.previous = before->outcome.digest();
     }
     for (std::uint32_t id = first; id < first + count; ++id) {
-      out.members.push_back({id, all_.at(id)->node().signing_key(), {}, "node" + std::to_string(id) + ":1"});
+      out.members.push_back({id, all_.at(id)->node().signing_key(), {}, {}, "node" + std::to_string(id) + ":1"});
     }
     return out;
   }
