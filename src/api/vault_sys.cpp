@@ -344,7 +344,8 @@ void drop_space(const CallPtr& call, const std::string& path) {
       },
       [call, path, erased]() -> Status {
         TRY_OK(call->deps.namespaces.settle(path));
-        if (!call->deps.namespaces.find(path)) call->deps.tokens.settle_space(path, *erased);
+        // Also where the same commit made it anew: what that one has is settled after this.
+        call->deps.tokens.settle_space(path, *erased);
         return base::done();
       });
 }

@@ -273,7 +273,9 @@ void commit_task(const CallPtr& call, Work work, Settle settle, bool rules) {
         } else if (done && task->settle) {
           done = task->settle();
         }
-        if (call->again) return later(call, std::exchange(call->again, nullptr));
+        // Not after a failed commit: an outage would look like whatever the next try finds.
+        if (call->again && (done || done.error().code != Code::unavailable))
+          return later(call, std::exchange(call->again, nullptr));
         if (!done) return call->fail(done.error());
         call->send(*std::move(task->response));
       });

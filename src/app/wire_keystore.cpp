@@ -181,7 +181,12 @@ Status KeystoreServer::start_standby() {
        .take = [this](base::ByteView key, base::ByteView carried) { return sessions_->take(key, carried); },
        .reload = [this]() -> Status {
          TRY_OK(sessions_->reload());
-         return keys_->walk_again();
+         // What it served before it was the standby it serves on: a walk that cannot be gone on with is another matter.
+         if (const auto walk = keys_->walk_again(); !walk) {
+           base::log(base::LogLevel::error, "a walk over owners' secrets was not begun anew",
+                     {{"reason", walk.error().text()}, {"do", "attestry keystore walk"}});
+         }
+         return base::done();
        }});
 }
 

@@ -41,7 +41,12 @@ struct Asked {
   std::optional<Platform> platform;
 };
 
-/// `said`: by tee_type; nothing of a registration, which does not name it.
+/// The one kind that a server of this mode takes, where a registration names none.
+std::optional<Platform> wanted(std::string_view tee_type, TeeMode mode) {
+  return platform_of(tee_type.empty() ? to_text(mode) : tee_type);
+}
+
+/// `said`: by tee_type, or by the server's mode; nothing where a server takes all kinds.
 Status check_kind(std::optional<Platform> said, Platform found) {
   if (!said || *said == found) return base::done();
   return Error{Code::evidence_false, "the quote is of another kind than tee_type says",
@@ -178,7 +183,7 @@ void KeystoreEvidence::verify(base::Bytes quote, std::string_view tee_type, cons
                               Done done) const {
   const auto format = attestation::detect_format(quote);
   const auto asked = std::make_shared<const Asked>(
-      Asked{.evidence = {.format = format, .bytes = std::move(quote)}, .platform = platform_of(tee_type)});
+      Asked{.evidence = {.format = format, .bytes = std::move(quote)}, .platform = wanted(tee_type, rules_.mode)});
   appraiser_.examine_when_ready(
       asked->evidence, now, now, deadline,
       [this, asked, key, report_data, done = std::move(done)](Result<appraisal::Examined> examined) mutable {
@@ -214,7 +219,7 @@ Result<VerifiedWorker> KeystoreEvidence::judge_peer(const base::Digest32& name, 
     if (known_.size() >= kMostKnown) known_.clear();
     known_.insert_or_assign(name, found);
   }
-  TRY_OK(check_kind(platform_of(tee_type), found.platform));
+  TRY_OK(check_kind(wanted(tee_type, rules_.mode), found.platform));
   return found.worker;
 }
 
@@ -225,7 +230,8 @@ void KeystoreEvidence::verify_peer(ShownPeer peer, base::Bytes quote, std::strin
   if (!peer.evidence) named.lp(quote);
   const base::Digest32 name = crypto::sha256(named.bytes());
   if (const auto found = known(name, now)) {
-    if (auto kind = check_kind(platform_of(tee_type), found->platform); !kind) return done(std::move(kind).error());
+    if (auto kind = check_kind(wanted(tee_type, rules_.mode), found->platform); !kind)
+      return done(std::move(kind).error());
     return done(found->worker);
   }
   const auto evidence = std::make_shared<const attestation::Evidence>(

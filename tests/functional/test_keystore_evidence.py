@@ -181,6 +181,10 @@ def test_a_server_of_one_kind_takes_its_own_alone(tmp_path, chain, server, mode,
     assert (reply.status, reply.json()["error"]) == (401, text), reply
     lying = old.attested({**BODY, "profile": mode}, kind="tdx-v4" if mode != "tdx" else "sgx-v3", tee_type=mode)
     refused(old.post("/decrypt", lying), 401, "the quote is of another kind than tee_type says")
+    # A registration names no kind: the server's mode does.
+    assert helper.register(kind=kind).status == 200
+    foreign = helper.register(kind="tdx-v4" if mode != "tdx" else "sgx-v3")
+    refused(foreign, 401, "the quote is of another kind")
     assert mine.terminate() == 0, mine.output
 
 

@@ -5,6 +5,9 @@
 #if __has_include(<openssl/boringssl_prefix_symbols.h>)
 #include <openssl/boringssl_prefix_symbols.h>
 #endif
+#ifdef EVP_PKEY_CTX_set_rsa_oaep_md
+#define ATTESTRY_AWSLC_RENAMED  // not in the WebAssembly build
+#endif
 // clang-format off
 #include <openssl/base.h>
 // clang-format on
@@ -28,7 +31,7 @@
 #include <openssl/sha.h>
 
 // evp.h defines this name as itself, over the renaming.
-#if __has_include(<openssl/boringssl_prefix_symbols.h>)
+#ifdef ATTESTRY_AWSLC_RENAMED
 #undef EVP_PKEY_CTX_set_rsa_oaep_md
 #define EVP_PKEY_CTX_set_rsa_oaep_md attlc_EVP_PKEY_CTX_set_rsa_oaep_md
 #endif

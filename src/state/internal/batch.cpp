@@ -78,8 +78,18 @@ base::Status Batch::set(base::ByteView key, std::optional<base::Bytes> value, bo
 
 base::Status Batch::put(base::ByteView key, base::ByteView value) { return set(key, base::to_bytes(value), false); }
 
+namespace {
+
+/// What is erased of these is to be gone from the disk, the write-ahead log included.
+bool holds_keys(Space space) {
+  return space == Space::keys || space == Space::keystore_masters || space == Space::keymanager ||
+         space == Space::threshold;
+}
+
+}  // namespace
+
 base::Status Batch::erase(base::ByteView key) {
-  if (!key.empty() && key[0] == static_cast<std::uint8_t>(Space::keys)) keys_erased_ = true;
+  if (!key.empty() && holds_keys(static_cast<Space>(key[0]))) keys_erased_ = true;
   return set(key, std::nullopt, false);
 }
 
