@@ -224,6 +224,39 @@ def test_a_chain_that_is_away_is_no_denial(worker, store, three, chain):
     assert reply.headers["Retry-After"]
 
 
+def test_a_chain_that_is_away_looks_like_a_failure_of_the_server_where_that_is_wanted(tmp_path, worker, chain, three):
+    server = start_keystore(tmp_path / "data", chain, three, **{"keystore.old_status": "true"})
+    other = Worker(server, chain)
+    assert other.register().status == 200
+    chain.store(ON_CHAIN, "default", OWNER, other.encrypted(SEED, SECRETS))
+    for node in three:
+        node.dead = True
+    try:
+        chain.move()
+        reply, _ = other.decrypt(REPO, "default", OWNER)
+    finally:
+        for node in three:
+            node.dead = False
+        chain.forget()
+    refused(reply, 500, "Failed to read secrets from contract: ")
+    assert server.terminate() == 0, server.output
+
+
+def test_endpoints_that_disagree_about_a_condition_are_no_denial(worker, store, chain):
+    answers = iter(range(1000, 100_000))
+    chain.views[("torn.testnet", "ft_balance_of")] = lambda args: str(next(answers))
+    store({"FtBalance": {"contract": "torn.testnet", "operator": "Gt", "value": "1"}})
+    reply, _ = worker.decrypt(REPO, "default", OWNER, "rich.testnet")
+    refused(reply, 503, "Access validation failed: ")
+    chain.views[("torn.testnet", "ft_balance_of")] = lambda args: "perhaps"
+    chain.move()
+    reply, _ = worker.decrypt(REPO, "default", OWNER, "rich.testnet")
+    refused(reply, 503, "Access validation failed: torn.testnet answers ft_balance_of with something else")
+    chain.views[("torn.testnet", "ft_balance_of")] = lambda args: "2"
+    chain.move()
+    assert worker.decrypt(REPO, "default", OWNER, "rich.testnet")[1] == SECRETS
+
+
 def test_what_the_owner_takes_back_is_gone_with_the_next_block(worker, store, chain):
     store()
     assert worker.decrypt(REPO, "default", OWNER)[1] == SECRETS

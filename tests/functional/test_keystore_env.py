@@ -5,7 +5,8 @@ import time
 
 import pytest
 from harness import PATIENCE, Program, attestry, request
-from keystore import OPERATOR, TOKEN, token_hash
+from keystore import OPERATOR, TOKEN, Client, start_keystore, token_hash
+from near import Chain, nodes
 
 PRIVATE = "ed25519:1GMkH3brNXiNNs1tiFZHu4yZSRrzJwxi5wB9bHFtMikjwpAW9DMZzU2Pqakc5it8X3N5vPmqdN7KF4CCUpmKhq"
 
@@ -181,6 +182,19 @@ def test_the_first_generations_key_and_its_broken_cipher(tmp_path):
 def test_the_hash_of_a_token_is_the_real_one():
     """keystore_ckd.md 1.3; the example that the original ships is another string's."""
     assert token_hash("test-worker-token-123") == "424f15acac0d286f52c25a5a092b01c5594b91f8ae8902abbd2402bf110f0d60"
+
+
+def test_the_hash_of_the_originals_example_lets_nobody_in(tmp_path):
+    """It is printed there as 54bf7eee…, and no token is known for it."""
+    chain = Chain()
+    token = "test-worker-token-123"
+    example = "54bf7eee" + token_hash(token)[8:]
+    with nodes(chain) as running:
+        for hashes, status in ((example, 401), (f"{example},{token_hash(token)}", 200)):
+            server = start_keystore(tmp_path / "data", chain, running, **{"keystore.worker_tokens": hashes})
+            reply = Client(server, token).call("GET", "/admin/loaded-vaults")
+            assert reply.status == status, (hashes, reply)
+            assert server.terminate() == 0, server.output
 
 
 def test_a_token_in_the_place_of_its_hash(tmp_path):

@@ -36,3 +36,20 @@ def test_rates(tmp_path):
         replies = [client.call("GET", "/admin/loaded-vaults") for _ in range(20)]
         limited([reply for reply in replies if reply.status == 429][0], "token")
         assert server.terminate() == 0, server.output
+
+
+def test_registrations_have_a_rate_of_their_own(tmp_path):
+    chain = Chain()
+    with nodes(chain) as running:
+        server = start_keystore(tmp_path / "data", chain, running, **{"keystore.register_rate": 1})
+        worker = Worker(server, chain)
+        replies = [worker.post("/tee-challenge", None) for _ in range(20)]
+        assert replies[0].status == 200, replies[0]
+        refused = [reply for reply in replies if reply.status == 429][0]
+        assert "limit of registrations of this token" in refused.json()["error"], refused
+        assert int(refused.headers["Retry-After"]) >= 1
+        # Neither another token's registrations nor this one's other requests are in its way.
+        assert worker.call("GET", "/admin/loaded-vaults").status == 200
+        metrics = request(server.metrics, "GET", "/metrics").text
+        assert 'attestry_keystore_refusals_total{reason="rate-registrations"}' in metrics
+        assert server.terminate() == 0, server.output
