@@ -7,6 +7,7 @@
 #include "base/base58.h"
 #include "base/encoding.h"
 #include "crypto/aead.h"
+#include "crypto/ec.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_v0.h"
 
@@ -54,6 +55,22 @@ TEST(KeystoreCiphertext, EciesV1AsOthersWriteIt) {
   EXPECT_EQ(blob->size(), kPlain.size() + kEciesV1Overhead);
   EXPECT_EQ(open(*blob), kPlain);
   EXPECT_EQ(open(*ecies_v1_seal(key.public_key, {}, random)), "");
+}
+
+TEST(KeystoreCiphertext, EciesV1ByItsSteps) {
+  // keystore_ckd.md 4.6: what the blob above is made of.
+  const Bytes blob = *base::hex_decode(kEcies);
+  const Bytes ephemeral = *base::hex_decode("0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20");
+  EXPECT_EQ(base::hex(crypto::x25519_public(ephemeral)), kEcies.substr(2, 64));
+  const auto shared = crypto::x25519_agree(ephemeral, ecies_key(fixture(), seed()).public_key);
+  ASSERT_TRUE(shared.ok());
+  EXPECT_EQ(base::hex(shared->reveal()), "69db64af955bdf9a39716a944e0f038cf672a9290e06b206b93cd5aaee038961");
+  const Secret key = crypto::hkdf_sha256({}, shared->reveal(), base::as_bytes("outlayer-keystore-v1"), 32);
+  EXPECT_EQ(base::hex(key.reveal()), "f8256453040a730e3a24e5083bdfa077d4b7959214685e022ee5c3110a1aff4d");
+  const auto sealed =
+      crypto::chacha20poly1305_seal(key.reveal(), base::ByteView{blob}.subspan(33, 12), base::as_bytes(kPlain), {});
+  ASSERT_TRUE(sealed.ok());
+  EXPECT_EQ(base::hex(*sealed), kEcies.substr(90));
 }
 
 TEST(KeystoreCiphertext, EveryByteOfABlobCounts) {
