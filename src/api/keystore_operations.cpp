@@ -212,6 +212,39 @@ Result<net::Response> restore(const KeystoreOperations& deps, net::Request& requ
   return show(deps, request);
 }
 
+JsonOut ban_json(const secrets::VaultBan& ban) {
+  return JsonOutObject{{"vault", ban.vault}, {"reason", ban.reason}, {"since", base::to_rfc3339(ban.since)}};
+}
+
+Result<net::Response> show_bans(const KeystoreOperations& deps, net::Request&) {
+  JsonOutArray bans;
+  for (const auto& ban : deps.masters.bans()) bans.push_back(ban_json(ban));
+  return json({{"bans", std::move(bans)}});
+}
+
+Result<secrets::VaultBan> ban_to_lift(const KeystoreOperations& deps, net::Request& request) {
+  TRY(const auto document, body_of(request));
+  const auto root = document->root();
+  TRY_OK(root.only({"vault"}));
+  TRY(const auto value, root.get("vault"));
+  TRY(const auto vault, value.string("vault"));
+  TRY_OK(deps.masters.ready());  // not on a standby: its bans are those of the primary
+  auto ban = deps.masters.banned(vault);
+  if (!ban) return Error{Code::not_found, "this vault is not banned here", {}, vault};
+  return *std::move(ban);
+}
+
+/// Answers with the ban that was lifted. What the DAO has banned stays so: only the DAO takes that back.
+void unban(const KeystoreOperations& deps, net::Request request, net::Responder responder) {
+  auto ban = ban_to_lift(deps, request);
+  if (!ban) return responder.send(std::move(ban).error());
+  deps.masters.unban(ban->vault, [ban = *ban, responder = std::move(responder)](Status done) mutable {
+    if (!done) return responder.send(std::move(done).error());
+    auto response = net::json_response(200, ban_json(ban));
+    responder.send(no_store(std::move(response)));
+  });
+}
+
 /// On the lane: a worker is never kept waiting by a device or the store.
 net::Handler on_lane(const KeystoreOperations& deps, Function function) {
   return [deps, function](net::Request request, net::Responder responder) {
@@ -248,6 +281,7 @@ constexpr Entry kEntries[] = {
     {net::Method::get, "recrypted", "show_keystore_recrypted", "Secrets that the walk encrypted anew", show_recrypted},
     {net::Method::post, "retire", "retire_keystore", "Erase the masters of all epochs before the present one", retire},
     {net::Method::post, "backup", "back_up_keystore", "The masters, for so many administrators together", back_up},
+    {net::Method::get, "bans", "show_keystore_bans", "Vaults that are banned here, and why", show_bans},
     {net::Method::post, "restore", "restore_keystore", "Take masters from a backup", restore},
 };
 
@@ -270,7 +304,18 @@ Status add_keystore_operations(net::Router& router, const KeystoreOperations& de
     if (entry.function == show_recrypted) route.query = {{.name = "after", .description = "next of the last answer"}};
     TRY_OK(router.add(std::move(route)), "routes of the keystore's masters");
   }
-  return base::done();
+  net::Route lift{.method = net::Method::post,
+                  .path = "/v1/keystore/unban",
+                  .role = net::Role::admin,
+                  .auth = net::Auth::admin,
+                  .operation_id = "unban_keystore_vault",
+                  .summary = "Serve a vault again that was banned here",
+                  .tag = "keystore",
+                  .handler = [deps](net::Request request, net::Responder responder) {
+                    unban(deps, std::move(request), std::move(responder));
+                  }};
+  lift.consumes = {};
+  return router.add(std::move(lift));
 }
 
 }  // namespace attestry::api

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "api/testing/support.h"
 #include "audit/testing/support.h"
 #include "base/encoding.h"
@@ -104,6 +106,32 @@ class KeystoreOperationsTest : public ::testing::Test {
   std::vector<crypto::EcPrivateKey> keys_;
   JsonOutArray admins_;
 };
+
+TEST_F(KeystoreOperationsTest, AnAdministratorLiftsABan) {
+  Keystore one(1);
+  const std::string body = R"({"vault":"acme.near"})";
+  EXPECT_EQ(one.ask(net::Method::post, "unban", body).status, 404);
+  const auto leaves = one.log->head().size;
+  std::promise<base::Status> said;
+  one.masters->ban("acme.near", "stolen", [&](base::Status done) { said.set_value(std::move(done)); });
+  ASSERT_TRUE(said.get_future().get().ok());
+  EXPECT_THAT(one.key("acme.near", 0), HasSubstr("stolen"));
+  EXPECT_THAT(one.ask(net::Method::get, "bans").body, HasSubstr(R"("vault":"acme.near","reason":"stolen","since":")"));
+  EXPECT_EQ(one.ask(net::Method::post, "unban", body, "worker").status, 401);
+  EXPECT_EQ(one.ask(net::Method::post, "unban", R"({"vault":"acme.near","more":1})").status, 400);
+  one.masters->hold(base::Error{base::Code::unavailable, "stands by"});
+  EXPECT_EQ(one.ask(net::Method::post, "unban", body).status, 503);
+  one.masters->hold(std::nullopt);
+  EXPECT_EQ(one.log->head().size, leaves + 1);
+
+  const auto lifted = one.ask(net::Method::post, "unban", body);
+  EXPECT_EQ(lifted.status, 200) << lifted.body;
+  EXPECT_THAT(lifted.body, HasSubstr("stolen"));
+  EXPECT_THAT(one.last_leaf(), HasSubstr("keystore.unban"));
+  EXPECT_EQ(one.key("acme.near", 0).size(), 64u);
+  EXPECT_EQ(one.ask(net::Method::get, "bans").body, R"({"bans":[]})");
+  EXPECT_EQ(one.ask(net::Method::post, "unban", body).status, 404);
+}
 
 TEST_F(KeystoreOperationsTest, ADrillFromAnEmptyFolderGivesTheSameKeysOnAnotherDevice) {
   Keystore old(1);

@@ -1,4 +1,5 @@
-// `attestry keystore seal-status|rotate|walk|recrypted|retire|backup|open-share|restore`: the masters of a keystore.
+// `attestry keystore seal-status|rotate|walk|recrypted|retire|backup|open-share|restore|bans|unban`: the masters of a
+// keystore, and the vaults that it does not serve.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <ostream>
@@ -30,7 +31,7 @@ struct Options {
   AdminFiles admin;
   std::vector<std::string> owners;
   bool accept_loss = false, replace = false;
-  std::string to, recipients = "shamir-admins.json", backup, out;
+  std::string to, recipients = "shamir-admins.json", backup, out, vault;
   unsigned threshold = 2;
   std::vector<std::string> shares;
 };
@@ -191,6 +192,12 @@ void add_keystore_operations(CLI::App& keystore, Context& context) {
             c.add_option("--admin-pubkey-file", o.admin.public_key, "His public key");
             c.add_option("--out", o.out, "File for the share")->required();
           });
+  command(keystore, context, "bans", "Vaults that are banned here, and why",
+          [](Context& c, const Options& o) { return call(c, o, net::Method::get, "bans"); });
+  command(
+      keystore, context, "unban", "Serve a vault again that was banned here",
+      [](Context& c, const Options& o) { return call(c, o, net::Method::post, "unban", {{"vault", o.vault}}); },
+      [](CLI::App& c, Options& o) { c.add_option("VAULT", o.vault, "Its account")->required(); });
   command(keystore, context, "restore", "Give a keystore the masters of a backup", restore,
           [](CLI::App& c, Options& o) {
             c.add_option("--backup", o.backup, "The backup's file")->required();

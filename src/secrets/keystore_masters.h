@@ -138,6 +138,7 @@ class KeystoreMasters {
   /// Durable, with a leaf "keystore.ban"; takes effect before the completion, and is no error when it stands already.
   /// An empty name is `usage`.
   void ban(std::string vault, std::string reason, Completion completion);
+  /// The same for the end of a ban, with a leaf "keystore.unban".
   void unban(std::string vault, Completion completion);
   std::optional<VaultBan> banned(std::string_view vault) const;
   std::vector<VaultBan> bans() const;

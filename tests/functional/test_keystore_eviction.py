@@ -1,6 +1,9 @@
 """A customer's vault on a keystore that runs: loaded when it is used, dropped when a worker says so, banned."""
 
+import json
+
 import pytest
+from harness import attestry
 from keystore import COORDINATOR, Client, start_keystore
 from near import Chain, Node
 
@@ -58,3 +61,28 @@ def test_a_banned_vault_is_gone_and_stays_so(server):
     assert client.post("/admin/ban-vault", {"vault_id": VAULT, "reason": "stolen"}).status == 200
     assert VAULT not in loaded(client)["vaults"]
     assert client.pubkey(SEED, vault_id=VAULT).status == 403
+
+
+def test_an_administrator_lifts_a_ban(server):
+    """`attestry keystore bans` and `unban`, at the listener of administrators only."""
+
+    def keystore(*words):
+        where = ("--server", server.admin, "--token-file", server.data / "admin.token", "--format", "json")
+        return attestry("keystore", *words, *where)
+
+    client = Client(server)
+    public = client.pubkey(SEED, vault_id=VAULT).json()["pubkey"]
+    assert keystore("unban", VAULT).code != 0
+    assert client.post("/admin/ban-vault", {"vault_id": VAULT, "reason": "stolen"}).status == 200
+    assert client.pubkey(SEED, vault_id=VAULT).status == 403
+    [ban] = json.loads(keystore("bans").out)["bans"]
+    assert (ban["vault"], ban["reason"]) == (VAULT, "stolen")
+    for path in ("/admin/unban-vault", "/v1/keystore/unban"):
+        for token in (COORDINATOR, client.token):
+            assert Client(server, token).post(path, {"vault_id": VAULT, "vault": VAULT}).status == 404, path
+    assert client.pubkey(SEED, vault_id=VAULT).status == 403
+    lifted = keystore("unban", VAULT)
+    assert lifted.code == 0 and json.loads(lifted.out) == ban, lifted
+    assert leaves(server)[-1] == "keystore.unban"
+    assert client.pubkey(SEED, vault_id=VAULT).json()["pubkey"] == public
+    assert json.loads(keystore("bans").out) == {"bans": []}
