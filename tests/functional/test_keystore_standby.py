@@ -160,6 +160,10 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(pair, chain)
     public = worker.pubkey(SEED).json()["pubkey"]
     ban = Client(primary).post("/admin/ban-vault", {"vault_id": "evil.testnet", "reason": "stolen"})
     assert ban.status == 200, ban
+    mistake = {"vault": "good.testnet"}
+    assert Client(primary).post("/admin/ban-vault", {"vault_id": "good.testnet", "reason": "mistake"}).status == 200
+    assert standby.call("POST", "/v1/keystore/unban", mistake).status == 503, "bans are the primary's to lift"
+    assert primary.call("POST", "/v1/keystore/unban", mistake).status == 200
 
     load = Load(primary, chain)
     until(lambda: len(load.sessions) >= 4, lambda: primary.output)
@@ -176,6 +180,8 @@ def test_a_standby_takes_over_with_everything_that_was_acknowledged(pair, chain)
     assert worker.pubkey(SEED).json()["pubkey"] == public
     again = Client(standby).post("/admin/ban-vault", {"vault_id": "evil.testnet", "reason": "stolen"})
     assert again.json() == {"already_banned": True}
+    assert worker.pubkey(SEED, vault_id="evil.testnet").status == 403
+    assert worker.pubkey(SEED, vault_id="good.testnet").status == 200
     assert [leaf["type"] for leaf in standby.leaves()].count("keystore.import") == 1
     assert Worker(standby, chain).register().status == 200, "nobody follows it, and nobody is waited for"
 
