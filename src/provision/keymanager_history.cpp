@@ -1,6 +1,7 @@
 #include "provision/keymanager_history.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/encoding.h"
 #include "chain/abi.h"
@@ -272,8 +273,11 @@ std::vector<SoftwareName> names_of(const attestation::Verdict& verdict, const Ke
   if (!mrtd.empty()) {
     out.push_back({crypto::sha256(mrtd), rules.identities || rules.mrtd_suffices, "MRTD says"});
   }
-  std::ranges::stable_partition(out, [](const SoftwareName& one) { return one.whole; });
-  return out;
+  std::vector<SoftwareName> ordered;
+  for (const bool whole : {true, false}) {
+    std::ranges::copy_if(out, std::back_inserter(ordered), [&](const SoftwareName& one) { return one.whole == whole; });
+  }
+  return ordered;
 }
 
 AuditCheck check(std::string name, bool good, std::string detail) {
