@@ -127,6 +127,10 @@ Result<std::string> request_hash(const JsonValue& op) {
   return base::hex(crypto::sha256(base::as_bytes(canonical)));
 }
 
+std::string token_name(std::string_view text) {
+  return text.contains(':') ? std::string{text} : "nep141:" + std::string{text};
+}
+
 Result<WalletOp> parse_wallet_op(const JsonValue& op) {
   TRY(std::string hash, request_hash(op));
   TRY(std::string name, text_member(op, "kind"));
@@ -150,7 +154,8 @@ Result<WalletOp> parse_wallet_op(const JsonValue& op) {
     TRY(out.amount, amount_member(op, "deposit"));
   }
   if (kind->token) {
-    TRY(out.token, text_member(op, "token"));
+    TRY(const std::string token, text_member(op, "token"));
+    out.token = token_name(token);
   }
   return out;
 }

@@ -41,8 +41,11 @@ struct WalletOp {
   std::string hash{};               ///< request_hash
   std::optional<std::string> to{};  ///< receiver or beneficiary
   std::optional<chain::near::U128> amount{};
-  std::optional<std::string> token{};  ///< none: the chain's own
+  std::optional<std::string> token{};  ///< as token_name has it; none: the chain's own
 };
+/// One name for what has two: "nep141:usdc.near" for "usdc.near", so that a limit on one is a limit on the other. What
+/// has a ':' stays as it is.
+std::string token_name(std::string_view text);
 /// `op` of /wallet/sign: transfer, call, delete, withdraw, intents_transfer; raw, sign_message; swap, confidential,
 /// cross_chain_withdraw, payment_check; auth. Error `malformed` for others and for members of a wrong shape.
 base::Result<WalletOp> parse_wallet_op(const base::JsonValue& op);

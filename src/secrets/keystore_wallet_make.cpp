@@ -140,6 +140,10 @@ Result<WalletMade> pinned_message(const Making& making, const WalletNearKey& wal
   TRY(auto text, text_member(making.artifact, "message"));
   TRY_OK(keystore::check_message(making.op, text));
   TRY(auto recipient, text_member(making.op, "recipient"));
+  // What these contracts take as an order moves tokens, and limits count only what is built here.
+  if (keystore::is_intents_contract(recipient)) {
+    return Error{Code::denied, "a message to " + recipient + " is an order", "withdraw, intents_transfer or swap"};
+  }
   TRY(const auto nonce, optional_member(making.artifact, "nonce_base64"));
   return message(making, wallet, std::move(text), std::move(recipient), nonce);
 }

@@ -22,6 +22,8 @@ constexpr std::size_t kMaxApprovers = 64;
 constexpr std::int64_t kHour = 3600;
 constexpr std::int64_t kDay = 24 * kHour;
 constexpr std::uint64_t kMaxCount = 1'000'000'000;
+constexpr U128 kAll{~std::uint64_t{0}, ~std::uint64_t{0}};
+constexpr std::string_view kNative = "native";
 constexpr std::array<std::string_view, 8> kCapabilities = {"raw_sign",      "confidential", "sign_message",
                                                            "payment_check", "swap",         "cross_chain_withdraw",
                                                            "evm_sign",      "solana_sign"};
@@ -61,7 +63,12 @@ Result<std::optional<std::uint64_t>> count(const JsonValue& from, std::string_vi
   return std::optional{static_cast<std::uint64_t>(number)};
 }
 
-/// One number for every token, or one by token.
+/// What a policy calls a token, as operations have it.
+std::string policy_token(std::string_view text) {
+  return text == "*" || text == kNative ? std::string{text} : token_name(text);
+}
+
+/// One number for every token, or one by token; the smaller one for a token that is named in both ways.
 Result<TokenLimits> limits(const JsonValue& from, std::string_view field) {
   TokenLimits out;
   const auto value = present(from, field);
@@ -74,7 +81,8 @@ Result<TokenLimits> limits(const JsonValue& from, std::string_view field) {
   if (value->size() > kMaxList) return wrong(field, "at most 1024 tokens", "more");
   for (auto one = value->first(); one; one = one->next()) {
     TRY(const U128 number, amount(*one, field));
-    out.emplace(one->key(), number);
+    const auto [at, is_new] = out.emplace(policy_token(one->key()), number);
+    if (!is_new) at->second = std::min(at->second, number);
   }
   return out;
 }
@@ -158,6 +166,7 @@ base::Status read_rules(WalletPolicy& out, const JsonValue& value) {
   }
   if (const auto tokens = present(value, "allowed_tokens")) {
     TRY(out.allowed_tokens, texts(*tokens, "allowed_tokens"));
+    for (auto& token : *out.allowed_tokens) token = policy_token(token);
   }
   if (const auto addresses = present(value, "addresses")) TRY_OK(read_addresses(out, *addresses));
   if (const auto all = present(value, "limits")) {
@@ -243,7 +252,7 @@ U128 sum(const U128& a, const U128& b) noexcept {
   const std::uint64_t carry = out.low < a.low ? 1 : 0;
   const bool over = out.high < a.high || out.high + carry < out.high;
   out.high += carry;
-  return over ? U128{~std::uint64_t{0}, ~std::uint64_t{0}} : out;
+  return over ? kAll : out;
 }
 
 base::Status check_limit(const TokenLimits& limits, std::string_view token, const U128& total, std::string_view rule) {
@@ -254,11 +263,13 @@ base::Status check_limit(const TokenLimits& limits, std::string_view token, cons
 }
 
 base::Status check_amounts(const WalletPolicy& policy, const WalletOp& op, const WalletUsage& usage) {
-  const std::string token = op.token.value_or("native");
-  if (op.amount && policy.allowed_tokens && !has(*policy.allowed_tokens, token)) {
+  // Deleting an account moves all that it has: more than any limit allows.
+  const bool empties = op.kind == "delete";
+  const std::string token = op.token.value_or(std::string{kNative});
+  if ((op.amount || empties) && policy.allowed_tokens && !has(*policy.allowed_tokens, token)) {
     return forbidden("allowed_tokens", {}, token);
   }
-  const U128 moved = op.amount.value_or(U128{});
+  const U128 moved = empties ? kAll : op.amount.value_or(U128{});
   TRY_OK(check_limit(policy.per_transaction, token, moved, "per_transaction"));
   TRY_OK(check_limit(policy.hourly, token, sum(usage.hour, moved), "hourly"));
   TRY_OK(check_limit(policy.daily, token, sum(usage.day, moved), "daily"));
@@ -270,9 +281,20 @@ base::Status check_amounts(const WalletPolicy& policy, const WalletOp& op, const
   return base::done();
 }
 
+/// The case of an EVM address is a checksum and no part of it.
+bool same_address(std::string_view a, std::string_view b) {
+  if (a == b) return true;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const auto is_evm = [](std::string_view text) {
+    return text.size() == 42 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+  };
+  return is_evm(a) && is_evm(b) && std::ranges::equal(a, b, {}, lower, lower);
+}
+
 base::Status check_address(const WalletPolicy& policy, const WalletOp& op) {
   if (policy.address_mode == WalletPolicy::AddressMode::none || op.op_class == OpClass::auth) return base::done();
-  const bool listed = op.to && has(policy.addresses, *op.to);
+  const bool listed =
+      op.to && std::ranges::any_of(policy.addresses, [&](const auto& one) { return same_address(one, *op.to); });
   const bool whitelist = policy.address_mode == WalletPolicy::AddressMode::whitelist;
   // What has no address that can be seen is on no list.
   if (listed == whitelist) return base::done();

@@ -17,7 +17,7 @@
 
 namespace attestry::secrets::keystore {
 
-/// By token; `*` is for all that are not named, `native` the chain's own.
+/// By token, as token_name has it; `*` is for all that are not named, `native` the chain's own.
 using TokenLimits = std::map<std::string, chain::near::U128, std::less<>>;
 
 struct WalletApprover {

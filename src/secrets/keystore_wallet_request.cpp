@@ -131,19 +131,17 @@ Result<std::string> intent_message(const WalletOp& op, std::string_view signer, 
   constexpr std::string_view kFungible = "nep141:";
   if (!op.to || !op.amount || !op.token) return Error{Code::malformed, "op", "to, amount and token"};
   TRY(const AccountId to, AccountId::parse(*op.to), "op.to");
-  std::string_view contract = *op.token;
-  const bool prefixed = contract.starts_with(kFungible);
-  if (prefixed) contract.remove_prefix(kFungible.size());
-  TRY(const AccountId token, AccountId::parse(contract), "op.token");
+  if (!op.token->starts_with(kFungible)) {
+    return Error{Code::malformed, "op.token", "nep141: and a contract", std::string{base::utf8_prefix(*op.token, 80)}};
+  }
+  TRY(const AccountId token, AccountId::parse(std::string_view{*op.token}.substr(kFungible.size())), "op.token");
   JsonOutObject intent;
   if (op.kind == "withdraw") {
     intent = {
         {"intent", "ft_withdraw"}, {"token", token.text()}, {"receiver_id", to.text()}, {"amount", op.amount->text()}};
-  } else if (prefixed) {
+  } else {
     intent = {
         {"intent", "transfer"}, {"receiver_id", to.text()}, {"tokens", JsonOutObject{{*op.token, op.amount->text()}}}};
-  } else {
-    return Error{Code::malformed, "op.token", "nep141: and a contract", *op.token};
   }
   return JsonOut{JsonOutObject{{"signer_id", signer},
                                {"deadline", base::to_rfc3339(deadline)},

@@ -38,8 +38,8 @@ std::string compact_json(const base::JsonValue& value);
 
 /// Contracts whose messages trusted operations may be for.
 bool is_intents_contract(std::string_view recipient) noexcept;
-/// The message of withdraw and intents_transfer for these contracts: {"signer_id","deadline","intents":[…]}. A token is
-/// "nep141:{contract}"; of withdraw also the contract alone. Error `malformed`.
+/// The message of withdraw and intents_transfer for these contracts: {"signer_id","deadline","intents":[…]}. The token
+/// is "nep141:{contract}", as parse_wallet_op names it. Error `malformed`.
 base::Result<std::string> intent_message(const WalletOp& op, std::string_view signer, base::UtcTime deadline);
 
 }  // namespace attestry::secrets::keystore

@@ -67,14 +67,15 @@ TEST(WalletRequest, Intents) {
   EXPECT_EQ(*intent_message(op, "me", until),
             R"({"signer_id":"me","deadline":"2027-01-15T08:00:00Z","intents":[{"intent":"ft_withdraw",)"
             R"("token":"usdc.near","receiver_id":"bob.near","amount":"7"}]})");
-  op.token = "usdc.near";
-  EXPECT_TRUE(intent_message(op, "me", until).ok());
   op.kind = "intents_transfer";
-  EXPECT_FALSE(intent_message(op, "me", until).ok());
-  op.token = "nep141:usdc.near";
   EXPECT_EQ(*intent_message(op, "me", until),
             R"({"signer_id":"me","deadline":"2027-01-15T08:00:00Z","intents":[{"intent":"transfer",)"
             R"("receiver_id":"bob.near","tokens":{"nep141:usdc.near":"7"}}]})");
+  for (const std::string bad : {"usdc.near", "nep141:", "nep141:a:b", "nep245:usdc.near:1"}) {
+    op.token = bad;
+    EXPECT_FALSE(intent_message(op, "me", until).ok()) << bad;
+  }
+  op.token = "nep141:usdc.near";
   op.to = "Bad Name";
   EXPECT_FALSE(intent_message(op, "me", until).ok());
   op.to.reset();

@@ -165,7 +165,7 @@ std::expected<WalletVerdict, KeystoreRefusal> KeystoreWallets::judge(const Walle
     return out;
   }
   out.allowed = true;
-  out.needs_approval = *needs && !asked.without_policy;
+  out.needs_approval = *needs;
   if (out.needs_approval) out.threshold = read.policy.threshold;
   if (!asked.votes) return out;
   // Also where no approval is needed: one who says no is heard.

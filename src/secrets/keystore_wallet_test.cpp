@@ -340,6 +340,54 @@ TEST(KeystoreWalletPolicy, Limits) {
       "yes");
 }
 
+TEST(KeystoreWalletPolicy, TheCaseOfAnEvmAddressIsNoPartOfIt) {
+  auto what = op(kTransfer);
+  what.to = "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826";
+  const auto in = [&](const std::string& mode, const std::string& address) {
+    return check(R"({"rules":{"addresses":{"mode":")" + mode + R"(","list":[")" + address + R"("]}}})", what);
+  };
+  EXPECT_EQ(in("blacklist", "0xcd2a3d9f938e13cd947ec05abc7fe734df8dd826"), "addresses");
+  EXPECT_EQ(in("whitelist", "0xCD2A3D9F938E13CD947EC05ABC7FE734DF8DD826"), "yes");
+  EXPECT_EQ(in("whitelist", "0xcd2a3d9f938e13cd947ec05abc7fe734df8dd827"), "addresses");
+}
+
+TEST(KeystoreWalletPolicy, ATokenHasOneName) {
+  const auto withdraw = [](const std::string& kind, const std::string& token) {
+    return op(R"({"kind":")" + kind + R"(","to":"alice.near","amount":"5","token":")" + token + "\"}");
+  };
+  for (const std::string kind : {"withdraw", "intents_transfer", "payment_check"}) {
+    for (const std::string asked : {"usdc.near", "nep141:usdc.near"}) {
+      const auto what = withdraw(kind, asked);
+      EXPECT_EQ(what.token, "nep141:usdc.near");
+      for (const std::string named : {"usdc.near", "nep141:usdc.near"}) {
+        const std::string limit = R"({"rules":{"limits":{"per_transaction":{")" + named + R"(":"4"}}},)";
+        EXPECT_EQ(check(limit + R"("capabilities":{"payment_check":true}})", what), "limits.per_transaction");
+        const std::string tokens = R"({"rules":{"allowed_tokens":[")" + named + R"("]},)";
+        EXPECT_EQ(check(tokens + R"("capabilities":{"payment_check":true}})", what), "yes");
+      }
+    }
+  }
+  const std::string both = R"({"rules":{"limits":{"hourly":{"usdc.near":"4","nep141:usdc.near":"9"}}}})";
+  EXPECT_EQ(check(both, withdraw("withdraw", "usdc.near")), "limits.hourly") << "the smaller one";
+  const std::string other = R"({"rules":{"limits":{"hourly":{"nep141:usdc.near":"9","usdc.near":"4"}}}})";
+  EXPECT_EQ(check(other, withdraw("withdraw", "usdc.near")), "limits.hourly");
+  // A contract that is called so is not the chain's own token.
+  EXPECT_EQ(check(R"({"rules":{"allowed_tokens":["native"]}})", withdraw("withdraw", "native")), "allowed_tokens");
+  EXPECT_EQ(check(R"({"rules":{"allowed_tokens":["native"]}})"), "yes");
+}
+
+TEST(KeystoreWalletPolicy, ADeletedAccountMovesAllThatItHas) {
+  const auto what = op(R"({"kind":"delete","beneficiary":"alice.near"})");
+  EXPECT_EQ(check("{}", what), "yes");
+  for (const std::string limit : {"per_transaction", "hourly", "daily", "monthly"}) {
+    EXPECT_EQ(check(R"({"rules":{"limits":{")" + limit + R"(":"9"}}})", what), "limits." + limit);
+    EXPECT_EQ(check(R"({"rules":{"limits":{")" + limit + R"(":{"native":"9"}}}})", what), "limits." + limit);
+    EXPECT_EQ(check(R"({"rules":{"limits":{")" + limit + R"(":{"usdc.near":"9"}}}})", what), "yes");
+  }
+  EXPECT_EQ(check(R"({"rules":{"allowed_tokens":["usdc.near"]}})", what), "allowed_tokens");
+  EXPECT_EQ(check(R"({"rules":{"allowed_tokens":["native"]}})", what), "yes");
+}
+
 TEST(KeystoreWalletPolicy, Times) {
   const auto at = [](std::string restrictions, std::int64_t now) {
     return check(R"({"rules":{"time_restrictions":)" + restrictions + "}}", op(kTransfer), {}, now);

@@ -257,6 +257,8 @@ def test_bytes_of_others_are_those_of_the_request(wallets):
     Ed25519PublicKey.from_public_bytes(public).verify(unbase58(good.json()["signature_base58"]), payload)
     other = wallets.sign("pinned", op, artifact={"payload_base64": base64.b64encode(b"other").decode()})
     refused(other, 400, "supplied bytes do not match op.payload_hash")
+    order = {"kind": "sign_message", "message_hash": hashlib.sha256(b"{}").hexdigest(), "recipient": "intents.near"}
+    refused(wallets.sign("pinned", order, artifact={"message": "{}"}), 403, "a message to intents.near is an order")
     op = {"kind": "sign_message", "message_hash": hashlib.sha256(b"hello").hexdigest(), "recipient": "app.near"}
     refused(wallets.sign("pinned", op, artifact={"message": "hallo"}), 400, "supplied message does not match")
     out = wallets.sign("pinned", op, artifact={"message": "hello"}).json()
@@ -365,6 +367,7 @@ def test_approvals(wallets, chain, three):
         return wallets.sign("shared", op, approval_info=info)
 
     refused(wallets.sign("shared", TRANSFER), 403, "asks for approvals: 2")
+    refused(wallets.sign("shared", {"kind": "auth", "purpose": "bearer", "seed": "s"}), 403, "asks for approvals: 2")
     votes = [alice.vote(key, hashed), bob.vote(key, hashed)]
     refused(signed(votes[0]), 403, "asks for approvals: 2")
     refused(signed(votes[0], votes[0]), 403, "asks for approvals: 2")
