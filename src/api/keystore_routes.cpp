@@ -318,8 +318,10 @@ namespace {
 
 /// What the metrics call a leaf's type.
 std::string_view kind_of(std::string_view type) {
-  for (const auto& [leaf, kind] :
-       {std::pair{"keystore.vrf", "vrf"}, {"keystore.derive", "derive"}, {"keystore.sign", "sign"}}) {
+  for (const auto& [leaf, kind] : {std::pair{"keystore.vrf", "vrf"},
+                                   {"keystore.derive", "derive"},
+                                   {"keystore.sign", "sign"},
+                                   {"keystore.decrypt", "decrypt"}}) {
     if (type == leaf) return kind;
   }
   return "encrypt";
@@ -330,7 +332,7 @@ std::string_view kind_of(std::string_view type) {
 void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std::map<std::string, std::string> what,
                       secrets::KeystoreRecipient to, base::JsonOutObject body, net::Responder responder) {
   to.in_clear = true;
-  const auto shared = std::make_shared<const std::string>(base::JsonOut{std::move(body)}.compact());
+  const auto shared = std::make_shared<std::string>(base::JsonOut{std::move(body)}.compact());
   const std::string_view kind = kind_of(type);
   handlers->service().release(
       type, std::move(what), std::move(to), crypto::Secret::copy_of(base::as_bytes(*shared)),
@@ -338,6 +340,8 @@ void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std
         if (!outcome) return responder.send(handlers->refused(outcome.error()));
         handlers->count_release(kind);
         auto response = net::json_response(200, *shared);
+        response.wipe = kind == "decrypt";
+        if (response.wipe) net::wipe_text(*shared);
         response.headers.set("Cache-Control", "no-store");
         set_leaf(response, outcome->leaf, outcome->leaf_key);
         responder.send(std::move(response));
