@@ -40,7 +40,9 @@ void add_name(std::vector<std::string>& names, std::string_view text) {
 std::vector<std::string> vaults_of(const KeystoreShared& handlers, const net::Request& request) {
   std::vector<std::string> out;
   if (const auto header = handlers->vault_header(request); header && !header->empty()) add_name(out, *header);
-  if (!request.body.contains("vault_id") || request.body.size() > kKeystoreBody) return out;
+  // A member's name may be spelled with escapes.
+  const bool may_name = request.body.contains("vault_id") || request.body.contains('\\');
+  if (!may_name || request.body.size() > kKeystoreBody) return out;
   const auto body = base::JsonDocument::parse(request.body, {.max_bytes = kKeystoreBody, .wipe = true});
   if (!body) return out;
   const auto member = (*body)->root().find("vault_id");

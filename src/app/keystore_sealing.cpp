@@ -110,7 +110,8 @@ Result<std::unique_ptr<KeystoreKeys>> KeystoreKeys::open(const Settings& setting
   out->lister_ = std::move(options.lister);
   if (out->lister_) {
     out->rotation_.emplace(secrets::KeystoreRotationParts{parts.store, parts.log, *out->masters_, *out->lister_,
-                                                          parts.random, options.allowed});
+                                                          parts.random, options.allowed,
+                                                          std::move(options.vault_gate)});
   }
   parts.rotation.add(out->masters_->records());
   out->thread_ = std::thread([keys = out.get()] { keys->work(); });
@@ -172,7 +173,7 @@ void KeystoreKeys::update_metrics() const {
   const auto walk = rotation_->progress();
   if (!walk) return;
   set("attestry_keystore_walk_running", "Whether secrets are being walked over", walk->finished ? 0 : 1);
-  set("attestry_keystore_walk_failed", "Secrets of the last walk that no epoch opens",
+  set("attestry_keystore_walk_failed", "Secrets of the last walk that could not be encrypted anew",
       static_cast<double>(walk->failed));
   set("attestry_keystore_walk_anew", "Secrets that the last walk encrypted anew", static_cast<double>(walk->anew));
 }

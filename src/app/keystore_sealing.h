@@ -40,6 +40,8 @@ struct KeystoreKeysOptions {
   std::shared_ptr<secrets::SecretLister>
       lister{};                                ///< null: no secrets are read from anywhere, so none are walked over
   secrets::keystore::BrokenCiphers allowed{};  ///< that a walk reads
+  /// Of vaults, as KeystoreRotationParts has it.
+  std::function<base::Status(std::string_view vault, base::Deadline deadline)> vault_gate{};
 };
 
 /// The masters of a server that runs; a thread that tries to open them for as long as a device or a source is away, and

@@ -55,6 +55,7 @@ class KeystoreServer final : public Service {
  private:
   Status check_realm() const;
   Status open_masters();
+  Status look_at_vault(std::string_view vault, base::Deadline deadline);
   Status open_chain();
   Status open_vaults();
   void open_wallets();
@@ -81,6 +82,7 @@ class KeystoreServer final : public Service {
   std::unique_ptr<secrets::KeystoreChain> chain_;
   std::unique_ptr<api::FairLane> waiting_;
   std::unique_ptr<secrets::KeystoreVaults> vaults_;  ///< null: no DAO is set
+  std::atomic<bool> has_vaults_ = false;             ///< whether vaults_ is what it stays
   std::unique_ptr<secrets::KeystoreService> service_;
   std::unique_ptr<secrets::KeystoreWallets> wallets_;
   std::mutex stop_mutex_;  // std::mutex: a condition variable waits on it
@@ -124,6 +126,9 @@ Status KeystoreServer::open_masters() {
     options.wait_for_import = standby_->waits_for_masters();
     options.gate = standby_->gate();
   }
+  options.vault_gate = [this](std::string_view vault, base::Deadline deadline) {
+    return look_at_vault(vault, deadline);
+  };
   TRY(keys_, KeystoreKeys::open(settings_, with_store(parts_, store()), std::move(options)));
   return base::done();
 }
@@ -139,6 +144,13 @@ Status KeystoreServer::open_chain() {
       *reader_, said_.contract, parts_.clock,
       secrets::KeystoreChainRules{.ttl = said_.chain_ttl, .access = said_.access});
   return base::done();
+}
+
+/// For walks, whose thread runs before there are vaults, because these need its masters.
+Status KeystoreServer::look_at_vault(std::string_view vault, base::Deadline deadline) {
+  if (!said_.dao) return base::done();
+  if (!has_vaults_) return Error{Code::unavailable, "this server has only begun"};
+  return vaults_->look(vault, deadline);
 }
 
 /// Which vaults are served is the DAO's to say, and where there is a key for it, this server tells it what it has seen.
@@ -158,6 +170,7 @@ Status KeystoreServer::open_vaults() {
       secrets::KeystoreVaultParts{
           .store = store(), .log = parts_.log, .masters = keys_->masters(), .reader = *reader_, .clock = parts_.clock},
       secrets::KeystoreVaultRules{.dao = *said_.dao, .mpc = said_.mpc, .ttl = said_.chain_ttl}, std::move(signer));
+  has_vaults_ = true;
   return base::done();
 }
 

@@ -203,11 +203,15 @@ Status KeystoreRotation::begin(KeystoreWalk next, base::Deadline deadline) {
 }
 
 Result<std::vector<std::pair<base::Bytes, base::Bytes>>> KeystoreRotation::look_at(
-    const std::vector<ListedSecret>& page, KeystoreWalk& walk) const {
+    const std::vector<ListedSecret>& page, KeystoreWalk& walk, base::Deadline deadline) const {
   std::vector<std::pair<base::Bytes, base::Bytes>> anew;
   for (const auto& secret : page) {
     ++walk.walked;
-    auto blob = recrypt(parts_.masters, secret, parts_.allowed, parts_.random);
+    const auto gate = secret.vault.empty() || !parts_.gate ? base::done() : parts_.gate(secret.vault, deadline);
+    // Only the chain's no says something about the secret; whatever else went wrong, it is looked at again.
+    if (!gate && gate.error().code != Code::denied) return gate.error();
+    auto blob = gate ? recrypt(parts_.masters, secret, parts_.allowed, parts_.random)
+                     : Result<std::optional<base::Bytes>>{gate.error()};
     if (!blob && blob.error().code == Code::unavailable) return blob.error();
     if (!blob) {
       ++walk.failed;
@@ -246,7 +250,7 @@ Result<bool> KeystoreRotation::step(base::Deadline deadline) {
   }
   if (!page) return page.error().at("secrets of " + walk.owners[walk.owner]);
   walk.state = page->state;
-  TRY(const auto anew, look_at(page->secrets, walk));
+  TRY(const auto anew, look_at(page->secrets, walk, deadline));
   walk.from += page->secrets.size();
   const bool last = page->secrets.size() < kPage;
   walk.finished = last && walk.owner + 1 >= walk.owners.size();
@@ -307,9 +311,10 @@ Status KeystoreRotation::retire(bool accept_loss, base::Deadline deadline) {
         TRY(const auto walk, read(view));
         if (walk.epoch == current && walk.finished && walk.anew == 0 && walk.failed == 0) return base::done();
         const std::string found = walk.epoch != current ? "no walk since the last rotation"
-                                  : !walk.finished      ? "a walk that is not done"
-                                                        : std::to_string(walk.anew) + " of older epochs and " +
-                                                         std::to_string(walk.failed) + " that no epoch opens";
+                                  : !walk.finished
+                                      ? "a walk that is not done"
+                                      : std::to_string(walk.anew) + " of older epochs and " +
+                                            std::to_string(walk.failed) + " that could not be encrypted anew";
         return Error{Code::conflict, "older epochs may still be needed",
                      "a walk over all owners that finds nothing of older epochs", found,
                      "Write what `attestry keystore rotate --out` gives to where it is kept, walk again, then retire."};

@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,7 +57,7 @@ struct KeystoreWalk {
   std::uint64_t walked = 0;           ///< secrets seen
   std::uint64_t current = 0;          ///< of them of the current epoch already
   std::uint64_t anew = 0;             ///< encrypted anew: results() has them
-  std::uint64_t failed = 0;           ///< that no epoch opens
+  std::uint64_t failed = 0;           ///< that no epoch opens, or of vaults that are not served
   std::uint64_t owner = 0, from = 0;  ///< where to go on
   base::Bytes state{};                ///< as of which the present owner is listed
   base::UtcTime since;
@@ -80,6 +81,8 @@ struct KeystoreRotationParts {
   SecretLister& lister;
   crypto::Random& random;
   keystore::BrokenCiphers allowed{};
+  /// Whether a vault's keys may be used now (KeystoreVaults::look); none: a vault's name is enough. Waits.
+  std::function<base::Status(std::string_view vault, base::Deadline deadline)> gate{};
 };
 
 /// Thread-safe; all parts outlive it. Each step is one transaction, so that a server that was killed goes on where it
@@ -88,7 +91,7 @@ class KeystoreRotation {
  public:
   static constexpr std::size_t kPage = 50;
 
-  explicit KeystoreRotation(KeystoreRotationParts parts) : parts_(parts) {}
+  explicit KeystoreRotation(KeystoreRotationParts parts) : parts_(std::move(parts)) {}
 
   /// A new epoch, and a walk over the secrets of these owners. The epoch. Waits.
   base::Result<std::uint32_t> rotate(std::vector<std::string> owners, base::Deadline deadline);
@@ -116,7 +119,8 @@ class KeystoreRotation {
   base::Status begin(KeystoreWalk walk, base::Deadline deadline) ATTESTRY_REQUIRES(stepping_);
   /// Counts a page, and gives the rows of what was encrypted anew.
   base::Result<std::vector<std::pair<base::Bytes, base::Bytes>>> look_at(const std::vector<ListedSecret>& page,
-                                                                         KeystoreWalk& walk) const;
+                                                                         KeystoreWalk& walk,
+                                                                         base::Deadline deadline) const;
   base::Status keep(state::WriteTxn& txn, const KeystoreWalk& walk) const;
   base::Result<KeystoreWalk> read(const state::ReadView& view) const;
   base::Status leaf(state::WriteTxn& txn, std::string_view type, const KeystoreWalk& walk) const;

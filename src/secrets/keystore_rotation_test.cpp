@@ -54,7 +54,16 @@ class KeystoreRotationTest : public ::testing::Test {
     options.first = crypto::Secret::copy_of(base::Bytes(32, 9));
     options.source = imported_source(crypto::Secret::copy_of(base::Bytes(32, 1)), crypto::system_random());
     masters_ = *KeystoreMasters::open({*store_, *log_, *epochs_, crypto::system_random()}, std::move(options));
-    rotation_.emplace(KeystoreRotationParts{*store_, *log_, *masters_, kept_, crypto::system_random()});
+    rotation_.emplace(KeystoreRotationParts{.store = *store_,
+                                            .log = *log_,
+                                            .masters = *masters_,
+                                            .lister = kept_,
+                                            .random = crypto::system_random(),
+                                            .gate = [this](std::string_view vault, base::Deadline) -> base::Status {
+                                              EXPECT_FALSE(vault.empty()) << "the default vault is nobody's";
+                                              ++looked_;
+                                              return verdict_;
+                                            }});
   }
   ListedSecret sealed(const std::string& owner, const std::string& profile, const std::string& vault = {}) {
     ListedSecret out{.accessor = R"({"Repo":{"repo":"github.com/a/b","branch":null}})",
@@ -94,6 +103,8 @@ class KeystoreRotationTest : public ::testing::Test {
 
   state::testing::TempFolder folder_;
   Kept kept_;
+  base::Status verdict_ = base::done();  ///< of every vault
+  int looked_ = 0;
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<audit::Log> log_;
   std::optional<keys::SealingEpochs> epochs_;
@@ -115,6 +126,29 @@ TEST_F(KeystoreRotationTest, EverySecretComesOutUnderTheNewEpochAndOpensToTheSam
   EXPECT_EQ(opened(kept_.by_owner["a.near"][1], results.entries[1].blob), "secret of a.neartwo");
   EXPECT_EQ(opened(kept_.by_owner["b.near"][0], results.entries[2].blob), "secret of b.nearone");
   EXPECT_TRUE(results.next.empty());
+}
+
+TEST_F(KeystoreRotationTest, VaultsThatAreNotServedAreNotEncryptedAnew) {
+  kept_.by_owner["a.near"] = {sealed("a.near", "one"), sealed("a.near", "two", "acme.near")};
+  ASSERT_TRUE(rotation_->rotate({"a.near"}, patient()).ok());
+  for (const auto code : {Code::unavailable, Code::deadline_exceeded, Code::configuration}) {
+    verdict_ = base::Error{code, "the DAO does not say"};
+    EXPECT_EQ(rotation_->step(patient()).error().code, code);
+    EXPECT_EQ(rotation_->progress()->walked, 0U) << "nothing was learned";
+    EXPECT_TRUE(rotation_->results({}, 10)->entries.empty());
+  }
+  verdict_ = base::Error{Code::denied, "vault acme.near is unlocked"};
+  looked_ = 0;
+  walk_all();
+  EXPECT_EQ(looked_, 1);
+  const auto progress = *rotation_->progress();
+  EXPECT_EQ(progress.anew, 1U);
+  EXPECT_EQ(progress.failed, 1U);
+  const auto results = *rotation_->results({}, 10);
+  ASSERT_EQ(results.entries.size(), 2U);
+  EXPECT_FALSE(results.entries[0].blob.empty());
+  EXPECT_TRUE(results.entries[1].blob.empty());
+  EXPECT_EQ(rotation_->retire(false, patient()).error().code, Code::conflict);
 }
 
 TEST_F(KeystoreRotationTest, OldEpochsAreRetiredOnlyWhenNothingNeedsThem) {

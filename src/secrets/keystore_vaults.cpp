@@ -25,6 +25,7 @@ using chain::near::Block;
 namespace {
 
 constexpr std::uint64_t kGas = 50'000'000'000'000;
+constexpr std::chrono::minutes kInQueue{1};  // between a look and the use that it was for
 
 std::unexpected<VaultRefusal> refuse(VaultStep step, Error error) {
   return std::unexpected(VaultRefusal{step, std::move(error)});
@@ -109,10 +110,11 @@ std::optional<Status> KeystoreVaults::at_hand(std::string_view vault) const {
 }
 
 Status KeystoreVaults::last(std::string_view vault) const {
+  const auto now = parts_.clock.steady();
   const base::MutexLock lock(mutex_);
   const auto found = entries_.find(std::string{vault});
-  if (found != entries_.end()) return found->second.verdict;
-  return Error{Code::unavailable, "nothing is known of vault " + std::string{vault} + " yet"};
+  if (found != entries_.end() && found->second.until + kInQueue > now) return found->second.verdict;
+  return Error{Code::unavailable, "nothing is known of vault " + std::string{vault} + " now"};
 }
 
 Status KeystoreVaults::look(std::string_view name, base::Deadline deadline) {

@@ -84,7 +84,7 @@ class KeystoreVaults {
   std::optional<base::Status> at_hand(std::string_view vault) const;
   /// Waits for the chain unless it is at hand. A vault that is refused is forgotten here, too: its master goes.
   base::Status look(std::string_view vault, base::Deadline deadline);
-  /// What was seen last, however old: for those who have looked just now. `unavailable` when nothing was.
+  /// What was seen last, for those who have looked just now: `unavailable` when nothing was for a minute.
   base::Status last(std::string_view vault) const;
 
   // -- what is said on the chain; waits

@@ -240,3 +240,55 @@ class OldWorker(Client):
     def open(self, reply):
         raw = base64.b64decode(reply.json()["sealed_secrets"])
         return hpke_open(self.box, raw[:32], lp(b"attestry/keystore/sealed/1") + self.report_data, raw[32:])
+
+
+ACCOUNT = "alice.testnet"
+OWNERS_REPO = {"type": "Repo", "repo": "github.com/alice/project", "branch": None}
+
+
+def borsh(text):
+    return struct.pack("<I", len(text)) + text
+
+
+class Owner:
+    """Whoever stores secrets, with a key of the account."""
+
+    def __init__(self, chain):
+        self.key = Ed25519PrivateKey.generate()
+        self.public = "ed25519:" + base58(raw_public(self.key))
+        self.chain = chain
+
+    def message(self, body):
+        names, generated = sorted(body["secrets"]), sorted(one["name"] for one in body.get("generate_protected", []))
+        text = f"Update Outlayer secrets for {ACCOUNT}:default"
+        text += "\nkeys:" + ",".join(names) if names else ""
+        return text + ("\nprotected:" + ",".join(generated) if generated else "")
+
+    def change(self, body):
+        """keystore-wire.md: what the digest in a signature binds."""
+
+        def form(name):
+            return canonical(body[name]) if name in body else b""
+
+        mode, vault = body["mode"].encode(), body.get("vault_id", "").encode()
+        parts = [b"attestry/keystore/change/1", form("accessor"), form("new_accessor"), mode, vault]
+        for name, value in sorted(body["secrets"].items()):
+            parts += [name.encode(), hashlib.sha256(value.encode()).digest()]
+        parts.append(b"")
+        for one in sorted(body.get("generate_protected", []), key=lambda one: one["name"]):
+            parts += [one["name"].encode(), one["generation_type"].encode()]
+        return hashlib.sha256(b"".join(map(lp, parts))).hexdigest()
+
+    def asked(self, recipient="outlayer.testnet", whole=False, message=None, **body):
+        body = {"accessor": OWNERS_REPO, "profile": "default", "owner": ACCOUNT, "mode": "reset", "secrets": {}, **body}
+        message = message or self.message(body) + (f"\nchange:{self.change(body)}" if whole else "")
+        nonce = os.urandom(32)
+        payload = struct.pack("<I", 2147484061) + borsh(message.encode()) + nonce + borsh(recipient.encode()) + b"\0"
+        return {
+            **body,
+            "signed_message": message,
+            "signature": base64.b64encode(self.key.sign(hashlib.sha256(payload).digest())).decode(),
+            "public_key": self.public,
+            "nonce": base64.b64encode(nonce).decode(),
+            "recipient": recipient,
+        }

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from keystore import COORDINATOR, Client, Worker, canonical, start_keystore
-from near import Chain, base58, nodes
+from keystore import COORDINATOR, Client, Owner, Worker, start_keystore
+from near import Chain, nodes
 from workload import hkdf_expand, hkdf_extract, lp, raw_public
 
 MASTER = b"M-1 regression fixture ........."
@@ -215,54 +215,6 @@ def test_values_that_the_keystore_makes(coordinator, worker, chain):
         coordinator.post("/add_generated_secret", {**asked, "encrypted_secrets_base64": "%%"}), 400, "Invalid base64: "
     )
     refused(worker.post("/add_generated_secret", asked), 401, "Invalid coordinator token")
-
-
-def borsh(text):
-    return struct.pack("<I", len(text)) + text
-
-
-class Owner:
-    """Whoever stores secrets, with a key of the account."""
-
-    def __init__(self, chain):
-        self.key = Ed25519PrivateKey.generate()
-        self.public = "ed25519:" + base58(raw_public(self.key))
-        self.chain = chain
-
-    def message(self, body):
-        names, generated = sorted(body["secrets"]), sorted(one["name"] for one in body.get("generate_protected", []))
-        text = f"Update Outlayer secrets for {OWNER}:default"
-        text += "\nkeys:" + ",".join(names) if names else ""
-        return text + ("\nprotected:" + ",".join(generated) if generated else "")
-
-    def change(self, body):
-        """keystore-wire.md: what the digest in a signature binds."""
-
-        def form(name):
-            return canonical(body[name]) if name in body else b""
-
-        mode, vault = body["mode"].encode(), body.get("vault_id", "").encode()
-        parts = [b"attestry/keystore/change/1", form("accessor"), form("new_accessor"), mode, vault]
-        for name, value in sorted(body["secrets"].items()):
-            parts += [name.encode(), hashlib.sha256(value.encode()).digest()]
-        parts.append(b"")
-        for one in sorted(body.get("generate_protected", []), key=lambda one: one["name"]):
-            parts += [one["name"].encode(), one["generation_type"].encode()]
-        return hashlib.sha256(b"".join(map(lp, parts))).hexdigest()
-
-    def asked(self, recipient="outlayer.testnet", whole=False, message=None, **body):
-        body = {"accessor": REPO, "profile": "default", "owner": OWNER, "mode": "reset", "secrets": {}, **body}
-        message = message or self.message(body) + (f"\nchange:{self.change(body)}" if whole else "")
-        nonce = os.urandom(32)
-        payload = struct.pack("<I", 2147484061) + borsh(message.encode()) + nonce + borsh(recipient.encode()) + b"\0"
-        return {
-            **body,
-            "signed_message": message,
-            "signature": base64.b64encode(self.key.sign(hashlib.sha256(payload).digest())).decode(),
-            "public_key": self.public,
-            "nonce": base64.b64encode(nonce).decode(),
-            "recipient": recipient,
-        }
 
 
 @pytest.fixture

@@ -92,6 +92,6 @@ def test_a_walk_waits_for_the_chain_and_counts_what_does_not_open(tmp_path, chai
         node.dead = False
         assert walked(server)["failed"] == 1
         refused = keystore(server, "retire")
-        assert refused.code == 1 and "1 that no epoch opens" in refused.err, refused
+        assert refused.code == 1 and "1 that could not be encrypted anew" in refused.err, refused
         assert keystore(server, "retire", "--accept-loss").code == 0
         server.terminate()

@@ -1,6 +1,7 @@
 """Vaults and the DAO that says which of them a keystore serves: the look before each use of a vault's keys, what a vault
 must be to be verified, and what a chain that is away does."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -8,7 +9,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness import attestry
-from keystore import COORDINATOR, Client, Worker, start_keystore
+from keystore import COORDINATOR, Client, Owner, Worker, start_keystore
 from near import Chain, base58, nodes
 from workload import raw_public
 
@@ -112,6 +113,7 @@ def signer(tmp_path_factory, chain):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, chain, three, signer):
     settings = {"keystore.dao_contract": DAO, "keystore.mpc_contract": MPC, "keystore.dao_key": signer}
+    settings["keystore.raw_seeds"] = "true"
     made = start_keystore(tmp_path_factory.mktemp("vaults") / "data", chain, three, **settings)
     yield made
     assert made.terminate() == 0, made.output
@@ -158,6 +160,65 @@ def test_a_vault_that_is_unlocked_between_two_decrypts(worker, dao, stored):
     assert loaded(worker) == [], "the master is forgotten"
     dao.change(unlocked=False)
     assert decrypt(worker)[1] == SECRETS
+
+
+def stored_by(chain, owner):
+    return [
+        {"accessor": entry["profile"]["accessor"], "profile": profile, "vault_id": entry["vault_id"]}
+        for (_, profile, who), entry in chain.secrets.items()
+        if who == owner
+    ]
+
+
+@pytest.mark.parametrize("route", ["/update_user_secrets", "/decrypt-raw", "/wallet/sign"])
+def test_no_route_opens_or_signs_with_what_the_dao_does_not_know(chain, worker, coordinator, dao, stored, route):
+    owner, header = Owner(chain), {"X-Customer-Vault": VAULT}
+    chain.add_key(OWNER, owner.public)
+    blob = base64.b64encode(worker.encrypted(SEED, SECRETS, vault_id=VAULT)).decode()
+
+    def ask():
+        if route == "/update_user_secrets":
+            return coordinator.post(route, owner.asked(secrets={"NEW": "2"}, vault_id=VAULT))
+        if route == "/decrypt-raw":
+            body = {"seed": SEED, "encrypted_base64": blob}
+            return worker.post(route, body, {"X-TEE-Session": worker.session, **header})
+        op = {"kind": "auth", "purpose": "bearer", "seed": "s"}
+        return coordinator.post(route, {"wallet_id": "w", "op": op}, header)
+
+    assert ask().status == 200, ask()
+    dao.change(unlocked=True)
+    refused(ask(), 403, "is unlocked")
+
+
+def test_a_vault_is_looked_at_however_its_member_is_spelled(worker, dao, stored):
+    body = json.dumps({"seed": SEED, "secrets_json": "{}", "vault_id": VAULT}).replace("vault_id", "vault_\\u0069d")
+    headers = {"Content-Type": "application/json"}
+    assert worker.post("/pubkey", body.encode(), headers).status == 200
+    dao.change(unlocked=True)
+    refused(worker.post("/pubkey", body.encode(), headers), 403, "is unlocked")
+
+
+def test_a_walk_asks_for_vaults_too(server, worker, dao, stored, chain):
+    chain.views[(chain.contract, "list_user_secrets")] = lambda args: stored_by(chain, args["account_id"])[
+        args["from_index"] : args["from_index"] + args["limit"]
+    ]
+    dao.change(unlocked=True)
+
+    def keystore(*command):
+        done = attestry("keystore", *command, "--server", server.admin, "--token-file", server.data / "admin.token")
+        assert done.code == 0, done
+
+    def walked():
+        while True:
+            now = server.call("GET", "/v1/keystore/walk").json()
+            if now["finished"]:
+                return now["anew"], now["failed"]
+
+    keystore("rotate", "--owners", OWNER)
+    assert walked() == (0, 1)
+    dao.change(unlocked=False)
+    keystore("walk", "--owners", OWNER)
+    assert walked() == (1, 0)
 
 
 @pytest.mark.parametrize(
