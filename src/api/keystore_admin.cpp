@@ -113,7 +113,7 @@ void wallet_address(const KeystoreShared& handlers, net::Request request, net::R
   const std::string id = fields.text("wallet_id");
   const std::string chain = fields.text("chain");
   if (!fields.ok()) return responder.send(fields.refusal());
-  const auto master = handlers->service().master(*vault);
+  const auto master = handlers->service().wallet_master(*vault);
   if (!master) return responder.send(handlers->refused(master.error()));
   const auto wallet = secrets::keystore::wallet_address(**master, id, chain);
   if (!wallet) return responder.send(keystore_error(400, wallet.error().what));

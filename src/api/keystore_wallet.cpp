@@ -74,7 +74,7 @@ KeystoreAnswer<WalletRequest> read_wallet_request(const KeystoreShared& handlers
 }
 
 KeystoreAnswer<WalletNearKey> near_key(const KeystoreShared& handlers, const secrets::WalletName& wallet) {
-  const auto master = handlers->service().master(wallet.vault);
+  const auto master = handlers->service().wallet_master(wallet.vault);
   if (!master) return std::unexpected(handlers->refused(master.error()));
   auto key = secrets::wallet_near_key(**master, wallet.id);
   if (!key) return std::unexpected(mistake(key.error()));

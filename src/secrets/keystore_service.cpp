@@ -144,6 +144,14 @@ std::expected<MasterPtr, KeystoreRefusal> KeystoreService::master(std::string_vi
   return std::move(found->master);
 }
 
+std::expected<MasterPtr, KeystoreRefusal> KeystoreService::wallet_master(std::string_view vault) const {
+  if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
+  if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
+  auto found = parts_.masters.at(vault, parts_.masters.oldest_epoch());
+  if (!found) return refuse(KeystoreStep::vault, std::move(found).error());
+  return std::move(found->master);
+}
+
 std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const keystore::Seed& seed,
                                                                           std::string_view vault,
                                                                           base::ByteView blob) const {

@@ -197,6 +197,8 @@ class KeystoreService {
   /// Of the default vault with an empty name; in the words of the wire. Where a DAO says which vaults are served, who
   /// asks for one has looked at it before (KeystoreVaults::look).
   std::expected<MasterPtr, KeystoreRefusal> master(std::string_view vault) const;
+  /// Of wallets: of the oldest epoch, because an address that holds something cannot follow a rotation.
+  std::expected<MasterPtr, KeystoreRefusal> wallet_master(std::string_view vault) const;
   std::expected<crypto::Secret, KeystoreRefusal> open_blob(const keystore::Seed& seed, std::string_view vault,
                                                            base::ByteView blob) const;
   std::expected<base::Bytes, KeystoreRefusal> seal_blob(const keystore::Seed& seed, std::string_view vault,

@@ -61,7 +61,7 @@ std::uint64_t KeystoreWallets::next_nonce(const PublicKey& key, std::uint64_t on
 
 std::expected<KeystoreWallets::Read, KeystoreRefusal> KeystoreWallets::read_policy(const WalletAsked& asked,
                                                                                    base::Deadline deadline) const {
-  const auto master = parts_.keystore.master(asked.wallet.vault);
+  const auto master = parts_.keystore.wallet_master(asked.wallet.vault);
   if (!master) return std::unexpected(master.error());
   Read out;
   if (asked.policy) {
@@ -120,7 +120,7 @@ std::expected<KeystoreWallets::Read, KeystoreRefusal> KeystoreWallets::read_poli
 
 Result<VoteResult> KeystoreWallets::count(const WalletAsked& asked, const Read& read, base::Deadline deadline) const {
   if (parts_.reader == nullptr || !parts_.contract) return Error{Code::configuration, "NEAR client not configured"};
-  const auto master = parts_.keystore.master(asked.wallet.vault);
+  const auto master = parts_.keystore.wallet_master(asked.wallet.vault);
   if (!master) return master.error().error;
   TRY(const auto wallet, wallet_near_key(**master, asked.wallet.id));
   auto at = read.at;
@@ -208,7 +208,7 @@ void KeystoreWallets::run(const std::shared_ptr<Job>& job) {
   if (!verdict->allowed) return job->done(refuse(KeystoreStep::policy, {Code::denied, verdict->reason}));
   if (verdict->needs_approval && verdict->votes != VoteResult::approved)
     return job->done(refuse(KeystoreStep::policy, missing_approvals(verdict->threshold)));
-  const auto master = parts_.keystore.master(job->asked.wallet.vault);
+  const auto master = parts_.keystore.wallet_master(job->asked.wallet.vault);
   if (!master) return job->done(std::unexpected(master.error()));
   auto made =
       job->make({.master = **master, .reader = parts_.reader, .now = parts_.store.now(), .deadline = job->deadline});

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from harness import attestry
-from keystore import Client, start_keystore
+from keystore import COORDINATOR, Client, start_keystore
 from near import Chain, Node
 
 ALICE = "alice.testnet"
@@ -93,5 +93,12 @@ def test_a_walk_waits_for_the_chain_and_counts_what_does_not_open(tmp_path, chai
         assert walked(server)["failed"] == 1
         refused = keystore(server, "retire")
         assert refused.code == 1 and "1 that could not be encrypted anew" in refused.err, refused
+        wallets, asked = Client(server, COORDINATOR), {"wallet_id": "w", "chain": "near"}
+        before = wallets.post("/wallet/derive-address", asked).json()
+        op = {"kind": "auth", "purpose": "bearer", "seed": "s"}
+        assert wallets.post("/wallet/sign", {"wallet_id": "w", "op": op}).status == 200
+        assert keystore(server, "rotate").code == 0
+        assert wallets.post("/wallet/derive-address", asked).json() == before, "what a wallet holds stays there"
+        assert "wallets have signed here" in keystore(server, "retire").err
         assert keystore(server, "retire", "--accept-loss").code == 0
         server.terminate()
