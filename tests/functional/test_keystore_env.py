@@ -198,7 +198,7 @@ def test_the_hash_of_the_originals_example_lets_nobody_in(tmp_path):
 
 
 def test_a_token_in_the_place_of_its_hash(tmp_path):
-    path = env_file(tmp_path, ALLOWED_WORKER_TOKEN_HASHES=TOKEN)
+    path = env_file(tmp_path, ALLOWED_WORKER_TOKEN_HASHES=TOKEN, SERVER_HOST="127.0.0.1")
     done = attestry("keystore", "--env-file", path, "--data", tmp_path / "data", "--simulated")
     assert done.code != 0 and "sha256sum" in done.err and TOKEN not in done.err, done
 
