@@ -430,12 +430,13 @@ TEST_F(NearRpcTest, TheSameQuestionIsAskedOnce) {
   std::vector<std::thread> asking;
   asking.reserve(8);
   for (int i = 0; i < 8; ++i) asking.emplace_back([&] { EXPECT_TRUE(call(at, "get").ok()); });
-  // Two of the three are enough for an answer, and the third may then never be asked.
-  while (reader->status().shared < 7 || nodes.asked("query") < 3) std::this_thread::yield();
+  while (reader->status().shared < 7) std::this_thread::yield();
   nodes.release();
   for (std::thread& thread : asking) thread.join();
   reader.reset();
-  EXPECT_EQ(nodes.asked("query"), 3u);
+  // Each endpoint once: two are enough for an answer, and the third may be let off.
+  EXPECT_GE(nodes.asked("query"), 2u);
+  EXPECT_LE(nodes.asked("query"), 3u);
 }
 
 // -- transactions
