@@ -28,7 +28,8 @@ KeystoreAnswer<secrets::KeystoreDecrypt> read_keystore_decrypt(KeystoreFields& f
     fields.fail(accessor.error().text());
     return std::unexpected(fields.refusal());
   }
-  if (!good && fields.ok()) return std::unexpected(keystore_error(400, base::reason(good.error())));
+  if (!fields.ok()) return std::unexpected(fields.refusal());
+  if (!good) return std::unexpected(keystore_error(400, base::reason(good.error())));
   if (!owner) return std::unexpected(std::move(owner).error());
   if (!user) return std::unexpected(std::move(user).error());
   return secrets::KeystoreDecrypt{.name = {*std::move(accessor), std::move(profile), *std::move(owner)},
