@@ -43,17 +43,25 @@ state::Key nonce_key(const base::Digest32& digest) {
 /// In the order of their end, to find what is over.
 state::Key nonce_ends() { return state::Key(state::Space::keystore_state).lp("used-nonce-until"); }
 
-Status use_nonce(state::WriteTxn& txn, const base::Digest32& digest, base::UtcTime now) {
-  std::vector<base::Bytes> over;
-  TRY_OK(txn.scan(nonce_ends(), {}, kForgetAtOnce, [&](base::ByteView key, base::ByteView) {
+/// Keys under `prefix` that end with a time, u64, and 32 bytes more, in the order of their times: those whose time is
+/// over.
+Result<std::vector<base::Bytes>> ended(const state::ReadView& view, base::ByteView prefix, base::UtcTime now,
+                                       std::size_t most) {
+  std::vector<base::Bytes> out;
+  TRY_OK(view.scan(prefix, {}, most, [&](base::ByteView key, base::ByteView) {
     constexpr std::size_t kTail = 8 + 32;
     if (key.size() < kTail) return false;
     base::Reader in{key.subspan(key.size() - kTail)};
     const auto until = in.u64be("until");
     if (!until || static_cast<std::int64_t>(*until) >= now.seconds) return false;
-    over.push_back(base::to_bytes(key));
+    out.push_back(base::to_bytes(key));
     return true;
   }));
+  return out;
+}
+
+Status use_nonce(state::WriteTxn& txn, const base::Digest32& digest, base::UtcTime now) {
+  TRY(const auto over, ended(txn, nonce_ends(), now, kForgetAtOnce));
   for (const auto& key : over) {
     base::Digest32 old{};
     std::ranges::copy(base::ByteView{key}.last(old.size()), old.begin());
@@ -94,16 +102,7 @@ bool is_used_evidence(base::ByteView key) {
 }
 
 Status forget_used_evidence(state::WriteTxn& txn, base::UtcTime now, std::size_t most) {
-  std::vector<base::Bytes> over;
-  TRY_OK(txn.scan(used_prefix(), {}, most, [&](base::ByteView key, base::ByteView) {
-    constexpr std::size_t kTail = 8 + 32;
-    if (key.size() < kTail) return false;
-    base::Reader in{key.subspan(key.size() - kTail)};
-    const auto until = in.u64be("until");
-    if (!until || static_cast<std::int64_t>(*until) >= now.seconds) return false;
-    over.push_back(base::to_bytes(key));
-    return true;
-  }));
+  TRY(const auto over, ended(txn, used_prefix(), now, most));
   for (const auto& key : over) TRY_OK(txn.erase(key));
   return base::done();
 }
