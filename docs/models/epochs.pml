@@ -80,7 +80,7 @@ inline check() {
 }
 
 active proctype world() {
-  byte n, o, p, k, j, yes, winner, masters, holders;
+  byte n, o, k, j, yes, winner, masters, holders;
   do
   :: atomic {
       select(n : LIARS .. NODES - 1);
@@ -110,7 +110,7 @@ active proctype world() {
       fi;
       check();
       /* States are what nodes have, not how they came to it. */
-      n = 0; o = 0; p = 0; k = 0; j = 0; yes = 0; winner = 0; masters = 0; holders = 0
+      n = 0; o = 0; k = 0; j = 0; yes = 0; winner = 0; masters = 0; holders = 0
     }
   od
 }
