@@ -34,13 +34,6 @@ Error wrong(std::uint32_t node, std::string what, std::string expected = {}, std
 
 Scalar challenge_of(const base::LpWriter& transcript) { return Scalar::from_wide(crypto::sha512(transcript.bytes())); }
 
-base::FixedBytes<32> public_bytes(const Scalar& scalar) {
-  const crypto::Secret bytes = scalar.big_endian();
-  base::FixedBytes<32> out{};
-  std::ranges::copy(bytes.reveal(), out.begin());
-  return out;
-}
-
 /// In its own bytes, below the order.
 Result<base::FixedBytes<32>> read_scalar(base::Reader& reader) {
   TRY(const auto out, reader.take_array<32>("proof"));
@@ -109,8 +102,8 @@ Result<Deal> Deal::make(const Plan& plan, std::uint32_t dealer, const Polynomial
   const Scalar second = Scalar::random(random);
   const Scalar challenge = knowledge_challenge(out.plan_, dealer, out.commitments_.constant(), out.ephemeral_,
                                                G2::times_generator(first), G1::times_generator(second));
-  out.knowledge_ = {public_bytes(challenge), public_bytes(first + challenge * polynomial.secret()),
-                    public_bytes(second + challenge * ephemeral)};
+  out.knowledge_ = {challenge.public_bytes(), (first + challenge * polynomial.secret()).public_bytes(),
+                    (second + challenge * ephemeral).public_bytes()};
   for (const Member& member : plan.members) {
     TRY(const G1 box, G1::decode(member.box_key), "box key");
     G1 common = box * ephemeral;
@@ -232,7 +225,7 @@ Result<Complaint> Complaint::make(const Plan& plan, const Deal& deal, std::uint3
   const Scalar nonce = Scalar::random(random);
   const Scalar challenge = common_challenge(out.deal_, receiver, member->box_key, deal.ephemeral_, out.common_,
                                             G1::times_generator(nonce), ephemeral * nonce);
-  out.proof_ = {public_bytes(challenge), public_bytes(nonce + challenge * box_secret)};
+  out.proof_ = {challenge.public_bytes(), (nonce + challenge * box_secret).public_bytes()};
   base::Bytes bytes = out.unsigned_bytes();
   out.signature_ = key.sign(bytes);
   base::append(bytes, out.signature_);

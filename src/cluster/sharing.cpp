@@ -1,6 +1,6 @@
 #include "cluster/sharing.h"
 
-#include <algorithm>
+#include "keys/ckd.h"
 
 namespace attestry::cluster {
 
@@ -65,18 +65,9 @@ Commitments Polynomial::commitments() const {
 Result<std::vector<Scalar>> weights(std::span<const std::uint32_t> ids) {
   if (ids.empty()) return Error{Code::malformed, "interpolation", "shares", "none"};
   std::vector<Scalar> out;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    Scalar numerator = Scalar::from_u32(1);
-    Scalar denominator = Scalar::from_u32(1);
-    for (std::size_t k = 0; k < ids.size(); ++k) {
-      if (k == i) continue;
-      if (ids[k] == ids[i]) {
-        return Error{Code::malformed, "interpolation", "each node once", std::to_string(ids[i]) + " twice"};
-      }
-      numerator = numerator * Scalar::from_u32(ids[k] + 1);
-      denominator = denominator * (Scalar::from_u32(ids[k] + 1) - Scalar::from_u32(ids[i] + 1));
-    }
-    out.push_back(numerator * denominator.inverse());
+  out.reserve(ids.size());
+  for (const std::uint32_t id : ids) {
+    TRY(out.emplace_back(Scalar::from_u32(0)), keys::ckd::lagrange(ids, id), "interpolation");
   }
   return out;
 }

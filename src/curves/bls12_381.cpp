@@ -237,6 +237,12 @@ crypto::Secret Scalar::big_endian() const {
   return out;
 }
 
+base::FixedBytes<32> Scalar::public_bytes() const {
+  base::FixedBytes<32> out{};
+  blst_bendian_from_scalar(out.data(), Raw::of(*this));
+  return out;
+}
+
 bool Scalar::is_zero() const noexcept {
   std::uint8_t any = 0;
   for (const std::uint8_t byte : value_.reveal()) any |= byte;

@@ -31,6 +31,8 @@ class Scalar {
 
   Scalar clone() const;
   crypto::Secret big_endian() const;
+  /// The same in ordinary memory: for what is no secret, such as a proof's challenge and answers.
+  base::FixedBytes<32> public_bytes() const;
   bool is_zero() const noexcept;
   Scalar operator+(const Scalar& other) const;
   Scalar operator-(const Scalar& other) const;

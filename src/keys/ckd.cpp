@@ -120,13 +120,6 @@ Scalar share_challenge(ByteView context, const G2& weighted_share, const Ciphert
   return Scalar::from_wide(crypto::sha512(out.bytes()));
 }
 
-base::FixedBytes<32> public_bytes(const Scalar& scalar) {
-  const crypto::Secret bytes = scalar.big_endian();
-  base::FixedBytes<32> out{};
-  std::ranges::copy(bytes.reveal(), out.begin());
-  return out;
-}
-
 }  // namespace
 
 ShareProof prove(const Scalar& x, const Scalar& lambda, const Scalar& y, const G1& hash_point, const G1& app_key,
@@ -139,7 +132,7 @@ ShareProof prove(const Scalar& x, const Scalar& lambda, const Scalar& y, const G
   const Scalar challenge =
       share_challenge(context, G2::times_generator(u), answer, hash_point, app_key, G2::times_generator(first),
                       G1::times_generator(second), G1::sum_of_products(hash_point, first, app_key, second));
-  return {public_bytes(challenge), public_bytes(first + challenge * u), public_bytes(second + challenge * v)};
+  return {challenge.public_bytes(), (first + challenge * u).public_bytes(), (second + challenge * v).public_bytes()};
 }
 
 Result<bool> proved(const ShareProof& proof, const Ciphertext& share, const Scalar& lambda, const G2& public_share,
