@@ -3,6 +3,7 @@
 
 #include "api/keystore_handlers.h"
 #include "base/base58.h"
+#include "base/reason.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
 #include "secrets/keystore_wallet.h"
@@ -92,7 +93,7 @@ void vault_tee_key(const KeystoreShared& handlers, net::Request request, net::Re
   auto vault = handlers->vault_member(vault_id);
   if (!vault) return responder.send(std::move(vault).error());
   const auto seed = secrets::keystore::Seed::vault_tee_key(*vault);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   const auto master = handlers->service().master({});
   if (!master) return responder.send(handlers->refused(master.error()));
   const auto key = secrets::keystore::ed25519_key(**master, *seed);

@@ -4,6 +4,7 @@
 
 #include "api/keystore_handlers.h"
 #include "base/encoding.h"
+#include "base/reason.h"
 #include "base/utf8.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
@@ -62,7 +63,7 @@ KeystoreAnswer<SealingFor> read_sealing(const KeystoreShared& handlers, Keystore
     if (version != 1)
       return std::unexpected(keystore_error(400, "version: expected 1 (ECIES v1) or 3 (with epoch and key id)"));
     auto seed = Seed::from_text(text);
-    if (!seed) return std::unexpected(keystore_error(400, seed.error().what));
+    if (!seed) return std::unexpected(keystore_error(400, base::reason(seed.error())));
     return SealingFor{*std::move(seed), secrets::KeystoreBlob::ecies_v1};
   }
   const auto value = fields.value("accessor");
@@ -131,7 +132,7 @@ void encrypt(const KeystoreShared& handlers, net::Request request, net::Responde
   const crypto::Secret plaintext = fields.secret("plaintext_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::from_text(text);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   const auto bytes = keystore_secret_base64(plaintext);
   if (!bytes) return responder.send(bytes.error());
   const auto blob = handlers->service().seal_blob(*seed, *vault, bytes->reveal());
@@ -155,7 +156,7 @@ void decrypt_raw(const KeystoreShared& handlers, net::Request request, net::Resp
   const std::string encrypted = fields.text("encrypted_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::from_text(text);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   auto blob = base64_member(encrypted);
   if (!blob) return responder.send(std::move(blob).error());
   auto plaintext = handlers->service().open_blob(*seed, *vault, *blob);
@@ -189,7 +190,7 @@ void storage_encrypt(const KeystoreShared& handlers, net::Request request, net::
   const crypto::Secret value = fields.secret("value_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::storage(stored.project, stored.module, stored.account);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   const auto bytes = keystore_secret_base64(value);
   if (!bytes) return responder.send(bytes.error());
   const auto sealed_key = handlers->service().seal_blob(*seed, {}, key.reveal());
@@ -212,7 +213,7 @@ void storage_decrypt(const KeystoreShared& handlers, net::Request request, net::
   const std::string encrypted_value = fields.text("encrypted_value_base64");
   if (!fields.ok()) return responder.send(fields.refusal());
   const auto seed = Seed::storage(stored.project, stored.module, stored.account);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   auto key_blob = base64_member(encrypted_key);
   if (!key_blob) return responder.send(std::move(key_blob).error());
   auto value_blob = base64_member(encrypted_value);

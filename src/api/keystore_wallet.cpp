@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "base/reason.h"
 #include "chain/near_types.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_access.h"
@@ -248,7 +249,7 @@ KeystoreAnswer<LeftSecret> read_left(KeystoreFields& fields, const std::string& 
   if (const auto account = chain::near::AccountId::parse(payer); !account)
     return std::unexpected(mistake(account.error()));
   auto seed = project ? Seed::project(*project, agent) : Seed::wasm_hash(*module, agent);
-  if (!seed) return std::unexpected(keystore_error(400, seed.error().what));
+  if (!seed) return std::unexpected(keystore_error(400, base::reason(seed.error())));
   secrets::keystore::Accessor accessor = secrets::keystore::ProjectAccessor{project.value_or("")};
   // In lower case, as the seed has it and the contract keeps it.
   if (module)
@@ -322,7 +323,7 @@ void derive_ephemeral(const KeystoreShared& handlers, net::Request request, net:
   const auto name = secrets::keystore::wallet_chain(chain);
   if (name != "near" && name != "solana") return responder.send(keystore_error(400, "chain: near or solana"));
   const auto seed = Seed::wallet_sub(asked->asked.wallet.id, chain, path, handlers->service().rules().seeds);
-  if (!seed) return responder.send(keystore_error(400, seed.error().what));
+  if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
   asked->asked.op = plain_op("ephemeral_key", OpClass::auth, crypto::sha256(base::as_bytes(seed->text())));
   asked->asked.without_policy = true;
   asked->asked.leaf = "keystore.derive";

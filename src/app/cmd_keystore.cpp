@@ -31,6 +31,10 @@ using base::Status;
 constexpr std::size_t kMostFile = 64 * 1024;
 constexpr std::chrono::seconds kPatience{60};
 constexpr std::uint64_t kTeraGas = 1'000'000'000'000;
+constexpr std::string_view kHowToSet =
+    "note: `attestry keystore` takes settings and options of the server in --with, each in one of its own:\n"
+    "  --with=--set=tls.mode=auto  --with=--set=keystore.plaintext=true  --with=--unlock=file:PATH\n"
+    "SERVER_HOST and SERVER_PORT of the environment are keystore.listen; --show says what the others are.\n";
 
 struct RunOptions {
   std::string env_file;
@@ -111,7 +115,10 @@ Result<int> run_from_environment(Context& context, const RunOptions& options) {
     arguments.push_back(name + "=" + value);
   }
   arguments.insert(arguments.end(), options.rest.begin(), options.rest.end());
-  return run(arguments, context);
+  const int ended = run(arguments, context);
+  // What that command says to set is not this one's to take.
+  if (ended == kExitUsage) context.err << kHowToSet;
+  return ended;
 }
 
 struct PublishOptions {

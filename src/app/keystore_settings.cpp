@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "app/keystore_standby_settings.h"
+#include "app/settings_reader.h"
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "secrets/keystore_v0.h"
@@ -310,6 +311,7 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
   read_routes(read, out);
   read_evidence(read, out);
   read_chain(read, out);
+  SettingsReader{settings, mistakes}.certificates("keystore.rpc_ca");
   out.rules.trust_registered_keys = read.flag("keystore.trust_registered_keys");
   out.rules.broken = {.public_key_as_key = read.flag("keystore.broken_public_key_cipher"),
                       .xor_v0 = read.flag("keystore.broken_xor_cipher")};

@@ -117,7 +117,7 @@ Status check_plain_listener(const Settings& settings, const ListenerSetting& lis
     Error error{Code::configuration, "tls.mode off is for loopback only",
                 "a loopback address in " + std::string{listener.name}, address, "Set tls.mode to auto or files."};
     if (!listener.plaintext.empty()) {
-      error.remedy += " If something in front of it ends TLS, set " + std::string{listener.plaintext} + ".";
+      error.remedy += " If something in front of it ends TLS, set " + std::string{listener.plaintext} + " to true.";
     }
     return error;
   }

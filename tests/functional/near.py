@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import ssl
 import struct
 import threading
 import time
@@ -133,10 +134,12 @@ class Chain:
 class Node:
     """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method."""
 
-    def __init__(self, chain):
+    def __init__(self, chain, tls=None):
+        """tls: (certificate file, key file), for one that is called by https."""
         self.chain = chain
         self.dead = False  # closes connections without an answer
         self.lag = 0  # blocks behind
+        self.age = 0  # seconds that its newest block is old
         self.lie = None  # function of (method, params, result) -> result
         self.asked = {}
         node = self
@@ -167,7 +170,11 @@ class Node:
                 """A client that goes away is no failure of a node."""
 
         self.server = Threads(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self):
@@ -223,7 +230,7 @@ class Node:
             height = self.known(params["block_id"])
         else:
             raise Failure("PARSE_ERROR", None, "REQUEST_VALIDATION_ERROR")
-        now = time.time_ns()
+        now = time.time_ns() - self.age * 10**9
         return {
             "author": "node0",
             "chunks": [],
@@ -231,7 +238,7 @@ class Node:
                 "height": height,
                 "hash": base58(self.chain.hash(height)),
                 "prev_hash": base58(self.chain.hash(height - 1)),
-                # A second for each block, the newest one now.
+                # A second for each block, the newest one now, or `age` ago.
                 "timestamp": now - (self.chain.height - height) * 10**9,
                 "timestamp_nanosec": str(now),
             },

@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from harness import PATIENCE, Program, attestry, request
+from harness import PATIENCE, Program, attestry, key_file, request
 from keystore import OPERATOR, TOKEN, Client, start_keystore, token_hash
 from near import Chain, nodes
 
@@ -201,6 +201,36 @@ def test_a_token_in_the_place_of_its_hash(tmp_path):
     path = env_file(tmp_path, ALLOWED_WORKER_TOKEN_HASHES=TOKEN, SERVER_HOST="127.0.0.1")
     done = attestry("keystore", "--env-file", path, "--data", tmp_path / "data", "--simulated")
     assert done.code != 0 and "sha256sum" in done.err and TOKEN not in done.err, done
+
+
+def test_a_server_for_other_machines_needs_tls_or_a_word(tmp_path):
+    """In the clear it is refused, and each of the ways that the refusal names, taken as it is written there, works."""
+    path = env_file(tmp_path, SERVER_HOST="0.0.0.0", SERVER_PORT="0")
+    command = ["keystore", "--env-file", path, "--data", tmp_path / "data", "--simulated"]
+    done = attestry(*command)
+    assert done.code == 2 and "0.0.0.0:0" in done.err, done
+    assert "SERVER_HOST and SERVER_PORT of the environment are keystore.listen" in done.err, done
+    assert "tls.mode to auto" in done.err and "set keystore.plaintext to true" in done.err, done
+    for way, scheme in (("--with=--set=tls.mode=auto", "https"), ("--with=--set=keystore.plaintext=true", "http")):
+        assert way in done.err.split(), done
+        server = Program(*command, way)
+        assert server.wait_for(r"^  keystore +(\S+)$")[1].startswith(f"{scheme}://0.0.0.0:")
+        server.wait_for(r"^Serving until")
+        assert server.terminate() == 0, server.output
+        said = "keystore.plaintext: whoever is between here and where TLS ends reads every secret" in server.output
+        assert said == (scheme == "http"), server.output
+
+
+def test_a_production_server_says_how_it_is_unlocked(tmp_path):
+    done = attestry("keystore", "--env-file", env_file(tmp_path), "--data", tmp_path / "data")
+    assert done.code == 2 and "--with=--unlock=file:PATH" in done.err.split(), done
+    here = env_file(tmp_path, SERVER_HOST="127.0.0.1", SERVER_PORT="0")
+    ports = [f"--with=--set=server.{name}=127.0.0.1:0" for name in ("listen", "admin_listen", "metrics_listen")]
+    key = key_file(tmp_path / "data")
+    command = ["keystore", "--env-file", here, "--data", tmp_path / "data", f"--with=--unlock=file:{key}", *ports]
+    server = Program(*command, "--with=--set=collateral.offline=true")
+    assert server.wait_for(r"keystore +(\S+)$")[1].startswith("https://127.0.0.1:")
+    assert server.terminate() == 0, server.output
 
 
 def test_a_server_from_an_environment(tmp_path):
