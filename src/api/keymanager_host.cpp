@@ -74,12 +74,12 @@ struct Handlers {
     const bool again = (before && !rotate) || (!made && made.error().code == Code::conflict);
     // The known services said so, and no more.
     if (again && dialect() != KeyManagerDialect::native && !wants_json(request)) {
-      return net::text_response(200, "Already bootstrapped");
+      return keymanager_text(200, "Already bootstrapped");
     }
     if (!made) return std::move(made).error();
     if (!wants_json(request)) {
-      return net::text_response(200, "Bootstrap key: " + curves::address_checksum_text(made->address) +
-                                         "\n     quote: " + base::hex(made->evidence));
+      return keymanager_text(200, "Bootstrap key: " + curves::address_checksum_text(made->address) +
+                                      "\n     quote: " + base::hex(made->evidence));
     }
     JsonOutObject out{{"addr", curves::address_checksum_text(made->address)},
                       {"epoch", made->epoch},
@@ -96,7 +96,7 @@ struct Handlers {
       TRY(payer, curves::parse_address(*text), "payer");
     }
     TRY(const auto made, deps.manager.registration(payer, request.deadline));
-    if (dialect() == KeyManagerDialect::keymanager && !wants_json(request)) return net::text_response(200, "/register");
+    if (dialect() == KeyManagerDialect::keymanager && !wants_json(request)) return keymanager_text(200, "/register");
     JsonOutObject out{{"addr", curves::address_checksum_text(made.member)},
                       {"pubk", base::hex(made.box_key)},
                       {"quote", base::hex(made.evidence)},
@@ -125,7 +125,7 @@ struct Handlers {
 
   Result<net::Response> receive(const net::Request& request) const {
     TRY(const auto epoch, take(request.parameter("enckey"), request.deadline));
-    if (!wants_json(request)) return net::text_response(200, "/register/" + std::string{request.parameter("enckey")});
+    if (!wants_json(request)) return keymanager_text(200, "/register/" + std::string{request.parameter("enckey")});
     return secret_json(JsonOut{JsonOutObject{{"epoch", epoch}, {"state", deps.manager.standing().state}}});
   }
 
@@ -133,13 +133,13 @@ struct Handlers {
     std::string_view body = request.body;
     while (body.ends_with('\n') || body.ends_with('\r')) body.remove_suffix(1);
     TRY([[maybe_unused]] const auto epoch, take(body, request.deadline));
-    return net::text_response(200, "Loaded encrypted state");
+    return keymanager_text(200, "Loaded encrypted state");
   }
 
   enum class Answer : std::uint8_t { native, dstack_vm, replicatoor };
 
   static net::Response onboarded(const KeyManagerNewcomer& newcomer, const KeyManagerOnboarded& made, Answer answer) {
-    if (answer == Answer::replicatoor) return net::text_response(200, base::hex(made.box));
+    if (answer == Answer::replicatoor) return keymanager_text(200, base::hex(made.box));
     if (answer == Answer::dstack_vm) {
       return secret_json(JsonOut{JsonOutObject{{"ciph", base::hex(made.box)}, {"sig", base::hex(made.signature)}}});
     }
@@ -155,9 +155,9 @@ struct Handlers {
 
   /// What the replicatoor said of a newcomer; nothing where it had no words.
   static std::optional<net::Response> replicatoors_refusal(const Error& error) {
-    if (error.what.ends_with(provision::kNotListed)) return net::text_response(401, "rtmrs check failed");
+    if (error.what.ends_with(provision::kNotListed)) return keymanager_text(401, "rtmrs check failed");
     if (error.code != Code::evidence_false || !error.what.contains("made for something else")) return std::nullopt;
-    return net::text_response(400, "Invalid report_data ref:" + error.expected + " val:" + error.found);
+    return keymanager_text(400, "Invalid report_data ref:" + error.expected + " val:" + error.found);
   }
 
   void send_onboarded(net::Responder& responder, const KeyManagerNewcomer& newcomer,

@@ -34,9 +34,8 @@ void name_leaf(net::Response& response, const provision::KeyManagerLeaf& leaf) {
 }
 
 net::Response raw(base::ByteView bytes) {
-  auto out = net::text_response(200, std::string{base::as_text(bytes)});
+  auto out = keymanager_text(200, std::string{base::as_text(bytes)});
   out.content_type = "application/octet-stream";
-  out.headers.set("Cache-Control", "no-store");
   return out;
 }
 
@@ -254,7 +253,7 @@ Status register_keymanager_public(net::Router& router, const KeyManagerPublicDep
   const auto handlers = std::make_shared<const Handlers>(Handlers{deps});
   TRY_OK(add(
       router, handlers, "/", "greeting", "Says what this is",
-      [](const Handlers&, const net::Request&, net::Responder to) { to.send(net::text_response(200, "keymanager")); }));
+      [](const Handlers&, const net::Request&, net::Responder to) { to.send(keymanager_text(200, "keymanager")); }));
   const auto sealkey = [](const Handlers& on, net::Request request, net::Responder to) {
     on.sealkey(std::move(request), std::move(to));
   };

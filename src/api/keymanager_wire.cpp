@@ -20,14 +20,17 @@ net::Response keymanager_error(const base::Error& error, KeyManagerDialect diale
   if (dialect == KeyManagerDialect::native) return net::problem(error, trace);
   // Whoever asks is refused for good, or a part is away: these differ in every dialect.
   const bool told_apart = error.code == base::Code::denied || error.code == base::Code::unauthenticated;
-  auto out = net::text_response(told_apart ? base::http_status(error.code) : 500, error.text());
+  return keymanager_text(told_apart ? base::http_status(error.code) : 500, error.text());
+}
+
+net::Response keymanager_text(int status, std::string text) {
+  auto out = net::text_response(status, std::move(text));
   out.headers.set("Cache-Control", "no-store");
   return out;
 }
 
 net::Response secret_text(std::string text) {
-  auto out = net::text_response(200, std::move(text));
-  out.headers.set("Cache-Control", "no-store");
+  auto out = keymanager_text(200, std::move(text));
   out.wipe = true;
   return out;
 }
@@ -101,7 +104,7 @@ Status add_keymanager_standing(net::Router& router, net::Role role, const KeyMan
   health.immediate = true;
   health.handler = [&manager](const net::Request&, net::Responder responder) {
     const auto ready = manager.ready();
-    responder.send(ready ? net::text_response(200, "ok\n") : net::text_response(503, ready.error().text() + "\n"));
+    responder.send(ready ? keymanager_text(200, "ok\n") : keymanager_text(503, ready.error().text() + "\n"));
   };
   return router.add(std::move(health));
 }

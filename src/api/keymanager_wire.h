@@ -24,7 +24,9 @@ base::Status add_keymanager_standing(net::Router& router, net::Role role, const 
 base::Status require_no_browser(const net::Request& request);
 net::Route keymanager_route(net::Role role, net::Method method, std::string path, std::string_view id,
                             std::string summary);
-/// Text that programs of the known generations took for HTML or not: never kept by anybody.
+/// Text that nobody keeps: a GET changes something here, and an answer to it is of one moment.
+net::Response keymanager_text(int status, std::string text);
+/// The same with a secret in it, which programs of the known generations took for HTML or not.
 net::Response secret_text(std::string text);
 net::Response secret_json(const base::JsonOut& value);
 
