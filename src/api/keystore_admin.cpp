@@ -80,7 +80,8 @@ void ban(const KeystoreShared& handlers, net::Request request, net::Responder re
 
 // ---- public halves of keys that others need
 
-/// The key with which a vault's master is asked for on the chain (keystore_ckd.md 6.2), under the default master.
+/// The key with which a vault's master is asked for on the chain (keystore_ckd.md 6.2), under the default master that
+/// wallets are of: the vault's account has that key, whatever is rotated or retired.
 void vault_tee_key(const KeystoreShared& handlers, net::Request request, net::Responder responder) {
   auto who = handlers->caller(request, KeystoreCaller::either);
   if (!who) return responder.send(std::move(who).error());
@@ -94,7 +95,7 @@ void vault_tee_key(const KeystoreShared& handlers, net::Request request, net::Re
   if (!vault) return responder.send(std::move(vault).error());
   const auto seed = secrets::keystore::Seed::vault_tee_key(*vault);
   if (!seed) return responder.send(keystore_error(400, base::reason(seed.error())));
-  const auto master = handlers->service().master({});
+  const auto master = handlers->service().wallet_master({});
   if (!master) return responder.send(handlers->refused(master.error()));
   const auto key = secrets::keystore::ed25519_key(**master, *seed);
   answer_with_leaf(handlers, "keystore.derive", {{"seed", seed->text()}},

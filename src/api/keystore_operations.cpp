@@ -66,6 +66,7 @@ Result<net::Response> show(const KeystoreOperations& deps, net::Request&) {
                {"source", deps.masters.source_name()},
                {"epoch", deps.masters.current_epoch()},
                {"epochs", std::move(epochs)},
+               {"wallets_epoch", deps.masters.wallets_epoch()},
                {"vaults_loaded", static_cast<std::uint64_t>(deps.masters.loaded_vaults().size())},
                {"vaults_banned", static_cast<std::uint64_t>(deps.masters.bans().size())}});
 }

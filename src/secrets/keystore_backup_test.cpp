@@ -58,6 +58,22 @@ TEST_F(KeystoreBackupTest, TwoOfThreeOpenItFromItsFile) {
   }
 }
 
+TEST_F(KeystoreBackupTest, TheMasterOfWalletsIsInIt) {
+  auto with = bundle();
+  with.wallets_epoch = 1;
+  with.wallets = secret(8);
+  const auto bytes = encode_bundle(with);
+  EXPECT_EQ(bytes.reveal()[0], 2) << "who does not know of it cannot drop it";
+  EXPECT_EQ(encode_bundle(bundle()).reveal()[0], 1);
+  const auto read = *decode_bundle(bytes.reveal());
+  EXPECT_EQ(read.wallets_epoch, 1U);
+  EXPECT_TRUE(base::equal(read.wallets.reveal(), secret(8).reveal()));
+  EXPECT_EQ(read.masters.size(), with.masters.size());
+  auto none = base::to_bytes(bytes.reveal());
+  none.at(12) = 0;
+  EXPECT_EQ(decode_bundle(none).error().code, Code::malformed) << "wallets of no epoch";
+}
+
 TEST_F(KeystoreBackupTest, OneOpensNothingNotEvenTwice) {
   const auto backup = make();
   EXPECT_EQ(open_backup(backup, shares(backup, {0})).error().code, Code::denied);

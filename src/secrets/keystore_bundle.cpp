@@ -13,6 +13,7 @@ using base::Result;
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kWithWallets = 2;
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kMaxReason = 1024;
 constexpr std::uint32_t kMaxEntries = 1'000'000;
@@ -44,9 +45,13 @@ class Out {
 };
 
 void write(Out& out, const KeystoreBundle& bundle) {
-  out.number(kVersion, 1);
+  out.number(bundle.wallets_epoch != 0 ? kWithWallets : kVersion, 1);
   out.number(bundle.current, 4);
   out.number(bundle.oldest, 4);
+  if (bundle.wallets_epoch != 0) {
+    out.number(bundle.wallets_epoch, 4);
+    out.raw(bundle.wallets.reveal());
+  }
   out.lp(bundle.source);
   out.lp(bundle.v0_seed.reveal());
   out.number(bundle.masters.size(), 4);
@@ -94,9 +99,17 @@ Result<KeystoreBundle> decode_bundle(base::ByteView bytes) {
   base::Reader in{bytes};
   KeystoreBundle out;
   TRY(const auto version, in.u8("version"));
-  if (version != kVersion) return Error{Code::malformed, "keystore bundle: version", "1", std::to_string(version)};
+  if (version != kVersion && version != kWithWallets) {
+    return Error{Code::malformed, "keystore bundle: version", "1 or 2", std::to_string(version)};
+  }
   TRY(out.current, in.u32be("current"));
   TRY(out.oldest, in.u32be("oldest"));
+  if (version == kWithWallets) {
+    TRY(out.wallets_epoch, in.u32be("epoch of wallets"));
+    if (out.wallets_epoch == 0) return Error{Code::malformed, "keystore bundle: epoch of wallets", "1 or later", "0"};
+    TRY(const auto wallets, in.take(kKeystoreMasterBytes, "master of wallets"));
+    out.wallets = crypto::Secret::copy_of(wallets);
+  }
   TRY(out.source, text(in, "source", kMaxName));
   TRY(const auto v0, in.lp("v0 seed", kKeystoreMasterBytes));
   if (!v0.empty() && v0.size() != kKeystoreMasterBytes) return Error{Code::malformed, "keystore bundle: v0 seed"};

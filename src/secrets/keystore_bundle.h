@@ -6,8 +6,10 @@
 
 namespace attestry::secrets {
 
-/// u8 1 ‖ u32 current ‖ u32 oldest ‖ LP(source) ‖ LP(v0 seed or nothing) ‖ u32 count of masters ‖ (LP(vault) ‖ u32
+/// u8 version ‖ u32 current ‖ u32 oldest ‖ in version 2 (u32 wallets' epoch ‖ master 32) ‖ LP(source) ‖ LP(v0 seed or
+/// nothing) ‖ u32 count of masters ‖ (LP(vault) ‖ u32
 /// epoch ‖ u64 since ‖ master 32)… ‖ u32 count of bans ‖ (LP(vault) ‖ LP(reason) ‖ u64 since)….
+/// Version 2 where the wallets' master is of a retired epoch, else 1: others that do not know of it must not lose it.
 crypto::Secret encode_bundle(const KeystoreBundle& bundle);
 /// Takes exactly what encode_bundle() gives. `malformed`. Whether the epochs fit is for KeystoreMasters::import().
 base::Result<KeystoreBundle> decode_bundle(base::ByteView bytes);

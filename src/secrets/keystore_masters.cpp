@@ -20,6 +20,8 @@ using state::Space;
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
+/// Of a head that names the wallets' epoch: a server that knows nothing of it must not drop their master.
+constexpr std::uint8_t kHeadWithWallets = 2;
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kMaxReason = 1024;
 constexpr std::size_t kMaxSealed = 4096;
@@ -56,10 +58,6 @@ crypto::Secret v0_of(const crypto::Secret& first) {
   base::LpWriter info;
   info.lp("keystore v0 key");
   return crypto::hkdf_sha256({}, first.reveal(), info.bytes(), kKeystoreMasterBytes);
-}
-
-bool same(const MasterPtr& one, const MasterPtr& other) {
-  return one && other && crypto::equal_constant_time(one->reveal(), other->reveal());
 }
 
 Error retired(std::uint32_t epoch, std::uint32_t oldest) {
@@ -200,6 +198,10 @@ Status KeystoreMasters::read_masters(const state::ReadView& view, Opened& out) c
   } else if (v0.error().code != Code::not_found) {
     return v0.error();
   }
+  if (out.wallets_epoch != 0) {
+    TRY(auto wallets, records_->open(view, KeystoreRecords::wallets_key(), *out.device_key), "master of wallets");
+    out.wallets = kept(std::move(wallets));
+  }
   // Vaults' masters that a source other than a local one brought: LP("sealed") ‖ LP("master") ‖ LP(vault) ‖ epoch.
   std::vector<std::pair<std::string, std::uint32_t>> vaults;
   const std::size_t begin = KeystoreRecords::prefix().lp("master").bytes().size();
@@ -234,10 +236,17 @@ Result<std::optional<KeystoreMasters::Opened>> KeystoreMasters::read_stored(cons
   TRY(const auto stored, view.get(head_key()));
   if (!stored) return std::optional<Opened>{};
   Opened out;
-  TRY(auto in, state::open_value(*stored, kVersion, "masters of the keystore"));
+  const bool wallets = !stored->empty() && stored->front() == kHeadWithWallets;
+  TRY(auto in, state::open_value(*stored, wallets ? kHeadWithWallets : kVersion, "masters of the keystore"));
   TRY(out.current, in.u32be("current"));
   TRY(out.oldest, in.u32be("oldest"));
-  if (out.oldest == 0 || out.oldest > out.current) return Error{Code::corrupt, "masters of the keystore: epochs"};
+  if (wallets) {
+    TRY(out.wallets_epoch, in.u32be("epoch of wallets"));
+  }
+  if (out.oldest == 0 || out.oldest > out.current || out.wallets_epoch >= out.oldest ||
+      wallets != (out.wallets_epoch != 0)) {
+    return Error{Code::corrupt, "masters of the keystore: epochs"};
+  }
   TRY(const auto source, in.lp("source", kMaxName));
   out.source = base::as_text(source);
   for (std::uint32_t epoch = out.oldest; epoch <= out.current; ++epoch) {
@@ -252,8 +261,10 @@ Result<std::optional<KeystoreMasters::Opened>> KeystoreMasters::read_stored(cons
 
 /// `device`: the record of the device that `opened.device_key` is sealed to; empty: no device.
 Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::ByteView device) const {
-  auto head = state::value(kVersion);
-  head.u32(opened.current).u32(opened.oldest).lp(opened.source);
+  auto head = state::value(opened.wallets_epoch != 0 ? kHeadWithWallets : kVersion);
+  head.u32(opened.current).u32(opened.oldest);
+  if (opened.wallets_epoch != 0) head.u32(opened.wallets_epoch);
+  head.lp(opened.source);
   for (const auto& [epoch, entry] : opened.masters) head.u64(static_cast<std::uint64_t>(entry.since.seconds));
   TRY_OK(txn.put(head_key(), head.bytes()));
   if (device.empty()) {
@@ -272,6 +283,9 @@ Status KeystoreMasters::keep(state::WriteTxn& txn, const Opened& opened, base::B
     TRY_OK(records_->put(txn, KeystoreRecords::master_key({}, epoch), *entry.master, *opened.device_key));
   }
   if (opened.v0) TRY_OK(records_->put(txn, KeystoreRecords::v0_key(), *opened.v0, *opened.device_key));
+  if (opened.wallets_epoch != 0) {
+    TRY_OK(records_->put(txn, KeystoreRecords::wallets_key(), *opened.wallets.master, *opened.device_key));
+  }
   if (options_.source->local()) return base::done();
   for (const auto& [name, master] : opened.vaults) {
     TRY_OK(
@@ -330,9 +344,9 @@ Result<KeystoreMasters::Opened> KeystoreMasters::make_first() const {
 
 /// What an operator gives must be what is stored: a keystore never changes its master behind its data.
 Status KeystoreMasters::check_settings(const Opened& opened) const {
-  if (options_.source->binding() && opened.oldest == 1) {
+  const auto& [epoch, first] = wallets_of(opened);
+  if (options_.source->binding() && epoch == 1) {
     TRY(const auto given, options_.source->default_master(1));
-    const auto& first = opened.masters.at(1);
     if (!crypto::equal_constant_time(given.reveal(), first.master->reveal())) {
       return Error{Code::configuration, "the imported master is not the one that this keystore has", first.id,
                    master_key_id(given),
@@ -426,9 +440,6 @@ Result<MasterPtr> KeystoreMasters::master(std::string_view vault, std::uint32_t 
 
 Result<MasterInUse> KeystoreMasters::at(std::string_view vault, std::uint32_t epoch) const {
   TRY_OK(ready());
-  const auto found_as = [](std::uint32_t of, const Kept& it) {
-    return MasterInUse{.epoch = of, .master = it.master, .id = it.id};
-  };
   const base::MutexLock lock(mutex_);
   if (epoch == 0) epoch = opened_->current;
   if (epoch < opened_->oldest) return retired(epoch, opened_->oldest);
@@ -437,18 +448,38 @@ Result<MasterInUse> KeystoreMasters::at(std::string_view vault, std::uint32_t ep
     return Error{Code::not_found, "the keystore has no such epoch", std::to_string(opened_->current) + " at most",
                  std::to_string(epoch)};
   }
-  if (vault.empty()) return found_as(epoch, found->second);
+  return of_vault(vault, epoch, found->second);
+}
+
+std::pair<std::uint32_t, const KeystoreMasters::Kept&> KeystoreMasters::wallets_of(const Opened& opened) {
+  if (opened.wallets_epoch != 0) return {opened.wallets_epoch, opened.wallets};
+  return {opened.oldest, opened.masters.at(opened.oldest)};
+}
+
+Result<MasterInUse> KeystoreMasters::wallets(std::string_view vault) const {
+  TRY_OK(ready());
+  const base::MutexLock lock(mutex_);
+  const auto& [epoch, master] = wallets_of(*opened_);
+  return of_vault(vault, epoch, master);
+}
+
+/// `base`: the default master of that epoch.
+Result<MasterInUse> KeystoreMasters::of_vault(std::string_view vault, std::uint32_t epoch, const Kept& base) const {
+  const auto found_as = [epoch](const Kept& it) {
+    return MasterInUse{.epoch = epoch, .master = it.master, .id = it.id};
+  };
+  if (vault.empty()) return found_as(base);
   if (const auto ban = bans_.find(vault); ban != bans_.end()) return is_banned(ban->second);
   std::pair<std::string, std::uint32_t> name{vault, epoch};
   if (const auto kept = opened_->vaults.find(name); kept != opened_->vaults.end()) {
-    return found_as(epoch, kept->second);
+    return found_as(kept->second);
   }
   if (!options_.source->local()) {
     return Error{Code::not_found, "the vault's master is not loaded", {}, std::string{vault}};
   }
-  TRY(auto made, options_.source->vault_master(*found->second.master, vault));
+  TRY(auto made, options_.source->vault_master(*base.master, vault));
   if (opened_->vaults.size() >= kMaxDerived) opened_->vaults.clear();
-  return found_as(epoch, opened_->vaults.emplace(std::move(name), kept(std::move(made))).first->second);
+  return found_as(opened_->vaults.emplace(std::move(name), kept(std::move(made))).first->second);
 }
 
 std::uint32_t KeystoreMasters::current_epoch() const {
@@ -459,6 +490,11 @@ std::uint32_t KeystoreMasters::current_epoch() const {
 std::uint32_t KeystoreMasters::oldest_epoch() const {
   const base::MutexLock lock(mutex_);
   return opened_ ? opened_->oldest : 0;
+}
+
+std::uint32_t KeystoreMasters::wallets_epoch() const {
+  const base::MutexLock lock(mutex_);
+  return opened_ ? wallets_of(*opened_).first : 0;
 }
 
 std::vector<MasterEpoch> KeystoreMasters::epochs() const {
@@ -508,14 +544,19 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
   if (const auto ban = banned(vault)) return is_banned(*ban);
   TRY(auto next, opened());
   if (next.vaults.size() >= kMaxVaults) return Error{Code::rate_limited, "too many vaults have masters here"};
-  const auto& base_master = *next.masters.at(next.current).master;
-  TRY(auto made, options_.source->vault_master(base_master, vault), "master of vault " + std::string{vault});
-  if (made.size() != kKeystoreMasterBytes) return Error{Code::malformed, "master of a vault", "32 bytes"};
-  const auto loaded = kept(std::move(made));
+  const auto& [wallets_epoch, wallets_master] = wallets_of(next);
+  std::map<std::uint32_t, Kept> loaded;
+  for (const auto& [epoch, from] :
+       {std::pair{next.current, next.masters.at(next.current)}, std::pair{wallets_epoch, wallets_master}}) {
+    if (loaded.contains(epoch) || (epoch != next.current && next.vaults.contains({std::string{vault}, epoch})))
+      continue;
+    TRY(auto made, options_.source->vault_master(*from.master, vault), "master of vault " + std::string{vault});
+    if (made.size() != kKeystoreMasterBytes) return Error{Code::malformed, "master of a vault", "32 bytes"};
+    loaded.emplace(epoch, kept(std::move(made)));
+  }
   TRY(const auto view, parts_.store.read());
   TRY(const auto device, device_record(*view));
   TRY(const auto device_key, remembered_device_key(*view));
-  const std::pair<std::string, std::uint32_t> name{vault, next.current};
   TRY_OK(parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY(const auto ban, txn.get(ban_key(vault)));
@@ -523,11 +564,14 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
         TRY(const auto now, device_record(txn));
         if (now != device) return Error{Code::unavailable, "the keystore's masters have just changed"};
         TRY_OK(leaf(txn, "keystore.vault-master", next.current, vault));
-        return records_->put(txn, KeystoreRecords::master_key(vault, next.current), *loaded.master, *device_key);
+        for (const auto& [epoch, entry] : loaded) {
+          TRY_OK(records_->put(txn, KeystoreRecords::master_key(vault, epoch), *entry.master, *device_key));
+        }
+        return base::done();
       },
       deadline));
   const base::MutexLock lock(mutex_);
-  opened_->vaults.insert_or_assign(name, loaded);
+  for (const auto& [epoch, entry] : loaded) opened_->vaults.insert_or_assign({std::string{vault}, epoch}, entry);
   return base::done();
 }
 
@@ -651,92 +695,18 @@ Status KeystoreMasters::retire_before(std::uint32_t epoch, Needed needed, base::
   if (const auto first = next.masters.find(1); !next.v0 && first != next.masters.end()) {
     next.v0 = shared(v0_of(*first->second.master));
   }
+  // The same with wallets: addresses were handed out that have never signed, and a wallet's key cannot be moved.
+  if (next.wallets_epoch == 0) {
+    next.wallets_epoch = next.oldest;
+    next.wallets = kept(next.masters.at(next.oldest).master->clone());
+  }
   next.oldest = epoch;
   std::erase_if(next.masters, [&](const auto& entry) { return entry.first < epoch; });
-  std::erase_if(next.vaults, [&](const auto& entry) { return entry.first.second < epoch; });
+  std::erase_if(next.vaults, [&](const auto& entry) {
+    return entry.first.second < epoch && entry.first.second != next.wallets_epoch;
+  });
   return replace_stored(std::move(next), {.leaf = "keystore.retire", .epoch = epoch, .needed = std::move(needed)},
                         deadline);
-}
-
-// ---- copies ----
-
-KeystoreBundle KeystoreMasters::bundle_of(const Opened& from, bool with_vaults) {
-  KeystoreBundle out;
-  out.current = from.current;
-  out.oldest = from.oldest;
-  out.source = from.source;
-  out.masters.reserve(from.masters.size() + (with_vaults ? from.vaults.size() : 0));
-  for (const auto& [epoch, entry] : from.masters) {
-    out.masters.push_back({.vault = {}, .epoch = epoch, .since = entry.since, .master = entry.master->clone()});
-  }
-  if (with_vaults) {
-    for (const auto& [name, entry] : from.vaults) {
-      out.masters.push_back({.vault = name.first, .epoch = name.second, .since = {}, .master = entry.master->clone()});
-    }
-  }
-  if (from.v0) out.v0_seed = from.v0->clone();
-  return out;
-}
-
-Result<KeystoreBundle> KeystoreMasters::bundle() const {
-  TRY(const auto from, opened());
-  auto out = bundle_of(from, !options_.source->local());
-  out.bans = bans();
-  return out;
-}
-
-Result<KeystoreBundle> KeystoreMasters::bundle(const state::ReadView& view) const {
-  TRY_OK(opened());
-  TRY(auto device_key, remembered_device_key(view));
-  TRY(const auto from, read_stored(view, std::move(device_key)));
-  if (!from) return Error{Code::unavailable, "the keystore has no master yet"};
-  return bundle_of(*from, !options_.source->local());
-}
-
-Result<KeystoreMasters::Opened> KeystoreMasters::opened_of(const KeystoreBundle& bundle) {
-  Opened out;
-  out.current = bundle.current;
-  out.oldest = bundle.oldest;
-  out.source = bundle.source;
-  for (const auto& entry : bundle.masters) {
-    if (entry.vault.empty()) {
-      out.masters[entry.epoch] = kept(entry.master.clone(), entry.since);
-    } else {
-      out.vaults[{entry.vault, entry.epoch}] = kept(entry.master.clone());
-    }
-  }
-  if (out.oldest == 0 || out.oldest > out.current || out.masters.size() != out.current - out.oldest + 1 ||
-      out.masters.begin()->first != out.oldest || out.masters.rbegin()->first != out.current) {
-    return Error{Code::malformed, "masters of a keystore", "one default master for each epoch"};
-  }
-  if (!bundle.v0_seed.empty()) out.v0 = shared(bundle.v0_seed.clone());
-  return out;
-}
-
-/// That nothing of `stored` is lost with it.
-Status KeystoreMasters::check_all_there(const Opened& stored, const Opened& next) {
-  bool lost = stored.v0 && !same(stored.v0, next.v0);
-  for (const auto& [epoch, entry] : stored.masters) {
-    const auto there = next.masters.find(epoch);
-    lost = lost || there == next.masters.end() || !same(there->second.master, entry.master);
-  }
-  for (const auto& [name, entry] : stored.vaults) {
-    const auto there = next.vaults.find(name);
-    lost = lost || there == next.vaults.end() || !same(there->second.master, entry.master);
-  }
-  if (!lost) return base::done();
-  return Error{Code::conflict, "this keystore has masters of its own", "an empty data folder", {}};
-}
-
-Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline) {
-  const base::MutexLock slow(slow_);
-  TRY(auto next, opened_of(bundle));
-  if (!replace) {
-    bool ignored = false;
-    TRY(const auto stored, read_stored(ignored));
-    if (stored) TRY_OK(check_all_there(*stored, next));
-  }
-  return replace_stored(std::move(next), {.leaf = "keystore.import", .bans = bundle.bans}, deadline);
 }
 
 }  // namespace attestry::secrets

@@ -81,7 +81,11 @@ struct KeystoreBundle {
   std::string source;           ///< name() of where epoch 1 came from
   std::vector<Master> masters;  ///< by vault and epoch; every default master from oldest to current is there
   crypto::Secret v0_seed;       ///< empty: none was imported
-  std::vector<VaultBan> bans;   ///< by vault
+  /// The master that wallets are of, when its epoch is retired: earlier than `oldest`. 0 and empty: wallets are of the
+  /// oldest epoch. Of vaults whose masters others give, that epoch's are among `masters`.
+  std::uint32_t wallets_epoch = 0;
+  crypto::Secret wallets;
+  std::vector<VaultBan> bans;  ///< by vault
 };
 
 /// Thread-safe. Methods that say so wait for the store, a device or a source: never call those from a server's worker.
@@ -112,12 +116,17 @@ class KeystoreMasters {
   /// The same, with what a memory of derived keys must tell masters apart by.
   base::Result<MasterInUse> at(std::string_view vault, std::uint32_t epoch) const;
   base::Result<MasterInUse> current(std::string_view vault = {}) const { return at(vault, 0); }
+  /// What wallets are of, whatever is rotated or retired: the oldest epoch as it was when wallets began. Errors as
+  /// those of at(). For addresses, signatures, policies of wallets and keys of vaults alone: what else is encrypted
+  /// under that epoch is not to be opened once it is retired.
+  base::Result<MasterInUse> wallets(std::string_view vault = {}) const;
   /// Called, on any thread, each time that masters have changed or gone: who remembers what was derived from them
   /// forgets it. One listener; an empty function removes it, and returns when no older one is running any more.
   void on_change(std::function<void()> listener);
   /// The current epoch; 0 while there is no master. Old data was encrypted under what it says: keep it beside the data.
   std::uint32_t current_epoch() const;
   std::uint32_t oldest_epoch() const;
+  std::uint32_t wallets_epoch() const;      ///< of wallets(); it may be retired
   std::vector<MasterEpoch> epochs() const;  ///< oldest first; not the retired ones
   /// Seed of the v0 Ed25519 key: what was imported, or HKDF(ikm = default master of epoch 1, info = LP("keystore v0
   /// key")). Errors of ready(); `denied` when epoch 1 is retired and none was imported.
@@ -149,8 +158,8 @@ class KeystoreMasters {
   /// Leaf "keystore.rotate". Waits.
   base::Result<std::uint32_t> begin_epoch(base::Deadline deadline);
   /// Erases every epoch before `epoch`, which must not be later than the current one. `needed` runs in the transaction
-  /// and its error refuses. A v0 key that hangs on epoch 1 is kept by itself: nobody can say what needs it still. Leaf
-  /// "keystore.retire". Waits.
+  /// and its error refuses. A v0 key that hangs on epoch 1 is kept by itself, and so is the master of wallets, for
+  /// wallets() alone: nobody can say what needs them still. Leaf "keystore.retire". Waits.
   using Needed = std::move_only_function<base::Status(const state::ReadView&)>;
   base::Status retire_before(std::uint32_t epoch, Needed needed, base::Deadline deadline);
 
@@ -179,6 +188,8 @@ class KeystoreMasters {
     std::string source;
     std::map<std::uint32_t, Kept> masters;
     std::map<std::pair<std::string, std::uint32_t>, Kept> vaults;
+    std::uint32_t wallets_epoch = 0;                                  ///< 0: the oldest of `masters`
+    Kept wallets{};                                                   ///< when its epoch is retired
     MasterPtr v0;                                                     ///< null: none was imported
     MasterPtr device_key = std::make_shared<const crypto::Secret>();  ///< empty: no device
   };
@@ -193,6 +204,9 @@ class KeystoreMasters {
     std::span<const VaultBan> bans{};
   };
   static Kept kept(crypto::Secret master, base::UtcTime since = {});
+  static std::pair<std::uint32_t, const Kept&> wallets_of(const Opened& opened);
+  base::Result<MasterInUse> of_vault(std::string_view vault, std::uint32_t epoch, const Kept& base) const
+      ATTESTRY_REQUIRES(mutex_);
   static KeystoreBundle bundle_of(const Opened& from, bool with_vaults);
   static base::Result<Opened> opened_of(const KeystoreBundle& bundle);
   static base::Status check_all_there(const Opened& stored, const Opened& next);

@@ -28,6 +28,7 @@ class KeystoreRecords final : public keys::Resealed {
     return prefix().lp("master").lp(vault).u64(epoch);
   }
   static state::Key v0_key() { return prefix().lp("v0"); }
+  static state::Key wallets_key() { return prefix().lp("wallets"); }
   static base::Tenant tenant() { return base::Tenant::standard(); }
 
   /// `device_key`: 32 bytes, or empty for a record that no device holds.

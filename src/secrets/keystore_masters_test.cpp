@@ -328,6 +328,61 @@ TEST_F(KeystoreMastersTest, RetiringEpochOneKeepsTheFirstGenerationsKey) {
   EXPECT_TRUE(base::equal(open()->v0_seed()->reveal(), before.reveal()));
 }
 
+TEST_F(KeystoreMastersTest, RetiringKeepsTheMasterOfWalletsForWalletsAlone) {
+  std::string of_default;
+  std::string of_vault;
+  const auto look = [&](const KeystoreMasters& masters) {
+    const auto one = masters.wallets();
+    ASSERT_TRUE(one.ok()) << one.error().text();
+    EXPECT_EQ(one->epoch, 1U);
+    EXPECT_EQ(masters.wallets_epoch(), 1U);
+    EXPECT_EQ(base::hex(one->master->reveal()), of_default);
+    EXPECT_EQ(hex(masters.wallets("acme.near")->master), of_vault);
+  };
+  auto masters = open();
+  of_default = hex(masters->master());
+  of_vault = hex(masters->master("acme.near"));
+  look(*masters);
+  for (const std::uint32_t next : {2U, 3U}) {
+    ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+    look(*masters);
+    ASSERT_TRUE(masters->retire_before(next, {}, patient()).ok());
+    look(*masters);
+    EXPECT_EQ(hex(masters->master({}, 1)), "denied") << "what owners have encrypted is not opened any more";
+    EXPECT_EQ(hex(masters->master("acme.near", 1)), "denied");
+    EXPECT_EQ(masters->epochs().size(), 1U);
+  }
+  EXPECT_EQ(hex(masters->master({}, 2)), "denied");
+  masters = open();
+  look(*masters);
+  EXPECT_EQ(open(options(2))->ready().error().code, Code::configuration) << "it is the imported one still";
+  ASSERT_TRUE(wait([&](auto done) { masters->ban("acme.near", "", std::move(done)); }).ok());
+  EXPECT_EQ(masters->wallets("acme.near").error().code, Code::denied);
+  masters->hold(base::Error{Code::unavailable, "not compared yet"});
+  EXPECT_EQ(masters->wallets().error().code, Code::unavailable);
+}
+
+TEST_F(KeystoreMastersTest, CopiesHaveTheMasterOfWallets) {
+  const auto masters = open();
+  const auto wallets = hex(masters->master());
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  ASSERT_TRUE(masters->retire_before(2, {}, patient()).ok());
+  auto bundle = *masters->bundle();
+  EXPECT_EQ(bundle.wallets_epoch, 1U);
+  EXPECT_EQ((*masters->bundle(**store_->read())).wallets_epoch, 1U);
+  EXPECT_TRUE(masters->import(bundle, false, patient()).ok()) << "the same again";
+  EXPECT_EQ(hex(masters->wallets()->master), wallets);
+  bundle.wallets = secret(77);
+  EXPECT_EQ(masters->import(bundle, false, patient()).error().code, Code::conflict) << "of other wallets";
+  bundle.wallets_epoch = 2;
+  EXPECT_EQ(masters->import(bundle, true, patient()).error().code, Code::malformed) << "an epoch that is there";
+  bundle.wallets_epoch = 0;
+  EXPECT_EQ(masters->import(bundle, true, patient()).error().code, Code::malformed) << "of no epoch";
+  bundle.wallets = {};
+  EXPECT_EQ(masters->import(bundle, false, patient()).error().code, Code::conflict) << "without";
+  EXPECT_EQ(hex(masters->wallets()->master), wallets);
+}
+
 TEST_F(KeystoreMastersTest, ADeviceIsLeftByNamingItAsTheOneBefore) {
   {
     const auto masters = open();
@@ -432,6 +487,24 @@ TEST_F(KeystoreMastersTest, MastersThatOthersGiveAreAskedForOnceAndKept) {
   EXPECT_EQ(hex(open(with())->master("acme.near")), "not-found");
   ASSERT_TRUE(wait([&](auto done) { masters->ban("acme.near", "", std::move(done)); }).ok());
   EXPECT_EQ(masters->load_vault("acme.near", patient()).error().code, Code::denied);
+}
+
+TEST_F(KeystoreMastersTest, WalletsOfAVaultWhoseMasterOthersGiveStay) {
+  const auto with = [&] {
+    auto out = options();
+    out.source = std::make_shared<RemoteSource>();
+    return out;
+  };
+  auto masters = open(with());
+  ASSERT_TRUE(masters->load_vault("acme.near", patient()).ok());
+  const auto before = hex(masters->wallets("acme.near")->master);
+  ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  ASSERT_TRUE(masters->retire_before(2, {}, patient()).ok());
+  masters = open(with());
+  EXPECT_EQ(hex(masters->wallets("acme.near")->master), before);
+  EXPECT_EQ(masters->wallets("later.near").error().code, Code::not_found);
+  ASSERT_TRUE(masters->load_vault("later.near", patient()).ok());
+  EXPECT_EQ(masters->wallets("later.near")->epoch, 1U);
 }
 
 TEST_F(KeystoreMastersTest, AGeneratedMasterIsAnnouncedOnceAndOnlyIfThatWorks) {

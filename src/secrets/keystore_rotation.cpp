@@ -308,18 +308,6 @@ Status KeystoreRotation::retire(bool accept_loss, base::Deadline deadline) {
       current,
       [this, accept_loss, current](const state::ReadView& view) -> Status {
         if (accept_loss) return base::done();
-        bool wallets = false;
-        TRY_OK(view.scan(Key(Space::keystore_state).lp("wallet-asked"), {}, 1, [&](base::ByteView, base::ByteView) {
-          wallets = true;
-          return false;
-        }));
-        if (wallets) {
-          return Error{Code::conflict,
-                       "wallets have signed here, and are of the oldest epoch for ever",
-                       "a keystore without wallets",
-                       {},
-                       "Keep the older epochs: what wallets hold is lost otherwise."};
-        }
         TRY(const auto walk, read(view));
         if (walk.epoch == current && walk.finished && walk.anew == 0 && walk.failed == 0) return base::done();
         const std::string found = walk.epoch != current ? "no walk since the last rotation"

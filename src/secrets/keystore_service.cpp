@@ -144,11 +144,17 @@ std::expected<MasterPtr, KeystoreRefusal> KeystoreService::master(std::string_vi
   return std::move(found->master);
 }
 
-std::expected<MasterPtr, KeystoreRefusal> KeystoreService::wallet_master(std::string_view vault) const {
+std::expected<MasterInUse, KeystoreRefusal> KeystoreService::of_wallets(std::string_view vault) const {
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
   if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
-  auto found = parts_.masters.at(vault, parts_.masters.oldest_epoch());
+  auto found = parts_.masters.wallets(vault);
   if (!found) return refuse(KeystoreStep::vault, std::move(found).error());
+  return *std::move(found);
+}
+
+std::expected<MasterPtr, KeystoreRefusal> KeystoreService::wallet_master(std::string_view vault) const {
+  auto found = of_wallets(vault);
+  if (!found) return std::unexpected(std::move(found).error());
   return std::move(found->master);
 }
 
@@ -157,9 +163,22 @@ std::expected<crypto::Secret, KeystoreRefusal> KeystoreService::open_blob(const 
                                                                           base::ByteView blob) const {
   if (const auto ready = parts_.masters.ready(); !ready) return refuse(KeystoreStep::ready, ready.error());
   if (auto may = may_use(vault); !may) return std::unexpected(std::move(may).error());
+  const bool v3 = keystore::is_blob_v3(blob);
+  // Policies are their wallets': whether those epochs are retired or not.
+  if (seed.kind() == keystore::SeedKind::wallet_policy) {
+    const auto key = parts_.masters.wallets(vault);
+    if (!key) return refuse(KeystoreStep::vault, key.error());
+    auto opened = keystore::open_blob({.scope = scope_of(vault, *key), .master = *key->master, .epoch = key->epoch},
+                                      seed, blob, rules_.broken, keys_);
+    if (opened) return std::move(opened->plaintext);
+    const Code code = opened.error().code;
+    // `not_found`: of another epoch, as a blob of version 3 says.
+    const bool others = code == Code::not_found || (!v3 && (code == Code::crypto || code == Code::denied));
+    if (!others) return refuse(KeystoreStep::decrypt, std::move(opened).error());
+  }
   std::uint32_t epoch = parts_.masters.current_epoch();
   std::uint32_t oldest = std::max<std::uint32_t>(1, parts_.masters.oldest_epoch());
-  if (keystore::is_blob_v3(blob)) {
+  if (v3) {
     const auto header = keystore::read_blob_v3_header(blob);
     if (!header) return refuse(KeystoreStep::decrypt, header.error());
     if (header->epoch < oldest || header->epoch > epoch) {
@@ -185,7 +204,7 @@ std::expected<KeystoreService::Sealing, KeystoreRefusal> KeystoreService::sealin
                                                                                   std::string_view vault,
                                                                                   KeystoreBlob blob) const {
   using Format = keystore::SealingKeyCache::Format;
-  const auto key = in_use(vault);
+  const auto key = seed.kind() == keystore::SeedKind::wallet_policy ? of_wallets(vault) : in_use(vault);
   if (!key) return std::unexpected(key.error());
   const auto format = blob == KeystoreBlob::v3 ? Format::v3 : Format::ecies_v1;
   return Sealing{key->epoch, keys_.get(scope_of(vault, *key), *key->master, seed, format)};

@@ -197,7 +197,8 @@ class KeystoreService {
   /// Of the default vault with an empty name; in the words of the wire. Where a DAO says which vaults are served, who
   /// asks for one has looked at it before (KeystoreVaults::look).
   std::expected<MasterPtr, KeystoreRefusal> master(std::string_view vault) const;
-  /// Of wallets: of the oldest epoch, because an address that holds something cannot follow a rotation.
+  /// Of wallets and of keys of vaults: of the same epoch for ever (KeystoreMasters::wallets), because an address that
+  /// holds something cannot follow a rotation.
   std::expected<MasterPtr, KeystoreRefusal> wallet_master(std::string_view vault) const;
   std::expected<crypto::Secret, KeystoreRefusal> open_blob(const keystore::Seed& seed, std::string_view vault,
                                                            base::ByteView blob) const;
@@ -227,6 +228,7 @@ class KeystoreService {
   bool admissible(const KeystoreSession& session) const;
   KeystoreService(KeystoreParts parts, KeystoreRules rules) : parts_(std::move(parts)), rules_(std::move(rules)) {}
   std::expected<MasterInUse, KeystoreRefusal> in_use(std::string_view vault) const;
+  std::expected<MasterInUse, KeystoreRefusal> of_wallets(std::string_view vault) const;
   void forget();
   void decrypt_at(const std::shared_ptr<KeystoreDecrypt>& asked, const std::string& arguments, const KeystoreView& view,
                   KeystoreRecipient to, base::Deadline deadline, bool may_wait, KeystoreDone done);

@@ -182,11 +182,13 @@ Status KeystoreVaults::check_code(const Block& at, const AccountId& vault, base:
 bool KeystoreVaults::is_own_key(std::string_view vault, std::string_view key) const {
   const auto seed = keystore::Seed::vault_tee_key(vault);
   if (!seed) return false;
-  return std::ranges::any_of(parts_.masters.epochs(), [&](const MasterEpoch& epoch) {
-    const auto master = parts_.masters.master({}, epoch.epoch);
-    if (!master) return false;
-    return "ed25519:" + base::base58(keystore::ed25519_key(**master, *seed).public_key()) == key;
-  });
+  const auto is_under = [&](const Result<MasterInUse>& from) {
+    return from && "ed25519:" + base::base58(keystore::ed25519_key(*from->master, *seed).public_key()) == key;
+  };
+  // Handed out under the wallets' master; by earlier servers under the one that was current then.
+  return is_under(parts_.masters.wallets()) ||
+         std::ranges::any_of(parts_.masters.epochs(),
+                             [&](const MasterEpoch& epoch) { return is_under(parts_.masters.at({}, epoch.epoch)); });
 }
 
 Status KeystoreVaults::check_keys(const Block& at, const AccountId& vault, base::Deadline deadline) const {

@@ -6,11 +6,16 @@ import json
 
 import pytest
 from harness import attestry
-from keystore import COORDINATOR, Client, start_keystore
+from keystore import Client, Worker, start_keystore
 from near import Chain, Node
+from test_keystore_masters import files_of, make_admins
+from test_keystore_wallets import Wallets
 
 ALICE = "alice.testnet"
 SECRETS = 60  # more than a page of a walk
+CHAINS = ("near", "ethereum", "solana")
+POLICY = {"capabilities": {"evm_sign": True}}
+OF_VAULT = {"X-Customer-Vault": "acme.near"}
 
 
 def accessor(number):
@@ -93,12 +98,63 @@ def test_a_walk_waits_for_the_chain_and_counts_what_does_not_open(tmp_path, chai
         assert walked(server)["failed"] == 1
         refused = keystore(server, "retire")
         assert refused.code == 1 and "1 that could not be encrypted anew" in refused.err, refused
-        wallets, asked = Client(server, COORDINATOR), {"wallet_id": "w", "chain": "near"}
-        before = wallets.post("/wallet/derive-address", asked).json()
-        op = {"kind": "auth", "purpose": "bearer", "seed": "s"}
-        assert wallets.post("/wallet/sign", {"wallet_id": "w", "op": op}).status == 200
-        assert keystore(server, "rotate").code == 0
-        assert wallets.post("/wallet/derive-address", asked).json() == before, "what a wallet holds stays there"
-        assert "wallets have signed here" in keystore(server, "retire").err
         assert keystore(server, "retire", "--accept-loss").code == 0
+        server.terminate()
+
+
+def seen_of_wallets(server, chain):
+    """What somebody who holds something there, or has a policy, must find again."""
+    wallets = Wallets(server, chain)
+    blob = base64.b64encode(wallets.encrypted("wallet-policy:w", json.dumps(POLICY).encode())).decode()
+    signed = wallets.post("/wallet/evm/sign-message", {"wallet_id": "w", "message": "Hello World"})
+    assert signed.status == 200, signed
+    asked = {"wallet_id": "w", "encrypted_data": blob}
+    assert wallets.post("/wallet/decrypt-policy", asked).json()["policy"] == POLICY
+    return {
+        "addresses": [wallets.post("/wallet/derive-address", {"wallet_id": "w", "chain": c}).json() for c in CHAINS],
+        "never signed": wallets.key("x"),
+        "of a vault": wallets.post("/wallet/derive-address", {"wallet_id": "w", "chain": "near"}, OF_VAULT).json(),
+        "signature": signed.json()["signature"],
+        "key of a vault": wallets.post("/derive-vault-tee-key", {"vault_id": "acme.near"}).json()["public_key"],
+        "key of policies": wallets.pubkey("wallet-policy:w").json()["pubkey"],
+    }
+
+
+def test_wallets_outlive_rotations_retirements_restarts_and_machines(tmp_path, chain):
+    admins, pairs = make_admins(tmp_path)
+    with Node(chain) as node:
+        server = start_keystore(tmp_path / "data", chain, [node], **{"keystore.raw_seeds": "true"})
+        Wallets(server, chain).give_policy("w", POLICY)
+        before = seen_of_wallets(server, chain)
+        worker = Client(server)
+        old = {"seed": seed(0), "encrypted_base64": base64.b64encode(worker.encrypted(seed(0), b"x")).decode()}
+        registered = Worker(server, chain)
+        assert registered.register().status == 200
+        assert registered.in_session("/decrypt-raw", old).status == 200
+
+        for oldest in (2, 3):
+            assert keystore(server, "rotate").code == 0
+            assert seen_of_wallets(server, chain) == before
+            assert keystore(server, "retire", "--accept-loss").code == 0
+            masters = server.call("GET", "/v1/keystore/masters").json()
+            assert (masters["epochs"][0]["epoch"], masters["wallets_epoch"]) == (oldest, 1), masters
+            assert seen_of_wallets(server, chain) == before
+            gone = registered.in_session("/decrypt-raw", old)
+            assert (gone.status, "Decryption failed" in gone.text) == (500, True), gone
+        server.kill()
+        server = start_keystore(tmp_path / "data", chain, [node])
+        assert seen_of_wallets(server, chain) == before
+
+        made = keystore(server, "backup", "--to", tmp_path / "backup", "--recipients", admins, "--threshold", "2")
+        assert made.code == 0, made
+        server.terminate()
+        file, shares = tmp_path / "backup" / "keystore-backup.json", []
+        for i, (private, public) in enumerate(pairs[:2]):
+            words = ("open-share", "--backup", file, "--out", tmp_path / f"{i}.share")
+            assert attestry("keystore", *words, *files_of(private, public)).code == 0
+            shares += ["--share", tmp_path / f"{i}.share"]
+        server = start_keystore(tmp_path / "other", chain, [node])
+        assert Wallets(server, chain).key("x") != before["never signed"]
+        assert keystore(server, "restore", "--backup", file, *shares, "--replace").code == 0
+        assert seen_of_wallets(server, chain) == before
         server.terminate()

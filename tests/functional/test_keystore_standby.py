@@ -270,6 +270,21 @@ def test_what_a_wallet_has_moved_survives_the_primary(pair, chain):
     assert Wallets(standby, chain).sign("thrifty", {**op, "amount": "4"}).status == 200
 
 
+def test_wallets_of_a_retired_epoch_survive_the_primary(pair, chain):
+    primary, standby = started_pair(pair)
+    wallets = Wallets(primary, chain)
+    wallets.give_policy("old", {"capabilities": {"evm_sign": True}})
+    message = {"wallet_id": "old", "message": "Hello World"}
+    before = (wallets.key("old"), wallets.post("/wallet/evm/sign-message", message).json()["signature"])
+    for path, body in (("rotate", {}), ("retire", {"accept_loss": True})):
+        reply = primary.call("POST", f"/v1/keystore/{path}", body)
+        assert reply.status == 200, reply
+    primary.kill()
+    until_status(standby, role="primary", serves=True)
+    wallets = Wallets(standby, chain)
+    assert (wallets.key("old"), wallets.post("/wallet/evm/sign-message", message).json()["signature"]) == before
+
+
 def test_a_follow_that_is_refused_interrupts_nobody(pair):
     primary = pair("a", **{"keystore.standby": "primary", "keystore.standby_peer": "127.0.0.1:9"})
     client = Client(primary)
