@@ -206,7 +206,11 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   out.wallets = {.policy_method = read.text("keystore.wallet_policy_method"),
                  .inline_policy = read.flag("keystore.inline_policy"),
                  .without_policy = read.flag("keystore.wallets_without_policy"),
-                 .export_keys = read.flag("keystore.export_keys")};
+                 .export_keys = read.flag("keystore.export_keys"),
+                 .own = {}};
+  for (const auto& own : {out.contract, out.dao}) {
+    if (own) out.wallets.own.push_back(*own);
+  }
   if (!read.text("keystore.dao_key").empty() && (!out.dao || !out.mpc))
     read.note("keystore.dao_key", {Code::configuration,
                                    "is of no use without keystore.dao_contract and "

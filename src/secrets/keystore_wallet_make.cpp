@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/utf8.h"
 #include "chain/near_message.h"
+#include "crypto/hash.h"
 #include "secrets/keystore_derivation.h"
 #include "secrets/keystore_wallet_evm.h"
 
@@ -17,6 +18,7 @@ using base::Error;
 using base::JsonOutObject;
 using base::JsonValue;
 using base::Result;
+using base::Status;
 using keystore::OpClass;
 using keystore::Seed;
 using keystore::WalletOp;
@@ -38,6 +40,12 @@ Result<std::optional<std::string>> optional_member(const std::optional<JsonValue
   return std::optional{std::move(text)};
 }
 
+/// What these contracts take as an order moves tokens, and limits count only what is built here.
+Error order_refused(std::string_view recipient) {
+  return {Code::denied, "a message to " + std::string{recipient} + " is an order",
+          "withdraw, intents_transfer or swap"};
+}
+
 struct Making {
   KeystoreWallets& wallets;
   const WalletMaking& with;
@@ -53,9 +61,18 @@ struct Making {
   }
 };
 
+/// What the keystore itself obeys is nothing that it signs for others: votes of approvers, orders of the DAO.
+Status check_not_own(const Making& making, std::string_view receiver) {
+  const auto& own = making.with.own;
+  if (std::ranges::none_of(own, [&](const auto& account) { return account.text() == receiver; })) return base::done();
+  return Error{Code::denied, "wallets sign nothing for " + std::string{receiver} + ", which this keystore obeys",
+               "a key that is no wallet's here"};
+}
+
 /// A transfer, a call or the end of the account, with the next nonce of the wallet's key.
 Result<WalletMade> transaction(const Making& making, const WalletNearKey& wallet) {
   TRY(auto plan, keystore::plan_near(making.op, wallet.account));
+  TRY_OK(check_not_own(making, plan.receiver.text()));
   if (making.with.reader == nullptr) return Error{Code::configuration, "NEAR client not configured"};
   auto& reader = *making.with.reader;
   TRY(const auto head, reader.head(making.with.deadline));
@@ -111,6 +128,37 @@ Result<WalletMade> intent(const Making& making, const WalletNearKey& wallet) {
   return message(making, wallet, std::move(text), to, std::nullopt);
 }
 
+/// Transactions, messages (NEP-413), delegated actions and what contracts check are signed as a digest, in which nobody
+/// can see what it is of. So their bytes are shown, too. Each names its receiver as borsh writes text: 4 bytes of
+/// length, little-endian, and the name.
+Status check_digest(const Making& making, ByteView digest) {
+  TRY(const auto text, optional_member(making.artifact, "preimage_base64"));
+  if (!text) {
+    return Error{Code::denied, "32 bytes under a NEAR key may be the digest of a transaction or of a vote",
+                 "artifact.preimage_base64, of which they are the SHA-256"};
+  }
+  TRY(const auto bytes, base::base64_decode(*text), "artifact.preimage_base64");
+  if (!base::equal(crypto::sha256(bytes), digest))
+    return Error{Code::malformed, "artifact.preimage_base64", "bytes whose SHA-256 is the payload"};
+  for (const std::string_view begin : {"store_wallet_policy:", "store_secrets_for:", "delete_agent_secret:"}) {
+    if (base::as_text(bytes).starts_with(begin))
+      return Error{Code::denied, "a string that contracts check is not signed as raw bytes", "its own route"};
+  }
+  const auto names = [&](std::string_view account) {
+    base::Bytes name;
+    for (unsigned shift = 0; shift < 32; shift += 8) name.push_back(static_cast<std::uint8_t>(account.size() >> shift));
+    base::append(name, base::as_bytes(account));
+    return !std::ranges::search(bytes, name).empty();
+  };
+  for (const auto& account : making.with.own) {
+    if (names(account.text())) return check_not_own(making, account.text());
+  }
+  for (const std::string_view intents : {"intents.near", "intents.far"}) {
+    if (names(intents)) return order_refused(intents);
+  }
+  return base::done();
+}
+
 /// Bytes of others, whose hash the request names.
 Result<WalletMade> raw(const Making& making) {
   TRY(const std::string text, text_member(making.artifact, "payload_base64"));
@@ -119,6 +167,7 @@ Result<WalletMade> raw(const Making& making) {
   TRY(const std::string chain, text_member(making.op, "chain"));
   TRY(const Seed seed, Seed::wallet(making.wallet_id, chain));
   const std::string_view name = keystore::wallet_chain(chain);
+  if (name == "near" && bytes.size() == base::Digest32{}.size()) TRY_OK(check_digest(making, bytes));
   TRY(auto address, keystore::wallet_address(making.with.master, making.wallet_id, chain));
   if (name == "evm") {
     base::Digest32 digest{};
@@ -140,10 +189,8 @@ Result<WalletMade> pinned_message(const Making& making, const WalletNearKey& wal
   TRY(auto text, text_member(making.artifact, "message"));
   TRY_OK(keystore::check_message(making.op, text));
   TRY(auto recipient, text_member(making.op, "recipient"));
-  // What these contracts take as an order moves tokens, and limits count only what is built here.
-  if (keystore::is_intents_contract(recipient)) {
-    return Error{Code::denied, "a message to " + recipient + " is an order", "withdraw, intents_transfer or swap"};
-  }
+  if (keystore::is_intents_contract(recipient)) return order_refused(recipient);
+  TRY_OK(check_not_own(making, recipient));
   TRY(const auto nonce, optional_member(making.artifact, "nonce_base64"));
   return message(making, wallet, std::move(text), std::move(recipient), nonce);
 }

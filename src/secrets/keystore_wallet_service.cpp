@@ -210,8 +210,11 @@ void KeystoreWallets::run(const std::shared_ptr<Job>& job) {
     return job->done(refuse(KeystoreStep::policy, missing_approvals(verdict->threshold)));
   const auto master = parts_.keystore.wallet_master(job->asked.wallet.vault);
   if (!master) return job->done(std::unexpected(master.error()));
-  auto made =
-      job->make({.master = **master, .reader = parts_.reader, .now = parts_.store.now(), .deadline = job->deadline});
+  auto made = job->make({.master = **master,
+                         .own = rules_.own,
+                         .reader = parts_.reader,
+                         .now = parts_.store.now(),
+                         .deadline = job->deadline});
   if (!made) return job->done(refuse(KeystoreStep::policy, std::move(made).error()));
   keep(job, *std::move(read), verdict->needs_approval, *std::move(made));
 }

@@ -23,6 +23,8 @@ struct KeystoreWalletRules {
   bool inline_policy = false;                       ///< a request may bring its own policy: anybody's word
   bool without_policy = false;  ///< a wallet without a policy signs, but for what needs a capability
   bool export_keys = false;     ///< /wallet/derive-ephemeral-key
+  /// Accounts that this keystore itself obeys, such as its contract and the DAO: wallets sign nothing for these.
+  std::vector<chain::near::AccountId> own{};
 };
 
 /// All of it outlives the service.
@@ -69,6 +71,7 @@ struct WalletVerdict {
 /// What is at hand when something is signed.
 struct WalletMaking {
   const crypto::Secret& master;
+  const std::vector<chain::near::AccountId>& own;  ///< KeystoreWalletRules::own
   chain::near::ChainReader* reader;
   base::UtcTime now;
   base::Deadline deadline;

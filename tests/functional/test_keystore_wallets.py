@@ -12,7 +12,7 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from harness import request
-from keystore import COORDINATOR, TOKEN, Client, start_keystore
+from keystore import COORDINATOR, TOKEN, Client, borsh, start_keystore
 from near import Chain, base58, nodes, unbase58
 from workload import raw_public
 
@@ -269,6 +269,43 @@ def test_bytes_of_others_are_those_of_the_request(wallets):
     assert wallets.sign("pinned", {"kind": "swap"}, artifact=swap).status == 200
     refused(wallets.sign("pinned", {"kind": "swap"}, artifact={**swap, "recipient": "x.near"}), 400, "intents.near")
     refused(wallets.sign("pinned", {"kind": "confidential"}, artifact=swap), 403, "capability confidential")
+
+
+def test_wallets_sign_nothing_for_what_the_keystore_obeys(tmp_path, chain, three):
+    """Votes of approvers and orders of the DAO are signed by others' keys, whatever a policy allows."""
+    dao = "dao.testnet"
+    with running(tmp_path, chain, three, **{"keystore.dao_contract": dao}) as server:
+        wallets = Wallets(server, chain)
+        wallets.give_policy("voter", {"capabilities": {"raw_sign": True, "sign_message": True}})
+        public = wallets.has_account("voter")
+        hashed = hashlib.sha256(b"approve:1:x:y").hexdigest()
+
+        def raw(preimage, **more):
+            digest = hashlib.sha256(preimage).digest()
+            op = {"kind": "raw", "chain": "near", "payload_hash": hashlib.sha256(digest).hexdigest()}
+            return wallets.sign("voter", op, artifact={"payload_base64": base64.b64encode(digest).decode(), **more})
+
+        def shown(preimage):
+            return raw(preimage, preimage_base64=base64.b64encode(preimage).decode())
+
+        for own in (chain.contract, dao):
+            message = {"kind": "sign_message", "message_hash": hashed, "recipient": own}
+            refused(wallets.sign("voter", message, artifact={"message": "approve:1:x:y"}), 403, "this keystore obeys")
+            call = {"kind": "call", "to": own, "method": "vote", "args_base64": "", "gas": "1", "deposit": "0"}
+            refused(wallets.sign("voter", call), 403, "this keystore obeys")
+            refused(wallets.sign("voter", {"kind": "transfer", "to": own, "amount": "1"}), 403, "this keystore obeys")
+            vote = struct.pack("<I", 2147484061) + borsh(b"approve:1:x:y") + bytes(32) + borsh(own.encode()) + b"\0"
+            refused(raw(vote), 403, "may be the digest of a transaction or of a vote")
+            refused(shown(vote), 403, "this keystore obeys")
+            refused(raw(vote, preimage_base64=base64.b64encode(b"other").decode()), 400, "whose SHA-256 is the payload")
+        refused(shown(borsh(b"intents.near")), 403, "is an order")
+        refused(shown(b"store_wallet_policy:v1:" + public.hex().encode()), 403, "its own route")
+        good = shown(b"of somebody else")
+        Ed25519PublicKey.from_public_bytes(public).verify(
+            unbase58(good.json()["signature_base58"]), hashlib.sha256(b"of somebody else").digest()
+        )
+        message = {"kind": "sign_message", "message_hash": hashed, "recipient": "app.near"}
+        assert wallets.sign("voter", message, artifact={"message": "approve:1:x:y"}).status == 200
 
 
 def test_a_wallet_proves_who_it_is(wallets):
