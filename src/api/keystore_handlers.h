@@ -72,8 +72,11 @@ struct KeystoreRoute {
 };
 base::Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, const KeystoreRoute& route);
 
-/// Calls a route when every vault that the request names has been looked at on the chain, where a DAO says which are
-/// served.
+/// Whether a route uses keys of a vault that its request names. `route` as the router has it: a request may spell its
+/// path with escapes.
+bool uses_vaults(std::string_view route);
+/// Calls such a route when every vault that the request names has been looked at on the chain, where a DAO says which
+/// are served.
 void call_with_vaults(const KeystoreShared& handlers, KeystoreHandle handle, net::Request request,
                       net::Responder responder);
 /// Of a vault that this server has banned: tells the DAO, where one is set, and answers.

@@ -349,19 +349,22 @@ void answer_with_leaf(const KeystoreShared& handlers, std::string_view type, std
 }
 
 Status add_keystore_route(net::Router& router, const KeystoreShared& handlers, const KeystoreRoute& route) {
-  return router.add({.method = route.method,
-                     .path = std::string{route.path},
-                     .role = net::Role::keystore,
-                     .auth = net::Auth::evidence,
-                     .operation_id = "keystore_" + std::string{route.id},
-                     .summary = std::string{route.summary},
-                     .tag = "keystore",
-                     .any_query = true,
-                     .body_limit = kReadBody,
-                     .consumes = {},
-                     .handler = [handlers, handle = route.handle](net::Request request, net::Responder responder) {
-                       call_with_vaults(handlers, handle, std::move(request), std::move(responder));
-                     }});
+  const bool vaults = uses_vaults(route.path);
+  return router.add(
+      {.method = route.method,
+       .path = std::string{route.path},
+       .role = net::Role::keystore,
+       .auth = net::Auth::evidence,
+       .operation_id = "keystore_" + std::string{route.id},
+       .summary = std::string{route.summary},
+       .tag = "keystore",
+       .any_query = true,
+       .body_limit = kReadBody,
+       .consumes = {},
+       .handler = [handlers, vaults, handle = route.handle](net::Request request, net::Responder responder) {
+         if (!vaults) return handle(handlers, std::move(request), std::move(responder));
+         call_with_vaults(handlers, handle, std::move(request), std::move(responder));
+       }});
 }
 
 namespace {

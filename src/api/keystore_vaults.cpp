@@ -24,13 +24,6 @@ using secrets::VaultStep;
 
 namespace {
 
-/// Those that use keys of a vault which the request names. /decrypt looks itself, at what the chain names.
-bool uses_vaults(std::string_view path) {
-  constexpr std::array<std::string_view, 5> kPaths{"/pubkey", "/encrypt", "/decrypt-raw", "/add_generated_secret",
-                                                   "/update_user_secrets"};
-  return path.starts_with("/wallet/") || std::ranges::find(kPaths, path) != kPaths.end();
-}
-
 void add_name(std::vector<std::string>& names, std::string_view text) {
   const auto vault = AccountId::parse(text);
   if (vault && std::ranges::find(names, vault->text()) == names.end()) names.push_back(vault->text());
@@ -110,11 +103,17 @@ void sign_verification(const KeystoreShared& handlers, net::Request request, net
 
 }  // namespace
 
+/// /decrypt looks itself, at what the chain names.
+bool uses_vaults(std::string_view route) {
+  constexpr std::array<std::string_view, 5> kPaths{"/pubkey", "/encrypt", "/decrypt-raw", "/add_generated_secret",
+                                                   "/update_user_secrets"};
+  return route.starts_with("/wallet/") || std::ranges::find(kPaths, route) != kPaths.end();
+}
+
 void call_with_vaults(const KeystoreShared& handlers, KeystoreHandle handle, net::Request request,
                       net::Responder responder) {
   auto* vaults = handlers->deps().vaults;
-  if (vaults == nullptr || !uses_vaults(request.path))
-    return handle(handlers, std::move(request), std::move(responder));
+  if (vaults == nullptr) return handle(handlers, std::move(request), std::move(responder));
   // The chain is not asked for strangers; the route refuses them in its own words.
   const auto who = keystore_principal(handlers->deps().rules.tokens, request, KeystoreCaller::either, false);
   auto names = who ? vaults_of(handlers, request) : std::vector<std::string>{};

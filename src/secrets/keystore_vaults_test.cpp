@@ -86,6 +86,49 @@ TEST_F(KeystoreVaultsTest, WhatIsRememberedCountsForItsTime) {
   EXPECT_EQ(chain_.asked, 6);
 }
 
+TEST_F(KeystoreVaultsTest, WhatWasSeenLastCountsForAMinuteMoreAndNoLonger) {
+  const auto ends_after = [&](std::int64_t seconds, base::Code while_it_counts) {
+    const auto is = [&](base::Code code) {
+      const auto last = vaults_.last("v.near");
+      return code == Code::internal ? last.ok() : !last.ok() && last.error().code == code;
+    };
+    EXPECT_TRUE(is(while_it_counts));
+    clock_.pass(seconds - 1);
+    EXPECT_TRUE(is(while_it_counts)) << "a request may wait in the queue";
+    clock_.pass(1);
+    EXPECT_TRUE(is(Code::unavailable)) << "neither a yes nor a no";
+    clock_.pass(100'000);
+    EXPECT_TRUE(is(Code::unavailable));
+  };
+  ASSERT_TRUE(look().ok());
+  ends_after(1 + 60, Code::internal);
+  // The chain has not moved: another look is what makes it count again, and without the chain it does not.
+  chain_.away = true;
+  EXPECT_EQ(look().error().code, Code::unavailable);
+  EXPECT_EQ(vaults_.last("v.near").error().code, Code::unavailable);
+  chain_.away = false;
+  ASSERT_TRUE(look().ok());
+  ends_after(1 + 60, Code::internal);
+  chain_.banned = true;
+  chain_.height = 11;
+  EXPECT_EQ(look().error().code, Code::denied);
+  ends_after(1 + 60, Code::denied);
+}
+
+TEST_F(KeystoreVaultsTest, WhatIsAtHandEndsWithItsTime) {
+  KeystoreVaults hour{{*store_, *log_, *masters_, chain_, clock_},
+                      {.dao = account("dao.near"), .ttl = std::chrono::hours{1}},
+                      std::nullopt};
+  ASSERT_TRUE(hour.look("v.near", std::chrono::steady_clock::now() + std::chrono::seconds(20)).ok());
+  clock_.pass(3599);
+  EXPECT_TRUE(hour.at_hand("v.near"));
+  clock_.pass(1);
+  EXPECT_FALSE(hour.at_hand("v.near"));
+  EXPECT_TRUE(hour.last("v.near").ok());
+  clock_.pass(60);
+  EXPECT_EQ(hour.last("v.near").error().code, Code::unavailable);
+}
+
 TEST_F(KeystoreVaultsTest, ANoEndsWithTheNextBlockAndAYesToo) {
   ASSERT_TRUE(look().ok());
   ASSERT_TRUE(masters_->master("v.near").ok());

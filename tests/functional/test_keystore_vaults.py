@@ -190,12 +190,32 @@ def test_no_route_opens_or_signs_with_what_the_dao_does_not_know(chain, worker, 
     refused(ask(), 403, "is unlocked")
 
 
-def test_a_vault_is_looked_at_however_its_member_is_spelled(worker, dao, stored):
-    body = json.dumps({"seed": SEED, "secrets_json": "{}", "vault_id": VAULT}).replace("vault_id", "vault_\\u0069d")
+@pytest.mark.parametrize(("plain", "spelled"), [("vault_id", "vault_\\u0069d"), (VAULT, "vault\\u002etestnet")])
+def test_a_vault_is_looked_at_however_its_member_is_spelled(worker, dao, stored, plain, spelled):
+    body = json.dumps({"seed": SEED, "secrets_json": "{}", "vault_id": VAULT}).replace(plain, spelled)
     headers = {"Content-Type": "application/json"}
     assert worker.post("/pubkey", body.encode(), headers).status == 200
     dao.change(unlocked=True)
     refused(worker.post("/pubkey", body.encode(), headers), 403, "is unlocked")
+
+
+@pytest.mark.parametrize(
+    "path", ["/%70ubkey", "/wallet/derive%2Daddress", "/%77allet/derive-address", "/wallet/%73ign"]
+)
+def test_a_vault_is_looked_at_however_the_path_is_spelled(worker, coordinator, dao, stored, path):
+    """The router reads escapes; whatever it lets in is asked for."""
+    header = {"X-Customer-Vault": VAULT}
+
+    def ask():
+        if path == "/%70ubkey":
+            return worker.post(path, {"seed": SEED, "secrets_json": "{}", "vault_id": VAULT})
+        op = {"kind": "auth", "purpose": "bearer", "seed": "s"}
+        more = {"op": op} if path.endswith("ign") else {"chain": "near"}
+        return coordinator.post(path, {"wallet_id": "w", **more}, header)
+
+    assert ask().status == 200, ask()
+    dao.change(unlocked=True)
+    refused(ask(), 403, "is unlocked")
 
 
 def test_a_walk_asks_for_vaults_too(server, worker, dao, stored, chain):

@@ -369,6 +369,64 @@ def test_requests_at_once_do_not_all_fit_under_one_limit(wallets):
     assert len(set(nonces)) == 2, nonces
 
 
+def moves(token, kind="withdraw", amount="4"):
+    return {"kind": kind, "to": "bob.near", "amount": amount, "token": token}
+
+
+def test_a_token_has_one_limit_however_it_is_called(wallets):
+    wallets.give_policy("spelled", {"rules": {"limits": {"daily": {"usdc.near": "10"}}}})
+    assert wallets.sign("spelled", moves("usdc.near")).status == 200
+    assert wallets.sign("spelled", moves("nep141:usdc.near", "intents_transfer")).status == 200
+    for kind in ("withdraw", "intents_transfer"):
+        for token in ("usdc.near", "nep141:usdc.near"):
+            refused(wallets.sign("spelled", moves(token, kind)), 403, "limits.daily")
+            body = json.dumps({"wallet_id": "spelled", "op": moves(token, kind)})
+            for letter, escape in ((".", "\\u002e"), (":", "\\u003a"), ("n", "\\u006e")):
+                spelled = body.replace(token, token.replace(letter, escape)).encode()
+                reply = wallets.post("/wallet/sign", spelled, {"Content-Type": "application/json"})
+                refused(reply, 403, "limits.daily")
+        # Spellings that are no token of the contract's move nothing.
+        for token in ("NEP141:usdc.near", "nep141:USDC.near", "nep141:nep141:usdc.near", " usdc.near", "usdc.near ",
+                      "nep141: usdc.near", "nep141:usdc.near:", ":usdc.near", "usdc%2enear", "nep141%3ausdc.near"):  # fmt: skip
+            refused(wallets.sign("spelled", moves(token, kind)), 400, "op.token")
+    assert wallets.sign("spelled", moves("usdc.near", amount="2")).status == 200, "what is left"
+
+
+def test_allowed_tokens_hold_however_they_are_called(wallets):
+    for named in ("usdc.near", "nep141:usdc.near"):
+        wallets.give_policy("choosy", {"rules": {"allowed_tokens": [named]}})
+        for token in ("usdc.near", "nep141:usdc.near"):
+            assert wallets.sign("choosy", moves(token)).status == 200, (named, token)
+        for token in ("usdt.near", "nep141:usdt.near", "native"):
+            refused(wallets.sign("choosy", moves(token)), 403, "allowed_tokens")
+
+
+@pytest.mark.parametrize(
+    ("rules", "rule"),
+    [
+        ({"limits": {"per_transaction": "9" * 30}}, "limits.per_transaction"),
+        ({"limits": {"hourly": {"native": "9" * 30}}}, "limits.hourly"),
+        ({"limits": {"daily": {"*": "9" * 30}}}, "limits.daily"),
+        ({"limits": {"monthly": {"native": "9" * 30}}}, "limits.monthly"),
+        ({"allowed_tokens": ["usdc.near"]}, "allowed_tokens"),
+        ({"limits": {"per_transaction": {"usdc.near": "1"}}}, None),
+        ({}, None),
+    ],
+)
+def test_an_account_is_not_deleted_past_limits(wallets, rules, rule):
+    """It moves all that the account has, which no limit allows."""
+    wallets.give_policy("leaving", {"rules": rules})
+    wallets.has_account("leaving")
+    delete = {"kind": "delete", "beneficiary": "alice.near"}
+    reply = wallets.sign("leaving", delete)
+    said = wallets.post("/wallet/check-policy", {"wallet_id": "leaving", "op": delete}).json()
+    if rule:
+        refused(reply, 403, f"the wallet's policy forbids it: {rule}")
+        assert said["allowed"] is False and rule in said["reason"], said
+    else:
+        assert (reply.status, said["allowed"]) == (200, True), reply
+
+
 class Approver:
     def __init__(self, chain, account):
         self.key, self.account, self.contract = Ed25519PrivateKey.generate(), account, chain.contract
