@@ -1,6 +1,6 @@
-// Whatever is read as a plan, a deal, a complaint, an outcome or an epoch of a threshold root is written again as the
-// same bytes. The first byte chooses.
-#include "cluster/node.h"
+// Whatever is read as a plan, a deal, a complaint, an outcome, an epoch or a message between nodes of a threshold root
+// is written again as the same bytes. The first byte chooses.
+#include "cluster/messages.h"
 #include "require.h"
 
 using namespace attestry;
@@ -26,6 +26,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 'e':
       same(cluster::Epoch::parse(rest));
+      break;
+    case 'h':
+      same(cluster::Hello::parse(rest));
+      break;
+    case 'r':
+      same(cluster::Node::Request::parse(rest));
+      break;
+    case 'q':
+      if (const auto read = cluster::parse_question(rest)) REQUIRE(base::equal(cluster::encode(*read), rest));
+      break;
+    case 'a':
+      if (const auto read = cluster::parse_answer(rest)) REQUIRE(base::equal(cluster::encode(*read), rest));
       break;
     default:
       break;

@@ -1,12 +1,17 @@
-// What an error says without its code and its remedy, for places that have both elsewhere.
+// Errors in pieces, for places that say them in another form than Error::text().
 #pragma once
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace attestry::base {
 
-/// "what; expected this; found that"
+/// The code with this slug; null for none.
+std::optional<Code> code_from_slug(std::string_view slug) noexcept;
+
+/// Without code and remedy: "what; expected this; found that"
 std::string reason(const Error& error);
 
 }  // namespace attestry::base

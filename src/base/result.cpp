@@ -1,5 +1,7 @@
 #include "base/result.h"
 
+#include <iterator>
+
 #include "base/reason.h"
 
 namespace attestry::base {
@@ -34,6 +36,13 @@ Error& Error::at(std::string_view step) {
     what.insert(0, named);
   }
   return *this;
+}
+
+std::optional<Code> code_from_slug(std::string_view slug) noexcept {
+  for (std::size_t i = 0; i < std::size(kCodes); ++i) {
+    if (kCodes[i].slug == slug) return static_cast<Code>(i);
+  }
+  return std::nullopt;
 }
 
 std::string reason(const Error& error) {

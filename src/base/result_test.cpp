@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/reason.h"
+
 #include <memory>
 #include <set>
 
@@ -97,9 +99,12 @@ TEST(Code, EveryCodeHasItsOwnSlugAndUsableNumbers) {
     EXPECT_GE(exit_code(code), 1);
     EXPECT_LE(exit_code(code), 4);
     EXPECT_FALSE(default_remedy(code).empty());
+    EXPECT_EQ(code_from_slug(slug(code)), code);
     EXPECT_EQ(slug(code).find_first_not_of("abcdefghijklmnopqrstuvwxyz-"), std::string_view::npos) << slug(code);
   }
 }
+
+TEST(Code, IsNoneOfAnUnknownSlug) { EXPECT_EQ(code_from_slug("no-such-slug"), std::nullopt); }
 
 // ARCHITECTURE 3.14: an outage never looks like a denial.
 TEST(Code, AnOutageIsNoRefusal) {

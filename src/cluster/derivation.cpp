@@ -16,8 +16,8 @@ namespace {
 class Derivation {
  public:
   Derivation(const Epoch& epoch, const keys::ckd::MasterPublicKey& master, ByteView app_id,
-             const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer, Peers& peers)
-      : epoch_(epoch), master_(master), app_key_(app_key), peers_(peers) {
+             const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer, const FindDeriver& find)
+      : epoch_(epoch), master_(master), app_key_(app_key), find_(find) {
     request_.epoch = epoch.plan.epoch;
     request_.app_id = base::to_bytes(app_id);
     request_.app_key = app_key.pk1.encode();
@@ -55,7 +55,19 @@ class Derivation {
     std::erase(left_, id);
     failing_.push_back({id, std::move(step), std::move(error), guilty});
   }
+  /// So many refuse that those who are away would make no difference: that is a refusal, and no outage.
+  const Failing* refusal() const {
+    const auto refuses = [](const Failing& one) {
+      const Code code = one.error.code;
+      return !one.guilty && code != Code::unavailable && code != Code::deadline_exceeded &&
+             code != Code::collateral_missing && code != Code::conflict && code != Code::internal && code != Code::io;
+    };
+    const auto refusals = static_cast<std::size_t>(std::ranges::count_if(failing_, refuses));
+    if (refusals + epoch_.plan.threshold <= epoch_.plan.members.size()) return nullptr;
+    return &*std::ranges::find_if(failing_, refuses);
+  }
   Error too_few() const {
+    if (const Failing* one = refusal()) return one->error;
     std::string who;
     for (const Failing& one : failing_) who += " " + std::to_string(one.id) + " (" + one.error.what + ")";
     return Error{Code::unavailable, "derivation in epoch " + std::to_string(request_.epoch),
@@ -72,7 +84,7 @@ class Derivation {
       for (std::size_t i = 0; i < answers.size(); ++i) {
         threads.emplace_back([&, i] {
           const Member* member = epoch_.plan.find(request_.participants[i]);
-          Peer* peer = peers_.find(*member);
+          Deriver* peer = find_(*member);
           answers[i].emplace(peer == nullptr ? Result<T>{Error{Code::unavailable, "no way to this node"}} : ask(*peer));
         });
       }
@@ -84,7 +96,7 @@ class Derivation {
 
   /// Of all participants; nothing when one of them did not answer and is no longer asked.
   std::optional<std::vector<Ciphertext>> ask() {
-    auto answers = ask_participants<Ciphertext>([&](Peer& peer) { return peer.derive(request_); });
+    auto answers = ask_participants<Ciphertext>([&](Deriver& peer) { return peer.derive(request_); });
     std::vector<Ciphertext> out;
     for (std::size_t i = 0; i < answers.size(); ++i) {
       if (answers[i].ok()) {
@@ -99,7 +111,7 @@ class Derivation {
 
   /// Whether somebody is out for a share that it cannot prove.
   bool blame(std::span<const Ciphertext> shares) {
-    auto proofs = ask_participants<keys::ckd::ShareProof>([&](Peer& peer) { return peer.prove(request_); });
+    auto proofs = ask_participants<keys::ckd::ShareProof>([&](Deriver& peer) { return peer.prove(request_); });
     bool found = false;
     const std::vector<std::uint32_t> asked = request_.participants;
     for (std::size_t i = 0; i < asked.size(); ++i) {
@@ -123,7 +135,7 @@ class Derivation {
   const Epoch& epoch_;
   const keys::ckd::MasterPublicKey& master_;
   const keys::ckd::AppPublicKey& app_key_;
-  Peers& peers_;
+  const FindDeriver& find_;
   curves::bls::G1 hash_point_;
   Node::Request request_;
   std::vector<std::uint32_t> left_;
@@ -133,9 +145,9 @@ class Derivation {
 }  // namespace
 
 Result<Derived> derive(const Epoch& epoch, const keys::ckd::MasterPublicKey& master, ByteView app_id,
-                       const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer, Peers& peers,
-                       bool careful) {
-  return Derivation{epoch, master, app_id, app_key, prefer, peers}.run(careful);
+                       const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer,
+                       const FindDeriver& find, bool careful) {
+  return Derivation{epoch, master, app_id, app_key, prefer, find}.run(careful);
 }
 
 }  // namespace attestry::cluster

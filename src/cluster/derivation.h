@@ -25,6 +25,6 @@ struct Derived {
 /// when too few are left, which says who and why.
 base::Result<Derived> derive(const Epoch& epoch, const keys::ckd::MasterPublicKey& master, base::ByteView app_id,
                              const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer,
-                             Peers& peers, bool careful = false);
+                             const FindDeriver& find, bool careful = false);
 
 }  // namespace attestry::cluster

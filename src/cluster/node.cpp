@@ -24,6 +24,7 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMostRecords = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t kMostBoxes = 64;
+constexpr std::size_t kMostAppId = 10'000;
 
 Key records() { return Key(Space::threshold); }
 Key epoch_key() { return records().lp("epoch"); }
@@ -344,7 +345,8 @@ Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
     // Now, in one transaction with the new one: what is stolen from here on is of no use with what was stolen before.
     TRY_OK(erase_older_shares(txn, epoch.plan.epoch));
     TRY_OK(erase_all(txn, deals()));
-    return erase_all(txn, boxes());
+    TRY_OK(erase_all(txn, boxes()));
+    return options_.entered ? options_.entered(txn, epoch) : base::done();
   }));
   auto next =
       std::make_shared<const InForce>(InForce{epoch, keys::ckd::MasterPublicKey{epoch.outcome.commitments().constant()},
@@ -360,6 +362,27 @@ base::Bytes Node::Request::bytes() const {
   out.u16(static_cast<std::uint16_t>(participants.size()));
   for (const std::uint32_t id : participants) out.u32(id);
   return std::move(out).take();
+}
+
+Result<Node::Request> Node::Request::parse(ByteView bytes) {
+  base::Reader reader{bytes};
+  TRY(const ByteView label, reader.lp("label", 64));
+  if (base::as_text(label) != "attestry/threshold-derivation/1") {
+    return Error{Code::malformed, "request of a derivation: label"};
+  }
+  Request out;
+  TRY(out.epoch, reader.u32be("epoch"));
+  TRY(const ByteView app_id, reader.lp("app_id", kMostAppId));
+  out.app_id = base::to_bytes(app_id);
+  TRY(out.app_key, reader.take_array<48>("app key"));
+  TRY(const std::uint16_t count, reader.u16be("number of participants"));
+  if (count > kMostNodes) return Error{Code::malformed, "number of participants", "at most 255", std::to_string(count)};
+  for (std::uint16_t i = 0; i < count; ++i) {
+    TRY(const std::uint32_t id, reader.u32be("participant"));
+    out.participants.push_back(id);
+  }
+  TRY_OK(reader.finish("request of a derivation"));
+  return out;
 }
 
 Result<Node::Answer> Node::answer(const Request& request) const {

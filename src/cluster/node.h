@@ -3,6 +3,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,8 @@ struct NodeOptions {
   std::vector<base::FixedBytes<32>> operators;  ///< Ed25519 keys of those who approve plans
   std::size_t operators_needed = 1;
   std::chrono::milliseconds patience{10'000};  ///< for the disk
+  /// Called inside the transaction that puts an epoch in force, for the leaf in the log; may be empty.
+  std::function<base::Status(state::WriteTxn&, const struct Epoch&)> entered{};
 };
 
 /// An epoch with everything that a member that was away needs to follow.
@@ -99,6 +102,8 @@ class Node {
     curves::bls::G1::Encoded app_key{};
     std::vector<std::uint32_t> participants;
     base::Bytes bytes() const;
+    /// The form only. Error: `malformed`.
+    static base::Result<Request> parse(base::ByteView bytes);
   };
   base::Result<keys::ckd::Ciphertext> derive(const Request& request) const;
   base::Result<keys::ckd::ShareProof> prove(const Request& request) const;

@@ -255,13 +255,14 @@ TEST_F(Nodes, AWrongAnswerIsNamedAndLeftOutWhereItCanBeSeen) {
     return share;
   };
   // Without a second key nobody but the application can see it.
-  const auto blind = derive(epoch, master, id, {blinding.public_key(), std::nullopt}, {}, machines);
+  const FindDeriver find = [&](const Member& member) { return machines.find(member); };
+  const auto blind = derive(epoch, master, id, {blinding.public_key(), std::nullopt}, {}, find);
   ASSERT_TRUE(blind.ok());
   EXPECT_FALSE(blinding.open(blind->answer, master, point).ok());
 
   for (const bool second_key : {true, false}) {
     const std::optional<G2> pk2 = second_key ? std::optional{blinding.public_key2()} : std::nullopt;
-    const auto derived = derive(epoch, master, id, {blinding.public_key(), pk2}, {}, machines, !second_key);
+    const auto derived = derive(epoch, master, id, {blinding.public_key(), pk2}, {}, find, !second_key);
     ASSERT_TRUE(derived.ok()) << derived.error().text();
     EXPECT_TRUE(blinding.open(derived->answer, master, point).ok());
     ASSERT_EQ(derived->failing.size(), 1);

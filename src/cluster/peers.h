@@ -1,5 +1,6 @@
 // How others speak to a node: the node itself where it runs, a channel to it elsewhere, and what tests put between.
 #pragma once
+#include <functional>
 #include <optional>
 #include <span>
 #include <variant>
@@ -9,10 +10,20 @@
 
 namespace attestry::cluster {
 
-/// Thread-safe. Besides the errors of Node: `unavailable` and `deadline_exceeded` when nothing was heard of it.
-class Peer {
+/// A node that is asked for shares of derivations. Thread-safe. Besides the errors of Node: `unavailable` and
+/// `deadline_exceeded` when nothing was heard of it.
+class Deriver {
  public:
-  virtual ~Peer() = default;
+  virtual ~Deriver() = default;
+  virtual base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) = 0;
+  virtual base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) = 0;
+};
+/// Null for a node that nobody knows the way to.
+using FindDeriver = std::function<Deriver*(const Member&)>;
+
+/// A node that takes part in changes, too. Thread-safe, with the same errors.
+class Peer : public Deriver {
+ public:
   virtual base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) = 0;
   virtual base::Result<Deal> propose(const Plan& plan, const Approval& approval) = 0;
   virtual base::Result<std::optional<Complaint>> check(const Plan& plan, const Approval& approval,
@@ -20,8 +31,6 @@ class Peer {
   virtual base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
                                                                 std::span<const Deal> deals) = 0;
   virtual base::Status activate(const Epoch& epoch) = 0;
-  virtual base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) = 0;
-  virtual base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) = 0;
 };
 
 /// Thread-safe.

@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "channel/pieces.h"
 
 namespace attestry::provision {
 
@@ -20,7 +21,6 @@ using secrets::ReplicaRole;
 
 namespace {
 
-constexpr std::size_t kPiece = channel::kMaxData - 1;
 constexpr std::size_t kSaltBytes = 32;
 /// For an answer beyond what the other end waits for a change: a whole copy over a slow line.
 constexpr std::chrono::seconds kAnswerPatience{30};
@@ -32,40 +32,6 @@ constexpr std::chrono::seconds kRenewAgain{10};
 std::chrono::steady_clock::time_point steady() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
-
-Status send_pieces(channel::Session& session, const crypto::Secret& data, base::Deadline deadline) {
-  auto rest = data.reveal();
-  do {
-    const std::size_t size = std::min(rest.size(), kPiece);
-    crypto::Secret piece(size + 1);
-    piece.writable()[0] = size < rest.size() ? 1 : 0;
-    std::ranges::copy(rest.first(size), piece.writable().begin() + 1);
-    TRY_OK(session.send(piece.reveal(), deadline));
-    rest = rest.subspan(size);
-  } while (!rest.empty());
-  return base::done();
-}
-
-Result<crypto::Secret> receive_pieces(channel::Session& session, std::size_t most, base::Deadline deadline) {
-  std::vector<crypto::Secret> pieces;
-  std::size_t size = 0;
-  bool more = true;
-  while (more) {
-    TRY(auto piece, session.receive(deadline));
-    const auto bytes = piece.reveal();
-    if (bytes.empty() || bytes[0] > 1 || (bytes[0] == 1 && bytes.size() == 1)) {
-      return Error{Code::malformed, "a piece of an answer"};
-    }
-    more = bytes[0] == 1;
-    size += bytes.size() - 1;
-    if (size > most) return Error{Code::too_large, "an answer to a standby"};
-    pieces.push_back(std::move(piece));
-  }
-  crypto::Secret out(size);
-  auto to = out.writable().begin();
-  for (const auto& piece : pieces) to = std::ranges::copy(piece.reveal().subspan(1), to).out;
-  return out;
-}
 
 /// What operators have approved by now. A policy that names no software lets in everything genuine: not here.
 Result<governance::AppPolicy> KeystoreStandby::policy() const {
@@ -158,7 +124,8 @@ Status KeystoreStandby::answer(channel::Session& session, const ReplicaQuestion&
     }
   }
   out.reply = parts_.fence.reply();
-  return send_pieces(session, secrets::encode(out), deadline);
+  const crypto::Secret bytes = secrets::encode(out);
+  return channel::send_pieces(session, bytes.reveal(), deadline);
 }
 
 Status KeystoreStandby::serve_all(channel::Session& session, base::Deadline deadline) const {
@@ -183,7 +150,8 @@ void KeystoreStandby::serve(channel::Session session, base::Deadline deadline) c
 Result<bool> KeystoreStandby::ask(channel::Session& session, base::Deadline deadline) const {
   const ReplicaQuestion question{.claim = parts_.fence.claim(), .position = parts_.fence.state().position};
   TRY_OK(session.send(secrets::encode(question), deadline));
-  TRY(const auto data, receive_pieces(session, secrets::kMostReplicaAnswer, steady() + parts_.poll + kAnswerPatience));
+  TRY(const auto data,
+      channel::receive_pieces(session, secrets::kMostReplicaAnswer, steady() + parts_.poll + kAnswerPatience));
   TRY(auto answer, secrets::parse_replica_answer(data.reveal()), "answer of the other keystore");
   TRY(const bool follows, parts_.fence.answered(question.claim, answer.reply, deadline));
   if (!follows) return false;

@@ -73,8 +73,4 @@ class KeystoreStandby {
   KeystoreStandbyParts parts_;
 };
 
-/// More than one message holds: pieces, each more u8 (1: another one follows) ‖ bytes.
-base::Status send_pieces(channel::Session& session, const crypto::Secret& data, base::Deadline deadline);
-base::Result<crypto::Secret> receive_pieces(channel::Session& session, std::size_t most, base::Deadline deadline);
-
 }  // namespace attestry::provision

@@ -142,7 +142,8 @@ class Machines final : public Peers {
     const keys::ckd::MasterPublicKey master{epoch.outcome.commitments().constant()};
     const keys::ckd::Blinding blinding = keys::ckd::Blinding::random(random_);
     const base::Digest32 id = keys::ckd::app_id("alice.near", path);
-    const auto derived = derive(epoch, master, id, {blinding.public_key(), std::nullopt}, prefer, *this);
+    const auto derived = derive(epoch, master, id, {blinding.public_key(), std::nullopt}, prefer,
+                                [this](const Member& member) { return find(member); });
     if (!derived.ok()) {
       if (why != nullptr) *why = derived.error();
       return {};

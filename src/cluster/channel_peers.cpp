@@ -1,0 +1,172 @@
+#include "cluster/channel_peers.h"
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "channel/pieces.h"
+
+namespace attestry::cluster {
+
+using base::ByteView;
+using base::Code;
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+using keys::ckd::Ciphertext;
+using keys::ckd::ShareProof;
+
+namespace {
+
+std::chrono::steady_clock::time_point steady() { return std::chrono::steady_clock::now(); }
+
+bool is_known(const Member& member) {
+  return std::ranges::any_of(member.signing_key, [](std::uint8_t byte) { return byte != 0; });
+}
+
+}  // namespace
+
+Status ChannelPeer::open() {
+  const auto deadline = steady() + options_.quick_patience;
+  TRY(auto end, options_.end());
+  end.stop = stop_;
+  TRY(auto session, channel::Session::connect(member_.address, end, deadline));
+  const Hello own = options_.hello(session.own_report_data());
+  TRY_OK(session.send(own.bytes(), deadline));
+  TRY(const auto bytes, session.receive(deadline));
+  TRY(const Hello other, Hello::parse(bytes.reveal()));
+  TRY_OK(other.check(session.peer_report_data()));
+  if (!other.node) return Error{Code::denied, member_.address, "a node", "a server that is none"};
+  if (is_known(member_) && *other.node != Hello::Who{member_.id, member_.signing_key}) {
+    return Error{Code::denied, "node at " + member_.address, "node " + std::to_string(member_.id) + " with its key",
+                 "node " + std::to_string(other.node->id), "correct the address, or plan the node that is there"};
+  }
+  who_ = other.node;
+  session_.emplace(std::move(session));
+  until_ = steady() + options_.longest;
+  return base::done();
+}
+
+Result<Answer> ChannelPeer::exchange(const base::Bytes& question, base::Deadline deadline) {
+  TRY_OK(channel::send_pieces(*session_, question, deadline));
+  TRY(const auto answer, channel::receive_pieces(*session_, kMostMessage, deadline));
+  return parse_answer(answer.reveal());
+}
+
+/// Every question may be asked twice: a session that the other end has ended meanwhile is opened again.
+Result<Answer> ChannelPeer::ask(const Question& question, std::chrono::milliseconds patience) {
+  const base::Bytes bytes = encode(question);
+  const MutexLock lock{mutex_};
+  if (session_ && steady() >= until_) session_.reset();
+  const bool used = session_.has_value();
+  const std::string name = "node " + std::to_string(member_.id);
+  if (!used) TRY_OK(open(), name);
+  auto out = exchange(bytes, steady() + patience);
+  if (!out && used && out.error().code == Code::unavailable) {
+    session_.reset();
+    TRY_OK(open(), name);
+    out = exchange(bytes, steady() + patience);
+  }
+  if (!out) {
+    session_.reset();
+    return std::move(out.error().at(name));
+  }
+  if (auto* error = std::get_if<Error>(&*out)) return std::move(*error);
+  return out;
+}
+
+template <class T>
+Result<T> ChannelPeer::expect(const Question& question, std::chrono::milliseconds patience) {
+  TRY(Answer answer, ask(question, patience));
+  if (auto* wanted = std::get_if<T>(&answer)) return std::move(*wanted);
+  return Error{Code::malformed, "node " + std::to_string(member_.id) + ": its answer", "one to what was asked",
+               "another"};
+}
+
+Result<Offer> ChannelPeer::offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) {
+  return expect<Offer>(ask::Offer{cluster, session}, options_.patience);
+}
+
+Result<Deal> ChannelPeer::propose(const Plan& plan, const Approval& approval) {
+  return expect<Deal>(ask::Propose{plan, approval}, options_.patience);
+}
+
+Result<std::optional<Complaint>> ChannelPeer::check(const Plan& plan, const Approval& approval,
+                                                    std::span<const Deal> deals) {
+  TRY(Answer answer, ask(ask::Check{plan, approval, {deals.begin(), deals.end()}}, options_.patience));
+  if (std::holds_alternative<answer::Nothing>(answer)) return std::optional<Complaint>{};
+  if (auto* complaint = std::get_if<Complaint>(&answer)) return std::optional<Complaint>{std::move(*complaint)};
+  return Error{Code::malformed, "node " + std::to_string(member_.id) + ": its answer", "a complaint, or none"};
+}
+
+Result<std::variant<Stored, Complaint>> ChannelPeer::prepare(const Plan& plan, const Approval& approval,
+                                                             std::span<const Deal> deals) {
+  using Out = std::variant<Stored, Complaint>;
+  TRY(Answer answer, ask(ask::Prepare{plan, approval, {deals.begin(), deals.end()}}, options_.patience));
+  if (auto* stored = std::get_if<Stored>(&answer)) return Out{*stored};
+  if (auto* complaint = std::get_if<Complaint>(&answer)) return Out{std::move(*complaint)};
+  return Error{Code::malformed, "node " + std::to_string(member_.id) + ": its answer", "its word, or a complaint"};
+}
+
+Status ChannelPeer::activate(const Epoch& epoch) {
+  TRY([[maybe_unused]] const auto done, expect<answer::Nothing>(ask::Activate{epoch}, options_.patience));
+  return base::done();
+}
+
+Result<Ciphertext> ChannelPeer::derive(const Node::Request& request, ByteView application) {
+  return expect<Ciphertext>(ask::Derive{request, base::to_bytes(application)}, options_.quick_patience);
+}
+
+Result<ShareProof> ChannelPeer::prove(const Node::Request& request, ByteView application) {
+  return expect<ShareProof>(ask::Prove{request, base::to_bytes(application)}, options_.quick_patience);
+}
+
+Result<answer::Nonce> ChannelPeer::challenge() {
+  return expect<answer::Nonce>(ask::Challenge{}, options_.quick_patience);
+}
+
+namespace {
+
+Result<std::optional<Epoch>> epoch_of(Answer answer) {
+  if (std::holds_alternative<answer::Nothing>(answer)) return std::optional<Epoch>{};
+  if (auto* epoch = std::get_if<Epoch>(&answer)) return std::optional<Epoch>{std::move(*epoch)};
+  return Error{Code::malformed, "answer of a node", "its epoch, or none"};
+}
+
+}  // namespace
+
+Result<std::optional<Epoch>> ChannelPeer::current() {
+  TRY(Answer answer, ask(ask::Current{}, options_.patience));
+  return epoch_of(std::move(answer));
+}
+
+Result<std::optional<Epoch>> ChannelPeer::join(const std::string& address) {
+  TRY(Answer answer, ask(ask::Join{address}, options_.patience));
+  return epoch_of(std::move(answer));
+}
+
+std::optional<Hello::Who> ChannelPeer::who() const {
+  const MutexLock lock{mutex_};
+  return who_;
+}
+
+Result<std::unique_ptr<ChannelPeers>> ChannelPeers::make(ChannelOptions options, std::uint32_t self_id, Peer* self) {
+  TRY(auto stop, net::PeerStop::make());
+  return std::unique_ptr<ChannelPeers>{new ChannelPeers(std::move(options), self_id, self, std::move(stop))};
+}
+
+Peer* ChannelPeers::find(const Member& member) {
+  if (self_ != nullptr && member.id == self_id_) return self_;
+  return channel(member);
+}
+
+ChannelPeer* ChannelPeers::channel(const Member& member) {
+  if (self_ != nullptr && member.id == self_id_) return nullptr;
+  const std::string name = std::to_string(member.id) + " " + base::hex(member.signing_key) + " " + member.address;
+  const MutexLock lock{mutex_};
+  auto& peer = all_[name];
+  if (!peer) peer = std::make_unique<ChannelPeer>(options_, stop_, member);
+  return peer.get();
+}
+
+}  // namespace attestry::cluster

@@ -1,0 +1,99 @@
+// The way to other nodes: one attested session to each, kept up as long as it is of use (docs/formats/threshold.md,
+// "Between nodes").
+#pragma once
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "channel/session.h"
+#include "cluster/messages.h"
+#include "cluster/peers.h"
+#include "net/peer.h"
+
+namespace attestry::cluster {
+
+struct ChannelOptions {
+  /// This end as it is now, asked for each session.
+  std::function<base::Result<channel::End>()> end;
+  /// What this end says of itself in the session in which it attested `own_report_data`.
+  std::function<Hello(const base::FixedBytes<64>& own_report_data)> hello;
+  std::chrono::milliseconds patience{10'000};       ///< for an answer that a node makes with its disk
+  std::chrono::milliseconds quick_patience{2'000};  ///< for a share of a derivation, and for a session to begin
+  std::chrono::seconds longest{300};                ///< of a session: then both ends show their evidence anew
+};
+
+/// One node at the other end. Thread-safe: one question at a time, later ones wait.
+class ChannelPeer final : public Peer {
+ public:
+  /// `member.signing_key` of zeros: whatever node is there (it has not been met before).
+  ChannelPeer(const ChannelOptions& options, std::shared_ptr<net::PeerStop> stop, Member member)
+      : options_(options), stop_(std::move(stop)), member_(std::move(member)) {}
+
+  base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) override;
+  base::Result<Deal> propose(const Plan& plan, const Approval& approval) override;
+  base::Result<std::optional<Complaint>> check(const Plan& plan, const Approval& approval,
+                                               std::span<const Deal> deals) override;
+  base::Result<std::variant<Stored, Complaint>> prepare(const Plan& plan, const Approval& approval,
+                                                        std::span<const Deal> deals) override;
+  base::Status activate(const Epoch& epoch) override;
+  /// As a server that asks for itself.
+  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) override { return derive(request, {}); }
+  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) override { return prove(request, {}); }
+  /// For a workload, by what it asked every node for.
+  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application);
+  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application);
+  base::Result<answer::Nonce> challenge();
+  /// The epoch in force there; nothing before the first.
+  base::Result<std::optional<Epoch>> current();
+  /// Makes this node, at `address`, known there. The epoch in force there.
+  base::Result<std::optional<Epoch>> join(const std::string& address);
+  /// Whoever is there, after a session was opened at least once.
+  std::optional<Hello::Who> who() const;
+
+ private:
+  base::Result<Answer> ask(const Question& question, std::chrono::milliseconds patience);
+  base::Status open() ATTESTRY_REQUIRES(mutex_);
+  base::Result<Answer> exchange(const base::Bytes& question, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
+  template <class T>
+  base::Result<T> expect(const Question& question, std::chrono::milliseconds patience);
+
+  const ChannelOptions& options_;
+  const std::shared_ptr<net::PeerStop> stop_;
+  const Member member_;
+  mutable base::Mutex mutex_;
+  std::optional<channel::Session> session_ ATTESTRY_GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point until_ ATTESTRY_GUARDED_BY(mutex_){};
+  std::optional<Hello::Who> who_ ATTESTRY_GUARDED_BY(mutex_);
+};
+
+/// The sessions of one process. Thread-safe.
+class ChannelPeers final : public Peers {
+ public:
+  /// `self`: how the node of this process is asked; null where there is none.
+  static base::Result<std::unique_ptr<ChannelPeers>> make(ChannelOptions options, std::uint32_t self_id, Peer* self);
+  ~ChannelPeers() override { stop(); }
+  Peer* find(const Member& member) override;
+  /// Null for the node of this process. Valid as long as this.
+  ChannelPeer* channel(const Member& member);
+  /// Ends what waits for other nodes, and every later wait.
+  void stop() { stop_->stop(); }
+
+ private:
+  ChannelPeers(ChannelOptions options, std::uint32_t self_id, Peer* self, std::shared_ptr<net::PeerStop> stop)
+      : options_(std::move(options)), self_id_(self_id), self_(self), stop_(std::move(stop)) {}
+  const ChannelOptions options_;
+  const std::uint32_t self_id_;
+  Peer* const self_;
+  const std::shared_ptr<net::PeerStop> stop_;
+  base::Mutex mutex_;
+  /// By id, key and address: a node that has moved is another one. Few in the life of a process, so none goes.
+  std::map<std::string, std::unique_ptr<ChannelPeer>> all_ ATTESTRY_GUARDED_BY(mutex_);
+};
+
+}  // namespace attestry::cluster
