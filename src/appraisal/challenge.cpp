@@ -1,5 +1,7 @@
 #include "appraisal/challenge.h"
 
+#include <algorithm>
+
 #include "base/reader.h"
 #include "crypto/hash.h"
 #include "state/keys.h"
@@ -36,6 +38,24 @@ Error expired(base::UtcTime expires, base::UtcTime now) {
 
 }  // namespace
 
+Result<base::Digest32> combined_nonce(std::span<const NodeNonce> nonces) {
+  if (nonces.empty() || nonces.size() > kMostNodeNonces) {
+    return Error{Code::malformed, "nonces", "1 to " + std::to_string(kMostNodeNonces), std::to_string(nonces.size())};
+  }
+  base::LpWriter out;
+  out.lp("attestry/nonces/1");
+  for (std::size_t i = 0; i < nonces.size(); ++i) {
+    if (i > 0 && nonces[i].id <= nonces[i - 1].id) {
+      return Error{Code::malformed, "nonces", "each node once, ids ascending",
+                   std::to_string(nonces[i].id) + " after " + std::to_string(nonces[i - 1].id)};
+    }
+    base::LpWriter id;
+    id.u32(nonces[i].id);
+    out.lp(id.bytes()).lp(nonces[i].nonce);
+  }
+  return crypto::sha256(out.bytes());
+}
+
 base::Status Fresh::spend(state::WriteTxn& txn, base::UtcTime now, bool released, std::uint64_t leaf_index,
                           base::ByteView reply) const {
   // Judging evidence takes time: without this, a nonce that was spent and collected meanwhile could be spent again.
@@ -45,7 +65,7 @@ base::Status Fresh::spend(state::WriteTxn& txn, base::UtcTime now, bool released
   }
   auto record = state::value(kRecordVersion);
   record.raw(body_sha256_).u8(released ? 1 : 0).u64(leaf_index).lp(reply);
-  auto status = txn.insert(record_key(nonce_, expires_), record.bytes());
+  auto status = txn.insert(record_key(spent_, expires_), record.bytes());
   if (!status && status.error().code == Code::conflict) {
     return Error{Code::replayed, "this challenge was used before"};
   }
@@ -94,9 +114,25 @@ Result<Fresh> Challenges::check(base::ByteView nonce, base::Purpose purpose, bas
   return Fresh{base::to_bytes(nonce), purpose, expires, crypto::sha256(body)};
 }
 
+Result<Fresh> Challenges::check_among(std::span<const NodeNonce> nonces, std::uint32_t own, base::Purpose purpose,
+                                      base::ByteView body, base::UtcTime now) const {
+  // Made of the nonce that is checked here and of nothing that a caller says beside it: otherwise a Fresh would prove
+  // nothing about the evidence.
+  TRY(const base::Digest32 combined, combined_nonce(nonces));
+  const auto ours = std::ranges::find(nonces, own, &NodeNonce::id);
+  if (ours == nonces.end()) {
+    return Error{Code::denied, "the evidence was made without a challenge of this node",
+                 "a nonce of node " + std::to_string(own) + " among those that it was made for", "none",
+                 "Ask this node for a challenge, too, and make new evidence."};
+  }
+  TRY(auto fresh, check(ours->nonce, purpose, body, now));
+  fresh.nonce_ = base::to_bytes(combined);
+  return fresh;
+}
+
 Result<std::optional<SpentNonce>> Challenges::answered(const state::Store& store, const Fresh& fresh) {
   TRY(const auto view, store.read());
-  TRY(const auto stored, view->get(record_key(fresh.nonce(), fresh.expires())));
+  TRY(const auto stored, view->get(record_key(fresh.spent_, fresh.expires())));
   if (!stored) return std::optional<SpentNonce>{};
   TRY(auto in, state::open_value(*stored, kRecordVersion, "spent nonce"));
   SpentNonce spent;

@@ -2,6 +2,7 @@
 // purpose, and the only way to spend it.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -22,6 +23,17 @@ struct Challenge {
   base::UtcTime expires;
 };
 
+/// The nonce that one of several nodes gave for evidence which all of them will judge.
+struct NodeNonce {
+  std::uint32_t id = 0;
+  base::FixedBytes<kNonceBytes> nonce{};
+  friend bool operator==(const NodeNonce&, const NodeNonce&) = default;
+};
+inline constexpr std::size_t kMostNodeNonces = 255;
+/// What such evidence is made for (FORMATS 10). Error `malformed` unless there are 1 to kMostNodeNonces, ids ascending
+/// and distinct.
+base::Result<base::Digest32> combined_nonce(std::span<const NodeNonce> nonces);
+
 /// What was answered to a spent nonce: the same body gets it again until the nonce expires.
 struct SpentNonce {
   base::Digest32 body_sha256{};
@@ -39,6 +51,7 @@ class Fresh {
   Fresh(const Fresh&) = delete;
   Fresh& operator=(const Fresh&) = delete;
 
+  /// What the evidence must be made for: the nonce that is spent, or the combined one that it went into.
   const base::Bytes& nonce() const noexcept { return nonce_; }
   base::Purpose purpose() const noexcept { return purpose_; }
   base::UtcTime expires() const noexcept { return expires_; }
@@ -52,8 +65,9 @@ class Fresh {
  private:
   friend class Challenges;
   Fresh(base::Bytes nonce, base::Purpose purpose, base::UtcTime expires, base::Digest32 body)
-      : nonce_(std::move(nonce)), purpose_(purpose), expires_(expires), body_sha256_(body) {}
+      : nonce_(nonce), spent_(std::move(nonce)), purpose_(purpose), expires_(expires), body_sha256_(body) {}
   base::Bytes nonce_;
+  base::Bytes spent_;  ///< ours
   base::Purpose purpose_;
   base::UtcTime expires_;
   base::Digest32 body_sha256_;
@@ -71,6 +85,11 @@ class Challenges {
   /// `malformed` when it is no nonce of ours, `challenge_expired`, or `denied` when it was made for another purpose.
   /// `body` is the whole request body: the nonce is its idempotency key.
   base::Result<Fresh> check(base::ByteView nonce, base::Purpose purpose, base::ByteView body, base::UtcTime now) const;
+
+  /// The same for evidence that several nodes judge: node `own` spends its own nonce, and the evidence must be made for
+  /// all of them combined. Besides the errors above: those of combined_nonce(), and `denied` when `own` has none here.
+  base::Result<Fresh> check_among(std::span<const NodeNonce> nonces, std::uint32_t own, base::Purpose purpose,
+                                  base::ByteView body, base::UtcTime now) const;
 
   /// The answer already given for this nonce and body; nullopt when the nonce is unused; `replayed` when it was used
   /// with another body.

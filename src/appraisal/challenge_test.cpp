@@ -115,6 +115,43 @@ TEST_F(ChallengeTest, ThePreviousKeyCountsForThreeHundredSeconds) {
   refused(check(changed.issue(Purpose::instance_release, kNow).nonce), Code::denied, "not one of this server's");
 }
 
+base::FixedBytes<kNonceBytes> filled(std::uint8_t byte) {
+  base::FixedBytes<kNonceBytes> out;
+  out.fill(byte);
+  return out;
+}
+
+// Known answer by Python's hashlib over FORMATS 10.
+TEST(CombinedNonce, IsOfAllNodesInTheirOrder) {
+  const std::vector<NodeNonce> nonces{{0, filled(1)}, {2, filled(3)}, {6, filled(7)}};
+  const auto combined = combined_nonce(nonces);
+  ASSERT_TRUE(combined.ok()) << combined.error().text();
+  EXPECT_EQ(base::hex(*combined), "4ddaff2edbdd21add7a73e913794c31d89870aff31ea970e82a1333a815c054b");
+  refused(combined_nonce({}), Code::malformed, "nonces");
+  const std::vector<NodeNonce> twice{{2, filled(1)}, {2, filled(3)}};
+  refused(combined_nonce(twice), Code::malformed, "each node once");
+  const std::vector<NodeNonce> descending{{2, filled(1)}, {0, filled(3)}};
+  refused(combined_nonce(descending), Code::malformed, "ids ascending");
+  refused(combined_nonce(std::vector<NodeNonce>(256)), Code::malformed, "1 to 255");
+}
+
+TEST_F(ChallengeTest, AmongOthersANodeLooksAtItsOwnNonceAndWantsEvidenceForAll) {
+  const std::vector<NodeNonce> nonces{{1, filled(1)}, {4, challenges.issue(Purpose::token, kNow).nonce}};
+  const auto among = [&](std::span<const NodeNonce> all, std::uint32_t own, base::UtcTime now = kNow) {
+    return challenges.check_among(all, own, Purpose::token, base::as_bytes("body"), now);
+  };
+  const auto fresh = among(nonces, 4);
+  ASSERT_TRUE(fresh.ok()) << fresh.error().text();
+  EXPECT_EQ(fresh->nonce(), base::to_bytes(*combined_nonce(nonces)));
+  EXPECT_EQ(fresh->expires(), kNow + 300);
+  refused(among(nonces, 1), Code::denied, "not one of this server's");
+  refused(among(nonces, 2), Code::denied, "without a challenge of this node");
+  refused(among(nonces, 4, kNow + 301), Code::challenge_expired, "has expired");
+  auto moved = nonces;
+  std::swap(moved[0].nonce, moved[1].nonce);
+  refused(among(moved, 4), Code::denied, "not one of this server's");
+}
+
 class SpendTest : public ChallengeTest {
  protected:
   void SetUp() override {
@@ -165,6 +202,19 @@ TEST_F(SpendTest, TheSameBodyGetsTheStoredAnswerAndAnotherAConflict) {
   EXPECT_TRUE((*same)->released);
   EXPECT_EQ((*same)->leaf_index, 7u);
   refused(Challenges::answered(*store, *check(issued.nonce, kNow, "body ")), Code::replayed, "another request body");
+}
+
+TEST_F(SpendTest, ANonceAmongOthersIsSpentAsTheOneThatItIs) {
+  const auto own = challenges.issue(Purpose::instance_release, kNow).nonce;
+  const std::vector<NodeNonce> first{{1, own}, {2, filled(2)}};
+  const std::vector<NodeNonce> second{{1, own}, {2, filled(3)}};
+  const auto among = [&](std::span<const NodeNonce> all) {
+    return challenges.check_among(all, 1, Purpose::instance_release, base::as_bytes("{}"), kNow);
+  };
+  ASSERT_TRUE(spend(*among(first), "one").ok());
+  refused(spend(*among(second), "two"), Code::replayed, "used before");
+  refused(spend(*check(own), "two"), Code::replayed, "used before");
+  EXPECT_TRUE(Challenges::answered(*store, *among(first))->has_value());
 }
 
 TEST_F(SpendTest, ANonceThatExpiredMeanwhileIsNotSpent) {

@@ -13,7 +13,7 @@ namespace attestry::attestation {
 struct BindingStatement {
   base::Purpose purpose = base::Purpose::instance_release;
   std::string audience;  ///< the log's origin, from the workload's own trust settings
-  base::Bytes nonce;     ///< 42 bytes
+  base::Bytes nonce;     ///< 42 bytes, or 32 where nonces of several nodes are combined (FORMATS 10)
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef app;
   base::Bytes csr_spki;              ///< DER SubjectPublicKeyInfo of the CSR key

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "appraisal/refusal.h"
 #include "appraisal/replay.h"
 #include "attestation/binding.h"
 #include "attestation/event_logs.h"
@@ -78,20 +79,6 @@ struct Decided {
   std::uint64_t leaf_index = 0;
 };
 
-base::JsonOutObject error_json(const Error& error) {
-  return {{"code", base::slug(error.code)},
-          {"what", error.what},
-          {"expected", error.expected},
-          {"found", error.found},
-          {"remedy", error.remedy}};
-}
-
-std::string refusal_json(const Error& error, const std::string& appraisal) {
-  auto out = error_json(error);
-  out.emplace_back("appraisal", appraisal);
-  return base::JsonOut{std::move(out)}.compact();
-}
-
 /// Everything is said again as it was said first: the nonce is the idempotency key (FORMATS 3).
 InstanceOutcome repeat_answer(const RegistrarDeps& deps, const appraisal::SpentNonce& spent,
                               const base::Tenant& tenant) {
@@ -101,24 +88,14 @@ InstanceOutcome repeat_answer(const RegistrarDeps& deps, const appraisal::SpentN
     return InstanceReply{spent.reply, std::move(*receipt)};
   }
   const auto rebuilt = [&]() -> Result<InstanceRefusal> {
-    TRY(const auto doc, base::JsonDocument::parse(std::string{base::as_text(spent.reply)}));
-    const auto text = [&](std::string_view key) -> Result<std::string> {
-      TRY(const auto value, doc->root().get(key));
-      return value.string(key);
-    };
-    Error error{Code::denied, {}};
-    TRY(error.what, text("what"));
-    TRY(error.expected, text("expected"));
-    TRY(error.found, text("found"));
-    TRY(error.remedy, text("remedy"));
-    TRY(auto appraisal, text("appraisal"));
+    TRY(auto kept, appraisal::read_refusal(base::as_text(spent.reply)));
     base::Digest32 id{};
-    TRY_OK(base::hex_decode_into(appraisal, id), "appraisal");
+    TRY_OK(base::hex_decode_into(kept.appraisal, id), "appraisal");
     auto stored = deps.appraisals.get(tenant, id);
     // An operator's retention may have ended it; what was answered stays answered.
     if (!stored && stored.error().code != Code::not_found) return std::move(stored).error();
-    if (!stored) return InstanceRefusal{std::move(error), {}, {}};
-    return InstanceRefusal{std::move(error), std::move(stored->verdict_json), std::move(appraisal)};
+    if (!stored) return InstanceRefusal{std::move(kept.error), {}, {}};
+    return InstanceRefusal{std::move(kept.error), std::move(stored->verdict_json), std::move(kept.appraisal)};
   }();
   if (!rebuilt) return refuse(rebuilt.error());
   return std::unexpected(*rebuilt);
@@ -298,7 +275,7 @@ class Registration {
     if (decided) return std::move(*decided);
     if (!attempt_) return InstanceOutcome{refuse(std::move(decided).error())};
     attempt_->entry.origin = appraisal::Origin::attempt;
-    attempt_->entry.refusal_json = base::JsonOut{error_json(decided.error())}.compact();
+    attempt_->entry.refusal_json = base::JsonOut{appraisal::error_json(decided.error())}.compact();
     return Attempt{request_.tenant, std::move(*attempt_), std::move(decided).error()};
   }
 
@@ -390,8 +367,8 @@ class Registration {
   Decided denied(appraisal::Fresh fresh, const governance::AppState& state, const attestation::Verdict& judged,
                  Recorded recorded, Error error) {
     recorded.entry.origin = appraisal::Origin::refusal;
-    recorded.entry.refusal_json = base::JsonOut{error_json(error)}.compact();
-    base::Bytes reply = base::to_bytes(refusal_json(error, recorded.id()));
+    recorded.entry.refusal_json = base::JsonOut{appraisal::error_json(error)}.compact();
+    base::Bytes reply = base::to_bytes(appraisal::refusal_json(error, recorded.id()));
     auto entry = leaf("refusal", state, recorded, judged.policy_sha256.value_or(base::Digest32{}), reply);
     entry.binding = base::hex(judged.report_data);
     return Decided{.fresh = std::move(fresh),
