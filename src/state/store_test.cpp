@@ -6,10 +6,12 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -401,6 +403,29 @@ TEST_P(StoreTest, AReaderKeepsNeitherAStartNorErasedKeysWaiting) {
   ASSERT_TRUE(put(*store, "k", "last"));
   store.reset();  // once it has ended what comes after a batch
   EXPECT_EQ(size(), 0U);
+}
+
+TEST_P(StoreTest, ErasedKeysAreInNoFileAnyMore) {
+  const auto on_disk = [&](const std::string& what) {
+    for (const char* suffix : {"", "-wal"}) {
+      std::ifstream file(options().path + suffix, std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>{file}, {}};
+      if (bytes.contains(what)) return true;
+    }
+    return false;
+  };
+  const auto store = open();
+  const std::array spaces{Space::keys, Space::keystore_masters, Space::keymanager, Space::threshold};
+  for (const Space space : spaces) {
+    const std::string key{base::as_text(Key(space).lp("erased").bytes())};
+    const std::string value = "sealed under a key that stays " + std::to_string(static_cast<int>(space));
+    ASSERT_TRUE(put(*store, key, value));
+    EXPECT_TRUE(on_disk(value));
+    ASSERT_TRUE(store->write_and_wait([&](WriteTxn& txn) { return txn.erase(as_bytes(key)); }, patient()).ok());
+    // What comes after a batch has ended when the next one is answered.
+    ASSERT_TRUE(put(*store, "another", std::to_string(static_cast<int>(space))));
+    EXPECT_FALSE(on_disk(value)) << static_cast<int>(space);
+  }
 }
 
 // A scan that reads on to the end of the table costs more with every record that anybody ever writes.

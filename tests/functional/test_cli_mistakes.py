@@ -49,6 +49,26 @@ def test_mistakes_of_serve_are_those_of_config_check(tmp_path, command, flags, n
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("service", ["keymanager", "keystore", "vault"])
+def test_mistakes_a_service_in_the_clear_for_other_machines(tmp_path, service):
+    unlock = f"--unlock=file:{key_file(tmp_path / 'data')}"
+
+    def check(address, *more, tls="off"):
+        flags = [unlock, f"--tls={tls}", f"--set={service}.listen={address}", *more]
+        return attestry("config", "check", "--data", tmp_path / "data", *flags)
+
+    text = "tls.mode off is for loopback only"
+    for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:1"):
+        done = check(address)
+        assert done.code == 2 and text in done.err and f"set {service}.plaintext to true" in done.err, done
+        assert text not in check(address, f"--set={service}.plaintext=true").err
+        assert text not in check(address, tls="auto").err
+    for address in ("127.0.0.1:0", "127.9.9.9:1", "[::1]:0", f"unix:{tmp_path}/socket"):
+        assert text not in check(address).err, address
+    others = {"keymanager", "keystore", "vault"} - {service}
+    assert text in check("0.0.0.0:0", *(f"--set={other}.plaintext=true" for other in others)).err
+
+
 def test_mistakes_short_key_makes_no_data(tmp_path):
     key = tmp_path / "short.key"
     key.touch(mode=0o600)
