@@ -69,9 +69,9 @@ base::Bytes error_bytes(const Error& error) {
   return std::move(out).take();
 }
 
-Result<Error> read_error(base::Reader& reader) {
+/// Into `out`: a Result<Error> could not tell one from the other.
+base::Status read_error(base::Reader& reader, Error& out) {
   TRY(const ByteView slug, reader.lp("code", 64));
-  Error out;
   const auto code = base::code_from_slug(base::as_text(slug));
   if (!code) return Error{Code::malformed, "answer: code", "a known one", std::string{base::as_text(slug)}};
   out.code = *code;
@@ -79,8 +79,7 @@ Result<Error> read_error(base::Reader& reader) {
     TRY(const ByteView bytes, reader.lp("text", kMostText));
     *text = base::as_text(bytes);
   }
-  TRY_OK(reader.finish("answer"));
-  return out;
+  return reader.finish("answer");
 }
 
 base::Bytes hello_statement(const Hello::Who& who, const base::FixedBytes<64>& report_data) {
@@ -248,7 +247,8 @@ Result<Answer> parse_answer(ByteView bytes) {
   TRY(const std::uint8_t kind, reader.u8("kind"));
   switch (kind) {
     case 'x': {
-      TRY(Error error, read_error(reader));
+      Error error;
+      TRY_OK(read_error(reader, error));
       return Answer{std::in_place_type<Error>, std::move(error)};
     }
     case 'n':
