@@ -103,6 +103,7 @@ Result<std::unique_ptr<KeystoreKeys>> KeystoreKeys::open(const Settings& setting
   of_masters.wait_for_import = options.wait_for_import;
   of_masters.gate = std::move(options.gate);
   std::unique_ptr<KeystoreKeys> out{new KeystoreKeys(parts)};
+  out->source_ = of_masters.source;
   TRY(out->masters_,
       secrets::KeystoreMasters::open({parts.store, parts.log, parts.secrets.epochs(), parts.random},
                                      std::move(of_masters)),
@@ -202,6 +203,7 @@ void KeystoreKeys::work() {
       const auto done = masters_->prepare(soon);
       if (!done) {
         trouble("the keystore has no master and tries again", done.error());
+        pause = source_->again_in();
         continue;
       }
       opened = true;

@@ -70,6 +70,7 @@ class KeystoreKeys {
   bool rest(std::chrono::milliseconds most);
 
   const ServiceParts parts_;
+  std::shared_ptr<secrets::MasterSource> source_;
   std::unique_ptr<secrets::KeystoreMasters> masters_;
   std::shared_ptr<secrets::SecretLister> lister_;
   std::optional<secrets::KeystoreRotation> rotation_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "app/keystore_registration.h"
 #include "app/keystore_standby_settings.h"
 #include "app/settings_reader.h"
 #include "app/validate.h"
@@ -35,7 +36,8 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.generation", "v0", "whose health document and words of 401 are shown: v0, v1 or v2; all are served"},
     {"keystore.worker_tokens", "", "lower-case hex SHA-256 of workers' bearer tokens; empty: none is taken"},
     {"keystore.coordinator_tokens", "", "the same of coordinators'"},
-    {"keystore.master", "derived", "derived (from the root), generated, or file:PATH with 64 hex digits"},
+    {"keystore.master", "derived",
+     "derived (from the root), generated, file:PATH with 64 hex digits, or ckd (from NEAR's MPC network)"},
     {"keystore.private_key", "", "file with the first generation's Ed25519 key; empty: made from the master"},
     {"keystore.tee_mode", "evidence", "evidence (any kind), sgx, sev, tdx or nitro; simulated realm: simulated, none"},
     {"keystore.policy", "default", "what workers' evidence must meet: genuine, default, strict or a file"},
@@ -274,7 +276,8 @@ std::span<const SettingInfo> keystore_setting_infos() noexcept { return kKeystor
 Result<crypto::Secret> read_keystore_master(const Settings& settings) {
   const std::string& value = settings.text("keystore.master");
   if (!value.starts_with(kFile))
-    return Error{Code::configuration, named(settings, "keystore.master"), "derived, generated or file:PATH", value};
+    return Error{Code::configuration, named(settings, "keystore.master"), "derived, generated, ckd or file:PATH",
+                 value};
   TRY(auto text, read_secret_file(value.substr(kFile.size())), named(settings, "keystore.master"));
   constexpr std::string_view kName = "KEYSTORE_MASTER_SECRET=";
   const std::string_view digits = std::string_view{text}.substr(text.starts_with(kName) ? kName.size() : 0);
@@ -298,13 +301,13 @@ Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& 
   return std::optional{key->signing().seed().clone()};
 }
 
-Result<std::optional<chain::near::SecretKey>> read_keystore_dao_key(const Settings& settings) {
-  const std::string& path = settings.text("keystore.dao_key");
+Result<std::optional<chain::near::SecretKey>> read_near_key(const Settings& settings, std::string_view name) {
+  const std::string& path = settings.text(name);
   if (path.empty()) return std::optional<chain::near::SecretKey>{};
-  TRY(auto text, read_secret_file(path), named(settings, "keystore.dao_key"));
+  TRY(auto text, read_secret_file(path), named(settings, name));
   auto key = chain::near::SecretKey::parse(text);
   wipe(text);
-  if (!key) return std::move(key.error().at(named(settings, "keystore.dao_key")));
+  if (!key) return std::move(key.error().at(named(settings, name)));
   return std::optional{*std::move(key)};
 }
 
@@ -332,11 +335,12 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
   out.rules.session_seconds = read.number("keystore.session_seconds", 1, 30 * 86'400);
   out.recheck_seconds = read.number("keystore.recheck_seconds", 1, 86'400);
   const std::string& master = read.text("keystore.master");
-  if (master != "derived" && master != "generated") {
+  check_keystore_registration(settings, mistakes);
+  if (master != "derived" && master != "generated" && !is_registered_keystore(settings)) {
     if (const auto secret = read_keystore_master(settings); !secret) mistakes.push_back(secret.error());
   }
   if (const auto key = read_keystore_private_key(settings); !key) mistakes.push_back(key.error());
-  if (const auto key = read_keystore_dao_key(settings); !key) mistakes.push_back(key.error());
+  if (const auto key = read_near_key(settings, "keystore.dao_key"); !key) mistakes.push_back(key.error());
   return out;
 }
 

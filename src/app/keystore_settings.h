@@ -47,7 +47,7 @@ base::Result<KeystoreSettings> read_keystore_settings(const Settings& settings);
 base::Result<crypto::Secret> read_keystore_master(const Settings& settings);
 /// Ed25519 seed of keystore.private_key; nullopt when there is none.
 base::Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& settings);
-/// Of keystore.dao_key; nullopt when there is none.
-base::Result<std::optional<chain::near::SecretKey>> read_keystore_dao_key(const Settings& settings);
+/// Of the file that a setting names; nullopt when it names none.
+base::Result<std::optional<chain::near::SecretKey>> read_near_key(const Settings& settings, std::string_view name);
 
 }  // namespace attestry::app

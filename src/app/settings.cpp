@@ -8,6 +8,7 @@
 
 #include "app/cli.h"
 #include "app/keymanager_settings.h"
+#include "app/keystore_registration.h"
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
 #include "app/vault_settings.h"
@@ -167,8 +168,9 @@ constexpr SettingInfo kCore[] = {
 
 std::vector<SettingInfo> all_settings() {
   std::vector<SettingInfo> out;
-  for (const auto& part : {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
-                           keystore_sealing_setting_infos(), vault_setting_infos()}) {
+  for (const auto& part :
+       {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
+        keystore_registration_setting_infos(), keystore_sealing_setting_infos(), vault_setting_infos()}) {
     out.insert(out.end(), part.begin(), part.end());
   }
   return out;

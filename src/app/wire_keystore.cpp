@@ -8,6 +8,7 @@
 
 #include "api/fair_lane.h"
 #include "api/keystore_routes.h"
+#include "app/keystore_registration.h"
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
 #include "app/keystore_standby.h"
@@ -80,6 +81,7 @@ class KeystoreServer final : public Service {
   std::unique_ptr<net::HttpClient> http_;
   std::unique_ptr<chain::near::QuorumReader> reader_;
   std::unique_ptr<secrets::KeystoreChain> chain_;
+  std::unique_ptr<KeystoreRegistration> registration_;  ///< null: masters come from elsewhere
   std::unique_ptr<api::FairLane> waiting_;
   std::unique_ptr<secrets::KeystoreVaults> vaults_;  ///< null: no DAO is set
   std::atomic<bool> has_vaults_ = false;             ///< whether vaults_ is what it stays
@@ -113,6 +115,9 @@ Status KeystoreServer::open_masters() {
                 {{"key_id", secrets::master_key_id(made)}});
       return base::done();
     });
+  } else if (is_registered_keystore(settings_)) {
+    TRY(registration_, KeystoreRegistration::open(settings_, parts_, said_, *http_, *reader_));
+    options.source = registration_->source();
   } else {
     TRY(auto secret, read_keystore_master(settings_));
     options.source = secrets::imported_source(std::move(secret), parts_.random);
@@ -157,7 +162,10 @@ Status KeystoreServer::look_at_vault(std::string_view vault, base::Deadline dead
 Status KeystoreServer::open_vaults() {
   if (!said_.dao) return base::done();
   std::optional<secrets::KeystoreVaultSigner> signer;
-  TRY(auto key, read_keystore_dao_key(settings_));
+  TRY(auto key, read_near_key(settings_, "keystore.dao_key"));
+  if (registration_) {
+    TRY(key, registration_->key());
+  }
   if (key) {
     TRY(auto sender, chain::near::Sender::make(*http_, {.chain_id = said_.chain.chain_id,
                                                         .endpoints = said_.chain.endpoints,

@@ -86,6 +86,7 @@ Result<std::unique_ptr<KeystoreMasters>> KeystoreMasters::open(KeystoreMastersPa
   if (!options.source) return Error{Code::internal, "a keystore without a source of masters"};
   std::unique_ptr<KeystoreMasters> out{new KeystoreMasters(parts, std::move(options))};
   TRY_OK(out->read_bans(), "keystore");
+  if (out->options_.source->waits()) return out;
   if (const auto done = out->prepare(std::chrono::steady_clock::now() + std::chrono::minutes(1)); !done) {
     base::log(base::LogLevel::error, "the keystore has no master yet", {{"reason", done.error().text()}});
   }
@@ -348,9 +349,9 @@ Status KeystoreMasters::check_settings(const Opened& opened) const {
   if (options_.source->binding() && epoch == 1) {
     TRY(const auto given, options_.source->default_master(1));
     if (!crypto::equal_constant_time(given.reveal(), first.master->reveal())) {
-      return Error{Code::configuration, "the imported master is not the one that this keystore has", first.id,
-                   master_key_id(given),
-                   "Remove KEYSTORE_MASTER_SECRET, or use an empty data folder for another master."};
+      return Error{Code::configuration,
+                   "the " + std::string{source_name()} + " master is not the one that this keystore has", first.id,
+                   master_key_id(given), "Set keystore.master to what it was, or use an empty data folder."};
     }
   }
   if (options_.v0_seed && opened.v0 && !crypto::equal_constant_time(options_.v0_seed->reveal(), opened.v0->reveal())) {
@@ -477,7 +478,7 @@ Result<MasterInUse> KeystoreMasters::of_vault(std::string_view vault, std::uint3
   if (!options_.source->local()) {
     return Error{Code::not_found, "the vault's master is not loaded", {}, std::string{vault}};
   }
-  TRY(auto made, options_.source->vault_master(*base.master, vault));
+  TRY(auto made, options_.source->vault_master(*base.master, vault, {}));
   if (opened_->vaults.size() >= kMaxDerived) opened_->vaults.clear();
   return found_as(opened_->vaults.emplace(std::move(name), kept(std::move(made))).first->second);
 }
@@ -540,20 +541,25 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
     return base::done();
   }
   TRY_OK(ready());
-  const base::MutexLock slow(slow_);
   if (const auto ban = banned(vault)) return is_banned(*ban);
-  TRY(auto next, opened());
-  if (next.vaults.size() >= kMaxVaults) return Error{Code::rate_limited, "too many vaults have masters here"};
-  const auto& [wallets_epoch, wallets_master] = wallets_of(next);
+  TRY(const auto before, opened());
+  if (before.vaults.size() >= kMaxVaults) return Error{Code::rate_limited, "too many vaults have masters here"};
+  const auto& [wallets_epoch, wallets_master] = wallets_of(before);
   std::map<std::uint32_t, Kept> loaded;
+  // Others are waited for without a lock: a vault whose contract hangs is in nobody else's way.
   for (const auto& [epoch, from] :
-       {std::pair{next.current, next.masters.at(next.current)}, std::pair{wallets_epoch, wallets_master}}) {
-    if (loaded.contains(epoch) || (epoch != next.current && next.vaults.contains({std::string{vault}, epoch})))
+       {std::pair{before.current, before.masters.at(before.current)}, std::pair{wallets_epoch, wallets_master}}) {
+    if (loaded.contains(epoch) || (epoch != before.current && before.vaults.contains({std::string{vault}, epoch})))
       continue;
-    TRY(auto made, options_.source->vault_master(*from.master, vault), "master of vault " + std::string{vault});
+    TRY(auto made, options_.source->vault_master(*from.master, vault, deadline),
+        "master of vault " + std::string{vault});
     if (made.size() != kKeystoreMasterBytes) return Error{Code::malformed, "master of a vault", "32 bytes"};
     loaded.emplace(epoch, kept(std::move(made)));
   }
+  const base::MutexLock slow(slow_);
+  TRY(const auto next, opened());
+  if (next.current != before.current || next.masters.at(next.current).id != before.masters.at(next.current).id)
+    return Error{Code::unavailable, "the keystore's masters have just changed"};
   TRY(const auto view, parts_.store.read());
   TRY(const auto device, device_record(*view));
   TRY(const auto device_key, remembered_device_key(*view));

@@ -19,7 +19,8 @@ class LocalSource : public MasterSource {
     if (epoch == 1) return first();
     return random_.secret(kKeystoreMasterBytes);
   }
-  Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault) override {
+  Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault,
+                                      base::Deadline /*deadline*/) override {
     return local_vault_master(default_master, vault);
   }
 

@@ -1,5 +1,6 @@
 // Where masters of a keystore come from: the root, a setting, chance, or many others together (keystore_ckd.md 7).
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
 
@@ -18,17 +20,23 @@ inline constexpr std::size_t kKeystoreMasterBytes = 32;
 class MasterSource {
  public:
   virtual ~MasterSource() = default;
-  /// For status and logs: "derived", "imported", "generated", "threshold".
+  /// For status and logs: "derived", "imported", "generated", "ckd".
   virtual std::string_view name() const noexcept = 0;
   /// The default master of epoch 1 or of a later one; 32 bytes. Asked for once per epoch, since what it gives is kept.
   /// May wait for others: never call it from a server's worker.
   virtual base::Result<crypto::Secret> default_master(std::uint32_t epoch) = 0;
-  /// The master of a vault under the default master of an epoch. May wait for others unless local().
-  virtual base::Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault) = 0;
+  /// The master of a vault under the default master of an epoch. May wait for others unless local(); after an outage,
+  /// `deadline` among them, the next call goes on where this one ended.
+  virtual base::Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault,
+                                                    base::Deadline deadline) = 0;
   /// vault_master() is a function of its arguments alone, so that nothing of it needs to be kept.
   virtual bool local() const noexcept { return true; }
   /// Whether a keystore that has another master of epoch 1 must not start with this source.
   virtual bool binding() const noexcept { return false; }
+  /// default_master() may take long: it is asked in the background, while a server says that it is not ready.
+  virtual bool waits() const noexcept { return false; }
+  /// How long to wait before default_master() is asked again that gave no master.
+  virtual std::chrono::milliseconds again_in() const { return std::chrono::seconds(1); }
 };
 
 /// keystore_ckd.md 7.3: hex of HMAC(default master, "secret-path:vault-master:" ‖ vault). 64 characters. Not secret

@@ -460,7 +460,8 @@ class RemoteSource final : public MasterSource {
   base::Result<crypto::Secret> default_master(std::uint32_t epoch) override {
     return crypto::Secret::copy_of(base::Bytes(32, static_cast<std::uint8_t>(epoch)));
   }
-  base::Result<crypto::Secret> vault_master(const crypto::Secret&, std::string_view vault) override {
+  base::Result<crypto::Secret> vault_master(const crypto::Secret&, std::string_view vault,
+                                            base::Deadline /*deadline*/) override {
     ++asked;
     return crypto::Secret::copy_of(crypto::sha256(base::as_bytes(vault)));
   }

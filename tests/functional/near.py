@@ -43,6 +43,10 @@ class Failure(Exception):
         }
 
 
+class Panic(Exception):
+    """What a contract says when it refuses a call."""
+
+
 def external(accessor):
     """The contract's form of an accessor, which is checked: {"Repo": {"repo", "branch"}}, …"""
     [(kind, fields)] = accessor.items()
@@ -64,6 +68,8 @@ class Chain:
         self.keys = {}  # account -> {public key: permission}
         self.secrets = {}
         self.views = {}  # (contract, method) -> function of the arguments
+        self.contracts = {}  # account -> object with view(method, args) and call(signer, method, args, gas)
+        self.nonces = {}  # (account, public key) -> the last one that was used
         self.code = {}  # account -> base58 of its code's hash
         self.policies = {}  # wallet's key -> entry
         self.sent = []
@@ -105,6 +111,11 @@ class Chain:
 
         self.move()
 
+    def grant(self, account, public_key, permission):
+        self.accounts.setdefault(account, 10**25)
+        self.keys.setdefault(account, {})[public_key] = permission
+        self.move()
+
     def remove_key(self, account, public_key):
         del self.keys[account][public_key]
         self.move()
@@ -112,6 +123,8 @@ class Chain:
     def view(self, contract, method, args):
         if (contract, method) in self.views:
             return self.views[(contract, method)](args)
+        if contract in self.contracts and (found := self.contracts[contract].view(method, args)) is not None:
+            return found
         if contract != self.contract or method != "get_secret_with_vault":
             if contract == self.contract and method == "get_keystore_pubkey":
                 return self.published
@@ -273,7 +286,8 @@ class Node:
             permission = self.chain.keys.get(account, {}).get(params["public_key"])
             if permission is None:
                 raise Failure("UNKNOWN_ACCESS_KEY", {"public_key": params["public_key"], **at})
-            return {**at, "nonce": 7, "permission": permission}
+            nonce = self.chain.nonces.get((account, params["public_key"]), 7)
+            return {**at, "nonce": nonce, "permission": permission}
         if kind == "view_access_key_list":
             keys = self.chain.keys.get(account, {}).items()
             return {
@@ -317,34 +331,62 @@ class Node:
         take(32)
         assert struct.unpack("<I", take(4))[0] == 1 and take(1) == b"\2", "one function call"
         name, args = text().decode(), json.loads(text())
-        take(8 + 16)
+        gas, deposit = struct.unpack("<Q", take(8))[0], int.from_bytes(take(16), "little")
         digest = hashlib.sha256(raw[:at]).digest()
         assert take(1) == b"\0"
         Ed25519PublicKey.from_public_bytes(public).verify(take(64), digest)
         assert at == len(raw)
+        for done in self.chain.sent:
+            if done["transaction"]["hash"] == base58(digest):
+                return done
         key = "ed25519:" + base58(public)
-        if key not in self.chain.keys.get(signer, {}):
-            invalid = {"TxExecutionError": {"InvalidTxError": {"InvalidAccessKeyError": {"AccessKeyNotFound": {}}}}}
-            failure = Failure("INVALID_TRANSACTION", {})
-            failure.body["data"] = invalid
-            raise failure
-        if signer in self.chain.poor:
-            failure = Failure("INVALID_TRANSACTION", {})
-            poor = {"signer_id": signer, "balance": "1", "cost": str(10**24)}
-            failure.body["data"] = {"TxExecutionError": {"InvalidTxError": {"NotEnoughBalance": poor}}}
-            raise failure
-        if not any(one["transaction"]["hash"] == base58(digest) for one in self.chain.sent):
-            self.chain.calls.append((signer, receiver, name, args))
+        self.check_key(signer, key, nonce, receiver, name, deposit)
+        assert gas <= 300 * 10**12, "the most that a transaction may have"
+        self.chain.calls.append((signer, receiver, name, args))
+        self.chain.nonces[(signer, key)] = nonce
         if receiver == self.chain.contract and name == "set_keystore_pubkey":
             assert set(args) == {"pubkey_hex"}, args
             self.chain.published = args["pubkey_hex"]
+        status = {"SuccessValue": ""}
+        if receiver in self.chain.contracts:
+            try:
+                value = self.chain.contracts[receiver].call(signer, name, args, gas)
+                status = {"SuccessValue": base64.b64encode(json.dumps(value).encode()).decode()}
+            except Panic as panic:
+                said = {"FunctionCallError": {"ExecutionError": f"Smart contract panicked: {panic}"}}
+                status = {"Failure": {"ActionError": {"index": 0, "kind": said}}}
+        self.chain.move()
         return {
             "final_execution_status": "FINAL",
-            "status": {"SuccessValue": ""},
+            "status": status,
             "transaction": {"hash": base58(digest), "nonce": nonce, "signer_id": signer, "receiver_id": receiver},
             "transaction_outcome": {},
             "receipts_outcome": [],
         }
+
+    def check_key(self, signer, key, nonce, receiver, method, deposit):
+        def refuse(why):
+            failure = Failure("INVALID_TRANSACTION", {})
+            failure.body["data"] = {"TxExecutionError": {"InvalidTxError": why}}
+            raise failure
+
+        permission = self.chain.keys.get(signer, {}).get(key)
+        if permission is None:
+            refuse({"InvalidAccessKeyError": {"AccessKeyNotFound": {}}})
+        last = self.chain.nonces.get((signer, key), 7)
+        if nonce <= last:
+            refuse({"InvalidNonce": {"tx_nonce": nonce, "ak_nonce": last}})
+        if signer in self.chain.poor:
+            refuse({"NotEnoughBalance": {"signer_id": signer, "balance": "1", "cost": str(10**24)}})
+        if permission == "FullAccess":
+            return
+        limits = permission["FunctionCall"]
+        if limits["receiver_id"] != receiver:
+            refuse({"InvalidAccessKeyError": {"ReceiverMismatch": {"ak_receiver": limits["receiver_id"]}}})
+        if limits["method_names"] and method not in limits["method_names"]:
+            refuse({"InvalidAccessKeyError": {"MethodNameMismatch": {"method_name": method}}})
+        if deposit:
+            refuse({"InvalidAccessKeyError": "DepositWithFunctionCall"})
 
 
 @contextlib.contextmanager

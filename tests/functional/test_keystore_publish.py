@@ -44,7 +44,8 @@ def test_a_key_is_published_and_compared(tmp_path, chain, three):
     owner = Ed25519PrivateKey.generate()
     assert publish(tmp_path, chain, three, owner, shown["public_key_hex"]).code != 0  # not a key of the contract's
     assert chain.published is None
-    chain.add_key(chain.contract, "ed25519:" + base58(raw_public(owner)))
+    permission = {"allowance": None, "receiver_id": chain.contract, "method_names": ["set_keystore_pubkey"]}
+    chain.grant(chain.contract, "ed25519:" + base58(raw_public(owner)), {"FunctionCall": permission})
     done = publish(tmp_path, chain, three, owner, "Ed25519:" + shown["public_key_base58"])
     assert done.code == 0, done
     assert chain.published == shown["public_key_hex"] and len(chain.sent) == 1

@@ -1,0 +1,363 @@
+#include "secrets/keystore_registration.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/base58.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "secrets/keystore_derivation.h"
+
+namespace attestry::secrets {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+using chain::near::AccountId;
+using chain::near::Block;
+using chain::near::Outcome;
+using keystore::CkdQuestion;
+using keystore::ProposalStatus;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::uint64_t kGas = 300'000'000'000'000;
+constexpr milliseconds kView{10'000};          // for what is asked of the state in one step
+constexpr milliseconds kLongestPause{60'000};  // while nodes are away
+constexpr milliseconds kFirstVaultPause{5000};
+constexpr std::size_t kMostVaults = 4096;  // that are being asked for
+
+bool is_outage(Code code) { return code == Code::unavailable || code == Code::deadline_exceeded; }
+
+milliseconds doubled(milliseconds first, unsigned times, milliseconds most) {
+  return std::min(most, first * (std::int64_t{1} << std::min(times, 20U)));
+}
+
+/// A transaction on its way. The same one is sent until its outcome is known, so that nothing is paid for twice.
+struct Sending {
+  std::optional<chain::near::SignedTransaction> transaction{};
+};
+
+struct Call {
+  const AccountId& signer;
+  const chain::near::SecretKey& key;
+  const AccountId& receiver;
+  std::string method;
+  std::string args;
+};
+
+/// The master of one vault, while it is asked for.
+struct VaultQuestion {
+  explicit VaultQuestion(CkdQuestion asked) : question(std::move(asked)) {}
+  base::Mutex mutex;
+  CkdQuestion question ATTESTRY_GUARDED_BY(mutex);
+  Sending sending ATTESTRY_GUARDED_BY(mutex);
+  std::optional<crypto::Secret> master ATTESTRY_GUARDED_BY(mutex);  ///< for those who waited meanwhile
+  std::optional<Error> trouble ATTESTRY_GUARDED_BY(mutex);          ///< what it is not asked again for until `next`
+  base::Deadline next ATTESTRY_GUARDED_BY(mutex){};
+  unsigned failed ATTESTRY_GUARDED_BY(mutex) = 0;
+};
+
+class RegisteredSource final : public MasterSource {
+ public:
+  RegisteredSource(RegistrationParts parts, RegistrationRules rules)
+      : parts_(std::move(parts)), rules_(std::move(rules)) {}
+
+  std::string_view name() const noexcept override { return "ckd"; }
+  Result<crypto::Secret> default_master(std::uint32_t epoch) override;
+  Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault,
+                                      base::Deadline deadline) override;
+  bool local() const noexcept override { return false; }
+  bool binding() const noexcept override { return true; }
+  bool waits() const noexcept override { return true; }
+  milliseconds again_in() const override {
+    const base::MutexLock lock(mutex_);
+    return pause_;
+  }
+
+ private:
+  Result<crypto::Secret> step() ATTESTRY_REQUIRES(mutex_);
+  Status approval() ATTESTRY_REQUIRES(mutex_);
+  Status submit(const Block& head) ATTESTRY_REQUIRES(mutex_);
+  Status submitted(const Outcome& outcome) ATTESTRY_REQUIRES(mutex_);
+  Status votes() ATTESTRY_REQUIRES(mutex_);
+  Status admission() ATTESTRY_REQUIRES(mutex_);
+  Result<crypto::Secret> ask() ATTESTRY_REQUIRES(mutex_);
+  Result<base::Bytes> evidence(const Block& head) ATTESTRY_REQUIRES(mutex_);
+  Error wait(milliseconds pause, Error why) ATTESTRY_REQUIRES(mutex_);
+  Error costly(Error why) ATTESTRY_REQUIRES(mutex_);
+  Result<bool> dao_says(const Block& at, const std::string& method, const std::string& args,
+                        base::Deadline deadline) const;
+  Result<Outcome> send(Sending& sending, Call call, base::Deadline deadline) const;
+  Result<crypto::Secret> ask_for_vault(VaultQuestion& of, const AccountId& vault, const chain::near::SecretKey& key,
+                                       base::Deadline deadline) ATTESTRY_REQUIRES(of.mutex);
+  base::Deadline soon(milliseconds patience = kView) const { return parts_.clock.steady() + patience; }
+
+  const RegistrationParts parts_;
+  const RegistrationRules rules_;
+  mutable base::Mutex mutex_;
+  milliseconds pause_ ATTESTRY_GUARDED_BY(mutex_){0};
+  std::optional<milliseconds> wait_ ATTESTRY_GUARDED_BY(mutex_);  ///< what this step says of the next one
+  unsigned outages_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  unsigned paid_for_nothing_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  bool approved_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  bool admitted_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  unsigned lookups_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  std::optional<Error> refused_ ATTESTRY_GUARDED_BY(mutex_);  ///< nothing is submitted any more
+  std::optional<std::uint64_t> proposal_ ATTESTRY_GUARDED_BY(mutex_);
+  base::Deadline votes_until_ ATTESTRY_GUARDED_BY(mutex_){};
+  std::string shown_ ATTESTRY_GUARDED_BY(mutex_);  ///< measurements that were logged
+  Sending submission_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<CkdQuestion> question_ ATTESTRY_GUARDED_BY(mutex_);
+  Sending request_ ATTESTRY_GUARDED_BY(mutex_);
+  std::optional<crypto::Secret> master_ ATTESTRY_GUARDED_BY(mutex_);
+  base::Mutex vaults_mutex_;
+  std::unordered_map<std::string, std::shared_ptr<VaultQuestion>> vaults_ ATTESTRY_GUARDED_BY(vaults_mutex_);
+};
+
+// ---- what both have in common
+
+Result<bool> RegisteredSource::dao_says(const Block& at, const std::string& method, const std::string& args,
+                                        base::Deadline deadline) const {
+  TRY(const auto bytes, parts_.reader.call(at, rules_.dao, method, base::to_bytes(args), deadline), method);
+  TRY(const auto document, base::JsonDocument::parse(std::string{base::as_text(bytes)}), method);
+  return document->root().boolean(method);
+}
+
+/// Its outcome, or an error while there is none; then the same transaction stays in `sending`.
+Result<Outcome> RegisteredSource::send(Sending& sending, Call call, base::Deadline deadline) const {
+  if (!sending.transaction) {
+    const std::string method = call.method;
+    TRY(sending.transaction,
+        chain::near::prepare(
+            parts_.reader, call.signer, call.key, call.receiver,
+            {chain::near::FunctionCall{
+                .method = std::move(call.method), .args = base::to_bytes(call.args), .gas = kGas, .deposit = {}}},
+            deadline),
+        method);
+    base::log(base::LogLevel::info, "keystore: a transaction is sent",
+              {{"method", method}, {"transaction", base::base58(sending.transaction->hash)}});
+  }
+  TRY(auto outcome, parts_.sender.send(*sending.transaction, call.signer, deadline));
+  sending.transaction.reset();
+  return outcome;
+}
+
+// ---- the default master
+
+Result<crypto::Secret> RegisteredSource::default_master(std::uint32_t epoch) {
+  if (epoch != 1) {
+    return Error{Code::usage, "a master from the MPC network has one epoch", "1", std::to_string(epoch),
+                 "It is a function of the DAO's account and the network's key: another one needs another DAO."};
+  }
+  const base::MutexLock lock(mutex_);
+  if (master_) return master_->clone();
+  wait_.reset();
+  auto done = step();
+  if (done) {
+    pause_ = milliseconds{0};
+    master_ = done->clone();
+    return done;
+  }
+  outages_ = wait_ ? 0 : outages_ + 1;
+  pause_ = wait_.value_or(doubled(rules_.poll, outages_ - 1, std::max(rules_.poll, kLongestPause)));
+  return done;
+}
+
+Error RegisteredSource::wait(milliseconds pause, Error why) {
+  wait_ = pause;
+  return why;
+}
+
+/// After what has cost gas and brought nothing.
+Error RegisteredSource::costly(Error why) {
+  return wait(doubled(rules_.poll, paid_for_nothing_++, std::max(rules_.poll, rules_.patience)), std::move(why));
+}
+
+Result<crypto::Secret> RegisteredSource::step() {
+  if (!approved_) TRY_OK(approval(), "registration with " + rules_.dao.text());
+  if (!admitted_) TRY_OK(admission(), "registration with " + rules_.dao.text());
+  return ask();
+}
+
+/// keystore_ckd.md 7.2(4).
+Status RegisteredSource::approval() {
+  const auto deadline = soon();
+  TRY(const Block head, parts_.reader.head(deadline));
+  const std::string key = base::JsonOut{base::JsonOutObject{{"public_key", parts_.key.public_key().text()}}}.compact();
+  TRY(approved_, dao_says(head, "is_keystore_approved", key, deadline));
+  if (approved_) {
+    base::log(base::LogLevel::info, "keystore: the DAO has approved this keystore",
+              {{"dao", rules_.dao.text()}, {"key", parts_.key.public_key().text()}});
+    return base::done();
+  }
+  if (refused_) return wait(rules_.poll, *refused_);
+  if (!proposal_) TRY_OK(submit(head));
+  return votes();
+}
+
+/// This machine's evidence for its key, looked at as the contract will, because a submission costs gas also when it is
+/// refused.
+Result<base::Bytes> RegisteredSource::evidence(const Block& head) {
+  const auto& key = parts_.key.public_key();
+  if (parts_.attester == nullptr) return keystore::no_attestation(key);
+  TRY(auto made, parts_.attester->attest(keystore::registration_report_data(key)), "this machine's evidence");
+  const auto measurements = keystore::TdMeasurements::of_quote(made.bytes);
+  if (!measurements) return wait(rules_.poll, measurements.error());
+  if (std::string line = measurements->line(); line != shown_) {
+    base::log(base::LogLevel::info, line);
+    shown_ = std::move(line);
+  }
+  TRY(const bool approved, dao_says(head, "is_measurements_approved", measurements->arguments(), soon()));
+  if (approved) return std::move(made.bytes);
+  return wait(rules_.poll, {Code::denied, "Worker measurements not approved", "what " + rules_.dao.text() + " approves",
+                            measurements->line(), "Its owner adds them: add_approved_measurements."});
+}
+
+Status RegisteredSource::submit(const Block& head) {
+  std::string args;
+  if (!submission_.transaction) {
+    TRY(const auto shown, evidence(head));
+    args = keystore::registration_arguments(parts_.key.public_key(), shown);
+  }
+  TRY(const auto outcome, send(submission_,
+                               {.signer = rules_.init,
+                                .key = parts_.init_key,
+                                .receiver = rules_.dao,
+                                .method = "submit_keystore_registration",
+                                .args = std::move(args)},
+                               soon(rules_.slice)));
+  return submitted(outcome);
+}
+
+Status RegisteredSource::submitted(const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::failed) return costly(error_of(outcome));
+  if (outcome.kind != Outcome::Kind::succeeded) return wait(rules_.poll, error_of(outcome));
+  const auto id = keystore::parse_proposal_id(std::string{base::as_text(outcome.value)});
+  if (!id) return costly(id.error());
+  proposal_ = *id;
+  votes_until_ = parts_.clock.steady() + rules_.patience;
+  base::log(base::LogLevel::info, "keystore: Proposal ID: " + std::to_string(*id),
+            {{"dao", rules_.dao.text()}, {"key", parts_.key.public_key().text()}});
+  return base::done();
+}
+
+Status RegisteredSource::votes() {
+  const auto deadline = soon();
+  TRY(const Block head, parts_.reader.head(deadline));
+  const std::string args = base::JsonOut{base::JsonOutObject{{"proposal_id", *proposal_}}}.compact();
+  TRY(const auto bytes, parts_.reader.call(head, rules_.dao, "get_proposal", base::to_bytes(args), deadline));
+  TRY(const auto status, keystore::parse_proposal(std::string{base::as_text(bytes)}));
+  const std::string which = "proposal " + std::to_string(*proposal_);
+  if (status == ProposalStatus::rejected) {
+    refused_ = Error{
+        Code::denied, "Proposal rejected by DAO", {}, which, "Ask its members why; start anew for another proposal."};
+  } else if (status != ProposalStatus::executed && parts_.clock.steady() >= votes_until_) {
+    refused_ = Error{Code::unavailable,
+                     "Timeout waiting for DAO approval",
+                     {},
+                     which,
+                     "Its members may still vote; start anew for another proposal."};
+  }
+  if (refused_) return wait(rules_.poll, *refused_);
+  return wait(rules_.poll, {Code::unavailable,
+                            "the DAO's members have not voted yet",
+                            {},
+                            which,
+                            "vote {\"proposal_id\": " + std::to_string(*proposal_) + ", \"approve\": true}"});
+}
+
+/// keystore_ckd.md 7.2(5). Nodes show a key a few blocks after the vote that has granted it.
+Status RegisteredSource::admission() {
+  const auto deadline = soon();
+  TRY(const Block head, parts_.reader.head(deadline));
+  const auto access = parts_.reader.access_key(head, rules_.dao, parts_.key.public_key(), deadline);
+  if (!access) {
+    if (access.error().code != Code::not_found) return access.error();
+    return wait(++lookups_ < rules_.lookups ? rules_.lookup : rules_.poll, access.error());
+  }
+  if (const auto good = keystore::check_access_key(*access, rules_.dao); !good) return wait(rules_.poll, good.error());
+  admitted_ = true;
+  return base::done();
+}
+
+/// keystore_ckd.md 7.3.
+Result<crypto::Secret> RegisteredSource::ask() {
+  // A question of its own for each transaction: who has seen an answer to one knows nothing of the next.
+  if (!request_.transaction) question_.emplace(rules_.dao, std::string{}, rules_.domain, parts_.random);
+  TRY(const auto outcome, send(request_,
+                               {.signer = rules_.dao,
+                                .key = parts_.key,
+                                .receiver = rules_.dao,
+                                .method = "request_key",
+                                .args = question_->arguments()},
+                               soon(rules_.slice)));
+  if (outcome.kind == Outcome::Kind::failed) return costly(error_of(outcome));
+  if (outcome.kind != Outcome::Kind::succeeded) return wait(rules_.poll, error_of(outcome));
+  auto master = question_->open(std::string{base::as_text(outcome.value)}, rules_.network);
+  if (!master) return costly(master.error());
+  return master;
+}
+
+// ---- vaults
+
+Result<crypto::Secret> RegisteredSource::vault_master(const crypto::Secret& default_master, std::string_view name,
+                                                      base::Deadline deadline) {
+  TRY(const AccountId vault, AccountId::parse(name));
+  TRY(const auto seed, keystore::Seed::vault_tee_key(vault.text()));
+  TRY(const auto key, chain::near::SecretKey::from_seed(keystore::ed25519_key(default_master, seed).seed().reveal()));
+  std::shared_ptr<VaultQuestion> of;
+  {
+    const base::MutexLock lock(vaults_mutex_);
+    auto found = vaults_.find(vault.text());
+    if (found == vaults_.end()) {
+      if (vaults_.size() >= kMostVaults) return Error{Code::unavailable, "too many vaults' masters are asked for"};
+      CkdQuestion question{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
+      found = vaults_.emplace(vault.text(), std::make_shared<VaultQuestion>(std::move(question))).first;
+    }
+    of = found->second;
+  }
+  const base::MutexLock lock(of->mutex);
+  if (of->master) return of->master->clone();
+  auto made = ask_for_vault(*of, vault, key, deadline);
+  if (made) {
+    of->master = made->clone();
+    const base::MutexLock map(vaults_mutex_);
+    vaults_.erase(vault.text());
+  } else if (!is_outage(made.error().code)) {
+    // The vault pays for each of these.
+    of->trouble = made.error();
+    of->next = parts_.clock.steady() + doubled(kFirstVaultPause, of->failed++, rules_.patience);
+    of->question = CkdQuestion{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
+  }
+  return made;
+}
+
+Result<crypto::Secret> RegisteredSource::ask_for_vault(VaultQuestion& of, const AccountId& vault,
+                                                       const chain::near::SecretKey& key, base::Deadline deadline) {
+  if (of.trouble && parts_.clock.steady() < of.next) return *of.trouble;
+  TRY(const auto outcome,
+      send(
+          of.sending,
+          {.signer = vault, .key = key, .receiver = vault, .method = "request_master", .args = of.question.arguments()},
+          deadline));
+  if (outcome.kind == Outcome::Kind::refused && outcome.problem == chain::near::Problem::balance) {
+    return Error{Code::denied, "Vault " + vault.text() +
+                                   ": insufficient NEAR balance to register the vault on the network. "
+                                   "Recommended balance: 0.5+ NEAR."};
+  }
+  if (outcome.kind != Outcome::Kind::succeeded) return error_of(outcome);
+  return of.question.open(std::string{base::as_text(outcome.value)}, rules_.network);
+}
+
+}  // namespace
+
+std::unique_ptr<MasterSource> registered_source(RegistrationParts parts, RegistrationRules rules) {
+  return std::make_unique<RegisteredSource>(std::move(parts), std::move(rules));
+}
+
+}  // namespace attestry::secrets
