@@ -169,6 +169,12 @@ Result<attestation::Evidence> read_evidence(base::Reader& reader) {
   return out;
 }
 
+Status check_size(std::size_t size) {
+  if (size <= Application::kMaxBytes) return base::done();
+  return Error{Code::too_large, std::string{kWhat}, "at most " + std::to_string(Application::kMaxBytes) + " bytes",
+               std::to_string(size)};
+}
+
 Result<Application> checked(Application application) {
   TRY_OK(check_nonces(application.nonces));
   TRY_OK(check_derivable(application.tenant, application.app, application.epoch, application.path));
@@ -178,10 +184,7 @@ Result<Application> checked(Application application) {
 }  // namespace
 
 Result<Application> Application::parse(ByteView bytes) {
-  if (bytes.size() > kMaxBytes) {
-    return Error{Code::too_large, std::string{kWhat}, "at most " + std::to_string(kMaxBytes) + " bytes",
-                 std::to_string(bytes.size())};
-  }
+  TRY_OK(check_size(bytes.size()));
   base::Reader reader{bytes};
   TRY(const ByteView tag, reader.lp("tag", kTag.size()));
   if (base::as_text(tag) != kTag) {
@@ -217,7 +220,7 @@ Result<Application> Application::parse(ByteView bytes) {
 }
 
 Result<Application> Application::parse_json(std::string body) {
-  TRY(const auto doc, base::JsonDocument::parse(std::move(body), {.max_bytes = kMaxBytes}), "request body");
+  TRY(const auto doc, base::JsonDocument::parse(std::move(body), {.max_bytes = kMaxBody}), "request body");
   const auto root = doc->root();
   TRY_OK(root.only({"nonces", "evidence", "event_logs", "tenant", "app", "epoch", "app_public_key", "derivation_path",
                     "request"}),
@@ -240,13 +243,15 @@ Result<Application> Application::parse_json(std::string body) {
   TRY(const std::uint32_t epoch, read_epoch(root, app));
   TRY(auto wanted, read_wanted(root));
   const auto format = attestation::detect_format(evidence);
-  return checked({.nonces = std::move(nonces),
-                  .evidence = {format, std::move(evidence), std::move(logs)},
-                  .key = wanted.key,
-                  .tenant = std::move(tenant),
-                  .app = std::move(app),
-                  .epoch = epoch,
-                  .path = std::move(wanted.path)});
+  TRY(auto out, checked({.nonces = std::move(nonces),
+                         .evidence = {format, std::move(evidence), std::move(logs)},
+                         .key = wanted.key,
+                         .tenant = std::move(tenant),
+                         .app = std::move(app),
+                         .epoch = epoch,
+                         .path = std::move(wanted.path)}));
+  TRY_OK(check_size(out.bytes().size()));
+  return out;
 }
 
 base::Bytes Application::recipient() const {

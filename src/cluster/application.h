@@ -34,7 +34,8 @@ inline std::string audience_of(const keys::ckd::MasterPublicKey& master) { retur
 /// Who asks, for what, and why he may. The epoch is always said: nodes hear of approvals at different times, and nodes
 /// that each took their own newest epoch would answer for different keys.
 struct Application {
-  static constexpr std::size_t kMaxBytes = 8u << 20;  ///< of bytes() and of a body
+  static constexpr std::size_t kMaxBytes = 1u << 20;  ///< of bytes()
+  static constexpr std::size_t kMaxBody = 2u << 20;   ///< of the JSON that says the same
 
   std::vector<NodeNonce> nonces;   ///< of every node that was asked for one: ids ascending, distinct, below kMostNodes
   attestation::Evidence evidence;  ///< with the event logs, which the evidence vouches for

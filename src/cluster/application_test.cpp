@@ -122,7 +122,7 @@ TEST(ApplicationBytes, AreRefusedWhenAnythingIsOff) {
   auto longer = good;
   longer.push_back(0);
   refused(Application::parse(longer), Code::malformed, "trailing");
-  refused(Application::parse(base::Bytes((8u << 20) + 1)), Code::too_large, "threshold request");
+  refused(Application::parse(base::Bytes((1u << 20) + 1)), Code::too_large, "threshold request");
 
   const auto with = [](auto change) {
     auto one = application();
@@ -265,6 +265,8 @@ TEST(ApplicationBody, IsStrict) {
   refused(parse_with({{"evidence", "=="}}), Code::malformed, "evidence");
   refused(parse_with({{"tenant", "A"}}), Code::malformed, "tenant");
   refused(parse_with({{"app", "near:alice.near"}, {"epoch", 1}}), Code::malformed, "no epochs");
+  const base::Bytes large(1u << 20);
+  refused(parse_with({{"evidence", base::base64url(large)}}), Code::too_large, "threshold request");
   EXPECT_TRUE(parse_with({{"app", "near:alice.near"}}, "epoch").ok());
   EXPECT_TRUE(parse_with({{"app", "near:alice.near"}, {"derivation_path", "p"}}).ok());
 }
