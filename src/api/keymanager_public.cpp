@@ -1,6 +1,5 @@
 #include "api/keymanager_public.h"
 
-#include <charconv>
 #include <string>
 
 #include "api/keymanager_wire.h"
@@ -23,7 +22,6 @@ namespace {
 
 constexpr std::string_view kSealing = "sealing";
 constexpr std::string_view kAttest = "attest";
-constexpr std::size_t kBareTagBytes = 32;
 
 std::string hex0x(base::ByteView bytes) { return "0x" + base::hex(bytes); }
 
@@ -37,16 +35,6 @@ net::Response raw(base::ByteView bytes) {
   auto out = keymanager_text(200, std::string{base::as_text(bytes)});
   out.content_type = "application/octet-stream";
   return out;
-}
-
-/// "?epoch=2"; 0 when it is not there.
-Result<std::uint32_t> epoch_of(const net::Request& request) {
-  const auto text = request.query_value("epoch");
-  if (!text) return 0u;
-  std::uint32_t out = 0;
-  const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), out);
-  if (failed == std::errc{} && end == text->data() + text->size() && out != 0) return out;
-  return Error{Code::malformed, "epoch", "a number from 1", std::string{*text}};
 }
 
 struct Handlers {
@@ -101,7 +89,7 @@ struct Handlers {
 
   void give_key(const net::Request& request, net::Responder responder, const KeyManagerWorkload& workload,
                 std::string purpose) const {
-    const auto epoch = epoch_of(request);
+    const auto epoch = provision::parse_keymanager_epoch(request.query_value("epoch"));
     if (!epoch) return refuse(responder, epoch.error());
     const bool json = wants_json(request);
     auto shared = std::make_shared<net::Responder>(std::move(responder));
@@ -122,40 +110,13 @@ struct Handlers {
                 });
   }
 
-  /// Whether the tag begins with the workload's name and a slash, which no name contains.
-  static bool is_below(const KeyManagerWorkload& workload, std::string_view tag) {
-    return tag.size() > workload.name.size() && tag.starts_with(workload.name) && tag[workload.name.size()] == '/';
-  }
-
-  /// Tags are names that a workload chooses: without this look each could take another's keys.
-  Status check_tag(const KeyManagerWorkload& workload, std::string_view tag) const {
-    if (tag == workload.name || is_below(workload, tag) || deps.any_tag) return base::done();
-    return Error{Code::denied, "the tag belongs to another workload", workload.name + " or " + workload.name + "/…",
-                 std::string{tag}};
-  }
-
-  /// What is signed is keccak(tag ‖ data), which does not say where the tag ends (section 9, 7): "web" with data that
-  /// begin with "server" is "webserver". The slash ends a name. Without one, names of which none begins with another
-  /// (looked at when the server starts) and data of one length keep workloads apart.
-  Status check_signed_tag(const KeyManagerWorkload& workload, std::string_view tag, base::ByteView data) const {
-    if (deps.any_tag || is_below(workload, tag)) return base::done();
-    TRY_OK(check_tag(workload, tag));
-    if (!deps.bare_tags) {
-      return Error{Code::denied, "a signature for the name alone could be read as another workload's",
-                   workload.name + "/…", std::string{tag}};
-    }
-    if (data.size() == kBareTagBytes) return base::done();
-    return Error{Code::denied, "for the tag that is a workload's name 32 bytes are signed",
-                 std::to_string(kBareTagBytes) + " bytes, or a tag of the form " + workload.name + "/…",
-                 std::to_string(data.size()) + " bytes"};
-  }
-
   void tagged_key(net::Request request, net::Responder responder) const {
     as_workload(std::move(request), std::move(responder),
                 [this](const net::Request& asked, net::Responder to, const KeyManagerWorkload& workload) {
                   const std::string tag{asked.parameter("tag")};
                   if (dialect() != KeyManagerDialect::dstack_vm) return give_key(asked, std::move(to), workload, tag);
-                  if (const auto own = check_tag(workload, tag); !own) return refuse(to, own.error());
+                  if (const auto own = provision::check_tag(workload.name, tag, deps.tags); !own)
+                    return refuse(to, own.error());
                   give_key(asked, std::move(to), workload, tag);
                 });
   }
@@ -218,7 +179,8 @@ struct Handlers {
           const std::string tag{asked.parameter("tag")};
           const auto data = base::hex_decode(asked.parameter("data"));
           if (!data) return refuse(to, data.error());
-          if (const auto own = check_signed_tag(workload, tag, *data); !own) return refuse(to, own.error());
+          const auto own = provision::check_signed_tag(workload.name, tag, *data, deps.tags);
+          if (!own) return refuse(to, own.error());
           const bool json = wants_json(asked);
           auto shared = std::make_shared<net::Responder>(std::move(to));
           deps.manager.attest_tag(

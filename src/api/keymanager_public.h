@@ -5,6 +5,7 @@
 #include "net/router.h"
 #include "provision/keymanager.h"
 #include "provision/keymanager_identity.h"
+#include "provision/keymanager_tags.h"
 
 namespace attestry::api {
 
@@ -14,11 +15,7 @@ struct KeyManagerPublicDeps {
   const provision::KeyManagerIdentities& identities;
   /// Runs what has to wait for DNS, on threads of its own; false when too many wait.
   std::function<bool(std::move_only_function<void()>&)> run_waiting;
-  /// The second generation's rule: a workload may take the keys, and speak in the name, of any tag. Off: of its own.
-  bool any_tag = false;
-  /// Signatures for the tag that is a workload's whole name: the names that are known must be such that none begins
-  /// with another (KeyManagerIdentityOptions). Off: tags have the form NAME/….
-  bool bare_tags = false;
+  provision::KeyManagerTagRules tags{};
 };
 
 /// For Role::keymanager:

@@ -151,8 +151,7 @@ Status KeyManagerService::add_routes(net::Router& router) {
   TRY_OK(api::register_keymanager_public(router, {.manager = *manager_,
                                                   .identities = identities_,
                                                   .run_waiting = [this](auto& task) { return names_->run(task); },
-                                                  .any_tag = said_.any_tag,
-                                                  .bare_tags = said_.bare_tags}));
+                                                  .tags = {.any = said_.any_tag, .bare = said_.bare_tags}}));
   return api::register_keymanager_host(
       router, {.manager = *manager_, .run_waiting = [this](auto& task) { return host_->run(task); }});
 }
