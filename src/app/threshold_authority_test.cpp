@@ -294,8 +294,9 @@ TEST_F(ThresholdAuthorityTest, EvidenceThatWasMadeForSomethingElseIsRefused) {
   // The evidence of a release, with its own nonce.
   refused(a.ask(shown([&](auto& s) { s.nonce = base::to_bytes(asked.nonces[0].nonce); })), Code::evidence_false,
           "not made for");
-  const auto foreign = G2::generator().encode();
-  refused(a.ask(shown([&](auto& s) { s.audience = audience_of(foreign); })), Code::evidence_false, "not made for");
+  const auto of_another_cluster =
+      with(asked, [&](auto& x) { x.evidence = evidence(*x.statement(G2::generator().encode())); });
+  refused(a.ask(of_another_cluster), Code::evidence_false, "not made for");
   refused(a.ask(shown([&](auto& s) { s.audience = a.house.log->origin(); })), Code::evidence_false, "not made for");
   refused(a.ask(shown([](auto& s) { s.csr_spki = {1}; })), Code::evidence_false, "not made for");
   // Nonces that this node gave for another purpose.

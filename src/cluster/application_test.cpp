@@ -119,6 +119,9 @@ TEST(ApplicationBytes, AreRefusedWhenAnythingIsOff) {
   for (std::size_t size = 0; size < good.size(); ++size) {
     EXPECT_FALSE(Application::parse(base::ByteView{good}.first(size)).ok()) << size;
   }
+  auto tagged = good;
+  tagged[4 + 31] ^= 3;  // of version 2
+  refused(Application::parse(tagged), Code::malformed, "tag");
   auto longer = good;
   longer.push_back(0);
   refused(Application::parse(longer), Code::malformed, "trailing");
@@ -156,6 +159,20 @@ TEST(ApplicationBytes, HaveARecipientOfThresholdRequests) {
   const auto at = std::ranges::search(bytes, recipient).begin();
   *at = 0;  // 0x0001: some KEM
   refused(Application::parse(bytes), Code::malformed, "recipient");
+  // A point and something else.
+  base::LpWriter part, longer;
+  part.lp(recipient);
+  longer.lp([&] {
+    auto out = recipient;
+    out.push_back(0);
+    return out;
+  }());
+  const auto good = application().bytes();
+  const auto whole = std::ranges::search(good, part.bytes());
+  base::Bytes changed{good.begin(), whole.begin()};
+  base::append(changed, longer.bytes());
+  changed.insert(changed.end(), whole.end(), good.end());
+  refused(Application::parse(changed), Code::malformed, "A2");
   auto one = application();
   one.key.pk2 = G2::generator().encode();
   EXPECT_EQ(one.recipient().size(), 146u);
@@ -303,6 +320,8 @@ TEST(MpcShapes, AreStrict) {
           "account");
   refused(read(R"({"request":{"derivation_path":"","domain_id":2,)" + key + R"(},"x":1})"), Code::malformed, "x");
   refused(read(R"({"request":{"derivation_path":"","domain_id":-2,)" + key + "}}"), Code::malformed, "domain_id");
+  refused(read(R"({"request":{"derivation_path":")" + std::string(1025, 'x') + R"(","domain_id":2,)" + key + "}}"),
+          Code::malformed, "derivation_path");
   for (const std::string& bad :
        {R"("bls12381g2:)" + std::string{kG2Text.substr(11)} + "\"", std::string{R"("bls12381g1:")"}, std::string{"1"},
         std::string{"{}"}, std::string{R"({"Other":"x"})"},

@@ -120,10 +120,9 @@ class Decision {
                                       .lists = app.lists(),
                                       .binding = std::move(bound_to)};
     auto judged = appraisal::judge(std::move(examined.verdict), inputs);
-    // Before the policy was asked nothing is a refusal by it: no leaf, and the nonce stays good.
-    if (judged.refusal && judged.refusal->code != Code::denied) return *std::move(judged.refusal);
     Result<governance::Grant> grant =
         judged.refusal ? Result<governance::Grant>{*judged.refusal} : authorize(*judged.verified, fresh, app);
+    // Before the policy was asked nothing is a refusal by it: no leaf, and the nonce stays good.
     if (!grant && grant.error().code != Code::denied) return std::move(grant).error();
 
     auto stored = appraisal::StoredAppraisal::make(std::move(inputs), attestation::to_json(judged.verdict));

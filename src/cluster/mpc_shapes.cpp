@@ -1,7 +1,5 @@
 #include "cluster/mpc_shapes.h"
 
-#include "base/utf8.h"
-
 namespace attestry::cluster {
 
 using base::Code;
@@ -70,8 +68,8 @@ Result<MpcRequest> MpcRequest::read(const JsonValue& value) {
   TRY_OK(value.only({"derivation_path", "app_public_key", "domain_id"}), "request");
   MpcRequest out;
   TRY(out.derivation_path, text_of(value, "derivation_path"));
-  if (out.derivation_path.size() > kMostPath || !base::is_utf8(out.derivation_path)) {
-    return Error{Code::malformed, "derivation_path", "at most " + std::to_string(kMostPath) + " bytes of UTF-8",
+  if (out.derivation_path.size() > kMostPath) {
+    return Error{Code::malformed, "derivation_path", "at most " + std::to_string(kMostPath) + " bytes",
                  std::to_string(out.derivation_path.size()) + " bytes"};
   }
   TRY(const auto key, value.get("app_public_key"));
