@@ -514,6 +514,30 @@ def test_a_policy_is_signed_for_its_owner_only(wallets):
     refused(wallets.post("/wallet/encrypt-policy", bad), 400, "no_such_rule")
 
 
+def test_approvals_are_asked_for_whatever_needs_no_policy(wallets):
+    approval = {"threshold": 2, "approvers": [{"id": f"{name}.testnet", "role": "signer"} for name in ("bob", "eve")]}
+    public = wallets.key("guarded")
+    agent = public.removeprefix("ed25519:")
+    blob = base64.b64encode(wallets.encrypted(f"project:a.near/p:{agent}", b'{"KEY":"v"}')).decode()
+    left = {"wallet_id": "guarded", "project_id": "a.near/p", "payer": "payer.near"}
+    store = {**left, "encrypted_secrets_base64": blob, "access": "AllowAll"}
+    asked = {
+        "sign": {"wallet_id": "guarded", "op": {"kind": "auth", "purpose": "bearer", "seed": "s"}},
+        "sign-secret-store": store,
+        "sign-secret-delete": left,
+    }
+    for policy in (None, {}, {"approval": {**approval, "excluded_types": ["auth", "secret_store", "secret_delete"]}}):
+        if policy is not None:
+            wallets.give_policy("guarded", policy)
+        assert {wallets.post(f"/wallet/{route}", body).status for route, body in asked.items()} == {200}, policy
+    encrypted = wallets.give_policy("guarded", {"approval": approval}, owner="alice.testnet")
+    for route, body in asked.items():
+        refused(wallets.post(f"/wallet/{route}", body), 403, "asks for approvals: 2")
+    replaced = {"wallet_id": "guarded", "encrypted_data": encrypted, "caller": "alice.testnet"}
+    assert wallets.post("/wallet/sign-policy", replaced).status == 200, "its owner may take the policy back"
+    refused(wallets.post("/wallet/sign-policy", {**replaced, "caller": "eve.testnet"}), 403, "")
+
+
 def test_secrets_that_a_wallet_leaves_for_itself(wallets):
     public = bytes.fromhex(wallets.key("agent").removeprefix("ed25519:"))
     agent = public.hex()
@@ -626,6 +650,10 @@ def test_what_is_behind_switches(wallets, tmp_path, chain, three):
         refused(open_ones.post("/wallet/evm/sign-message", message), 403, "capability evm_sign")
         open_ones.has_account("w")
         assert open_ones.sign("w", TRANSFER).status == 200
+        open_ones.give_policy(
+            "w", {"approval": {"threshold": 1, "approvers": [{"id": "bob.testnet", "role": "admin"}]}}
+        )
+        refused(open_ones.post("/wallet/derive-ephemeral-key", ephemeral), 403, "asks for approvals: 1")
 
 
 def test_a_policy_that_cannot_be_read_allows_nothing(wallets, chain):
