@@ -101,6 +101,7 @@ Words words_of(const KeystoreRefusal& refusal) {
       return {400, error.what};
     case KeystoreStep::vault:
       if (error.code == Code::denied) return {403, inner};
+      if (error.code == Code::conflict) return {402, error.what};
       return {outage_or(error, 500), "Key derivation failed: " + inner};
     case KeystoreStep::agent:
     case KeystoreStep::access:

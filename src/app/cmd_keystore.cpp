@@ -60,6 +60,7 @@ Status keep_keys(const RunOptions& options, KeystoreEnvironment& read) {
   };
   TRY_OK(keep("keystore.master", "master", "file:", read.master_secret));
   TRY_OK(keep("keystore.private_key", "private-key", "", read.private_key));
+  TRY_OK(keep("keystore.init_key", "init-key", "", read.init_key));
   if (read.master_out_path.empty()) return base::done();
   // As the original: made once, kept where the operator says.
   TRY(const auto there, state::system_files().read(read.master_out_path, kMostFile));
@@ -81,7 +82,8 @@ Status is_private(const std::string& path) {
 
 /// A file that holds keys is nobody else's to read.
 Status check_mode(const RunOptions& options, const KeystoreEnvironment& read) {
-  if (!read.master_secret.empty() || !read.private_key.empty()) TRY_OK(is_private(options.env_file));
+  if (!read.master_secret.empty() || !read.private_key.empty() || !read.init_key.empty())
+    TRY_OK(is_private(options.env_file));
   if (!read.master_out_path.empty()) TRY_OK(is_private(read.master_out_path));
   return base::done();
 }

@@ -100,6 +100,7 @@ class Translation {
   void chain();
   void published_key();
   void tee();
+  void registered();
   void keys();
   void the_rest();
 
@@ -190,6 +191,24 @@ void Translation::tee() {
   if (const auto* kinds = find("TEE_ALLOWED_KEY_TYPES")) out_.settings["keystore.key_kinds"] = *kinds;
 }
 
+/// keystore_ckd.md 7.1, 7.2: the master comes from the MPC network.
+void Translation::registered() {
+  out_.settings["keystore.master"] = "ckd";
+  copy("INIT_ACCOUNT_ID", "keystore.init_account");
+  copy("MPC_PUBLIC_KEY", "keystore.mpc_public_key");
+  copy("MPC_DOMAIN_ID", "keystore.mpc_domain");
+  out_.init_key = text("INIT_ACCOUNT_PRIVATE_KEY");
+  if (const std::string kind = lower(trimmed(text("KEYSTORE_KEY_TYPE", "ed25519"))); kind != "ed25519") {
+    mistake("KEYSTORE_KEY_TYPE=" + kind + ": a keystore registers with a key that signs transactions here", "ed25519",
+            kind);
+  }
+  if (!text("KEYSTORE_MASTER_SECRET_OUT_PATH").empty())
+    out_.notes.emplace_back("KEYSTORE_MASTER_SECRET_OUT_PATH is not used: the master comes from the MPC network");
+  // As the original, whose evidence comes from dstack's guest agent, or is none.
+  out_.settings["keystore.registration_attestation"] =
+      out_.tee_mode == "evidence" || out_.tee_mode == "tdx" ? "dstack" : "none";
+}
+
 void Translation::keys() {
   const bool has_master = !text("KEYSTORE_MASTER_SECRET").empty();
   const bool registration = is_true("USE_TEE_REGISTRATION");
@@ -202,10 +221,10 @@ void Translation::keys() {
                                         "MPC_CONTRACT_ID", "MPC_PUBLIC_KEY"}) {
       if (text(name).empty()) mistake(std::string{name} + " is required when USE_TEE_REGISTRATION=true", "a value", "");
     }
-    mistake("USE_TEE_REGISTRATION=true: this server does not get its master from an MPC network yet", "false", "true",
-            "Bring the master: keystore.master file:PATH.");
+    registered();
   }
   out_.private_key = text(kPrivateKey);
+  if (registration) return;
   if (!has_master) {
     out_.master_out_path = text("KEYSTORE_MASTER_SECRET_OUT_PATH");
     if (out_.master_out_path.empty())
@@ -235,8 +254,10 @@ void Translation::the_rest() {
       note("DSTACK_SIMULATOR_ENDPOINT", "keystore.sealing_dstack is the path of dstack's socket");
     }
   }
-  note("KEYSTORE_KEY_TYPE", "this server registers with no contract of a DAO");
-  note("MPC_DOMAIN_ID", "this server does not get its master from an MPC network yet");
+  if (is_true("USE_TEE_REGISTRATION")) return;
+  for (const std::string_view name :
+       {"INIT_ACCOUNT_ID", "INIT_ACCOUNT_PRIVATE_KEY", "MPC_PUBLIC_KEY", "MPC_DOMAIN_ID", "KEYSTORE_KEY_TYPE"})
+    note(name, "without USE_TEE_REGISTRATION=true this server registers with no DAO");
 }
 
 KeystoreEnvironment Translation::run() && {
@@ -254,7 +275,7 @@ KeystoreEnvironment Translation::run() && {
 }  // namespace
 
 void KeystoreEnvironment::wipe() {
-  for (std::string* key : {&master_secret, &private_key})
+  for (std::string* key : {&master_secret, &private_key, &init_key})
     crypto::wipe({reinterpret_cast<std::uint8_t*>(key->data()), key->size()});
 }
 

@@ -22,7 +22,8 @@ struct KeystoreEnvironment {
   std::string master_secret{};    ///< KEYSTORE_MASTER_SECRET, to be kept in a file of mode 0600; empty: none
   std::string master_out_path{};  ///< where a generated master goes
   std::string private_key{};      ///< KEYSTORE_PRIVATE_KEY, likewise
-  /// Overwrites the two keys.
+  std::string init_key{};         ///< INIT_ACCOUNT_PRIVATE_KEY, likewise
+  /// Overwrites the keys.
   void wipe();
 };
 KeystoreEnvironment read_keystore_environment(const std::map<std::string, std::string>& variables);

@@ -91,6 +91,40 @@ TEST(KeystoreEnvironment, TheDaoSaysWhichVaultsAreServed) {
             0U);
 }
 
+TEST(KeystoreEnvironment, AMasterFromTheNetwork) {
+  const std::map<std::string, std::string> given{{"USE_TEE_REGISTRATION", "true"},
+                                                 {"KEYSTORE_DAO_CONTRACT", "dao.near"},
+                                                 {"INIT_ACCOUNT_ID", "init.near"},
+                                                 {"INIT_ACCOUNT_PRIVATE_KEY", "ed25519:secret"},
+                                                 {"MPC_CONTRACT_ID", "v1.signer"},
+                                                 {"MPC_PUBLIC_KEY", "bls12381g2:key"},
+                                                 {"MPC_DOMAIN_ID", "3"}};
+  auto read = read_keystore_environment(given);
+  EXPECT_EQ(mistakes_of(given), "");
+  EXPECT_EQ(read.settings.at("keystore.master"), "ckd");
+  EXPECT_EQ(read.settings.at("keystore.init_account"), "init.near");
+  EXPECT_EQ(read.settings.at("keystore.mpc_public_key"), "bls12381g2:key");
+  EXPECT_EQ(read.settings.at("keystore.mpc_domain"), "3");
+  EXPECT_EQ(read.settings.at("keystore.registration_attestation"), "none") << "TEE_MODE is none";
+  EXPECT_EQ(read.init_key, "ed25519:secret");
+  for (const auto& [name, value] : read.settings) EXPECT_THAT(value, Not(HasSubstr("secret"))) << name;
+  read.wipe();
+  EXPECT_THAT(read.init_key, Not(HasSubstr("secret")));
+
+  auto in_a_tee = given;
+  in_a_tee["TEE_MODE"] = "tdx";
+  EXPECT_EQ(read_keystore_environment(in_a_tee).settings.at("keystore.registration_attestation"), "dstack");
+  for (const auto* name :
+       {"KEYSTORE_DAO_CONTRACT", "INIT_ACCOUNT_ID", "INIT_ACCOUNT_PRIVATE_KEY", "MPC_CONTRACT_ID", "MPC_PUBLIC_KEY"}) {
+    auto without = given;
+    without.erase(name);
+    EXPECT_THAT(mistakes_of(without), HasSubstr(std::string{name} + " is required when USE_TEE_REGISTRATION=true"));
+  }
+  auto other_key = given;
+  other_key["KEYSTORE_KEY_TYPE"] = "ml-dsa-65";
+  EXPECT_THAT(mistakes_of(other_key), HasSubstr("KEYSTORE_KEY_TYPE=ml-dsa-65"));
+}
+
 TEST(KeystoreEnvironment, KeysAreNoSettings) {
   const std::string hex(64, 'a');
   auto read = read_keystore_environment({{"KEYSTORE_MASTER_SECRET", hex}, {"KEYSTORE_PRIVATE_KEY", "ed25519:x"}});

@@ -34,7 +34,7 @@ constexpr SettingInfo kRegistration[] = {
     {"keystore.mpc_public_key", "", "with keystore.master ckd: the MPC network's key, bls12381g2:…"},
     {"keystore.mpc_domain", "2", "domain of that key in the MPC contract"},
     {"keystore.registration_attestation", "none",
-     "evidence of this server for the DAO: a quote provider's address; simulated realm: none, simulated:FILE"},
+     "evidence of this server for the DAO: dstack, a quote provider's address; simulated realm: none, simulated:FILE"},
     {"keystore.registration_key", "",
      "without evidence: file of the key that is registered, made at the first start; default "
      "<data>/keystore-registration.key"},
@@ -138,7 +138,7 @@ Status KeystoreRegistration::open_attester(const Settings& settings, const Servi
   if (simulated && parts.store.realm() == base::Realm::production) {
     return Error{Code::configuration,
                  named(settings, "keystore.registration_attestation") + ": a DAO approves what evidence vouches for",
-                 "the address of a quote provider", kind, "Use `attestry dev` to try things out."};
+                 "dstack or the address of a quote provider", kind, "Use `attestry dev` to try things out."};
   }
   if (kind == "none") return base::done();
   if (simulated) {
@@ -148,7 +148,12 @@ Status KeystoreRegistration::open_attester(const Settings& settings, const Servi
     simulated_ = std::shared_ptr<SimulatedTee>(std::move(tee));
     return base::done();
   }
-  made_ = std::make_unique<tee::RemoteAttester>(http, kind, kQuotePatience, parts.clock);
+  if (kind == "dstack") {
+    const std::string& socket = settings.text("keystore.sealing_dstack");
+    made_ = std::make_unique<tee::DstackAttester>(http, socket, kQuotePatience, parts.clock);
+  } else {
+    made_ = std::make_unique<tee::RemoteAttester>(http, kind, kQuotePatience, parts.clock);
+  }
   attester_ = made_.get();
   return base::done();
 }
@@ -169,10 +174,10 @@ Status KeystoreRegistration::open_key(const Settings& settings, const ServicePar
     seed_ = std::move(seed);
     return base::done();
   }
-  std::string_view text = base::as_text(*there);
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
-  const auto key = secrets::keystore::V0Key::parse(text);
   crypto::wipe(*there);
+  TRY(auto text, read_secret_file(path), named(settings, "keystore.registration_key"));
+  const auto key = secrets::keystore::V0Key::parse(text);
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   if (!key) return Error{key.error()}.at(path);
   seed_ = key->signing().seed().clone();
   return base::done();

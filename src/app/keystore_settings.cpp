@@ -254,7 +254,12 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   }
 }
 
-/// Trailing white space is an editor's.
+void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
+
+}  // namespace
+
+std::span<const SettingInfo> keystore_setting_infos() noexcept { return kKeystore; }
+
 Result<std::string> read_secret_file(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
@@ -266,12 +271,6 @@ Result<std::string> read_secret_file(const std::string& path) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
   return text;
 }
-
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
-
-}  // namespace
-
-std::span<const SettingInfo> keystore_setting_infos() noexcept { return kKeystore; }
 
 Result<crypto::Secret> read_keystore_master(const Settings& settings) {
   const std::string& value = settings.text("keystore.master");

@@ -43,6 +43,9 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<ba
 /// The first mistake.
 base::Result<KeystoreSettings> read_keystore_settings(const Settings& settings);
 
+/// A file of few bytes that nobody else may read, without white space at its end (which is an editor's). Whoever asks
+/// overwrites it. Errors: `configuration` for one that is not there, or that others may read.
+base::Result<std::string> read_secret_file(const std::string& path);
 /// 32 bytes of keystore.master file:PATH: 64 hex digits, alone or as KEYSTORE_MASTER_SECRET=….
 base::Result<crypto::Secret> read_keystore_master(const Settings& settings);
 /// Ed25519 seed of keystore.private_key; nullopt when there is none.

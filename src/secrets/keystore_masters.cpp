@@ -551,8 +551,7 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
        {std::pair{before.current, before.masters.at(before.current)}, std::pair{wallets_epoch, wallets_master}}) {
     if (loaded.contains(epoch) || (epoch != before.current && before.vaults.contains({std::string{vault}, epoch})))
       continue;
-    TRY(auto made, options_.source->vault_master(*from.master, vault, deadline),
-        "master of vault " + std::string{vault});
+    TRY(auto made, options_.source->vault_master(*from.master, vault, deadline));
     if (made.size() != kKeystoreMasterBytes) return Error{Code::malformed, "master of a vault", "32 bytes"};
     loaded.emplace(epoch, kept(std::move(made)));
   }
@@ -579,6 +578,12 @@ Status KeystoreMasters::load_vault(std::string_view vault, base::Deadline deadli
   const base::MutexLock lock(mutex_);
   for (const auto& [epoch, entry] : loaded) opened_->vaults.insert_or_assign({std::string{vault}, epoch}, entry);
   return base::done();
+}
+
+bool KeystoreMasters::needs_loading(std::string_view vault) const {
+  if (options_.source->local()) return false;
+  const base::MutexLock lock(mutex_);
+  return opened_ && !opened_->vaults.contains({std::string{vault}, opened_->current});
 }
 
 std::vector<std::string> KeystoreMasters::loaded_vaults() const {

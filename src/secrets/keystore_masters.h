@@ -138,8 +138,11 @@ class KeystoreMasters {
   std::string device_bound_to() const;
   std::string_view source_name() const noexcept;
 
-  /// Brings a vault's master from a source that is not local, and keeps it sealed. `denied` for a banned one. Waits.
+  /// Brings a vault's master from a source that is not local, and keeps it sealed. `denied` for a banned one; other
+  /// errors are the source's. Waits.
   base::Status load_vault(std::string_view vault, base::Deadline deadline);
+  /// Whether load_vault() must come first; cheap. False while there are no masters at all.
+  bool needs_loading(std::string_view vault) const;
   /// Vaults with a master in memory, by name.
   std::vector<std::string> loaded_vaults() const;
   /// Out of memory and of the store; it comes again when it is asked for. Unknown vaults are no error.

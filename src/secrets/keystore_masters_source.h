@@ -26,7 +26,7 @@ class MasterSource {
   /// May wait for others: never call it from a server's worker.
   virtual base::Result<crypto::Secret> default_master(std::uint32_t epoch) = 0;
   /// The master of a vault under the default master of an epoch. May wait for others unless local(); after an outage,
-  /// `deadline` among them, the next call goes on where this one ended.
+  /// `deadline` among them, the next call goes on where this one ended. `conflict`: the vault cannot pay for it.
   virtual base::Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault,
                                                     base::Deadline deadline) = 0;
   /// vault_master() is a function of its arguments alone, so that nothing of it needs to be kept.

@@ -19,6 +19,7 @@ using base::Status;
 using chain::near::AccountId;
 using chain::near::Block;
 using chain::near::Outcome;
+using chain::near::Problem;
 using keystore::CkdQuestion;
 using keystore::ProposalStatus;
 using std::chrono::milliseconds;
@@ -28,8 +29,7 @@ namespace {
 constexpr std::uint64_t kGas = 300'000'000'000'000;
 constexpr milliseconds kView{10'000};          // for what is asked of the state in one step
 constexpr milliseconds kLongestPause{60'000};  // while nodes are away
-constexpr milliseconds kFirstVaultPause{5000};
-constexpr std::size_t kMostVaults = 4096;  // that are being asked for
+constexpr std::size_t kMostVaults = 4096;      // that are being asked for
 
 bool is_outage(Code code) { return code == Code::unavailable || code == Code::deadline_exceeded; }
 
@@ -328,10 +328,13 @@ Result<crypto::Secret> RegisteredSource::vault_master(const crypto::Secret& defa
     of->master = made->clone();
     const base::MutexLock map(vaults_mutex_);
     vaults_.erase(vault.text());
+  } else if (made.error().code == Code::conflict) {
+    of->trouble = made.error();
+    of->next = parts_.clock.steady() + rules_.poll;
   } else if (!is_outage(made.error().code)) {
     // The vault pays for each of these.
     of->trouble = made.error();
-    of->next = parts_.clock.steady() + doubled(kFirstVaultPause, of->failed++, rules_.patience);
+    of->next = parts_.clock.steady() + doubled(rules_.poll, of->failed++, std::max(rules_.poll, rules_.patience));
     of->question = CkdQuestion{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
   }
   return made;
@@ -345,12 +348,16 @@ Result<crypto::Secret> RegisteredSource::ask_for_vault(VaultQuestion& of, const 
           of.sending,
           {.signer = vault, .key = key, .receiver = vault, .method = "request_master", .args = of.question.arguments()},
           deadline));
-  if (outcome.kind == Outcome::Kind::refused && outcome.problem == chain::near::Problem::balance) {
-    return Error{Code::denied, "Vault " + vault.text() +
-                                   ": insufficient NEAR balance to register the vault on the network. "
-                                   "Recommended balance: 0.5+ NEAR."};
+  if (outcome.kind == Outcome::Kind::refused && outcome.problem == Problem::balance) {
+    return Error{Code::conflict, "Vault " + vault.text() +
+                                     ": insufficient NEAR balance to register the vault on the network. "
+                                     "Recommended balance: 0.5+ NEAR."};
   }
-  if (outcome.kind != Outcome::Kind::succeeded) return error_of(outcome);
+  if (outcome.kind != Outcome::Kind::succeeded) {
+    const bool again = outcome.problem == Problem::nonce || outcome.problem == Problem::expired;
+    return Error{again ? Code::unavailable : Code::configuration, "Vault " + vault.text() + " gives no master",
+                 "an answer of request_master", outcome.text, "See that its one access key is this keystore's."};
+  }
   return of.question.open(std::string{base::as_text(outcome.value)}, rules_.network);
 }
 

@@ -106,6 +106,7 @@ std::optional<Status> KeystoreVaults::at_hand(std::string_view vault) const {
   const base::MutexLock lock(mutex_);
   const auto found = entries_.find(std::string{vault});
   if (found == entries_.end() || found->second.until <= now) return std::nullopt;
+  if (found->second.verdict && parts_.masters.needs_loading(vault)) return std::nullopt;
   return found->second.verdict;
 }
 
@@ -119,6 +120,11 @@ Status KeystoreVaults::last(std::string_view vault) const {
 
 Status KeystoreVaults::look(std::string_view name, base::Deadline deadline) {
   if (const auto known = at_hand(name)) return *known;
+  TRY_OK(seen(name, deadline));
+  return parts_.masters.needs_loading(name) ? parts_.masters.load_vault(name, deadline) : base::done();
+}
+
+Status KeystoreVaults::seen(std::string_view name, base::Deadline deadline) {
   TRY(const AccountId vault, AccountId::parse(name));
   // Taken before the head: what the head says is that old when it arrives.
   const auto until = parts_.clock.steady() + rules_.ttl;

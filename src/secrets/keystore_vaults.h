@@ -82,7 +82,9 @@ class KeystoreVaults {
 
   /// What is remembered and still counts; never waits.
   std::optional<base::Status> at_hand(std::string_view vault) const;
-  /// Waits for the chain unless it is at hand. A vault that is refused is forgotten here, too: its master goes.
+  /// Waits for the chain unless it is at hand. A vault that is refused is forgotten here, too: its master goes. The
+  /// master of one that is served is brought where others have to be asked for it (KeystoreMasters::load_vault);
+  /// `conflict`: the vault cannot pay for that.
   base::Status look(std::string_view vault, base::Deadline deadline);
   /// What was seen last, for those who have looked just now: `unavailable` when nothing was for a minute.
   base::Status last(std::string_view vault) const;
@@ -102,6 +104,7 @@ class KeystoreVaults {
     chain::near::Block at{};
     base::Deadline until{};
   };
+  base::Status seen(std::string_view vault, base::Deadline deadline);
   base::Result<bool> dao_says(const chain::near::Block& at, std::string method, std::string_view args,
                               base::Deadline deadline) const;
   base::Result<VaultState> state_of(const chain::near::Block& at, const chain::near::AccountId& vault,

@@ -25,6 +25,7 @@ from workload import hkdf_expand, hkdf_extract, raw_public
 TAG = b"NEAR BLS12381G1_XMD:SHA-256_SSWU_RO_"
 TERA = 10**12
 METHODS = ["request_key", "mark_vault_verified", "ban_vault"]
+CODE = base58(b"\7" * 32)
 REGISTERS = {"mrtd": 184, "rtmr0": 376, "rtmr1": 424, "rtmr2": 472, "rtmr3": 520}
 
 
@@ -137,6 +138,7 @@ class Dao:
             "get_proposal": ({"proposal_id"}, lambda a: self.proposal(a["proposal_id"])),
             "is_vault_verified": ({"vault_id"}, lambda a: a["vault_id"] in self.verified),
             "is_vault_banned": ({"vault_id"}, lambda a: a["vault_id"] in self.banned),
+            "is_vault_code_approved": ({"code_hash"}, lambda a: a["code_hash"] == CODE),
         }
         if method not in answers:
             return None
@@ -221,6 +223,7 @@ class VaultContract:
         self.chain, self.dao, self.account = chain, dao, account
         self.unlocked = False
         chain.accounts[account] = 10**24
+        chain.code[account] = CODE
         chain.contracts[account] = self
 
     def give_key(self, key):

@@ -73,6 +73,7 @@ def test_variables_that_become_something_else_or_nothing(tmp_path):
     assert settings["keystore.sealing_dstack"] == '"/run/dstack.sock"'
     for name in ("LOG_MASTER_KEY_HASH", "KEYSTORE_KEY_TYPE", "MPC_DOMAIN_ID"):
         assert f"{name} is not used" in notes, notes
+    assert settings.get("keystore.master") is None
     settings, notes = shown(tmp_path, DSTACK_SIMULATOR_ENDPOINT="http://localhost:8090")
     assert "keystore.sealing_dstack" not in settings and "DSTACK_SIMULATOR_ENDPOINT is not used" in notes
 
