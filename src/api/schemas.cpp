@@ -158,6 +158,37 @@ std::string_view schemas_json() noexcept {
  "silent_ms":{"type":["integer","null"]},"takeover_seconds":{"type":"integer"},"sync":{"type":"boolean"},"listens":{"type":"string"},
  "peer":{"type":"string"},"problem":{"type":"string"}}},
 "KeystoreStandbyChange":{"type":"object","properties":{"force":{"type":"boolean"},"discard":{"type":"boolean"}}},
+"ThresholdNode":{"type":"object","required":["id","signing_key","address","app","holds_share","epoch"],"properties":{
+ "id":{"type":"integer"},"signing_key":{"$ref":"#/components/schemas/Digest"},"address":{"type":"string"},"app":{"type":"string"},
+ "operators":{"type":"array","items":{"$ref":"#/components/schemas/Digest"}},"operators_needed":{"type":"integer"},
+ "realm":{"enum":["production","simulated"]},"holds_share":{"type":"boolean"},"epoch":{"type":"integer"},
+ "threshold":{"type":"integer"},"cluster":{"type":"string"},"outcome":{"type":"string"},"master_public_key":{"type":"string"},
+ "members":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}},
+ "candidates":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}}}},
+"ThresholdMember":{"type":"object","required":["id","address","signing_key"],"properties":{"id":{"type":"integer"},
+ "address":{"type":"string"},"signing_key":{"$ref":"#/components/schemas/Digest"},"self":{"type":"boolean"},
+ "answers":{"type":"boolean"},"epoch":{"type":"integer"},"reason":{"type":"string"}}},
+"ThresholdMembers":{"type":"object","required":["members"],"properties":{"members":{"type":"array","items":{
+ "$ref":"#/components/schemas/ThresholdMember"}}}},
+"ThresholdJoin":{"type":"object","additionalProperties":false,"required":["peer"],"properties":{"peer":{"type":"string"}}},
+"ThresholdProposal":{"type":"object","additionalProperties":false,
+ "required":["v","cluster","realm","epoch","previous","threshold","members","approvals"],"properties":{"v":{"const":1},
+ "cluster":{"$ref":"#/components/schemas/Digest"},"realm":{"enum":["production","simulated"]},"epoch":{"type":"integer","minimum":1},
+ "previous":{"$ref":"#/components/schemas/Digest"},"threshold":{"type":"integer","minimum":2,"maximum":255},
+ "members":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}},"approvals":{"type":"array","items":{
+ "type":"object","required":["key","signature"],"properties":{"key":{"$ref":"#/components/schemas/Digest"},"signature":{"type":"string"}}}}}},
+"ThresholdChange":{"type":"object","required":["state","steps"],"properties":{"state":{"enum":["none","running","done","failed"]},
+ "steps":{"type":"array","items":{"type":"string"}},"error":{"type":"string"},"epoch":{"type":"integer"},
+ "failing":{"type":"array","items":{"type":"object"}},"not_told":{"type":"array","items":{"type":"integer"}}}},
+"ThresholdChallenges":{"type":"object","required":["epoch","threshold","master_public_key","nonces"],"properties":{
+ "epoch":{"type":"integer"},"threshold":{"type":"integer"},"master_public_key":{"type":"string"},"nonces":{"type":"array","items":{
+ "type":"object","required":["node","nonce"],"properties":{"node":{"type":"integer"},"nonce":{"$ref":"#/components/schemas/Base64Url"}}}}}},
+"ThresholdApplication":{"type":"object","required":["nonces","evidence","app"],"properties":{"nonces":{"type":"array"},
+ "evidence":{"$ref":"#/components/schemas/Base64Url"},"event_logs":{"type":"object"},"tenant":{"type":"string"},"app":{"type":"string"},
+ "epoch":{"type":"integer"},"app_public_key":{},"derivation_path":{"type":"string"},"request":{"type":"object"}}},
+"ThresholdAnswer":{"type":"object","required":["big_y","big_c","epoch","participants"],"properties":{"big_y":{"type":"string"},
+ "big_c":{"type":"string"},"epoch":{"type":"integer"},"participants":{"type":"array","items":{"type":"integer"}},
+ "failing":{"type":"array","items":{"type":"object"}}}},
 "LeafList":{"type":"object","required":["size","leaves"],"properties":{"size":{"type":"integer"},"leaves":{"type":"array","items":{
  "type":"object","required":["index","leaf"],"properties":{"index":{"type":"integer"},"leaf":{"type":"object"}}}}}},
 "Consistency":{"type":"object","required":["first","second","proof"],"properties":{"first":{"type":"integer"},"second":{"type":"integer"},

@@ -9,6 +9,7 @@
 #include "app/cmd_keystore.h"
 #include "app/cmd_kms.h"
 #include "app/cmd_registry_csr.h"
+#include "app/node_commands.h"
 #include "app/registry_commands.h"
 #include "app/version.h"
 #include "base/suggest.h"
@@ -84,6 +85,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_kms(app, context);
   add_keymanager(app, context);
   add_keystore(app, context);
+  add_node(app, context);
   add_audit(app, context);
   add_config(app, context);
   add_doctor(app, context);

@@ -4,10 +4,8 @@
 #include <utility>
 
 #include "api/keystore_standby.h"
-#include "app/simulated_tee.h"
 #include "app/validate.h"
 #include "base/log.h"
-#include "tee/remote_attester.h"
 
 namespace attestry::app {
 
@@ -21,7 +19,6 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr milliseconds kQuotePatience{10'000};
 constexpr milliseconds kRound{50};
 /// That a session may last while the next one does not begin; the called one waits longer than that.
 constexpr seconds kRenewal{240};
@@ -60,14 +57,6 @@ ServiceParts with_store(const ServiceParts& parts, state::Store& store) {
           .sealing = parts.sealing,
           .legacy_master = parts.legacy_master};
 }
-
-/// Who makes this server's evidence.
-struct KeystoreStandbyService::Attester {
-  std::unique_ptr<net::HttpClient> http;
-  std::unique_ptr<SimulatedTee> simulated;
-  std::unique_ptr<attestation::Attester> made;
-  attestation::Attester* use = nullptr;
-};
 
 KeystoreStandbyService::KeystoreStandbyService(const ServiceParts& parts, KeystoreStandbySettings said)
     : parts_(parts), said_(std::move(said)) {}
@@ -109,22 +98,7 @@ Status KeystoreStandbyService::open_fence() {
 }
 
 Status KeystoreStandbyService::open_attester(const Settings& settings) {
-  attester_ = std::make_unique<Attester>();
-  const std::string& kind = said_.attestation;
-  if (!kind.starts_with(kSimulatedAttestation)) {
-    TRY(attester_->http, net::HttpClient::make({.clock = &parts_.clock}));
-    attester_->made = std::make_unique<tee::RemoteAttester>(*attester_->http, kind, kQuotePatience, parts_.clock);
-    attester_->use = attester_->made.get();
-    return base::done();
-  }
-  if (parts_.store.realm() == base::Realm::production) {
-    return Error{Code::configuration,
-                 named(settings, "keystore.standby_attestation") + ": a simulated TEE vouches for nothing",
-                 "the address of a quote provider", kind};
-  }
-  TRY(attester_->simulated, SimulatedTee::open(kind.substr(kSimulatedAttestation.size()), "tdx-v4"),
-      named(settings, "keystore.standby_attestation"));
-  attester_->use = &attester_->simulated->attester();
+  TRY(attester_, OwnAttester::open(settings, "keystore.standby_attestation", parts_.store.realm(), parts_.clock));
   return base::done();
 }
 
@@ -158,7 +132,7 @@ Status KeystoreStandbyService::start(secrets::KeystoreMasters& masters, Keystore
         std::make_unique<provision::KeystoreStandby>(provision::KeystoreStandbyParts{.store = parts_.store,
                                                                                      .log = parts_.log,
                                                                                      .appraiser = parts_.appraiser,
-                                                                                     .attester = *attester_->use,
+                                                                                     .attester = attester_->attester(),
                                                                                      .registry = parts_.registry,
                                                                                      .random = parts_.random,
                                                                                      .clock = parts_.clock,

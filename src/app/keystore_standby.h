@@ -11,10 +11,10 @@
 
 #include "api/slow_lane.h"
 #include "app/keystore_standby_settings.h"
+#include "app/own_attester.h"
 #include "app/service.h"
 #include "app/settings.h"
 #include "channel/server.h"
-#include "net/client.h"
 #include "net/peer.h"
 #include "net/router.h"
 #include "provision/keystore_standby.h"
@@ -80,8 +80,7 @@ class KeystoreStandbyService {
 
   const ServiceParts parts_;
   const KeystoreStandbySettings said_;
-  struct Attester;
-  std::unique_ptr<Attester> attester_;
+  std::unique_ptr<OwnAttester> attester_;
   std::unique_ptr<secrets::ReplicaFence> fence_;
   std::unique_ptr<secrets::KeystoreFeed> feed_;
   std::unique_ptr<secrets::KeystoreCopy> copy_;

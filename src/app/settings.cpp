@@ -11,6 +11,7 @@
 #include "app/keystore_registration.h"
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
+#include "app/node_settings.h"
 #include "app/vault_settings.h"
 
 namespace attestry::app {
@@ -168,9 +169,9 @@ constexpr SettingInfo kCore[] = {
 
 std::vector<SettingInfo> all_settings() {
   std::vector<SettingInfo> out;
-  for (const auto& part :
-       {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
-        keystore_registration_setting_infos(), keystore_sealing_setting_infos(), vault_setting_infos()}) {
+  for (const auto& part : {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
+                           keystore_registration_setting_infos(), keystore_sealing_setting_infos(),
+                           vault_setting_infos(), node_setting_infos()}) {
     out.insert(out.end(), part.begin(), part.end());
   }
   return out;

@@ -8,6 +8,7 @@
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
 #include "app/loopback.h"
+#include "app/node_settings.h"
 #include "app/paths.h"
 #include "app/registry_settings.h"
 #include "app/vault_settings.h"
@@ -284,6 +285,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   read_keystore_settings(settings, mistakes);
   read_keystore_sealing(settings, mistakes);
   read_vault_settings(settings, mistakes);
+  read_node_settings(settings, mistakes);
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));
@@ -316,7 +318,8 @@ Status addresses_free(const Settings& settings) {
       addresses.emplace_back("--set " + name, settings.text(name));
     }
   }
-  for (const std::string name : {"keymanager.listen", "keymanager.host_listen", "keystore.listen", "vault.listen"}) {
+  for (const std::string name :
+       {"keymanager.listen", "keymanager.host_listen", "keystore.listen", "vault.listen", "node.listen"}) {
     for (const std::string& address : settings.list(name)) addresses.emplace_back("--set " + name, address);
   }
   return addresses_free(addresses);

@@ -17,6 +17,7 @@
 #include "app/version.h"
 #include "app/wire_keymanager.h"
 #include "app/wire_keystore.h"
+#include "app/wire_node.h"
 #include "app/wire_registry.h"
 #include "app/wire_vault.h"
 #include "base/encoding.h"
@@ -536,7 +537,7 @@ Status RunningServer::Impl::open_services(const Settings& settings, const Seams&
             return crypto::hkdf_sha256({}, sealing_key.reveal(), base::as_bytes(purpose), 32);
           },
       .legacy_master = [&](std::string_view dialect) { return keys::legacy_master(root, dialect); }};
-  for (const auto open : {open_keymanager, open_keystore, open_vault}) {
+  for (const auto open : {open_keymanager, open_keystore, open_vault, open_node}) {
     TRY(auto service, open(settings, parts));
     if (service) dialects.push_back({.service = std::move(service), .listeners = {}});
   }

@@ -126,6 +126,11 @@ Result<base::Bytes> app_id_of(base::Realm realm, const base::Tenant& tenant, con
   return std::move(out).take();
 }
 
+crypto::Secret key_of(const base::AppRef& app, base::ByteView app_id, const crypto::Secret& opened) {
+  if (app.kind() == base::AppRef::Kind::near) return keys::ckd::application_key(opened);
+  return crypto::hkdf_sha256(crypto::sha256(base::as_bytes("attestry/kdf/2")), opened.reveal(), app_id, 32);
+}
+
 std::string audience_of(const curves::bls::G2::Encoded& master) { return "threshold:" + keys::ckd::to_text(master); }
 
 base::Bytes Application::bytes() const {

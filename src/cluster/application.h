@@ -27,6 +27,10 @@ using appraisal::NodeNonce;
 base::Result<base::Bytes> app_id_of(base::Realm realm, const base::Tenant& tenant, const base::AppRef& app,
                                     std::uint32_t epoch, std::string_view path);
 
+/// What an application makes of `opened` (Blinding::open): for an account of NEAR NEAR's key, for all others the
+/// app_root of FORMATS 5, with the 48 bytes in the place of a root. 32 bytes.
+crypto::Secret key_of(const base::AppRef& app, base::ByteView app_id, const crypto::Secret& opened);
+
 /// The audience of evidence for a cluster: its master public key, which a workload knows from its own measured bytes.
 std::string audience_of(const curves::bls::G2::Encoded& master);
 inline std::string audience_of(const keys::ckd::MasterPublicKey& master) { return audience_of(master.encoded()); }

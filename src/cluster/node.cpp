@@ -88,6 +88,21 @@ Node::Node(NodeOptions options, const crypto::Secret& seed, state::Store& store,
       sealed_(sealed),
       random_(random) {}
 
+Result<crypto::Secret> Node::seed_in(state::Store& store, const state::SealedValues& sealed, crypto::Random& random,
+                                     base::Deadline deadline) {
+  const Key key = records().lp("seed");
+  TRY(const auto view, store.read());
+  TRY(const auto stored, view->get(key));
+  if (stored) {
+    TRY(auto seed, sealed.open(key, *stored), "seed of a node");
+    return seed;
+  }
+  auto seed = random.secret(32);
+  TRY(const base::Bytes value, sealed.seal(key, seed.reveal()));
+  TRY_OK(store.write_and_wait([&](state::WriteTxn& txn) { return txn.put(key, value); }, deadline));
+  return seed;
+}
+
 Result<crypto::Ed25519PrivateKey> Node::signing_key_of(const crypto::Secret& seed) {
   return crypto::Ed25519PrivateKey::from_seed(seed_part(seed, "signing").reveal());
 }

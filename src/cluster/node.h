@@ -59,6 +59,9 @@ class Node {
   static base::Result<std::unique_ptr<Node>> open(NodeOptions options, const crypto::Secret& seed, state::Store& store,
                                                   const state::SealedValues& sealed, crypto::Random& random);
 
+  /// The seed that a node of this store has for ever: made, and stored, when there is none.
+  static base::Result<crypto::Secret> seed_in(state::Store& store, const state::SealedValues& sealed,
+                                              crypto::Random& random, base::Deadline deadline);
   /// The signing key of a node with this seed.
   static base::Result<crypto::Ed25519PrivateKey> signing_key_of(const crypto::Secret& seed);
 

@@ -50,7 +50,6 @@ struct NodeServerParts {
   base::AppRef nodes;  ///< approvals for this app say which software is a node
   std::optional<base::AppRef>
       servers{};          ///< and for this one, which servers may derive for themselves; none: no server
-  std::string address{};  ///< at which others reach this node
 };
 
 /// Thread-safe.

@@ -1,0 +1,163 @@
+#include "api/threshold.h"
+
+#include <chrono>
+
+#include "api/handlers.h"
+#include "base/encoding.h"
+
+namespace attestry::api {
+
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutArray;
+using base::JsonOutObject;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::chrono::seconds kPatience{10};
+
+net::Response json(int status, JsonOutObject body) {
+  return no_store(net::json_response(status, JsonOut{std::move(body)}));
+}
+
+/// Other nodes are waited for on a lane, never on a worker.
+net::Handler on_lane(SlowLane& lane, std::function<Result<net::Response>(net::Request&)> handle) {
+  return [&lane, handle = std::move(handle)](net::Request request, net::Responder responder) {
+    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
+    SlowLane::Task task = [handle, kept] {
+      auto done = handle(kept->first);
+      if (done) {
+        kept->second.send(*std::move(done));
+      } else {
+        kept->second.send(done.error());
+      }
+    };
+    if (!lane.run(task)) kept->second.send(Error{Code::unavailable, "too many wait for the nodes"});
+  };
+}
+
+Result<net::Response> challenges(cluster::Coordinator& coordinator) {
+  TRY(const auto gathered, coordinator.gather());
+  JsonOutArray nonces;
+  for (const auto& one : gathered.nonces) {
+    nonces.emplace_back(
+        JsonOutObject{{"node", static_cast<std::int64_t>(one.id)}, {"nonce", base::base64url(one.nonce)}});
+  }
+  return json(201, {{"epoch", static_cast<std::int64_t>(gathered.epoch)},
+                    {"threshold", static_cast<std::int64_t>(gathered.threshold)},
+                    {"master_public_key", keys::ckd::to_text(gathered.master)},
+                    {"nonces", std::move(nonces)}});
+}
+
+Result<net::Response> derivation(cluster::Coordinator& coordinator, net::Request& request) {
+  TRY(const auto application, cluster::Application::parse_json(std::string{request.body}),
+      "request body");
+  TRY(const auto derived, coordinator.derive(application, std::chrono::steady_clock::now() + kPatience));
+  JsonOutArray participants, failing;
+  for (const auto id : derived.participants) participants.emplace_back(static_cast<std::int64_t>(id));
+  for (const auto& one : derived.failing) {
+    failing.emplace_back(
+        JsonOutObject{{"node", static_cast<std::int64_t>(one.id)}, {"guilty", one.guilty}, {"reason", one.error.what}});
+  }
+  return json(200, {{"big_y", keys::ckd::to_text(derived.answer.big_y)},
+                    {"big_c", keys::ckd::to_text(derived.answer.big_c)},
+                    {"epoch", static_cast<std::int64_t>(derived.epoch)},
+                    {"participants", std::move(participants)},
+                    {"failing", std::move(failing)}});
+}
+
+net::Response members(cluster::Coordinator& coordinator) {
+  JsonOutArray out;
+  for (const auto& one : coordinator.look()) {
+    out.emplace_back(JsonOutObject{{"id", static_cast<std::int64_t>(one.member.id)},
+                                   {"address", one.member.address},
+                                   {"signing_key", base::hex(one.member.signing_key)},
+                                   {"self", one.self},
+                                   {"answers", one.answers},
+                                   {"epoch", static_cast<std::int64_t>(one.epoch)},
+                                   {"reason", one.why}});
+  }
+  return json(200, {{"members", std::move(out)}});
+}
+
+net::Route for_operators(net::Method method, std::string path, std::string id, std::string summary,
+                         std::string request_schema, std::string response_schema, net::Handler handler) {
+  return {.method = method,
+          .path = std::move(path),
+          .role = net::Role::admin,
+          .auth = net::Auth::admin,
+          .operation_id = id,
+          .summary = std::move(summary),
+          .request_schema = std::move(request_schema),
+          .response_schema = std::move(response_schema),
+          .success_status = id == "change_cluster" ? 202 : 200,
+          .tag = "threshold",
+          .handler = std::move(handler)};
+}
+
+Status add_operators_routes(net::Router& router, const ThresholdControl& control) {
+  using net::Method;
+  TRY_OK(router.add(
+      for_operators(Method::get, "/v1/node", "show_node", "This node and the epoch in force", "", "ThresholdNode",
+                    sync([control](net::Request&) -> Result<net::Response> { return json(200, control.status()); }))));
+  TRY_OK(router.add(for_operators(
+      Method::get, "/v1/node/members", "show_node_members", "Which nodes answer", "", "ThresholdMembers",
+      on_lane(control.operators,
+              [control](net::Request&) -> Result<net::Response> { return members(control.coordinator); }))));
+  TRY_OK(router.add(for_operators(Method::post, "/v1/node/join", "join_cluster", "Make this node known to a cluster",
+                                  "ThresholdJoin", "ThresholdNode",
+                                  on_lane(control.operators, [control](net::Request& request) -> Result<net::Response> {
+                                    TRY(const auto doc, net::json_body(request));
+                                    TRY_OK(doc->root().only({"peer"}), "request body");
+                                    TRY(const auto peer, text_member(doc->root(), "peer"));
+                                    TRY_OK(control.join(peer));
+                                    return json(200, control.status());
+                                  }))));
+  TRY_OK(router.add(for_operators(
+      Method::get, "/v1/node/change", "show_node_change", "How far the last change is", "", "ThresholdChange",
+      sync([control](net::Request&) -> Result<net::Response> { return json(200, control.change_status()); }))));
+  return router.add(
+      for_operators(Method::post, "/v1/node/change", "change_cluster",
+                    "Begin the next epoch, with the members and threshold that operators approved", "ThresholdProposal",
+                    "ThresholdChange", sync([control](net::Request& request) -> Result<net::Response> {
+                      TRY(auto proposal, cluster::Proposal::parse(std::string{request.body}));
+                      TRY_OK(control.change(std::move(proposal)));
+                      return json(202, control.change_status());
+                    })));
+}
+
+}  // namespace
+
+Status add_threshold_routes(net::Router& router, const ThresholdControl& control) {
+  const auto open = [&](net::Method method, std::string path, std::string id, std::string summary,
+                        std::string request_schema, std::string response_schema, net::Handler handler) {
+    net::Route route{.method = method,
+                     .path = path,
+                     .role = net::Role::public_,
+                     .auth = net::Auth::none,
+                     .operation_id = std::move(id),
+                     .summary = std::move(summary),
+                     .request_schema = std::move(request_schema),
+                     .response_schema = std::move(response_schema),
+                     .success_status = path.ends_with("challenges") ? 201 : 200,
+                     .tag = "threshold",
+                     .body_limit = path.ends_with("challenges") ? 0 : cluster::Application::kMaxBytes,
+                     .handler = std::move(handler)};
+    return router.add(std::move(route));
+  };
+  TRY_OK(open(net::Method::post, "/v1/threshold/challenges", "threshold_challenges",
+              "Nonces of the nodes, for a workload's evidence", "", "ThresholdChallenges",
+              on_lane(control.workloads,
+                      [control](net::Request&) -> Result<net::Response> { return challenges(control.coordinator); })));
+  TRY_OK(open(net::Method::post, "/v1/threshold/derivations", "threshold_derivation",
+              "A workload's key, encrypted to its own point A", "ThresholdApplication", "ThresholdAnswer",
+              on_lane(control.workloads, [control](net::Request& request) -> Result<net::Response> {
+                return derivation(control.coordinator, request);
+              })));
+  return add_operators_routes(router, control);
+}
+
+}  // namespace attestry::api

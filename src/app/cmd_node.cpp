@@ -1,0 +1,367 @@
+// `attestry node status|join|reshare|retire`: operators of a threshold root (docs/how-to/run-a-threshold-root.md).
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <thread>
+
+#include "app/cli.h"
+#include "app/node_commands.h"
+#include "app/operator.h"
+#include "app/paths.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/json_writer.h"
+#include "cluster/proposal.h"
+#include "state/file.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+using base::JsonOut;
+using base::JsonOutObject;
+using base::JsonValue;
+using base::Result;
+
+namespace {
+
+constexpr std::chrono::milliseconds kLookAgain{150};
+constexpr std::size_t kMostProposal = 256 * 1024;
+
+/// What `GET /v1/node` says.
+struct NodeView {
+  std::uint32_t id = 0, epoch = 0;
+  std::string signing_key, address, realm, cluster, outcome, master;
+  std::uint16_t threshold = 0;
+  std::int64_t operators_needed = 1;
+  bool holds_share = false;
+  std::vector<cluster::Member> members, candidates;
+};
+
+Result<std::int64_t> number_of(const JsonValue& object, std::string_view name) {
+  TRY(const auto value, object.get(name));
+  return value.integer(name, 0, INT64_MAX);
+}
+
+Result<std::string> text_of(const JsonValue& object, std::string_view name) {
+  const auto value = object.find(name);
+  if (!value) return std::string{};
+  return value->string(name);
+}
+
+Result<std::vector<cluster::Member>> members_of(const JsonValue& object, std::string_view name) {
+  std::vector<cluster::Member> out;
+  const auto list = object.find(name);
+  if (!list) return out;
+  for (auto value = list->first(); value; value = value->next()) {
+    cluster::Member one;
+    TRY(const auto id, number_of(*value, "id"));
+    one.id = static_cast<std::uint32_t>(id);
+    TRY(one.address, text_of(*value, "address"));
+    TRY(const auto key, text_of(*value, "signing_key"));
+    TRY_OK(base::hex_decode_into(key, one.signing_key), "signing_key");
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Result<NodeView> view_of(const OperatorSession& session, std::string* raw = nullptr) {
+  TRY(const auto answer, session.api().call(net::Method::get, "/v1/node", {}));
+  if (raw != nullptr) *raw = answer;
+  TRY(const auto document, base::JsonDocument::parse(answer), "the node's answer");
+  const auto root = document->root();
+  NodeView out;
+  TRY(const auto id, number_of(root, "id"));
+  out.id = static_cast<std::uint32_t>(id);
+  TRY(const auto epoch, number_of(root, "epoch"));
+  out.epoch = static_cast<std::uint32_t>(epoch);
+  TRY(out.signing_key, text_of(root, "signing_key"));
+  TRY(out.address, text_of(root, "address"));
+  TRY(out.realm, text_of(root, "realm"));
+  TRY(out.cluster, text_of(root, "cluster"));
+  TRY(out.outcome, text_of(root, "outcome"));
+  TRY(out.master, text_of(root, "master_public_key"));
+  TRY(out.operators_needed, number_of(root, "operators_needed"));
+  TRY(const auto holds, root.get("holds_share"));
+  TRY(out.holds_share, holds.boolean("holds_share"));
+  if (out.epoch > 0) {
+    TRY(const auto threshold, number_of(root, "threshold"));
+    out.threshold = static_cast<std::uint16_t>(threshold);
+  }
+  TRY(out.members, members_of(root, "members"));
+  TRY(out.candidates, members_of(root, "candidates"));
+  return out;
+}
+
+/// How the members answer, one line each; how many do.
+Result<std::size_t> print_members(Context& context, const OperatorSession& session) {
+  TRY(const auto answer, session.api().json(net::Method::get, "/v1/node/members"));
+  TRY(const auto list, answer->root().get("members"));
+  std::size_t answering = 0;
+  for (auto value = list.first(); value; value = value->next()) {
+    TRY(const auto id, number_of(*value, "id"));
+    TRY(const auto address, text_of(*value, "address"));
+    TRY(const auto answers, value->get("answers"));
+    TRY(const bool there, answers.boolean("answers"));
+    TRY(const auto epoch, number_of(*value, "epoch"));
+    TRY(const auto reason, text_of(*value, "reason"));
+    answering += there ? 1 : 0;
+    context.out << "  node " << id << "  " << address << "  "
+                << (there ? "answers, epoch " + std::to_string(epoch) : "does not answer: " + reason) << "\n";
+  }
+  return answering;
+}
+
+void print_quorum(Context& context, const NodeView& now, std::size_t answering) {
+  if (answering >= now.threshold) {
+    context.out << "quorum      " << answering << " of " << now.members.size() << " answer, " << now.threshold
+                << " are needed\n";
+    return;
+  }
+  context.out
+      << "QUORUM LOST: " << answering << " of " << now.members.size() << " answer, " << now.threshold << " are needed\n"
+      << "  works       keys that workloads and servers have; what servers derived since they started; the log\n"
+      << "  does not    derivations for others, changes of the cluster\n"
+      << "  what to do  Start the nodes that are away: with " << now.threshold
+      << " disks nothing is lost. Otherwise bring exports back: attestry node import --help\n";
+}
+
+Result<int> status(Context& context, const OperatorOptions& options) {
+  TRY(const auto session, OperatorSession::open(options));
+  std::string raw;
+  TRY(const auto now, view_of(*session, &raw));
+  if (options.format == "json") {
+    context.out << raw << "\n";
+    return kExitOk;
+  }
+  context.out << "node        " << now.id << " at " << now.address << "\n"
+              << "signing key " << now.signing_key << "\n";
+  for (const auto& one : now.candidates) {
+    context.out << "candidate   node " << one.id << " at " << one.address << "\n";
+  }
+  if (now.epoch == 0) {
+    context.out << "epoch       none yet\n"
+                << "what to do  Have the other nodes join this one (attestry node join), then: attestry node reshare "
+                   "--threshold T --add ID...\n";
+    return kExitOk;
+  }
+  context.out << "epoch       " << now.epoch << ", threshold " << now.threshold << " of " << now.members.size() << "\n"
+              << "master key  " << now.master << "\n"
+              << "share       "
+              << (now.holds_share ? "held" : "none: this node is no member, or gets one with the next epoch") << "\n";
+  TRY(const auto answering, print_members(context, *session));
+  print_quorum(context, now, answering);
+  return kExitOk;
+}
+
+Result<int> join(Context& context, const OperatorOptions& options, const std::string& peer) {
+  TRY(const auto session, OperatorSession::open(options));
+  TRY([[maybe_unused]] const auto joined,
+      session->api().call(net::Method::post, "/v1/node/join", JsonOut{JsonOutObject{{"peer", peer}}}.compact()));
+  TRY(const auto now, view_of(*session));
+  context.out << "node " << now.id << " is known to the cluster"
+              << (now.epoch == 0 ? ", which has no epoch yet" : ", which is in epoch " + std::to_string(now.epoch))
+              << "\n";
+  context.err << "To make it a member, at the node that it called:\n  attestry node reshare --add " << now.id
+              << " --key OPERATOR.key\n";
+  return kExitOk;
+}
+
+struct ChangeOptions {
+  OperatorOptions server;
+  std::vector<std::uint32_t> add, remove;
+  std::uint16_t threshold = 0;
+  std::vector<std::string> keys;
+  std::string from, out;
+  std::int64_t wait = 120;
+};
+
+/// Who is to be in, from who is.
+Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& options, crypto::Random& random) {
+  cluster::Proposal out;
+  TRY(out.plan.realm, base::realm_from(now.realm));
+  out.plan.epoch = now.epoch + 1;
+  out.plan.threshold = options.threshold != 0 ? options.threshold : now.threshold;
+  if (now.epoch == 0) {
+    out.plan.cluster = random.bytes<32>();
+  } else {
+    TRY_OK(base::hex_decode_into(now.cluster, out.plan.cluster), "cluster");
+    TRY_OK(base::hex_decode_into(now.outcome, out.plan.previous), "outcome");
+  }
+  std::vector<cluster::Member> known = now.candidates;
+  cluster::Member self{now.id, {}, {}, {}, now.address};
+  TRY_OK(base::hex_decode_into(now.signing_key, self.signing_key), "signing_key");
+  known.push_back(self);
+  out.plan.members = now.members;
+  for (const std::uint32_t id : options.remove) {
+    if (std::erase_if(out.plan.members, [&](const auto& one) { return one.id == id; }) == 0) {
+      return Error{Code::usage, "node " + std::to_string(id), "a member", "none"};
+    }
+  }
+  for (const std::uint32_t id : options.add) {
+    const auto one = std::ranges::find(known, id, &cluster::Member::id);
+    if (one == known.end()) {
+      return Error{Code::not_found, "node " + std::to_string(id), "one that has joined", "unknown here",
+                   "At that node: attestry node join " + now.address};
+    }
+    std::erase_if(out.plan.members, [&](const auto& member) { return member.id == id; });
+    out.plan.members.push_back(*one);
+  }
+  std::ranges::sort(out.plan.members, {}, &cluster::Member::id);
+  if (out.plan.threshold < 2 || out.plan.members.size() < out.plan.threshold) {
+    return Error{Code::usage, "threshold", "2 to the number of members, " + std::to_string(out.plan.members.size()),
+                 std::to_string(out.plan.threshold), "Give --threshold, and --add each member of a first epoch."};
+  }
+  return out;
+}
+
+Result<cluster::Proposal> proposal_of(Context& context, const OperatorSession& session, const ChangeOptions& options,
+                                      std::int64_t& needed) {
+  TRY(const auto now, view_of(session));
+  needed = now.operators_needed;
+  if (options.from.empty()) return propose(now, options, crypto::system_random());
+  TRY(const auto bytes, read_input(context, options.from, kMostProposal));
+  return cluster::Proposal::parse(std::string{base::as_text(bytes)});
+}
+
+void print_plan(std::ostream& out, const cluster::Plan& plan) {
+  out << "epoch " << plan.epoch << ": " << plan.threshold << " of " << plan.members.size() << " nodes:";
+  for (const auto& one : plan.members) out << " " << one.id << " (" << one.address << ")";
+  out << "\n";
+}
+
+/// Says each step as it comes.
+Result<int> wait_for_change(Context& context, const OperatorSession& session, const ChangeOptions& options) {
+  const auto until = context.clock.steady() + std::chrono::seconds(options.wait);
+  std::size_t said = 0;
+  while (true) {
+    TRY(const auto raw, session.api().call(net::Method::get, "/v1/node/change", {}));
+    TRY(const auto document, base::JsonDocument::parse(raw), "the node's answer");
+    const auto root = document->root();
+    TRY(const auto steps, root.get("steps"));
+    std::size_t number = 0;
+    for (auto value = steps.first(); value; value = value->next(), ++number) {
+      if (number < said) continue;
+      TRY(const auto step, value->string("step"));
+      context.err << "  " << step << "\n";
+      ++said;
+    }
+    TRY(const auto state, text_of(root, "state"));
+    if (state == "failed") {
+      TRY(const auto error, text_of(root, "error"));
+      return Error{Code::unavailable,
+                   "the cluster was not changed: " + error,
+                   {},
+                   {},
+                   "Mend what is named and say the same again: nothing is lost, and it is gone on with."};
+    }
+    if (state == "done") {
+      if (options.server.format == "json") {
+        context.out << raw << "\n";
+        return kExitOk;
+      }
+      TRY(const auto epoch, number_of(root, "epoch"));
+      context.out << "epoch " << epoch << " is in force\n";
+      TRY(const auto not_told, root.get("not_told"));
+      for (auto value = not_told.first(); value; value = value->next()) {
+        context.out << "node " << value->source() << " has not heard of it: start it; it follows by itself\n";
+      }
+      return kExitOk;
+    }
+    if (context.clock.steady() >= until) {
+      return Error{Code::deadline_exceeded, "the change still runs", {}, {}, "attestry node status shows its end."};
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
+Result<int> change(Context& context, const ChangeOptions& options) {
+  TRY(const auto session, OperatorSession::open(options.server));
+  std::int64_t needed = 1;
+  TRY(auto proposal, proposal_of(context, *session, options, needed));
+  for (const std::string& path : options.keys) {
+    TRY(const auto key, read_operator_key(path));
+    const auto signature = cluster::Approval::sign(proposal.plan, key);
+    std::erase_if(proposal.approval.signatures, [&](const auto& one) { return one.key == signature.key; });
+    proposal.approval.signatures.push_back(signature);
+  }
+  print_plan(context.err, proposal.plan);
+  const auto signatures = static_cast<std::int64_t>(proposal.approval.signatures.size());
+  if (!options.out.empty()) {
+    const std::string text = proposal.json() + "\n";
+    TRY_OK(state::replace_file(state::system_files(), options.out, base::as_bytes(text)), options.out);
+    context.err << signatures << " of " << needed << " signatures; the next operator:\n  attestry node reshare --from "
+                << options.out << " --key OPERATOR.key\n";
+    return kExitOk;
+  }
+  if (signatures < needed) {
+    return Error{Code::usage, "signatures of operators", std::to_string(needed), std::to_string(signatures),
+                 "Give --key for each operator whose key is here, or --out FILE for the next one to sign."};
+  }
+  TRY([[maybe_unused]] const auto begun, session->api().call(net::Method::post, "/v1/node/change", proposal.json()));
+  return wait_for_change(context, *session, options);
+}
+
+constexpr const char* kFooter =
+    "A new cluster, at each node and then at one of them:\n"
+    "  attestry node init DIR --id 0 --listen 10.0.0.1:9447 --operator HEX --attestation URL\n"
+    "  attestry node run DIR\n"
+    "  attestry node join 10.0.0.1:9447\n"
+    "  attestry node reshare --threshold 4 --add 0 1 2 3 4 5 6 --key OPERATOR.key\n"
+    "docs/how-to/run-a-threshold-root.md";
+
+void add_change_options(CLI::App& command, ChangeOptions& options) {
+  add_operator_options(command, options.server, false);
+  command.add_option("--threshold", options.threshold, "so many nodes derive a key; as before when it is not given");
+  command.add_option("--key", options.keys, "operator's key file (attestry operator keygen); again for each operator");
+  command.add_option("--out", options.out, "write the signed proposal there and change nothing: for the next operator");
+  command.add_option("--wait", options.wait, "seconds until it is to be done")->capture_default_str();
+}
+
+}  // namespace
+
+void add_node(CLI::App& app, Context& context) {
+  auto* group =
+      app.add_subcommand("node", "A threshold root: nodes that derive keys together, none of which has the key");
+  group->require_subcommand(1);
+  group->footer(kFooter);
+  add_node_setup(*group, context);
+  {
+    auto options = std::make_shared<OperatorOptions>();
+    auto* command = group->add_subcommand("status", "This node, the epoch in force, and which nodes answer");
+    add_operator_options(*command, *options, false);
+    command->callback([&context, options] { finish(context, [&] { return status(context, *options); }); });
+  }
+  {
+    auto options = std::make_shared<OperatorOptions>();
+    auto peer = std::make_shared<std::string>();
+    auto* command = group->add_subcommand("join", "Make this node known to a cluster: both ends show their evidence");
+    add_operator_options(*command, *options, false);
+    command->add_option("peer", *peer, "HOST:PORT of a node of the cluster (its node.address)")->required();
+    command->callback([&context, options, peer] { finish(context, [&] { return join(context, *options, *peer); }); });
+  }
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    auto* command = group->add_subcommand(
+        "reshare", "The next epoch: other members or threshold, or new shares for the same ones; derived keys stay");
+    add_change_options(*command, *options);
+    command->add_option("--add", options->add, "ids of nodes that have joined");
+    command->add_option("--remove", options->remove, "ids of members that are to go");
+    command->add_option("--from", options->from, "a proposal that another operator has signed");
+    command->callback([&context, options] { finish(context, [&] { return change(context, *options); }); });
+  }
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    auto* command =
+        group->add_subcommand("retire", "The next epoch without these nodes: their shares become worthless");
+    add_change_options(*command, *options);
+    command->add_option("ids", options->remove, "ids of members that are to go")->required();
+    command->callback([&context, options] { finish(context, [&] { return change(context, *options); }); });
+  }
+  add_node_derive(*group, context);
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,108 @@
+#include "app/node_settings.h"
+
+#include <algorithm>
+
+#include "app/validate.h"
+#include "base/encoding.h"
+#include "base/ids.h"
+#include "cluster/sharing.h"
+#include "net/address.h"
+#include "net/peer.h"
+
+namespace attestry::app {
+
+using base::Code;
+using base::Error;
+
+namespace {
+
+constexpr SettingInfo kNode[] = {
+    {"node.listen", "", "where other nodes of a threshold root call, by attested sessions: address; empty: no node"},
+    {"node.address", "", "HOST:PORT at which they reach it; empty: node.listen"},
+    {"node.id", "0", "its number in the cluster for ever, below 255; no two nodes have the same"},
+    {"node.app", "name:attestry-node", "operators' approvals for this app say which software is a node"},
+    {"node.servers", "",
+     "approvals for this app say which servers may derive app roots and dialects' masters for themselves; empty: none"},
+    {"node.attestation", "none", "who makes this node's evidence: address of a quote provider, or simulated:SEED_FILE"},
+    {"node.operators", "", "Ed25519 keys, 64 hex digits each, of those who say who the members are; comma-separated"},
+    {"node.operators_needed", "1", "so many of them must have signed"},
+    {"node.sessions", "64", "sessions of nodes and servers at a time"},
+};
+
+class Check {
+ public:
+  Check(const Settings& settings, std::vector<Error>& mistakes) : settings_(settings), mistakes_(mistakes) {}
+  const std::string& text(std::string_view name) const { return settings_.text("node." + std::string{name}); }
+  std::int64_t number(std::string_view name, std::int64_t least, std::int64_t most) {
+    const auto value = settings_.integer("node." + std::string{name}, least, most);
+    if (value) return *value;
+    mistakes_.push_back(value.error());
+    return least;
+  }
+  void wrong(std::string_view name, std::string_view what, std::string expected, std::string found,
+             std::string remedy = {}) {
+    mistakes_.push_back(Error{Code::configuration, named(settings_, "node." + std::string{name}) + std::string{what},
+                              std::move(expected), std::move(found), std::move(remedy)});
+  }
+  void app(std::string_view name) {
+    if (const auto parsed = base::AppRef::parse(text(name)); !parsed) {
+      wrong(name, ": " + parsed.error().what, parsed.error().expected, text(name));
+    }
+  }
+  std::vector<base::FixedBytes<32>> operators() {
+    std::vector<base::FixedBytes<32>> out;
+    for (const std::string& one : settings_.list("node.operators")) {
+      base::FixedBytes<32> key{};
+      if (!base::hex_decode_into(one, key)) {
+        wrong("operators", "", "64 hex digits for each", one, "attestry operator show KEYFILE prints it.");
+      } else if (std::ranges::find(out, key) == out.end()) {
+        out.push_back(key);
+      }
+    }
+    if (out.empty()) wrong("operators", " say who the members are", "at least one key", "none");
+    return out;
+  }
+
+ private:
+  const Settings& settings_;
+  std::vector<Error>& mistakes_;
+};
+
+}  // namespace
+
+std::span<const SettingInfo> node_setting_infos() noexcept { return kNode; }
+
+NodeSettings read_node_settings(const Settings& settings, std::vector<Error>& mistakes) {
+  Check check{settings, mistakes};
+  NodeSettings out;
+  out.listen = check.text("listen");
+  out.address = check.text("address");
+  out.app = check.text("app");
+  out.servers = check.text("servers");
+  out.attestation = check.text("attestation");
+  out.id = static_cast<std::uint32_t>(check.number("id", 0, cluster::kMostNodes - 1));
+  out.operators_needed = static_cast<std::size_t>(check.number("operators_needed", 1, 64));
+  out.sessions = static_cast<unsigned>(check.number("sessions", 4, 1024));
+  if (out.listen.empty()) return out;
+  if (!net::is_socket_address(out.listen)) {
+    check.wrong("listen", "", "127.0.0.1:9447 or [::1]:0", out.listen,
+                "Give a numeric IP address and a port; names are not resolved.");
+  }
+  const bool everywhere = out.listen.starts_with("0.0.0.0:") || out.listen.starts_with("[::]:");
+  if (out.address.empty() ? everywhere : !net::is_peer_address(out.address)) {
+    check.wrong("address", " is where others call", "HOST:PORT or [::1]:PORT", out.address);
+  }
+  if (out.attestation == "none") {
+    check.wrong("attestation", " shows other nodes what this one is", "the address of a quote provider", "none");
+  }
+  check.app("app");
+  if (!out.servers.empty()) check.app("servers");
+  out.operators = check.operators();
+  if (out.operators.size() < out.operators_needed && !out.operators.empty()) {
+    check.wrong("operators_needed", " is more than there are", "at most " + std::to_string(out.operators.size()),
+                std::to_string(out.operators_needed));
+  }
+  return out;
+}
+
+}  // namespace attestry::app

@@ -1,0 +1,145 @@
+"""A threshold root for tests: nodes that are the real program, each with its own store, log and approvals, on machines of
+one simulated vendor. docs/how-to/run-a-threshold-root.md, docs/formats/threshold.md"""
+
+import contextlib
+import json
+import os
+import pathlib
+import time
+
+from harness import PATIENCE, Server, attestry
+from operators import Operator
+from registry import rtmrs_of
+from test_registry_authorities import registers_document
+from workload import forge
+
+NODES = "name:attestry-node"
+APP = "name:payments"
+
+
+class Cluster:
+    """start(id) starts a node, or starts it again; all nodes must end well unless they were killed."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.vendor = os.urandom(16).hex() + "\n"
+        self.nodes, self.addresses = {}, {}
+        made = attestry("operator", "keygen", self.key_file)
+        assert made.code == 0, made
+        self.operator = made.out.strip()
+
+    @property
+    def key_file(self):
+        return self.folder / "operator.key"
+
+    def home(self, node):
+        return self.folder / f"node-{node}"
+
+    def init(self, node, *arguments):
+        home = self.home(node)
+        # A node that is started again must be where the others call it.
+        address = self.addresses.setdefault(node, f"127.0.0.1:{free_port()}")
+        made = attestry(
+            *("node", "init", home, "--simulated", "--id", node, "--listen", address, "--operator", self.operator),
+            *("--set", "log.level=info", *arguments),
+        )
+        assert made.code == 0, made
+        (home / "data").mkdir()
+        (home / "data" / "forge.seed").write_text(self.vendor)
+
+    def start(self, node, *arguments):
+        fresh = not self.home(node).exists()
+        if fresh:
+            self.init(node, *arguments)
+        server = self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
+        found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
+        server.public, server.admin, server.metrics = found.groups()
+        server.log_key = server.wait_for(r"^  log +(\S+)")[1]
+        server.wait_for(r"^Serving until")
+        if fresh:
+            server.operator = approve(server, NODES)
+            approve(server, APP, server.operator)
+        return server
+
+    def kill(self, *nodes):
+        for node in nodes:
+            self.nodes.pop(node).kill()
+
+    def command(self, node, *arguments, at=None):
+        server = self.nodes[node]
+        where = ("--server", server.admin, "--token-file", server.data / "admin.token")
+        return attestry("node", *arguments, *where)
+
+    def join(self, node, at):
+        done = self.command(node, "join", self.addresses[at])
+        assert done.code == 0, done
+
+    def reshare(self, at, *arguments):
+        return self.command(at, "reshare", "--key", self.key_file, *arguments)
+
+    def status(self, node):
+        reply = self.nodes[node].call("GET", "/v1/node")
+        assert reply.status == 200, reply
+        return reply.json()
+
+    def derive(self, node, app=APP, *arguments):
+        return attestry(
+            *("node", "derive", "--server", self.nodes[node].public, "--master-key", self.master, "--app", app),
+            *("--simulated-tee", self.home(node) / "data" / "forge.seed", "--format", "json", *arguments),
+        )
+
+    def key(self, node, app=APP, *arguments):
+        """SHA-256 of what a workload that asks this node has for its key."""
+        done = self.derive(node, app, *arguments)
+        assert done.code == 0, done
+        return json.loads(done.out)["key_sha256"]
+
+    def generate(self, threshold, nodes):
+        first, *others = nodes
+        for node in nodes:
+            self.start(node)
+        for node in others:
+            self.join(node, first)
+        done = self.reshare(first, "--threshold", threshold, "--add", *nodes)
+        assert done.code == 0, done
+        self.master = self.status(first)["master_public_key"]
+
+    def end(self):
+        codes = {node: server.terminate() for node, server in self.nodes.items()}
+        assert set(codes.values()) <= {0}, [(code, self.nodes[node].output) for node, code in codes.items() if code]
+
+
+@contextlib.contextmanager
+def cluster(folder):
+    made = Cluster(folder)
+    try:
+        yield made
+        made.end()
+    finally:
+        for server in made.nodes.values():
+            server.kill()
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def approve(server, app, operator=None):
+    """What the simulated vendor's machine runs may be this app."""
+    operator = operator or Operator(server)
+    operator.approve(app, "app.create", app)
+    operator.approve(app, "policy.approve", operator.blob({"format": 1, "name": "software", "identities": []}))
+    quote = forge(server.seed, bytes(64))
+    operator.approve(app, "identity.approve", operator.blob(registers_document(rtmrs_of(quote), quote[184:232])))
+    return operator
+
+
+def until(look, what):
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end, what()
+        time.sleep(0.05)
