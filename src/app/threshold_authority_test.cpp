@@ -10,6 +10,7 @@
 #include "appraisal/replay.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
+#include "cluster/testing/nodes.h"
 #include "collateral/bundle.h"
 #include "forge/attester.h"
 #include "forge/event_log.h"
@@ -461,6 +462,102 @@ TEST_F(ThresholdAuthorityTest, AServerThatDerivesForItselfIsInTheLogOnce) {
   asked.app_key = asking().key.pk1;
   ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
   EXPECT_EQ(b.leaves("threshold.server"), 3u);
+}
+
+/// Nodes with shares of a master, each behind what it answers others with. Whoever coordinates says what it likes.
+class ThresholdCoordinatorTest : public ThresholdAuthorityTest {
+ protected:
+  void SetUp() override {
+    ThresholdAuthorityTest::SetUp();
+    const auto made = machines.generate(machines.intent(0, 3, 2));
+    ASSERT_TRUE(made.ok()) << made.error().text();
+    epoch = made->epoch;
+    public_key.emplace(epoch->outcome.commitments().constant());
+    for (std::uint32_t id = 0; id < 3; ++id) {
+      auto& node = *nodes.emplace_back(std::make_unique<TestNode>(id, appraiser, public_key->encoded()));
+      for (const auto& app : {kWeb, kOther, kNear}) node.approve(app, quote);
+      servers.push_back(
+          std::make_unique<NodeServer>(NodeServerParts{.node = machines[id].node(),
+                                                       .authoriser = node.authority,
+                                                       .hello = {},
+                                                       .appraiser = appraiser,
+                                                       .attester = attester,
+                                                       .registry = *node.house.registry,
+                                                       .random = random,
+                                                       .clock = node.house.clock,
+                                                       .nodes = governance::testing::app_named("name:nodes")}));
+    }
+    asked.key.pk1 = blinding.public_key().encode();
+    for (const auto& node : nodes) asked.nonces.push_back({node->id, node->authority.challenge().value()});
+    asked.evidence = evidence(*asked.statement(*public_key));
+    right = {
+        .epoch = 1, .app_id = *asked.app_id(base::Realm::simulated), .app_key = asked.key.pk1, .participants = {0, 1}};
+  }
+
+  base::Result<keys::ckd::Ciphertext> derive(std::uint32_t id, const Node::Request& request,
+                                             const base::Bytes& application) {
+    const Answer said = servers[id]->answer(Question{ask::Derive{request, application}}, nullptr, patient());
+    if (const auto* share = std::get_if<keys::ckd::Ciphertext>(&said)) return *share;
+    return std::get<base::Error>(said);
+  }
+  Node::Request changed(const std::function<void(Node::Request&)>& change) {
+    Node::Request out = right;
+    change(out);
+    return out;
+  }
+
+  testing::Machines machines{3, random};
+  std::optional<Epoch> epoch;
+  std::optional<keys::ckd::MasterPublicKey> public_key;
+  forge::ForgeAttester attester = *forge::ForgeAttester::make(pki, quote);
+  std::vector<std::unique_ptr<TestNode>> nodes;
+  std::vector<std::unique_ptr<NodeServer>> servers;
+  keys::ckd::Blinding blinding = keys::ckd::Blinding::random(random);
+  Application asked{.nonces = {}, .evidence = {}, .key = {}, .app = kNear};
+  Node::Request right;
+};
+
+TEST_F(ThresholdCoordinatorTest, AWorkloadOpensItsKeyAlsoWhenANodeWentAwayInBetween) {
+  const auto point = keys::ckd::hash_point(*public_key, right.app_id);
+  std::vector<std::string> opened;
+  for (const std::vector<std::uint32_t>& ids : {std::vector<std::uint32_t>{0, 1}, {0, 2}}) {
+    std::vector<keys::ckd::Ciphertext> shares;
+    for (const std::uint32_t id : ids) {
+      const auto share = derive(id, changed([&](auto& r) { r.participants = ids; }), asked.bytes());
+      ASSERT_TRUE(share.ok()) << share.error().text();
+      shares.push_back(*share);
+    }
+    const auto key = blinding.open(*keys::ckd::combine(shares), *public_key, point);
+    ASSERT_TRUE(key.ok()) << key.error().text();
+    opened.emplace_back(base::as_text(key->reveal()));
+  }
+  EXPECT_EQ(opened[0], opened[1]);
+  for (const auto& node : nodes) EXPECT_EQ(node->leaves("threshold.derivation"), 1u);
+}
+
+TEST_F(ThresholdCoordinatorTest, ALyingCoordinatorGetsNoShareOfAnythingElse) {
+  const auto bytes = asked.bytes();
+  const auto mine = keys::ckd::Blinding::random(random).public_key().encode();
+  // The workload's request, and a share of another app, for another path, or that the coordinator itself can open.
+  refused(derive(0, changed([](auto& r) { r.app_id = base::to_bytes(keys::ckd::app_id("bob.near", "")); }), bytes),
+          Code::denied, "the app and the key that the workload's evidence is for");
+  refused(derive(0, changed([](auto& r) { r.app_id = base::to_bytes(keys::ckd::app_id("alice.near", "x")); }), bytes),
+          Code::denied, "the app and the key");
+  refused(derive(0, changed([&](auto& r) { r.app_key = mine; }), bytes), Code::denied, "the app and the key");
+  // Its own key in both places.
+  refused(
+      derive(1, changed([&](auto& r) { r.app_key = mine; }), with(asked, [&](auto& x) { x.key.pk1 = mine; }).bytes()),
+      Code::evidence_false, "not made for this request");
+  // No request at all, one that is cut off, or with other nonces.
+  refused(derive(1, right, {}), Code::denied, "a derivation");
+  refused(derive(1, right, base::Bytes{bytes.begin(), bytes.end() - 1}), Code::malformed, "");
+  refused(derive(1, right, with(asked, [](auto& x) { x.nonces.pop_back(); }).bytes()), Code::evidence_false,
+          "not made for this request");
+  // Other participants than can be, and another epoch.
+  refused(derive(1, changed([](auto& r) { r.participants = {0, 2}; }), bytes), Code::malformed, "MissingParticipant");
+  refused(derive(1, changed([](auto& r) { r.participants = {1}; }), bytes), Code::malformed, "2 or more");
+  refused(derive(1, changed([](auto& r) { r.epoch = 2; }), bytes), Code::conflict, "");
+  EXPECT_TRUE(derive(1, right, bytes).ok()) << "what the workload asked for is still answered";
 }
 
 }  // namespace
