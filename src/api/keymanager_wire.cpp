@@ -1,5 +1,7 @@
 #include "api/keymanager_wire.h"
 
+#include <utility>
+
 #include "base/encoding.h"
 #include "net/problem.h"
 
@@ -94,6 +96,25 @@ Status require_no_browser(const net::Request& request) {
   return base::done();
 }
 
+namespace {
+
+/// What the known generations say of a path that is not there (keymanager.md 4.2); natively it is a problem document.
+Status add_not_found(net::Router& router, net::Role role, const KeyManager& manager) {
+  if (manager.options().dialect == KeyManagerDialect::native) return base::done();
+  const auto add = [&](net::Method method, std::string path, std::string_view id) {
+    auto route = keymanager_route(role, method, std::move(path), id, "Nothing: 404");
+    route.handler = [](const net::Request&, net::Responder responder) {
+      responder.send(keymanager_text(404, "Not Found"));
+    };
+    return router.add(std::move(route));
+  };
+  TRY_OK(add(net::Method::get, "/{rest*}", "rest_get"));
+  TRY_OK(add(net::Method::post, "/{rest*}", "rest_post"));
+  return role == net::Role::keymanager_host ? add(net::Method::get, "/", "root_get") : base::done();
+}
+
+}  // namespace
+
 Status add_keymanager_standing(net::Router& router, net::Role role, const KeyManager& manager, StatusDetail detail) {
   auto status = keymanager_route(role, net::Method::get, "/status", "status", "Where this server stands");
   status.handler = [&manager, detail](const net::Request&, net::Responder responder) {
@@ -106,7 +127,8 @@ Status add_keymanager_standing(net::Router& router, net::Role role, const KeyMan
     const auto ready = manager.ready();
     responder.send(ready ? keymanager_text(200, "ok\n") : keymanager_text(503, ready.error().text() + "\n"));
   };
-  return router.add(std::move(health));
+  TRY_OK(router.add(std::move(health)));
+  return add_not_found(router, role, manager);
 }
 
 }  // namespace attestry::api

@@ -16,7 +16,7 @@ net::Response keymanager_error(const base::Error& error, provision::KeyManagerDi
 enum class StatusDetail : std::uint8_t { little, all };
 /// Where a server stands; no secret is in it.
 net::Response keymanager_status(const provision::KeyManager& manager, StatusDetail detail);
-/// GET /status and /healthz for a role.
+/// GET /status and /healthz for a role, and in a known dialect its 404 for every other path.
 base::Status add_keymanager_standing(net::Router& router, net::Role role, const provision::KeyManager& manager,
                                      StatusDetail detail);
 /// Refuses what a page in a browser of this machine asks for: GET changes something here, and the browser of whoever
