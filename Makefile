@@ -8,7 +8,7 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run demo-registry demo-keys test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run demo-registry demo-keys demo-threshold test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ demo-registry: build ## the registry on your screen: chain, admins, storage, a s
 demo-keys: build ## a key manager on a real chain and a keystore, on your screen: keys, refusals, a crash, an audit
 	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh
 	@build/venv/bin/python tests/functional/demo_keys.py $(ARGS)
+
+demo-threshold: build ## nodes that derive keys together, on your screen: none has the key, two die, it moves to seven others
+	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test
+	@build/venv/bin/python tests/functional/demo_threshold.py $(ARGS)
 
 test: unit functional ## all tests: unit tests, then the real program from outside
 

@@ -171,17 +171,17 @@ Status NodeService::open_node() {
   own_ = std::make_unique<OwnNode>(*node_);
   authority_ = std::make_unique<cluster::Authority>(
       cluster::AuthorityParts{.node = said_.id,
-                                      .store = parts_.store,
-                                      .log = parts_.log,
-                                      .challenges = parts_.challenges,
-                                      .appraiser = parts_.appraiser,
-                                      .registry = parts_.registry,
-                                      .appraisals = parts_.appraisals,
-                                      .master = [this]() -> std::optional<curves::bls::G2::Encoded> {
-                                        const auto now = node_->current();
-                                        if (now == nullptr) return std::nullopt;
-                                        return now->outcome.commitments().constant().encode();
-                                      }});
+                              .store = parts_.store,
+                              .log = parts_.log,
+                              .challenges = parts_.challenges,
+                              .appraiser = parts_.appraiser,
+                              .registry = parts_.registry,
+                              .appraisals = parts_.appraisals,
+                              .master = [this]() -> std::optional<curves::bls::G2::Encoded> {
+                                const auto now = node_->current();
+                                if (now == nullptr) return std::nullopt;
+                                return now->outcome.commitments().constant().encode();
+                              }});
   return base::done();
 }
 
@@ -248,8 +248,15 @@ Status NodeService::entered(state::WriteTxn& txn, const cluster::Epoch& epoch) c
 
 JsonOutObject NodeService::status() const {
   JsonOutArray operators, candidates, members;
+  const auto now = node_->current();
+  for (const auto& one : serving_->candidates()) {
+    const auto* member = now == nullptr ? nullptr : now->plan.find(one.id);
+    // A member that was set up anew, or has moved, is a candidate again.
+    if (member == nullptr || member->signing_key != one.signing_key || member->address != one.address) {
+      candidates.emplace_back(to_json(one));
+    }
+  }
   for (const auto& one : said_.operators) operators.emplace_back(base::hex(one));
-  for (const auto& one : serving_->candidates()) candidates.emplace_back(to_json(one));
   JsonOutObject out{{"id", static_cast<std::int64_t>(said_.id)},
                     {"signing_key", base::hex(node_->signing_key())},
                     {"address", address_},
@@ -259,7 +266,6 @@ JsonOutObject NodeService::status() const {
                     {"operators_needed", static_cast<std::int64_t>(said_.operators_needed)},
                     {"holds_share", node_->holds_share()},
                     {"candidates", std::move(candidates)}};
-  const auto now = node_->current();
   out.emplace_back("epoch", static_cast<std::int64_t>(now == nullptr ? 0 : now->plan.epoch));
   if (now == nullptr) return out;
   for (const auto& one : now->plan.members) members.emplace_back(to_json(one));
