@@ -296,6 +296,10 @@ void KeystoreServer::warn_of_weak_settings() const {
   warn(said_.rules.broken.public_key_as_key, "keystore.broken_public_key_cipher", "what is read was never secret");
   warn(said_.rules.broken.xor_v0, "keystore.broken_xor_cipher", "what is read was never secret");
   warn(said_.rules.seeds.colons, "keystore.seed_colons", "two owners may share a key");
+  warn(said_.access.empty_allow_all, "keystore.empty_allow_all", "a condition that says nothing lets everybody in");
+  warn(said_.routes.old_status, "keystore.old_status", "an outage looks like a denial");
+  warn(!said_.routes.bind_channel, "keystore.bind_channel",
+       "off: whoever learns a session's id uses it from elsewhere");
 }
 
 Status KeystoreServer::open() {

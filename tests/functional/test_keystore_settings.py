@@ -1,6 +1,8 @@
 """Settings of a keystore that have no page of tests of their own: what each changes, and what is so without it."""
 
 import contextlib
+import pathlib
+import re
 import ssl
 import time
 
@@ -94,6 +96,20 @@ def vices(endpoints, **wanted):
     finally:
         for node in endpoints:
             node.dead, node.age = False, 0
+
+
+def test_keystore_switches_that_give_something_away_are_said_at_the_start(plain, tmp_path, chain, three):
+    """Each that the guide names."""
+    guide = (pathlib.Path(__file__).parents[2] / "docs/how-to/run-a-keystore.md").read_text()
+    table = guide.split("## Switches that are off\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    names = re.findall(r"`keystore\.(\w+)`", " ".join(cells))
+    assert len(names) >= 12 and "bind_channel" in names
+    on = {name: "false" if name == "bind_channel" else "true" for name in names}
+    with running(tmp_path, chain, three, **on) as server:
+        pass
+    assert [name for name in names if f'"keystore.{name}: ' not in server.output] == [], server.output
+    assert [name for name in names if f"keystore.{name}" in plain.output] == []
 
 
 # ---- what callers name, and what is stored
