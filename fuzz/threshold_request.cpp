@@ -13,6 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto usable = [](const cluster::Application& application) {
     REQUIRE(application.app_id(base::Realm::simulated).ok());
     REQUIRE(application.statement(curves::bls::G2::Encoded{}).ok());
+    const auto body = cluster::Application::parse_json(application.json());
+    REQUIRE(body.ok());
+    REQUIRE(body->bytes() == application.bytes());
   };
   switch (data[0]) {
     case 'b': {

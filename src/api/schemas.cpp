@@ -183,9 +183,12 @@ std::string_view schemas_json() noexcept {
 "ThresholdChallenges":{"type":"object","required":["epoch","threshold","master_public_key","nonces"],"properties":{
  "epoch":{"type":"integer"},"threshold":{"type":"integer"},"master_public_key":{"type":"string"},"nonces":{"type":"array","items":{
  "type":"object","required":["node","nonce"],"properties":{"node":{"type":"integer"},"nonce":{"$ref":"#/components/schemas/Base64Url"}}}}}},
-"ThresholdApplication":{"type":"object","required":["nonces","evidence","app"],"properties":{"nonces":{"type":"array"},
- "evidence":{"$ref":"#/components/schemas/Base64Url"},"event_logs":{"type":"object"},"tenant":{"type":"string"},"app":{"type":"string"},
- "epoch":{"type":"integer"},"app_public_key":{},"derivation_path":{"type":"string"},"request":{"type":"object"}}},
+"ThresholdApplication":{"type":"object","additionalProperties":false,"required":["nonces","evidence","app"],"properties":{
+ "nonces":{"type":"array","minItems":1,"maxItems":255,"items":{"type":"object","additionalProperties":false,"required":["node","nonce"],
+ "properties":{"node":{"type":"integer","minimum":0,"maximum":254},"nonce":{"$ref":"#/components/schemas/Base64Url"}}}},
+ "evidence":{"$ref":"#/components/schemas/Base64Url"},"event_logs":{"type":"array","maxItems":2,"items":{"$ref":"#/components/schemas/Base64Url"}},
+ "tenant":{"type":"string"},"app":{"type":"string"},
+ "epoch":{"type":"integer","minimum":0},"app_public_key":{},"derivation_path":{"type":"string"},"request":{"type":"object"}}},
 "ThresholdAnswer":{"type":"object","required":["big_y","big_c","epoch","participants"],"properties":{"big_y":{"type":"string"},
  "big_c":{"type":"string"},"epoch":{"type":"integer"},"participants":{"type":"array","items":{"type":"integer"}},
  "failing":{"type":"array","items":{"type":"object"}}}},

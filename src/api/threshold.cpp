@@ -144,7 +144,7 @@ Status add_threshold_routes(net::Router& router, const ThresholdControl& control
                      .response_schema = std::move(response_schema),
                      .success_status = path.ends_with("challenges") ? 201 : 200,
                      .tag = "threshold",
-                     .body_limit = path.ends_with("challenges") ? 0 : cluster::Application::kMaxBytes,
+                     .body_limit = path.ends_with("challenges") ? 0 : cluster::Application::kMaxBody,
                      .handler = std::move(handler)};
     return router.add(std::move(route));
   };

@@ -10,7 +10,6 @@
 #include "attestation/evidence.h"
 #include "base/encoding.h"
 #include "base/json.h"
-#include "base/json_writer.h"
 #include "client/api_client.h"
 #include "cluster/application.h"
 #include "crypto/hash.h"
@@ -24,9 +23,6 @@ namespace attestry::app {
 
 using base::Code;
 using base::Error;
-using base::JsonOut;
-using base::JsonOutArray;
-using base::JsonOutObject;
 using base::Result;
 
 namespace {
@@ -89,32 +85,13 @@ Result<std::vector<cluster::NodeNonce>> nonces_of(const client::ApiClient& api,
   return out;
 }
 
-std::string body_of(const cluster::Application& application) {
-  JsonOutArray nonces;
-  for (const auto& one : application.nonces) {
-    nonces.emplace_back(
-        JsonOutObject{{"node", static_cast<std::int64_t>(one.id)}, {"nonce", base::base64url(one.nonce)}});
-  }
-  JsonOutObject out{{"nonces", std::move(nonces)},
-                    {"evidence", base::base64url(application.evidence.bytes)},
-                    {"tenant", application.tenant.text()},
-                    {"app", application.app.text()},
-                    {"app_public_key", application.key.json()}};
-  if (application.app.kind() == base::AppRef::Kind::near) {
-    out.emplace_back("derivation_path", application.path);
-  } else {
-    out.emplace_back("epoch", static_cast<std::int64_t>(application.epoch));
-  }
-  return JsonOut{std::move(out)}.compact();
-}
-
 struct Answered {
   keys::ckd::Ciphertext sum;
   std::string participants, failing;
 };
 
 Result<Answered> ask(const client::ApiClient& api, const cluster::Application& application) {
-  TRY(const auto answer, api.json(net::Method::post, "/v1/threshold/derivations", body_of(application)));
+  TRY(const auto answer, api.json(net::Method::post, "/v1/threshold/derivations", application.json()));
   const auto root = answer->root();
   Answered out;
   for (const auto& [name, to] : {std::pair{"big_y", &out.sum.big_y}, {"big_c", &out.sum.big_c}}) {

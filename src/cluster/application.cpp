@@ -5,6 +5,7 @@
 #include "attestation/event_logs.h"
 #include "base/encoding.h"
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/reader.h"
 #include "base/utf8.h"
 #include "cluster/sharing.h"
@@ -257,6 +258,26 @@ Result<Application> Application::parse_json(std::string body) {
                          .path = std::move(wanted.path)}));
   TRY_OK(check_size(out.bytes().size()));
   return out;
+}
+
+std::string Application::json() const {
+  base::JsonOutArray all, logs;
+  for (const NodeNonce& one : nonces) {
+    all.emplace_back(base::JsonOutObject{{"node", one.id}, {"nonce", base::base64url(one.nonce)}});
+  }
+  for (const auto& log : evidence.supplements) logs.emplace_back(base::base64url(log.bytes));
+  base::JsonOutObject out{{"nonces", std::move(all)},
+                          {"evidence", base::base64url(evidence.bytes)},
+                          {"tenant", tenant.text()},
+                          {"app", app.text()},
+                          {"app_public_key", key.json()}};
+  if (!logs.empty()) out.emplace_back("event_logs", std::move(logs));
+  if (of_near(app)) {
+    out.emplace_back("derivation_path", path);
+  } else {
+    out.emplace_back("epoch", epoch);
+  }
+  return base::JsonOut{std::move(out)}.compact();
 }
 
 base::Bytes Application::recipient() const {

@@ -58,6 +58,9 @@ struct Application {
   /// (optional) or `request`, as the MPC contract takes it. Binary in base64url. Errors as above, and check_domain().
   static base::Result<Application> parse_json(std::string body);
 
+  /// Such a body.
+  std::string json() const;
+
   /// 0xFF01 ‖ A [‖ A2] (FORMATS 10).
   base::Bytes recipient() const;
   /// What the evidence must be made for, by the cluster with this master public key. Error `malformed`: the nonces.

@@ -240,6 +240,18 @@ TEST(ApplicationBody, SaysTheSameAsTheBytes) {
   const auto read = parse(body());
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read->bytes(), application().bytes());
+  auto account = application("near:alice.near");
+  account.path = "a,\"b";
+  account.key.pk2 = G2::generator().encode();
+  account.evidence.supplements = {{attestation::SupplementKind::dstack_event_log, base::to_bytes("[]")}};
+  auto epoch = application();
+  epoch.tenant = kOther;
+  epoch.epoch = UINT32_MAX;
+  for (const Application& one : {account, epoch}) {
+    const auto again = Application::parse_json(one.json());
+    ASSERT_TRUE(again.ok()) << again.error().text();
+    EXPECT_EQ(again->bytes(), one.bytes());
+  }
 }
 
 TEST(ApplicationBody, TakesTheRequestOfTheMpcContract) {
