@@ -20,12 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!answer) return 0;
   REQUIRE(base::equal(secrets::encode(*answer).reveal(), bytes));
   if (!answer->batch) return 0;
-  REQUIRE(!answer->batch->whole || answer->batch->masters);
+  REQUIRE(!answer->batch->whole || answer->batch->more != answer->batch->masters.has_value());
+  REQUIRE(answer->batch->whole || (!answer->batch->more && answer->batch->after.empty()));
   const base::Bytes* before = nullptr;
   for (const auto& row : answer->batch->rows) {
     REQUIRE(secrets::is_followed(row.key));
     REQUIRE(static_cast<state::Space>(row.key.at(0)) != state::Space::keystore_masters);
-    REQUIRE(row.value || !answer->batch->whole);
+    REQUIRE(row.value || !answer->batch->whole || (!answer->batch->more && !answer->batch->after.empty()));
     REQUIRE(before == nullptr || *before < row.key);
     before = &row.key;
   }

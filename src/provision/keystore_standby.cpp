@@ -111,16 +111,16 @@ Status KeystoreStandby::answer(channel::Session& session, const ReplicaQuestion&
   if (gives) {
     parts_.feed.acknowledge(question.position);
     // Whoever hands over answers at once, and so does who has not been asked with a stamp of his own yet.
-    if (!question.claim.handover && question.claim.stamp != 0) {
+    if (!question.claim.handover && question.claim.stamp != 0 && !question.copying) {
       parts_.feed.wait_beyond(question.position, std::min(deadline, steady() + parts_.poll));
     }
     const auto changes = parts_.feed.since(question.position);
-    if (changes.whole || changes.until != question.position) {
+    if (changes.whole || question.copying || changes.until != question.position) {
       if (!guest.logged) {
         TRY_OK(log(session, guest, deadline));
         guest.logged = true;
       }
-      TRY(out.batch, parts_.copy.collect(question.position), "changes for the standby");
+      TRY(out.batch, parts_.copy.collect(question.position, question.copying), "changes for the standby");
     }
   }
   out.reply = parts_.fence.reply();
@@ -147,8 +147,10 @@ void KeystoreStandby::serve(channel::Session session, base::Deadline deadline) c
 }
 
 /// One question and what comes of its answer. Whether there is more to ask.
-Result<bool> KeystoreStandby::ask(channel::Session& session, base::Deadline deadline) const {
-  const ReplicaQuestion question{.claim = parts_.fence.claim(), .position = parts_.fence.state().position};
+Result<bool> KeystoreStandby::ask(channel::Session& session, std::optional<secrets::ReplicaCursor>& copying,
+                                  base::Deadline deadline) const {
+  const ReplicaQuestion question{
+      .claim = parts_.fence.claim(), .position = parts_.fence.state().position, .copying = copying};
   TRY_OK(session.send(secrets::encode(question), deadline));
   TRY(const auto data,
       channel::receive_pieces(session, secrets::kMostReplicaAnswer, steady() + parts_.poll + kAnswerPatience));
@@ -156,8 +158,8 @@ Result<bool> KeystoreStandby::ask(channel::Session& session, base::Deadline dead
   TRY(const bool follows, parts_.fence.answered(question.claim, answer.reply, deadline));
   if (!follows) return false;
   if (answer.batch)
-    TRY_OK(parts_.copy.apply(*std::move(answer.batch), steady() + kAnswerPatience), "copy of a keystore");
-  if (question.claim.handover && answer.reply.role == ReplicaRole::stood_down) parts_.fence.handed_over();
+    TRY_OK(parts_.copy.apply(*std::move(answer.batch), copying, steady() + kAnswerPatience), "copy of a keystore");
+  if (question.claim.handover && answer.reply.role == ReplicaRole::stood_down && !copying) parts_.fence.handed_over();
   return true;
 }
 
@@ -169,9 +171,10 @@ Result<bool> KeystoreStandby::call(const std::string& peer, const std::function<
   TRY(auto session, channel::Session::connect(peer, own, std::min(deadline, steady() + kQuestionPatience)),
       "channel to " + peer);
   const auto session_time = renew - steady();
-  std::future<Result<channel::Session>> next;  // waits in its destructor, which own.stop cuts short
+  std::optional<secrets::ReplicaCursor> copying;  // without an end the next call begins anew
+  std::future<Result<channel::Session>> next;     // waits in its destructor, which own.stop cuts short
   while (go_on() && steady() < deadline) {
-    TRY(const bool more, ask(session, deadline), "channel to " + peer);
+    TRY(const bool more, ask(session, copying, deadline), "channel to " + peer);
     if (!more) return true;
     if (!next.valid() && steady() >= renew) {
       next = std::async(std::launch::async,

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "appraisal/appraiser.h"
@@ -68,7 +69,8 @@ class KeystoreStandby {
                       base::Deadline deadline) const;
   base::Status log(const channel::Session& session, const Guest& guest, base::Deadline deadline) const;
   base::Status still_allowed(const channel::Session& session, const Guest& guest) const;
-  base::Result<bool> ask(channel::Session& session, base::Deadline deadline) const;
+  base::Result<bool> ask(channel::Session& session, std::optional<secrets::ReplicaCursor>& copying,
+                         base::Deadline deadline) const;
 
   KeystoreStandbyParts parts_;
 };

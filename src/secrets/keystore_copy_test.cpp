@@ -28,7 +28,10 @@ crypto::Secret secret(std::uint8_t byte) { return crypto::Secret::copy_of(base::
 /// A whole server but for the network; `number` is its root and its device.
 class Server {
  public:
-  Server(std::uint8_t number, ReplicaRole role) : number_(number), role_(role) { start(); }
+  Server(std::uint8_t number, ReplicaRole role, std::size_t part_bytes = 16u << 20)
+      : number_(number), role_(role), part_bytes_(part_bytes) {
+    start();
+  }
   void start() {
     fence_ = std::move(*ReplicaFence::open(*store_, crypto::system_random(), {.first = role_}));
     feed_ = std::make_unique<KeystoreFeed>(*store_, crypto::system_random(),
@@ -57,7 +60,8 @@ class Server {
                             base::Bytes out{number_};
                             base::append(out, carried);
                             return out;
-                          }});
+                          },
+                          .part_bytes = part_bytes_});
   }
   void restart() {
     copy_.reset();
@@ -103,6 +107,7 @@ class Server {
  private:
   const std::uint8_t number_;
   const ReplicaRole role_;
+  const std::size_t part_bytes_;
   state::testing::TempFolder folder_;
   std::unique_ptr<state::Store> store_ =
       *state::Store::open({.path = folder_.file("store.db"), .realm = base::Realm::simulated});
@@ -133,15 +138,16 @@ class Following {
       const auto position = to_.fence().state().position;
       from_.feed().acknowledge(position);
       from_.feed().wait_beyond(position, std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
-      auto batch = from_.copy().collect(position);
+      auto batch = from_.copy().collect(position, copying_);
       ASSERT_TRUE(batch.ok()) << batch.error().text();
       if (batch->until == position) continue;
-      const auto done = to_.copy().apply(*std::move(batch), patient());
+      const auto done = to_.copy().apply(*std::move(batch), copying_, patient());
       ASSERT_TRUE(done.ok()) << done.error().text();
     }
   }
   Server& from_;
   Server& to_;
+  std::optional<ReplicaCursor> copying_;
   std::atomic<bool> ended_{false};
   std::thread thread_;
 };
@@ -153,14 +159,31 @@ class KeystoreCopyTest : public ::testing::Test {
 
   static Key session(std::string_view name) { return Key(Space::keystore_sessions).lp(name); }
   static Key job(std::string_view name) { return Key(Space::keystore_state).lp("job").lp(name); }
-  /// As it travels.
-  Status follow(Server& from, Server& to) {
-    TRY(auto batch, from.copy().collect(to.fence().state().position));
+  /// One question and its answer, as they travel. `copying_` is there when more is to be asked.
+  Status ask(Server& from, Server& to) {
+    const auto question =
+        encode(ReplicaQuestion{.claim = {}, .position = to.fence().state().position, .copying = copying_});
+    TRY(const auto asked, parse_replica_question(question));
+    EXPECT_EQ(encode(asked), question);
+    TRY(auto batch, from.copy().collect(asked.position, asked.copying));
     const auto bytes = encode(ReplicaAnswer{.reply = {}, .batch = std::move(batch)});
+    largest_ = std::max(largest_, bytes.size());
     TRY(auto read, parse_replica_answer(bytes.reveal()));
     EXPECT_TRUE(base::equal(encode(read).reveal(), bytes.reveal()));
-    return to.copy().apply(*std::move(read.batch), patient());
+    return to.copy().apply(*std::move(read.batch), copying_, patient());
   }
+  Status follow(Server& from, Server& to) {
+    copying_.reset();
+    parts_ = 0;
+    do {
+      TRY_OK(ask(from, to));
+      ++parts_;
+    } while (copying_);
+    return base::done();
+  }
+  std::optional<ReplicaCursor> copying_;
+  int parts_ = 0;
+  std::size_t largest_ = 0;
   void expect_followed() {
     const auto done = follow(primary_, standby_);
     ASSERT_TRUE(done.ok()) << done.error().text();
@@ -233,6 +256,136 @@ TEST_F(KeystoreCopyTest, TheLargestRecordsFollow) {
   EXPECT_EQ(standby_.value(longest), "x") << "as a whole copy, too";
 }
 
+/// A pair whose whole copies have parts of a few records.
+class KeystoreCopyInPartsTest : public KeystoreCopyTest {
+ protected:
+  static constexpr std::size_t kPart = 400;
+  static constexpr int kRows = 40;
+  Server first_{4, ReplicaRole::primary, kPart};
+  Server second_{5, ReplicaRole::standby, kPart};
+
+  static Key row(int i) { return i % 2 == 0 ? session(std::to_string(100 + i)) : job(std::to_string(100 + i)); }
+  void fill() {
+    for (int i = 0; i < kRows; ++i) ASSERT_TRUE(first_.put(row(i), std::string(80, 'x')).ok());
+  }
+  void expect_equal() {
+    for (int i = 0; i < kRows * 2; ++i) {
+      auto there = second_.value(row(i));
+      if (i % 2 == 0 && there != "none") there[0] = 4;  // how each seals sessions
+      EXPECT_EQ(there, first_.value(row(i))) << i;
+    }
+    EXPECT_EQ(second_.keys(), first_.keys());
+    EXPECT_TRUE(second_.fence().state().complete);
+  }
+};
+
+TEST_F(KeystoreCopyInPartsTest, AWholeCopyComesInPartsThatAreSmall) {
+  fill();
+  ASSERT_TRUE(ask(first_, second_).ok());
+  ASSERT_TRUE(copying_);
+  EXPECT_FALSE(second_.fence().state().complete);
+  EXPECT_EQ(second_.fence().promote(true, patient()).error().code, Code::unavailable) << "it has not got everything";
+  ASSERT_TRUE(follow(first_, second_).ok());
+  EXPECT_GT(parts_, 5);
+  EXPECT_LT(largest_, 2 * kPart + 200) << "a part, and what is written around it";
+  expect_equal();
+  EXPECT_FALSE(first_.copy().collect(second_.fence().state().position)->whole);
+}
+
+TEST_F(KeystoreCopyInPartsTest, WhatChangesBetweenPartsIsThereInTheEnd) {
+  fill();
+  ASSERT_TRUE(second_.fence()
+                  .followed(
+                      {}, [](state::WriteTxn& txn) { return txn.put(row(77), base::Bytes{5}); }, patient())
+                  .ok());
+  int step = 0;
+  do {
+    ASSERT_TRUE(ask(first_, second_).ok());
+    ++step;
+    if (step == 1) {
+      ASSERT_TRUE(first_.erase(row(0)).ok());
+      ASSERT_TRUE(first_.put(row(2), "other").ok());
+      ASSERT_TRUE(first_.put(session("0"), "before all others").ok());
+    }
+    if (step == 3) {
+      ASSERT_TRUE(first_.erase(row(kRows - 1)).ok());
+      ASSERT_TRUE(first_.put(row(kRows + 1), "new").ok());
+      ASSERT_TRUE(first_.masters().begin_epoch(patient()).ok());
+      ASSERT_TRUE(first_.masters().retire_before(2, {}, patient()).ok());
+    }
+  } while (copying_);
+  EXPECT_GT(step, 5);
+  EXPECT_EQ(second_.value(row(0)), "none");
+  EXPECT_EQ(second_.value(session("0")), "\5before all others");
+  EXPECT_EQ(second_.value(row(77)), "none") << "what the primary has not";
+  expect_equal();
+}
+
+TEST_F(KeystoreCopyInPartsTest, ACopyThatIsInterruptedBeginsAnew) {
+  fill();
+  ASSERT_TRUE(follow(first_, second_).ok());
+  const int whole = parts_;
+  first_.restart();
+  ASSERT_TRUE(ask(first_, second_).ok());
+  EXPECT_FALSE(second_.fence().state().complete);
+  const auto cursor = copying_;
+  // The standby is killed: nothing says how far it was.
+  second_.restart();
+  ASSERT_TRUE(first_.masters().begin_epoch(patient()).ok());
+  ASSERT_TRUE(first_.masters().retire_before(2, {}, patient()).ok());
+  ASSERT_TRUE(follow(first_, second_).ok());
+  EXPECT_EQ(parts_, whole);
+  expect_equal();
+  // The primary is: its feed knows nothing of the beginning.
+  first_.restart();
+  const auto anew = *first_.copy().collect(second_.fence().state().position, cursor);
+  EXPECT_TRUE(anew.whole && anew.after.empty());
+}
+
+TEST_F(KeystoreCopyInPartsTest, ManyChangesComeInPartsToo) {
+  ASSERT_TRUE(follow(first_, second_).ok());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(first_.put(row(i), std::string(80, 'x')).ok());
+  ASSERT_TRUE(follow(first_, second_).ok());
+  EXPECT_EQ(parts_, 1) << "as changes";
+  for (int i = 0; i < kRows; ++i) ASSERT_TRUE(first_.put(row(i), std::string(200, 'y')).ok());
+  ASSERT_TRUE(follow(first_, second_).ok());
+  EXPECT_GT(parts_, 5);
+  EXPECT_LT(largest_, 2 * kPart + 400);
+  expect_equal();
+}
+
+TEST_F(KeystoreCopyInPartsTest, OnlyTheNextPartIsTaken) {
+  fill();
+  ASSERT_TRUE(ask(first_, second_).ok());
+  const auto cursor = *copying_;
+  auto next = *first_.copy().collect({}, cursor);
+  std::optional<ReplicaCursor> none;
+  EXPECT_EQ(second_.copy().apply(std::move(next), none, patient()).error().code, Code::conflict);
+  ASSERT_TRUE(ask(first_, second_).ok());
+  EXPECT_EQ(second_.copy().apply(*first_.copy().collect({}, cursor), copying_, patient()).error().code, Code::conflict);
+  ReplicaBatch part;
+  part.whole = part.more = true;
+  const auto parsed = [&] {
+    ReplicaAnswer answer;
+    answer.batch.emplace();
+    answer.batch->whole = part.whole;
+    answer.batch->more = part.more;
+    answer.batch->after = part.after;
+    for (const auto& one : part.rows) answer.batch->rows.push_back({.key = one.key, .value = secret(1)});
+    return parse_replica_answer(encode(answer).reveal()).ok();
+  };
+  EXPECT_FALSE(parsed()) << "without records";
+  part.rows.push_back({.key = session("a").bytes(), .value = {}});
+  EXPECT_TRUE(parsed());
+  part.after = session("a").bytes();
+  EXPECT_FALSE(parsed()) << "that come before it";
+  part.after = Key(Space::operators).lp("x").bytes();
+  EXPECT_FALSE(parsed());
+  part.after.clear();
+  part.whole = false;
+  EXPECT_FALSE(parsed()) << "of no whole copy";
+}
+
 TEST_F(KeystoreCopyTest, WhatAWalkEncryptedAnewStaysWhereItIs) {
   const auto result = Key(Space::keystore_state, base::Tenant::standard()).lp("recrypted").lp("a").lp("b").lp("c");
   ASSERT_TRUE(primary_.put(result, "blob").ok());
@@ -297,7 +450,7 @@ TEST_F(KeystoreCopyTest, NothingIsTakenAfterATakeover) {
   ASSERT_TRUE(primary_.put(session("a"), "worker").ok());
   auto batch = *primary_.copy().collect(standby_.fence().state().position);
   ASSERT_TRUE(standby_.fence().promote(true, patient()).ok());
-  EXPECT_EQ(standby_.copy().apply(std::move(batch), patient()).error().code, Code::conflict);
+  EXPECT_EQ(standby_.copy().apply(std::move(batch), copying_, patient()).error().code, Code::conflict);
   EXPECT_EQ(standby_.value(session("a")), "none");
 }
 

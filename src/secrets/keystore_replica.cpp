@@ -330,6 +330,16 @@ Status ReplicaFence::followed(const ReplicaPosition& position, const Rows& rows,
   return become(own, deadline, rows);
 }
 
+Status ReplicaFence::copied_part(const Rows& rows, base::Deadline deadline) {
+  const base::MutexLock slow(slow_);
+  auto own = state();
+  if (own.role != ReplicaRole::standby) return Error{Code::conflict, "this keystore is no standby any more"};
+  // The masters that it had were the primary's, so those that come with the last part may replace them.
+  own.discard = own.discard || own.complete;
+  own.complete = false;
+  return become(own, deadline, rows);
+}
+
 void ReplicaFence::handed_over() {
   const base::MutexLock lock(mutex_);
   handed_over_ = true;

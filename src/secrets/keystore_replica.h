@@ -117,6 +117,8 @@ class ReplicaFence {
   /// Keeps a position together with what `rows` writes.
   using Rows = std::function<base::Status(state::WriteTxn&)>;
   base::Status followed(const ReplicaPosition& position, const Rows& rows, base::Deadline deadline);
+  /// A part of a whole copy, of which others follow: until the last one, this standby is not complete.
+  base::Status copied_part(const Rows& rows, base::Deadline deadline);
   /// The other one has stood down for this one and everything of it is here: now it may be promoted.
   void handed_over();
   /// Every promise has run out, and the other one has not answered since.
