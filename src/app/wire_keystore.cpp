@@ -268,6 +268,9 @@ void KeystoreServer::compare_until_done() {
     const auto done = compare_published_key();
     if (done) return;
     hold_back(done.error());
+    lock.lock();
+    if (stopping_) return;
+    lock.unlock();
     if (said != done.error().text()) {
       said = done.error().text();
       base::log(base::LogLevel::warning, "the published key could not be compared", {{"reason", said}});
@@ -354,6 +357,8 @@ void KeystoreServer::stop() {
     stopping_ = true;
   }
   stop_.notify_all();
+  // No thread that is waited for here waits for a node of the chain.
+  if (http_) http_->stop();
   if (recheck_.joinable()) recheck_.join();
   if (comparing_.joinable()) comparing_.join();
   if (waiting_) waiting_->stop();

@@ -18,12 +18,22 @@ namespace attestry::net {
 namespace {
 
 constexpr std::size_t kMaxHeaderBytes = 256 * 1024;
+constexpr int kLongestPoll = 60'000;  // milliseconds; libcurl comes back earlier for timeouts of its own
 constexpr std::string_view kLoopback = "localhost,127.0.0.1,::1";
 
 struct EasyDelete {
   void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
 };
 using Easy = std::unique_ptr<CURL, EasyDelete>;
+struct MultiDelete {
+  void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
+};
+using Multi = std::unique_ptr<CURLM, MultiDelete>;
+/// One transfer at a time. A multi handle, because it can be woken from another thread; it keeps the connections.
+struct Handle {
+  Multi multi;
+  Easy easy;
+};
 struct ListDelete {
   void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
 };
@@ -114,6 +124,7 @@ base::Error failure(CURLcode code, const Collector& got, const char* detail, con
             "at most " + std::to_string(request.max_bytes) + " bytes"};
   }
   if (code == CURLE_OPERATION_TIMEDOUT) return {base::Code::deadline_exceeded, where + ": no whole answer in time"};
+  if (code == CURLE_ABORTED_BY_CALLBACK) return {base::Code::unavailable, where + ": this program stops"};
   const std::string why = detail[0] != '\0' ? detail : curl_easy_strerror(code);
   if (code == CURLE_PEER_FAILED_VERIFICATION) {
     return {base::Code::unavailable,
@@ -179,20 +190,64 @@ struct HttpClient::Impl {
   ClientOptions options;
   std::string no_proxy;
   base::Mutex mutex;
-  std::vector<Easy> idle ATTESTRY_GUARDED_BY(mutex);
+  std::vector<Handle> idle ATTESTRY_GUARDED_BY(mutex);
+  std::vector<CURLM*> busy ATTESTRY_GUARDED_BY(mutex);
+  bool stopped ATTESTRY_GUARDED_BY(mutex) = false;
 
-  Easy take() {
+  /// Nothing in it when libcurl gives none.
+  Handle take() {
     const base::MutexLock lock{mutex};
-    if (idle.empty()) return Easy{curl_easy_init()};
-    auto handle = std::move(idle.back());
-    idle.pop_back();
+    Handle handle;
+    if (idle.empty()) {
+      handle = {.multi = Multi{curl_multi_init()}, .easy = Easy{curl_easy_init()}};
+      if (!handle.multi || !handle.easy) return {};
+    } else {
+      handle = std::move(idle.back());
+      idle.pop_back();
+    }
+    busy.push_back(handle.multi.get());
     return handle;
   }
 
-  void give_back(Easy handle) {
-    curl_easy_reset(handle.get());  // options go, connections and TLS sessions stay
+  void give_back(Handle handle) {
+    curl_easy_reset(handle.easy.get());  // options go, connections and TLS sessions stay
     const base::MutexLock lock{mutex};
+    std::erase(busy, handle.multi.get());
     if (idle.size() < options.max_idle_handles) idle.push_back(std::move(handle));
+  }
+
+  bool is_stopped() {
+    const base::MutexLock lock{mutex};
+    return stopped;
+  }
+
+  /// As curl_easy_perform(), but that stop() ends it.
+  CURLcode perform(const Handle& handle) {
+    auto* multi = handle.multi.get();
+    if (curl_multi_add_handle(multi, handle.easy.get()) != CURLM_OK) return CURLE_FAILED_INIT;
+    CURLcode code = CURLE_ABORTED_BY_CALLBACK;
+    // What wakes is remembered by the handle, so that none is lost between the question and the wait.
+    while (!is_stopped()) {
+      int running = 0;
+      if (curl_multi_perform(multi, &running) != CURLM_OK) {
+        code = CURLE_FAILED_INIT;
+        break;
+      }
+      if (running == 0) {
+        int left = 0;
+        const auto* message = curl_multi_info_read(multi, &left);
+        code = message != nullptr && message->msg == CURLMSG_DONE ? message->data.result : CURLE_FAILED_INIT;
+        break;
+      }
+      if (curl_multi_poll(multi, nullptr, 0, kLongestPoll, nullptr) != CURLM_OK) {
+        code = CURLE_FAILED_INIT;
+        break;
+      }
+    }
+    // A name that is being looked up keeps nobody who stops.
+    if (code == CURLE_ABORTED_BY_CALLBACK) curl_easy_setopt(handle.easy.get(), CURLOPT_QUICK_EXIT, 1L);
+    curl_multi_remove_handle(multi, handle.easy.get());
+    return code;
   }
 
   void set_trust(CURL* curl) const {
@@ -253,6 +308,12 @@ base::Result<std::unique_ptr<HttpClient>> HttpClient::make(ClientOptions options
   return std::unique_ptr<HttpClient>{new HttpClient{std::move(impl)}};
 }
 
+void HttpClient::stop() {
+  const base::MutexLock lock{impl_->mutex};
+  impl_->stopped = true;
+  for (auto* multi : impl_->busy) curl_multi_wakeup(multi);
+}
+
 base::Result<Response> HttpClient::send(const HttpRequest& request) {
   TRY_OK(check_http_url(request.url, request.shown_as));
   TRY(const auto headers, header_list(request));
@@ -261,8 +322,8 @@ base::Result<Response> HttpClient::send(const HttpRequest& request) {
   Collector got;
   if (left <= 0) return failure(CURLE_OPERATION_TIMEDOUT, got, "", request);
   auto handle = impl_->take();
-  if (!handle) return base::Error{base::Code::internal, "libcurl gives no handle"};
-  auto* curl = handle.get();
+  if (!handle.easy) return base::Error{base::Code::internal, "libcurl gives no handle"};
+  auto* curl = handle.easy.get();
   std::array<char, CURL_ERROR_SIZE> detail{};
   got.max_bytes = request.max_bytes;
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail.data());
@@ -284,7 +345,7 @@ base::Result<Response> HttpClient::send(const HttpRequest& request) {
   impl_->set_identity(curl);
   impl_->set_route(curl, request);
   set_method(curl, request);
-  const auto code = curl_easy_perform(curl);
+  const auto code = impl_->perform(handle);
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   impl_->give_back(std::move(handle));

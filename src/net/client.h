@@ -63,6 +63,8 @@ class HttpClient final : public HttpTransport {
   static base::Result<std::unique_ptr<HttpClient>> make(ClientOptions options = {});
   ~HttpClient() override;
   base::Result<Response> send(const HttpRequest& request) override;
+  /// Ends what is under way, at once, and whatever is sent from now on: `unavailable`. For a program that stops.
+  void stop();
 
  private:
   struct Impl;

@@ -11,6 +11,7 @@
 #include <future>
 
 #include "net/internal/test_socket.h"
+#include "net/testing/black_hole.h"
 
 namespace attestry::net {
 namespace {
@@ -159,6 +160,27 @@ TEST(HttpClient, StopsAtTheDeadline) {
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().code, base::Code::deadline_exceeded);
   handed.get_future().get().send(text_response(200, "late"));  // while there is a server to take it
+}
+
+TEST(HttpClient, StopsAtOnceWhenItIsTold) {
+  std::promise<Responder> handed;
+  const auto server =
+      serve(router_with({route(Method::get, "/never", "never",
+                               [&](const Request&, Responder responder) { handed.set_value(std::move(responder)); })}));
+  const auto http = client();
+  const testing::BlackHole hole{false};
+  auto waits = std::async(std::launch::async, [&] { return http->get(server->url() + "/never", patience()); });
+  auto connects = std::async(std::launch::async, [&] { return http->get(hole.url(), patience()); });
+  auto responder = handed.get_future().get();  // the first one waits for its answer now
+  http->stop();
+  for (auto* one : {&waits, &connects}) {
+    const auto reply = one->get();
+    ASSERT_FALSE(reply.ok());
+    EXPECT_EQ(reply.error().code, base::Code::unavailable) << reply.error().text();
+    EXPECT_THAT(reply.error().what, HasSubstr("this program stops"));
+  }
+  EXPECT_THAT(http->get(server->url() + "/never", patience()).error().what, HasSubstr("this program stops"));
+  responder.send(text_response(200, "late"));
 }
 
 TEST(HttpClient, ARefusedConnectionIsUnavailable) {

@@ -151,6 +151,8 @@ class Node:
         """tls: (certificate file, key file), for one that is called by https."""
         self.chain = chain
         self.dead = False  # closes connections without an answer
+        self.held = None  # an event: answers nothing before it is set; `.holds` is set once somebody waits
+        self.holds = threading.Event()
         self.lag = 0  # blocks behind
         self.age = 0  # seconds that its newest block is old
         self.lie = None  # function of (method, params, result) -> result
@@ -165,6 +167,9 @@ class Node:
                 if node.dead:
                     self.close_connection = True
                     return
+                if node.held:
+                    node.holds.set()
+                    node.held.wait()
                 status, answer = node.answer(self.headers, body)
                 data = json.dumps(answer).encode()
                 self.send_response(status)

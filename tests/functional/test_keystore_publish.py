@@ -1,8 +1,10 @@
 """The key that owners encrypt for, on the contract: published by its owner, compared when the server starts."""
 
+import threading
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from harness import Program, attestry, request
+from harness import PATIENCE, Program, attestry, request
 from keystore import Client, settings_for, start_keystore
 from near import Chain, base58, nodes
 from workload import raw_public
@@ -75,3 +77,19 @@ def test_without_the_chain_the_server_comes_up_and_serves_nobody_until_the_key_w
     server.wait_for("Public key verified")
     assert Client(server).pubkey("a").status == 200
     assert server.terminate() == 0, server.output
+
+
+def test_a_server_that_stops_does_not_wait_for_the_chain(tmp_path, chain, three):
+    for node in three:
+        node.dead = True
+    compare = {"keystore.published_key_method": "get_keystore_pubkey"}
+    server = start_keystore(tmp_path / "data", chain, three, **compare)
+    released = threading.Event()
+    for node in three:
+        node.held, node.dead = released, False
+    for node in three:
+        assert node.holds.wait(PATIENCE)
+    assert server.terminate() == 0, server.output
+    released.set()
+    # Who had waited for an answer would have said that there was none.
+    assert "could not be compared" not in server.output, server.output
