@@ -8,8 +8,10 @@
 
 namespace attestry::state {
 
-/// Thread-safe. Sealed form: version u8 (1) ‖ nonce (12) ‖ ciphertext and tag. Nonces are random: fewer than 2^32
-/// values per key.
+/// Thread-safe. Sealed form: version u8 (2) ‖ salt (24) ‖ ciphertext and tag. Each value has a key and a nonce of its
+/// own, of the 44 bytes HKDF-SHA-256(salt, ikm = key, info = LP("attestry/sealed-value/2")): no number of values under
+/// one key is too many (docs/decisions/0018). What was sealed before, version u8 (1) ‖ nonce (12) ‖ ciphertext and tag
+/// under the key itself, is opened.
 class SealedValues {
  public:
   /// `key` has 32 bytes and belongs to one tenant; `random` outlives this.
