@@ -207,6 +207,13 @@ Result<std::uint32_t> KeyManager::accept(base::ByteView box, base::Deadline dead
     return Error{Code::denied, "the received master key is not the contract's", "xPub " + text_of(said.xpub),
                  text_of(master->address)};
   }
+  // Whoever has the key stands in the contract's history: a host that sends no onboarding gives nobody a key.
+  if (said.membership != Membership::onboarded) {
+    return Error{said.membership == Membership::rejected ? Code::denied : Code::unavailable,
+                 "the contract does not know this server as onboarded", "onboarded",
+                 std::string{chain::keymanager::name_of(said.membership)},
+                 "Send the member's onboard to the contract first, wait until its block is final, and ask again."};
+  }
   TRY_OK(deps_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         audit::Leaf entry = leaf("keymanager.join", request.epoch);

@@ -246,11 +246,23 @@ def test_keymanager_server_05_a_master_of_somebody_else_is_not_taken(first, newc
     spoiled = bytes([box[0]]) + box[1:79] + bytes([box[79] ^ 1])
     assert request(newcomer.host, "POST", f"/register/{spoiled.hex()}").status in (400, 500)
     answer = help_newcomer(first, newcomer.made).json()
-    ask(newcomer, "POST", f"/register/{answer['ciph']}")
+    refused(
+        request(newcomer.host, "POST", f"/register/{answer['ciph']}"), 503, "does not know this server as onboarded"
+    )
     assert request(newcomer.apps, "GET", "/sealkey").status == 503, "the contract has not heard of it"
     onboard(contract, newcomer.made, answer)
+    ask(newcomer, "POST", f"/register/{answer['ciph']}")
     wait_for_state(newcomer, "member")
     assert sealkey(newcomer) == sealkey(first)
+
+
+def test_keymanager_server_keeps_no_master_that_the_contract_knows_nothing_of(first, newcomer, contract):
+    """A host that never sends the onboarding would else have a member of which no audit hears."""
+    answer = help_newcomer(first, newcomer.made).json()
+    refused(request(newcomer.host, "POST", f"/register/{answer['ciph']}"), 503, "requested")
+    assert [leaf["type"] for leaf in newcomer.leaves()].count("keymanager.join") == 0
+    contract.send("deregister", newcomer.made["addr"].lower())
+    refused(request(newcomer.host, "POST", f"/register/{answer['ciph']}"), 403, "rejected")
 
 
 def test_keymanager_server_06_no_node_says_what_is_signed(tmp_path, contract, chain):
@@ -465,10 +477,10 @@ def test_keymanager_server_12_nothing_is_lost_over_a_restart(start, contract, ch
     second.kill()
     list_machine(contract, first, unhex(asked["quote"]))
     answer = help_newcomer(first, asked).json()
+    onboard(contract, asked, answer)
     second = start("second")
     ask(second, "POST", f"/register/{answer['ciph']}")
     second.kill()
-    onboard(contract, asked, answer)
     first.kill()
     for server in (start("first"), start("second")):
         wait_for_state(server, "member")
