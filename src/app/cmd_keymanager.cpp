@@ -128,7 +128,7 @@ Result<Carried> carry(Context& context, const Options& options) {
 template <class... A>
 Result<int> call(Context& context, const Options& options,
                  const chain::registry::Function<chain::registry::Nothing, A...>& function, Facts facts,
-                 const Carried* carried, const std::type_identity_t<A>&... arguments) {
+                 const Carried* carried, const Effect* effect, const std::type_identity_t<A>&... arguments) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   base::JsonOutObject extra;
   if (carried != nullptr) {
@@ -137,7 +137,19 @@ Result<int> call(Context& context, const Options& options,
     if (carried->blob) extra.emplace_back("blob", chain::hex_data(carried->blob->versioned_hash));
   }
   return session->send_and_print(function(arguments...), function.signature, std::move(facts), std::move(extra),
-                                 carried != nullptr ? carried->sidecar() : nullptr);
+                                 carried != nullptr ? carried->sidecar() : nullptr, effect);
+}
+
+Effect is_master(const curves::Address& key) { return Effect::of(abi::kXPub, key, "xPub() is " + text_of(key)); }
+
+Effect has_come_to(const curves::Address& member, abi::Membership membership) {
+  return Effect::of(abi::kRequested, membership,
+                    "requested(" + text_of(member) + ") is " + std::string{abi::name_of(membership)}, member);
+}
+
+Effect is_listed(const chain::registry::Function<bool, chain::Word>& list, const chain::Word& entry, bool allowed) {
+  return Effect::of(list, allowed, std::string{allowed ? "on the list: 0x" : "not on the list: 0x"} + base::hex(entry),
+                    entry);
 }
 
 // -- the contract
@@ -212,12 +224,13 @@ Result<int> show(Context& context, const Options& options) {
 Result<int> bootstrap(Context& context, const Options& options) {
   TRY(const auto key, typed_address(options.subject), "KEY");
   Facts facts{{"master key", text_of(key)}};
+  const Effect effect = is_master(key);
   if (options.evidence.empty()) {
     facts.emplace_back("note", "without evidence nobody can audit where this key is");
-    return call(context, options, abi::kBootstrap, std::move(facts), nullptr, key);
+    return call(context, options, abi::kBootstrap, std::move(facts), nullptr, &effect, key);
   }
   TRY(const Carried carried, carry(context, options));
-  return call(context, options, abi::kBootstrapWithEvidence, std::move(facts), &carried, key, carried.hash,
+  return call(context, options, abi::kBootstrapWithEvidence, std::move(facts), &carried, &effect, key, carried.hash,
               carried.in_call);
 }
 
@@ -225,16 +238,17 @@ Result<int> rotate(Context& context, const Options& options) {
   TRY(const auto key, typed_address(options.subject), "KEY");
   TRY(const Bytes signature, typed_signature(options.signature));
   TRY(const Carried carried, carry(context, options));
+  const Effect effect = is_master(key);
   return call(context, options, abi::kRotate,
-              {{"new master key", text_of(key)}, {"note", "every member has to join again"}}, &carried, key, signature,
-              carried.hash, carried.in_call);
+              {{"new master key", text_of(key)}, {"note", "every member has to join again"}}, &carried, &effect, key,
+              signature, carried.hash, carried.in_call);
 }
 
 Result<int> post_evidence(Context& context, const Options& options) {
   TRY(const auto subject, typed_address(options.subject), "SUBJECT");
   TRY(const Carried carried, carry(context, options));
-  return call(context, options, abi::kPostEvidence, {{"about", text_of(subject)}}, &carried, subject, carried.hash,
-              carried.in_call);
+  return call(context, options, abi::kPostEvidence, {{"about", text_of(subject)}}, &carried, nullptr, subject,
+              carried.hash, carried.in_call);
 }
 
 // -- members
@@ -244,8 +258,9 @@ Result<int> join(Context& context, const Options& options) {
   TRY(const auto box_key, parse_word(options.box_key, "--box-key"));
   TRY(const Bytes signature, typed_signature(options.signature));
   TRY(const Carried carried, carry(context, options));
-  return call(context, options, abi::kJoin, {{"newcomer", text_of(member)}}, &carried, member, box_key, signature,
-              carried.hash, carried.in_call);
+  const Effect effect = has_come_to(member, abi::Membership::requested);
+  return call(context, options, abi::kJoin, {{"newcomer", text_of(member)}}, &carried, &effect, member, box_key,
+              signature, carried.hash, carried.in_call);
 }
 
 Result<int> onboard(Context& context, const Options& options) {
@@ -254,8 +269,9 @@ Result<int> onboard(Context& context, const Options& options) {
   TRY(const auto measurement, parse_word(options.measurement, "--measurement"));
   TRY(const Bytes response, typed_bytes(options.response, 0, "--response"));
   TRY(const Bytes signature, typed_signature(options.signature));
+  const Effect effect = has_come_to(member, abi::Membership::onboarded);
   return call(context, options, abi::kOnboard, {{"newcomer", text_of(member)}, {"measurement", options.measurement}},
-              nullptr, member, fmspc, measurement, response, signature);
+              nullptr, &effect, member, fmspc, measurement, response, signature);
 }
 
 Result<int> deregister(Context& context, const Options& options) {
@@ -266,13 +282,16 @@ Result<int> deregister(Context& context, const Options& options) {
   Facts facts{{"member", text_of(member)},
               {"note", "for good; it keeps the key that it has, only a rotation makes that worthless"}};
   if (membership == abi::Membership::not_yet) facts.emplace_back("and", "it has never asked: compare the address");
-  return session->send_and_print(abi::kDeregister(member), abi::kDeregister.signature, std::move(facts));
+  const Effect effect = has_come_to(member, abi::Membership::rejected);
+  return session->send_and_print(abi::kDeregister(member), abi::kDeregister.signature, std::move(facts), {}, nullptr,
+                                 &effect);
 }
 
 Result<int> resign(Context& context, const Options& options) {
   TRY(const auto member, typed_address(options.subject), "MEMBER");
   TRY(const Bytes signature, typed_signature(options.signature));
-  return call(context, options, abi::kResign, {{"member", text_of(member)}}, nullptr, member, signature);
+  const Effect effect = has_come_to(member, abi::Membership::rejected);
+  return call(context, options, abi::kResign, {{"member", text_of(member)}}, nullptr, &effect, member, signature);
 }
 
 // -- lists
@@ -280,12 +299,15 @@ Result<int> resign(Context& context, const Options& options) {
 Result<int> set_mrtd(Context& context, const Options& options, bool allowed) {
   TRY(const Bytes mrtd, typed_bytes(options.subject, 48, "MRTD"));
   const chain::Word hash = crypto::sha256(mrtd);
+  const Effect effect = is_listed(abi::kAllowedMrtds, hash, allowed);
   return call(context, options, abi::kAllowMrtd, {{"MRTD", base::hex(mrtd)}, {"on the list", base::hex(hash)}}, nullptr,
-              hash, allowed);
+              &effect, hash, allowed);
 }
 Result<int> set_mrenclave(Context& context, const Options& options, bool allowed) {
   TRY(const auto word, parse_word(options.subject, "MRENCLAVE"));
-  return call(context, options, abi::kAllowMrenclave, {{"MRENCLAVE", base::hex(word)}}, nullptr, word, allowed);
+  const Effect effect = is_listed(abi::kAllowedMrenclaves, word, allowed);
+  return call(context, options, abi::kAllowMrenclave, {{"MRENCLAVE", base::hex(word)}}, nullptr, &effect, word,
+              allowed);
 }
 Result<int> set_machine(Context& context, const Options& options, bool allowed) {
   TRY(const auto rootfs, parse_word(options.rootfs, "--rootfs"));
@@ -293,7 +315,7 @@ Result<int> set_machine(Context& context, const Options& options, bool allowed) 
   TRY(const Bytes rtmr0, typed_bytes(options.rtmr0, 48, "--rtmr0"));
   TRY(const Bytes rtmr3, typed_bytes(options.rtmr3, 48, "--rtmr3"));
   return call(context, options, abi::kSetMrtd, {{"root file system", base::hex(rootfs)}, {"MRTD", base::hex(mrtd)}},
-              nullptr, rootfs, mrtd, rtmr0, rtmr3, allowed);
+              nullptr, nullptr, rootfs, mrtd, rtmr0, rtmr3, allowed);
 }
 template <Result<int> (*Set)(Context&, const Options&, bool), bool Allowed>
 Result<int> listed(Context& context, const Options& options) {
@@ -309,12 +331,12 @@ Result<int> allow_tcb(Context& context, const Options& options) {
               {{"FMSPC", options.subject},
                {"TCB status", names},
                {"at least", "TCB evaluation " + std::to_string(options.min_evaluation)}},
-              nullptr, fmspc, options.min_evaluation, statuses);
+              nullptr, nullptr, fmspc, options.min_evaluation, statuses);
 }
 Result<int> disallow_tcb(Context& context, const Options& options) {
   TRY(const auto fmspc, typed_fmspc(options.subject));
-  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, fmspc,
-              0u, std::uint16_t{0});
+  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, nullptr,
+              fmspc, 0u, std::uint16_t{0});
 }
 
 Result<int> profiles(Context& context, const std::string& format) {

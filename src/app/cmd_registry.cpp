@@ -223,14 +223,16 @@ Result<int> freeze(Context& context, const Options& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   TRY(const auto frozen, session->ask(abi::kPaused));
   if (frozen == true) return session->print_unchanged("is frozen already");
+  const Effect effect = Effect::of(abi::kPaused, true, "paused() is true");
   return session->send_and_print(abi::kFreeze(), abi::kFreeze.signature,
-                                 {{"effect", "nothing is released until the owner lifts it"}});
+                                 {{"effect", "nothing is released until the owner lifts it"}}, {}, nullptr, &effect);
 }
 Result<int> unfreeze(Context& context, const Options& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   TRY(const auto frozen, session->ask(abi::kPaused));
   if (frozen == false) return session->print_unchanged("is not frozen");
-  return session->send_and_print(abi::kUnfreeze(), abi::kUnfreeze.signature, {});
+  const Effect effect = Effect::of(abi::kPaused, false, "paused() is false");
+  return session->send_and_print(abi::kUnfreeze(), abi::kUnfreeze.signature, {}, {}, nullptr, &effect);
 }
 Result<int> policy(Context& context, const Options& options) {
   chain::Word digest{};

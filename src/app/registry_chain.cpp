@@ -313,11 +313,29 @@ int ChainSession::print_unchanged(std::string_view how) {
   return kExitOk;
 }
 
+Status ChainSession::check_effect(const chain::Receipt& receipt, const Effect& effect) {
+  const std::string where = "the transaction " + chain::hex_data(receipt.transaction) + " is in block " +
+                            std::to_string(receipt.block.number);
+  const chain::Call question = effect.question(contract_);
+  const auto outcomes = reader_->call(receipt.block, {&question, 1}, deadline());
+  if (!outcomes) {
+    return Error{Code::unavailable, where + ", and the endpoints do not say what it did", effect.says,
+                 outcomes.error().text(), "Ask the contract (show) before you rely on it or send it again."};
+  }
+  if (effect.holds(outcomes->front())) return base::done();
+  return Error{Code::conflict,
+               where + ", but the contract does not say what it should then",
+               effect.says,
+               {},
+               "Look whether --contract is the one that you mean, and ask other endpoints."};
+}
+
 Result<int> ChainSession::send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                         JsonOutObject extra, const chain::BlobSidecar* blob) {
+                                         JsonOutObject extra, const chain::BlobSidecar* blob, const Effect* effect) {
   facts.insert(facts.begin(), {"call", std::string{function}});
   TRY_OK(find_contract());  // a call of nothing would succeed, and change nothing
   TRY(const Sent sent, send(contract_, data, facts, function, blob));
+  if (sent.receipt && effect != nullptr) TRY_OK(check_effect(*sent.receipt, *effect));
   print_sent(sent, std::move(extra));
   return kExitOk;
 }

@@ -1,6 +1,7 @@
 // What the commands that read and change contracts share: endpoints, the key that signs, and a transaction that is
 // shown before it is sent.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,26 @@ struct Sent {
   std::uint64_t gas = 0;                    ///< used, or estimated by a dry run
 };
 
+/// What a transaction must have done: asked of the contract at the transaction's block, of more than half of the
+/// endpoints. A receipt says that a call succeeded, and not what it did, or to which contract.
+struct Effect {
+  std::string says;  ///< for the error: "requested(0x…) is Rejected"
+  std::function<chain::Call(const curves::Address& contract)> question;
+  std::function<bool(const chain::CallOutcome&)> holds;
+
+  template <class R, class... A>
+  static Effect of(const chain::registry::Function<R, A...>& view, R expected, std::string says,
+                   const std::type_identity_t<A>&... arguments) {
+    return {.says = std::move(says),
+            .question = [view, arguments...](const curves::Address& at) { return view.at(at, arguments...); },
+            .holds =
+                [view, expected = std::move(expected)](const chain::CallOutcome& outcome) {
+                  const auto value = view.result(outcome);
+                  return value.ok() && *value == expected;
+                }};
+  }
+};
+
 /// Connections of one command. Not thread-safe.
 class ChainSession {
  public:
@@ -76,9 +97,11 @@ class ChainSession {
   /// then.
   base::Result<Sent> send(const std::optional<curves::Address>& to, base::ByteView data, const Facts& facts,
                           std::string_view function = {}, const chain::BlobSidecar* blob = nullptr);
-  /// send() to the contract, and its outcome in the format that was asked for.
+  /// send() to the contract, and its outcome in the format that was asked for, once its effect was seen. `conflict`
+  /// when the contract says something else at that block, `unavailable` when nobody knows.
   base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                   base::JsonOutObject extra = {}, const chain::BlobSidecar* blob = nullptr);
+                                   base::JsonOutObject extra = {}, const chain::BlobSidecar* blob = nullptr,
+                                   const Effect* effect = nullptr);
   void print_sent(const Sent& sent, base::JsonOutObject extra);
   /// Says that things are so already; nothing is sent.
   int print_unchanged(std::string_view how);
@@ -100,6 +123,7 @@ class ChainSession {
   base::Result<std::uint64_t> estimate(const curves::Address& from, const std::optional<curves::Address>& to,
                                        base::ByteView data, const chain::BlobSidecar* blob);
   base::Status check_chain_id();
+  base::Status check_effect(const chain::Receipt& receipt, const Effect& effect);
   base::Error explain(base::Error error, const std::optional<curves::Address>& to, const curves::Address& sender,
                       std::string_view function);
   base::Result<Sent> estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,

@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from endpoints import Endpoint
+from endpoints import Endpoint, says
 from evm import Anvil
 from harness import attestry
 from keymanager import Key, domain_separator, typed_digest
@@ -166,6 +166,23 @@ def test_keymanager_members_join_and_go(owner, contract, quote):
     owner.does("deregister", MEMBER.address, contract=contract)
     assert contract.call("requested", MEMBER.address) == REJECTED
     assert owner.does("deregister", MEMBER.address, contract=contract)["already"]
+
+
+def test_keymanager_says_done_of_what_the_contract_shows(node, owner, contract):
+    """A receipt says that a call succeeded, and not what it did."""
+    member = MEMBER.address
+    with Endpoint(node) as one, Endpoint(node) as two, Endpoint(node) as liar:
+        rpc = [word for endpoint in (one, two, liar) for word in ("--rpc", endpoint.url)]
+        more = [*rpc, "--network", "local", "--contract", contract.address, "--key", owner.key]
+        liar.change = says(contract, allowed_mrtds=(0).to_bytes(32, "big"))
+        done = attestry("keymanager", "allow", "mrtd", MRTD, *more)
+        assert done.code == 0 and "done in block" in done.out, done
+        # Two that say the same believe each other: another contract, or another chain, is behind that address.
+        one.change = two.change = liar.change = says(contract, requested=(ONBOARDED).to_bytes(32, "big"))
+        refused = attestry("keymanager", "deregister", member, *more)
+        assert refused.code == 1 and f"requested({member}) is rejected".lower() in refused.err.lower(), refused
+        assert "done in block" not in refused.out
+        assert contract.call("requested", member) == REJECTED
 
 
 def test_keymanager_transactions_have_a_greatest_cost(owner, contract):
