@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "api/threshold.h"
@@ -92,6 +93,7 @@ class NodeService final : public Service {
                                                                        std::string_view /*key_pem*/) const override {
     return std::vector<std::pair<std::string, net::Listener>>{};
   }
+  void update_metrics() const override;
   void stop_accepting() override { end_threads(); }
   void stop() override {
     end_threads();
@@ -114,6 +116,7 @@ class NodeService final : public Service {
   void run_change(const cluster::Proposal& proposal);
   void look_around();
   void catch_up(std::size_t round);
+  void note_answer(std::uint32_t id, bool answers);
   void say(const std::string& step);
   void end_threads();
 
@@ -135,6 +138,7 @@ class NodeService final : public Service {
   std::condition_variable wake_;
   bool stopping_ = false;
   ChangeView change_;
+  std::set<std::uint32_t> away_;  ///< members that did not answer when they were last looked at
   std::thread looking_, changing_;
   api::SlowLane workloads_{kWorkloadThreads, kWorkloadsWaiting};
   api::SlowLane operators_{2, 16};
@@ -356,12 +360,33 @@ JsonOutObject NodeService::change_status() const {
           {"failing", std::move(failing)}, {"not_told", std::move(not_told)}};
 }
 
+void NodeService::update_metrics() const {
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    parts_.metrics.gauge(name, help).set(value);
+  };
+  const auto now = node_->current();
+  gauge("attestry_node_epoch", "The epoch in force; 0: none yet", now == nullptr ? 0 : now->plan.epoch);
+  gauge("attestry_node_holds_share", "Whether this node holds a share of it", node_->holds_share() ? 1 : 0);
+  const std::scoped_lock lock(mutex_);
+  gauge("attestry_node_members_away", "Members that did not answer when they were last looked at",
+        static_cast<double>(away_.size()));
+}
+
 /// A node that was away when an epoch was put in force hears of it from one of the others.
 void NodeService::look_around() {
   for (std::size_t round = 0;; ++round) {
     catch_up(round);
     std::unique_lock lock(mutex_);
     if (wake_.wait_for(lock, kLookAround, [this] { return stopping_; })) return;
+  }
+}
+
+void NodeService::note_answer(std::uint32_t id, bool answers) {
+  const std::scoped_lock lock(mutex_);
+  if (answers) {
+    away_.erase(id);
+  } else {
+    away_.insert(id);
   }
 }
 
@@ -374,11 +399,16 @@ void NodeService::catch_up(std::size_t round) {
     cluster::ChannelPeer* peer = peers_->channel(members[(round + i) % members.size()]);
     if (peer == nullptr) continue;
     const auto there = peer->current();
+    note_answer(members[(round + i) % members.size()].id, there.ok());
     if (!there || !*there || (*there)->plan.epoch <= now->plan.epoch) continue;
     const auto followed = node_->activate(**there);
     if (!followed) {
       base::log(base::LogLevel::warning, "a later epoch is not followed", {{"reason", followed.error().text()}});
       continue;
+    }
+    {
+      const std::scoped_lock lock(mutex_);
+      away_.clear();  // others are members now
     }
     base::log(base::LogLevel::info, "this node follows", {{"epoch", std::to_string((*there)->plan.epoch)}});
     return;
