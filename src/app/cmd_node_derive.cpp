@@ -32,7 +32,7 @@ struct DeriveOptions {
   std::string ca, master, tenant = "default", app, path, out, format = "text";
   std::string simulated_tee, kind = "tdx-v4", provider;
   std::uint32_t epoch = 0;
-  bool checkable = false;
+  bool checkable = false, simulated_boot = false;
   std::int64_t timeout = 30;
 };
 
@@ -49,7 +49,7 @@ Result<std::unique_ptr<Attesting>> attesting(Context& context, const DeriveOptio
     return Error{Code::usage, "who makes the evidence", "--provider URL, or --simulated-tee SEED_FILE", "both or none"};
   }
   if (!options.simulated_tee.empty()) {
-    TRY(out->simulated, SimulatedTee::open(options.simulated_tee, options.kind));
+    TRY(out->simulated, SimulatedTee::open(options.simulated_tee, options.kind, options.simulated_boot));
     return out;
   }
   TRY(out->http, net::HttpClient::make({.clock = &context.clock}));
@@ -168,6 +168,7 @@ void add_node_derive(CLI::App& group, Context& context) {
   command->add_option("--out", options->out, "write the key there, 64 hex digits, readable by this user alone");
   command->add_option("--simulated-tee", options->simulated_tee, "file with the seed of a simulated TEE");
   command->add_option("--kind", options->kind, "of the simulated evidence")->capture_default_str();
+  command->add_flag("--simulated-boot", options->simulated_boot, "with a boot and its event logs");
   command->add_option("--provider", options->provider, "address of a quote provider on this machine");
   command->add_flag("--publicly-verifiable", options->checkable, "give A2 too: the coordinator checks the sum");
   command->add_option("--timeout", options->timeout, "seconds")->capture_default_str();
