@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace attestry::cluster {
 
@@ -121,7 +122,7 @@ std::vector<std::uint32_t> Coordinator::preferred(const Application& application
     const auto found = away_.find(id);
     return found != away_.end() && now < found->second + kStaysAway ? 2 : 1;
   };
-  std::ranges::stable_sort(out, {}, rank);
+  std::ranges::sort(out, {}, [&](std::uint32_t id) { return std::pair{rank(id), id}; });
   return out;
 }
 
