@@ -5,6 +5,7 @@ P is one P-256 verification of the system's OpenSSL 3 (`openssl speed ecdsap256`
 Builds the preset `release`, runs the benchmark programs and a server of its own, prints one table. Exits 0 whatever the
 figures are: machines are shared and noisy, so nothing here is a test.
 """
+
 import argparse
 import base64
 import json
@@ -68,8 +69,13 @@ class Dev:
 
     def __init__(self, folder):
         self.data = Path(folder) / "dev"
-        self.process = subprocess.Popen([BUILD / "attestry", "dev", "--any-port", "--data", self.data], text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder)
+        self.process = subprocess.Popen(
+            [BUILD / "attestry", "dev", "--any-port", "--data", self.data],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
         self.url = None
         for line in self.process.stdout:
             if match := re.search(r"server +(http://[0-9.:]+),", line):
@@ -96,14 +102,30 @@ def http_verify(dev, folder, quick):
     for i, quote in enumerate(sorted(cases.glob("**/quote.bin"))):
         evidence = base64.urlsafe_b64encode(quote.read_bytes()).rstrip(b"=").decode()
         (bodies / f"{i:04}.json").write_text(json.dumps({"evidence": evidence, "policy": "genuine"}))
-    text = run(str(BUILD / "bench/http_load"), dev.url + "/v1/verify", str(bodies), "--seconds", "3" if quick else "10",
-               "--connections", "8", "--pid", str(dev.process.pid), "--json")
+    text = run(
+        str(BUILD / "bench/http_load"),
+        dev.url + "/v1/verify",
+        str(bodies),
+        "--seconds",
+        "3" if quick else "10",
+        "--connections",
+        "8",
+        "--pid",
+        str(dev.process.pid),
+        "--json",
+    )
     return json.loads(text)
 
 
 def registrations(dev, _folder, quick):
-    text = run(str(BUILD / "bench/register_load"), dev.url, str(dev.data / "trust.json"), str(dev.data / "forge.seed"),
-               str(dev.process.pid), "500" if quick else "3000")
+    text = run(
+        str(BUILD / "bench/register_load"),
+        dev.url,
+        str(dev.data / "trust.json"),
+        str(dev.data / "forge.seed"),
+        str(dev.process.pid),
+        "500" if quick else "3000",
+    )
     return json.loads(text)
 
 
@@ -112,8 +134,16 @@ def idle_server(folder):
     key = Path(folder) / "root.key"
     key.touch(mode=0o600)
     key.write_bytes(os.urandom(32))
-    command = [BUILD / "attestry", "serve", "--data", Path(folder) / "serve", "--unlock", f"file:{key}",
-               "--set", "collateral.offline=true"]
+    command = [
+        BUILD / "attestry",
+        "serve",
+        "--data",
+        Path(folder) / "serve",
+        "--unlock",
+        f"file:{key}",
+        "--set",
+        "collateral.offline=true",
+    ]
     for name in ("server.listen", "server.admin_listen", "server.metrics_listen"):
         command += ["--set", f"{name}=127.0.0.1:0"]
     figures = []
@@ -135,6 +165,12 @@ def key_services(quick):
     """bench/keys.py, in the interpreter that the functional tests use."""
     times = ("--seconds", "1", "--rounds", "1") if quick else ("--seconds", "4", "--rounds", "3")
     return json.loads(run(str(ROOT / "build/venv/bin/python"), str(ROOT / "bench/keys.py"), *times, cwd=ROOT))
+
+
+def threshold_root(quick):
+    """bench/threshold_root.py, likewise."""
+    times = ("--derivations", "10", "--rounds", "1") if quick else ("--derivations", "100", "--rounds", "3")
+    return json.loads(run(str(ROOT / "build/venv/bin/python"), str(ROOT / "bench/threshold_root.py"), *times, cwd=ROOT))
 
 
 def row(rows, what, goal, figure, command):
@@ -183,6 +219,9 @@ def measure(quick):
     say("key manager, keystore and Vault's shapes")
     services = key_services(quick)
     raw |= {"key_services": services}
+    say("seven nodes of a threshold root")
+    nodes = threshold_root(quick)
+    raw |= {"threshold_root": nodes}
     raw |= {"ready_ms": ready_ms, "rss_mib": rss_mib, "store": store}
     bench = "build/release/bench/"
     for name, what, goal, program in (
@@ -217,13 +256,23 @@ def measure(quick):
     # A platform that was seen costs one signature, which is P.
     beyond = median([r["server_cpu_us_per_request"] - r["p256_us"] for r in requests])
     cpu = median([r["server_cpu_us_per_request"] for r in requests])
-    row(rows, "POST /v1/verify, keep-alive, platforms rotating: server CPU", "signature + 60 us",
-        f"{cpu:.0f} us = signature (P) + {beyond:.0f} us", bench + "http_load")
+    row(
+        rows,
+        "POST /v1/verify, keep-alive, platforms rotating: server CPU",
+        "signature + 60 us",
+        f"{cpu:.0f} us = signature (P) + {beyond:.0f} us",
+        bench + "http_load",
+    )
     cpu_ms = median([r["registration_cpu_ms"] for r in registered])
     row(rows, "full registration: server CPU", "1 ms", f"{cpu_ms:.2f} ms", bench + "register_load")
     half = sorted((r["half_rate"] for r in registered), key=lambda h: h["p99_ms"])[len(registered) // 2]
-    row(rows, "full registration: p99 at half of saturation, open loop", "10 ms",
-        f"{half['p99_ms']:.1f} ms at {half['per_second']:.0f}/s", bench + "register_load")
+    row(
+        rows,
+        "full registration: p99 at half of saturation, open loop",
+        "10 ms",
+        f"{half['p99_ms']:.1f} ms at {half['per_second']:.0f}/s",
+        bench + "register_load",
+    )
     what = "group commit, sync 5 ms slower: 64 clients against one"
     row(rows, what, "20 x", f"{store:.0f} x", bench + "store_bench")
     row(rows, "idle server: resident memory", "30 MiB", f"{rss_mib:.1f} MiB", "attestry serve")
@@ -239,6 +288,10 @@ def measure(quick):
         row(rows, what, goal, f"{m['per_second']:.0f}/s, {m['cpu_us']:.0f} us ({m['cpu_in_p']:.2f} P)", "bench/keys.py")
     two = services["cpu_two_workers_against_one"]
     row(rows, "CPU of a decrypt with two worker threads against one", "1.10", f"{two:.2f}", "bench/keys.py")
+    for name, what in (("four_of_seven", "four of seven nodes"), ("seven_of_seven", "all seven nodes")):
+        figure = f"{nodes[name]['whole_ms']['p50']:.1f} ms"
+        row(rows, f"full derivation by {what} on loopback", "8 ms", figure, "bench/threshold_root.py")
+    row(rows, "idle node: resident memory", "30 MiB", f"{nodes['idle_node_mib']:.1f} MiB", "bench/threshold_root.py")
     return p, rows, raw
 
 
