@@ -20,8 +20,12 @@ namespace {
 using base::Code;
 using base::Error;
 
-constexpr std::string_view kMagic = "ATB1";
-constexpr std::string_view kEpochMagic = "ATB2";
+constexpr std::string_view kMagic = "ATB3";
+constexpr std::string_view kEpochMagic = "ATB4";
+/// As they were with random nonces under the key itself, of which nobody counted how many (NIST SP 800-38D 8.3).
+constexpr std::string_view kMagicBefore = "ATB1";
+constexpr std::string_view kEpochMagicBefore = "ATB2";
+constexpr std::string_view kSealLabel = "attestry/sealed-blob/2";
 constexpr std::string_view kBlobLabel = "attestry-blob-v1";
 constexpr std::string_view kEpochLabel = "attestry-blob-v2";
 constexpr std::string_view kWrapLabel = "attestry-blob-key-v1";
@@ -30,6 +34,15 @@ constexpr std::size_t kKey = 32;
 constexpr std::size_t kMaxKeyFile = 256;
 constexpr std::size_t kTenantMark = 8;
 constexpr std::size_t kEpochHead = kEpochMagic.size() + sizeof(std::uint32_t) + kTenantMark;
+
+bool of_no_epoch(base::ByteView bytes) noexcept {
+  const auto text = base::as_text(bytes);
+  return text.starts_with(kMagic) || text.starts_with(kMagicBefore);
+}
+bool of_an_epoch(base::ByteView bytes) noexcept {
+  const auto text = base::as_text(bytes);
+  return text.starts_with(kEpochMagic) || text.starts_with(kEpochMagicBefore);
+}
 
 base::Bytes associated(std::string_view label, const base::Tenant& tenant, base::ByteView record) {
   base::LpWriter out;
@@ -52,9 +65,7 @@ base::Bytes head_of(const base::Tenant& tenant, std::uint32_t epoch) {
 
 base::Result<base::Bytes> seal_with(const crypto::Secret& key, crypto::Random& random, base::ByteView aad,
                                     base::ByteView plain, base::Bytes out = base::to_bytes(kMagic)) {
-  const auto nonce = random.bytes<kNonce>();
-  TRY(const auto sealed, crypto::aes256gcm_seal(key.reveal(), nonce, plain, aad));
-  base::append(out, nonce);
+  TRY(const auto sealed, crypto::aes256gcm_seal_salted(key.reveal(), kSealLabel, plain, aad, random));
   base::append(out, sealed);
   return out;
 }
@@ -63,8 +74,11 @@ base::Result<crypto::Secret> open_with(const crypto::Secret& key, base::ByteView
                                        const std::string& what, std::size_t head = kMagic.size()) {
   const Error bad{Code::corrupt, what + " does not open: altered, moved, or sealed under another key"};
   if (!looks_sealed(sealed) || sealed.size() < head + kNonce) return bad;
-  const auto nonce = sealed.subspan(head, kNonce);
-  auto plain = crypto::aes256gcm_open(key.reveal(), nonce, sealed.subspan(head + kNonce), aad);
+  const auto text = base::as_text(sealed);
+  const bool before = text.starts_with(kMagicBefore) || text.starts_with(kEpochMagicBefore);
+  const auto rest = sealed.subspan(head);
+  auto plain = before ? crypto::aes256gcm_open(key.reveal(), rest.first(kNonce), rest.subspan(kNonce), aad)
+                      : crypto::aes256gcm_open_salted(key.reveal(), kSealLabel, rest, aad);
   if (!plain) return bad;
   return plain;
 }
@@ -172,14 +186,11 @@ base::Status erase_tenant_key(const std::string& folder, const base::Tenant& ten
   return base::done();
 }
 
-bool looks_sealed(base::ByteView bytes) noexcept {
-  const auto text = base::as_text(bytes);
-  return text.starts_with(kMagic) || text.starts_with(kEpochMagic);
-}
+bool looks_sealed(base::ByteView bytes) noexcept { return of_no_epoch(bytes) || of_an_epoch(bytes); }
 
 std::optional<std::uint32_t> sealed_epoch(base::ByteView bytes) noexcept {
-  if (base::as_text(bytes).starts_with(kMagic)) return 0;
-  if (!base::as_text(bytes).starts_with(kEpochMagic) || bytes.size() < kEpochHead) return std::nullopt;
+  if (of_no_epoch(bytes)) return 0;
+  if (!of_an_epoch(bytes) || bytes.size() < kEpochHead) return std::nullopt;
   std::uint32_t epoch = 0;
   for (std::size_t i = 0; i < sizeof(epoch); ++i) epoch = (epoch << 8) | bytes[kEpochMagic.size() + i];
   return epoch;

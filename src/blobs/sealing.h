@@ -27,9 +27,10 @@ class SealerEpochs {
 /// `folder` holds <tenant>.key: the tenant's random key, wrapped under `wrapping` (32 bytes; it is not kept there) with
 /// AES-256-GCM. A missing file is made, a damaged one is the error `corrupt`, never replaced. `random` outlives this,
 /// and so do `epochs`; null: there is only the file's.
-/// Sealed form: "ATB1" ‖ nonce (12) ‖ AES-256-GCM(plain, aad = LP("attestry-blob-v1") ‖ LP(tenant) ‖ LP(record)); in a
-/// later epoch "ATB2" ‖ epoch u32 ‖ SHA-256(tenant), its first 8 bytes ‖ nonce ‖ the same with LP("attestry-blob-v2")
-/// and the epoch after it.
+/// Sealed form: "ATB3" ‖ aes256gcm_seal_salted(label "attestry/sealed-blob/2", plain, aad = LP("attestry-blob-v1") ‖
+/// LP(tenant) ‖ LP(record)); in a later epoch "ATB4" ‖ epoch u32 ‖ SHA-256(tenant), its first 8 bytes ‖ the same with
+/// LP("attestry-blob-v2") and the epoch after it. What was sealed before, "ATB1" and "ATB2" with nonce (12) ‖
+/// AES-256-GCM under the key itself, is opened.
 base::Result<std::unique_ptr<Sealer>> open_tenant_sealer(const std::string& folder, crypto::Secret wrapping,
                                                          crypto::Random& random, const SealerEpochs* epochs = nullptr);
 /// Overwrites and removes the tenant's file; there may be none.

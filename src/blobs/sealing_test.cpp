@@ -7,6 +7,8 @@
 #include <fstream>
 
 #include "blobs/internal/test_rigs.h"
+#include "crypto/aead.h"
+#include "crypto/hash.h"
 
 namespace attestry::blobs::testing {
 namespace {
@@ -73,6 +75,51 @@ TEST_F(SealingTest, EveryEpochIsReadableUntilItIsRetired) {
   epochs_.oldest = 3;
   EXPECT_EQ(opened(kTenant, "r", first), "denied");
   EXPECT_EQ(opened(kTenant, "r", later), "plain");
+}
+
+/// As it was: a random nonce under the key itself.
+base::Bytes sealed_before(base::Bytes head, base::ByteView key, base::ByteView plain, base::ByteView aad) {
+  const base::Bytes nonce(12, 5);
+  base::append(head, nonce);
+  base::append(head, *crypto::aes256gcm_seal(key, nonce, plain, aad));
+  return head;
+}
+
+TEST_F(SealingTest, WhatWasSealedUnderTheKeyItselfOpensAndIsWrittenAnew) {
+  const base::Bytes key(32, 4);
+  const auto labelled = [](std::string_view label) {
+    base::LpWriter out;
+    out.lp(label);
+    return out;
+  };
+  std::filesystem::create_directories(keys_);
+  const auto wrapped =
+      sealed_before(bytes("ATB1"), base::Bytes(32, 9), key,
+                    labelled("attestry-blob-key-v1").lp(kTenant.text()).lp(std::string_view{}).bytes());
+  std::ofstream(keys_ + "/" + kTenant.text() + ".key", std::ios::binary) << base::as_text(wrapped);
+  const auto first = sealed_before(bytes("ATB1"), key, bytes("plain"),
+                                   labelled("attestry-blob-v1").lp(kTenant.text()).lp(std::string_view{"r"}).bytes());
+  EXPECT_EQ(sealed_epoch(first), 0U);
+  EXPECT_EQ(opened(kTenant, "r", first), "plain");
+  EXPECT_EQ(opened(kTenant, "another", first), "corrupt");
+  base::LpWriter head;
+  head.raw(bytes("ATB2")).u32(3).raw(base::ByteView{crypto::sha256(base::as_bytes(kTenant.text()))}.first(8));
+  const auto later =
+      sealed_before(base::to_bytes(head.bytes()), base::Bytes(32, 3), bytes("plain"),
+                    labelled("attestry-blob-v2").u32(3).lp(kTenant.text()).lp(std::string_view{"r"}).bytes());
+  EXPECT_EQ(sealed_epoch(later), 3U);
+  EXPECT_TRUE(sealed_for_another(later, kOther));
+  EXPECT_EQ(opened(kTenant, "r", later), "plain");
+  const auto now = *sealer_->seal(kTenant, base::as_bytes("r"), bytes("plain"));
+  ASSERT_EQ(base::as_text(now).substr(0, 4), "ATB3");
+  base::LpWriter info;
+  info.lp("attestry/sealed-blob/2");
+  const auto one = crypto::hkdf_sha256(base::ByteView{now}.subspan(4, 24), key, info.bytes(), 44);
+  const auto plain =
+      crypto::aes256gcm_open(one.reveal().first(32), one.reveal().subspan(32), base::ByteView{now}.subspan(28),
+                             labelled("attestry-blob-v1").lp(kTenant.text()).lp(std::string_view{"r"}).bytes());
+  ASSERT_TRUE(plain.ok());
+  EXPECT_EQ(base::as_text(plain->reveal()), "plain");
 }
 
 TEST_F(SealingTest, FilesAreSealedAnewInOrderAndEachOnce) {

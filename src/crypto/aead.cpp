@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "crypto/hash.h"
 #include "crypto/internal/awslc.h"
 
 namespace attestry::crypto {
@@ -76,6 +77,32 @@ base::Result<base::Bytes> aes256gcm_seal(base::ByteView key, base::ByteView nonc
 base::Result<Secret> aes256gcm_open(base::ByteView key, base::ByteView nonce, base::ByteView sealed,
                                     base::ByteView aad) {
   return open(kAes256Gcm, key, nonce, sealed, aad);
+}
+
+/// Key ‖ nonce of one text. Among 2^80 texts two have the same salt with probability 2^-33.
+static Secret of_one(base::ByteView key, std::string_view label, base::ByteView salt) {
+  base::LpWriter info;
+  info.lp(label);
+  return hkdf_sha256(salt, key, info.bytes(), kAes256Gcm.key + kNonce);
+}
+
+base::Result<base::Bytes> aes256gcm_seal_salted(base::ByteView key, std::string_view label, base::ByteView plaintext,
+                                                base::ByteView aad, Random& random) {
+  const auto salt = random.bytes<kSaltBytes>();
+  const auto one = of_one(key, label, salt);
+  TRY(const auto sealed,
+      aes256gcm_seal(one.reveal().first(kAes256Gcm.key), one.reveal().subspan(kAes256Gcm.key), plaintext, aad));
+  base::Bytes out = base::to_bytes(salt);
+  base::append(out, sealed);
+  return out;
+}
+
+base::Result<Secret> aes256gcm_open_salted(base::ByteView key, std::string_view label, base::ByteView sealed,
+                                           base::ByteView aad) {
+  if (sealed.size() < kSaltBytes) return base::Error{base::Code::crypto, "a sealed text is cut short"};
+  const auto one = of_one(key, label, sealed.first(kSaltBytes));
+  return aes256gcm_open(one.reveal().first(kAes256Gcm.key), one.reveal().subspan(kAes256Gcm.key),
+                        sealed.subspan(kSaltBytes), aad);
 }
 
 base::Result<base::Bytes> aes128gcm_seal(base::ByteView key, base::ByteView nonce, base::ByteView plaintext,

@@ -76,6 +76,34 @@ TEST(Aes256Gcm, WrongSizesAreRefused) {
 }
 
 // RFC 8439 2.8.2.
+/// 0, 1, 2, …
+class Counting final : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::uint8_t>(i);
+  }
+};
+
+// By pyca/cryptography: HKDF and AESGCM.
+TEST(Aes256GcmSalted, KnownAnswer) {
+  Counting random;
+  const auto sealed = *aes256gcm_seal_salted(unhex(kKey), "attestry/sealed-value/2", base::as_bytes("the secret"),
+                                             base::as_bytes("record"), random);
+  EXPECT_EQ(base::hex(sealed),
+            "000102030405060708090a0b0c0d0e0f1011121314151617"
+            "532bf05a87d57230ef095d95268b16fc22581f0ff9c30f2dd79b");
+  const auto open = [&](base::ByteView bytes, std::string_view label, std::string_view aad) {
+    const auto opened = aes256gcm_open_salted(unhex(kKey), label, bytes, base::as_bytes(aad));
+    return opened ? std::string{base::as_text(opened->reveal())} : std::string{base::slug(opened.error().code)};
+  };
+  EXPECT_EQ(open(sealed, "attestry/sealed-value/2", "record"), "the secret");
+  EXPECT_EQ(open(sealed, "another", "record"), "crypto");
+  EXPECT_EQ(open(sealed, "attestry/sealed-value/2", "another"), "crypto");
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    EXPECT_EQ(open(base::ByteView{sealed}.first(i), "attestry/sealed-value/2", "record"), "crypto") << i;
+  }
+}
+
 TEST(ChaCha20Poly1305, KnownAnswer) {
   const base::Bytes key = unhex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f");
   const base::Bytes nonce = unhex("070000004041424344454647");
