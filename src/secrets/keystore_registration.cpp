@@ -101,6 +101,8 @@ class RegisteredSource final : public MasterSource {
   const RegistrationRules rules_;
   mutable base::Mutex mutex_;
   milliseconds pause_ ATTESTRY_GUARDED_BY(mutex_){0};
+  std::optional<Error> trouble_ ATTESTRY_GUARDED_BY(mutex_);  ///< of the last step; the next one is due at `next_`
+  base::Deadline next_ ATTESTRY_GUARDED_BY(mutex_){};
   std::optional<milliseconds> wait_ ATTESTRY_GUARDED_BY(mutex_);  ///< what this step says of the next one
   unsigned outages_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   unsigned paid_for_nothing_ ATTESTRY_GUARDED_BY(mutex_) = 0;
@@ -156,6 +158,8 @@ Result<crypto::Secret> RegisteredSource::default_master(std::uint32_t epoch) {
   }
   const base::MutexLock lock(mutex_);
   if (master_) return master_->clone();
+  // Whoever else wants to know is told what the last step has said.
+  if (trouble_ && parts_.clock.steady() < next_) return *trouble_;
   wait_.reset();
   auto done = step();
   if (done) {
@@ -165,6 +169,8 @@ Result<crypto::Secret> RegisteredSource::default_master(std::uint32_t epoch) {
   }
   outages_ = wait_ ? 0 : outages_ + 1;
   pause_ = wait_.value_or(doubled(rules_.poll, outages_ - 1, std::max(rules_.poll, kLongestPause)));
+  trouble_ = done.error();
+  next_ = parts_.clock.steady() + pause_;
   return done;
 }
 
@@ -264,6 +270,8 @@ Status RegisteredSource::votes() {
                      "Its members may still vote; start anew for another proposal."};
   }
   if (refused_) return wait(rules_.poll, *refused_);
+  if (status == ProposalStatus::executed)
+    return wait(rules_.poll, {Code::unavailable, "the DAO has accepted, and does not name the key yet", {}, which});
   return wait(rules_.poll, {Code::unavailable,
                             "the DAO's members have not voted yet",
                             {},
