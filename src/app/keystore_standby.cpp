@@ -55,7 +55,7 @@ ServiceParts with_store(const ServiceParts& parts, state::Store& store) {
           .health = parts.health,
           .data = parts.data,
           .sealing = parts.sealing,
-          .legacy_master = parts.legacy_master};
+          .legacy_masters = parts.legacy_masters};
 }
 
 KeystoreStandbyService::KeystoreStandbyService(const ServiceParts& parts, KeystoreStandbySettings said)

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "client/registration.h"
+#include "cluster/testing/nodes.h"
 #include "collateral/bundle.h"
 #include "collateral/fixed_source.h"
 #include "crypto/hpke.h"
@@ -23,6 +24,7 @@
 #include "forge/event_log.h"
 #include "forge/scenario.h"
 #include "governance/testing/support.h"
+#include "keys/threshold_root.h"
 
 namespace attestry::provision {
 namespace {
@@ -46,12 +48,30 @@ struct Workload {
 /// Runs `before` between the decision's reading of the state and the transaction.
 class HookedRoots final : public keys::AppRootSource {
  public:
-  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const override {
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch,
+                                        base::Deadline deadline) const override {
     if (before) before();
-    return local.app_root(grant, epoch);
+    return other == nullptr ? local.app_root(grant, epoch, deadline) : other->app_root(grant, epoch, deadline);
   }
+  bool waits() const noexcept override { return other != nullptr && other->waits(); }
   std::function<void()> before;
   keys::LocalRoot local{crypto::Secret::copy_of(base::Bytes(32, 7))};
+  const keys::AppRootSource* other = nullptr;  ///< in the place of the local one
+};
+
+/// Nodes in this process, in the epoch that stands here.
+class Cluster final : public keys::CkdSource {
+ public:
+  explicit Cluster(std::uint32_t count) : machines{count, crypto::system_random()} {}
+  base::Result<crypto::Secret> derive(base::ByteView app_id, base::Deadline) override {
+    const keys::ckd::MasterPublicKey master{epoch->outcome.commitments().constant()};
+    const auto blinding = keys::ckd::Blinding::random(crypto::system_random());
+    TRY(const auto got, cluster::derive(*epoch, master, app_id, {blinding.public_key(), std::nullopt}, {},
+                                        [this](const cluster::Member& member) { return machines.find(member); }));
+    return blinding.open(got.answer, master, keys::ckd::hash_point(master, app_id));
+  }
+  cluster::testing::Machines machines;
+  std::optional<cluster::Epoch> epoch;
 };
 
 /// Collateral that can be away.
@@ -154,7 +174,35 @@ class RegistrarTest : public ::testing::Test {
   secrets::SecretStore secrets{*house.store, crypto::Secret::copy_of(base::Bytes(32, 2)), random};
   appraisal::AppraisalStore appraisals{*house.store};
   Registrar registrar{{*house.store, *house.log, challenges, appraiser, *house.registry, roots, secrets, random,
-                       house.clock, appraisals}};
+                       house.clock, appraisals, [this](std::move_only_function<void()>& task) {
+                         if (lane_is_full) return false;
+                         lane.emplace_back(std::move(task));
+                         return true;
+                       }}};
+  bool lane_is_full = false;
+  std::vector<std::jthread> lane;
+
+  struct Got {
+    client::ReceivedRelease release;
+    std::string same;  ///< everything that is the app's and not this one instance's
+  };
+  Got registered() {
+    const auto from = workload();
+    const auto outcome = go(request(from));
+    EXPECT_TRUE(outcome.has_value()) << outcome.error().error.text();
+    const auto plain =
+        attestation::open_reply(outcome->sealed, from.recipient_key.private_key, from.statement.binding());
+    auto release = client::ReceivedRelease::parse(plain->reveal());
+    EXPECT_TRUE(release.ok()) << release.error().text();
+    std::string same{base::as_text(release->configuration.reveal())};
+    for (const auto& key : release->keys) same += "\n" + key.algorithm + " " + base::hex(key.private_key.reveal());
+    for (const auto& former : release->former_keys) {
+      same += "\n" + std::to_string(former.epoch) + " " + base::hex(former.key.private_key.reveal());
+    }
+    const auto chain = base::pem_decode(release->certificate_chain_pem);
+    same += "\n" + base::hex((*chain)[1].der);
+    return {std::move(*release), std::move(same)};
+  }
 };
 
 void refused(const InstanceOutcome& outcome, Code code, std::string_view reason) {
@@ -454,6 +502,56 @@ TEST_F(RegistrarTest, OldNoncesAreCollectedByTheWay) {
   ASSERT_TRUE(go(request(workload())).has_value());
   const auto fresh = challenges.check(asked.nonce, base::Purpose::instance_release, asked.body, kTime);
   EXPECT_FALSE(appraisal::Challenges::answered(*house.store, *fresh)->has_value());
+}
+
+TEST_F(RegistrarTest, WhatAThresholdRootReleasesStaysThroughAResharing) {
+  house.approve(kWeb, Action::configuration_approve, house.blob("key=${key:session:aes256:v1}"));
+  Cluster nodes{9};
+  auto first = nodes.machines.generate(nodes.machines.intent(0, 5, 3));
+  ASSERT_TRUE(first.ok()) << first.error().text();
+  nodes.epoch.emplace(std::move(first->epoch));
+  const auto& clock = base::system_clock();
+  const keys::ThresholdRoot root{nodes, clock};
+  roots.other = &root;
+  const auto before = registered();
+  EXPECT_EQ(before.release.keys.size(), 5u);
+  house.approve(kWeb, Action::epoch_advance, "1");
+  const auto bumped = registered();
+  EXPECT_EQ(bumped.release.former_keys.size(), 5u);
+  EXPECT_EQ(base::hex(bumped.release.former_keys[0].key.private_key.reveal()),
+            base::hex(before.release.keys[0].private_key.reveal()));
+  EXPECT_NE(base::hex(bumped.release.keys[0].private_key.reveal()),
+            base::hex(before.release.keys[0].private_key.reveal()));
+
+  auto second = nodes.machines.reshare(*nodes.epoch, nodes.machines.intent(4, 5, 4, &*nodes.epoch));
+  ASSERT_TRUE(second.ok()) << second.error().text();
+  for (const std::uint32_t id : {0U, 1U, 2U, 3U, 5U}) nodes.machines[id].kill();
+  nodes.epoch.emplace(std::move(second->epoch));
+  const keys::ThresholdRoot forgetful{nodes, clock};
+  roots.other = &forgetful;
+  EXPECT_EQ(registered().same, bumped.same);
+}
+
+TEST_F(RegistrarTest, NodesThatAreAwayAreAnOutageAndNotARefusal) {
+  Cluster nodes{4};
+  auto made = nodes.machines.generate(nodes.machines.intent(0, 4, 3));
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  nodes.epoch.emplace(std::move(made->epoch));
+  const keys::ThresholdRoot root{nodes, base::system_clock(), {.rest = std::chrono::milliseconds{0}}};
+  roots.other = &root;
+  for (const std::uint32_t id : {1U, 2U}) nodes.machines[id].kill();
+  const auto asked = request(workload());
+  refused(go(asked), Code::unavailable, "3 nodes");
+  lane_is_full = true;
+  refused(go(asked), Code::unavailable, "too many registrations wait");
+  lane_is_full = false;
+  EXPECT_FALSE(consumed(asked));
+  EXPECT_EQ(leaves("release") + leaves("refusal"), 0u);
+  nodes.machines[1].start();
+  EXPECT_TRUE(go(asked).has_value());
+  // What was derived once is still given when all are away.
+  for (const std::uint32_t id : {0U, 1U, 3U}) nodes.machines[id].kill();
+  EXPECT_TRUE(go(request(workload())).has_value());
 }
 
 }  // namespace

@@ -39,8 +39,7 @@ struct ServiceParts {
   std::string data;     ///< folder
   /// HKDF of the root's sealing key for a purpose of one's own ("attestry/keystore/v1"): 32 bytes. While opening only.
   std::function<crypto::Secret(std::string_view purpose)> sealing;
-  /// HKDF of the root for a dialect ("keystore"), LP("legacy") ‖ LP(dialect), 32 bytes (FORMATS 5). While opening only.
-  std::function<crypto::Secret(std::string_view dialect)> legacy_master;
+  const keys::LegacyMasters& legacy_masters;  ///< for a dialect ("keystore") whose master is not imported
 };
 
 /// Not thread-safe: the running server calls these one after the other, in this order. What the routes call is.

@@ -286,6 +286,7 @@ struct RunningServer::Impl {
   std::unique_ptr<appraisal::Challenges> challenges;
   std::unique_ptr<governance::Registry> registry;
   std::unique_ptr<keys::AppRootSource> roots;
+  const keys::LegacyMasters* legacy_masters = nullptr;  ///< the same object
   std::unique_ptr<secrets::SecretStore> secrets;
   std::unique_ptr<blobs::SealerEpochs> sealer_epochs;
   std::unique_ptr<blobs::Sealer> sealer;
@@ -313,8 +314,7 @@ struct RunningServer::Impl {
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
   Status open_sealing(const Settings& settings, crypto::Secret blob_sealing);
-  Status open_services(const Settings& settings, const Seams& seams, const crypto::Secret& root,
-                       const crypto::Secret& sealing_key);
+  Status open_services(const Settings& settings, const Seams& seams, const crypto::Secret& sealing_key);
   Status service_listeners(std::string_view chain_pem, std::string_view key_pem, net::ServerOptions& options);
   Status listen(const Settings& settings, const Seams& seams);
 };
@@ -485,13 +485,13 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   appraiser = std::make_unique<appraisal::Appraiser>(*verifier, *source, std::chrono::seconds(longest), *seams.clock);
   challenges = std::make_unique<appraisal::Challenges>(std::move(root.keys.challenge_mac), random);
   registry = std::make_unique<governance::Registry>(*store, *log, realm, root.origin);
-  auto legacy_master = keys::registry_master(root.keys.root);
   auto master_sealing =
       crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/registry-master/v1"), 32);
   auto blob_sealing = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/blobs/v1"), 32);
-  const crypto::Secret root_key = crypto::Secret::copy_of(root.keys.root.reveal());
   const crypto::Secret sealing_key = crypto::Secret::copy_of(root.keys.sealing.reveal());
-  roots = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
+  auto local = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
+  legacy_masters = local.get();
+  roots = std::move(local);
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
   sealed_master = std::make_unique<keys::SealedMaster>(secrets->epochs(), std::move(master_sealing), random);
@@ -509,34 +509,33 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
                                                          .appraisals = *appraisals,
                                                          .clock = *seams.clock,
                                                          .data = layout.data,
-                                                         .master = std::move(legacy_master),
+                                                         .legacy_masters = *legacy_masters,
                                                          .sealed_master = *sealed_master,
                                                          .sealer = *sealer}));
-  return open_services(settings, seams, root_key, sealing_key);
+  return open_services(settings, seams, sealing_key);
 }
 
-Status RunningServer::Impl::open_services(const Settings& settings, const Seams& seams, const crypto::Secret& root,
+Status RunningServer::Impl::open_services(const Settings& settings, const Seams& seams,
                                           const crypto::Secret& sealing_key) {
-  const ServiceParts parts{
-      .store = *store,
-      .log = *log,
-      .appraiser = *appraiser,
-      .challenges = *challenges,
-      .registry = *registry,
-      .appraisals = *appraisals,
-      .roots = *roots,
-      .secrets = *secrets,
-      .rotation = *sealing,
-      .random = crypto::system_random(),
-      .clock = *seams.clock,
-      .metrics = metrics,
-      .health = health,
-      .data = layout.data,
-      .sealing =
-          [&](std::string_view purpose) {
-            return crypto::hkdf_sha256({}, sealing_key.reveal(), base::as_bytes(purpose), 32);
-          },
-      .legacy_master = [&](std::string_view dialect) { return keys::legacy_master(root, dialect); }};
+  const ServiceParts parts{.store = *store,
+                           .log = *log,
+                           .appraiser = *appraiser,
+                           .challenges = *challenges,
+                           .registry = *registry,
+                           .appraisals = *appraisals,
+                           .roots = *roots,
+                           .secrets = *secrets,
+                           .rotation = *sealing,
+                           .random = crypto::system_random(),
+                           .clock = *seams.clock,
+                           .metrics = metrics,
+                           .health = health,
+                           .data = layout.data,
+                           .sealing =
+                               [&](std::string_view purpose) {
+                                 return crypto::hkdf_sha256({}, sealing_key.reveal(), base::as_bytes(purpose), 32);
+                               },
+                           .legacy_masters = *legacy_masters};
   for (const auto open : {open_keymanager, open_keystore, open_vault, open_node}) {
     TRY(auto service, open(settings, parts));
     if (service) dialects.push_back({.service = std::move(service), .listeners = {}});

@@ -55,6 +55,7 @@ class KeystoreServer final : public Service {
 
  private:
   Status check_realm() const;
+  Result<std::shared_ptr<secrets::MasterSource>> derived_from_root() const;
   Status open_masters();
   Status look_at_vault(std::string_view vault, base::Deadline deadline);
   Status open_chain();
@@ -103,11 +104,22 @@ Status KeystoreServer::check_realm() const {
                "A production server serves workers that prove what they are. Use `attestry dev` to try things out."};
 }
 
+Result<std::shared_ptr<secrets::MasterSource>> KeystoreServer::derived_from_root() const {
+  const auto ask = [&masters = parts_.legacy_masters] {
+    return masters.legacy_master(kDialect, std::chrono::steady_clock::now() + kStartPatience);
+  };
+  if (parts_.legacy_masters.waits()) {
+    return std::shared_ptr<secrets::MasterSource>{secrets::threshold_source(ask, parts_.random)};
+  }
+  TRY(auto master, ask());
+  return std::shared_ptr<secrets::MasterSource>{secrets::derived_source(std::move(master), parts_.random)};
+}
+
 Status KeystoreServer::open_masters() {
   KeystoreKeysOptions options{.allowed = said_.rules.broken};
   const std::string& master = settings_.text("keystore.master");
   if (master == "derived") {
-    options.source = secrets::derived_source(parts_.legacy_master(kDialect), parts_.random);
+    TRY(options.source, derived_from_root());
   } else if (master == "generated") {
     options.source = secrets::generated_source(parts_.random, [](const crypto::Secret& made) {
       base::log(base::LogLevel::warning,

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <list>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "api/fair_lane.h"
 #include "app/local_blobs.h"
@@ -47,6 +50,8 @@ constexpr std::int64_t kVaultCertificateSeconds = 86400;
 constexpr std::chrono::seconds kQuotePatience{10};
 constexpr std::int64_t kFactsSeconds = 5;
 constexpr std::chrono::seconds kFloorPatience{30};
+constexpr std::chrono::seconds kMasterPatience{5};  // of one question to a threshold root
+constexpr std::chrono::seconds kAskAgain{1};
 
 }  // namespace
 
@@ -61,6 +66,11 @@ struct RegistryService::Impl {
   std::unique_ptr<keys::Bootstrap> bootstrap;
   std::unique_ptr<keys::RegistryMaster> fixed;
   std::unique_ptr<keys::ReceivedMaster> received;
+  std::unique_ptr<keys::AwaitedRegistryMaster> awaited;  ///< of a root that others have to be asked for
+  std::mutex asking_mutex;                               // std::mutex: a condition variable waits on it
+  std::condition_variable asking_wake;
+  bool asking_ends = false;
+  std::thread asking;
   const keys::RegistryMaster* master = nullptr;
   std::unique_ptr<keys::RegistryKeys> keys;
   std::unique_ptr<net::HttpClient> chain_http;
@@ -93,7 +103,14 @@ struct RegistryService::Impl {
   base::Mutex stores_mutex;
   std::map<std::string, Opened> stores ATTESTRY_GUARDED_BY(stores_mutex);
 
+  ~Impl() { end_asking(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   Status open_keys();
+  void ask_for_master();
+  void end_asking();
+  bool locked() const;
   Status open_governance();
   Status keep_floor(chain::QuorumOptions& options);
   void head_moved();
@@ -128,12 +145,48 @@ Status RegistryService::Impl::open_keys() {
     TRY(auto secret, read_registry_master(settings));
     fixed = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
     master = fixed.get();
+  } else if (parts.legacy_masters.waits()) {
+    awaited = std::make_unique<keys::AwaitedRegistryMaster>();
+    asking = std::thread([this] { ask_for_master(); });
+    master = awaited.get();
   } else {
-    fixed = std::make_unique<keys::FixedRegistryMaster>(std::move(parts.master));
+    TRY(auto secret, parts.legacy_masters.legacy_master(keys::kRegistryDialect, base::Deadline::max()));
+    fixed = std::make_unique<keys::FixedRegistryMaster>(std::move(secret));
     master = fixed.get();
   }
   keys = std::make_unique<keys::RegistryKeys>(*master);
   return base::done();
+}
+
+/// A thread: nodes may come later than this server.
+void RegistryService::Impl::ask_for_master() {
+  std::string last;
+  std::unique_lock lock{asking_mutex};
+  while (!asking_ends) {
+    lock.unlock();
+    auto secret =
+        parts.legacy_masters.legacy_master(keys::kRegistryDialect, std::chrono::steady_clock::now() + kMasterPatience);
+    if (secret) {
+      awaited->set(std::move(*secret));
+      base::log(base::LogLevel::info, "the registry has its master key", {{"from", "threshold root"}});
+      return;
+    }
+    if (last != secret.error().text()) {
+      last = secret.error().text();
+      base::log(base::LogLevel::warning, "the registry has no master key and asks again", {{"reason", last}});
+    }
+    lock.lock();
+    asking_wake.wait_for(lock, kAskAgain, [this] { return asking_ends; });
+  }
+}
+
+void RegistryService::Impl::end_asking() {
+  {
+    const std::scoped_lock lock{asking_mutex};
+    asking_ends = true;
+  }
+  asking_wake.notify_all();
+  if (asking.joinable()) asking.join();
 }
 
 /// An older view of the chain than this server had before is refused, whoever shows it.
@@ -395,6 +448,7 @@ void RegistryService::stop_channels() {
 
 void RegistryService::stop() {
   stop_channels();
+  impl_->end_asking();
   // What runs on one of them goes on with the other and with all the rest: they end, and stay where they are.
   impl_->strangers->stop();
   impl_->waiting->stop();
@@ -454,7 +508,7 @@ Status RegistryService::add_routes(net::Router& router) {
        .facts = *impl_->facts,
        .run_strangers = [impl = impl_.get()](auto& task) { return impl->run_strangers(task); },
        .health = impl_->health,
-       .waits_for = [this]() -> std::string { return awaits_master() ? "the master key is not there yet" : ""; },
+       .waits_for = [this]() -> std::string { return impl_->locked() ? "the master key is not there yet" : ""; },
        .rules = std::move(rules)}));
   if (service != nullptr) {
     TRY_OK(api::register_registry_operator(
@@ -493,13 +547,16 @@ std::string RegistryService::channel_address() const {
   return impl_->channels ? impl_->channels->address() : std::string{};
 }
 
-bool RegistryService::awaits_master() const {
-  if (impl_->bootstrap) return impl_->bootstrap->status().state != keys::BootstrapState::complete;
-  return impl_->received && !impl_->received->has();
+bool RegistryService::awaits_master() const { return impl_->awaited == nullptr && impl_->locked(); }
+
+bool RegistryService::Impl::locked() const {
+  if (bootstrap) return bootstrap->status().state != keys::BootstrapState::complete;
+  if (awaited) return !awaited->has();
+  return received && !received->has();
 }
 
 void RegistryService::update_metrics(net::Metrics& metrics) const {
-  metrics.gauge("attestry_registry_unlocked", "Whether the master key is there").set(awaits_master() ? 0 : 1);
+  metrics.gauge("attestry_registry_unlocked", "Whether the master key is there").set(impl_->locked() ? 0 : 1);
   if (!impl_->reader) return;
   const chain::ChainStatus now = impl_->reader->status();
   const bool held = now.stalled || !now.head || !now.alarm.empty();

@@ -17,6 +17,7 @@
 #include "governance/chain_floor.h"
 #include "governance/facts_cache.h"
 #include "keys/bootstrap.h"
+#include "keys/derivation.h"
 #include "keys/received_master.h"
 #include "net/metrics.h"
 #include "net/server.h"
@@ -34,10 +35,10 @@ struct RegistryParts {
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
   const base::Clock& clock;
-  std::string data;                         ///< folder
-  crypto::Secret master;                    ///< of kms "derived"
-  const keys::SealedMaster& sealed_master;  ///< of kms "onboard"
-  blobs::Sealer& sealer;                    ///< of what is kept of storage
+  std::string data;                           ///< folder
+  const keys::LegacyMasters& legacy_masters;  ///< of kms "derived"
+  const keys::SealedMaster& sealed_master;    ///< of kms "onboard"
+  blobs::Sealer& sealer;                      ///< of what is kept of storage
 };
 
 class RegistryService {
@@ -56,7 +57,7 @@ class RegistryService {
   void listening(unsigned admin_port) noexcept;
   /// Where other servers ask for the master in attested sessions: "127.0.0.1:9443"; empty when nowhere.
   std::string channel_address() const;
-  /// Administrators or the operator still have to bring the master key.
+  /// Administrators or the operator still have to bring the master key. (A threshold root brings it by itself.)
   bool awaits_master() const;
   /// Brings the registry's gauges (docs/reference/metrics.md) up to now.
   void update_metrics(net::Metrics& metrics) const;

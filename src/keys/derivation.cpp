@@ -87,21 +87,48 @@ Result<Algorithm> algorithm_from(std::string_view text) {
                std::string{text}};
 }
 
-crypto::Secret derive_app_root(const crypto::Secret& root, base::Realm realm, const base::Tenant& tenant,
-                               const base::AppRef& app, std::uint32_t epoch) {
-  const auto salt = crypto::sha256(base::as_bytes("attestry/kdf/2"));
+base::Bytes app_root_info(base::Realm realm, const base::Tenant& tenant, const base::AppRef& app, std::uint32_t epoch) {
   base::LpWriter info;
   info.lp("app-root").lp(base::to_text(realm)).lp(tenant.text()).lp(app.bytes()).u32(epoch);
-  return crypto::hkdf_sha256(salt, root.reveal(), info.bytes(), kRootBytes);
+  return std::move(info).take();
 }
 
-Result<crypto::Secret> LocalRoot::app_root(const governance::Grant& grant, std::uint32_t epoch) const {
-  if (epoch < grant.oldest_epoch() || epoch > grant.epoch()) {
-    return Error{Code::denied, "keys of this epoch are not given out",
-                 std::to_string(grant.oldest_epoch()) + " to " + std::to_string(grant.epoch()), std::to_string(epoch)};
-  }
+base::Bytes legacy_info(std::string_view dialect) {
+  base::LpWriter info;
+  info.lp("legacy").lp(dialect);
+  return std::move(info).take();
+}
+
+crypto::Secret derive_from(const crypto::Secret& input, base::ByteView info) {
+  const auto salt = crypto::sha256(base::as_bytes("attestry/kdf/2"));
+  return crypto::hkdf_sha256(salt, input.reveal(), info, kRootBytes);
+}
+
+crypto::Secret derive_app_root(const crypto::Secret& root, base::Realm realm, const base::Tenant& tenant,
+                               const base::AppRef& app, std::uint32_t epoch) {
+  return derive_from(root, app_root_info(realm, tenant, app, epoch));
+}
+
+crypto::Secret legacy_master(const crypto::Secret& root, std::string_view dialect) {
+  return derive_from(root, legacy_info(dialect));
+}
+
+base::Status check_epoch(const governance::Grant& grant, std::uint32_t epoch) {
+  if (epoch >= grant.oldest_epoch() && epoch <= grant.epoch()) return base::done();
+  return Error{Code::denied, "keys of this epoch are not given out",
+               std::to_string(grant.oldest_epoch()) + " to " + std::to_string(grant.epoch()), std::to_string(epoch)};
+}
+
+Result<crypto::Secret> LocalRoot::app_root(const governance::Grant& grant, std::uint32_t epoch,
+                                           base::Deadline /*deadline*/) const {
+  TRY_OK(check_epoch(grant, epoch));
   if (root_.size() != kRootBytes) return Error{Code::internal, "the root is not loaded"};
   return derive_app_root(root_, grant.realm(), grant.tenant(), grant.app(), epoch);
+}
+
+Result<crypto::Secret> LocalRoot::legacy_master(std::string_view dialect, base::Deadline /*deadline*/) const {
+  if (root_.size() != kRootBytes) return Error{Code::internal, "the root is not loaded"};
+  return keys::legacy_master(root_, dialect);
 }
 
 Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view label, Algorithm algorithm,
@@ -142,13 +169,6 @@ Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view l
       break;
   }
   return key;
-}
-
-crypto::Secret legacy_master(const crypto::Secret& root, std::string_view dialect) {
-  base::LpWriter info;
-  info.lp("legacy").lp(dialect);
-  const auto salt = crypto::sha256(base::as_bytes("attestry/kdf/2"));
-  return crypto::hkdf_sha256(salt, root.reveal(), info.bytes(), 32);
 }
 
 }  // namespace attestry::keys

@@ -3,8 +3,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "crypto/secret.h"
 #include "governance/grant.h"
 
@@ -18,17 +20,38 @@ base::Result<Algorithm> algorithm_from(std::string_view text);
 class AppRootSource {
  public:
   virtual ~AppRootSource() = default;
-  /// `denied` for an epoch that the grant does not cover: a retired one, or one that is not there yet.
-  virtual base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const = 0;
-  base::Result<crypto::Secret> app_root(const governance::Grant& grant) const { return app_root(grant, grant.epoch()); }
+  /// `denied` for an epoch that the grant does not cover: a retired one, or one that is not there yet. `unavailable`
+  /// when the root is not here and those who have it are away: never a denial. Returns by `deadline` if it waits().
+  virtual base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch,
+                                                base::Deadline deadline) const = 0;
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant, base::Deadline deadline) const {
+    return app_root(grant, grant.epoch(), deadline);
+  }
+  /// Whether it may wait for others: then a server does not ask on the threads that serve everybody.
+  virtual bool waits() const noexcept { return false; }
+};
+
+/// `denied` for an epoch that the grant does not cover; the one rule of all sources.
+base::Status check_epoch(const governance::Grant& grant, std::uint32_t epoch);
+
+/// Masters of dialects that have a derivation of their own ("kdf 1"), when none is imported. Thread-safe.
+class LegacyMasters {
+ public:
+  virtual ~LegacyMasters() = default;
+  /// 32 bytes. `unavailable` as above: whoever needs it asks again, and serves nothing until then.
+  virtual base::Result<crypto::Secret> legacy_master(std::string_view dialect, base::Deadline deadline) const = 0;
+  virtual bool waits() const noexcept { return false; }
 };
 
 /// The source over a root that this process holds.
-class LocalRoot final : public AppRootSource {
+class LocalRoot final : public AppRootSource, public LegacyMasters {
  public:
   explicit LocalRoot(crypto::Secret root) : root_(std::move(root)) {}
   using AppRootSource::app_root;
-  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch) const override;
+  base::Result<crypto::Secret> app_root(const governance::Grant& grant, std::uint32_t epoch,
+                                        base::Deadline deadline) const override;
+  base::Result<crypto::Secret> legacy_master(std::string_view dialect, base::Deadline deadline) const override;
+  bool waits() const noexcept override { return false; }
 
  private:
   crypto::Secret root_;
@@ -45,12 +68,20 @@ struct DerivedKey {
 base::Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_view label, Algorithm algorithm,
                                     std::string_view path);
 
+/// What an app root is derived with: LP("app-root") ‖ LP(realm) ‖ LP(tenant) ‖ LP(AppRef) ‖ u32(epoch). It is what
+/// the nodes of a threshold root are asked for, too (their app_id).
+base::Bytes app_root_info(base::Realm realm, const base::Tenant& tenant, const base::AppRef& app, std::uint32_t epoch);
+/// LP("legacy") ‖ LP(dialect), likewise.
+base::Bytes legacy_info(std::string_view dialect);
+
+/// HKDF-SHA-256, 32 bytes; `input` is a root of 32 bytes, or the 48 of a confidential key derivation for this `info`.
+crypto::Secret derive_from(const crypto::Secret& input, base::ByteView info);
+
 /// The pure function under LocalRoot, for vectors (docs/formats/derivation.md).
 crypto::Secret derive_app_root(const crypto::Secret& root, base::Realm realm, const base::Tenant& tenant,
                                const base::AppRef& app, std::uint32_t epoch);
 
-/// The master of a dialect that has a derivation of its own, when none is imported: HKDF of the root with
-/// LP("legacy") ‖ LP(dialect) (FORMATS 5). 32 bytes.
+/// HKDF of the root with LP("legacy") ‖ LP(dialect) (FORMATS 5). 32 bytes.
 crypto::Secret legacy_master(const crypto::Secret& root, std::string_view dialect);
 
 }  // namespace attestry::keys

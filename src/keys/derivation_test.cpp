@@ -80,6 +80,28 @@ TEST(Derivation, KeysAreThoseOfFormats5) {
   }
 }
 
+// One of NEAR's results (ckd_test.cpp) in the place of the root. Python's hmac over the text of
+// docs/formats/derivation.md.
+TEST(Derivation, AppRootsOfAThresholdRootAreThoseOfFormats5) {
+  const auto result = crypto::Secret::copy_of(*base::hex_decode(
+      "b7a83185c068fe7098766c005cef35a794e37311cdf989e183e0364262953e58eb225cd31e0d8c2c166aa3276e668362"));
+  const auto info =
+      app_root_info(base::Realm::production, base::Tenant::standard(), *base::AppRef::parse("name:web"), 0);
+  EXPECT_EQ(base::hex(info),
+            "000000086170702d726f6f740000000a70726f64756374696f6e0000000764656661756c74000000040177656200000000");
+  EXPECT_EQ(base::hex(derive_from(result, info).reveal()),
+            "4b989a42d261af51e14dce6b9e3f44f68ef409f09262a9ce9f0e599390b790a3");
+  EXPECT_EQ(base::hex(derive_from(result, app_root_info(base::Realm::simulated, *base::Tenant::parse("acme"),
+                                                        *base::AppRef::parse("name:web"), 7))
+                          .reveal()),
+            "1035794af593e0114fec3116e306fbae40715930e9426228cf1b6660e0687613");
+  EXPECT_EQ(base::hex(legacy_info("registry")), "000000066c6567616379000000087265676973747279");
+  EXPECT_EQ(base::hex(derive_from(result, legacy_info("registry")).reveal()),
+            "6a0373281456f070f68ae4348fc5849811d5f76c0c923c2cf3952250a1e8a97c");
+  EXPECT_EQ(base::hex(derive_from(result, legacy_info("keystore")).reveal()),
+            "10e468f0f77ae11dd8a541f8bedcab8f48caded31a62c68ca2bc749f4832c641");
+}
+
 TEST(Derivation, NoTwoInputsGiveTheSameKey) {
   std::set<std::string> roots;
   for (const auto realm : {base::Realm::production, base::Realm::simulated}) {

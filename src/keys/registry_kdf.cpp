@@ -51,7 +51,7 @@ crypto::Secret base32(base::ByteView bytes) {
 
 }  // namespace
 
-crypto::Secret registry_master(const crypto::Secret& root) { return legacy_master(root, "registry"); }
+crypto::Secret registry_master(const crypto::Secret& root) { return legacy_master(root, kRegistryDialect); }
 
 Result<RegistryAppKeys> registry_app_keys(const crypto::Secret& master, const curves::Address& contract) {
   if (master.size() < kMasterBytes) {

@@ -13,6 +13,8 @@ struct RegistryAppKeys {
   crypto::EcPrivateKey app;  ///< P-256
 };
 
+inline constexpr std::string_view kRegistryDialect = "registry";
+
 /// The master when none is imported: HKDF of the root with LP("legacy") ‖ LP("registry") (FORMATS 5). 32 bytes.
 crypto::Secret registry_master(const crypto::Secret& root);
 

@@ -7,6 +7,7 @@
 #include "crypto/key_pem.h"
 #include "curves/keccak.h"
 #include "keys/internal/argon2.h"
+#include "keys/registry_keys.h"
 
 namespace attestry::keys {
 namespace {
@@ -59,6 +60,17 @@ TEST_F(RegistryKdf, AShortMasterIsRefused) {
 TEST_F(RegistryKdf, TheRootsOwnMaster) {
   EXPECT_EQ(hex(registry_master(secret(kMaster)).reveal()),
             "606a7a066a72fe9959673a5858c577f972b2bc9ed9bde830cf729e6312bc8d34");
+}
+
+TEST_F(RegistryKdf, AnAwaitedMasterIsUnavailableUntilItComes) {
+  AwaitedRegistryMaster master;
+  const RegistryKeys keys{master};
+  EXPECT_EQ(keys.for_ca_certificate(contract_).error().code, base::Code::unavailable);
+  EXPECT_FALSE(master.has());
+  master.set(secret(kMaster));
+  master.set(crypto::Secret{32});
+  ASSERT_TRUE(master.has());
+  EXPECT_EQ((*keys.for_ca_certificate(contract_))->app.public_key().spki(), keys_.app.public_key().spki());
 }
 
 TEST_F(RegistryKdf, KnownDiskKey) {

@@ -16,6 +16,22 @@ constexpr std::size_t kContractAt = 1 + 8;  // kind, chain id (FORMATS 2)
 
 Result<crypto::Secret> FixedRegistryMaster::master() const { return crypto::Secret::copy_of(master_.reveal()); }
 
+Result<crypto::Secret> AwaitedRegistryMaster::master() const {
+  const base::MutexLock lock(mutex_);
+  if (master_) return master_->clone();
+  return Error{Code::unavailable, "the master key is not there yet", "enough nodes of the threshold root", "too few"};
+}
+
+void AwaitedRegistryMaster::set(crypto::Secret master) {
+  const base::MutexLock lock(mutex_);
+  if (!master_) master_ = std::move(master);
+}
+
+bool AwaitedRegistryMaster::has() const {
+  const base::MutexLock lock(mutex_);
+  return master_.has_value();
+}
+
 Result<curves::Address> contract_of(const base::AppRef& app) {
   curves::Address out{};
   if (app.kind() != base::AppRef::Kind::evm || app.bytes().size() != kContractAt + out.size()) {

@@ -2,8 +2,10 @@
 // a Grant, or of public parts for anybody.
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "attestation/lru_cache.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "crypto/secret.h"
 #include "governance/grant.h"
@@ -27,6 +29,19 @@ class FixedRegistryMaster final : public RegistryMaster {
 
  private:
   crypto::Secret master_;
+};
+
+/// A master that others give while this process runs, and that is kept in its memory alone.
+class AwaitedRegistryMaster final : public RegistryMaster {
+ public:
+  base::Result<crypto::Secret> master() const override;
+  /// Once; what comes later is the same.
+  void set(crypto::Secret master);
+  bool has() const;
+
+ private:
+  mutable base::Mutex mutex_;
+  std::optional<crypto::Secret> master_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 /// Thread-safe; the master outlives it. Keys of apps that were used last are kept: they are a function of the master,

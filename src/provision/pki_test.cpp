@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "crypto/x509.h"
 #include "governance/testing/support.h"
+#include "keys/threshold_root.h"
 #include "provision/release.h"
 
 namespace attestry::provision {
@@ -55,7 +56,9 @@ class PkiTest : public ::testing::Test {
     const auto verified = attestation::appraise(policy->policy(), std::move(*bound), judged);
     return std::move(*governance::authorize(verified.value(), *fresh, *policy, base::Realm::simulated, kTime));
   }
-  crypto::Secret root_of(const governance::Grant& to) const { return std::move(*roots.app_root(to)); }
+  crypto::Secret root_of(const governance::Grant& to) const {
+    return std::move(*roots.app_root(to, base::Deadline::max()));
+  }
 
   House house;
   crypto::SeededRandom random{base::as_bytes("pki")};
@@ -64,6 +67,33 @@ class PkiTest : public ::testing::Test {
   keys::LocalRoot roots{crypto::Secret::copy_of(base::Bytes(32, 7))};
   Issuer issuer{1};
 };
+
+TEST_F(PkiTest, NoSourceGivesRootsOfEpochsThatTheGrantDoesNotCover) {
+  struct Nodes final : keys::CkdSource {
+    base::Result<crypto::Secret> derive(base::ByteView, base::Deadline) override {
+      ++asked;
+      return crypto::Secret::copy_of(base::Bytes(48, 9));
+    }
+    int asked = 0;
+  } nodes;
+  const keys::ThresholdRoot threshold{nodes, base::system_clock()};
+  const auto web = governance::testing::app_named("name:web");
+  house.approve(web, Action::epoch_advance, "1");
+  house.approve(web, Action::epoch_advance, "2");
+  house.approve(web, Action::epoch_retire, "1");
+  const auto to = grant(3600);
+  for (const keys::AppRootSource* source : std::initializer_list<const keys::AppRootSource*>{&roots, &threshold}) {
+    for (const std::uint32_t epoch : {0U, 3U}) {
+      const auto refused = source->app_root(to, epoch, base::Deadline::max());
+      ASSERT_FALSE(refused.ok()) << epoch;
+      EXPECT_EQ(refused.error().code, base::Code::denied);
+      EXPECT_EQ(refused.error().expected, "1 to 2");
+    }
+    EXPECT_NE(base::hex(source->app_root(to, 1, base::Deadline::max())->reveal()),
+              base::hex(source->app_root(to, base::Deadline::max())->reveal()));
+  }
+  EXPECT_EQ(nodes.asked, 2);
+}
 
 TEST_F(PkiTest, AKeptCaIsTheOneThatWouldBeMadeAnew) {
   const Issuer forgetful{0};

@@ -104,14 +104,15 @@ InstanceOutcome repeat_answer(const RegistrarDeps& deps, const appraisal::SpentN
 /// Steps 7 and 8: keys, certificate, configuration and secrets of one grant.
 class Collector {
  public:
-  Collector(const RegistrarDeps& deps, const Issuer& issuer, const governance::Grant& grant, base::UtcTime now)
-      : deps_(deps), issuer_(issuer), grant_(grant), now_(now) {}
+  Collector(const RegistrarDeps& deps, const Issuer& issuer, const governance::Grant& grant, base::UtcTime now,
+            base::Deadline deadline)
+      : deps_(deps), issuer_(issuer), grant_(grant), now_(now), deadline_(deadline) {}
 
   Result<Release> collect() {
     Release release;
     release.instance = base::hex(deps_.random.bytes<16>());
     release.leaf_key = deps_.random.secret(32);
-    TRY(root_, deps_.roots.app_root(grant_), "app root");
+    TRY(root_, deps_.roots.app_root(grant_, deadline_), "app root");
     TRY(const auto certificate,
         issuer_.issue(grant_, root_, deps_.registry.audience(), release.instance, now_, deps_.random));
     release.certificate_chain_pem = certificate.chain_pem;
@@ -131,7 +132,7 @@ class Collector {
   /// What was written under them stays readable until operators retire their epochs.
   Status add_former_keys(Release& release) const {
     for (std::uint32_t epoch = grant_.oldest_epoch(); epoch < grant_.epoch(); ++epoch) {
-      TRY(const auto root, deps_.roots.app_root(grant_, epoch));
+      TRY(const auto root, deps_.roots.app_root(grant_, epoch, deadline_));
       for (const auto algorithm : kInstanceKeys) {
         TRY(auto key, keys::derive_key(root, "app", algorithm, ""));
         release.former_keys.emplace_back(epoch, std::move(key));
@@ -201,6 +202,7 @@ class Collector {
   const Issuer& issuer_;
   const governance::Grant& grant_;
   base::UtcTime now_;
+  base::Deadline deadline_;
   crypto::Secret root_;
 };
 
@@ -244,8 +246,8 @@ void fill_outputs(audit::Leaf& leaf, const Release& release, const governance::G
 
 class Registration {
  public:
-  Registration(const RegistrarDeps& deps, const Issuer& issuer, InstanceRequest request)
-      : deps_(deps), issuer_(issuer), request_(std::move(request)) {}
+  Registration(const RegistrarDeps& deps, const Issuer& issuer, InstanceRequest request, base::Deadline deadline)
+      : deps_(deps), issuer_(issuer), request_(std::move(request)), deadline_(deadline) {}
 
   const attestation::Evidence& evidence() const noexcept { return request_.evidence; }
   base::UtcTime now() const noexcept { return now_; }
@@ -384,7 +386,7 @@ class Registration {
   }
 
   Result<Decided> release(appraisal::Fresh fresh, governance::Grant grant, Recorded recorded) {
-    TRY(const auto collected, (Collector{deps_, issuer_, grant, now_}.collect()));
+    TRY(const auto collected, (Collector{deps_, issuer_, grant, now_, deadline_}.collect()));
     const governance::AppState state = grant.governance();
     recorded.entry.origin = appraisal::Origin::release;
     auto entry = leaf("release", state, recorded, grant.policy_sha256(), {});
@@ -410,6 +412,7 @@ class Registration {
   const RegistrarDeps& deps_;
   const Issuer& issuer_;
   const InstanceRequest request_;
+  const base::Deadline deadline_;
   base::UtcTime now_{};
   std::optional<appraisal::Fresh> fresh_;
   std::optional<attestation::BindingStatement> bound_to_;
@@ -467,6 +470,21 @@ void answer_attempt(const RegistrarDeps& deps, Attempt attempt, std::move_only_f
       });
 }
 
+using Done = std::move_only_function<void(InstanceOutcome)>;
+
+/// Steps 5 to 10.
+void go_on_here(const RegistrarDeps& deps, Registration& work, Result<appraisal::Examined> examined, Done done) {
+  auto decided = work.decide(std::move(examined));
+  if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
+  if (auto* attempt = std::get_if<Attempt>(&decided)) {
+    return answer_attempt(deps, std::move(*attempt), std::move(done));
+  }
+  auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
+  deps.store.write(
+      [shared, deps](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
+      [shared, done = std::move(done), deps](Status status) mutable { done(answer(deps, *shared, status)); });
+}
+
 }  // namespace
 
 Result<InstanceRequest> InstanceRequest::parse(base::Bytes body) {
@@ -510,21 +528,26 @@ Registrar::~Registrar() = default;
 
 void Registrar::register_instance(const InstanceRequest& request, base::Deadline deadline,
                                   std::move_only_function<void(InstanceOutcome)> done) const {
-  auto work = std::make_shared<Registration>(deps_, *issuer_, request);
+  auto work = std::make_shared<Registration>(deps_, *issuer_, request, deadline);
   if (auto outcome = work->begin()) return done(std::move(*outcome));
   const attestation::Evidence& evidence = work->evidence();
   const base::UtcTime now = work->now();
   auto go_on = [work = std::move(work), done = std::move(done),
                 deps = deps_](Result<appraisal::Examined> examined) mutable {
-    auto decided = work->decide(std::move(examined));
-    if (auto* outcome = std::get_if<InstanceOutcome>(&decided)) return done(std::move(*outcome));
-    if (auto* attempt = std::get_if<Attempt>(&decided)) {
-      return answer_attempt(deps, std::move(*attempt), std::move(done));
+    if (!deps.roots.waits()) return go_on_here(deps, *work, std::move(examined), std::move(done));
+    struct Waiting {
+      std::shared_ptr<Registration> work;
+      Result<appraisal::Examined> examined;
+      Done done;
+      RegistrarDeps deps;
+    };
+    auto waiting = std::make_shared<Waiting>(Waiting{work, std::move(examined), std::move(done), deps});
+    std::move_only_function<void()> task = [waiting] {
+      go_on_here(waiting->deps, *waiting->work, std::move(waiting->examined), std::move(waiting->done));
+    };
+    if (!deps.run_waiting(task)) {
+      waiting->done(refuse(Error{Code::unavailable, "too many registrations wait for the threshold root"}));
     }
-    auto shared = std::make_shared<Decided>(std::move(std::get<Decided>(decided)));
-    deps.store.write(
-        [shared, deps](state::WriteTxn& txn) { return commit(deps, *shared, txn); },
-        [shared, done = std::move(done), deps](Status status) mutable { done(answer(deps, *shared, status)); });
   };
   deps_.appraiser.examine_when_ready(evidence, now, now, deadline, std::move(go_on));
 }

@@ -57,6 +57,9 @@ struct RegistrarDeps {
   crypto::Random& random;
   const base::Clock& clock;
   const appraisal::AppraisalStore& appraisals;
+  /// Where registrations go on when `roots` waits for others: false when too many wait there already. Not called
+  /// otherwise.
+  std::function<bool(std::move_only_function<void()>&)> run_waiting{};
 };
 
 /// Thread-safe.
@@ -64,7 +67,8 @@ class Registrar {
  public:
   explicit Registrar(RegistrarDeps deps);
   ~Registrar();
-  /// Runs steps 1 to 9 on the calling thread, or on the collateral source's when collateral has to be fetched first;
+  /// Runs steps 1 to 9 on the calling thread, or on the collateral source's when collateral has to be fetched first, or
+  /// from the verdict on where run_waiting puts it;
   /// `done` runs on the committer's thread once the leaf is durable and covered by a stored checkpoint, or on the other
   /// one when it ends before a transaction. The source must be gone before this is.
   void register_instance(const InstanceRequest& request, base::Deadline deadline,

@@ -62,6 +62,16 @@ class GeneratedSource final : public LocalSource {
   const std::function<base::Status(const crypto::Secret&)> announce_;
 };
 
+class ThresholdSource final : public LocalSource {
+ public:
+  ThresholdSource(std::function<Result<crypto::Secret>()> legacy, crypto::Random& random)
+      : LocalSource("threshold", random), legacy_(std::move(legacy)) {}
+
+ private:
+  Result<crypto::Secret> first() override { return legacy_(); }
+  const std::function<Result<crypto::Secret>()> legacy_;
+};
+
 }  // namespace
 
 std::string vault_master_path(const crypto::Secret& default_master, std::string_view vault) {
@@ -77,6 +87,10 @@ crypto::Secret local_vault_master(const crypto::Secret& default_master, std::str
 
 std::unique_ptr<MasterSource> derived_source(crypto::Secret legacy, crypto::Random& random) {
   return std::make_unique<GivenSource>("derived", std::move(legacy), false, random);
+}
+
+std::unique_ptr<MasterSource> threshold_source(std::function<Result<crypto::Secret>()> legacy, crypto::Random& random) {
+  return std::make_unique<ThresholdSource>(std::move(legacy), random);
 }
 
 std::unique_ptr<MasterSource> imported_source(crypto::Secret master, crypto::Random& random) {

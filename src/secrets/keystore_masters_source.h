@@ -48,6 +48,9 @@ crypto::Secret local_vault_master(const crypto::Secret& default_master, std::str
 /// Epoch 1 is `legacy`, 32 bytes (keys::legacy_master of "keystore"); later ones are random: a master that leaked says
 /// nothing about those that come after it. `random` outlives it.
 std::unique_ptr<MasterSource> derived_source(crypto::Secret legacy, crypto::Random& random);
+/// The same, where epoch 1 has to be asked for: by others' word, which may take its time and fail (`unavailable`).
+std::unique_ptr<MasterSource> threshold_source(std::function<base::Result<crypto::Secret>()> legacy,
+                                               crypto::Random& random);
 /// Epoch 1 is what an operator brings, 32 bytes (KEYSTORE_MASTER_SECRET); later ones are random.
 std::unique_ptr<MasterSource> imported_source(crypto::Secret master, crypto::Random& random);
 /// Random; `announce` gets the master of epoch 1 once, before it is kept: to be printed or written to a file. Its error

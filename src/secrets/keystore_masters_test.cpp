@@ -282,6 +282,35 @@ TEST_F(KeystoreMastersTest, ABundleGivesTheSameKeysOnAnotherDevice) {
   EXPECT_EQ(there->import(foreign, true, patient()).error().code, Code::malformed);
 }
 
+TEST_F(KeystoreMastersTest, AMasterOfAThresholdRootComesWhenTheNodesDoAndIsKept) {
+  bool away = true;
+  int asked = 0;
+  auto with = options();
+  with.source = threshold_source(
+      [&]() -> base::Result<crypto::Secret> {
+        ++asked;
+        if (away) return base::Error{Code::unavailable, "3 of 7 nodes"};
+        return secret(6);
+      },
+      crypto::system_random());
+  const auto source = with.source;
+  {
+    const auto masters = open(std::move(with));
+    EXPECT_EQ(masters->ready().error().code, Code::unavailable) << "it comes up, and serves nothing";
+    EXPECT_THAT(masters->ready().error().text(), HasSubstr("3 of 7 nodes"));
+    EXPECT_EQ(hex(masters->master()), "unavailable");
+    away = false;
+    ASSERT_TRUE(masters->prepare(patient()).ok());
+    EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 6)));
+    EXPECT_EQ(masters->source_name(), "threshold");
+  }
+  away = true;
+  auto again = options();
+  again.source = source;
+  EXPECT_EQ(hex(open(std::move(again))->master()), base::hex(base::Bytes(32, 6))) << "of the store";
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(KeystoreMastersTest, OneLookGivesEpochMasterAndItsName) {
   const auto masters = open();
   const auto first = *masters->current("acme.near");
