@@ -1,6 +1,7 @@
-// Whatever is read as a plan, a deal, a complaint, an outcome, an epoch or a message between nodes of a threshold root
-// is written again as the same bytes. The first byte chooses.
+// Whatever is read as a plan, a deal, a complaint, an outcome, an epoch, a list of holders, an export or a message
+// between nodes of a threshold root is written again as the same bytes. The first byte chooses.
 #include "cluster/messages.h"
+#include "cluster/recovery.h"
 #include "require.h"
 
 using namespace attestry;
@@ -26,6 +27,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 'e':
       same(cluster::Epoch::parse(rest));
+      break;
+    case 'l':
+      same(cluster::Holders::parse(rest));
+      break;
+    case 'x':
+      same(cluster::NodeExport::parse(rest));
       break;
     case 'h':
       same(cluster::Hello::parse(rest));

@@ -27,6 +27,7 @@ constexpr std::size_t kMostBoxes = 64;
 constexpr std::size_t kMostAppId = 10'000;
 
 Key records() { return Key(Space::threshold); }
+Key seed_key() { return records().lp("seed"); }
 Key epoch_key() { return records().lp("epoch"); }
 Key shares() { return records().lp("share"); }
 Key share_key(const Plan& plan, const Outcome& outcome) { return shares().u64(plan.epoch).raw(outcome.digest()); }
@@ -90,7 +91,7 @@ Node::Node(NodeOptions options, const crypto::Secret& seed, state::Store& store,
 
 Result<crypto::Secret> Node::seed_in(state::Store& store, const state::SealedValues& sealed, crypto::Random& random,
                                      base::Deadline deadline) {
-  const Key key = records().lp("seed");
+  const Key key = seed_key();
   TRY(const auto view, store.read());
   TRY(const auto stored, view->get(key));
   if (stored) {
@@ -369,6 +370,45 @@ Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
   const MutexLock lock{mutex_};
   in_force_ = std::move(next);
   return base::done();
+}
+
+Result<Node::Holding> Node::holding() const {
+  const auto now = in_force();
+  if (now != nullptr && now->share) {
+    return Holding{std::shared_ptr<const Epoch>{now, &now->epoch}, now->share->clone()};
+  }
+  return Error{Code::unavailable, "node " + std::to_string(options_.id) + ": a share of the epoch in force", "one",
+               "none"};
+}
+
+Status Node::restore(const NodeOptions& options, const crypto::Secret& seed, const Epoch& epoch, const Scalar& share,
+                     state::Store& store, const state::SealedValues& sealed, state::Store::Closure also) {
+  if (!epoch.outcome.commitments().holds(options.id, share)) {
+    return Error{Code::evidence_false, "node " + std::to_string(options.id) + ": its share",
+                 "that of epoch " + std::to_string(epoch.plan.epoch), "another"};
+  }
+  const Key key = share_key(epoch.plan, epoch.outcome);
+  const crypto::Secret bytes = share.big_endian();
+  TRY(const base::Bytes kept, sealed.seal(key, bytes.reveal()));
+  const Key own = seed_key();
+  TRY(const base::Bytes kept_seed, sealed.seal(own, seed.reveal()));
+  base::LpWriter record = state::value(kVersion);
+  record.raw(epoch.bytes());
+  return store.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        bool empty = true;
+        TRY_OK(txn.scan(records(), {}, 1, [&](ByteView, ByteView) { return empty = false; }));
+        if (!empty) {
+          return Error{Code::conflict, "the store of a node that is restored", "an empty one", "one that has a node",
+                       "restore into a new folder; a node that has its disk needs no export"};
+        }
+        TRY_OK(txn.put(own, kept_seed));
+        TRY_OK(txn.put(epoch_key(), record.bytes()));
+        TRY_OK(txn.put(key, kept));
+        if (epoch.plan.epoch == 1) TRY_OK(txn.put(first_key(), epoch.outcome.digest()));
+        return also(txn);
+      },
+      std::chrono::steady_clock::now() + options.patience);
 }
 
 base::Bytes Node::Request::bytes() const {

@@ -112,8 +112,18 @@ class Node {
   base::Result<keys::ckd::ShareProof> prove(const Request& request) const;
 
  private:
+  friend class Recovery;  // of recovery.cpp: the only way by which a share leaves or comes other than by a deal
   struct InForce;
   struct Answer;
+  struct Holding {
+    std::shared_ptr<const Epoch> epoch;
+    curves::bls::Scalar share;
+  };
+  base::Result<Holding> holding() const;
+  /// Into a store in which no node ever was; `also` runs in the same transaction.
+  static base::Status restore(const NodeOptions& options, const crypto::Secret& seed, const Epoch& epoch,
+                              const curves::bls::Scalar& share, state::Store& store, const state::SealedValues& sealed,
+                              state::Store::Closure also);
   Node(NodeOptions options, const crypto::Secret& seed, state::Store& store, const state::SealedValues& sealed,
        crypto::Random& random);
   base::Status load();

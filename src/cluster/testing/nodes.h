@@ -39,14 +39,29 @@ class Machine final : public Peer {
     store_.reset();
   }
   void start() {
-    auto store = state::Store::open({.path = folder_.file("store.db"), .realm = base::Realm::simulated});
+    auto store = state::Store::open({.path = folder_->file("store.db"), .realm = base::Realm::simulated});
     ASSERT_TRUE(store.ok()) << store.error().text();
     store_ = *std::move(store);
-    auto node = Node::open({.id = id_, .realm = base::Realm::simulated, .operators = operators_}, seed_, *store_,
-                           *sealed_, random_);
+    auto node = Node::open(options(), seed_, *store_, *sealed_, random_);
     ASSERT_TRUE(node.ok()) << node.error().text();
     node_ = *std::move(node);
   }
+  /// Its disk is gone, and its seed and sealing key with it.
+  void lose() {
+    kill();
+    folder_ = std::make_unique<state::testing::TempFolder>();
+    sealed_ = std::make_unique<state::SealedValues>(*state::SealedValues::create(random_.secret(32), random_));
+    seed_ = random_.secret(32);
+  }
+  /// Of a machine that was lost: what `fill` puts into its new store is what it starts with.
+  void refill(const crypto::Secret& seed, const std::function<void(state::Store&, const state::SealedValues&)>& fill) {
+    auto store = state::Store::open({.path = folder_->file("store.db"), .realm = base::Realm::simulated});
+    ASSERT_TRUE(store.ok()) << store.error().text();
+    fill(**store, *sealed_);
+    seed_ = seed.clone();
+  }
+  const crypto::Secret& seed() const { return seed_; }
+  NodeOptions options() const { return {.id = id_, .realm = base::Realm::simulated, .operators = operators_}; }
   state::Store& store() { return *store_; }
   const state::SealedValues& sealed() const { return *sealed_; }
 
@@ -96,7 +111,7 @@ class Machine final : public Peer {
   const std::vector<base::FixedBytes<32>> operators_;
   crypto::Random& random_;
   crypto::Secret seed_;
-  state::testing::TempFolder folder_;
+  std::unique_ptr<state::testing::TempFolder> folder_ = std::make_unique<state::testing::TempFolder>();
   std::unique_ptr<state::SealedValues> sealed_;
   std::unique_ptr<state::Store> store_;
   std::unique_ptr<Node> node_;
