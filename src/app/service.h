@@ -29,7 +29,7 @@ struct ServiceParts {
   const appraisal::Challenges& challenges;
   governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
-  keys::AppRootSource& roots;
+  const keys::AppRootSource& roots;
   secrets::SecretStore& secrets;         ///< its epochs() seal what services keep
   provision::SealingRotation& rotation;  ///< of those epochs: whoever seals under them joins it with add()
   crypto::Random& random;

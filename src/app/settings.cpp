@@ -12,6 +12,7 @@
 #include "app/keystore_sealing.h"
 #include "app/keystore_settings.h"
 #include "app/node_settings.h"
+#include "app/threshold_settings.h"
 #include "app/vault_settings.h"
 
 namespace attestry::app {
@@ -171,7 +172,7 @@ std::vector<SettingInfo> all_settings() {
   std::vector<SettingInfo> out;
   for (const auto& part : {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
                            keystore_registration_setting_infos(), keystore_sealing_setting_infos(),
-                           vault_setting_infos(), node_setting_infos()}) {
+                           vault_setting_infos(), node_setting_infos(), threshold_setting_infos()}) {
     out.insert(out.end(), part.begin(), part.end());
   }
   return out;

@@ -11,6 +11,7 @@
 #include "app/node_settings.h"
 #include "app/paths.h"
 #include "app/registry_settings.h"
+#include "app/threshold_settings.h"
 #include "app/vault_settings.h"
 #include "app/wire.h"
 #include "audit/note.h"
@@ -286,6 +287,7 @@ std::vector<Error> mistakes_in(const Settings& settings, UnlockToo unlock_too) {
   read_keystore_sealing(settings, mistakes);
   read_vault_settings(settings, mistakes);
   read_node_settings(settings, mistakes);
+  read_threshold_settings(settings, mistakes);
   note(check_issuers(settings));
   note(check_files(settings));
   for (const auto flag : kFlags) note(settings.boolean(flag));

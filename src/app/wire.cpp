@@ -19,6 +19,7 @@
 #include "app/wire_keystore.h"
 #include "app/wire_node.h"
 #include "app/wire_registry.h"
+#include "app/wire_threshold.h"
 #include "app/wire_vault.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -285,8 +286,10 @@ struct RunningServer::Impl {
   std::unique_ptr<appraisal::Appraiser> appraiser;
   std::unique_ptr<appraisal::Challenges> challenges;
   std::unique_ptr<governance::Registry> registry;
-  std::unique_ptr<keys::AppRootSource> roots;
-  const keys::LegacyMasters* legacy_masters = nullptr;  ///< the same object
+  std::unique_ptr<keys::LocalRoot> local;
+  std::unique_ptr<ThresholdKeys> threshold;
+  const keys::AppRootSource* roots = nullptr;           ///< one of these two
+  const keys::LegacyMasters* legacy_masters = nullptr;  ///< likewise
   std::unique_ptr<secrets::SecretStore> secrets;
   std::unique_ptr<blobs::SealerEpochs> sealer_epochs;
   std::unique_ptr<blobs::Sealer> sealer;
@@ -313,6 +316,7 @@ struct RunningServer::Impl {
 
   Status open_rooms(const Settings& settings, Seams& seams, base::Realm realm);
   Status open_source(const Settings& settings, const Seams& seams);
+  Status open_roots(const Settings& settings, const Seams& seams, crypto::Secret root);
   Status open_sealing(const Settings& settings, crypto::Secret blob_sealing);
   Status open_services(const Settings& settings, const Seams& seams, const crypto::Secret& sealing_key);
   Status service_listeners(std::string_view chain_pem, std::string_view key_pem, net::ServerOptions& options);
@@ -453,6 +457,29 @@ Status RunningServer::Impl::open_sealing(const Settings& settings, crypto::Secre
   return base::done();
 }
 
+Status RunningServer::Impl::open_roots(const Settings& settings, const Seams& seams, crypto::Secret root) {
+  std::vector<Error> mistakes;
+  const auto said = read_threshold_settings(settings, mistakes);
+  TRY_OK(first_of(mistakes));
+  TRY_OK(check_key_source(*store, *log, said));
+  if (!said.used) {
+    local = std::make_unique<keys::LocalRoot>(std::move(root));
+    roots = local.get();
+    legacy_masters = local.get();
+    return base::done();
+  }
+  TRY(threshold, ThresholdKeys::open(settings, said,
+                                     {.source = {.appraiser = *appraiser,
+                                                 .registry = *registry,
+                                                 .random = crypto::system_random(),
+                                                 .clock = *seams.clock},
+                                      .health = health,
+                                      .instead = seams.nodes}));
+  roots = &threshold->root();
+  legacy_masters = &threshold->root();
+  return base::done();
+}
+
 Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, base::Realm realm) {
   TRY(auto root, open_root(settings, layout, realm));
   const std::string& origin = settings.text("server.origin");
@@ -489,9 +516,7 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
       crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/registry-master/v1"), 32);
   auto blob_sealing = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/blobs/v1"), 32);
   const crypto::Secret sealing_key = crypto::Secret::copy_of(root.keys.sealing.reveal());
-  auto local = std::make_unique<keys::LocalRoot>(std::move(root.keys.root));
-  legacy_masters = local.get();
-  roots = std::move(local);
+  TRY_OK(open_roots(settings, seams, std::move(root.keys.root)));
   idempotency_key = crypto::hkdf_sha256({}, root.keys.sealing.reveal(), base::as_bytes("attestry/idempotency/v1"), 32);
   secrets = std::make_unique<secrets::SecretStore>(*store, std::move(root.keys.sealing), random);
   sealed_master = std::make_unique<keys::SealedMaster>(secrets->epochs(), std::move(master_sealing), random);
@@ -499,7 +524,8 @@ Status RunningServer::Impl::open_rooms(const Settings& settings, Seams& seams, b
   TRY(const auto retention, retention_of(settings));
   appraisals = std::make_unique<appraisal::AppraisalStore>(*store, retention);
   registrar = std::make_unique<provision::Registrar>(provision::RegistrarDeps{
-      *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock, *appraisals});
+      *store, *log, *challenges, *appraiser, *registry, *roots, *secrets, random, *seams.clock, *appraisals,
+      [this](std::move_only_function<void()>& task) { return threshold && threshold->run_waiting(task); }});
   TRY(const auto patience, settings.integer("registry.bootstrap_timeout", 0, INT64_MAX));  // the range is mistakes_in's
   bootstrap_timeout = std::chrono::seconds(patience);
   TRY(registry_dialect, RegistryService::open(settings, {.store = *store,
@@ -632,6 +658,7 @@ RunningServer::~RunningServer() {
   if (impl_->registry_dialect) impl_->registry_dialect->stop_channels();
   for (const auto& offered : impl_->dialects) offered.service->stop_accepting();
   impl_->server.reset();
+  if (impl_->threshold) impl_->threshold->stop_asking();
   impl_->sealing.reset();
   // Whoever waits for collateral is answered while the rooms that it goes on with are still here.
   impl_->slow.reset();
@@ -640,6 +667,7 @@ RunningServer::~RunningServer() {
   // What it runs may still ask the vault, which says that it stops.
   if (impl_->registry_dialect) impl_->registry_dialect->stop();
   for (const auto& offered : impl_->dialects) offered.service->stop();
+  if (impl_->threshold) impl_->threshold->stop();
   impl_->vault.reset();
   // What handlers queued is committed, and its checkpoint stored, while the log that both need is still here.
   constexpr std::chrono::seconds kFlush{60};

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "collateral/source.h"
+#include "keys/threshold_root.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -21,6 +22,7 @@ struct Seams {
   attestation::TrustAnchors anchors = attestation::TrustAnchors::production();
   const base::Clock* clock = &base::system_clock();
   state::Files* files = &state::system_files();  ///< for the checkpoint outside the store
+  keys::CkdSource* nodes = nullptr;  ///< in the place of those that threshold.nodes names; outlives the server
 };
 
 /// A server from start() to stop() or destruction.

@@ -112,10 +112,17 @@ void ThresholdRoot::note(Lock& /*lock*/, const Status& status, bool cut) const {
     if (outage_) outage_->probed = false;
     return;
   }
-  const bool news = status.ok() ? outage_.has_value() : !outage_ || outage_->why.text() != status.error().text();
+  const bool news =
+      status.ok() ? outage_.has_value() || !answered_ : !outage_ || outage_->why.text() != status.error().text();
   outage_.reset();
+  answered_ = answered_ || status.ok();
   if (!status.ok()) outage_ = Outage{.why = status.error(), .until = clock_.steady() + options_.rest};
   if (news && options_.on_change) options_.on_change(status);
+}
+
+bool ThresholdRoot::answers() const {
+  const Lock lock(mutex_);
+  return answered_ && !outage_;
 }
 
 Status ThresholdRoot::check(Deadline deadline) const {

@@ -34,8 +34,8 @@ struct ThresholdRootOptions {
   std::size_t kept = 4096;                    ///< results in memory, 48 bytes each; the least recently used goes first
   std::chrono::milliseconds patience{5'000};  ///< that one derivation may take at most
   std::chrono::milliseconds rest{1'000};      ///< after an outage nodes are not asked for so long
-  /// Called, on whatever thread saw it, when an outage begins or tells another reason, and with done() when it is over.
-  /// Must not call the root.
+  /// Called, on whatever thread saw it, when an outage begins or tells another reason, and with done() when it is over
+  /// or the nodes have answered for the first time. Must not call the root.
   std::function<void(const base::Status&)> on_change{};
 };
 
@@ -56,6 +56,8 @@ class ThresholdRoot final : public AppRootSource, public LegacyMasters {
 
   /// Asks the nodes, whatever is kept and however short ago they did not answer, for what nothing is derived of.
   base::Status check(base::Deadline deadline) const;
+  /// Whether the last question was answered. Cheap.
+  bool answers() const;
 
  private:
   using Result48 = std::shared_ptr<const crypto::Secret>;
@@ -88,6 +90,7 @@ class ThresholdRoot final : public AppRootSource, public LegacyMasters {
   mutable std::condition_variable landed_;
   mutable std::map<base::Digest32, std::shared_ptr<Flight>> flights_;
   mutable std::optional<Outage> outage_;
+  mutable bool answered_ = false;  ///< ever
 };
 
 }  // namespace attestry::keys

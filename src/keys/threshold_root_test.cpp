@@ -195,17 +195,20 @@ TEST_F(ThresholdRootTest, WhoHasLittleTimeWaitsNoLongerAndSaysNothingOfTheNodes)
 }
 
 TEST_F(ThresholdRootTest, ACheckAsksWhateverIsKeptAndEndsARest) {
+  EXPECT_FALSE(root.answers()) << "nobody was asked yet";
   ASSERT_TRUE(root.check(patient()).ok());
   ASSERT_TRUE(root.check(patient()).ok());
   EXPECT_EQ(nodes.asked, 2);
   nodes.hook = nodes_away;
   EXPECT_EQ(root.check(patient()).error().code, Code::unavailable);
+  EXPECT_FALSE(root.answers());
   EXPECT_EQ(refusal("a"), Code::unavailable);
   EXPECT_EQ(nodes.asked, 3);
   nodes.hook = {};
   ASSERT_TRUE(root.check(patient()).ok());
   EXPECT_EQ(master("a").size(), 64u);
-  EXPECT_THAT(told, ElementsAre("3 of 7 nodes answered", "over"));
+  EXPECT_TRUE(root.answers());
+  EXPECT_THAT(told, ElementsAre("over", "3 of 7 nodes answered", "over"));
 }
 
 }  // namespace

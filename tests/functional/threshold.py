@@ -94,10 +94,10 @@ class Cluster:
         assert done.code == 0, done
         return json.loads(done.out)["key_sha256"]
 
-    def generate(self, threshold, nodes):
+    def generate(self, threshold, nodes, *arguments):
         first, *others = nodes
         for node in nodes:
-            self.start(node)
+            self.start(node, *arguments)
         for node in others:
             self.join(node, first)
         done = self.reshare(first, "--threshold", threshold, "--add", *nodes)
