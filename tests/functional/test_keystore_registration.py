@@ -10,6 +10,7 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from endpoints import until
 from harness import Program, attestry, request, serve_arguments
 from keystore import COORDINATOR, TOKEN, Client, forge, settings_for, start_keystore, token_hash
 from mpc import METHODS, Dao, Mpc, VaultContract, hmac_sha256, near_secret, vault_key, vault_path
@@ -279,6 +280,10 @@ def test_a_proposal_that_fails_is_not_submitted_again(world, settings, words):
         said(server, words)
         assert asked_key(server) == (503, NOT_READY)
         assert words in server.call("GET", "/v1/keystore/masters").json()["reason"]
+        # It goes on looking, at a new block each time.
+        looks = world.nodes[0].asked["block"]
+        until(lambda: world.nodes[0].asked["block"] > looks + 3)
+        assert len(world.dao.proposals) == 1
         # The DAO may think better of it.
         with world.chain.lock:
             world.dao.approve(world.dao.proposals[number]["public_key"])

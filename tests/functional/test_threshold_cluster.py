@@ -1,6 +1,5 @@
 """Nodes that derive keys together, none of which has the key: a life of a cluster, by its commands."""
 
-
 import pytest
 from threshold import cluster
 
