@@ -178,7 +178,7 @@ std::string_view schemas_json() noexcept {
  "members":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}},"approvals":{"type":"array","items":{
  "type":"object","required":["key","signature"],"properties":{"key":{"$ref":"#/components/schemas/Digest"},"signature":{"type":"string"}}}}}},
 "ThresholdChange":{"type":"object","required":["state","steps"],"properties":{"state":{"enum":["none","running","done","failed"]},
- "steps":{"type":"array","items":{"type":"string"}},"error":{"type":"string"},"epoch":{"type":"integer"},
+ "steps":{"type":"array","items":{"type":"string"}},"error":{"type":"string"},"code":{"type":"string"},"epoch":{"type":"integer"},
  "failing":{"type":"array","items":{"type":"object"}},"not_told":{"type":"array","items":{"type":"integer"}}}},
 "ThresholdChallenges":{"type":"object","required":["epoch","threshold","master_public_key","nonces"],"properties":{
  "epoch":{"type":"integer"},"threshold":{"type":"integer"},"master_public_key":{"type":"string"},"nonces":{"type":"array","items":{

@@ -1,10 +1,10 @@
 // `attestry node status|join|reshare|retire`: operators of a threshold root (docs/how-to/run-a-threshold-root.md).
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <optional>
 #include <ostream>
-#include <set>
 #include <thread>
 
 #include "app/cli.h"
@@ -14,6 +14,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/reason.h"
 #include "cluster/proposal.h"
 #include "state/file.h"
 
@@ -140,7 +141,7 @@ Result<int> status(Context& context, const OperatorOptions& options) {
   context.out << "node        " << now.id << " at " << now.address << "\n"
               << "signing key " << now.signing_key << "\n";
   for (const auto& one : now.candidates) {
-    context.out << "candidate   node " << one.id << " at " << one.address << "\n";
+    context.out << "candidate   node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
   }
   if (now.epoch == 0) {
     context.out << "epoch       none yet\n"
@@ -172,12 +173,39 @@ Result<int> join(Context& context, const OperatorOptions& options, const std::st
 
 struct ChangeOptions {
   OperatorOptions server;
-  std::vector<std::uint32_t> add, remove;
+  std::vector<std::string> add;  ///< ID or ID=KEY
+  std::vector<std::uint32_t> remove;
   std::uint16_t threshold = 0;
   std::vector<std::string> keys;
   std::string from, out;
   std::int64_t wait = 120;
 };
+
+/// "3" or "3=KEY". An id is what a node says of itself: where several say the same, the key decides.
+Result<cluster::Member> candidate(const std::vector<cluster::Member>& known, const std::string& said,
+                                  const std::string& address) {
+  const auto equals = said.find('=');
+  std::uint32_t id = 0;
+  const std::string number = said.substr(0, equals);
+  const auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), id);
+  if (problem != std::errc{} || end != number.data() + number.size() || id >= cluster::kMostNodes) {
+    return Error{Code::usage, "--add", "ID or ID=SIGNING_KEY", said};
+  }
+  std::vector<cluster::Member> fitting;
+  for (const auto& one : known) {
+    const bool key_fits = equals == std::string::npos || base::hex(one.signing_key) == said.substr(equals + 1);
+    if (one.id == id && key_fits) fitting.push_back(one);
+  }
+  if (fitting.size() == 1) return fitting.front();
+  if (fitting.empty()) {
+    return Error{Code::not_found, "node " + said, "one that has joined", "unknown here",
+                 "At that node: attestry node join " + address};
+  }
+  std::string keys;
+  for (const auto& one : fitting) keys += " " + base::hex(one.signing_key) + " at " + one.address;
+  return Error{Code::conflict, "several nodes say that they are node " + number, "one", "these:" + keys,
+               "`attestry node status` at the right one shows its key: give --add " + number + "=KEY"};
+}
 
 /// Who is to be in, from who is.
 Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& options, crypto::Random& random) {
@@ -201,14 +229,10 @@ Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& opti
       return Error{Code::usage, "node " + std::to_string(id), "a member", "none"};
     }
   }
-  for (const std::uint32_t id : options.add) {
-    const auto one = std::ranges::find(known, id, &cluster::Member::id);
-    if (one == known.end()) {
-      return Error{Code::not_found, "node " + std::to_string(id), "one that has joined", "unknown here",
-                   "At that node: attestry node join " + now.address};
-    }
-    std::erase_if(out.plan.members, [&](const auto& member) { return member.id == id; });
-    out.plan.members.push_back(*one);
+  for (const std::string& said : options.add) {
+    TRY(auto one, candidate(known, said, now.address));
+    std::erase_if(out.plan.members, [&](const auto& member) { return member.id == one.id; });
+    out.plan.members.push_back(std::move(one));
   }
   std::ranges::sort(out.plan.members, {}, &cluster::Member::id);
   if (out.plan.threshold < 2 || out.plan.members.size() < out.plan.threshold) {
@@ -218,19 +242,31 @@ Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& opti
   return out;
 }
 
-Result<cluster::Proposal> proposal_of(Context& context, const OperatorSession& session, const ChangeOptions& options,
-                                      std::int64_t& needed) {
-  TRY(const auto now, view_of(session));
-  needed = now.operators_needed;
+Result<cluster::Proposal> proposal_of(Context& context, const NodeView& now, const ChangeOptions& options) {
+  if (!options.from.empty() && (!options.add.empty() || !options.remove.empty() || options.threshold != 0)) {
+    return Error{Code::usage, "--from", "a proposal as it is", "--add, --remove or --threshold beside it"};
+  }
   if (options.from.empty()) return propose(now, options, crypto::system_random());
   TRY(const auto bytes, read_input(context, options.from, kMostProposal));
   return cluster::Proposal::parse(std::string{base::as_text(bytes)});
 }
 
-void print_plan(std::ostream& out, const cluster::Plan& plan) {
-  out << "epoch " << plan.epoch << ": " << plan.threshold << " of " << plan.members.size() << " nodes:";
-  for (const auto& one : plan.members) out << " " << one.id << " (" << one.address << ")";
-  out << "\n";
+/// What is signed, as it differs from what is in force: a key that operators do not know must not pass unseen.
+void print_plan(std::ostream& out, const NodeView& now, const cluster::Plan& plan) {
+  out << "epoch " << plan.epoch << ": any " << plan.threshold << " of " << plan.members.size() << " nodes\n";
+  for (const auto& one : plan.members) {
+    const auto before = std::ranges::find(now.members, one.id, &cluster::Member::id);
+    const char* mark = before == now.members.end()              ? "new      "
+                       : before->signing_key != one.signing_key ? "NEW KEY  "
+                       : before->address != one.address         ? "moved    "
+                                                                : "as before";
+    out << "  " << mark << " node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
+  }
+  for (const auto& one : now.members) {
+    if (plan.find(one.id) == nullptr) {
+      out << "  goes      node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
+    }
+  }
 }
 
 /// Says each step as it comes.
@@ -280,25 +316,27 @@ Result<int> wait_for_change(Context& context, const OperatorSession& session, co
 
 Result<int> change(Context& context, const ChangeOptions& options) {
   TRY(const auto session, OperatorSession::open(options.server));
-  std::int64_t needed = 1;
-  TRY(auto proposal, proposal_of(context, *session, options, needed));
+  TRY(const auto now, view_of(*session));
+  TRY(auto proposal, proposal_of(context, now, options));
   for (const std::string& path : options.keys) {
     TRY(const auto key, read_operator_key(path));
     const auto signature = cluster::Approval::sign(proposal.plan, key);
     std::erase_if(proposal.approval.signatures, [&](const auto& one) { return one.key == signature.key; });
     proposal.approval.signatures.push_back(signature);
   }
-  print_plan(context.err, proposal.plan);
+  print_plan(context.err, now, proposal.plan);
   const auto signatures = static_cast<std::int64_t>(proposal.approval.signatures.size());
   if (!options.out.empty()) {
     const std::string text = proposal.json() + "\n";
     TRY_OK(state::replace_file(state::system_files(), options.out, base::as_bytes(text)), options.out);
-    context.err << signatures << " of " << needed << " signatures; the next operator:\n  attestry node reshare --from "
-                << options.out << " --key OPERATOR.key\n";
+    context.err << signatures << " of " << now.operators_needed
+                << " signatures; the next operator:\n  attestry node reshare --from " << options.out
+                << " --key OPERATOR.key\n";
     return kExitOk;
   }
-  if (signatures < needed) {
-    return Error{Code::usage, "signatures of operators", std::to_string(needed), std::to_string(signatures),
+  if (signatures < now.operators_needed) {
+    return Error{Code::usage, "signatures of operators", std::to_string(now.operators_needed),
+                 std::to_string(signatures),
                  "Give --key for each operator whose key is here, or --out FILE for the next one to sign."};
   }
   TRY([[maybe_unused]] const auto begun, session->api().call(net::Method::post, "/v1/node/change", proposal.json()));
@@ -316,7 +354,8 @@ constexpr const char* kFooter =
 void add_change_options(CLI::App& command, ChangeOptions& options) {
   add_operator_options(command, options.server, false);
   command.add_option("--threshold", options.threshold, "so many nodes derive a key; as before when it is not given");
-  command.add_option("--key", options.keys, "operator's key file (attestry operator keygen); again for each operator");
+  command.add_option("--key", options.keys, "operator's key file (attestry operator keygen); again for each operator")
+      ->allow_extra_args(false);
   command.add_option("--out", options.out, "write the signed proposal there and change nothing: for the next operator");
   command.add_option("--wait", options.wait, "seconds until it is to be done")->capture_default_str();
 }
@@ -348,7 +387,8 @@ void add_node(CLI::App& app, Context& context) {
     auto* command = group->add_subcommand(
         "reshare", "The next epoch: other members or threshold, or new shares for the same ones; derived keys stay");
     add_change_options(*command, *options);
-    command->add_option("--add", options->add, "ids of nodes that have joined");
+    command->add_option("--add", options->add,
+                        "ids of nodes that have joined; ID=SIGNING_KEY where several say the same id");
     command->add_option("--remove", options->remove, "ids of members that are to go");
     command->add_option("--from", options->from, "a proposal that another operator has signed");
     command->callback([&context, options] { finish(context, [&] { return change(context, *options); }); });

@@ -136,8 +136,11 @@ Result<int> derive(Context& context, const DeriveOptions& options) {
       "what the nodes derived");
   const crypto::Secret key = cluster::key_of(application.app, app_id, opened);
   if (!options.out.empty()) {
-    const std::string hex = base::hex(key.reveal()) + "\n";
-    TRY_OK(state::replace_file(state::system_files(), options.out, base::as_bytes(hex)), options.out);
+    std::string hex = base::hex(key.reveal());
+    hex.push_back('\n');
+    const auto written = state::replace_file(state::system_files(), options.out, base::as_bytes(hex));
+    crypto::wipe({reinterpret_cast<std::uint8_t*>(hex.data()), hex.size()});
+    TRY_OK(written, options.out);
   }
   const std::string print = base::hex(crypto::sha256(key.reveal()));
   if (options.format == "json") {

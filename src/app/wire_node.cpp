@@ -35,6 +35,7 @@ namespace {
 constexpr std::chrono::seconds kStorePatience{30};
 constexpr std::chrono::seconds kLongestSession{600};
 constexpr std::chrono::seconds kLookAround{5};
+constexpr std::size_t kMostMembersInLeaf = 60;
 constexpr std::size_t kWorkloadThreads = 4;
 constexpr std::size_t kWorkloadsWaiting = 256;
 
@@ -75,7 +76,7 @@ JsonOutObject to_json(const cluster::Member& member) {
 
 /// How far a change is, for those who wait.
 struct ChangeView {
-  std::string state = "none", error{};
+  std::string state = "none", error{}, code{};
   std::vector<std::string> steps{};
   std::uint32_t epoch = 0;
   std::vector<cluster::Failing> failing{};
@@ -110,6 +111,7 @@ class NodeService final : public Service {
   }
   Status entered(state::WriteTxn& txn, const cluster::Epoch& epoch) const;
   JsonOutObject status() const;
+  Status vouch(const cluster::Plan& plan) const;
   Status join(const std::string& peer);
   Status change(cluster::Proposal proposal);
   JsonOutObject change_status() const;
@@ -206,6 +208,7 @@ Status NodeService::open_ways(const Settings& settings) {
                                .random = parts_.random,
                                .clock = parts_.clock,
                                .nodes = std::move(nodes),
+                               .vouch = [this](const cluster::Plan& plan) { return vouch(plan); },
                                .servers = std::move(servers)});
   TRY(peers_, cluster::ChannelPeers::make({.end = [this] { return serving_->end(); },
                                            .hello = [this](const base::FixedBytes<64>& data) { return hello(data); }},
@@ -246,6 +249,13 @@ Status NodeService::entered(state::WriteTxn& txn, const cluster::Epoch& epoch) c
   leaf.epoch = epoch.plan.epoch;
   leaf.policy = base::hex(epoch.plan.intent());
   leaf.reply = base::hex(epoch.outcome.digest());
+  leaf.outputs.emplace("cluster", base::hex(epoch.plan.cluster));
+  // A leaf holds no more names; of larger clusters the intent says it, which operators have.
+  if (epoch.plan.members.size() <= kMostMembersInLeaf) {
+    for (const auto& one : epoch.plan.members) {
+      leaf.outputs.emplace("member/" + std::to_string(one.id), base::hex(one.signing_key));
+    }
+  }
   TRY([[maybe_unused]] const auto index, parts_.log.append(txn, leaf));
   return base::done();
 }
@@ -279,6 +289,31 @@ JsonOutObject NodeService::status() const {
   out.emplace_back("master_public_key", keys::ckd::to_text(now->outcome.commitments().constant().encode()));
   out.emplace_back("members", std::move(members));
   return out;
+}
+
+/// Of each member that is not in force with this key already, in a session of this node's own: evidence, and the key.
+Status NodeService::vouch(const cluster::Plan& plan) const {
+  const auto now = node_->current();
+  std::vector<std::optional<Error>> errors(plan.members.size());
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < plan.members.size(); ++i) {
+      const cluster::Member& member = plan.members[i];
+      const auto* present = now == nullptr ? nullptr : now->plan.find(member.id);
+      if (present != nullptr && present->signing_key == member.signing_key) continue;
+      cluster::ChannelPeer* peer = peers_->channel(member);
+      if (peer == nullptr) continue;  // this node, whose key in the plan Node looks at
+      threads.emplace_back([peer, &error = errors[i]] {
+        if (const auto seen = peer->current(); !seen) error = seen.error();
+      });
+    }
+  }
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    if (!errors[i]) continue;
+    return std::move(errors[i]->at("node " + std::to_string(said_.id) + " has to see evidence of node " +
+                                   std::to_string(plan.members[i].id) + " before it deals"));
+  }
+  return base::done();
 }
 
 Status NodeService::join(const std::string& peer) {
@@ -336,6 +371,7 @@ void NodeService::run_change(const cluster::Proposal& proposal) {
   const std::scoped_lock lock(mutex_);
   if (!done) {
     change_.error = done.error().text();
+    change_.code = base::slug(done.error().code);
   } else {
     change_.epoch = done->epoch.plan.epoch;
     change_.failing = std::move(done->failing);

@@ -141,7 +141,7 @@ void NodeServer::serve(channel::Session session, base::Deadline deadline) {
 
 void NodeServer::meet(const Hello::Who& who, const std::string& address) {
   const MutexLock lock{mutex_};
-  std::erase_if(candidates_, [&](const Member& one) { return one.id == who.id; });
+  std::erase_if(candidates_, [&](const Member& one) { return one.signing_key == who.signing_key; });
   if (candidates_.size() == kMostCandidates) candidates_.erase(candidates_.begin());
   candidates_.push_back({who.id, who.signing_key, {}, {}, address});
 }
@@ -188,7 +188,11 @@ Answer NodeServer::answer(const Question& question, const Guest* guest, base::De
     return now == nullptr ? Answer{answer::Nothing{}} : Answer{*now};
   };
   return std::visit(Overloaded{[&](const ask::Offer& q) { return answer_from(node.offer(q.cluster, q.session)); },
-                               [&](const ask::Propose& q) { return answer_from(node.propose(q.plan, q.approval)); },
+                               [&](const ask::Propose& q) -> Answer {
+                                 const auto known = guest == nullptr ? base::done() : parts_.vouch(q.plan);
+                                 if (!known) return Answer{std::in_place_type<Error>, known.error()};
+                                 return answer_from(node.propose(q.plan, q.approval));
+                               },
                                [&](const ask::Check& q) -> Answer {
                                  auto result = node.check(q.plan, q.approval, q.deals);
                                  if (!result.ok()) return Answer{std::in_place_type<Error>, std::move(result).error()};

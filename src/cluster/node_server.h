@@ -48,8 +48,11 @@ struct NodeServerParts {
   const base::Clock& clock;
   base::Tenant tenant = base::Tenant::standard();
   base::AppRef nodes;  ///< approvals for this app say which software is a node
+  /// Whether this node has itself seen evidence of those who are to get shares of what it deals: whoever leads is not
+  /// believed. Asks other nodes; called without a lock.
+  std::function<base::Status(const Plan&)> vouch = [](const Plan&) { return base::done(); };
   std::optional<base::AppRef>
-      servers{};          ///< and for this one, which servers may derive for themselves; none: no server
+      servers{};  ///< and for this one, which servers may derive for themselves; none: no server
 };
 
 /// Thread-safe.
@@ -81,7 +84,8 @@ class NodeServer {
 
   const NodeServerParts parts_;
   mutable base::Mutex mutex_;
-  std::vector<Member> candidates_ ATTESTRY_GUARDED_BY(mutex_);  ///< oldest first
+  /// Oldest first; each key once. An id is what a node says of itself: several may say the same.
+  std::vector<Member> candidates_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 }  // namespace attestry::cluster
