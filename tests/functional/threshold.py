@@ -35,22 +35,34 @@ class Cluster:
     def home(self, node):
         return self.folder / f"node-{node}"
 
-    def init(self, node, *arguments):
+    def init(self, node, *arguments, says=None):
+        """says: the id, where that is not the name by which we know the node."""
         home = self.home(node)
         # A node that is started again must be where the others call it.
         address = self.addresses.setdefault(node, f"127.0.0.1:{free_port()}")
         made = attestry(
-            *("node", "init", home, "--simulated", "--id", node, "--listen", address, "--operator", self.operator),
+            *(
+                "node",
+                "init",
+                home,
+                "--simulated",
+                "--id",
+                node if says is None else says,
+                "--listen",
+                address,
+                "--operator",
+                self.operator,
+            ),
             *("--set", "log.level=info", *arguments),
         )
         assert made.code == 0, made
         (home / "data").mkdir()
         (home / "data" / "forge.seed").write_text(self.vendor)
 
-    def start(self, node, *arguments):
+    def start(self, node, *arguments, says=None):
         fresh = not self.home(node).exists()
         if fresh:
-            self.init(node, *arguments)
+            self.init(node, *arguments, says=says)
         server = self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
         found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
         server.public, server.admin, server.metrics = found.groups()
