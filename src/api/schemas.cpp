@@ -171,6 +171,9 @@ std::string_view schemas_json() noexcept {
 "ThresholdMembers":{"type":"object","required":["members"],"properties":{"members":{"type":"array","items":{
  "$ref":"#/components/schemas/ThresholdMember"}}}},
 "ThresholdJoin":{"type":"object","additionalProperties":false,"required":["peer"],"properties":{"peer":{"type":"string"}}},
+"ThresholdExportFor":{"type":"object","additionalProperties":false,"required":["holders","holder"],"properties":{
+ "holders":{"$ref":"#/components/schemas/Base64Url"},"holder":{"$ref":"#/components/schemas/Digest"}}},
+"ThresholdExport":{"type":"object","required":["export"],"properties":{"export":{"$ref":"#/components/schemas/Base64Url"}}},
 "ThresholdProposal":{"type":"object","additionalProperties":false,
  "required":["v","cluster","realm","epoch","previous","threshold","members","approvals"],"properties":{"v":{"const":1},
  "cluster":{"$ref":"#/components/schemas/Digest"},"realm":{"enum":["production","simulated"]},"epoch":{"type":"integer","minimum":1},

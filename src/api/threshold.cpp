@@ -53,8 +53,7 @@ Result<net::Response> challenges(cluster::Coordinator& coordinator) {
 }
 
 Result<net::Response> derivation(cluster::Coordinator& coordinator, net::Request& request) {
-  TRY(const auto application, cluster::Application::parse_json(std::string{request.body}),
-      "request body");
+  TRY(const auto application, cluster::Application::parse_json(std::string{request.body}), "request body");
   TRY(const auto derived, coordinator.derive(application, std::chrono::steady_clock::now() + kPatience));
   JsonOutArray participants, failing;
   for (const auto id : derived.participants) participants.emplace_back(static_cast<std::int64_t>(id));
@@ -116,17 +115,29 @@ Status add_operators_routes(net::Router& router, const ThresholdControl& control
                                     TRY_OK(control.join(peer));
                                     return json(200, control.status());
                                   }))));
+  TRY_OK(router.add(for_operators(Method::post, "/v1/node/export", "export_node",
+                                  "Seal everything that this node is to its holder", "ThresholdExportFor",
+                                  "ThresholdExport",
+                                  on_lane(control.operators, [control](net::Request& request) -> Result<net::Response> {
+                                    TRY(const auto doc, net::json_body(request));
+                                    TRY_OK(doc->root().only({"holders", "holder"}), "request body");
+                                    TRY(const auto text, text_member(doc->root(), "holders"));
+                                    TRY(const auto holder, text_member(doc->root(), "holder"));
+                                    TRY(const auto list, base::base64url_decode(text), "holders");
+                                    TRY(const auto sealed, control.export_to(list, holder));
+                                    return json(200, {{"export", base::base64url(sealed)}});
+                                  }))));
   TRY_OK(router.add(for_operators(
       Method::get, "/v1/node/change", "show_node_change", "How far the last change is", "", "ThresholdChange",
       sync([control](net::Request&) -> Result<net::Response> { return json(200, control.change_status()); }))));
-  return router.add(
-      for_operators(Method::post, "/v1/node/change", "change_cluster",
-                    "Begin the next epoch, with the members and threshold that operators approved", "ThresholdProposal",
-                    "ThresholdChange", sync([control](net::Request& request) -> Result<net::Response> {
-                      TRY(auto proposal, cluster::Proposal::parse(std::string{request.body}));
-                      TRY_OK(control.change(std::move(proposal)));
-                      return json(202, control.change_status());
-                    })));
+  return router.add(for_operators(Method::post, "/v1/node/change", "change_cluster",
+                                  "Begin the next epoch, with the members and threshold that operators approved",
+                                  "ThresholdProposal", "ThresholdChange",
+                                  sync([control](net::Request& request) -> Result<net::Response> {
+                                    TRY(auto proposal, cluster::Proposal::parse(std::string{request.body}));
+                                    TRY_OK(control.change(std::move(proposal)));
+                                    return json(202, control.change_status());
+                                  })));
 }
 
 }  // namespace

@@ -22,12 +22,14 @@ struct ThresholdControl {
   /// Begins the next epoch; how far it is, change_status says.
   std::function<base::Status(cluster::Proposal proposal)> change;
   std::function<base::JsonOutObject()> change_status;
+  /// Seals what this node is to a holder (64 hex digits) of a signed list (cluster/recovery.h).
+  std::function<base::Result<base::Bytes>(base::ByteView holders, std::string_view holder)> export_to;
   SlowLane& workloads;  ///< what waits for other nodes
   SlowLane& operators;
 };
 
 /// POST /v1/threshold/challenges and …/derivations for workloads; GET /v1/node, GET /v1/node/members,
-/// POST /v1/node/join, GET and POST /v1/node/change for operators.
+/// POST /v1/node/join, POST /v1/node/export, GET and POST /v1/node/change for operators.
 base::Status add_threshold_routes(net::Router& router, const ThresholdControl& control);
 
 }  // namespace attestry::api

@@ -402,6 +402,7 @@ void add_node(CLI::App& app, Context& context) {
     command->callback([&context, options] { finish(context, [&] { return change(context, *options); }); });
   }
   add_node_derive(*group, context);
+  add_node_recovery(*group, context);
 }
 
 }  // namespace attestry::app

@@ -113,6 +113,8 @@ Result<int> init(Context& context, const InitOptions& options) {
   return kExitOk;
 }
 
+}  // namespace
+
 Result<int> run_node(Context& context, const std::string& folder, const std::vector<std::string>& rest) {
   const std::string file = settings_file(folder);
   TRY(const bool there, present(file));
@@ -132,8 +134,6 @@ Result<int> run_node(Context& context, const std::string& folder, const std::vec
   arguments.insert(arguments.end(), rest.begin(), rest.end());
   return run(arguments, context);
 }
-
-}  // namespace
 
 void add_node_setup(CLI::App& group, Context& context) {
   {

@@ -26,6 +26,8 @@ constexpr SettingInfo kNode[] = {
     {"node.attestation", "none", "who makes this node's evidence: address of a quote provider, or simulated:SEED_FILE"},
     {"node.operators", "", "Ed25519 keys, 64 hex digits each, of those who say who the members are; comma-separated"},
     {"node.operators_needed", "1", "so many of them must have signed"},
+    {"node.import", "", "file with the export of a lost node that this one is to be again; only in a new data folder"},
+    {"node.import_key", "", "file with the private key of that node's holder, 64 hex digits"},
     {"node.sessions", "64", "sessions of nodes and servers at a time"},
 };
 
@@ -83,6 +85,12 @@ NodeSettings read_node_settings(const Settings& settings, std::vector<Error>& mi
   out.id = static_cast<std::uint32_t>(check.number("id", 0, cluster::kMostNodes - 1));
   out.operators_needed = static_cast<std::size_t>(check.number("operators_needed", 1, 64));
   out.sessions = static_cast<unsigned>(check.number("sessions", 4, 1024));
+  out.import = check.text("import");
+  out.import_key = check.text("import_key");
+  if (out.import.empty() != out.import_key.empty()) {
+    check.wrong(out.import.empty() ? "import" : "import_key", " is missing", "both node.import and node.import_key",
+                "one");
+  }
   if (out.listen.empty()) return out;
   if (!net::is_socket_address(out.listen)) {
     check.wrong("listen", "", "127.0.0.1:9447 or [::1]:0", out.listen,

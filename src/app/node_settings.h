@@ -15,6 +15,8 @@ struct NodeSettings {
   std::string address{};  ///< at which others reach it; empty: where it listens
   std::string app{}, servers{};
   std::string attestation{};
+  std::string import{},
+      import_key{};  ///< files: the export of a lost node that this one is to be, and its holder's key
   std::vector<base::FixedBytes<32>> operators{};
   std::uint32_t id = 0;
   std::size_t operators_needed = 1;

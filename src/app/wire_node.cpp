@@ -20,6 +20,8 @@
 #include "cluster/channel_peers.h"
 #include "cluster/coordinator.h"
 #include "cluster/node_server.h"
+#include "cluster/recovery.h"
+#include "state/file.h"
 
 namespace attestry::app {
 
@@ -32,6 +34,7 @@ using base::Status;
 
 namespace {
 
+constexpr std::size_t kMostExport = 20u << 20;
 constexpr std::chrono::seconds kStorePatience{30};
 constexpr std::chrono::seconds kLongestSession{600};
 constexpr std::chrono::seconds kLookAround{5};
@@ -103,6 +106,9 @@ class NodeService final : public Service {
   }
 
  private:
+  cluster::NodeOptions node_options() const;
+  Status import_lost() const;
+  Result<base::Bytes> export_to(base::ByteView holders, std::string_view holder) const;
   Status open_node();
   Status open_ways(const Settings& settings);
   Status listen();
@@ -150,30 +156,63 @@ Status NodeService::open(const Settings& settings) {
   TRY_OK(open_node());
   TRY_OK(open_ways(settings));
   TRY_OK(listen());
-  control_ = std::make_unique<api::ThresholdControl>(
-      api::ThresholdControl{.coordinator = *coordinator_,
-                            .status = [this] { return status(); },
-                            .join = [this](const std::string& peer) { return join(peer); },
-                            .change = [this](cluster::Proposal proposal) { return change(std::move(proposal)); },
-                            .change_status = [this] { return change_status(); },
-                            .workloads = workloads_,
-                            .operators = operators_});
+  control_ = std::make_unique<api::ThresholdControl>(api::ThresholdControl{
+      .coordinator = *coordinator_,
+      .status = [this] { return status(); },
+      .join = [this](const std::string& peer) { return join(peer); },
+      .change = [this](cluster::Proposal proposal) { return change(std::move(proposal)); },
+      .change_status = [this] { return change_status(); },
+      .export_to = [this](base::ByteView holders, std::string_view holder) { return export_to(holders, holder); },
+      .workloads = workloads_,
+      .operators = operators_});
   looking_ = std::thread([this] { look_around(); });
   return base::done();
+}
+
+cluster::NodeOptions NodeService::node_options() const {
+  return {.id = said_.id,
+          .realm = parts_.store.realm(),
+          .operators = said_.operators,
+          .operators_needed = said_.operators_needed,
+          .entered = [this](state::WriteTxn& txn, const cluster::Epoch& epoch) { return entered(txn, epoch); }};
+}
+
+Status NodeService::import_lost() const {
+  TRY(const auto bytes, state::system_files().read(said_.import, kMostExport));
+  if (!bytes) return Error{Code::not_found, "there is no file " + said_.import};
+  TRY(const auto from, cluster::NodeExport::parse(*bytes));
+  TRY(auto text, state::system_files().read(said_.import_key, 128));
+  if (!text) return Error{Code::not_found, "there is no file " + said_.import_key};
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  base::FixedBytes<32> key{};
+  const bool good = base::hex_decode_into(base::as_text(*text), key).ok();
+  crypto::wipe(*text);
+  if (!good) return Error{Code::configuration, "node.import_key", "64 hex digits", "a file that has not"};
+  TRY(const auto recovered, from.open(crypto::Secret::absorb(key)));
+  TRY_OK(cluster::import_node(from, recovered, node_options(), parts_.store, *sealed_, &parts_.log));
+  base::log(base::LogLevel::warning, "this node is the one that was lost: that must never run again",
+            {{"id", std::to_string(from.node())}, {"epoch", std::to_string(from.epoch().plan.epoch)}});
+  return base::done();
+}
+
+Result<base::Bytes> NodeService::export_to(base::ByteView holders, std::string_view holder) const {
+  TRY(const auto list, cluster::Holders::parse(holders));
+  base::FixedBytes<32> key{};
+  TRY_OK(base::hex_decode_into(holder, key), "holder");
+  TRY(const auto seed, cluster::Node::seed_in(parts_.store, *sealed_, parts_.random, soon()));
+  TRY(const auto made, cluster::export_node(*node_, seed, list, key, &parts_.log));
+  base::log(base::LogLevel::warning, "what this node is was sealed to its holder",
+            {{"holder", base::hex(key)}, {"epoch", std::to_string(made.epoch().plan.epoch)}});
+  return made.bytes();
 }
 
 Status NodeService::open_node() {
   TRY(auto sealed, state::SealedValues::create(parts_.sealing("attestry/threshold/v1"), parts_.random));
   sealed_ = std::make_unique<state::SealedValues>(std::move(sealed));
+  if (!said_.import.empty()) TRY_OK(import_lost(), "node.import");
   TRY(const auto seed, cluster::Node::seed_in(parts_.store, *sealed_, parts_.random, soon()));
   TRY(signing_, cluster::Node::signing_key_of(seed));
-  TRY(node_, cluster::Node::open(
-                 {.id = said_.id,
-                  .realm = parts_.store.realm(),
-                  .operators = said_.operators,
-                  .operators_needed = said_.operators_needed,
-                  .entered = [this](state::WriteTxn& txn, const cluster::Epoch& epoch) { return entered(txn, epoch); }},
-                 seed, parts_.store, *sealed_, parts_.random));
+  TRY(node_, cluster::Node::open(node_options(), seed, parts_.store, *sealed_, parts_.random));
   own_ = std::make_unique<OwnNode>(*node_);
   authority_ = std::make_unique<cluster::Authority>(
       cluster::AuthorityParts{.node = said_.id,
