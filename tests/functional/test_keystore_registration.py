@@ -308,6 +308,30 @@ def test_an_init_account_that_cannot_pay(world):
         ends_well(world, server)
 
 
+def test_a_dao_that_cannot_pay_for_the_request(world):
+    with running(world.start()) as server:
+        number = int(said(server, r"Proposal ID: (\d+)")[1])
+        world.chain.poor.add(world.dao.account)
+        world.dao.vote(number)
+        said(server, "NotEnoughBalance")
+        assert asked_key(server) == (503, NOT_READY) and world.mpc.asked == []
+        world.chain.poor.clear()
+        ends_well(world, server)
+
+
+def test_a_key_that_the_dao_has_revoked(world):
+    with running(world.start()) as server:
+        voted_in(world, server)
+    key = world.dao.proposals[0]["public_key"]
+    world.dao.approved.remove(key)
+    world.chain.remove_key(world.dao.account, key)
+    with running(world.start()) as server:
+        number = int(said(server, r"Proposal ID: (\d+)")[1])
+        assert asked_key(server) == (503, NOT_READY)
+        world.dao.vote(number)
+        said(server, "the keystore has its masters")
+
+
 # ---- the access key
 
 
