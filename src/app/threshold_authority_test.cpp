@@ -450,7 +450,8 @@ TEST_F(ThresholdAuthorityTest, AServerThatDerivesForItselfIsInTheLogOnce) {
       *verifier.verify(forge::ForgeAttester::make(pki, quote)->attest(data).value(), *source.collateral, kTime);
   const auto server = attestation::appraise_report_data(app->policy(), verdict, data);
   ASSERT_TRUE(server.ok()) << server.error().text();
-  Node::Request asked{.epoch = 1, .app_id = base::to_bytes("app"), .app_key = asking().key.pk1, .participants = {0, 2}};
+  Node::Request asked{
+      .epoch = 1, .outcome = {}, .app_id = base::to_bytes("app"), .app_key = asking().key.pk1, .participants = {0, 2}};
   ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
   EXPECT_EQ(b.last().type, "threshold.server");
   EXPECT_EQ(b.last().binding, base::hex(data));
@@ -490,8 +491,11 @@ class ThresholdCoordinatorTest : public ThresholdAuthorityTest {
     asked.key.pk1 = blinding.public_key().encode();
     for (const auto& node : nodes) asked.nonces.push_back({node->id, node->authority.challenge().value()});
     asked.evidence = evidence(*asked.statement(*public_key));
-    right = {
-        .epoch = 1, .app_id = *asked.app_id(base::Realm::simulated), .app_key = asked.key.pk1, .participants = {0, 1}};
+    right = {.epoch = 1,
+             .outcome = epoch->outcome.digest(),
+             .app_id = *asked.app_id(base::Realm::simulated),
+             .app_key = asked.key.pk1,
+             .participants = {0, 1}};
   }
 
   base::Result<keys::ckd::Ciphertext> derive(std::uint32_t id, const Node::Request& request,

@@ -129,7 +129,7 @@ std::vector<std::uint32_t> Coordinator::preferred(const Application& application
 Result<Derived> Coordinator::derive(const Application& application, base::Deadline deadline) {
   const auto epoch = node_.current();
   if (epoch == nullptr) return Error{Code::unavailable, "threshold root", "an epoch in force", "none yet"};
-  const keys::ckd::MasterPublicKey master{epoch->outcome.commitments().constant()};
+  const auto master = node_.master();  // of all epochs the same
   TRY(const auto app_id, application.app_id(epoch->plan.realm));
   TRY(const auto key, application.key.decode());
   const base::Bytes bytes = application.bytes();
@@ -143,7 +143,7 @@ Result<Derived> Coordinator::derive(const Application& application, base::Deadli
     const auto found = asked.find(member.id);
     return found == asked.end() ? nullptr : found->second.get();
   };
-  auto out = cluster::derive(*epoch, master, app_id, key, preferred(application), find);
+  auto out = cluster::derive(*epoch, *master, app_id, key, preferred(application), find);
   if (out) remember(out->failing);
   return out;
 }

@@ -19,6 +19,7 @@ class Derivation {
              const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer, const FindDeriver& find)
       : epoch_(epoch), master_(master), app_key_(app_key), find_(find) {
     request_.epoch = epoch.plan.epoch;
+    request_.outcome = epoch.outcome.digest();
     request_.app_id = base::to_bytes(app_id);
     request_.app_key = app_key.pk1.encode();
     hash_point_ = keys::ckd::hash_point(master, app_id);

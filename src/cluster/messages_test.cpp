@@ -15,7 +15,8 @@ class Messages : public ::testing::Test {
 };
 
 TEST_F(Messages, AreReadAsTheyWereWritten) {
-  const Node::Request request{.epoch = 7, .app_id = {1, 2, 3}, .app_key = {}, .participants = {1, 4, 6}};
+  const Node::Request request{
+      .epoch = 7, .outcome = random_.bytes<32>(), .app_id = {1, 2, 3}, .app_key = {}, .participants = {1, 4, 6}};
   const Question questions[] = {ask::Offer{random_.bytes<32>(), random_.bytes<32>()},
                                 ask::Current{},
                                 ask::Join{"[::1]:9000"},

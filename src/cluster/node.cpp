@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/encoding.h"
 #include "crypto/hash.h"
 #include "state/keys.h"
 
@@ -31,6 +32,8 @@ Key seed_key() { return records().lp("seed"); }
 Key epoch_key() { return records().lp("epoch"); }
 Key shares() { return records().lp("share"); }
 Key share_key(const Plan& plan, const Outcome& outcome) { return shares().u64(plan.epoch).raw(outcome.digest()); }
+/// Beside the share, so that it is erased with it.
+Key blinding_key(const Key& share) { return Key{share}.lp("blinding"); }
 Key boxes() { return records().lp("box"); }
 Key box_key(const base::FixedBytes<32>& session) { return boxes().raw(session); }
 Key deals() { return records().lp("deal"); }
@@ -72,6 +75,7 @@ struct Node::InForce {
   Epoch epoch;
   keys::ckd::MasterPublicKey master;
   std::optional<Scalar> share;
+  std::optional<crypto::Secret> blinding;  ///< where there is a share
 };
 
 struct Node::Answer {
@@ -82,12 +86,7 @@ struct Node::Answer {
 
 Node::Node(NodeOptions options, const crypto::Secret& seed, state::Store& store, const state::SealedValues& sealed,
            crypto::Random& random)
-    : options_(std::move(options)),
-      signing_(*signing_key_of(seed)),
-      blinding_(seed_part(seed, "blinding")),
-      store_(store),
-      sealed_(sealed),
-      random_(random) {}
+    : options_(std::move(options)), signing_(*signing_key_of(seed)), store_(store), sealed_(sealed), random_(random) {}
 
 Result<crypto::Secret> Node::seed_in(state::Store& store, const state::SealedValues& sealed, crypto::Random& random,
                                      base::Deadline deadline) {
@@ -124,10 +123,19 @@ Status Node::load() {
   if (!stored) return base::done();
   TRY(base::Reader reader, state::open_value(*stored, kVersion, "epoch of a node"));
   TRY(Epoch epoch, Epoch::parse(reader.rest()));
-  TRY(auto share, kept(share_key(epoch.plan, epoch.outcome)));
+  const Key key = share_key(epoch.plan, epoch.outcome);
+  TRY(auto share, kept(key));
+  std::optional<crypto::Secret> blinding;
+  if (share) {
+    // There is none yet in a store that was restored.
+    base::Bytes sealed;
+    TRY(blinding, blinding_of(blinding_key(key), sealed));
+    if (!sealed.empty()) TRY_OK(write([&](state::WriteTxn& txn) { return txn.put(blinding_key(key), sealed); }));
+  }
   keys::ckd::MasterPublicKey master{epoch.outcome.commitments().constant()};
   const MutexLock lock{mutex_};
-  in_force_ = std::make_shared<const InForce>(InForce{std::move(epoch), std::move(master), std::move(share)});
+  in_force_ = std::make_shared<const InForce>(
+      InForce{std::move(epoch), std::move(master), std::move(share), std::move(blinding)});
   return base::done();
 }
 
@@ -139,6 +147,11 @@ std::shared_ptr<const Node::InForce> Node::in_force() const {
 std::shared_ptr<const Epoch> Node::current() const {
   const auto now = in_force();
   return now == nullptr ? nullptr : std::shared_ptr<const Epoch>{now, &now->epoch};
+}
+
+std::shared_ptr<const keys::ckd::MasterPublicKey> Node::master() const {
+  const auto now = in_force();
+  return now == nullptr ? nullptr : std::shared_ptr<const keys::ckd::MasterPublicKey>{now, &now->master};
 }
 
 bool Node::holds_share() const {
@@ -157,6 +170,18 @@ Result<std::optional<Scalar>> Node::kept(ByteView key) const {
   TRY(const crypto::Secret bytes, sealed_.open(key, *stored), "a node's share or key");
   TRY(Scalar out, Scalar::from_big_endian(bytes.reveal()));
   return std::optional<Scalar>{std::move(out)};
+}
+
+Result<crypto::Secret> Node::blinding_of(ByteView key, base::Bytes& sealed) const {
+  TRY(const auto view, store_.read());
+  TRY(const auto stored, view->get(key));
+  if (stored) {
+    TRY(auto out, sealed_.open(key, *stored), "blinding of a node's answers");
+    return out;
+  }
+  auto out = random_.secret(32);
+  TRY(sealed, sealed_.seal(key, out.reveal()));
+  return out;
 }
 
 Result<Offer> Node::offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) {
@@ -348,25 +373,28 @@ Status Node::activate(const Epoch& epoch) {
 
 Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
   const Key key = share_key(epoch.plan, epoch.outcome);
-  base::Bytes sealed;
+  base::Bytes sealed, sealed_blinding;
+  std::optional<crypto::Secret> blinding;
   if (share) {
     const crypto::Secret bytes = share->big_endian();
     TRY(sealed, sealed_.seal(key, bytes.reveal()));
+    TRY(blinding, blinding_of(blinding_key(key), sealed_blinding));
   }
   base::LpWriter record = state::value(kVersion);
   record.raw(epoch.bytes());
   TRY_OK(write([&](state::WriteTxn& txn) -> Status {
     TRY_OK(txn.put(epoch_key(), record.bytes()));
     if (share) TRY_OK(txn.put(key, sealed));
+    if (!sealed_blinding.empty()) TRY_OK(txn.put(blinding_key(key), sealed_blinding));
     // Now, in one transaction with the new one: what is stolen from here on is of no use with what was stolen before.
     TRY_OK(erase_older_shares(txn, epoch.plan.epoch));
     TRY_OK(erase_all(txn, deals()));
     TRY_OK(erase_all(txn, boxes()));
     return options_.entered ? options_.entered(txn, epoch) : base::done();
   }));
-  auto next =
-      std::make_shared<const InForce>(InForce{epoch, keys::ckd::MasterPublicKey{epoch.outcome.commitments().constant()},
-                                              share ? std::optional<Scalar>{share->clone()} : std::nullopt});
+  auto next = std::make_shared<const InForce>(
+      InForce{epoch, keys::ckd::MasterPublicKey{epoch.outcome.commitments().constant()},
+              share ? std::optional<Scalar>{share->clone()} : std::nullopt, std::move(blinding)});
   const MutexLock lock{mutex_};
   in_force_ = std::move(next);
   return base::done();
@@ -413,7 +441,7 @@ Status Node::restore(const NodeOptions& options, const crypto::Secret& seed, con
 
 base::Bytes Node::Request::bytes() const {
   base::LpWriter out;
-  out.lp("attestry/threshold-derivation/1").u32(epoch).lp(app_id).raw(app_key);
+  out.lp("attestry/threshold-derivation/1").u32(epoch).raw(outcome).lp(app_id).raw(app_key);
   out.u16(static_cast<std::uint16_t>(participants.size()));
   for (const std::uint32_t id : participants) out.u32(id);
   return std::move(out).take();
@@ -427,6 +455,7 @@ Result<Node::Request> Node::Request::parse(ByteView bytes) {
   }
   Request out;
   TRY(out.epoch, reader.u32be("epoch"));
+  TRY(out.outcome, reader.take_array<32>("outcome"));
   TRY(const ByteView app_id, reader.lp("app_id", kMostAppId));
   out.app_id = base::to_bytes(app_id);
   TRY(out.app_key, reader.take_array<48>("app key"));
@@ -451,6 +480,10 @@ Result<Node::Answer> Node::answer(const Request& request) const {
   if (request.epoch != plan.epoch) {
     return Error{Code::conflict, name + ": epoch", std::to_string(plan.epoch), std::to_string(request.epoch)};
   }
+  if (request.outcome != now->epoch.outcome.digest()) {
+    return Error{Code::conflict, name + ": outcome of epoch " + std::to_string(plan.epoch),
+                 base::hex(now->epoch.outcome.digest()), base::hex(request.outcome)};
+  }
   if (request.participants.size() < plan.threshold) {
     return Error{Code::malformed, "participants of a derivation", std::to_string(plan.threshold) + " or more",
                  std::to_string(request.participants.size())};
@@ -464,7 +497,7 @@ Result<Node::Answer> Node::answer(const Request& request) const {
   TRY(const auto key, keys::ckd::AppPublicKey::decode(request.app_key));
   base::LpWriter info;
   info.lp(request.bytes()).raw(now->epoch.outcome.digest());
-  const crypto::Secret wide = crypto::hkdf_expand_sha256(blinding_.reveal(), info.bytes(), 64);
+  const crypto::Secret wide = crypto::hkdf_expand_sha256(now->blinding->reveal(), info.bytes(), 64);
   const G1 point = keys::ckd::hash_point(now->master, request.app_id);
   return Answer{std::move(now), std::move(lambda), Scalar::from_wide(wide.reveal()), point, key.pk1};
 }

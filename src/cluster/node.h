@@ -54,8 +54,8 @@ struct Epoch {
 /// at any time says the same again.
 class Node {
  public:
-  /// `seed`: 32 bytes, of the node for ever; its signing key and its blinding of answers come from it. Store, sealed
-  /// values and random outlive the node. Errors: those of the store, `corrupt`.
+  /// `seed`: 32 bytes, of the node for ever; its signing key comes from it. Store, sealed values and random outlive the
+  /// node. Errors: those of the store, `corrupt`.
   static base::Result<std::unique_ptr<Node>> open(NodeOptions options, const crypto::Secret& seed, state::Store& store,
                                                   const state::SealedValues& sealed, crypto::Random& random);
 
@@ -93,14 +93,18 @@ class Node {
 
   /// The epoch in force; null before the first.
   std::shared_ptr<const Epoch> current() const;
+  /// The master public key of the epoch in force, prepared once; null before the first.
+  std::shared_ptr<const keys::ckd::MasterPublicKey> master() const;
   /// Whether this node holds a share of the epoch in force.
   bool holds_share() const;
 
-  /// This node's share of a derivation under the epoch in force, for the participants named. The blinding comes of the
-  /// node's seed and all of the request, so that the same request has the same answer and can be proved afterwards.
-  /// Authorization is the caller's. Errors: `not_ready` without a share, `conflict` when another epoch is in force.
+  /// This node's share of a derivation under the epoch in force, for the participants named. The blinding comes of a
+  /// secret that the node has for this epoch's share, and is erased with it, and of all of the request, so that the
+  /// same request has the same answer and can be proved afterwards. Authorization is the caller's. Errors:
+  /// `unavailable` without a share, `conflict` when another epoch, or another outcome of the same number, is in force.
   struct Request {
     std::uint32_t epoch = 0;
+    base::Digest32 outcome{};  ///< its digest: two outcomes of one number may both have a certificate
     base::Bytes app_id;
     curves::bls::G1::Encoded app_key{};
     std::vector<std::uint32_t> participants;
@@ -137,13 +141,14 @@ class Node {
   base::Result<std::variant<curves::bls::Scalar, Complaint>> opened(const Plan& plan, const Outcome& outcome,
                                                                     std::span<const Deal> deals);
   base::Status keep_share(const Plan& plan, const Outcome& outcome, const curves::bls::Scalar& share);
+  /// The secret of a share's answers, kept under this key; made when there is none, and `sealed` is then to be written.
+  base::Result<crypto::Secret> blinding_of(base::ByteView key, base::Bytes& sealed) const;
   base::Status replace(const Epoch& epoch, const std::optional<curves::bls::Scalar>& share);
   base::Result<Answer> answer(const Request& request) const;
   base::Status write(state::Store::Closure closure);
 
   const NodeOptions options_;
   const crypto::Ed25519PrivateKey signing_;
-  const crypto::Secret blinding_;
   state::Store& store_;
   const state::SealedValues& sealed_;
   crypto::Random& random_;

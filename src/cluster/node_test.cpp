@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 
 #include "cluster/testing/nodes.h"
 #include "state/keys.h"
@@ -33,13 +34,30 @@ class Nodes : public ::testing::Test {
     EXPECT_THAT(changed->not_told, IsEmpty());
     return std::move(changed->epoch);
   }
-  /// Everything in a node's store that may be a scalar.
+  /// Secrets of answers in a node's store, by their keys.
+  static std::map<base::Bytes, base::Bytes> blindings(Machine& machine) {
+    std::map<base::Bytes, base::Bytes> out;
+    const auto view = machine.store().read();
+    EXPECT_TRUE((*view)
+                    ->scan(state::Key(state::Space::threshold), {}, 1000,
+                           [&](base::ByteView key, base::ByteView value) {
+                             if (!base::as_text(key).ends_with("blinding")) return true;
+                             const auto opened = machine.sealed().open(key, value);
+                             EXPECT_TRUE(opened.ok());
+                             out.emplace(base::to_bytes(key), base::to_bytes(opened->reveal()));
+                             return true;
+                           })
+                    .ok());
+    return out;
+  }
+  /// Everything else in a node's store that may be a scalar.
   static std::vector<Scalar> scalars(Machine& machine) {
     std::vector<Scalar> out;
     const auto view = machine.store().read();
     EXPECT_TRUE((*view)
                     ->scan(state::Key(state::Space::threshold), {}, 1000,
                            [&](base::ByteView key, base::ByteView value) {
+                             if (base::as_text(key).ends_with("blinding")) return true;
                              if (auto opened = machine.sealed().open(key, value)) {
                                if (auto scalar = Scalar::from_big_endian(opened->reveal()))
                                  out.push_back(*std::move(scalar));
@@ -406,14 +424,49 @@ TEST_F(Nodes, TheSameDealAndTheSameAnswerWhenAskedAgain) {
 
   const Epoch epoch = begin(machines);
   const auto key = keys::ckd::Blinding::random(random_).public_key().encode();
-  const Node::Request request{1, base::Bytes(32, 1), key, {0, 1, 2}};
+  const base::Digest32 outcome = epoch.outcome.digest();
+  const Node::Request request{1, outcome, base::Bytes(32, 1), key, {0, 1, 2}};
   const auto answer = machines[0].node().derive(request);
   ASSERT_TRUE(answer.ok());
   machines[0].kill();
   machines[0].start();
   EXPECT_EQ(*machines[0].node().derive(request), *answer);
-  const Node::Request others{1, base::Bytes(32, 1), key, {0, 1, 3}};
+  const Node::Request others{1, outcome, base::Bytes(32, 1), key, {0, 1, 3}};
   EXPECT_NE(machines[0].node().derive(others)->big_y, answer->big_y) << "another request has another blinding";
+}
+
+// Whoever has a node's seed, from a disk that was stolen in another epoch, cannot tell how its answers are blinded.
+TEST_F(Nodes, TheBlindingOfAnswersIsRandomForEachEpochAndErasedWithItsShare) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  Machine& machine = machines[0];
+  const auto key = keys::ckd::Blinding::random(random_).public_key().encode();
+  const Node::Request request{1, first.outcome.digest(), base::Bytes(32, 1), key, {0, 1, 2}};
+  const auto answer = machine.node().derive(request);
+  ASSERT_TRUE(answer.ok());
+  const auto stolen = blindings(machine);
+  ASSERT_THAT(stolen, ::testing::SizeIs(1)) << "beside the share, and sealed";
+
+  // With the same seed, share and request, but without that secret, as after an import.
+  ASSERT_TRUE(machine.store()
+                  .write_and_wait([&](state::WriteTxn& txn) { return txn.erase(stolen.begin()->first); },
+                                  std::chrono::steady_clock::now() + std::chrono::seconds(30))
+                  .ok());
+  machine.kill();
+  machine.start();
+  const auto other = machine.node().derive(request);
+  ASSERT_TRUE(other.ok()) << "a new one is made where there is none";
+  EXPECT_NE(other->big_y, answer->big_y);
+  machine.kill();
+  machine.start();
+  EXPECT_EQ(*machine.node().derive(request), *other) << "and kept";
+
+  const auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  const auto now = blindings(machine);
+  ASSERT_THAT(now, ::testing::SizeIs(1));
+  EXPECT_NE(now.begin()->first, stolen.begin()->first);
+  EXPECT_NE(now.begin()->second, stolen.begin()->second);
 }
 
 TEST_F(Nodes, RequestsThatMakeNoSense) {
@@ -422,12 +475,15 @@ TEST_F(Nodes, RequestsThatMakeNoSense) {
   Node& node = machines[0].node();
   const auto key = keys::ckd::Blinding::random(random_).public_key().encode();
   const auto said = [&](Node::Request request) { return node.derive(request).error().code; };
-  EXPECT_EQ(said({2, base::Bytes(32, 1), key, {0, 1, 2}}), Code::conflict);
-  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1}}), Code::malformed) << "fewer than the threshold";
-  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {1, 2, 3}}), Code::malformed) << "without this node";
-  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1, 9}}), Code::malformed) << "not a member";
-  EXPECT_EQ(said({1, base::Bytes(32, 1), key, {0, 1, 1}}), Code::malformed) << "one twice";
-  EXPECT_EQ(said({1, base::Bytes(32, 1), G1{}.encode(), {0, 1, 2}}), Code::malformed) << "no blinding at all";
+  const base::Digest32 outcome = epoch.outcome.digest();
+  const base::Bytes app(32, 1);
+  EXPECT_EQ(said({2, outcome, app, key, {0, 1, 2}}), Code::conflict);
+  EXPECT_EQ(said({1, {}, app, key, {0, 1, 2}}), Code::conflict) << "another outcome of the same number";
+  EXPECT_EQ(said({1, outcome, app, key, {0, 1}}), Code::malformed) << "fewer than the threshold";
+  EXPECT_EQ(said({1, outcome, app, key, {1, 2, 3}}), Code::malformed) << "without this node";
+  EXPECT_EQ(said({1, outcome, app, key, {0, 1, 9}}), Code::malformed) << "not a member";
+  EXPECT_EQ(said({1, outcome, app, key, {0, 1, 1}}), Code::malformed) << "one twice";
+  EXPECT_EQ(said({1, outcome, app, G1{}.encode(), {0, 1, 2}}), Code::malformed) << "no blinding at all";
 }
 
 // Two lead at the same time, and both get a certificate: all nodes end with the same one.

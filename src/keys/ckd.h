@@ -44,16 +44,20 @@ struct AppPublicKey {
 /// pk = msk G2, with what is computed of it alone. 20 KB; made once and kept. Movable.
 class MasterPublicKey {
  public:
-  explicit MasterPublicKey(const curves::bls::G2& point) : prepared_(point), encoded_(point.encode()) {}
+  explicit MasterPublicKey(const curves::bls::G2& point)
+      : prepared_(point), encoded_(point.encode()), text_(to_text(encoded_)) {}
   /// 96 bytes; the identity is refused. Error: `malformed`.
   static base::Result<MasterPublicKey> decode(base::ByteView bytes);
   const curves::bls::G2& point() const noexcept { return prepared_.point(); }
   const curves::bls::PreparedG2& prepared() const noexcept { return prepared_; }
   const curves::bls::G2::Encoded& encoded() const noexcept { return encoded_; }
+  /// to_text() of it.
+  const std::string& text() const noexcept { return text_; }
 
  private:
   curves::bls::PreparedG2 prepared_;
   curves::bls::G2::Encoded encoded_;
+  std::string text_;
 };
 
 /// What the nodes hash to the curve for an application: of one master and one app_id, so it may be kept. `app_id` of up
