@@ -51,7 +51,7 @@ constexpr std::chrono::seconds kQuotePatience{10};
 constexpr std::int64_t kFactsSeconds = 5;
 constexpr std::chrono::seconds kFloorPatience{30};
 constexpr std::chrono::seconds kMasterPatience{5};  // of one question to a threshold root
-constexpr std::chrono::seconds kAskAgain{1};
+constexpr std::chrono::seconds kAskAgain{10};       // at the latest
 
 }  // namespace
 
@@ -161,6 +161,7 @@ Status RegistryService::Impl::open_keys() {
 /// A thread: nodes may come later than this server.
 void RegistryService::Impl::ask_for_master() {
   std::string last;
+  std::chrono::seconds pause{1};
   std::unique_lock lock{asking_mutex};
   while (!asking_ends) {
     lock.unlock();
@@ -176,7 +177,8 @@ void RegistryService::Impl::ask_for_master() {
       base::log(base::LogLevel::warning, "the registry has no master key and asks again", {{"reason", last}});
     }
     lock.lock();
-    asking_wake.wait_for(lock, kAskAgain, [this] { return asking_ends; });
+    asking_wake.wait_for(lock, pause, [this] { return asking_ends; });
+    pause = std::min(2 * pause, kAskAgain);  // each question that reaches a node is a leaf of its log
   }
 }
 

@@ -5,6 +5,9 @@ import re
 import pytest
 from harness import attestry, start_dev
 from key_servers import with_seed
+from keystore import Client, start_keystore
+from near import Chain
+from near import nodes as near_nodes
 from registry_admin import CONTRACT, pki
 from threshold import APP, NODES, approve, cluster, until
 from workload import Workload
@@ -142,6 +145,35 @@ def test_the_registry_has_its_master_of_the_nodes(three):
     assert pki(server, "ab" * 20).json()["app_pubkey"] != first["app_pubkey"]
     assert server.terminate() == 0
     assert CONTRACT
+
+
+def test_the_keystore_has_its_master_of_the_nodes_and_keeps_it(three, tmp_path):
+    folder, chain, seed = (
+        with_seed(tmp_path / "keystore", three.vendor),
+        Chain(),
+        "github.com/alice/project:alice.testnet",
+    )
+    with near_nodes(chain) as endpoints:
+
+        def start():
+            return start_keystore(folder, chain, [endpoints[0]], **settings_of(three, folder))
+
+        server = start()
+        try:
+            client = Client(server)
+            assert client.pubkey(seed).status == 503
+            server.operator = approve(server, APP)
+            let_nodes_in(server)
+            until(lambda: client.pubkey(seed).status == 200, lambda: server.output)
+            first = client.pubkey(seed).json()["pubkey"]
+            assert server.call("GET", "/v1/keystore/masters").json()["source"] == "threshold"
+            assert server.terminate() == 0
+            three.kill(0, 1, 2)
+            server = start()
+            assert Client(server).pubkey(seed).json()["pubkey"] == first, "sealed at rest, as every keystore's"
+            assert server.terminate() == 0
+        finally:
+            server.kill()
 
 
 def test_a_data_folder_keeps_its_key_source(three, tmp_path):
