@@ -80,7 +80,8 @@ struct Bench {
                                 .appraiser = appraiser,
                                 .registry = registry,
                                 .appraisals = appraisals,
-                                .master = [this] { return std::optional{master}; }}};
+                                .master = [key = std::make_shared<const keys::ckd::MasterPublicKey>(
+                                               *keys::ckd::MasterPublicKey::decode(master))] { return key; }}};
   std::vector<base::Bytes> requests;
 
   Bench() {

@@ -54,7 +54,12 @@ Result<net::Response> challenges(cluster::Coordinator& coordinator) {
 
 Result<net::Response> derivation(cluster::Coordinator& coordinator, net::Request& request) {
   TRY(const auto application, cluster::Application::parse_json(std::string{request.body}), "request body");
-  TRY(const auto derived, coordinator.derive(application, std::chrono::steady_clock::now() + kPatience));
+  const auto check = request.query_value("check").value_or("false");
+  if (check != "true" && check != "false") {
+    return Error{Code::malformed, "query parameter check", "true or false", std::string{check}};
+  }
+  TRY(const auto derived,
+      coordinator.derive(application, std::chrono::steady_clock::now() + kPatience, check == "true"));
   JsonOutArray participants, failing;
   for (const auto id : derived.participants) participants.emplace_back(static_cast<std::int64_t>(id));
   for (const auto& one : derived.failing) {
@@ -157,6 +162,9 @@ Status add_threshold_routes(net::Router& router, const ThresholdControl& control
                      .tag = "threshold",
                      .body_limit = path.ends_with("challenges") ? 0 : cluster::Application::kMaxBody,
                      .handler = std::move(handler)};
+    if (path.ends_with("derivations")) {
+      route.query = {{.name = "check", .description = "true: each node proves its answer (the app's check failed)"}};
+    }
     return router.add(std::move(route));
   };
   TRY_OK(open(net::Method::post, "/v1/threshold/challenges", "threshold_challenges",

@@ -88,10 +88,13 @@ Result<std::vector<cluster::NodeNonce>> nonces_of(const client::ApiClient& api,
 struct Answered {
   keys::ckd::Ciphertext sum;
   std::string participants, failing;
+  std::vector<std::string> guilty;  ///< who gave a share that it could not prove
 };
 
-Result<Answered> ask(const client::ApiClient& api, const cluster::Application& application) {
-  TRY(const auto answer, api.json(net::Method::post, "/v1/threshold/derivations", application.json()));
+/// `check`: each node is to prove its answer.
+Result<Answered> ask(const client::ApiClient& api, const cluster::Application& application, bool check) {
+  const std::string path = "/v1/threshold/derivations";
+  TRY(const auto answer, api.json(net::Method::post, check ? path + "?check=true" : path, application.json()));
   const auto root = answer->root();
   Answered out;
   for (const auto& [name, to] : {std::pair{"big_y", &out.sum.big_y}, {"big_c", &out.sum.big_c}}) {
@@ -101,8 +104,35 @@ Result<Answered> ask(const client::ApiClient& api, const cluster::Application& a
   }
   TRY(const auto participants, root.get("participants"));
   out.participants = participants.source();
-  if (const auto failing = root.find("failing")) out.failing = failing->source();
+  if (const auto failing = root.find("failing")) {
+    out.failing = failing->source();
+    for (auto value = failing->first(); value; value = value->next()) {
+      TRY(const auto guilty_value, value->get("guilty"));
+      TRY(const bool guilty, guilty_value.boolean("guilty"));
+      TRY(const auto node_value, value->get("node"));
+      TRY(const auto node, node_value.integer("node", 0, UINT32_MAX));
+      if (guilty) out.guilty.push_back("node " + std::to_string(node));
+    }
+  }
   return out;
+}
+
+/// What the nodes derived, opened and checked; when the check fails they are asked once more, with proofs: the same
+/// request has the same nonces, and whoever answered wrongly is named and left out.
+Result<std::pair<Answered, crypto::Secret>> derived(const client::ApiClient& api,
+                                                    const cluster::Application& application,
+                                                    const keys::ckd::Blinding& blinding,
+                                                    const keys::ckd::MasterPublicKey& master,
+                                                    const base::Bytes& app_id) {
+  const auto point = keys::ckd::hash_point(master, app_id);
+  TRY(auto answered, ask(api, application, false));
+  auto opened = blinding.open(answered.sum, master, point);
+  if (!opened) {
+    TRY(answered, ask(api, application, true));
+    opened = blinding.open(answered.sum, master, point);
+  }
+  TRY(auto key, std::move(opened), "what the nodes derived");
+  return std::pair{std::move(answered), std::move(key)};
 }
 
 Result<int> derive(Context& context, const DeriveOptions& options) {
@@ -129,11 +159,10 @@ Result<int> derive(Context& context, const DeriveOptions& options) {
   if (options.checkable) application.key.pk2 = blinding.public_key2().encode();
   TRY(const auto statement, application.statement(master));
   TRY(application.evidence, attester->use().attest(statement.binding()), "evidence");
-  TRY(const auto answered, ask(api, application));
   TRY(const auto realm, base::realm_from(options.simulated_tee.empty() ? "production" : "simulated"));
   TRY(const auto app_id, application.app_id(realm));
-  TRY(const auto opened, blinding.open(answered.sum, master, keys::ckd::hash_point(master, app_id)),
-      "what the nodes derived");
+  TRY(const auto done, derived(api, application, blinding, master, app_id));
+  const auto& [answered, opened] = done;
   const crypto::Secret key = cluster::key_of(application.app, app_id, opened);
   if (!options.out.empty()) {
     std::string hex = base::hex(key.reveal());
@@ -151,6 +180,9 @@ Result<int> derive(Context& context, const DeriveOptions& options) {
   context.out << "key derived and checked against the master public key\n"
               << "  SHA-256      " << print << "\n"
               << "  by nodes     " << answered.participants << "\n";
+  for (const std::string& one : answered.guilty) {
+    context.out << "  not by       " << one << ", whose share was wrong: look after it, or leave it out\n";
+  }
   if (!options.out.empty()) context.out << "  written to   " << options.out << "\n";
   return kExitOk;
 }

@@ -55,14 +55,16 @@ struct TestNode {
         random(base::as_bytes("node " + std::to_string(node))),
         challenges(crypto::Secret::copy_of(base::Bytes(32, static_cast<std::uint8_t>(node + 1))), random),
         appraisals(*house.store),
-        authority({.node = node,
-                   .store = *house.store,
-                   .log = *house.log,
-                   .challenges = challenges,
-                   .appraiser = appraiser,
-                   .registry = *house.registry,
-                   .appraisals = appraisals,
-                   .master = [this, master] { return begun ? std::optional{master} : std::nullopt; }}) {
+        authority(
+            {.node = node,
+             .store = *house.store,
+             .log = *house.log,
+             .challenges = challenges,
+             .appraiser = appraiser,
+             .registry = *house.registry,
+             .appraisals = appraisals,
+             .master = [this, key = std::make_shared<const keys::ckd::MasterPublicKey>(
+                                  *keys::ckd::MasterPublicKey::decode(master))] { return begun ? key : nullptr; }}) {
     house.add_operator("alice");
   }
 

@@ -140,7 +140,8 @@ Result<crypto::Secret> ThresholdSource::derive_in(const cluster::Epoch& epoch, B
   }
   const keys::ckd::AppPublicKey key{blinding.public_key(), std::nullopt};
   for (const bool careful : {false, true}) {
-    TRY(const auto derived, cluster::derive(epoch, master_, app_id, key, prefer, find, careful));
+    TRY(const auto derived,
+        cluster::derive(epoch, master_, app_id, key, prefer, find, {.careful = careful, .deadline = deadline}));
     auto opened = blinding.open(derived.answer, master_, point);
     // Somebody answered wrongly: who it was is found by proofs.
     if (!opened && !careful) continue;

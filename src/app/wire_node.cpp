@@ -214,19 +214,15 @@ Status NodeService::open_node() {
   TRY(signing_, cluster::Node::signing_key_of(seed));
   TRY(node_, cluster::Node::open(node_options(), seed, parts_.store, *sealed_, parts_.random));
   own_ = std::make_unique<OwnNode>(*node_);
-  authority_ = std::make_unique<cluster::Authority>(
-      cluster::AuthorityParts{.node = said_.id,
-                              .store = parts_.store,
-                              .log = parts_.log,
-                              .challenges = parts_.challenges,
-                              .appraiser = parts_.appraiser,
-                              .registry = parts_.registry,
-                              .appraisals = parts_.appraisals,
-                              .master = [this]() -> std::optional<curves::bls::G2::Encoded> {
-                                const auto now = node_->current();
-                                if (now == nullptr) return std::nullopt;
-                                return now->outcome.commitments().constant().encode();
-                              }});
+  authority_ =
+      std::make_unique<cluster::Authority>(cluster::AuthorityParts{.node = said_.id,
+                                                                   .store = parts_.store,
+                                                                   .log = parts_.log,
+                                                                   .challenges = parts_.challenges,
+                                                                   .appraiser = parts_.appraiser,
+                                                                   .registry = parts_.registry,
+                                                                   .appraisals = parts_.appraisals,
+                                                                   .master = [this] { return node_->master(); }});
   return base::done();
 }
 

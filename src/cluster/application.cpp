@@ -288,9 +288,13 @@ base::Bytes Application::recipient() const {
 }
 
 Result<attestation::BindingStatement> Application::statement(const curves::bls::G2::Encoded& master) const {
+  return statement_for(audience_of(master));
+}
+
+Result<attestation::BindingStatement> Application::statement_for(std::string audience) const {
   TRY(const base::Digest32 nonce, combined_nonce(nonces));
   return attestation::BindingStatement{.purpose = base::Purpose::confidential_key_derivation,
-                                       .audience = audience_of(master),
+                                       .audience = std::move(audience),
                                        .nonce = base::to_bytes(nonce),
                                        .tenant = tenant,
                                        .app = app,

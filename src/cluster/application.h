@@ -65,13 +65,17 @@ struct Application {
   base::Bytes recipient() const;
   /// What the evidence must be made for, by the cluster with this master public key. Error `malformed`: the nonces.
   base::Result<attestation::BindingStatement> statement(const curves::bls::G2::Encoded& master) const;
+  /// The same for a master public key whose text is there already.
   base::Result<attestation::BindingStatement> statement(const keys::ckd::MasterPublicKey& master) const {
-    return statement(master.encoded());
+    return statement_for("threshold:" + master.text());
   }
   base::Result<base::Bytes> app_id(base::Realm realm) const { return app_id_of(realm, tenant, app, epoch, path); }
   /// The key of the commitments in the leaves about it (FORMATS 6): who has the request can make it, who reads the log
   /// cannot, since nonces and evidence are not there.
   crypto::Secret leaf_key() const;
+
+ private:
+  base::Result<attestation::BindingStatement> statement_for(std::string audience) const;
 };
 
 }  // namespace attestry::cluster

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 
@@ -31,8 +32,8 @@ struct AuthorityParts {
   const appraisal::Appraiser& appraiser;
   const governance::Registry& registry;
   const appraisal::AppraisalStore& appraisals;
-  /// The cluster's master public key; nothing before the first epoch. Thread-safe.
-  std::function<std::optional<curves::bls::G2::Encoded>()> master;
+  /// The cluster's master public key; null before the first epoch. Thread-safe.
+  std::function<std::shared_ptr<const keys::ckd::MasterPublicKey>()> master;
 };
 
 /// Thread-safe. All calls block.

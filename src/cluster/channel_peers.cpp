@@ -54,7 +54,7 @@ Result<Answer> ChannelPeer::exchange(const base::Bytes& question, base::Deadline
 }
 
 /// Every question may be asked twice: a session that the other end has ended meanwhile is opened again.
-Result<Answer> ChannelPeer::ask(const Question& question, std::chrono::milliseconds patience) {
+Result<Answer> ChannelPeer::ask_either(const Question& question, std::chrono::milliseconds patience) {
   const base::Bytes bytes = encode(question);
   const MutexLock lock{mutex_};
   if (session_ && steady() >= until_) session_.reset();
@@ -71,8 +71,29 @@ Result<Answer> ChannelPeer::ask(const Question& question, std::chrono::milliseco
     session_.reset();
     return std::move(out.error().at(name));
   }
-  if (auto* error = std::get_if<Error>(&*out)) return std::move(*error);
   return out;
+}
+
+Result<Answer> ChannelPeer::ask(const Question& question, std::chrono::milliseconds patience) {
+  TRY(Answer out, ask_either(question, patience));
+  if (auto* error = std::get_if<Error>(&out)) return std::move(*error);
+  return out;
+}
+
+/// Evidence that is refused, or a session that ends, is no refusal of what a workload asks for.
+template <class T>
+Result<T> ChannelPeer::expect_quickly(const Question& question, base::Deadline deadline) {
+  const std::string name = "node " + std::to_string(member_.id);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady());
+  if (left <= std::chrono::milliseconds::zero()) return Error{Code::unavailable, name + ": no time is left to ask it"};
+  auto out = ask_either(question, std::min(options_.quick_patience, left));
+  if (!out) {
+    out.error().code = Code::unavailable;
+    return std::move(out).error();
+  }
+  if (auto* wanted = std::get_if<T>(&*out)) return std::move(*wanted);
+  if (auto* error = std::get_if<Error>(&*out)) return std::move(*error);
+  return Error{Code::unavailable, name + ": its answer", "one to what was asked", "another"};
 }
 
 template <class T>
@@ -113,16 +134,16 @@ Status ChannelPeer::activate(const Epoch& epoch) {
   return base::done();
 }
 
-Result<Ciphertext> ChannelPeer::derive(const Node::Request& request, ByteView application) {
-  return expect<Ciphertext>(ask::Derive{request, base::to_bytes(application)}, options_.quick_patience);
+Result<Ciphertext> ChannelPeer::derive(const Node::Request& request, ByteView application, base::Deadline deadline) {
+  return expect_quickly<Ciphertext>(ask::Derive{request, base::to_bytes(application)}, deadline);
 }
 
-Result<ShareProof> ChannelPeer::prove(const Node::Request& request, ByteView application) {
-  return expect<ShareProof>(ask::Prove{request, base::to_bytes(application)}, options_.quick_patience);
+Result<ShareProof> ChannelPeer::prove(const Node::Request& request, ByteView application, base::Deadline deadline) {
+  return expect_quickly<ShareProof>(ask::Prove{request, base::to_bytes(application)}, deadline);
 }
 
-Result<answer::Nonce> ChannelPeer::challenge() {
-  return expect<answer::Nonce>(ask::Challenge{}, options_.quick_patience);
+Result<answer::Nonce> ChannelPeer::challenge(base::Deadline deadline) {
+  return expect_quickly<answer::Nonce>(ask::Challenge{}, deadline);
 }
 
 namespace {

@@ -45,10 +45,12 @@ class ChannelPeer final : public Peer {
   /// As a server that asks for itself.
   base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) override { return derive(request, {}); }
   base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) override { return prove(request, {}); }
-  /// For a workload, by what it asked every node for.
-  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application);
-  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application);
-  base::Result<answer::Nonce> challenge();
+  /// For a workload, by what it asked every node for. Whatever is not the other node's own word is `unavailable`.
+  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
+                                             base::Deadline deadline = base::Deadline::max());
+  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
+                                            base::Deadline deadline = base::Deadline::max());
+  base::Result<answer::Nonce> challenge(base::Deadline deadline = base::Deadline::max());
   /// The epoch in force there; nothing before the first.
   base::Result<std::optional<Epoch>> current();
   /// Makes this node, at `address`, known there. The epoch in force there.
@@ -58,6 +60,11 @@ class ChannelPeer final : public Peer {
 
  private:
   base::Result<Answer> ask(const Question& question, std::chrono::milliseconds patience);
+  /// The other node's own errors are answers here.
+  base::Result<Answer> ask_either(const Question& question, std::chrono::milliseconds patience);
+  /// What others wait for.
+  template <class T>
+  base::Result<T> expect_quickly(const Question& question, base::Deadline deadline);
   base::Status open() ATTESTRY_REQUIRES(mutex_);
   base::Result<Answer> exchange(const base::Bytes& question, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
   template <class T>

@@ -1,10 +1,13 @@
 #include "cluster/coordinator.h"
 
 #include <algorithm>
-#include <memory>
-#include <optional>
-#include <thread>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <tuple>
 #include <utility>
+
+#include "crypto/hash.h"
 
 namespace attestry::cluster {
 
@@ -16,6 +19,10 @@ using base::Result;
 namespace {
 
 constexpr std::chrono::seconds kStaysAway{5};
+constexpr std::chrono::hours kStaysGuilty{1};
+constexpr std::chrono::seconds kNonceTime{2};
+constexpr std::chrono::milliseconds kGrace{100};  ///< for nodes that were away, where others are enough
+constexpr std::chrono::seconds kMeetAgain{1};
 
 /// Of all members at the same time, in their order.
 template <class T, class Ask>
@@ -50,26 +57,150 @@ Error quorum_lost(const std::string& what, std::size_t threshold, std::size_t an
           " nodes have their disks; otherwise bring exports back: attestry node import --help"};
 }
 
+namespace {
+
+class OwnColleague final : public Colleague {
+ public:
+  OwnColleague(Node& node, NodeServer& server) : node_(node), server_(server) {}
+  Result<answer::Nonce> challenge(base::Deadline deadline) override {
+    return own<answer::Nonce>(server_.answer(ask::Challenge{}, nullptr, deadline));
+  }
+  Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
+                                       base::Deadline deadline) override {
+    const ask::Derive question{request, base::to_bytes(application)};
+    return own<keys::ckd::Ciphertext>(server_.answer(question, nullptr, deadline));
+  }
+  Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
+                                      base::Deadline deadline) override {
+    const ask::Prove question{request, base::to_bytes(application)};
+    return own<keys::ckd::ShareProof>(server_.answer(question, nullptr, deadline));
+  }
+  Result<std::optional<Epoch>> current() override {
+    const auto now = node_.current();
+    return now == nullptr ? std::optional<Epoch>{} : std::optional{*now};
+  }
+  base::Status activate(const Epoch& epoch) override { return node_.activate(epoch); }
+
+ private:
+  Node& node_;
+  NodeServer& server_;
+};
+
+class FarColleague final : public Colleague {
+ public:
+  explicit FarColleague(ChannelPeer& peer) : peer_(peer) {}
+  Result<answer::Nonce> challenge(base::Deadline deadline) override { return peer_.challenge(deadline); }
+  Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
+                                       base::Deadline deadline) override {
+    return peer_.derive(request, application, deadline);
+  }
+  Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
+                                      base::Deadline deadline) override {
+    return peer_.prove(request, application, deadline);
+  }
+  Result<std::optional<Epoch>> current() override { return peer_.current(); }
+  base::Status activate(const Epoch& epoch) override { return peer_.activate(epoch); }
+
+ private:
+  ChannelPeer& peer_;
+};
+
+}  // namespace
+
+Coordinator::Coordinator(Node& node, NodeServer& server, ChannelPeers& peers)
+    : Coordinator(node, [&node, &server, &peers](const Member& member) -> std::unique_ptr<Colleague> {
+        if (ChannelPeer* peer = peers.channel(member)) return std::make_unique<FarColleague>(*peer);
+        return std::make_unique<OwnColleague>(node, server);
+      }) {}
+
 /// One node, as it is asked for one application's share.
 class Coordinator::OneApplication final : public Deriver {
  public:
-  OneApplication(const base::Bytes& application, NodeServer& server, ChannelPeer* peer, base::Deadline deadline)
-      : application_(application), server_(server), peer_(peer), deadline_(deadline) {}
+  OneApplication(const base::Bytes& application, std::unique_ptr<Colleague> colleague, base::Deadline deadline)
+      : application_(application), colleague_(std::move(colleague)), deadline_(deadline) {}
   Result<keys::ckd::Ciphertext> derive(const Node::Request& request) override {
-    if (peer_ != nullptr) return peer_->derive(request, application_);
-    return own<keys::ckd::Ciphertext>(server_.answer(ask::Derive{request, application_}, nullptr, deadline_));
+    return colleague_->derive(request, application_, deadline_);
   }
   Result<keys::ckd::ShareProof> prove(const Node::Request& request) override {
-    if (peer_ != nullptr) return peer_->prove(request, application_);
-    return own<keys::ckd::ShareProof>(server_.answer(ask::Prove{request, application_}, nullptr, deadline_));
+    return colleague_->prove(request, application_, deadline_);
   }
 
  private:
   const base::Bytes& application_;
-  NodeServer& server_;
-  ChannelPeer* peer_;
-  base::Deadline deadline_;
+  const std::unique_ptr<Colleague> colleague_;
+  const base::Deadline deadline_;
 };
+
+/// What the members say to one question, as long as somebody waits for it, and after.
+class Coordinator::Asking {
+ public:
+  Asking(std::vector<bool> away, std::uint16_t threshold)
+      : answers_(away.size()), away_(std::move(away)), threshold_(threshold) {}
+  void put(std::size_t place, Result<answer::Nonce> answer) {
+    {
+      const std::scoped_lock lock(mutex_);
+      answers_[place].emplace(std::move(answer));
+    }
+    said_.notify_all();
+  }
+  /// Until all have answered; a little longer than for those that were not away, when they are enough.
+  std::vector<std::optional<Result<answer::Nonce>>> wait() {
+    std::unique_lock lock(mutex_);
+    const auto all = [&] { return std::ranges::all_of(answers_, [](const auto& one) { return one.has_value(); }); };
+    said_.wait(lock, [&] { return all() || (nonces() >= threshold_ && all_but_away()); });
+    said_.wait_for(lock, kGrace, all);
+    return answers_;
+  }
+
+ private:
+  std::size_t nonces() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(answers_, [](const auto& one) { return one.has_value() && one->ok(); }));
+  }
+  bool all_but_away() const {
+    for (std::size_t i = 0; i < answers_.size(); ++i) {
+      if (!away_[i] && !answers_[i]) return false;
+    }
+    return true;
+  }
+  std::mutex mutex_;  // std::mutex: a condition variable waits on it
+  std::condition_variable said_;
+  std::vector<std::optional<Result<answer::Nonce>>> answers_;
+  const std::vector<bool> away_;
+  const std::uint16_t threshold_;
+};
+
+/// Of a node that was away: one question at a time, which goes on when nobody waits for it any more.
+void Coordinator::probe(const Member& member, const std::shared_ptr<Asking>& asking, std::size_t place) {
+  const Error silent{Code::unavailable, "silent when it was asked last"};
+  const MutexLock lock{mutex_};
+  const auto found = probes_.find(member.id);
+  if (found != probes_.end() && !*found->second.over) return asking->put(place, silent);
+  auto over = std::make_shared<std::atomic<bool>>(false);
+  try {
+    std::jthread thread([this, member, asking, place, over] {
+      auto answer = challenge_of(member);
+      *over = true;
+      asking->put(place, std::move(answer));
+    });
+    probes_.insert_or_assign(member.id, Probe{std::move(over), std::move(thread)});
+  } catch (const std::system_error&) {
+    asking->put(place, silent);
+  }
+}
+
+Result<answer::Nonce> Coordinator::challenge_of(const Member& member) {
+  const auto colleague = find_(member);
+  auto answer = colleague == nullptr ? Result<answer::Nonce>{Error{Code::unavailable, "no way to this node"}}
+                                     : colleague->challenge(std::chrono::steady_clock::now() + kNonceTime);
+  if (!answer) {
+    remember({.id = member.id, .step = "challenge", .error = answer.error()});
+  } else {
+    const MutexLock lock{mutex_};
+    away_.erase(member.id);
+  }
+  return answer;
+}
 
 Result<Gathered> Coordinator::gather() {
   const auto epoch = node_.current();
@@ -78,83 +209,148 @@ Result<Gathered> Coordinator::gather() {
                  "attestry node reshare generates the first one"};
   }
   const Plan& plan = epoch->plan;
-  const auto soon = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  const auto nonces = of_all<answer::Nonce>(plan.members, [&](const Member& member) -> Result<answer::Nonce> {
-    if (ChannelPeer* peer = peers_.channel(member)) return peer->challenge();
-    return own<answer::Nonce>(server_.answer(ask::Challenge{}, nullptr, soon));
-  });
-  Gathered out{.epoch = plan.epoch,
-               .threshold = plan.threshold,
-               .master = epoch->outcome.commitments().constant().encode(),
-               .nonces = {}};
-  std::string without;
-  std::vector<Failing> failing;
-  for (std::size_t i = 0; i < nonces.size(); ++i) {
-    const std::uint32_t id = plan.members[i].id;
-    if (nonces[i].ok()) {
-      out.nonces.push_back({.id = id, .nonce = *nonces[i]});
-    } else {
-      without += " " + std::to_string(id) + " (" + nonces[i].error().what + ")";
-      failing.push_back({.id = id, .step = "challenge", .error = nonces[i].error()});
+  std::vector<bool> away;
+  {
+    const MutexLock lock{mutex_};
+    for (const Member& member : plan.members) away.push_back(was_away(member.id));
+  }
+  const auto asking = std::make_shared<Asking>(away, plan.threshold);
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < plan.members.size(); ++i) {
+    const Member& member = plan.members[i];
+    if (away[i]) {
+      probe(member, asking, i);
+      continue;
+    }
+    try {
+      threads.emplace_back([this, &member, &asking, i] { asking->put(i, challenge_of(member)); });
+    } catch (const std::system_error&) {
+      asking->put(i, Error{Code::unavailable, "no thread to ask this node"});
     }
   }
-  remember(failing);
+  const auto nonces = asking->wait();
+  Gathered out{.epoch = plan.epoch, .threshold = plan.threshold, .master = node_.master()->encoded(), .nonces = {}};
+  std::string without;
+  for (std::size_t i = 0; i < nonces.size(); ++i) {
+    const std::uint32_t id = plan.members[i].id;
+    if (nonces[i] && nonces[i]->ok()) {
+      out.nonces.push_back({.id = id, .nonce = **nonces[i]});
+    } else {
+      without += " " + std::to_string(id) + " (" + (nonces[i] ? nonces[i]->error().what : "it is silent") + ")";
+    }
+  }
   if (out.nonces.size() < plan.threshold) {
     return quorum_lost("challenge for a derivation", plan.threshold, out.nonces.size(), without);
   }
   return out;
 }
 
-void Coordinator::remember(const std::vector<Failing>& failing) {
-  const auto now = std::chrono::steady_clock::now();
-  const MutexLock lock{mutex_};
-  for (const Failing& one : failing) away_[one.id] = now;
+bool Coordinator::was_away(std::uint32_t id) const {
+  const auto found = away_.find(id);
+  return found != away_.end() && std::chrono::steady_clock::now() < found->second + kStaysAway;
 }
 
-/// Those whose nonces are there: this node first, which costs no way, and those that were away lately last.
-std::vector<std::uint32_t> Coordinator::preferred(const Application& application) const {
-  std::vector<std::uint32_t> out;
-  for (const NodeNonce& one : application.nonces) out.push_back(one.id);
+void Coordinator::remember(const Failing& failing) {
   const auto now = std::chrono::steady_clock::now();
   const MutexLock lock{mutex_};
-  const auto rank = [&](std::uint32_t id) ATTESTRY_REQUIRES(mutex_) {
-    if (id == node_.id()) return 0;
-    const auto found = away_.find(id);
-    return found != away_.end() && now < found->second + kStaysAway ? 2 : 1;
-  };
-  std::ranges::sort(out, {}, [&](std::uint32_t id) { return std::pair{rank(id), id}; });
+  (failing.guilty ? guilty_ : away_)[failing.id] = now;
+}
+
+/// Those whose nonces are there: this node first, which costs no way, then others at random, so that no node is asked
+/// for all; those that were away lately, and last those that gave a wrong share.
+std::vector<std::uint32_t> Coordinator::preferred(const Application& application, base::ByteView bytes) const {
+  base::LpWriter request;
+  request.raw(lots_).raw(bytes);
+  const base::Digest32 drawn = crypto::sha256(request.bytes());
+  std::vector<std::tuple<int, base::Bytes, std::uint32_t>> places;  // rank, lot, id
+  {
+    const MutexLock lock{mutex_};
+    const auto now = std::chrono::steady_clock::now();
+    for (const NodeNonce& one : application.nonces) {
+      int rank = one.id == node_.id() ? 0 : was_away(one.id) ? 2 : 1;
+      const auto guilty = guilty_.find(one.id);
+      if (guilty != guilty_.end() && now < guilty->second + kStaysGuilty) rank = 3;
+      places.emplace_back(rank, base::to_bytes(crypto::sha256(base::LpWriter{}.raw(drawn).u32(one.id).bytes())),
+                          one.id);
+    }
+  }
+  std::ranges::sort(places);
+  std::vector<std::uint32_t> out;
+  for (const auto& place : places) out.push_back(std::get<2>(place));
   return out;
 }
 
-Result<Derived> Coordinator::derive(const Application& application, base::Deadline deadline) {
-  const auto epoch = node_.current();
-  if (epoch == nullptr) return Error{Code::unavailable, "threshold root", "an epoch in force", "none yet"};
+Result<Derived> Coordinator::derive_in(const Epoch& epoch, const Application& application, base::Deadline deadline,
+                                       bool careful, std::vector<std::uint32_t>& elsewhere) {
   const auto master = node_.master();  // of all epochs the same
-  TRY(const auto app_id, application.app_id(epoch->plan.realm));
+  TRY(const auto app_id, application.app_id(epoch.plan.realm));
   TRY(const auto key, application.key.decode());
   const base::Bytes bytes = application.bytes();
   std::map<std::uint32_t, std::unique_ptr<OneApplication>> asked;
   for (const NodeNonce& one : application.nonces) {
-    if (const Member* member = epoch->plan.find(one.id)) {
-      asked.emplace(one.id, std::make_unique<OneApplication>(bytes, server_, peers_.channel(*member), deadline));
+    const Member* member = epoch.plan.find(one.id);
+    if (member == nullptr) continue;
+    if (auto colleague = find_(*member)) {
+      asked.emplace(one.id, std::make_unique<OneApplication>(bytes, std::move(colleague), deadline));
     }
   }
   const FindDeriver find = [&](const Member& member) -> Deriver* {
     const auto found = asked.find(member.id);
     return found == asked.end() ? nullptr : found->second.get();
   };
-  auto out = cluster::derive(*epoch, *master, app_id, key, preferred(application), find);
-  if (out) remember(out->failing);
-  return out;
+  const DeriveOptions options{
+      .careful = careful, .first = node_.id(), .deadline = deadline, .failed = [&](const Failing& one) {
+        if (one.error.code == Code::conflict) {
+          elsewhere.push_back(one.id);
+        } else {
+          remember(one);
+        }
+      }};
+  return cluster::derive(epoch, *master, app_id, key, preferred(application, bytes), find, options);
+}
+
+/// With those that said `conflict`: who is behind is told, this node too. Whether anybody was.
+bool Coordinator::meet(const Epoch& epoch, const std::vector<std::uint32_t>& elsewhere) {
+  {
+    const auto now = std::chrono::steady_clock::now();
+    const MutexLock lock{mutex_};
+    if (now < met_ + kMeetAgain) return node_.current()->outcome.digest() != epoch.outcome.digest();
+    met_ = now;
+  }
+  bool out = false;
+  for (const std::uint32_t id : elsewhere) {
+    const Member* member = epoch.plan.find(id);
+    const auto colleague = member == nullptr || id == node_.id() ? nullptr : find_(*member);
+    if (colleague == nullptr) continue;
+    const auto there = colleague->current();
+    if (!there || (*there && (*there)->outcome.digest() == node_.current()->outcome.digest())) continue;
+    // Of two outcomes of one number the same one wins everywhere: activate() knows which.
+    if (*there && !node_.activate(**there)) continue;
+    const auto now = node_.current();
+    const bool follows = *there && (*there)->outcome.digest() == now->outcome.digest();
+    out = (follows || colleague->activate(*now).ok()) || out;
+  }
+  return out || node_.current()->outcome.digest() != epoch.outcome.digest();
+}
+
+Result<Derived> Coordinator::derive(const Application& application, base::Deadline deadline, bool careful) {
+  for (bool again = false;; again = true) {
+    const auto epoch = node_.current();
+    if (epoch == nullptr) return Error{Code::unavailable, "threshold root", "an epoch in force", "none yet"};
+    std::vector<std::uint32_t> elsewhere;
+    auto out = derive_in(*epoch, application, deadline, careful, elsewhere);
+    if (out || again || elsewhere.empty() || !meet(*epoch, elsewhere)) return out;
+  }
 }
 
 std::vector<NodeView> Coordinator::look() {
   const auto epoch = node_.current();
   if (epoch == nullptr) return {};
   const auto seen = of_all<std::uint32_t>(epoch->plan.members, [&](const Member& member) -> Result<std::uint32_t> {
-    ChannelPeer* peer = peers_.channel(member);
-    if (peer == nullptr) return epoch->plan.epoch;
-    TRY(const auto there, peer->current());
+    if (member.id == node_.id()) return epoch->plan.epoch;
+    const auto colleague = find_(member);
+    if (colleague == nullptr) return Error{Code::unavailable, "no way to this node"};
+    TRY(const auto there, colleague->current());
     return there ? there->plan.epoch : 0;
   });
   std::vector<NodeView> out;

@@ -1,10 +1,15 @@
 // Brings a workload's request to the nodes and adds up what they answer. Trusted with nothing: each node judges the
 // workload's evidence by itself, and the sums are encrypted to the workload (docs/formats/threshold.md).
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/mutex.h"
@@ -15,6 +20,7 @@
 #include "cluster/derivation.h"
 #include "cluster/node.h"
 #include "cluster/node_server.h"
+#include "crypto/random.h"
 
 namespace attestry::cluster {
 
@@ -34,28 +40,63 @@ struct NodeView {
   std::string why;          ///< it does not answer
 };
 
+/// A member as the coordinator asks it, by itself or over a session. Thread-safe. Nothing waits much longer than the
+/// deadline.
+class Colleague {
+ public:
+  virtual ~Colleague() = default;
+  virtual base::Result<answer::Nonce> challenge(base::Deadline deadline) = 0;
+  virtual base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
+                                                     base::Deadline deadline) = 0;
+  virtual base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
+                                                    base::Deadline deadline) = 0;
+  virtual base::Result<std::optional<Epoch>> current() = 0;
+  virtual base::Status activate(const Epoch& epoch) = 0;
+};
+using FindColleague = std::function<std::unique_ptr<Colleague>(const Member&)>;
+
 /// Thread-safe. Everything blocks for at most the peers' patience. All that it is made of outlives it.
 class Coordinator {
  public:
-  Coordinator(Node& node, NodeServer& server, ChannelPeers& peers) : node_(node), server_(server), peers_(peers) {}
+  Coordinator(Node& node, FindColleague find) : node_(node), find_(std::move(find)) {}
+  Coordinator(Node& node, NodeServer& server, ChannelPeers& peers);
 
-  /// `unavailable` before the first epoch and when fewer nodes than the threshold answer, which says who does not.
+  /// Of all nodes that answer; those that were away lately are hardly waited for. `unavailable` before the first epoch
+  /// and when fewer nodes than the threshold answer, which says who does not.
   base::Result<Gathered> gather();
-  /// Errors: those of derive(), with the first node's when all that answer refuse: a refusal is no outage.
-  base::Result<Derived> derive(const Application& application, base::Deadline deadline);
+  /// `careful`: as in DeriveOptions. Errors: those of derive(); `conflict` when too many are in another epoch, after
+  /// this node has looked there.
+  base::Result<Derived> derive(const Application& application, base::Deadline deadline, bool careful = false);
   std::vector<NodeView> look();
 
  private:
   class OneApplication;
-  std::vector<std::uint32_t> preferred(const Application& application) const;
-  void remember(const std::vector<Failing>& failing);
+  class Asking;
+  base::Result<Derived> derive_in(const Epoch& epoch, const Application& application, base::Deadline deadline,
+                                  bool careful, std::vector<std::uint32_t>& elsewhere);
+  bool meet(const Epoch& epoch, const std::vector<std::uint32_t>& elsewhere);
+  std::vector<std::uint32_t> preferred(const Application& application, base::ByteView bytes) const;
+  bool was_away(std::uint32_t id) const ATTESTRY_REQUIRES(mutex_);
+  void remember(const Failing& failing);
+  base::Result<answer::Nonce> challenge_of(const Member& member);
+  void probe(const Member& member, const std::shared_ptr<Asking>& asking, std::size_t place);
 
   Node& node_;
-  NodeServer& server_;
-  ChannelPeers& peers_;
+  const FindColleague find_;
+  /// For lots: nobody outside knows who is drawn for a request, and the same request draws the same nodes.
+  const base::FixedBytes<32> lots_ = crypto::system_random().bytes<32>();
   mutable base::Mutex mutex_;
+  std::chrono::steady_clock::time_point met_ ATTESTRY_GUARDED_BY(mutex_){};
   /// Nodes that did not answer lately are asked last.
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> away_ ATTESTRY_GUARDED_BY(mutex_);
+  /// Who gave a share that it could not prove, after them.
+  std::map<std::uint32_t, std::chrono::steady_clock::time_point> guilty_ ATTESTRY_GUARDED_BY(mutex_);
+  struct Probe {
+    std::shared_ptr<std::atomic<bool>> over;
+    std::jthread thread;
+  };
+  /// The last member, so that its threads end first.
+  std::map<std::uint32_t, Probe> probes_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
 /// What is still possible with so few nodes, for people.

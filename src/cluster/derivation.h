@@ -1,11 +1,13 @@
 // Derives an application's key with the help of enough nodes, names those who answer wrongly, and goes on without them.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "cluster/change.h"
 #include "cluster/peers.h"
 #include "keys/ckd.h"
@@ -19,12 +21,22 @@ struct Derived {
   std::vector<Failing> failing;  ///< who was asked and did not answer, or answered wrongly
 };
 
-/// `prefer`: ids in the order in which to ask them; members that are not named come last. With `careful` every node has
-/// to prove its answer, which costs each some three times as much: for an application whose check failed. Where
-/// `app_key` has a second point the sum is checked, and proofs are asked for only when it is wrong. Error `unavailable`
-/// when too few are left, which says who and why.
+struct DeriveOptions {
+  /// Every node has to prove its answer, which costs each some three times as much: for an application whose check of
+  /// the result failed. Where `app_key` has a second point the sum is checked anyway.
+  bool careful = false;
+  /// Nobody else is asked before this node has answered: what it finds false itself goes no further.
+  std::optional<std::uint32_t> first{};
+  base::Deadline deadline = base::Deadline::max();
+  /// Called for each that fails, also when the whole fails.
+  std::function<void(const Failing&)> failed{};
+};
+
+/// `prefer`: ids in the order in which to ask them; members that are not named come last. Errors, when too few are
+/// left: that of most nodes when so many refuse, or are in another epoch (`conflict`), that those who are away would
+/// make no difference; otherwise `unavailable`, which says who and why.
 base::Result<Derived> derive(const Epoch& epoch, const keys::ckd::MasterPublicKey& master, base::ByteView app_id,
                              const keys::ckd::AppPublicKey& app_key, std::span<const std::uint32_t> prefer,
-                             const FindDeriver& find, bool careful = false);
+                             const FindDeriver& find, const DeriveOptions& options = {});
 
 }  // namespace attestry::cluster

@@ -280,7 +280,7 @@ TEST_F(Nodes, AWrongAnswerIsNamedAndLeftOutWhereItCanBeSeen) {
 
   for (const bool second_key : {true, false}) {
     const std::optional<G2> pk2 = second_key ? std::optional{blinding.public_key2()} : std::nullopt;
-    const auto derived = derive(epoch, master, id, {blinding.public_key(), pk2}, {}, find, !second_key);
+    const auto derived = derive(epoch, master, id, {blinding.public_key(), pk2}, {}, find, {.careful = !second_key});
     ASSERT_TRUE(derived.ok()) << derived.error().text();
     EXPECT_TRUE(blinding.open(derived->answer, master, point).ok());
     ASSERT_EQ(derived->failing.size(), 1);
