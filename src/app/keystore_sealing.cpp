@@ -203,7 +203,8 @@ void KeystoreKeys::work() {
       const auto done = masters_->prepare(soon);
       if (!done) {
         trouble("the keystore has no master and tries again", done.error());
-        pause = source_->again_in();
+        // What else may be away, a device or the store, is no reason to ask without a rest.
+        if (const auto asked = source_->again_in(); asked.count() > 0) pause = asked;
         continue;
       }
       opened = true;

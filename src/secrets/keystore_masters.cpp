@@ -343,9 +343,15 @@ Result<KeystoreMasters::Opened> KeystoreMasters::make_first() const {
   return out;
 }
 
-/// What an operator gives must be what is stored: a keystore never changes its master behind its data.
+/// What an operator or the network gives must be what is stored or imported: a keystore never changes its master behind
+/// its data, and has none that its source does not know.
 Status KeystoreMasters::check_settings(const Opened& opened) const {
   const auto& [epoch, first] = wallets_of(opened);
+  if (!options_.source->rotates() && (opened.current != 1 || epoch != 1)) {
+    return Error{Code::configuration, "the " + std::string{source_name()} + " master has one epoch", "epoch 1 alone",
+                 std::to_string(epoch) + " to " + std::to_string(opened.current),
+                 "Set keystore.master to what these masters came from, or use an empty data folder."};
+  }
   if (options_.source->binding() && epoch == 1) {
     TRY(const auto given, options_.source->default_master(1));
     if (!crypto::equal_constant_time(given.reveal(), first.master->reveal())) {
@@ -369,6 +375,8 @@ Status KeystoreMasters::prepare_now(base::Deadline deadline) {
   TRY(auto stored, read_stored(reseal));
   if (!stored) {
     if (options_.wait_for_import) {
+      // What is brought will be compared with it, and others have to approve this server for that.
+      if (options_.source->binding()) TRY_OK(options_.source->default_master(1), "master of the keystore");
       return Error{Code::unavailable, "this keystore waits for its masters", "a primary or a backup that brings them"};
     }
     TRY(auto first, make_first());

@@ -172,8 +172,9 @@ class KeystoreMasters {
   /// acknowledged yet. Without bans. Asks the device only for what another hand has sealed.
   base::Result<KeystoreBundle> bundle(const state::ReadView& view) const;
   /// Keeps a bundle in the place of everything that is here, sealed to this server's device; leaf "keystore.import".
-  /// Its bans are added. One transaction. `conflict` when there are keys that are no part of it, unless `replace`.
-  /// Waits.
+  /// Its bans are added. One transaction. `conflict` when there are keys that are no part of it, unless `replace`;
+  /// also for masters that this keystore would not start with, and the source's error while it cannot say which those
+  /// are. Waits.
   base::Status import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline);
 
   /// What the rotation of the store's sealing keys must seal anew.

@@ -95,11 +95,20 @@ Status KeystoreMasters::check_all_there(const Opened& stored, const Opened& next
 Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline) {
   const base::MutexLock slow(slow_);
   TRY(auto next, opened_of(bundle));
+  // As a start does: what a keystore refuses to start with it takes from nobody.
+  if (auto fits = check_settings(next); !fits) {
+    if (fits.error().code != Code::configuration) return fits;
+    fits.error().code = Code::conflict;
+    fits.error().remedy =
+        "This copy is of another keystore; or keystore.master or keystore.private_key is another one's.";
+    return fits;
+  }
   if (!replace) {
     bool ignored = false;
     TRY(const auto stored, read_stored(ignored));
     if (stored) TRY_OK(check_all_there(*stored, next));
   }
+  if (options_.v0_seed && !next.v0) next.v0 = std::make_shared<const crypto::Secret>(options_.v0_seed->clone());
   return replace_stored(std::move(next), {.leaf = "keystore.import", .bans = bundle.bans}, deadline);
 }
 

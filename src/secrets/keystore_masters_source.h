@@ -33,6 +33,8 @@ class MasterSource {
   virtual bool local() const noexcept { return true; }
   /// Whether a keystore that has another master of epoch 1 must not start with this source.
   virtual bool binding() const noexcept { return false; }
+  /// Whether a keystore with this source may have epochs after the first.
+  virtual bool rotates() const noexcept { return true; }
   /// default_master() may take long: it is asked in the background, while a server says that it is not ready.
   virtual bool waits() const noexcept { return false; }
   /// How long to wait before default_master() is asked again that gave no master.

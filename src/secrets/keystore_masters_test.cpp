@@ -312,7 +312,9 @@ TEST_F(KeystoreMastersTest, AMasterOfAThresholdRootComesWhenTheNodesDoAndIsKept)
 }
 
 TEST_F(KeystoreMastersTest, OneLookGivesEpochMasterAndItsName) {
-  const auto masters = open();
+  auto with = options();
+  with.source = derived_source(secret(1), crypto::system_random());
+  const auto masters = open(std::move(with));
   const auto first = *masters->current("acme.near");
   EXPECT_EQ(first.epoch, 1U);
   EXPECT_EQ(first.id, master_key_id(*first.master));
@@ -444,7 +446,12 @@ TEST_F(KeystoreMastersTest, ARestorationThatWouldLoseTheFirstGenerationsKeyIsRef
 }
 
 TEST_F(KeystoreMastersTest, MastersAndBansOfABackupComeTogetherOrNotAtAll) {
-  const auto masters = open();
+  const auto with = [&] {
+    auto out = options();
+    out.source = derived_source(secret(1), crypto::system_random());
+    return out;
+  };
+  const auto masters = open(with());
   auto bundle = *masters->bundle();
   bundle.masters[0].master = secret(77);
   bundle.bans = {{"bad.near", "stolen", {1000}}};
@@ -453,7 +460,7 @@ TEST_F(KeystoreMastersTest, MastersAndBansOfABackupComeTogetherOrNotAtAll) {
   EXPECT_EQ(masters->import(bundle, true, patient()).error().code, Code::unavailable);
   EXPECT_FALSE(masters->banned("bad.near")) << "in memory";
   device_->away = false;
-  EXPECT_FALSE(open()->banned("bad.near")) << "in the store";
+  EXPECT_FALSE(open(with())->banned("bad.near")) << "in the store";
   ASSERT_TRUE(masters->import(bundle, true, patient()).ok());
   EXPECT_TRUE(masters->banned("bad.near"));
   EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 77)));
@@ -535,6 +542,109 @@ TEST_F(KeystoreMastersTest, WalletsOfAVaultWhoseMasterOthersGiveStay) {
   EXPECT_EQ(masters->wallets("later.near").error().code, Code::not_found);
   ASSERT_TRUE(masters->load_vault("later.near", patient()).ok());
   EXPECT_EQ(masters->wallets("later.near")->epoch, 1U);
+}
+
+/// As one that a DAO has to approve first: no master before that, and one for ever.
+class ApprovedSource final : public MasterSource {
+ public:
+  bool approved = false;
+  int asked = 0;
+  std::string_view name() const noexcept override { return "ckd"; }
+  base::Result<crypto::Secret> default_master(std::uint32_t epoch) override {
+    ++asked;
+    if (epoch != 1) return base::Error{Code::usage, "one epoch"};
+    if (!approved) return base::Error{Code::unavailable, "members have not voted"};
+    return crypto::Secret::copy_of(base::Bytes(32, 6));
+  }
+  base::Result<crypto::Secret> vault_master(const crypto::Secret&, std::string_view, base::Deadline) override {
+    return base::Error{Code::unavailable, "no network"};
+  }
+  bool local() const noexcept override { return false; }
+  bool binding() const noexcept override { return true; }
+  bool rotates() const noexcept override { return false; }
+  bool waits() const noexcept override { return true; }
+};
+
+class ImportTest : public KeystoreMastersTest {
+ protected:
+  std::shared_ptr<ApprovedSource> source_ = std::make_shared<ApprovedSource>();
+  KeystoreMastersOptions ckd() {
+    auto out = options();
+    out.source = source_;
+    return out;
+  }
+  static KeystoreBundle bundle(std::uint8_t master, std::uint32_t epoch = 1) {
+    KeystoreBundle out;
+    out.current = out.oldest = epoch;
+    out.source = "ckd";
+    out.masters.push_back({.vault = {}, .epoch = epoch, .since = {}, .master = secret(master)});
+    return out;
+  }
+};
+
+TEST_F(ImportTest, NoCopyGoesAroundTheVotesOfADao) {
+  const auto masters = open(ckd());
+  EXPECT_EQ(masters->import(bundle(6), true, patient()).error().code, Code::unavailable) << "nobody has voted yet";
+  EXPECT_EQ(masters->ready().error().code, Code::unavailable);
+  source_->approved = true;
+  EXPECT_EQ(masters->import(bundle(7), true, patient()).error().code, Code::conflict) << "another master";
+  EXPECT_EQ(masters->ready().error().code, Code::unavailable);
+  ASSERT_TRUE(masters->import(bundle(6), false, patient()).ok());
+  EXPECT_TRUE(masters->ready().ok());
+  EXPECT_EQ(masters->import(bundle(7), true, patient()).error().code, Code::conflict);
+  EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 6)));
+}
+
+TEST_F(ImportTest, AMasterOfOneEpochHasNoOther) {
+  source_->approved = true;
+  const auto masters = open(ckd());
+  EXPECT_EQ(masters->import(bundle(6, 2), true, patient()).error().code, Code::conflict) << "of epoch 2";
+  auto two = bundle(6);
+  two.current = 2;
+  two.masters.push_back({.vault = {}, .epoch = 2, .since = {}, .master = secret(7)});
+  EXPECT_EQ(masters->import(two, true, patient()).error().code, Code::conflict) << "and a second one";
+  auto retired = bundle(7, 2);
+  retired.wallets_epoch = 1;
+  retired.wallets = secret(6);
+  EXPECT_EQ(masters->import(retired, true, patient()).error().code, Code::conflict) << "the first one retired";
+  EXPECT_FALSE(masters->ready().ok());
+}
+
+TEST_F(ImportTest, AStoreWithLaterEpochsDoesNotStartWithASourceOfOne) {
+  auto with = options();
+  with.source = derived_source(secret(6), crypto::system_random());
+  {
+    const auto masters = open(std::move(with));
+    ASSERT_TRUE(masters->begin_epoch(patient()).ok());
+  }
+  source_->approved = true;
+  EXPECT_EQ(open(ckd())->prepare(patient()).error().code, Code::configuration);
+}
+
+TEST_F(ImportTest, AStandbyIsApprovedBeforeItHasMasters) {
+  auto with = ckd();
+  with.wait_for_import = true;
+  const auto masters = open(std::move(with));
+  EXPECT_THAT(masters->prepare(patient()).error().text(), HasSubstr("have not voted"));
+  EXPECT_EQ(source_->asked, 1) << "its own registration goes on while it waits";
+  source_->approved = true;
+  EXPECT_THAT(masters->prepare(patient()).error().text(), HasSubstr("waits for its masters"));
+  ASSERT_TRUE(masters->import(bundle(6), false, patient()).ok());
+  EXPECT_TRUE(masters->ready().ok());
+}
+
+TEST_F(ImportTest, ACopyIsMeasuredByTheSettingsOfAStart) {
+  const auto masters = open(options(1));
+  EXPECT_EQ(masters->import(bundle(2), true, patient()).error().code, Code::conflict) << "another imported master";
+  EXPECT_EQ(hex(masters->master()), base::hex(base::Bytes(32, 1)));
+  auto with = options(1);
+  with.v0_seed = secret(5);
+  const auto first = open(std::move(with));
+  auto other = bundle(1);
+  other.v0_seed = secret(4);
+  EXPECT_EQ(first->import(other, true, patient()).error().code, Code::conflict) << "KEYSTORE_PRIVATE_KEY";
+  ASSERT_TRUE(first->import(bundle(1), true, patient()).ok());
+  EXPECT_TRUE(base::equal(first->v0_seed()->reveal(), secret(5).reveal())) << "what is set is kept";
 }
 
 TEST_F(KeystoreMastersTest, AGeneratedMasterIsAnnouncedOnceAndOnlyIfThatWorks) {
