@@ -152,6 +152,11 @@ Effect is_listed(const chain::registry::Function<bool, chain::Word>& list, const
                     entry);
 }
 
+Effect has_rule(const abi::FmspcWord& fmspc, std::uint32_t least, std::uint16_t statuses) {
+  return Effect::of(abi::kAllowedTcbs, std::tuple{least, statuses},
+                    "allowed_tcbs is " + std::to_string(least) + ", " + std::to_string(statuses), fmspc);
+}
+
 // -- the contract
 
 Result<int> deploy(Context& context, const Options& options) {
@@ -327,15 +332,17 @@ Result<int> allow_tcb(Context& context, const Options& options) {
   TRY(const auto statuses, typed_statuses(options.statuses));
   std::string names;
   for (const auto& name : options.statuses) names += (names.empty() ? "" : ", ") + name;
+  const Effect effect = has_rule(fmspc, options.min_evaluation, statuses);
   return call(context, options, abi::kAllowTcb,
               {{"FMSPC", options.subject},
                {"TCB status", names},
                {"at least", "TCB evaluation " + std::to_string(options.min_evaluation)}},
-              nullptr, nullptr, fmspc, options.min_evaluation, statuses);
+              nullptr, &effect, fmspc, options.min_evaluation, statuses);
 }
 Result<int> disallow_tcb(Context& context, const Options& options) {
   TRY(const auto fmspc, typed_fmspc(options.subject));
-  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, nullptr,
+  const Effect effect = has_rule(fmspc, 0, 0);
+  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, &effect,
               fmspc, 0u, std::uint16_t{0});
 }
 
