@@ -86,6 +86,13 @@ class Translation {
     const auto* found = find(name);
     return found == nullptr ? std::string{otherwise} : *found;
   }
+  /// As the original reads it, for whom nothing but `true` is true; what is neither is no `false` here.
+  bool registration() {
+    const std::string found = text("USE_TEE_REGISTRATION");
+    if (!found.empty() && found != "true" && found != "false")
+      mistake("USE_TEE_REGISTRATION is neither true nor false", "true or false, in small letters", found);
+    return found == "true";
+  }
   bool is_true(std::string_view name) const { return lower(trimmed(text(name))) == "true"; }
   void mistake(std::string what, std::string expected, std::string found, std::string remedy = {}) {
     out_.mistakes.push_back(
@@ -199,19 +206,21 @@ void Translation::registered() {
   copy("MPC_DOMAIN_ID", "keystore.mpc_domain");
   out_.init_key = text("INIT_ACCOUNT_PRIVATE_KEY");
   if (const std::string kind = lower(trimmed(text("KEYSTORE_KEY_TYPE", "ed25519"))); kind != "ed25519") {
-    mistake("KEYSTORE_KEY_TYPE=" + kind + ": a keystore registers with a key that signs transactions here", "ed25519",
-            kind);
+    mistake("KEYSTORE_KEY_TYPE=" + kind + ": the registered key signs NEAR transactions, here with Ed25519 alone",
+            "ed25519", kind, "Leave it out: a DAO takes keys of both types.");
   }
   if (!text("KEYSTORE_MASTER_SECRET_OUT_PATH").empty())
     out_.notes.emplace_back("KEYSTORE_MASTER_SECRET_OUT_PATH is not used: the master comes from the MPC network");
   // As the original, whose evidence comes from dstack's guest agent, or is none.
   out_.settings["keystore.registration_attestation"] =
       out_.tee_mode == "evidence" || out_.tee_mode == "tdx" ? "dstack" : "none";
+  // The original kept the master in memory alone.
+  if (out_.settings["keystore.registration_attestation"] == "dstack") out_.settings["keystore.sealing"] = "dstack";
 }
 
 void Translation::keys() {
   const bool has_master = !text("KEYSTORE_MASTER_SECRET").empty();
-  const bool registration = is_true("USE_TEE_REGISTRATION");
+  const bool registration = this->registration();
   if (registration && has_master) {
     mistake("USE_TEE_REGISTRATION=true and KEYSTORE_MASTER_SECRET are both set: one master can be used", "one of them",
             "both", "Take KEYSTORE_MASTER_SECRET out to have the master from the network.");
@@ -254,7 +263,7 @@ void Translation::the_rest() {
       note("DSTACK_SIMULATOR_ENDPOINT", "keystore.sealing_dstack is the path of dstack's socket");
     }
   }
-  if (is_true("USE_TEE_REGISTRATION")) return;
+  if (text("USE_TEE_REGISTRATION") == "true") return;
   for (const std::string_view name :
        {"INIT_ACCOUNT_ID", "INIT_ACCOUNT_PRIVATE_KEY", "MPC_PUBLIC_KEY", "MPC_DOMAIN_ID", "KEYSTORE_KEY_TYPE"})
     note(name, "without USE_TEE_REGISTRATION=true this server registers with no DAO");

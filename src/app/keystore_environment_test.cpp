@@ -114,6 +114,8 @@ TEST(KeystoreEnvironment, AMasterFromTheNetwork) {
   auto in_a_tee = given;
   in_a_tee["TEE_MODE"] = "tdx";
   EXPECT_EQ(read_keystore_environment(in_a_tee).settings.at("keystore.registration_attestation"), "dstack");
+  EXPECT_EQ(read_keystore_environment(in_a_tee).settings.at("keystore.sealing"), "dstack");
+  EXPECT_EQ(read.settings.count("keystore.sealing"), 0U);
   for (const auto* name :
        {"KEYSTORE_DAO_CONTRACT", "INIT_ACCOUNT_ID", "INIT_ACCOUNT_PRIVATE_KEY", "MPC_CONTRACT_ID", "MPC_PUBLIC_KEY"}) {
     auto without = given;
@@ -123,6 +125,13 @@ TEST(KeystoreEnvironment, AMasterFromTheNetwork) {
   auto other_key = given;
   other_key["KEYSTORE_KEY_TYPE"] = "ml-dsa-65";
   EXPECT_THAT(mistakes_of(other_key), HasSubstr("KEYSTORE_KEY_TYPE=ml-dsa-65"));
+}
+
+TEST(KeystoreEnvironment, WhetherItRegistersIsSaidInOneOfTwoWords) {
+  for (const auto* word : {"1", "yes", "TRUE", "True", " true", "true ", "no", "0"}) {
+    EXPECT_THAT(mistakes_of({{"USE_TEE_REGISTRATION", word}}), HasSubstr("USE_TEE_REGISTRATION is neither")) << word;
+  }
+  for (const auto* word : {"", "false"}) EXPECT_EQ(mistakes_of({{"USE_TEE_REGISTRATION", word}}), "") << word;
 }
 
 TEST(KeystoreEnvironment, KeysAreNoSettings) {

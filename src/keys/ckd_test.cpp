@@ -183,6 +183,21 @@ TEST(Ckd, HashesOfTheContractAndOfItsTestNetwork) {
             "7e8e06114e60be5a");
 }
 
+/// keystore_ckd.md 7.1: MPC_PUBLIC_KEY of the test network.
+TEST(Ckd, TheKeyOfTheTestNetworkIsTaken) {
+  const auto pk = g2_from_text(
+      "bls12381g2:xeYho48G2Sr9oJz4gw9sLGZGspeeKpHZvMDAwWvoNTRnVMFJH96GxX98TT2MRhTtsot1w"
+      "cGR1Ti2Xh8PCsbYJ2enbLNdJXDvTYSK8aTE3nJ5NZXU7Kt1F6mFtReWs5pR4kj");
+  ASSERT_TRUE(pk.ok());
+  EXPECT_EQ(hex(*pk),
+            "a18ae5dd0ddb30510816de1ee82464ab02e0712355e0f4bb7b85b18be73e4aab41fedac4e8f42945"
+            "8689fbdddffa501e0c66c4dec1d33fc7c432797314dd8bc7bffe9ba255f13e46a080769f3302bd72"
+            "4cbd540906c982e7335a0583c83efb84");
+  const auto key = MasterPublicKey::decode(*pk);
+  ASSERT_TRUE(key.ok()) << "a point of the subgroup";
+  EXPECT_EQ(key->encoded(), *pk);
+}
+
 TEST(Ckd, PointsAsText) {
   const Vector& v = kVectors[0];
   EXPECT_EQ(to_text(bytes48(v.app_pk1)),
