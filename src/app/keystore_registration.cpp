@@ -40,6 +40,9 @@ constexpr SettingInfo kRegistration[] = {
      "<data>/keystore-registration.key"},
     {"keystore.registration_poll_ms", "5000", "between two looks at the DAO"},
     {"keystore.registration_seconds", "1800", "how long the DAO's votes are waited for"},
+    {"keystore.sealed_by_root_alone", "false",
+     "with keystore.master ckd and no keystore.sealing: the root file alone guards the master of all keystores of the "
+     "DAO"},
     {"keystore.registration_lookup_ms", "3000", "between two looks for an access key that was just granted"},
 };
 
@@ -97,7 +100,11 @@ crypto::Secret key_file_of(const crypto::Secret& seed) {
   crypto::Secret both(64);
   std::ranges::copy(seed.reveal(), both.writable().begin());
   std::ranges::copy(key->public_key(), both.writable().begin() + 32);
-  std::string text = "ed25519:" + base::base58(both.reveal()) + "\n";
+  std::string digits = base::base58(both.reveal());
+  std::string text;
+  text.reserve(digits.size() + 16);  // so that nothing of it is left elsewhere
+  text.append("ed25519:").append(digits).append("\n");
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(digits.data()), digits.size()});
   return crypto::Secret::absorb({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
 }
 
@@ -122,7 +129,18 @@ void check_keystore_registration(const Settings& settings, std::vector<Error>& m
     if (there && !asked) wrong(name, " is of no use without keystore.master = ckd");
     if (!there && asked) wrong(name, " is needed with keystore.master = ckd");
   }
+  const auto root_alone = settings.boolean("keystore.sealed_by_root_alone");
+  if (!root_alone) mistakes.push_back(Error{root_alone.error()}.at(named(settings, "keystore.sealed_by_root_alone")));
   if (!asked) return;
+  if (settings.text("server.realm") == "production" && settings.text("keystore.sealing").empty() &&
+      !root_alone.value_or(true)) {
+    mistakes.push_back({Code::configuration,
+                        named(settings, "keystore.sealing") +
+                            ": with keystore.master = ckd the master of all keystores of the DAO is kept here",
+                        "what seals it besides the root file", "nothing",
+                        "Name a device: dstack, tpm2:PCRS, snp, sgx:mrenclave or key-file; or set "
+                        "keystore.sealed_by_root_alone = true when the root file is guard enough."});
+  }
   for (const auto name : kShared) {
     if (settings.text(name).empty()) wrong(name, " is needed with keystore.master = ckd");
   }
@@ -206,7 +224,7 @@ Result<std::unique_ptr<KeystoreRegistration>> KeystoreRegistration::open(const S
                                                      .clock = &parts.clock}));
   TRY(auto key, out->key());
   TRY(auto init_key, read_near_key(settings, "keystore.init_key"));
-  if (!init_key || !own.init || !own.network || !said.dao)
+  if (!init_key || !own.init || !own.network || !said.dao || !said.mpc)
     return Error{Code::configuration, "keystore.master = ckd needs more settings"};
   base::log(base::LogLevel::info, "keystore: its masters come from the MPC network, once the DAO has approved this key",
             {{"dao", said.dao->text()}, {"key", key.public_key().text()}});
@@ -214,11 +232,13 @@ Result<std::unique_ptr<KeystoreRegistration>> KeystoreRegistration::open(const S
                                              .sender = *out->sender_,
                                              .random = parts.random,
                                              .clock = parts.clock,
+                                             .store = parts.store,
                                              .attester = out->attester_,
                                              .key = std::move(key),
                                              .init_key = *std::move(init_key)},
                                             {.dao = *said.dao,
                                              .init = *own.init,
+                                             .mpc = *said.mpc,
                                              .network = *std::move(own.network),
                                              .domain = own.domain,
                                              .poll = own.poll,

@@ -1,6 +1,7 @@
 #include "secrets/keystore_registration.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/base58.h"
@@ -9,6 +10,8 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "secrets/keystore_derivation.h"
+#include "secrets/keystore_masters_records.h"
+#include "state/keys.h"
 
 namespace attestry::secrets {
 
@@ -42,12 +45,19 @@ struct Sending {
   std::optional<chain::near::SignedTransaction> transaction{};
 };
 
+/// version 1 ‖ time u64 ‖ count u32: submissions since there was a master.
+constexpr std::uint8_t kSubmissions = 1;
+state::Key submissions_key() {
+  return state::Key(state::Space::keystore_state, KeystoreRecords::tenant()).lp("registration");
+}
+
 struct Call {
   const AccountId& signer;
   const chain::near::SecretKey& key;
   const AccountId& receiver;
   std::string method;
   std::string args;
+  std::function<Status()> before{};  ///< runs before it is sent for the first time; its error keeps it from that
 };
 
 /// The master of one vault, while it is asked for.
@@ -73,6 +83,7 @@ class RegisteredSource final : public MasterSource {
                                       base::Deadline deadline) override;
   bool local() const noexcept override { return false; }
   bool binding() const noexcept override { return true; }
+  bool rotates() const noexcept override { return false; }
   bool waits() const noexcept override { return true; }
   milliseconds again_in() const override {
     const base::MutexLock lock(mutex_);
@@ -81,7 +92,11 @@ class RegisteredSource final : public MasterSource {
 
  private:
   Result<crypto::Secret> step() ATTESTRY_REQUIRES(mutex_);
+  Status check_network() ATTESTRY_REQUIRES(mutex_);
   Status approval() ATTESTRY_REQUIRES(mutex_);
+  Status may_submit() ATTESTRY_REQUIRES(mutex_);
+  Status count_submission(std::uint32_t count) const;
+  void forget_submissions() const;
   Status submit(const Block& head) ATTESTRY_REQUIRES(mutex_);
   Status submitted(const Outcome& outcome) ATTESTRY_REQUIRES(mutex_);
   Status votes() ATTESTRY_REQUIRES(mutex_);
@@ -106,6 +121,8 @@ class RegisteredSource final : public MasterSource {
   std::optional<milliseconds> wait_ ATTESTRY_GUARDED_BY(mutex_);  ///< what this step says of the next one
   unsigned outages_ ATTESTRY_GUARDED_BY(mutex_) = 0;
   unsigned paid_for_nothing_ ATTESTRY_GUARDED_BY(mutex_) = 0;
+  bool network_checked_ ATTESTRY_GUARDED_BY(mutex_) = false;
+  std::uint32_t submissions_ ATTESTRY_GUARDED_BY(mutex_) = 0;  ///< as the store has it
   bool approved_ ATTESTRY_GUARDED_BY(mutex_) = false;
   bool admitted_ ATTESTRY_GUARDED_BY(mutex_) = false;
   unsigned lookups_ ATTESTRY_GUARDED_BY(mutex_) = 0;
@@ -141,6 +158,12 @@ Result<Outcome> RegisteredSource::send(Sending& sending, Call call, base::Deadli
                 .method = std::move(call.method), .args = base::to_bytes(call.args), .gas = kGas, .deposit = {}}},
             deadline),
         method);
+    if (call.before) {
+      if (const auto done = call.before(); !done) {
+        sending.transaction.reset();
+        return done.error();
+      }
+    }
     base::log(base::LogLevel::info, "keystore: a transaction is sent",
               {{"method", method}, {"transaction", base::base58(sending.transaction->hash)}});
   }
@@ -165,6 +188,7 @@ Result<crypto::Secret> RegisteredSource::default_master(std::uint32_t epoch) {
   if (done) {
     pause_ = milliseconds{0};
     master_ = done->clone();
+    forget_submissions();
     return done;
   }
   outages_ = wait_ ? 0 : outages_ + 1;
@@ -185,9 +209,28 @@ Error RegisteredSource::costly(Error why) {
 }
 
 Result<crypto::Secret> RegisteredSource::step() {
+  if (!network_checked_) TRY_OK(check_network(), "MPC network of " + rules_.mpc.text());
   if (!approved_) TRY_OK(approval(), "registration with " + rules_.dao.text());
   if (!admitted_) TRY_OK(admission(), "registration with " + rules_.dao.text());
   return ask();
+}
+
+/// keystore_ckd.md 9: public_key({"domain_id"}) costs nothing.
+Status RegisteredSource::check_network() {
+  const auto deadline = soon();
+  TRY(const Block head, parts_.reader.head(deadline));
+  const std::string args = base::JsonOut{base::JsonOutObject{{"domain_id", rules_.domain}}}.compact();
+  TRY(const auto bytes, parts_.reader.call(head, rules_.mpc, "public_key", base::to_bytes(args), deadline));
+  TRY(const auto document, base::JsonDocument::parse(std::string{base::as_text(bytes)}), "public_key");
+  TRY(const auto found, document->root().string("public_key"));
+  const std::string pinned = keys::ckd::to_text(rules_.network.encoded());
+  if (found != pinned) {
+    return wait(rules_.poll, {Code::configuration, "the MPC contract names another key than keystore.mpc_public_key",
+                              pinned, std::string{found},
+                              "Compare both with a third source, and keystore.mpc_domain, too. Nothing was sent."});
+  }
+  network_checked_ = true;
+  return base::done();
 }
 
 /// keystore_ckd.md 7.2(4).
@@ -224,9 +267,49 @@ Result<base::Bytes> RegisteredSource::evidence(const Block& head) {
                             measurements->line(), "Its owner adds them: add_approved_measurements."});
 }
 
+/// Each submission is paid for, and in a TEE each start has another key: a server that ends and is started again over
+/// and over waits as one that stays.
+Status RegisteredSource::may_submit() {
+  submissions_ = 0;
+  TRY(const auto view, parts_.store.read());
+  TRY(const auto stored, view->get(submissions_key()));
+  if (!stored) return base::done();
+  TRY(auto in, state::open_value(*stored, kSubmissions, "submissions of this keystore"));
+  TRY(const auto last, in.u64be("time"));
+  TRY(submissions_, in.u32be("count"));
+  TRY_OK(in.finish("submissions of this keystore"));
+  if (submissions_ == 0) return base::done();
+  const auto passed = std::chrono::seconds{parts_.clock.now().seconds - static_cast<std::int64_t>(last)};
+  const auto pause = doubled(rules_.poll, submissions_ - 1, std::max(rules_.poll, rules_.patience));
+  // A clock that was set back is no reason to wait for longer than that.
+  if (passed.count() < 0 || passed >= pause) return base::done();
+  return wait(pause - std::chrono::duration_cast<milliseconds>(passed),
+              {Code::unavailable,
+               "a registration was submitted a moment ago and brought no master yet",
+               {},
+               std::to_string(submissions_) + " since the last master",
+               "Nothing to do: the next one is submitted by itself, ever less often, because each is paid for."});
+}
+
+Status RegisteredSource::count_submission(std::uint32_t count) const {
+  auto value = state::value(kSubmissions);
+  value.u64(static_cast<std::uint64_t>(parts_.clock.now().seconds)).u32(count);
+  return parts_.store.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status { return txn.put(submissions_key(), value.bytes()); }, soon());
+}
+
+void RegisteredSource::forget_submissions() const {
+  const auto done =
+      parts_.store.write_and_wait([](state::WriteTxn& txn) -> Status { return txn.erase(submissions_key()); }, soon());
+  // The next registration waits for longer than it had to, and that is all.
+  if (!done)
+    base::log(base::LogLevel::warning, "keystore: submissions are counted on", {{"reason", done.error().text()}});
+}
+
 Status RegisteredSource::submit(const Block& head) {
   std::string args;
   if (!submission_.transaction) {
+    TRY_OK(may_submit());
     TRY(const auto shown, evidence(head));
     args = keystore::registration_arguments(parts_.key.public_key(), shown);
   }
@@ -235,7 +318,8 @@ Status RegisteredSource::submit(const Block& head) {
                                 .key = parts_.init_key,
                                 .receiver = rules_.dao,
                                 .method = "submit_keystore_registration",
-                                .args = std::move(args)},
+                                .args = std::move(args),
+                                .before = [this, count = submissions_ + 1] { return count_submission(count); }},
                                soon(rules_.slice)));
   return submitted(outcome);
 }
@@ -305,6 +389,8 @@ Result<crypto::Secret> RegisteredSource::ask() {
                                 .args = question_->arguments()},
                                soon(rules_.slice)));
   if (outcome.kind == Outcome::Kind::failed) return costly(error_of(outcome));
+  // A DAO that has taken the key back: it is asked for what it says of it now.
+  if (outcome.problem == Problem::access_key) approved_ = admitted_ = false;
   if (outcome.kind != Outcome::Kind::succeeded) return wait(rules_.poll, error_of(outcome));
   auto master = question_->open(std::string{base::as_text(outcome.value)}, rules_.network);
   if (!master) return costly(master.error());

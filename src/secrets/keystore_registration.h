@@ -2,6 +2,13 @@
 // docs/formats/keystore-registration.md): it shows the DAO what it is, waits for the votes, and asks the network
 // through the DAO's contract; vaults' masters it asks for through their own contracts.
 //
+// Before anything is paid for, the MPC contract is asked for the network's key, and nothing is when it names another
+// than the pinned one. The answer is not believed in that key's place: who lies about it stops this keystore, and no
+// more.
+//
+// Submissions are counted in the store until there is a master: a server that is started again and again in a TEE, with
+// another key each time, pays ever less often, too.
+//
 // Nothing here gives up: what a network that is away, a contract or a vote keeps from going on is tried again, ever
 // less often where it costs gas. A proposal that was rejected, or that nobody voted on in time, is not submitted a
 // second time; the DAO may still approve the key.
@@ -23,12 +30,14 @@
 #include "keys/ckd.h"
 #include "secrets/keystore_ckd.h"
 #include "secrets/keystore_masters_source.h"
+#include "state/store.h"
 
 namespace attestry::secrets {
 
 struct RegistrationRules {
   chain::near::AccountId dao;
   chain::near::AccountId init;  ///< the account that may submit registrations, and pays for one
+  chain::near::AccountId mpc;   ///< the network's contract, asked for its key before gas is paid
   keys::ckd::MasterPublicKey network;
   std::uint64_t domain = 2;
   std::chrono::milliseconds poll{5000};          ///< between two looks at the DAO
@@ -44,6 +53,7 @@ struct RegistrationParts {
   chain::near::Sender& sender;
   crypto::Random& random;
   const base::Clock& clock;
+  state::Store& store;                        ///< where it is kept how often was submitted in vain, and when
   attestation::Attester* attester = nullptr;  ///< null: no TEE
   chain::near::SecretKey key;                 ///< that is registered
   chain::near::SecretKey init_key;            ///< of RegistrationRules::init

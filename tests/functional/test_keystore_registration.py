@@ -31,9 +31,14 @@ class World:
         self.folder, self.nodes, self.chain = folder, shown_by, chain
         self.mpc = Mpc()
         self.dao = Dao(chain, self.mpc)
+        chain.views["mpc.testnet", "public_key"] = self.public_key
         self.init_key = folder / "init.key"
         self.init_key.write_text(self.dao.init_key_text())
         self.init_key.chmod(0o600)
+
+    def public_key(self, args):
+        assert args == {"domain_id": self.mpc.domain}, args
+        return self.mpc.public_key()
 
     def settings(self, **more):
         return {
@@ -407,11 +412,42 @@ def test_a_network_that_lies_is_not_believed_and_asked_again(world, lie, words):
 
 
 def test_another_networks_key_opens_nothing(world):
+    """Of a contract that names the pinned key, too: it is not believed."""
     other = Mpc(secret=99)
+    world.chain.views["mpc.testnet", "public_key"] = lambda args: other.public_key()
     with running(world.start(**{"keystore.mpc_public_key": other.public_key()})) as server:
         world.dao.vote(int(said(server, r"Proposal ID: (\d+)")[1]))
         said(server, "MPC signature verification failed")
         assert asked_key(server) == (503, NOT_READY)
+
+
+def test_another_networks_key_is_seen_before_anything_is_paid_for(world):
+    other = Mpc(secret=99)
+    with running(world.start(**{"keystore.mpc_public_key": other.public_key()})) as server:
+        said(server, "the MPC contract names another key than keystore.mpc_public_key")
+        assert asked_key(server) == (503, NOT_READY)
+        assert methods_called(world) == []
+        world.mpc.secret, world.mpc.public = 99, other.public
+        world.chain.move()
+        voted_in(world, server)
+
+
+def test_a_server_that_is_started_over_and_over_pays_ever_less_often(world):
+    seed = world.folder / "tee.seed"
+    seed.write_text("a TD")
+    settings = {"keystore.registration_attestation": f"simulated:{seed}"}
+    with running(world.start(**settings)) as server:
+        world.dao.measurements.append(measured(server))
+        world.chain.move()
+        said(server, r"Proposal ID: 0")
+    with running(world.start(**settings, **{"keystore.registration_poll_ms": 600_000})) as server:
+        said(server, "was submitted a moment ago and brought no master yet")
+        assert asked_key(server) == (503, NOT_READY)
+    assert len(world.dao.proposals) == 1
+    with running(world.start(**settings)) as server:
+        voted_in(world, server)
+    with running(world.start(**settings, **{"keystore.registration_poll_ms": 2000})) as server:
+        said(server, r"Proposal ID: 2")  # there was a master since
 
 
 def test_a_network_that_has_no_answer_in_time(world):
@@ -564,10 +600,23 @@ def test_settings_that_are_missing_or_contradict_each_other(world, settings, wor
 
 
 def test_what_has_no_evidence_is_for_the_simulated_realm(world):
-    sets = world.settings(**{"keystore.tee_mode": "evidence"})
+    sets = world.settings(**{"keystore.tee_mode": "evidence", "keystore.sealing": "key-file"})
     data = world.folder / "production"
     done = attestry(*serve_arguments(data, **{**settings_for(world.chain, world.nodes), **sets}))
     assert done.code != 0 and "keystore.registration_attestation" in done.err, done
+
+
+def test_the_root_file_alone_does_not_guard_the_master_of_all(world):
+    sets = world.settings(**{"keystore.tee_mode": "evidence", "keystore.registration_attestation": "dstack"})
+
+    def checked(**more):
+        settings = {**settings_for(world.chain, world.nodes), **sets, **more}
+        return attestry("config", "check", *serve_arguments(world.folder / "production", **settings)[1:])
+
+    done = checked()
+    assert done.code != 0 and "keystore.sealing" in done.err and "sealed_by_root_alone = true" in done.err, done
+    assert checked(**{"keystore.sealing": "key-file"}).code == 0
+    assert checked(**{"keystore.sealed_by_root_alone": "true"}).code == 0
 
 
 def test_a_server_from_the_originals_environment(world):
