@@ -471,12 +471,15 @@ void NodeService::catch_up(std::size_t round) {
     if (peer == nullptr) continue;
     const auto there = peer->current();
     note_answer(members[(round + i) % members.size()].id, there.ok());
-    if (!there || !*there || (*there)->plan.epoch <= now->plan.epoch) continue;
+    if (!there || !*there || (*there)->plan.epoch < now->plan.epoch) continue;
+    // Of two outcomes of one number activate() knows which wins.
+    if ((*there)->outcome.digest() == now->outcome.digest()) continue;
     const auto followed = node_->activate(**there);
     if (!followed) {
       base::log(base::LogLevel::warning, "a later epoch is not followed", {{"reason", followed.error().text()}});
       continue;
     }
+    if (node_->current() == now) continue;
     {
       const std::scoped_lock lock(mutex_);
       away_.clear();  // others are members now
