@@ -14,8 +14,10 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/reader.h"
 #include "base/reason.h"
 #include "cluster/proposal.h"
+#include "crypto/hash.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -207,15 +209,22 @@ Result<cluster::Member> candidate(const std::vector<cluster::Member>& known, con
                "`attestry node status` at the right one shows its key: give --add " + number + "=KEY"};
 }
 
+/// No other cluster has it, as no other nodes have these keys. The same said again is the same plan, so that a first
+/// epoch that was interrupted is gone on with: members store their share of one only.
+base::FixedBytes<32> new_cluster(const cluster::Plan& plan) {
+  base::LpWriter out;
+  out.lp("attestry/threshold-cluster/1").u16(plan.threshold);
+  for (const auto& one : plan.members) out.u32(one.id).raw(one.signing_key).lp(one.address);
+  return crypto::sha256(out.bytes());
+}
+
 /// Who is to be in, from who is.
-Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& options, crypto::Random& random) {
+Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& options) {
   cluster::Proposal out;
   TRY(out.plan.realm, base::realm_from(now.realm));
   out.plan.epoch = now.epoch + 1;
   out.plan.threshold = options.threshold != 0 ? options.threshold : now.threshold;
-  if (now.epoch == 0) {
-    out.plan.cluster = random.bytes<32>();
-  } else {
+  if (now.epoch > 0) {
     TRY_OK(base::hex_decode_into(now.cluster, out.plan.cluster), "cluster");
     TRY_OK(base::hex_decode_into(now.outcome, out.plan.previous), "outcome");
   }
@@ -235,6 +244,7 @@ Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& opti
     out.plan.members.push_back(std::move(one));
   }
   std::ranges::sort(out.plan.members, {}, &cluster::Member::id);
+  if (now.epoch == 0) out.plan.cluster = new_cluster(out.plan);
   if (out.plan.threshold < 2 || out.plan.members.size() < out.plan.threshold) {
     return Error{Code::usage, "threshold", "2 to the number of members, " + std::to_string(out.plan.members.size()),
                  std::to_string(out.plan.threshold), "Give --threshold, and --add each member of a first epoch."};
@@ -246,7 +256,7 @@ Result<cluster::Proposal> proposal_of(Context& context, const NodeView& now, con
   if (!options.from.empty() && (!options.add.empty() || !options.remove.empty() || options.threshold != 0)) {
     return Error{Code::usage, "--from", "a proposal as it is", "--add, --remove or --threshold beside it"};
   }
-  if (options.from.empty()) return propose(now, options, crypto::system_random());
+  if (options.from.empty()) return propose(now, options);
   TRY(const auto bytes, read_input(context, options.from, kMostProposal));
   return cluster::Proposal::parse(std::string{base::as_text(bytes)});
 }
