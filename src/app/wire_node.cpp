@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "api/threshold.h"
 #include "app/node_settings.h"
@@ -125,6 +126,8 @@ class NodeService final : public Service {
   void look_around();
   void catch_up(std::size_t round);
   void note_answer(std::uint32_t id, bool answers);
+  void forget_who_was_away();
+  bool meet(cluster::ChannelPeer& peer, const std::optional<cluster::Epoch>& there);
   void say(const std::string& step);
   void end_threads();
 
@@ -146,7 +149,9 @@ class NodeService final : public Service {
   std::condition_variable wake_;
   bool stopping_ = false;
   ChangeView change_;
-  std::set<std::uint32_t> away_;  ///< members that did not answer when they were last looked at
+  std::set<std::uint32_t> away_;                     ///< members that did not answer when they were last looked at
+  std::shared_ptr<const cluster::Epoch> looked_at_;  // of looking_ alone, like the next
+  std::set<std::uint32_t> behind_;                   // or not heard of
   std::thread looking_, changing_;
   api::SlowLane workloads_{kWorkloadThreads, kWorkloadsWaiting};
   api::SlowLane operators_{2, 16};
@@ -443,7 +448,8 @@ void NodeService::update_metrics() const {
         static_cast<double>(away_.size()));
 }
 
-/// A node that was away when an epoch was put in force hears of it from one of the others.
+/// A node that was away when an epoch was put in force hears of it from one of the others: it asks them, and they look
+/// whether it is behind. It may not know them, when the first epoch is what it has missed.
 void NodeService::look_around() {
   for (std::size_t round = 0;; ++round) {
     catch_up(round);
@@ -464,29 +470,50 @@ void NodeService::note_answer(std::uint32_t id, bool answers) {
 void NodeService::catch_up(std::size_t round) {
   const auto now = node_->current();
   if (now == nullptr) return;
+  const bool fresh = std::exchange(looked_at_, now) != now;
+  if (fresh) forget_who_was_away();
   const auto& members = now->plan.members;
-  // All of them at the start, later one at a time.
-  for (std::size_t i = 0; i < (round == 0 ? members.size() : 1); ++i) {
-    cluster::ChannelPeer* peer = peers_->channel(members[(round + i) % members.size()]);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    // All of them at the start of the process and of an epoch, later one at a time, and those that are behind.
+    const bool turn = fresh || i == round % members.size();
+    if (!turn && !behind_.contains(members[i].id)) continue;
+    cluster::ChannelPeer* peer = peers_->channel(members[i]);
     if (peer == nullptr) continue;
     const auto there = peer->current();
-    note_answer(members[(round + i) % members.size()].id, there.ok());
-    if (!there || !*there || (*there)->plan.epoch < now->plan.epoch) continue;
-    // Of two outcomes of one number activate() knows which wins.
-    if ((*there)->outcome.digest() == now->outcome.digest()) continue;
-    const auto followed = node_->activate(**there);
+    note_answer(members[i].id, there.ok());
+    if (!there || !meet(*peer, *there)) {
+      behind_.insert(members[i].id);
+    } else {
+      behind_.erase(members[i].id);
+    }
+    if (node_->current() != now) return;
+  }
+}
+
+/// Others may be members now.
+void NodeService::forget_who_was_away() {
+  behind_.clear();
+  const std::scoped_lock lock(mutex_);
+  away_.clear();
+}
+
+/// Whether both are in the same epoch afterwards.
+bool NodeService::meet(cluster::ChannelPeer& peer, const std::optional<cluster::Epoch>& there) {
+  const auto before = node_->current();
+  if (there && there->outcome.digest() == before->outcome.digest()) return true;
+  // Of two outcomes of one number activate() knows which wins.
+  if (there && there->plan.epoch >= before->plan.epoch) {
+    const auto followed = node_->activate(*there);
     if (!followed) {
       base::log(base::LogLevel::warning, "a later epoch is not followed", {{"reason", followed.error().text()}});
-      continue;
+      return false;
     }
-    if (node_->current() == now) continue;
-    {
-      const std::scoped_lock lock(mutex_);
-      away_.clear();  // others are members now
+    if (node_->current() != before) {
+      base::log(base::LogLevel::info, "this node follows", {{"epoch", std::to_string(there->plan.epoch)}});
+      return true;
     }
-    base::log(base::LogLevel::info, "this node follows", {{"epoch", std::to_string((*there)->plan.epoch)}});
-    return;
   }
+  return peer.activate(*before).ok();
 }
 
 void NodeService::end_threads() {
