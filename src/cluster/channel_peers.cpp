@@ -54,23 +54,27 @@ Result<Answer> ChannelPeer::exchange(const base::Bytes& question, base::Deadline
 }
 
 /// Every question may be asked twice: a session that the other end has ended meanwhile is opened again.
-Result<Answer> ChannelPeer::ask_either(const Question& question, std::chrono::milliseconds patience) {
+Result<Answer> ChannelPeer::ask_now(const Question& question, std::chrono::milliseconds patience) {
   const base::Bytes bytes = encode(question);
-  const MutexLock lock{mutex_};
   if (session_ && steady() >= until_) session_.reset();
   const bool used = session_.has_value();
-  const std::string name = "node " + std::to_string(member_.id);
-  if (!used) TRY_OK(open(), name);
+  if (!used) TRY_OK(open());
   auto out = exchange(bytes, steady() + patience);
   if (!out && used && out.error().code == Code::unavailable) {
     session_.reset();
-    TRY_OK(open(), name);
+    TRY_OK(open());
     out = exchange(bytes, steady() + patience);
   }
-  if (!out) {
-    session_.reset();
-    return std::move(out.error().at(name));
-  }
+  if (!out) session_.reset();
+  return out;
+}
+
+Result<Answer> ChannelPeer::ask_either(const Question& question, std::chrono::milliseconds patience) {
+  const MutexLock lock{mutex_};
+  auto out = ask_now(question, patience);
+  const bool silent = !out && out.error().code == Code::deadline_exceeded;
+  silent_until_ = silent ? steady() + options_.silence : std::chrono::steady_clock::time_point{};
+  if (!out) return std::move(out.error().at("node " + std::to_string(member_.id)));
   return out;
 }
 
@@ -80,10 +84,16 @@ Result<Answer> ChannelPeer::ask(const Question& question, std::chrono::milliseco
   return out;
 }
 
+bool ChannelPeer::is_silent() const {
+  const MutexLock lock{mutex_};
+  return steady() < silent_until_;
+}
+
 /// Evidence that is refused, or a session that ends, is no refusal of what a workload asks for.
 template <class T>
 Result<T> ChannelPeer::expect_quickly(const Question& question, base::Deadline deadline) {
   const std::string name = "node " + std::to_string(member_.id);
+  if (is_silent()) return Error{Code::unavailable, name + ": silent when it was asked last"};
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady());
   if (left <= std::chrono::milliseconds::zero()) return Error{Code::unavailable, name + ": no time is left to ask it"};
   auto out = ask_either(question, std::min(options_.quick_patience, left));
@@ -97,19 +107,19 @@ Result<T> ChannelPeer::expect_quickly(const Question& question, base::Deadline d
 }
 
 template <class T>
-Result<T> ChannelPeer::expect(const Question& question, std::chrono::milliseconds patience) {
-  TRY(Answer answer, ask(question, patience));
-  if (auto* wanted = std::get_if<T>(&answer)) return std::move(*wanted);
+Result<T> ChannelPeer::expect(Result<Answer> answer) const {
+  TRY(Answer said, std::move(answer));
+  if (auto* wanted = std::get_if<T>(&said)) return std::move(*wanted);
   return Error{Code::malformed, "node " + std::to_string(member_.id) + ": its answer", "one to what was asked",
                "another"};
 }
 
 Result<Offer> ChannelPeer::offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) {
-  return expect<Offer>(ask::Offer{cluster, session}, options_.patience);
+  return expect<Offer>(ask(ask::Offer{cluster, session}, options_.patience));
 }
 
 Result<Deal> ChannelPeer::propose(const Plan& plan, const Approval& approval) {
-  return expect<Deal>(ask::Propose{plan, approval}, options_.patience);
+  return expect<Deal>(ask(ask::Propose{plan, approval}, options_.patience));
 }
 
 Result<std::optional<Complaint>> ChannelPeer::check(const Plan& plan, const Approval& approval,
@@ -130,7 +140,7 @@ Result<std::variant<Stored, Complaint>> ChannelPeer::prepare(const Plan& plan, c
 }
 
 Status ChannelPeer::activate(const Epoch& epoch) {
-  TRY([[maybe_unused]] const auto done, expect<answer::Nothing>(ask::Activate{epoch}, options_.patience));
+  TRY([[maybe_unused]] const auto done, expect<answer::Nothing>(ask(ask::Activate{epoch}, options_.patience)));
   return base::done();
 }
 
@@ -157,7 +167,7 @@ Result<std::optional<Epoch>> epoch_of(Answer answer) {
 }  // namespace
 
 Result<std::optional<Epoch>> ChannelPeer::current() {
-  TRY(Answer answer, ask(ask::Current{}, options_.patience));
+  TRY(Answer answer, ask(ask::Current{}, options_.quick_patience));
   return epoch_of(std::move(answer));
 }
 
@@ -178,12 +188,17 @@ Result<std::unique_ptr<ChannelPeers>> ChannelPeers::make(ChannelOptions options,
 
 Peer* ChannelPeers::find(const Member& member) {
   if (self_ != nullptr && member.id == self_id_) return self_;
-  return channel(member);
+  return peer("change", member);
 }
 
 ChannelPeer* ChannelPeers::channel(const Member& member) {
   if (self_ != nullptr && member.id == self_id_) return nullptr;
-  const std::string name = std::to_string(member.id) + " " + base::hex(member.signing_key) + " " + member.address;
+  return peer("", member);
+}
+
+ChannelPeer* ChannelPeers::peer(const std::string& use, const Member& member) {
+  const std::string name =
+      use + " " + std::to_string(member.id) + " " + base::hex(member.signing_key) + " " + member.address;
   const MutexLock lock{mutex_};
   auto& peer = all_[name];
   if (!peer) peer = std::make_unique<ChannelPeer>(options_, stop_, member);

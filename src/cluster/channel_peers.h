@@ -26,6 +26,7 @@ struct ChannelOptions {
   std::chrono::milliseconds patience{10'000};       ///< for an answer that a node makes with its disk
   std::chrono::milliseconds quick_patience{2'000};  ///< for a share of a derivation, and for a session to begin
   std::chrono::seconds longest{300};                ///< of a session: then both ends show their evidence anew
+  std::chrono::seconds silence{3};  ///< a node that was silent is not asked again for quick answers so long
 };
 
 /// One node at the other end. Thread-safe: one question at a time, later ones wait.
@@ -65,10 +66,13 @@ class ChannelPeer final : public Peer {
   /// What others wait for.
   template <class T>
   base::Result<T> expect_quickly(const Question& question, base::Deadline deadline);
+  base::Result<Answer> ask_now(const Question& question, std::chrono::milliseconds patience) ATTESTRY_REQUIRES(mutex_);
+  /// Whoever would wait for it would wait in vain.
+  bool is_silent() const;
   base::Status open() ATTESTRY_REQUIRES(mutex_);
   base::Result<Answer> exchange(const base::Bytes& question, base::Deadline deadline) ATTESTRY_REQUIRES(mutex_);
   template <class T>
-  base::Result<T> expect(const Question& question, std::chrono::milliseconds patience);
+  base::Result<T> expect(base::Result<Answer> answer) const;
 
   const ChannelOptions& options_;
   const std::shared_ptr<net::PeerStop> stop_;
@@ -76,6 +80,7 @@ class ChannelPeer final : public Peer {
   mutable base::Mutex mutex_;
   std::optional<channel::Session> session_ ATTESTRY_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point until_ ATTESTRY_GUARDED_BY(mutex_){};
+  std::chrono::steady_clock::time_point silent_until_ ATTESTRY_GUARDED_BY(mutex_){};
   std::optional<Hello::Who> who_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
@@ -85,6 +90,7 @@ class ChannelPeers final : public Peers {
   /// `self`: how the node of this process is asked; null where there is none.
   static base::Result<std::unique_ptr<ChannelPeers>> make(ChannelOptions options, std::uint32_t self_id, Peer* self);
   ~ChannelPeers() override { stop(); }
+  /// On a session of its own: changes wait for disks, and derivations must not wait for changes.
   Peer* find(const Member& member) override;
   /// Null for the node of this process. Valid as long as this.
   ChannelPeer* channel(const Member& member);
@@ -92,6 +98,7 @@ class ChannelPeers final : public Peers {
   void stop() { stop_->stop(); }
 
  private:
+  ChannelPeer* peer(const std::string& use, const Member& member);
   ChannelPeers(ChannelOptions options, std::uint32_t self_id, Peer* self, std::shared_ptr<net::PeerStop> stop)
       : options_(std::move(options)), self_id_(self_id), self_(self), stop_(std::move(stop)) {}
   const ChannelOptions options_;
@@ -99,7 +106,7 @@ class ChannelPeers final : public Peers {
   Peer* const self_;
   const std::shared_ptr<net::PeerStop> stop_;
   base::Mutex mutex_;
-  /// By id, key and address: a node that has moved is another one. Few in the life of a process, so none goes.
+  /// By use, id, key and address: a node that has moved is another one. Few in the life of a process, so none goes.
   std::map<std::string, std::unique_ptr<ChannelPeer>> all_ ATTESTRY_GUARDED_BY(mutex_);
 };
 
