@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import PATIENCE, Server, attestry
 from operators import Operator
@@ -18,10 +19,11 @@ APP = "name:payments"
 
 
 class Cluster:
-    """start(id) starts a node, or starts it again; all nodes must end well unless they were killed."""
+    """start(id) starts a node, or starts it again; all nodes must end well unless they were killed. With wires (wires.py) the
+    nodes call each other through them."""
 
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder, wires=None):
+        self.folder, self.wires = pathlib.Path(folder), wires
         self.vendor = os.urandom(16).hex() + "\n"
         self.nodes, self.addresses = {}, {}
         made = attestry("operator", "keygen", self.key_file)
@@ -39,7 +41,11 @@ class Cluster:
         """says: the id, where that is not the name by which we know the node."""
         home = self.home(node)
         # A node that is started again must be where the others call it.
-        address = self.addresses.setdefault(node, f"127.0.0.1:{free_port()}")
+        port = free_port()
+        address = self.addresses[node] = f"127.0.0.1:{port}"
+        if self.wires:
+            self.addresses[node] = self.wires.make(node, port)
+            arguments = ("--address", self.addresses[node], *arguments)
         made = attestry(
             *(
                 "node",
@@ -65,6 +71,8 @@ class Cluster:
             self.init(node, *arguments, says=says)
         server = self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
         found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
+        if self.wires:
+            self.wires.processes[node] = server.process
         server.public, server.admin, server.metrics = found.groups()
         server.log_key = server.wait_for(r"^  log +(\S+)")[1]
         server.wait_for(r"^Serving until")
@@ -73,11 +81,19 @@ class Cluster:
             approve(server, APP, server.operator)
         return server
 
+    def start_all(self, nodes, *arguments):
+        with ThreadPoolExecutor(4) as several:
+            list(several.map(lambda node: self.start(node, *arguments), nodes))
+
     def kill(self, *nodes):
         for node in nodes:
-            self.nodes.pop(node).kill()
+            self.nodes[node].process.kill()
+        for node in nodes:
+            self.nodes.pop(node).end()
+            if self.wires:
+                self.wires[node].cut()
 
-    def command(self, node, *arguments, at=None):
+    def command(self, node, *arguments):
         server = self.nodes[node]
         where = ("--server", server.admin, "--token-file", server.data / "admin.token")
         return attestry("node", *arguments, *where)
@@ -106,12 +122,29 @@ class Cluster:
         assert done.code == 0, done
         return json.loads(done.out)["key_sha256"]
 
-    def generate(self, threshold, nodes, *arguments):
+    def keys(self, *nodes):
+        """What these nodes say it is, or all that run."""
+        nodes = nodes or sorted(self.nodes)
+        with ThreadPoolExecutor(4) as several:
+            return dict(zip(nodes, several.map(self.key, nodes), strict=True))
+
+    def epochs(self):
+        return {node: self.status(node)["epoch"] for node in sorted(self.nodes)}
+
+    def until_all_are_in(self, epoch):
+        until(lambda: set(self.epochs().values()) == {epoch}, self.epochs)
+        holders = {node: self.status(node)["holds_share"] for node in self.nodes}
+        assert set(holders.values()) == {True}, holders
+
+    def meet(self, nodes, *arguments):
         first, *others = nodes
-        for node in nodes:
-            self.start(node, *arguments)
+        self.start_all(nodes, *arguments)
         for node in others:
             self.join(node, first)
+
+    def generate(self, threshold, nodes, *arguments):
+        self.meet(nodes, *arguments)
+        first = nodes[0]
         done = self.reshare(first, "--threshold", threshold, "--add", *nodes)
         assert done.code == 0, done
         self.master = self.status(first)["master_public_key"]
@@ -122,14 +155,16 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder):
-    made = Cluster(folder)
+def cluster(folder, wires=None):
+    made = Cluster(folder, wires)
     try:
         yield made
         made.end()
     finally:
         for server in made.nodes.values():
             server.kill()
+        if wires:
+            wires.end()
 
 
 def free_port():
