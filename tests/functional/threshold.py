@@ -25,7 +25,7 @@ class Cluster:
     def __init__(self, folder, wires=None):
         self.folder, self.wires = pathlib.Path(folder), wires
         self.vendor = os.urandom(16).hex() + "\n"
-        self.nodes, self.addresses = {}, {}
+        self.nodes, self.addresses, self.operators = {}, {}, {}
         made = attestry("operator", "keygen", self.key_file)
         assert made.code == 0, made
         self.operator = made.out.strip()
@@ -69,7 +69,7 @@ class Cluster:
         fresh = not self.home(node).exists()
         if fresh:
             self.init(node, *arguments, says=says)
-        server = self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
+        server = self.begin(node)
         found = server.wait_for(r"^  server +(\S+), operators (\S+), metrics (\S+)/metrics")
         if self.wires:
             self.wires.processes[node] = server.process
@@ -77,9 +77,16 @@ class Cluster:
         server.log_key = server.wait_for(r"^  log +(\S+)")[1]
         server.wait_for(r"^Serving until")
         if fresh:
-            server.operator = approve(server, NODES)
-            approve(server, APP, server.operator)
+            self.operators[node] = approve(server, NODES)
+            approve(server, APP, self.operators[node])
+        server.operator = self.operators[node]
+        server.operator.server = server
         return server
+
+    def begin(self, node):
+        """The process alone: it may end before it serves."""
+        self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
+        return self.nodes[node]
 
     def start_all(self, nodes, *arguments):
         with ThreadPoolExecutor(4) as several:

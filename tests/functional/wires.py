@@ -82,7 +82,7 @@ class Wire:
     def __init__(self, wires, node, target):
         self.wires, self.node, self.target = wires, node, target
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listening.getsockname()[1]
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._change = threading.Condition()
         self._hold = None  # number of questions until the one to hold, or whose answer is to be held
         self._answers, self._waiting, self.reached = False, None, False
