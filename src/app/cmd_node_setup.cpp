@@ -22,7 +22,8 @@ using base::Status;
 namespace {
 
 struct InitOptions {
-  std::string folder, listen = "127.0.0.1:9447", address, app = "name:attestry-node", servers, attestation, unlock;
+  std::string folder, listen = "127.0.0.1:9447", address, app = "name:attestry-node", servers, server_dialects,
+                      attestation, unlock;
   std::vector<std::string> operators, sets;
   std::uint32_t id = 0;
   unsigned operators_needed = 1;
@@ -57,6 +58,7 @@ std::map<std::string, std::string> settings_of(const InitOptions& options) {
                                          {"node.operators_needed", std::to_string(options.operators_needed)}};
   if (!options.address.empty()) out["node.address"] = options.address;
   if (!options.servers.empty()) out["node.servers"] = options.servers;
+  if (!options.server_dialects.empty()) out["node.server_dialects"] = options.server_dialects;
   if (!options.unlock.empty()) out["unlock.source"] = options.unlock;
   out["node.attestation"] = !options.attestation.empty() ? options.attestation
                             : options.simulated          ? "simulated:" + folder + "/data/forge.seed"
@@ -149,6 +151,8 @@ void add_node_setup(CLI::App& group, Context& context) {
     command->add_option("--app", options->app, "approvals for this app say which software is a node")
         ->capture_default_str();
     command->add_option("--servers", options->servers, "and for this one, which servers may derive for themselves");
+    command->add_option("--server-dialects", options->server_dialects,
+                        "dialects whose masters they may derive, too: registry,keystore");
     command->add_option("--attestation", options->attestation, "address of a quote provider");
     command->add_option("--unlock", options->unlock, "what opens the root file: file:PATH, fd:N or credential:NAME");
     command->add_option("--set", options->sets, "SECTION.KEY=VALUE, any setting of `attestry config show`");

@@ -22,7 +22,8 @@ constexpr SettingInfo kNode[] = {
     {"node.id", "0", "its number in the cluster for ever, below 255; no two nodes have the same"},
     {"node.app", "name:attestry-node", "operators' approvals for this app say which software is a node"},
     {"node.servers", "",
-     "approvals for this app say which servers may derive app roots and dialects' masters for themselves; empty: none"},
+     "approvals for this app say which servers may derive roots of this registry's apps for themselves; empty: none"},
+    {"node.server_dialects", "", "dialects whose masters those servers may derive, too; comma-separated; empty: none"},
     {"node.attestation", "none", "who makes this node's evidence: address of a quote provider, or simulated:SEED_FILE"},
     {"node.operators", "", "Ed25519 keys, 64 hex digits each, of those who say who the members are; comma-separated"},
     {"node.operators_needed", "1", "so many of them must have signed"},
@@ -81,6 +82,7 @@ NodeSettings read_node_settings(const Settings& settings, std::vector<Error>& mi
   out.address = check.text("address");
   out.app = check.text("app");
   out.servers = check.text("servers");
+  out.server_dialects = settings.list("node.server_dialects");
   out.attestation = check.text("attestation");
   out.id = static_cast<std::uint32_t>(check.number("id", 0, cluster::kMostNodes - 1));
   out.operators_needed = static_cast<std::size_t>(check.number("operators_needed", 1, 64));

@@ -14,6 +14,7 @@ struct NodeSettings {
   std::string listen{};   ///< empty: this server is no node
   std::string address{};  ///< at which others reach it; empty: where it listens
   std::string app{}, servers{};
+  std::vector<std::string> server_dialects{};
   std::string attestation{};
   std::string import{},
       import_key{};  ///< files: the export of a lost node that this one is to be, and its holder's key

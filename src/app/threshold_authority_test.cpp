@@ -10,6 +10,8 @@
 #include "appraisal/replay.h"
 #include "attestation/verifier.h"
 #include "base/encoding.h"
+#include "channel/pieces.h"
+#include "channel/server.h"
 #include "cluster/testing/nodes.h"
 #include "collateral/bundle.h"
 #include "forge/attester.h"
@@ -31,6 +33,8 @@ using ::testing::HasSubstr;
 
 const base::AppRef kWeb = governance::testing::app_named("name:web");
 const base::AppRef kOther = governance::testing::app_named("name:other");
+const base::AppRef kNodes = governance::testing::app_named("name:nodes");
+const base::AppRef kServers = governance::testing::app_named("name:servers");
 const base::AppRef kNear = governance::testing::app_named("near:alice.near");
 
 /// Collateral that can be away.
@@ -68,10 +72,10 @@ struct TestNode {
     house.add_operator("alice");
   }
 
-  void approve(const base::AppRef& app, const forge::QuoteSpec& quote) {
+  void approve(const base::AppRef& app, const forge::QuoteSpec& quote, const std::string& name = "web") {
     house.approve(app, Action::app_create, app.text());
     house.approve(app, Action::policy_approve, house.blob(attestation::Policy::standard().document()));
-    identity = house.blob(R"({"name":"web","claims":{"mrtd":")" + base::hex(quote.td.mr_td) + R"("}})");
+    identity = house.blob(R"({"name":")" + name + R"(","claims":{"mrtd":")" + base::hex(quote.td.mr_td) + R"("}})");
     house.approve(app, Action::identity_approve, identity);
   }
   base::Result<base::Bytes> ask(const Application& what) { return authority.authorise(what, patient()); }
@@ -454,16 +458,18 @@ TEST_F(ThresholdAuthorityTest, AServerThatDerivesForItselfIsInTheLogOnce) {
   ASSERT_TRUE(server.ok()) << server.error().text();
   Node::Request asked{
       .epoch = 1, .outcome = {}, .app_id = base::to_bytes("app"), .app_key = asking().key.pk1, .participants = {0, 2}};
-  ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
+  ASSERT_TRUE(b.authority.note_server(asked, {.app = "name:web", .epoch = 1}, *server, patient()).ok());
   EXPECT_EQ(b.last().type, "threshold.server");
+  EXPECT_EQ(b.last().app, "name:web");
+  EXPECT_EQ(b.last().epoch, 1u);
   EXPECT_EQ(b.last().binding, base::hex(data));
   asked.participants = {2, 6};
-  ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
+  ASSERT_TRUE(b.authority.note_server(asked, {.app = "name:web", .epoch = 1}, *server, patient()).ok());
   EXPECT_EQ(b.leaves("threshold.server"), 1u);
   asked.app_id = base::to_bytes("other");
-  ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
+  ASSERT_TRUE(b.authority.note_server(asked, {.app = "name:web", .epoch = 1}, *server, patient()).ok());
   asked.app_key = asking().key.pk1;
-  ASSERT_TRUE(b.authority.note_server(asked, *server, patient()).ok());
+  ASSERT_TRUE(b.authority.note_server(asked, {.app = "name:web", .epoch = 1}, *server, patient()).ok());
   EXPECT_EQ(b.leaves("threshold.server"), 3u);
 }
 
@@ -564,6 +570,153 @@ TEST_F(ThresholdCoordinatorTest, ALyingCoordinatorGetsNoShareOfAnythingElse) {
   refused(derive(1, changed([](auto& r) { r.participants = {1}; }), bytes), Code::malformed, "2 or more");
   refused(derive(1, changed([](auto& r) { r.epoch = 2; }), bytes), Code::conflict, "");
   EXPECT_TRUE(derive(1, right, bytes).ok()) << "what the workload asked for is still answered";
+}
+
+TEST_F(ThresholdCoordinatorTest, AFreshNodeTakesNoEpochInWhichItHasNoPlace) {
+  testing::Machine fresh{0, {machines.the_operator().public_key()}, random};
+  const auto follow = [&](Node& node) {
+    NodeServer server{NodeServerParts{.node = node,
+                                      .authoriser = nodes[0]->authority,
+                                      .hello = {},
+                                      .appraiser = appraiser,
+                                      .attester = attester,
+                                      .registry = *nodes[0]->house.registry,
+                                      .random = random,
+                                      .clock = nodes[0]->house.clock,
+                                      .nodes = kNodes}};
+    return server.answer(Question{ask::Activate{*epoch}}, nullptr, patient());
+  };
+  const auto said = follow(fresh.node());
+  ASSERT_TRUE(std::holds_alternative<base::Error>(said));
+  EXPECT_EQ(std::get<base::Error>(said).code, Code::denied);
+  EXPECT_EQ(fresh.node().current(), nullptr);
+  EXPECT_TRUE(std::holds_alternative<answer::Nothing>(follow(machines[0].node())));
+}
+
+TEST_F(ThresholdCoordinatorTest, AnEpochThatTheCallerKnowsIsNotSentAgain) {
+  const auto ask = [&](std::optional<base::Digest32> known) {
+    return servers[0]->answer(Question{ask::Current{known}}, nullptr, patient());
+  };
+  EXPECT_TRUE(std::holds_alternative<Epoch>(ask({})));
+  EXPECT_TRUE(std::holds_alternative<Epoch>(ask(base::Digest32{})));
+  EXPECT_TRUE(std::holds_alternative<answer::Nothing>(ask(epoch->outcome.digest())));
+}
+
+/// A server that calls a node over a channel; its software is approved as a node, too.
+class ThresholdServerTest : public ThresholdCoordinatorTest {
+ protected:
+  void SetUp() override {
+    ThresholdCoordinatorTest::SetUp();
+    TestNode& node = *nodes[0];
+    node.approve(kNodes, quote);
+    node.approve(kServers, quote, "server");
+    const auto& house = node.house;
+    serving = std::make_unique<NodeServer>(NodeServerParts{
+        .node = machines[0].node(),
+        .authoriser = node.authority,
+        .hello = [this](const base::FixedBytes<64>& data) { return Hello::sign(0, data, machines[0].signing()); },
+        .appraiser = appraiser,
+        .attester = attester,
+        .registry = *house.registry,
+        .random = random,
+        .clock = house.clock,
+        .nodes = kNodes,
+        .servers = kServers,
+        .dialects = {"registry"}});
+    auto started = channel::Server::start(
+        {.address = "127.0.0.1:0",
+         .sessions = 2,
+         .end = [this] { return serving->listening_end(); },
+         .serve = [this](channel::Session session,
+                         base::Deadline deadline) { serving->serve(std::move(session), deadline); }});
+    ASSERT_TRUE(started.ok()) << started.error().text();
+    server = *std::move(started);
+  }
+  channel::Session call(const Hello& hello = {}) {
+    auto end = *serving->end();
+    auto session = channel::Session::connect(server->address(), end, patient());
+    EXPECT_TRUE(session.ok()) << session.error().text();
+    EXPECT_TRUE(session->send(hello.bytes(), patient()).ok());
+    const auto heard = session->receive(patient());
+    EXPECT_TRUE(heard.ok()) << heard.error().text();
+    return *std::move(session);
+  }
+  base::Result<Answer> ask(channel::Session& session, base::ByteView question) {
+    TRY_OK(channel::send_pieces(session, question, patient()));
+    TRY(const auto said, channel::receive_pieces(session, kMostMessage, patient()));
+    return parse_answer(said.reveal());
+  }
+  /// The code of the answer; `ok` of a share.
+  std::string asking_for(channel::Session& session, const base::Bytes& app_id) {
+    const auto said = ask(session, encode(Question{ask::Derive{changed([&](auto& r) { r.app_id = app_id; }), {}}}));
+    if (!said) return said.error().text();
+    if (const auto* error = std::get_if<base::Error>(&*said)) return std::string{base::slug(error->code)};
+    return std::holds_alternative<keys::ckd::Ciphertext>(*said) ? "ok" : "another answer";
+  }
+  static base::Bytes root_of(const base::AppRef& app, std::uint32_t epoch, base::Realm realm = base::Realm::simulated,
+                             std::string_view tenant = "default") {
+    base::LpWriter out;
+    out.lp("app-root").lp(base::to_text(realm)).lp(tenant).lp(app.bytes()).u32(epoch);
+    return std::move(out).take();
+  }
+  static base::Bytes master_of(std::string_view dialect) {
+    base::LpWriter out;
+    out.lp("legacy").lp(dialect);
+    return std::move(out).take();
+  }
+  std::unique_ptr<NodeServer> serving;
+  std::unique_ptr<channel::Server> server;
+};
+
+TEST_F(ThresholdServerTest, WithTheNodesSoftwareIsServed) {
+  auto session = call();
+  EXPECT_EQ(asking_for(session, root_of(kWeb, 0)), "ok");
+  const auto leaf = nodes[0]->last();
+  EXPECT_EQ(leaf.type, "threshold.server");
+  EXPECT_EQ(leaf.app, kWeb.text());
+  EXPECT_EQ(leaf.epoch, 0u);
+  EXPECT_EQ(
+      leaf.policy,
+      base::hex(nodes[0]->house.registry->policy_of(base::Tenant::standard(), kServers, kTime)->policy().sha256()));
+}
+
+TEST_F(ThresholdServerTest, GetsRootsOfAppsThatTheNodeKnowsAndOfNothingElse) {
+  auto session = call();
+  EXPECT_EQ(asking_for(session, root_of(governance::testing::app_named("name:unknown"), 0)), "denied");
+  EXPECT_EQ(asking_for(session, root_of(kWeb, 7)), "denied");
+  EXPECT_EQ(asking_for(session, root_of(kWeb, 1)), "denied");
+  EXPECT_EQ(asking_for(session, root_of(kWeb, 0, base::Realm::production)), "denied");
+  EXPECT_EQ(asking_for(session, root_of(kWeb, 0, base::Realm::simulated, "other")), "denied");
+  auto longer = root_of(kWeb, 0);
+  longer.push_back(0);
+  EXPECT_EQ(asking_for(session, longer), "malformed");
+  EXPECT_EQ(asking_for(session, base::to_bytes(keys::ckd::app_id("alice.near", ""))), "denied");
+  EXPECT_EQ(asking_for(session, master_of("keystore")), "denied");
+  EXPECT_EQ(nodes[0]->leaves("threshold.server"), 0u);
+  EXPECT_EQ(asking_for(session, master_of("registry")), "ok");
+  EXPECT_EQ(nodes[0]->leaves("threshold.server"), 1u);
+}
+
+TEST_F(ThresholdServerTest, IsHeardNoFurtherThanItMayAsk) {
+  auto session = call();
+  refused(ask(session, base::as_bytes("c plan, and many points")), Code::denied, "a server");
+  session = call();
+  base::Bytes large(40'000, 1);
+  large[0] = 'd';
+  EXPECT_FALSE(ask(session, large).ok());
+}
+
+TEST_F(ThresholdServerTest, ShowsItsEvidenceAnewWhenSomethingThatItStoodOnHasChanged) {
+  auto session = call();
+  ASSERT_EQ(asking_for(session, root_of(kWeb, 0)), "ok");
+  // The same policy, and another version of the app's approvals.
+  nodes[0]->house.approve(kServers, Action::identity_approve, nodes[0]->identity);
+  const auto end = patient();
+  std::string said;
+  do {
+    said = asking_for(session, root_of(kWeb, 0));
+  } while (said == "ok" && std::chrono::steady_clock::now() < end);
+  EXPECT_THAT(said, HasSubstr("show your evidence anew"));
 }
 
 }  // namespace

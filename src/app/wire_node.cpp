@@ -249,7 +249,8 @@ Status NodeService::open_ways(const Settings& settings) {
                                .clock = parts_.clock,
                                .nodes = std::move(nodes),
                                .vouch = [this](const cluster::Plan& plan) { return vouch(plan); },
-                               .servers = std::move(servers)});
+                               .servers = std::move(servers),
+                               .dialects = said_.server_dialects});
   TRY(peers_, cluster::ChannelPeers::make({.end = [this] { return serving_->end(); },
                                            .hello = [this](const base::FixedBytes<64>& data) { return hello(data); }},
                                           said_.id, own_.get()));

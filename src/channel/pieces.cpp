@@ -1,7 +1,7 @@
 #include "channel/pieces.h"
 
 #include <algorithm>
-#include <vector>
+#include <optional>
 
 namespace attestry::channel {
 
@@ -28,27 +28,48 @@ Status send_pieces(Session& session, base::ByteView data, base::Deadline deadlin
   return base::done();
 }
 
+namespace {
+
+/// `size` bytes of `buffer` are there: room for `more` of them, at least twice as many as before.
+void make_room(crypto::Secret& buffer, std::size_t size, std::size_t more, std::size_t most) {
+  if (buffer.size() >= size + more) return;
+  crypto::Secret bigger(std::max(size + more, std::min(most, 2 * buffer.size())));
+  std::ranges::copy(buffer.reveal().first(size), bigger.writable().begin());
+  buffer = std::move(bigger);
+}
+
+}  // namespace
+
 Result<crypto::Secret> receive_pieces(Session& session, std::size_t most, base::Deadline deadline) {
-  std::vector<crypto::Secret> pieces;
+  return receive_pieces(
+      session, [&](base::ByteView) -> Result<Limit> { return Limit{.most = most, .until = deadline}; }, deadline);
+}
+
+Result<crypto::Secret> receive_pieces(Session& session, const std::function<Result<Limit>(base::ByteView first)>& limit,
+                                      base::Deadline deadline) {
+  crypto::Secret buffer;
   std::size_t size = 0;
+  std::optional<Limit> may;
   bool more = true;
   while (more) {
-    TRY(auto piece, session.receive(deadline));
+    TRY(const auto piece, session.receive(may ? may->until : deadline));
     const auto bytes = piece.reveal();
-    if (bytes.empty() || bytes[0] > 1 || (bytes[0] == 1 && bytes.size() == 1)) {
-      return Error{Code::malformed, "a piece of a message"};
+    if (bytes.empty() || bytes[0] > 1 || (bytes[0] == 1 && bytes.size() != kMaxData)) {
+      return Error{Code::malformed, "a piece of a message", "a full one, or the last", std::to_string(bytes.size())};
     }
     more = bytes[0] == 1;
-    size += bytes.size() - 1;
-    if (size > most) {
-      return Error{Code::too_large, "a message in pieces", "at most " + std::to_string(most) + " bytes"};
+    const auto data = bytes.subspan(1);
+    if (!may) {
+      TRY(may, limit(data));
     }
-    pieces.push_back(std::move(piece));
+    if (data.size() > may->most - size) {
+      return Error{Code::too_large, "a message in pieces", "at most " + std::to_string(may->most) + " bytes"};
+    }
+    make_room(buffer, size, data.size(), may->most);
+    std::ranges::copy(data, buffer.writable().subspan(size).begin());
+    size += data.size();
   }
-  crypto::Secret out(size);
-  auto to = out.writable().begin();
-  for (const auto& piece : pieces) to = std::ranges::copy(piece.reveal().subspan(1), to).out;
-  return out;
+  return buffer.size() == size ? std::move(buffer) : crypto::Secret::copy_of(buffer.reveal().first(size));
 }
 
 }  // namespace attestry::channel

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/encoding.h"
+#include "channel/pieces.h"
 #include "channel/server.h"
 #include "crypto/ec.h"
 #include "crypto/hash.h"
@@ -423,6 +424,55 @@ TEST_F(ChannelTest, OneAddressHasNotAllSessions) {
   ASSERT_TRUE(started.ok());
   auto first = Peer::call((*started)->address());
   refused(PeerConnection::connect((*started)->address(), credentials(new_key()), soon()), Code::unavailable, "closed");
+}
+
+/// What a server of sessions says about the first message in pieces.
+class PiecesTest : public ::testing::Test {
+ protected:
+  Result<std::size_t> received(const std::function<void(Session&)>& say, std::size_t most = 1u << 20) {
+    std::promise<Result<std::size_t>> heard;
+    auto started = Server::start({.address = "127.0.0.1:0",
+                                  .sessions = 1,
+                                  .end = []() -> Result<End> { return end_of(); },
+                                  .serve =
+                                      [&](Session session, base::Deadline deadline) {
+                                        const auto data = receive_pieces(session, most, deadline);
+                                        if (data) {
+                                          heard.set_value(data->size());
+                                        } else {
+                                          heard.set_value(data.error());
+                                        }
+                                      }});
+    auto session = Session::connect((*started)->address(), end_of(), soon());
+    say(*session);
+    return heard.get_future().get();
+  }
+};
+
+TEST_F(PiecesTest, AMessageOfAnySizeComesAsItWasSent) {
+  for (const std::size_t size : {0ul, 1ul, kMaxData - 1, kMaxData, 3 * (kMaxData - 1), 3 * kMaxData + 5}) {
+    const base::Bytes data(size, 7);
+    const auto got = received([&](Session& session) { ASSERT_TRUE(send_pieces(session, data, soon()).ok()); }, size);
+    ASSERT_TRUE(got.ok()) << got.error().text();
+    EXPECT_EQ(*got, size);
+  }
+}
+
+TEST_F(PiecesTest, EveryPieceButTheLastIsFull) {
+  const auto pieces = [](std::size_t first) {
+    return [=](Session& session) {
+      base::Bytes piece(first, 7);
+      piece[0] = 1;
+      ASSERT_TRUE(session.send(piece, soon()).ok());
+      // Whoever waits for it may have hung up.
+      [[maybe_unused]] const auto last = session.send(base::Bytes{0, 7}, soon());
+    };
+  };
+  for (const std::size_t size : {std::size_t{2}, kMaxData - 1}) {
+    refused(received(pieces(size)), Code::malformed, "a full one, or the last");
+  }
+  EXPECT_TRUE(received(pieces(kMaxData)).ok());
+  refused(received(pieces(kMaxData), 100), Code::too_large, "at most 100 bytes");
 }
 
 TEST(ChannelStatement, IsTheOneOfTheFormat) {

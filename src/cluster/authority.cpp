@@ -256,8 +256,8 @@ Result<Authoriser::Allowed> Authority::authorise(base::ByteView application, bas
   return Allowed{.app_id = std::move(app_id), .app_key = asked.key.pk1};
 }
 
-Status Authority::note_server(const Node::Request& request, const attestation::VerifiedReport& server,
-                              base::Deadline deadline) {
+Status Authority::note_server(const Node::Request& request, const ServersKey& servers,
+                              const attestation::VerifiedReport& server, base::Deadline deadline) {
   TRY_OK(parts_.store.clock_usable());
   // The blinding key is random and never in the log: who reads there cannot make the key of the commitment.
   base::LpWriter seed;
@@ -275,9 +275,14 @@ Status Authority::note_server(const Node::Request& request, const attestation::V
   leaf.realm = parts_.registry.realm();
   leaf.audience = parts_.log.origin();
   leaf.time = parts_.store.now();
+  // In clear: an app's owner is to find who had its keys.
+  leaf.tenant = servers.tenant;
+  leaf.app = servers.app;
+  leaf.epoch = servers.epoch;
   leaf.binding = base::hex(server.report_data());
   leaf.policy = base::hex(server.policy_sha256());
-  leaf.outputs["app-id"] = audit::commitment(key, "app-id", request.app_id);
+  const std::string label = servers.dialect.empty() ? "app-id" : "legacy:" + servers.dialect;
+  leaf.outputs[label] = audit::commitment(key, label, request.app_id);
   TRY_OK(parts_.store.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         TRY([[maybe_unused]] const auto index, parts_.log.append(txn, leaf));

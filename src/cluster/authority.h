@@ -59,8 +59,8 @@ class Authority final : public Authoriser {
 
   /// The leaf "threshold.server". The same server's same app_id and key have one for as long as this remembers them:
   /// other participants that are asked, or a proof, are nothing new.
-  base::Status note_server(const Node::Request& request, const attestation::VerifiedReport& server,
-                           base::Deadline deadline) override;
+  base::Status note_server(const Node::Request& request, const ServersKey& servers,
+                           const attestation::VerifiedReport& server, base::Deadline deadline) override;
 
  private:
   AuthorityParts parts_;

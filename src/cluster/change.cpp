@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "crypto/hash.h"
@@ -26,10 +27,15 @@ std::vector<Result<T>> ask_all(std::span<const Member> members, Peers& peers, As
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < members.size(); ++i) {
-      threads.emplace_back([&, i] {
-        Peer* peer = peers.find(members[i]);
-        answers[i].emplace(peer == nullptr ? Result<T>{nobody(members[i])} : ask(*peer));
-      });
+      try {
+        threads.emplace_back([&, i] {
+          Peer* peer = peers.find(members[i]);
+          answers[i].emplace(peer == nullptr ? Result<T>{nobody(members[i])} : ask(*peer));
+        });
+      } catch (const std::system_error&) {
+        answers[i].emplace(Error{Code::unavailable, "node " + std::to_string(members[i].id), "a thread to ask it on",
+                                 "none: this process has as many as it may"});
+      }
     }
   }
   std::vector<Result<T>> out;

@@ -166,8 +166,8 @@ Result<std::optional<Epoch>> epoch_of(Answer answer) {
 
 }  // namespace
 
-Result<std::optional<Epoch>> ChannelPeer::current() {
-  TRY(Answer answer, ask(ask::Current{}, options_.quick_patience));
+Result<std::optional<Epoch>> ChannelPeer::current(const std::optional<base::Digest32>& known) {
+  TRY(Answer answer, ask(ask::Current{known}, options_.quick_patience));
   return epoch_of(std::move(answer));
 }
 

@@ -52,8 +52,8 @@ class ChannelPeer final : public Peer {
   base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
                                             base::Deadline deadline = base::Deadline::max());
   base::Result<answer::Nonce> challenge(base::Deadline deadline = base::Deadline::max());
-  /// The epoch in force there; nothing before the first.
-  base::Result<std::optional<Epoch>> current();
+  /// The epoch in force there; nothing before the first, or when its outcome is the one that is `known` here.
+  base::Result<std::optional<Epoch>> current(const std::optional<base::Digest32>& known = {});
   /// Makes this node, at `address`, known there. The epoch in force there.
   base::Result<std::optional<Epoch>> join(const std::string& address);
   /// Whoever is there, after a session was opened at least once.

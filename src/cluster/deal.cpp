@@ -131,13 +131,13 @@ base::Bytes Deal::unsigned_bytes() const {
   return std::move(out).take();
 }
 
-Result<Deal> Deal::parse(ByteView bytes) {
+Result<Deal> Deal::parse(ByteView bytes, std::size_t most_threshold) {
   base::Reader reader{bytes};
   TRY(const ByteView tag, reader.lp("tag", kDealTag.size()));
   if (base::as_text(tag) != kDealTag) return Error{Code::malformed, "deal", std::string{kDealTag}, "another tag"};
   TRY(const base::Digest32 plan, reader.take_array<32>("plan"));
   TRY(const std::uint32_t dealer, reader.u32be("dealer"));
-  TRY(Commitments commitments, Commitments::read(reader, kMostNodes));
+  TRY(Commitments commitments, Commitments::read(reader, most_threshold));
   Deal out{std::move(commitments)};
   out.plan_ = plan;
   out.dealer_ = dealer;

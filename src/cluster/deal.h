@@ -32,8 +32,8 @@ class Deal {
   /// Signed with the dealer's own key. The polynomial's threshold must be the plan's.
   static base::Result<Deal> make(const Plan& plan, std::uint32_t dealer, const Polynomial& polynomial,
                                  const crypto::Ed25519PrivateKey& key, crypto::Random& random);
-  /// The form only: `malformed` otherwise.
-  static base::Result<Deal> parse(base::ByteView bytes);
+  /// The form only: `malformed` otherwise, or for a threshold above `most_threshold`, before its points are decoded.
+  static base::Result<Deal> parse(base::ByteView bytes, std::size_t most_threshold = kMostNodes);
   const base::Bytes& bytes() const noexcept { return bytes_; }
   base::Digest32 digest() const;
 

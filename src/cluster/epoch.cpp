@@ -25,21 +25,22 @@ base::Bytes Epoch::bytes() const {
   return std::move(out).take();
 }
 
-Result<Epoch> Epoch::parse(ByteView bytes) {
+Result<Epoch> Epoch::parse(ByteView bytes, const PlanCheck& check) {
   base::Reader reader{bytes};
   TRY(const ByteView plan_bytes, reader.lp("plan", kMostPlan));
   TRY(Plan plan, Plan::parse(plan_bytes));
   TRY(Approval approval, Approval::read(reader));
+  if (check) TRY_OK(check(plan, approval));
   TRY(const std::uint16_t count, reader.u16be("number of deals"));
   if (count > kMostNodes) return Error{Code::malformed, "number of deals", "at most 255", std::to_string(count)};
   std::vector<Deal> deals;
   for (std::uint16_t i = 0; i < count; ++i) {
     TRY(const ByteView deal_bytes, reader.lp("deal", kMostDeal));
-    TRY(Deal deal, Deal::parse(deal_bytes));
+    TRY(Deal deal, Deal::parse(deal_bytes, plan.threshold));
     deals.push_back(std::move(deal));
   }
   TRY(const ByteView outcome_bytes, reader.lp("outcome", kMostOutcome));
-  TRY(Outcome outcome, Outcome::parse(outcome_bytes));
+  TRY(Outcome outcome, Outcome::parse(outcome_bytes, plan.threshold));
   TRY(Certificate certificate, Certificate::read(reader));
   TRY_OK(reader.finish("epoch"));
   const auto same = [](const Deal& deal, const Outcome::Dealt& dealt) {

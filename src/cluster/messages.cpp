@@ -5,6 +5,7 @@
 
 #include "base/reader.h"
 #include "base/reason.h"
+#include "net/peer.h"
 
 namespace attestry::cluster {
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMostPlan = 128 * 1024;
 constexpr std::size_t kMostDeal = 64 * 1024;
-constexpr std::size_t kMostText = 4096;
+constexpr std::size_t kMostText = 1024;
 constexpr std::size_t kMostRequest = 16 * 1024;
 constexpr std::size_t kMostAddress = 255;
 
@@ -44,10 +45,11 @@ struct Proposal {
   Approval approval;
   std::vector<Deal> deals;
 };
-Result<Proposal> read_proposal(base::Reader& reader, bool with_deals) {
+Result<Proposal> read_proposal(base::Reader& reader, bool with_deals, const PlanCheck& check) {
   TRY(const ByteView plan_bytes, reader.lp("plan", kMostPlan));
   TRY(Plan plan, Plan::parse(plan_bytes));
   TRY(Approval approval, Approval::read(reader));
+  if (check) TRY_OK(check(plan, approval));
   TRY(const std::uint16_t count, reader.u16be("number of deals"));
   if (count > (with_deals ? kMostNodes : 0)) {
     return Error{Code::malformed, "number of deals", with_deals ? "at most 255" : "none", std::to_string(count)};
@@ -55,7 +57,7 @@ Result<Proposal> read_proposal(base::Reader& reader, bool with_deals) {
   std::vector<Deal> deals;
   for (std::uint16_t i = 0; i < count; ++i) {
     TRY(const ByteView bytes, reader.lp("deal", kMostDeal));
-    TRY(Deal deal, Deal::parse(bytes));
+    TRY(Deal deal, Deal::parse(bytes, plan.threshold));
     deals.push_back(std::move(deal));
   }
   TRY_OK(reader.finish("question"));
@@ -63,7 +65,13 @@ Result<Proposal> read_proposal(base::Reader& reader, bool with_deals) {
 }
 
 base::Bytes error_bytes(const Error& error) {
-  const auto cut = [](std::string_view text) { return text.substr(0, kMostText); };
+  const auto cut = [](std::string_view text) {
+    std::string out{text.substr(0, kMostText)};
+    for (char& c : out) {
+      if (c < 0x20 || c > 0x7e) c = '?';
+    }
+    return out;
+  };
   base::LpWriter out;
   out.lp(base::slug(error.code)).lp(cut(error.what)).lp(cut(error.expected)).lp(cut(error.found)).lp(cut(error.remedy));
   return std::move(out).take();
@@ -77,6 +85,10 @@ base::Status read_error(base::Reader& reader, Error& out) {
   out.code = *code;
   for (std::string* text : {&out.what, &out.expected, &out.found, &out.remedy}) {
     TRY(const ByteView bytes, reader.lp("text", kMostText));
+    // It goes to operators' terminals, and into logs.
+    if (!std::ranges::all_of(bytes, [](std::uint8_t c) { return c >= 0x20 && c < 0x7f; })) {
+      return Error{Code::malformed, "answer: text", "printable ASCII", "other bytes"};
+    }
     *text = base::as_text(bytes);
   }
   return reader.finish("answer");
@@ -137,6 +149,10 @@ Result<Hello> Hello::parse(ByteView bytes) {
   if (is_node == 1) {
     Who who;
     TRY(who.id, reader.u32be("id"));
+    if (who.id >= kMostNodes) {
+      return Error{Code::malformed, "hello of a node: id", "below " + std::to_string(kMostNodes),
+                   std::to_string(who.id)};
+    }
     TRY(who.signing_key, reader.take_array<32>("signing key"));
     TRY(out.signature, reader.take_array<64>("signature"));
     out.node = who;
@@ -156,7 +172,7 @@ base::Bytes encode(const Question& question) {
                  [](const ask::Check& q) { return with_kind('c', proposal(q.plan, q.approval, q.deals)); },
                  [](const ask::Prepare& q) { return with_kind('s', proposal(q.plan, q.approval, q.deals)); },
                  [](const ask::Activate& q) { return with_kind('a', q.epoch.bytes()); },
-                 [](const ask::Current&) { return with_kind('e', {}); },
+                 [](const ask::Current& q) { return with_kind('e', q.known ? ByteView{*q.known} : ByteView{}); },
                  [](const ask::Join& q) { return with_kind('j', base::as_bytes(q.address)); },
                  [](const ask::Challenge&) { return with_kind('n', {}); },
                  [](const ask::Derive& q) { return derivation('d', q.request, q.application); },
@@ -164,7 +180,7 @@ base::Bytes encode(const Question& question) {
       question);
 }
 
-Result<Question> parse_question(ByteView bytes) {
+Result<Question> parse_question(ByteView bytes, const PlanCheck& check) {
   base::Reader reader{bytes};
   TRY(const std::uint8_t kind, reader.u8("kind"));
   switch (kind) {
@@ -176,28 +192,36 @@ Result<Question> parse_question(ByteView bytes) {
       return Question{out};
     }
     case 'p': {
-      TRY(Proposal out, read_proposal(reader, false));
+      TRY(Proposal out, read_proposal(reader, false, check));
       return Question{ask::Propose{std::move(out.plan), std::move(out.approval)}};
     }
     case 'c': {
-      TRY(Proposal out, read_proposal(reader, true));
+      TRY(Proposal out, read_proposal(reader, true, check));
       return Question{ask::Check{std::move(out.plan), std::move(out.approval), std::move(out.deals)}};
     }
     case 's': {
-      TRY(Proposal out, read_proposal(reader, true));
+      TRY(Proposal out, read_proposal(reader, true, check));
       return Question{ask::Prepare{std::move(out.plan), std::move(out.approval), std::move(out.deals)}};
     }
     case 'a': {
-      TRY(Epoch epoch, Epoch::parse(reader.rest()));
+      TRY(Epoch epoch, Epoch::parse(reader.rest(), check));
       return Question{ask::Activate{std::move(epoch)}};
     }
-    case 'e':
+    case 'e': {
+      ask::Current out;
+      if (reader.remaining() > 0) {
+        TRY(out.known, reader.take_array<32>("outcome"));
+      }
       TRY_OK(reader.finish("question"));
-      return Question{ask::Current{}};
+      return Question{out};
+    }
     case 'j': {
-      const ByteView address = reader.rest();
-      if (address.size() > kMostAddress) return Error{Code::malformed, "address of a node", "at most 255 bytes"};
-      return Question{ask::Join{std::string{base::as_text(address)}}};
+      std::string address{base::as_text(reader.rest())};
+      const bool clean = std::ranges::all_of(address, [](char c) { return c > 0x20 && c < 0x7f; });
+      if (address.size() > kMostAddress || !clean || !net::is_peer_address(address)) {
+        return Error{Code::malformed, "address of a node", "HOST:PORT or [::1]:PORT, at most 255 bytes", "another"};
+      }
+      return Question{ask::Join{std::move(address)}};
     }
     case 'n':
       TRY_OK(reader.finish("question"));

@@ -61,8 +61,10 @@ struct Prepare {
 struct Activate {
   Epoch epoch;
 };
-/// The epoch in force.
-struct Current {};
+/// The epoch in force, unless it is the one with the outcome that the caller knows.
+struct Current {
+  std::optional<base::Digest32> known{};
+};
 /// "I am here": by the node that says it, whose Hello named its id and key. The answer is the epoch in force.
 struct Join {
   std::string address;
@@ -83,10 +85,11 @@ struct Prove {
 using Question = std::variant<ask::Offer, ask::Propose, ask::Check, ask::Prepare, ask::Activate, ask::Current,
                               ask::Join, ask::Challenge, ask::Derive, ask::Prove>;
 base::Bytes encode(const Question& question);
-base::Result<Question> parse_question(base::ByteView bytes);
+/// `check`: looked at before any point of a deal is decoded; may be empty.
+base::Result<Question> parse_question(base::ByteView bytes, const PlanCheck& check = {});
 
 namespace answer {
-struct Nothing {};  ///< done; or no complaint, or no epoch in force
+struct Nothing {};  ///< done; or no complaint; or no epoch in force, or none but the known one
 using Nonce = base::FixedBytes<42>;
 }  // namespace answer
 using Answer = std::variant<base::Error, answer::Nothing, Offer, Deal, Complaint, Stored, Epoch, answer::Nonce,

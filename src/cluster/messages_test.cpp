@@ -19,6 +19,7 @@ TEST_F(Messages, AreReadAsTheyWereWritten) {
       .epoch = 7, .outcome = random_.bytes<32>(), .app_id = {1, 2, 3}, .app_key = {}, .participants = {1, 4, 6}};
   const Question questions[] = {ask::Offer{random_.bytes<32>(), random_.bytes<32>()},
                                 ask::Current{},
+                                ask::Current{random_.bytes<32>()},
                                 ask::Join{"[::1]:9000"},
                                 ask::Challenge{},
                                 ask::Derive{request, {9, 9}},
@@ -63,6 +64,26 @@ TEST_F(Messages, WithBytesLeftOverOrOfNoKindAreRefused) {
   EXPECT_EQ(parse_question(base::as_bytes("z")).error().code, Code::malformed);
   EXPECT_EQ(parse_question({}).error().code, Code::malformed);
   EXPECT_EQ(parse_answer(base::as_bytes("z")).error().code, Code::malformed);
+}
+
+TEST_F(Messages, OfOthersHaveNothingForATerminalInThem) {
+  const auto read = parse_answer(encode(Answer{Error{Code::denied, "\x1b[2Jall is well", "a\nb", "\xc3\xa9", ""}}));
+  ASSERT_TRUE(read.ok()) << "a node cleans its own";
+  EXPECT_EQ(std::get<Error>(*read).what, "?[2Jall is well");
+  base::LpWriter hostile;
+  hostile.u8('x').lp("denied").lp("\x1b[2J").lp("").lp("").lp("");
+  EXPECT_EQ(parse_answer(hostile.bytes()).error().code, Code::malformed);
+  base::LpWriter far_too_long;
+  far_too_long.u8('x').lp("denied").lp(std::string(1025, 'a')).lp("").lp("").lp("");
+  EXPECT_FALSE(parse_answer(far_too_long.bytes()).ok());
+  for (const char* address : {"", "node\x1b[2J:9447", "node0", "node 0:9447", "node0:0"}) {
+    EXPECT_EQ(parse_question(encode(Question{ask::Join{address}})).error().code, Code::malformed) << address;
+  }
+}
+
+TEST_F(Messages, AHellosIdIsOneThatANodeCanHave) {
+  EXPECT_TRUE(Hello::parse(Hello::sign(254, random_.bytes<64>(), key_).bytes()).ok());
+  EXPECT_EQ(Hello::parse(Hello::sign(255, random_.bytes<64>(), key_).bytes()).error().code, Code::malformed);
 }
 
 TEST_F(Messages, HelloBelongsToOneSession) {

@@ -24,7 +24,6 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMostRecords = std::numeric_limits<std::size_t>::max();
-constexpr std::size_t kMostBoxes = 64;
 constexpr std::size_t kMostAppId = 10'000;
 
 Key records() { return Key(Space::threshold); }
@@ -36,6 +35,9 @@ Key share_key(const Plan& plan, const Outcome& outcome) { return shares().u64(pl
 Key blinding_key(const Key& share) { return Key{share}.lp("blinding"); }
 Key boxes() { return records().lp("box"); }
 Key box_key(const base::FixedBytes<32>& session) { return boxes().raw(session); }
+/// Who asked for the key of a session, and when: caller (32), sequence u64.
+Key askers() { return records().lp("asker"); }
+Key asker_key(const base::FixedBytes<32>& session) { return askers().raw(session); }
 Key deals() { return records().lp("deal"); }
 Key deal_key(const Plan& plan) { return deals().raw(plan.digest()); }
 /// The one outcome of a first epoch that this node has said it stored.
@@ -184,7 +186,58 @@ Result<crypto::Secret> Node::blinding_of(ByteView key, base::Bytes& sealed) cons
   return out;
 }
 
-Result<Offer> Node::offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session) {
+Status Node::approved(const Plan& plan, const Approval& approval) const {
+  if (plan.realm != options_.realm) {
+    return Error{Code::realm_mismatch, "plan of an epoch", std::string{to_text(options_.realm)},
+                 std::string{to_text(plan.realm)}};
+  }
+  return approval.check(plan, options_.operators, options_.operators_needed);
+}
+
+/// Sessions whose keys must go so that `caller` may have one more.
+Result<std::vector<base::Bytes>> Node::too_many(state::WriteTxn& txn, const base::FixedBytes<32>& caller) const {
+  const auto now = in_force();
+  const auto has_own = [&](ByteView key) {
+    return base::equal(key, signing_key()) ||
+           (now != nullptr && std::ranges::any_of(now->epoch.plan.members, [&](const Member& one) {
+              return base::equal(one.signing_key, key);
+            }));
+  };
+  const bool own = has_own(caller);
+  struct Asked {
+    bool callers = false;
+    std::uint64_t sequence = 0;
+    base::Bytes session;
+  };
+  std::vector<Asked> found;
+  const std::size_t prefix = ByteView{askers()}.size();
+  Status read = base::done();
+  TRY_OK(txn.scan(askers(), {}, kMostRecords, [&](ByteView key, ByteView value) {
+    base::Reader reader{value};
+    const auto who = reader.take_array<32>("caller");
+    const auto sequence = reader.u64be("sequence");
+    if (!who || !sequence) {
+      read = Error{Code::corrupt, "who asked for a key"};
+      return false;
+    }
+    const bool callers = base::equal(*who, caller);
+    if (own ? callers : !has_own(*who)) found.push_back({callers, *sequence, base::to_bytes(key.subspan(prefix))});
+    return true;
+  }));
+  TRY_OK(read);
+  // The caller's own first, and of each the oldest.
+  std::ranges::sort(found, [](const Asked& a, const Asked& b) {
+    return a.callers != b.callers ? a.callers : a.sequence < b.sequence;
+  });
+  std::vector<base::Bytes> out;
+  const std::size_t most = own ? kMostOffers : kMostOffersOfOthers;
+  for (std::size_t i = 0; found.size() - i >= most; ++i) out.push_back(found[i].session);
+  return out;
+}
+
+Result<Offer> Node::offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session,
+                          const std::optional<base::FixedBytes<32>>& asked_by) {
+  const base::FixedBytes<32> caller = asked_by.value_or(signing_key());
   const MutexLock lock{changing_};
   const Key key = box_key(session);
   TRY(auto secret, kept(key));
@@ -193,13 +246,20 @@ Result<Offer> Node::offer(const base::FixedBytes<32>& cluster, const base::Fixed
     const crypto::Secret bytes = secret->big_endian();
     TRY(const base::Bytes sealed, sealed_.seal(key, bytes.reveal()));
     TRY_OK(write([&](state::WriteTxn& txn) -> Status {
-      // Whoever asks for very many keys makes attempts fail, and does not fill the disk.
-      std::vector<base::Bytes> keys;
-      TRY_OK(txn.scan(boxes(), {}, kMostBoxes, [&](ByteView one, ByteView) {
-        keys.push_back(base::to_bytes(one));
+      TRY(const auto gone, too_many(txn, caller));
+      for (const base::Bytes& one : gone) {
+        TRY_OK(txn.erase(boxes().raw(one)));
+        TRY_OK(txn.erase(askers().raw(one)));
+      }
+      std::uint64_t sequence = 0;
+      TRY_OK(txn.scan(askers(), {}, kMostRecords, [&](ByteView, ByteView value) {
+        base::Reader reader{value.subspan(32)};
+        sequence = std::max(sequence, reader.u64be("sequence").value() + 1);
         return true;
       }));
-      if (keys.size() == kMostBoxes) TRY_OK(txn.erase(keys.front()));
+      base::LpWriter asker;
+      asker.raw(caller).u64(sequence);
+      TRY_OK(txn.put(asker_key(session), asker.bytes()));
       return txn.put(key, sealed);
     }));
   }
@@ -390,6 +450,7 @@ Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
     TRY_OK(erase_older_shares(txn, epoch.plan.epoch));
     TRY_OK(erase_all(txn, deals()));
     TRY_OK(erase_all(txn, boxes()));
+    TRY_OK(erase_all(txn, askers()));
     return options_.entered ? options_.entered(txn, epoch) : base::done();
   }));
   auto next = std::make_shared<const InForce>(

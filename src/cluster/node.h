@@ -37,6 +37,9 @@ struct NodeOptions {
   std::function<base::Status(state::WriteTxn&, const struct Epoch&)> entered{};
 };
 
+/// Whether a plan with these approvals is worth looking at further.
+using PlanCheck = std::function<base::Status(const Plan& plan, const Approval& approval)>;
+
 /// An epoch with everything that a member that was away needs to follow.
 struct Epoch {
   Plan plan;
@@ -47,7 +50,8 @@ struct Epoch {
 
   base::Bytes bytes() const;
   /// The form, and that the parts belong together: `malformed` otherwise. Signatures are for activate() to check.
-  static base::Result<Epoch> parse(base::ByteView bytes);
+  /// `check` looks at the plan before any point of a deal is decoded, and its errors are returned; may be empty.
+  static base::Result<Epoch> parse(base::ByteView bytes, const PlanCheck& check = {});
 };
 
 /// Thread-safe. Everything that it has said or received is on the disk before it answers, so that a node that is killed
@@ -68,9 +72,17 @@ class Node {
   std::uint32_t id() const noexcept { return options_.id; }
   const base::FixedBytes<32>& signing_key() const noexcept { return signing_.public_key(); }
 
+  /// Whether this node's operators have approved the plan, in this node's realm. No more than that.
+  base::Status approved(const Plan& plan, const Approval& approval) const;
+
   /// The key that shares of a plan of this session are to be encrypted to; the same when asked again. It is forgotten
-  /// with the epoch before.
-  base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session);
+  /// with the epoch before. `caller`: the signing key of who asks; without one the node itself. Each member of the
+  /// epoch in force has kMostOffers keys and a new one takes the place of its own oldest; all others together have
+  /// kMostOffersOfOthers, so that nobody puts out a member's.
+  base::Result<Offer> offer(const base::FixedBytes<32>& cluster, const base::FixedBytes<32>& session,
+                            const std::optional<base::FixedBytes<32>>& caller = {});
+  static constexpr std::size_t kMostOffers = 4;
+  static constexpr std::size_t kMostOffersOfOthers = 8;
 
   /// Deals for a plan that operators have approved: a random secret for the first epoch, its own share for a later one.
   /// The same deal when asked again. Errors: `denied` without approval, `conflict` for a plan that does not follow the
@@ -131,6 +143,7 @@ class Node {
   Node(NodeOptions options, const crypto::Secret& seed, state::Store& store, const state::SealedValues& sealed,
        crypto::Random& random);
   base::Status load();
+  base::Result<std::vector<base::Bytes>> too_many(state::WriteTxn& txn, const base::FixedBytes<32>& caller) const;
   std::shared_ptr<const InForce> in_force() const;
   base::Status may_follow(const Plan& plan, const Approval& approval) const;
   base::Status may_receive(const Plan& plan, const Approval& approval) const;

@@ -21,6 +21,15 @@ constexpr std::size_t kMostCandidates = 2 * kMostNodes;
 constexpr std::chrono::seconds kQuestionPatience{400};
 constexpr std::chrono::seconds kAnswerPatience{10};
 constexpr std::chrono::seconds kLookAgain{1};
+/// For the rest of a message whose first piece is there.
+constexpr std::chrono::seconds kMessagePatience{30};
+
+/// Bytes of a question: one without plan or request; of a server's, and of a workload's, derivation; and with a plan,
+/// of a node that is no member (members: kMostMessage).
+constexpr std::size_t kMostShort = 512;
+constexpr std::size_t kMostServersDerivation = 32 * 1024;
+constexpr std::size_t kMostDerivation = kMostApplication + 32 * 1024;
+constexpr std::size_t kMostOfStranger = 2u << 20;
 
 std::chrono::steady_clock::time_point steady() { return std::chrono::steady_clock::now(); }
 
@@ -35,20 +44,14 @@ Answer answer_from(Result<T> result) {
   return Answer{*std::move(result)};
 }
 
-/// What a server may derive for itself: roots of apps and masters of dialects (FORMATS 5), never what an account of
-/// NEAR has, whose app_id is a digest.
-bool is_servers_own(ByteView app_id) {
-  base::Reader reader{app_id};
-  const auto label = reader.lp("label", 64);
-  if (!label) return false;
-  return base::as_text(*label) == "app-root" || base::as_text(*label) == "legacy";
-}
-
 }  // namespace
 
 struct NodeServer::Guest {
-  const channel::Session& session;
   std::optional<Hello::Who> node;  ///< nothing for a server
+  /// By the policy of what it says it is, and what that stood on.
+  std::optional<attestation::VerifiedReport> report{};
+  std::uint64_t version = 0;
+  std::optional<std::uint64_t> references{};
   std::chrono::steady_clock::time_point looked{};
 };
 
@@ -93,14 +96,27 @@ Result<channel::End> NodeServer::listening_end() const {
   return out;
 }
 
-Status NodeServer::still_allowed(const channel::Session& session, Guest& guest) const {
+/// Whoever calls itself a node must be one by the nodes' policy, and a server by the servers', whichever let it in.
+Status NodeServer::admit(const channel::Session& session, Guest& guest) const {
+  TRY(const auto app, policy(guest.node ? parts_.nodes : *parts_.servers));
+  auto verdict = session.peer().verdict();
+  TRY(guest.report,
+      attestation::appraise_report_data(app.policy(), verdict, session.peer_report_data(), {.lists = app.lists()}));
+  guest.version = app.state().version;
+  guest.references = app.state().references;
+  return base::done();
+}
+
+Status NodeServer::still_allowed(Guest& guest) const {
   // A share of a derivation is a matter of microseconds: the approvals are read once a second.
   if (steady() < guest.looked + kLookAgain) return base::done();
   TRY(const auto app, policy(guest.node ? parts_.nodes : *parts_.servers));
-  if (app.policy().sha256() != session.peer().policy_sha256()) {
+  const auto& now = app.state();
+  if (now.version != guest.version || now.references != guest.references ||
+      app.policy().sha256() != guest.report->policy_sha256()) {
     return Error{Code::unavailable, "the approvals have changed: show your evidence anew"};
   }
-  const auto& until = session.peer().verdict().valid_until;
+  const auto& until = guest.report->verdict().valid_until;
   if (!until || *until <= parts_.clock.now()) {
     return Error{Code::unavailable, "the attestation is no longer valid: show it anew"};
   }
@@ -108,23 +124,55 @@ Status NodeServer::still_allowed(const channel::Session& session, Guest& guest) 
   return base::done();
 }
 
+/// By who asks and for what, before anything is parsed or kept.
+Result<channel::Limit> NodeServer::limit(const Guest& guest, ByteView first, base::Deadline deadline) const {
+  const char kind = first.empty() ? '\0' : static_cast<char>(first[0]);
+  const auto until = std::min(deadline, steady() + kMessagePatience);
+  if (!guest.node && std::string_view{"edv"}.find(kind) == std::string_view::npos) {
+    return Error{Code::denied, "this question", "a node", "a server"};
+  }
+  if (kind == 'd' || kind == 'v') {
+    return channel::Limit{.most = guest.node ? kMostDerivation : kMostServersDerivation, .until = until};
+  }
+  if (std::string_view{"pcsa"}.find(kind) == std::string_view::npos) {
+    return channel::Limit{.most = kMostShort, .until = until};
+  }
+  const auto now = parts_.node.current();
+  const bool member = now != nullptr && std::ranges::any_of(now->plan.members, [&](const Member& one) {
+                        return one.id == guest.node->id && one.signing_key == guest.node->signing_key;
+                      });
+  return channel::Limit{.most = member ? kMostMessage : kMostOfStranger, .until = until};
+}
+
 Status NodeServer::serve_all(channel::Session& session, base::Deadline deadline) {
   const auto soon = std::min(deadline, steady() + kAnswerPatience);
   TRY(const auto bytes, session.receive(soon));
   TRY(const Hello hello, Hello::parse(bytes.reveal()));
   TRY_OK(hello.check(session.peer_report_data()));
-  Guest guest{.session = session, .node = hello.node};
+  Guest guest{.node = hello.node};
   if (!guest.node && !parts_.servers) {
     return Error{Code::denied, "a server that calls a node", "node.servers names who may", "it is empty"};
   }
-  // Whoever calls itself a node must be one by the nodes' policy, and a server by the servers'.
-  TRY_OK(still_allowed(session, guest));
+  TRY_OK(admit(session, guest));
   TRY_OK(session.send(parts_.hello(session.own_report_data()).bytes(), soon));
+  const PlanCheck approved = [&](const Plan& plan, const Approval& approval) {
+    return parts_.node.approved(plan, approval);
+  };
   while (true) {
-    auto data = channel::receive_pieces(session, kMostMessage, std::min(deadline, steady() + kQuestionPatience));
+    Status may = base::done();
+    auto data = channel::receive_pieces(
+        session,
+        [&](ByteView first) -> Result<channel::Limit> {
+          may = still_allowed(guest);
+          if (!may) return may.error();
+          auto most = limit(guest, first, deadline);
+          if (!most) may = most.error();
+          return most;
+        },
+        std::min(deadline, steady() + kQuestionPatience));
+    TRY_OK(may);
     if (!data) return base::done();  // it has gone, or calls anew
-    TRY_OK(still_allowed(session, guest));
-    auto question = parse_question(data->reveal());
+    auto question = parse_question(data->reveal(), approved);
     const auto until = std::min(deadline, steady() + kAnswerPatience);
     const Answer said =
         question ? answer(*question, &guest, until) : Answer{std::in_place_type<Error>, std::move(question).error()};
@@ -151,6 +199,63 @@ std::vector<Member> NodeServer::candidates() const {
   return candidates_;
 }
 
+namespace {
+
+Error not_a_servers(std::string expected, std::string found, std::string remedy = {}) {
+  return Error{Code::denied, "app_id of a server's derivation", std::move(expected), std::move(found),
+               std::move(remedy)};
+}
+
+/// LP("app-root") has been read. Whatever is no such app_id is `malformed`, in any of its parts.
+Result<std::pair<base::AppRef, Authoriser::ServersKey>> read_app_root(base::Reader& reader, base::Realm own) {
+  Authoriser::ServersKey out;
+  TRY(const ByteView realm, reader.lp("realm", 64));
+  if (base::as_text(realm) != base::to_text(own)) {
+    return not_a_servers("of realm " + std::string{base::to_text(own)}, "another realm");
+  }
+  TRY(const ByteView tenant, reader.lp("tenant", 256));
+  TRY(out.tenant, base::Tenant::parse(base::as_text(tenant)));
+  TRY(const ByteView bytes, reader.lp("app", 1024));
+  TRY(auto app, base::AppRef::from_bytes(bytes));
+  TRY(out.epoch, reader.u32be("epoch"));
+  TRY_OK(reader.finish("app_id"));
+  out.app = app.text();
+  return std::pair{std::move(app), std::move(out)};
+}
+
+}  // namespace
+
+/// What a server may derive for itself: the root of an app that is known here, of an epoch that is still given out, and
+/// masters of the dialects in the settings (FORMATS 5); never what an account of NEAR has, whose app_id is a digest.
+Result<Authoriser::ServersKey> NodeServer::servers_key(ByteView app_id) const {
+  base::Reader reader{app_id};
+  const auto label = reader.lp("label", 64);
+  if (label && base::as_text(*label) == "legacy") {
+    TRY(const ByteView bytes, reader.lp("dialect", 64));
+    TRY_OK(reader.finish("app_id"));
+    Authoriser::ServersKey out{.dialect = std::string{base::as_text(bytes)}};
+    if (std::ranges::find(parts_.dialects, out.dialect) != parts_.dialects.end()) return out;
+    return not_a_servers("a dialect that node.server_dialects names", "another",
+                         "add it at this node, if servers are to have that dialect's master");
+  }
+  if (!label || base::as_text(*label) != "app-root") {
+    return not_a_servers("an app-root or a legacy master", "another");
+  }
+  TRY(auto root, read_app_root(reader, parts_.registry.realm()));
+  auto& [app, out] = root;
+  const auto state = parts_.registry.app(out.tenant, app);
+  if (!state && state.error().code != Code::not_found) return state.error();
+  if (!state) {
+    return not_a_servers("an app that is known here", app.text(),
+                         "attestry app create " + app.text() + " at this node");
+  }
+  if (out.epoch < state->oldest_epoch || out.epoch > state->epoch) {
+    return not_a_servers("epoch " + std::to_string(state->oldest_epoch) + " to " + std::to_string(state->epoch),
+                         std::to_string(out.epoch));
+  }
+  return std::move(out);
+}
+
 /// The request, once whoever asks may have its answer.
 Result<Node::Request> NodeServer::allowed(const Node::Request& request, const base::Bytes& application,
                                           const Guest* guest, base::Deadline deadline) {
@@ -160,10 +265,8 @@ Result<Node::Request> NodeServer::allowed(const Node::Request& request, const ba
                  is_server ? "a workload's request" : "none"};
   }
   if (is_server) {
-    if (!is_servers_own(request.app_id)) {
-      return Error{Code::denied, "app_id of a server's derivation", "an app-root or a legacy master", "another"};
-    }
-    TRY_OK(parts_.authoriser.note_server(request, guest->session.peer(), deadline));
+    TRY(const auto key, servers_key(request.app_id));
+    TRY_OK(parts_.authoriser.note_server(request, key, *guest->report, deadline));
     return request;
   }
   TRY(const auto app, parts_.authoriser.authorise(application, deadline));
@@ -172,6 +275,18 @@ Result<Node::Request> NodeServer::allowed(const Node::Request& request, const ba
     return Error{Code::denied, "a derivation", "the app and the key that the workload's evidence is for", "others"};
   }
   return request;
+}
+
+/// A node that knows no epoch yet is told of one only if it has a place there: of two clusters of the same operators,
+/// whoever calls could choose for it. The other way is that its administrator says `join`.
+Status NodeServer::follow(const Epoch& epoch) {
+  Node& node = parts_.node;
+  const Member* self = epoch.plan.find(node.id());
+  if (node.current() == nullptr && (self == nullptr || self->signing_key != node.signing_key())) {
+    return Error{Code::denied, "an epoch for a node that has none yet", "one with this node's key", "one without",
+                 "attestry node join PEER at this node"};
+  }
+  return node.activate(epoch);
 }
 
 Answer NodeServer::answer(const Question& question, const Guest* guest, base::Deadline deadline) {
@@ -187,7 +302,11 @@ Answer NodeServer::answer(const Question& question, const Guest* guest, base::De
     const auto now = node.current();
     return now == nullptr ? Answer{answer::Nothing{}} : Answer{*now};
   };
-  return std::visit(Overloaded{[&](const ask::Offer& q) { return answer_from(node.offer(q.cluster, q.session)); },
+  return std::visit(Overloaded{[&](const ask::Offer& q) {
+                                 std::optional<base::FixedBytes<32>> caller;
+                                 if (guest != nullptr) caller = guest->node->signing_key;
+                                 return answer_from(node.offer(q.cluster, q.session, caller));
+                               },
                                [&](const ask::Propose& q) -> Answer {
                                  const auto known = guest == nullptr ? base::done() : parts_.vouch(q.plan);
                                  if (!known) return Answer{std::in_place_type<Error>, known.error()};
@@ -205,11 +324,15 @@ Answer NodeServer::answer(const Question& question, const Guest* guest, base::De
                                                    *std::move(result));
                                },
                                [&](const ask::Activate& q) -> Answer {
-                                 const auto done = node.activate(q.epoch);
+                                 const auto done = follow(q.epoch);
                                  return done ? Answer{answer::Nothing{}}
                                              : Answer{std::in_place_type<Error>, done.error()};
                                },
-                               [&](const ask::Current&) { return epoch_in_force(); },
+                               [&](const ask::Current& q) {
+                                 const auto now = node.current();
+                                 const bool same = now != nullptr && q.known && now->outcome.digest() == *q.known;
+                                 return same ? Answer{answer::Nothing{}} : epoch_in_force();
+                               },
                                [&](const ask::Join& q) {
                                  if (guest != nullptr) meet(*guest->node, q.address);
                                  return epoch_in_force();

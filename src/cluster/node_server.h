@@ -11,6 +11,7 @@
 #include "attestation/binding.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "channel/pieces.h"
 #include "channel/session.h"
 #include "cluster/messages.h"
 #include "cluster/node.h"
@@ -30,9 +31,16 @@ class Authoriser {
   virtual base::Result<answer::Nonce> challenge() = 0;
   /// After the leaf is durable. `application` as the workload sent it.
   virtual base::Result<Allowed> authorise(base::ByteView application, base::Deadline deadline) = 0;
-  /// A server asks for itself: the leaf only.
-  virtual base::Status note_server(const Node::Request& request, const attestation::VerifiedReport& server,
-                                   base::Deadline deadline) = 0;
+  /// What a server asks for itself.
+  struct ServersKey {
+    base::Tenant tenant = base::Tenant::standard();
+    std::string app{};        ///< an app's root; empty: a dialect's master
+    std::uint32_t epoch = 0;  ///< of the app
+    std::string dialect{};
+  };
+  /// The leaf only.
+  virtual base::Status note_server(const Node::Request& request, const ServersKey& key,
+                                   const attestation::VerifiedReport& server, base::Deadline deadline) = 0;
 };
 
 /// All that it refers to outlives it.
@@ -52,7 +60,8 @@ struct NodeServerParts {
   /// believed. Asks other nodes; called without a lock.
   std::function<base::Status(const Plan&)> vouch = [](const Plan&) { return base::done(); };
   std::optional<base::AppRef>
-      servers{};  ///< and for this one, which servers may derive for themselves; none: no server
+      servers{};                        ///< and for this one, which servers may derive for themselves; none: no server
+  std::vector<std::string> dialects{};  ///< whose masters they may derive, too
 };
 
 /// Thread-safe.
@@ -75,11 +84,15 @@ class NodeServer {
   Answer answer(const Question& question, const Guest* guest, base::Deadline deadline);
 
  private:
+  base::Status admit(const channel::Session& session, Guest& guest) const;
+  base::Result<channel::Limit> limit(const Guest& guest, base::ByteView first, base::Deadline deadline) const;
+  base::Result<Authoriser::ServersKey> servers_key(base::ByteView app_id) const;
   base::Result<governance::AppPolicy> policy(const base::AppRef& app) const;
-  base::Status still_allowed(const channel::Session& session, Guest& guest) const;
+  base::Status still_allowed(Guest& guest) const;
   base::Status serve_all(channel::Session& session, base::Deadline deadline);
   base::Result<Node::Request> allowed(const Node::Request& request, const base::Bytes& application, const Guest* guest,
                                       base::Deadline deadline);
+  base::Status follow(const Epoch& epoch);
   void meet(const Hello::Who& who, const std::string& address);
 
   const NodeServerParts parts_;

@@ -69,6 +69,44 @@ class Nodes : public ::testing::Test {
   }
 };
 
+TEST_F(Nodes, WhoeverAsksForManyKeysTakesOnlyHisOwnAway) {
+  Machines machines{4, random_};
+  const Epoch epoch = begin(machines, 3, 2);
+  Node& node = machines[0].node();
+  const auto& members = epoch.plan.members;
+  const auto session = [](std::uint8_t who, std::uint8_t number) {
+    base::FixedBytes<32> out{};
+    out[0] = who;
+    out[1] = number;
+    return out;
+  };
+  const auto ask = [&](std::uint8_t who, std::uint8_t number, const base::FixedBytes<32>& caller) {
+    return node.offer(epoch.plan.cluster, session(who, number), caller)->box_key;
+  };
+  const auto own = node.offer(epoch.plan.cluster, session(0, 0))->box_key;
+  const auto honest = ask(1, 0, members[1].signing_key);
+  const auto newcomer = machines[3].node().signing_key();
+  const auto joining = ask(3, 0, newcomer);
+  const auto first = ask(2, 0, members[2].signing_key);
+  for (std::uint8_t i = 1; i < 12; ++i) ask(2, i, members[2].signing_key);
+  EXPECT_NE(ask(2, 0, members[2].signing_key), first) << "of its own the oldest goes";
+  EXPECT_EQ(ask(1, 0, members[1].signing_key), honest);
+  EXPECT_EQ(ask(3, 0, newcomer), joining);
+  EXPECT_EQ(node.offer(epoch.plan.cluster, session(0, 0))->box_key, own);
+  // A stranger with one key puts out no other stranger, and one with many keys no member.
+  for (std::uint8_t i = 0; i < 12; ++i) ask(4, i, session(9, 9));
+  EXPECT_EQ(ask(3, 0, newcomer), joining);
+  for (std::uint8_t i = 0; i < 12; ++i) ask(5, i, session(9, i));
+  EXPECT_EQ(ask(1, 0, members[1].signing_key), honest);
+  std::size_t kept = 0;
+  const auto view = machines[0].store().read();
+  ASSERT_TRUE((*view)
+                  ->scan(state::Key(state::Space::threshold).lp("box"), {}, 1000,
+                         [&](base::ByteView, base::ByteView) { return ++kept, true; })
+                  .ok());
+  EXPECT_LE(kept, 1 + 1 + Node::kMostOffers + Node::kMostOffersOfOthers);
+}
+
 TEST_F(Nodes, SevenNodesDeriveAKeyWhoeverAnswers) {
   Machines machines{7, random_};
   const Epoch epoch = begin(machines);

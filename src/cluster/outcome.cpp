@@ -113,7 +113,7 @@ Result<Outcome> Outcome::sum(const Plan& plan, bool generated, std::span<const D
   return Outcome{plan.digest(), std::move(dealt), generated, Commitments{std::move(points)}};
 }
 
-Result<Outcome> Outcome::parse(ByteView bytes) {
+Result<Outcome> Outcome::parse(ByteView bytes, std::size_t most_threshold) {
   base::Reader reader{bytes};
   TRY(const ByteView tag, reader.lp("tag", kTag.size()));
   if (base::as_text(tag) != kTag) return Error{Code::malformed, "outcome", std::string{kTag}, "another tag"};
@@ -134,7 +134,7 @@ Result<Outcome> Outcome::parse(ByteView bytes) {
     }
     dealt.push_back(one);
   }
-  TRY(Commitments commitments, Commitments::read(reader, kMostNodes));
+  TRY(Commitments commitments, Commitments::read(reader, most_threshold));
   TRY_OK(reader.finish("outcome"));
   return Outcome{plan, std::move(dealt), generated == 1, std::move(commitments)};
 }

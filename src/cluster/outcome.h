@@ -29,7 +29,7 @@ class Outcome {
   /// of them. The master public key stays what it was.
   static base::Result<Outcome> reshare(const Plan& plan, const Plan& before, const Outcome& outcome_before,
                                        std::span<const Deal> deals);
-  static base::Result<Outcome> parse(base::ByteView bytes);
+  static base::Result<Outcome> parse(base::ByteView bytes, std::size_t most_threshold = kMostNodes);
   const base::Bytes& bytes() const noexcept { return bytes_; }
   base::Digest32 digest() const;
 

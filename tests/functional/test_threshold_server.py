@@ -20,7 +20,7 @@ def three(tmp_path):
     """Nodes that let servers derive for themselves; starter(name, **settings) starts one."""
     servers = []
     with cluster(tmp_path) as made:
-        made.generate(2, range(3), "--servers", SERVERS)
+        made.generate(2, range(3), "--servers", SERVERS, "--server-dialects", "registry,keystore")
         for node in made.nodes.values():
             approve(node, SERVERS, node.operator)
 
