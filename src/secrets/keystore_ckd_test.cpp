@@ -20,7 +20,8 @@ using ::testing::HasSubstr;
 const AccountId kDao = *AccountId::parse("dao.outlayer.near");
 /// keystore_ckd.md 8.6, vector 1.
 Scalar network_secret() {
-  return *Scalar::from_big_endian(*base::hex_decode("13e0c575c3ac888bf8815e0ed50166ed3560ffbe9fcf5917551d3bd56be291f8"));
+  return *Scalar::from_big_endian(
+      *base::hex_decode("13e0c575c3ac888bf8815e0ed50166ed3560ffbe9fcf5917551d3bd56be291f8"));
 }
 keys::ckd::MasterPublicKey network() {
   return keys::ckd::MasterPublicKey{curves::bls::G2::times_generator(network_secret())};

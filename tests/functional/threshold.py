@@ -25,7 +25,7 @@ class Cluster:
     def __init__(self, folder, wires=None):
         self.folder, self.wires = pathlib.Path(folder), wires
         self.vendor = os.urandom(16).hex() + "\n"
-        self.nodes, self.addresses, self.operators = {}, {}, {}
+        self.nodes, self.ports, self.addresses, self.operators = {}, {}, {}, {}
         made = attestry("operator", "keygen", self.key_file)
         assert made.code == 0, made
         self.operator = made.out.strip()
@@ -41,10 +41,12 @@ class Cluster:
         """says: the id, where that is not the name by which we know the node."""
         home = self.home(node)
         # A node that is started again must be where the others call it.
-        port = free_port()
-        address = self.addresses[node] = f"127.0.0.1:{port}"
+        fresh = node not in self.ports
+        port = self.ports.setdefault(node, free_port())
+        address = f"127.0.0.1:{port}"
+        if fresh:
+            self.addresses[node] = self.wires.make(node, port) if self.wires else address
         if self.wires:
-            self.addresses[node] = self.wires.make(node, port)
             arguments = ("--address", self.addresses[node], *arguments)
         made = attestry(
             *(
