@@ -97,11 +97,10 @@ TEST(KeystoreCkd, ALyingNetworkIsNotBelieved) {
 TEST(KeystoreCkd, AnswersOfAnotherLengthAreRefused) {
   const Asked asked;
   const auto [y, c] = asked.answer();
+  const std::string right_y = keys::ckd::to_text(y.encode()), right = keys::ckd::to_text(c.encode());
   const auto with = [&](const std::string& big_c) {
-    return error_of(asked.question.open(
-        R"({"big_y":")" + keys::ckd::to_text(y.encode()) + R"(","big_c":")" + big_c + R"("})", network()));
+    return error_of(asked.question.open(R"({"big_y":")" + right_y + R"(","big_c":")" + big_c + R"("})", network()));
   };
-  const std::string right = keys::ckd::to_text(c.encode());
   EXPECT_EQ(with(right), "opened");
   EXPECT_THAT(with(right.substr(0, right.size() - 2)), HasSubstr("answer of CKD: big_c"));
   EXPECT_THAT(with(right + "11"), HasSubstr("answer of CKD: big_c"));
