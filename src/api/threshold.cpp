@@ -87,7 +87,7 @@ net::Response members(cluster::Coordinator& coordinator) {
   return json(200, {{"members", std::move(out)}});
 }
 
-net::Route for_operators(net::Method method, std::string path, std::string id, std::string summary,
+net::Route for_operators(net::Method method, std::string path, const std::string& id, std::string summary,
                          std::string request_schema, std::string response_schema, net::Handler handler) {
   return {.method = method,
           .path = std::move(path),
@@ -148,7 +148,7 @@ Status add_operators_routes(net::Router& router, const ThresholdControl& control
 }  // namespace
 
 Status add_threshold_routes(net::Router& router, const ThresholdControl& control) {
-  const auto open = [&](net::Method method, std::string path, std::string id, std::string summary,
+  const auto open = [&](net::Method method, const std::string& path, std::string id, std::string summary,
                         std::string request_schema, std::string response_schema, net::Handler handler) {
     net::Route route{.method = method,
                      .path = path,

@@ -30,11 +30,13 @@ std::vector<Result<T>> of_all(const std::vector<Member>& members, Ask ask) {
   std::vector<std::optional<Result<T>>> answers(members.size());
   {
     std::vector<std::jthread> threads;
+    threads.reserve(members.size());
     for (std::size_t i = 0; i < members.size(); ++i) {
       threads.emplace_back([&, i] { answers[i].emplace(ask(members[i])); });
     }
   }
   std::vector<Result<T>> out;
+  out.reserve(answers.size());
   for (auto& answer : answers) out.push_back(*std::move(answer));
   return out;
 }
@@ -276,6 +278,7 @@ std::vector<std::uint32_t> Coordinator::preferred(const Application& application
   }
   std::ranges::sort(places);
   std::vector<std::uint32_t> out;
+  out.reserve(places.size());
   for (const auto& place : places) out.push_back(std::get<2>(place));
   return out;
 }
