@@ -38,8 +38,8 @@ class CoordinatorTest : public ::testing::Test {
     }
     base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView, base::Deadline) override {
       ++test_.questions;
-      const auto says = test_.says.find(id_);
-      if (says != test_.says.end()) return says->second;
+      const auto found = test_.says.find(id_);
+      if (found != test_.says.end()) return found->second;
       return machine_.derive(request);
     }
     base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView, base::Deadline) override {
