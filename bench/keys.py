@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "tests" / "functional"))
 import harness  # noqa: E402
 
 CLIENTS = 64
+# Answers of the chain in the cache; one owner and one token make all of the load.
+LOAD_OF_ONE_OWNER = {"keystore.chain_ttl_ms": 60_000, "keystore.owner_rate": 0, "keystore.token_rate": 0}
 VALUE = {"data": {"user": "bench", "password": "0123456789abcdef0123456789abcdef"}}
 
 
@@ -123,7 +125,7 @@ def keystore(load):
     for workers in (1, 2):
         chain = Chain()
         with nodes(chain) as running:
-            settings = quiet(**{"keystore.chain_ttl_ms": 60_000, "server.workers": workers})
+            settings = quiet(**LOAD_OF_ONE_OWNER, **{"server.workers": workers})
             server = start_keystore(load.folder / f"keystore-{workers}", chain, running, **settings)
             worker, body = Worker(server, chain), store_secret(server, chain)
             assert worker.register().status == 200
@@ -158,7 +160,7 @@ def evidence(load):
 
     chain, made = Chain(), []
     with nodes(chain) as running:
-        server = start_keystore(load.folder / "evidence", chain, running, **quiet(**{"keystore.chain_ttl_ms": 60_000}))
+        server = start_keystore(load.folder / "evidence", chain, running, **quiet(**LOAD_OF_ONE_OWNER))
         body = load.body("evidence.json", store_secret(server, chain))
         arguments = headers(Authorization=f"Bearer {TOKEN}")
         for number in range(load.rounds):
