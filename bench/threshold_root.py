@@ -15,6 +15,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import statistics
 import sys
 import tempfile
@@ -28,6 +29,7 @@ sys.path[:0] = [str(ROOT / "tests" / "functional"), str(ROOT / "bench")]
 
 import harness  # noqa: E402
 import threshold  # noqa: E402
+from near import base58  # noqa: E402
 from workload import b64u, binding, forge, lp, unb64u  # noqa: E402
 
 from keys import p256_us  # noqa: E402
@@ -36,15 +38,9 @@ from keys import p256_us  # noqa: E402
 GENERATOR = bytes.fromhex(
     "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
 )
-BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
-def base58(data):
-    number, text = int.from_bytes(data), ""
-    while number:
-        number, digit = divmod(number, 58)
-        text = BASE58[digit] + text
-    return text
+IDLE_SECONDS = 15
 
 
 class Caller:
@@ -111,14 +107,49 @@ def in_rounds(cluster, options):
     return {**sorted(rounds, key=lambda one: one["whole_ms"]["p50"])[len(rounds) // 2], "rounds": rounds}
 
 
-def idle_node(folder):
-    """MiB of a node of the production realm once it has started: a simulated one serves its vendor's documents, too."""
+def memory(server):
+    """MiB, and whose: pages of files (the program, its libraries) are shared by all processes that map them."""
+    text = pathlib.Path(f"/proc/{server.process.pid}/smaps_rollup").read_text()
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+
+    def mib(name, of):
+        return round(int(re.search(rf"^{name}:\s+(\d+) kB", of, re.MULTILINE)[1]) / 1024, 1)
+
+    return {
+        "resident": mib("VmRSS", status),
+        "anonymous": mib("RssAnon", status),
+        "of_files": mib("RssFile", status),
+        "pss": mib("Pss", text),
+        "threads": int(re.search(r"Threads:\s+(\d+)", status)[1]),
+    }
+
+
+def idle_nodes(folder):
+    """Of the production realm, in no cluster; of the simulated one, which serves its vendor's documents, too; and a
+    simulated member of seven: what being a member costs is the difference of these two. Idle is what has come to rest
+    and given its code back (src/app/resting.h)."""
     settings = {"node.listen": "127.0.0.1:0", "node.operators": "11" * 32, "node.attestation": "http://127.0.0.1:1"}
+    figures = {}
     server = harness.start_serve(pathlib.Path(folder) / "idle", **settings)
     try:
-        return round(server.resident_kib() / 1024, 1)
+        figures["production_at_start"] = memory(server)
+        time.sleep(IDLE_SECONDS)
+        figures["production_alone"] = memory(server)
     finally:
         server.terminate()
+    alone = pathlib.Path(folder) / "alone"
+    alone.mkdir()
+    with threshold.cluster(alone) as cluster:
+        server = cluster.start(0)
+        time.sleep(IDLE_SECONDS)
+        figures["simulated_alone"] = memory(server)
+    return figures
+
+
+def idle_member(cluster):
+    """One that did not lead, once what came after the change has come to rest."""
+    time.sleep(IDLE_SECONDS)
+    return memory(cluster.nodes[1])
 
 
 def main():
@@ -128,9 +159,11 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("ATTESTRY_BENCH_FOLDER")) as folder:
         before = p256_us()
-        figures = {"idle_node_mib": idle_node(folder)}
+        idle = idle_nodes(folder)
+        figures = {"idle_mib": idle}
         with threshold.cluster(folder) as cluster:
             cluster.generate(4, range(7))
+            idle["simulated_member_of_seven"] = idle_member(cluster)
             figures["four_of_seven"] = in_rounds(cluster, options)
             done = cluster.reshare(0, "--threshold", 7)
             if done.code != 0:

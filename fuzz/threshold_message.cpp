@@ -1,6 +1,8 @@
-// Whatever is read as a plan, a deal, a complaint, an outcome, an epoch, a list of holders, an export or a message
-// between nodes of a threshold root is written again as the same bytes. The first byte chooses.
+// Whatever is read as a plan, a deal, a complaint, an outcome, an epoch with or without its deals, a list of holders,
+// an export or a message between nodes of a threshold root is written again as the same bytes, and a proposal, which is
+// JSON, as the same meaning. The first byte chooses.
 #include "cluster/messages.h"
+#include "cluster/proposal.h"
 #include "cluster/recovery.h"
 #include "require.h"
 
@@ -28,6 +30,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 'e':
       same(cluster::Epoch::parse(rest));
       break;
+    case 'k':
+      same(cluster::CertifiedEpoch::parse(rest));
+      break;
     case 'l':
       same(cluster::Holders::parse(rest));
       break;
@@ -40,6 +45,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 'r':
       same(cluster::Node::Request::parse(rest));
       break;
+    case 'j': {
+      const auto read = cluster::Proposal::parse(std::string{base::as_text(rest)});
+      if (!read) break;
+      const auto again = cluster::Proposal::parse(read->json());
+      REQUIRE(again.ok());
+      REQUIRE(again->plan.intent() == read->plan.intent());
+      REQUIRE(again->approval.signatures == read->approval.signatures);
+      REQUIRE(again->json() == read->json());
+      break;
+    }
     case 'q':
       if (const auto read = cluster::parse_question(rest)) REQUIRE(base::equal(cluster::encode(*read), rest));
       break;

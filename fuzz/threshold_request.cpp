@@ -1,5 +1,6 @@
 // What a workload asks a threshold root for: as one node sends it to another ('b'), as the body of an HTTP request
-// ('j'), and in the shapes of NEAR's MPC contract ('m' a request, 'a' an answer). What is accepted is written again as
+// ('j'), and in the shapes of NEAR's MPC contract ('m' a request, 'a' an answer); and whose key a server says that it
+// asks for ('s'). What is accepted is written again as
 // the same bytes, or as the same meaning where JSON has many spellings, and can be asked for.
 #include "cluster/application.h"
 #include "require.h"
@@ -43,11 +44,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     }
     case 'a': {
-      const auto read = cluster::read_mpc_answer(text);
+      const auto read = keys::ckd::parse_mpc_answer(text);
       if (!read) break;
-      const auto again = cluster::read_mpc_answer(cluster::mpc_answer(*read));
+      const auto again = keys::ckd::parse_mpc_answer(base::JsonOut{keys::ckd::mpc_answer(*read)}.compact());
       REQUIRE(again.ok());
       REQUIRE(*again == *read);
+      break;
+    }
+    case 's': {
+      const auto read = keys::ckd::AccountPath::parse(rest);
+      if (read) REQUIRE(base::equal(read->bytes(), rest));
       break;
     }
     default:

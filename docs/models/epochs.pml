@@ -17,14 +17,33 @@
 #ifndef EPOCHS
 #define EPOCHS 3
 #endif
-#ifndef QUORUM
-#define QUORUM (2 * T - 1)
-#endif
 #ifndef LIARS
 #define LIARS (T - 1)   /* nodes 0 to LIARS - 1 say that they have stored their share and have not */
 #endif
+#define BIT(x) (1 << (x))
+#define ALL (BIT(NODES) - 1)
+#ifdef MOVES
+/* Members and threshold change: 0 2 3 4 of two, then 0 1 3 4 5 of three or, in the other attempt, 0 2 3 5 of two, then 0 2 4 5 of
+ * two or 0 1 2 3 4 of three. Node 1 may be a liar, too (LIARS=2): where it is a member, three are needed. */
+#define OF_TWO(o) ((o) <= 2 || (o) == 4 || (o) == 5)
+#define MEMBERS(o) ((o) <= 2 -> 29 : ((o) == 3 -> 59 : ((o) == 4 -> 45 : ((o) == 5 -> 53 : 31))))
+#define THRESHOLD(o) (OF_TWO(o) -> 2 : 3)
+#define COUNT(o) (OF_TWO(o) -> 4 : 5)
+#else
+#define MEMBERS(o) ALL
+#define THRESHOLD(o) T
+#define COUNT(o) NODES
+#endif
+#ifndef QUORUM
+#define QUORUM (2 * THRESHOLD(o) - 1)   /* of outcome o; with NODES for a threshold above half of the nodes, as quorum_of() does */
+#endif
 #ifndef FIRST
-#define FIRST NODES     /* how many have to store their share of the first epoch */
+#define FIRST COUNT(o)  /* how many have to store their share of the first epoch */
+#endif
+#ifdef STRANGERS
+#define COUNTED(o) ALL  /* whose word counts in a certificate */
+#else
+#define COUNTED(o) MEMBERS(o)
 #endif
 #ifndef PINNED
 #define PINNED 1        /* a node stores a share of one first outcome only */
@@ -34,7 +53,6 @@
 #endif
 #define OUTCOMES (2 * EPOCHS)
 #define EPOCH(o) (((o) + 1) / 2)
-#define BIT(x) (1 << (x))
 #define LIES (BIT(LIARS) - 1)
 
 byte before[OUTCOMES + 1];   /* the outcome that it follows; 0: none, or nobody has led it yet */
@@ -48,7 +66,7 @@ inline count(bits, result) {
 }
 
 inline is_certified(o, result) {
-  count(said[o] | LIES, result);
+  count((said[o] | LIES) & COUNTED(o), result);
   result = (EPOCH(o) == 1 -> result >= FIRST : result >= QUORUM) && (said[o] != 0)
 }
 
@@ -76,7 +94,7 @@ inline check() {
       assert(!(holds[j] & BIT(k)) || in_force[j] == 0 || EPOCH(k) >= EPOCH(in_force[j]))
     }
   }
-  assert(winner == 0 || holders >= T)
+  assert(winner == 0 || holders >= THRESHOLD(winner))
 }
 
 active proctype world() {
@@ -86,9 +104,10 @@ active proctype world() {
       select(n : LIARS .. NODES - 1);
       select(o : 1 .. OUTCOMES);
       if
-      /* A node stores its share of an outcome that follows its epoch in force, and says so. */
-      :: !(said[o] & BIT(n)) && EPOCH(in_force[n]) + 1 == EPOCH(o) && (before[o] == 0 || before[o] == in_force[n]) &&
-         (EPOCH(o) > 1 || !PINNED || !(said[3 - o] & BIT(n))) ->
+      /* A member stores its share of an outcome that follows its epoch in force, and says so. One that joins has heard of that epoch
+       * as everybody else does: by its certificate, below. */
+      :: (MEMBERS(o) & BIT(n)) && !(said[o] & BIT(n)) && EPOCH(in_force[n]) + 1 == EPOCH(o) &&
+         (before[o] == 0 || before[o] == in_force[n]) && (EPOCH(o) > 1 || !PINNED || !(said[3 - o] & BIT(n))) ->
         before[o] = in_force[n];
         holds[n] = holds[n] | BIT(o);
         said[o] = said[o] | BIT(n)

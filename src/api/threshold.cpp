@@ -4,6 +4,7 @@
 
 #include "api/handlers.h"
 #include "base/encoding.h"
+#include "keys/mpc_shapes.h"
 
 namespace attestry::api {
 
@@ -23,21 +24,7 @@ net::Response json(int status, JsonOutObject body) {
   return no_store(net::json_response(status, JsonOut{std::move(body)}));
 }
 
-/// Other nodes are waited for on a lane, never on a worker.
-net::Handler on_lane(SlowLane& lane, std::function<Result<net::Response>(net::Request&)> handle) {
-  return [&lane, handle = std::move(handle)](net::Request request, net::Responder responder) {
-    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
-    SlowLane::Task task = [handle, kept] {
-      auto done = handle(kept->first);
-      if (done) {
-        kept->second.send(*std::move(done));
-      } else {
-        kept->second.send(done.error());
-      }
-    };
-    if (!lane.run(task)) kept->second.send(Error{Code::unavailable, "too many wait for the nodes"});
-  };
-}
+constexpr const char* kBusy = "too many wait for the nodes";
 
 Result<net::Response> challenges(cluster::Coordinator& coordinator) {
   TRY(const auto gathered, coordinator.gather());
@@ -63,14 +50,15 @@ Result<net::Response> derivation(cluster::Coordinator& coordinator, net::Request
   JsonOutArray participants, failing;
   for (const auto id : derived.participants) participants.emplace_back(static_cast<std::int64_t>(id));
   for (const auto& one : derived.failing) {
-    failing.emplace_back(
-        JsonOutObject{{"node", static_cast<std::int64_t>(one.id)}, {"guilty", one.guilty}, {"reason", one.error.what}});
+    failing.emplace_back(JsonOutObject{{"node", static_cast<std::int64_t>(one.id)},
+                                       {"guilty", one.guilty},
+                                       {"reason", "node " + cluster::without(one)}});
   }
-  return json(200, {{"big_y", keys::ckd::to_text(derived.answer.big_y)},
-                    {"big_c", keys::ckd::to_text(derived.answer.big_c)},
-                    {"epoch", static_cast<std::int64_t>(derived.epoch)},
-                    {"participants", std::move(participants)},
-                    {"failing", std::move(failing)}});
+  JsonOutObject out = keys::ckd::mpc_answer(derived.answer);
+  out.emplace_back("epoch", static_cast<std::int64_t>(derived.epoch));
+  out.emplace_back("participants", std::move(participants));
+  out.emplace_back("failing", std::move(failing));
+  return json(200, std::move(out));
 }
 
 net::Response members(cluster::Coordinator& coordinator) {
@@ -109,29 +97,29 @@ Status add_operators_routes(net::Router& router, const ThresholdControl& control
                     sync([control](net::Request&) -> Result<net::Response> { return json(200, control.status()); }))));
   TRY_OK(router.add(for_operators(
       Method::get, "/v1/node/members", "show_node_members", "Which nodes answer", "", "ThresholdMembers",
-      on_lane(control.operators,
+      on_lane(control.operators, kBusy,
               [control](net::Request&) -> Result<net::Response> { return members(control.coordinator); }))));
-  TRY_OK(router.add(for_operators(Method::post, "/v1/node/join", "join_cluster", "Make this node known to a cluster",
-                                  "ThresholdJoin", "ThresholdNode",
-                                  on_lane(control.operators, [control](net::Request& request) -> Result<net::Response> {
-                                    TRY(const auto doc, net::json_body(request));
-                                    TRY_OK(doc->root().only({"peer"}), "request body");
-                                    TRY(const auto peer, text_member(doc->root(), "peer"));
-                                    TRY_OK(control.join(peer));
-                                    return json(200, control.status());
-                                  }))));
-  TRY_OK(router.add(for_operators(Method::post, "/v1/node/export", "export_node",
-                                  "Seal everything that this node is to its holder", "ThresholdExportFor",
-                                  "ThresholdExport",
-                                  on_lane(control.operators, [control](net::Request& request) -> Result<net::Response> {
-                                    TRY(const auto doc, net::json_body(request));
-                                    TRY_OK(doc->root().only({"holders", "holder"}), "request body");
-                                    TRY(const auto text, text_member(doc->root(), "holders"));
-                                    TRY(const auto holder, text_member(doc->root(), "holder"));
-                                    TRY(const auto list, base::base64url_decode(text), "holders");
-                                    TRY(const auto sealed, control.export_to(list, holder));
-                                    return json(200, {{"export", base::base64url(sealed)}});
-                                  }))));
+  TRY_OK(router.add(for_operators(
+      Method::post, "/v1/node/join", "join_cluster", "Make this node known to a cluster", "ThresholdJoin",
+      "ThresholdNode", on_lane(control.operators, kBusy, [control](net::Request& request) -> Result<net::Response> {
+        TRY(const auto doc, net::json_body(request));
+        TRY_OK(doc->root().only({"peer"}), "request body");
+        TRY(const auto peer, text_member(doc->root(), "peer"));
+        TRY_OK(control.join(peer));
+        return json(200, control.status());
+      }))));
+  TRY_OK(router.add(
+      for_operators(Method::post, "/v1/node/export", "export_node", "Seal everything that this node is to its holder",
+                    "ThresholdExportFor", "ThresholdExport",
+                    on_lane(control.operators, kBusy, [control](net::Request& request) -> Result<net::Response> {
+                      TRY(const auto doc, net::json_body(request));
+                      TRY_OK(doc->root().only({"holders", "holder"}), "request body");
+                      TRY(const auto text, text_member(doc->root(), "holders"));
+                      TRY(const auto holder, text_member(doc->root(), "holder"));
+                      TRY(const auto list, base::base64url_decode(text), "holders");
+                      TRY(const auto sealed, control.export_to(list, holder));
+                      return json(200, {{"export", base::base64url(sealed)}});
+                    }))));
   TRY_OK(router.add(for_operators(
       Method::get, "/v1/node/change", "show_node_change", "How far the last change is", "", "ThresholdChange",
       sync([control](net::Request&) -> Result<net::Response> { return json(200, control.change_status()); }))));
@@ -169,11 +157,11 @@ Status add_threshold_routes(net::Router& router, const ThresholdControl& control
   };
   TRY_OK(open(net::Method::post, "/v1/threshold/challenges", "threshold_challenges",
               "Nonces of the nodes, for a workload's evidence", "", "ThresholdChallenges",
-              on_lane(control.workloads,
+              on_lane(control.workloads, kBusy,
                       [control](net::Request&) -> Result<net::Response> { return challenges(control.coordinator); })));
   TRY_OK(open(net::Method::post, "/v1/threshold/derivations", "threshold_derivation",
               "A workload's key, encrypted to its own point A", "ThresholdApplication", "ThresholdAnswer",
-              on_lane(control.workloads, [control](net::Request& request) -> Result<net::Response> {
+              on_lane(control.workloads, kBusy, [control](net::Request& request) -> Result<net::Response> {
                 return derivation(control.coordinator, request);
               })));
   return add_operators_routes(router, control);

@@ -9,7 +9,9 @@
 
 #include "app/cli.h"
 #include "app/node_commands.h"
+#include "app/node_view.h"
 #include "app/operator.h"
+#include "app/outputs.h"
 #include "app/paths.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -34,15 +36,11 @@ namespace {
 constexpr std::chrono::milliseconds kLookAgain{150};
 constexpr std::size_t kMostProposal = 256 * 1024;
 
-/// What `GET /v1/node` says.
-struct NodeView {
-  std::uint32_t id = 0, epoch = 0;
-  std::string signing_key, address, realm, cluster, outcome, master;
-  std::uint16_t threshold = 0;
-  std::int64_t operators_needed = 1;
-  bool holds_share = false;
-  std::vector<cluster::Member> members, candidates;
-};
+bool as_json(const OperatorOptions& options) { return options.format == "json"; }
+
+void print_json(Context& context, JsonOutObject members) {
+  context.out << JsonOut{std::move(members)}.compact() << "\n";
+}
 
 Result<std::int64_t> number_of(const JsonValue& object, std::string_view name) {
   TRY(const auto value, object.get(name));
@@ -55,55 +53,23 @@ Result<std::string> text_of(const JsonValue& object, std::string_view name) {
   return value->string(name);
 }
 
-Result<std::vector<cluster::Member>> members_of(const JsonValue& object, std::string_view name) {
-  std::vector<cluster::Member> out;
-  const auto list = object.find(name);
-  if (!list) return out;
-  for (auto value = list->first(); value; value = value->next()) {
-    cluster::Member one;
-    TRY(const auto id, number_of(*value, "id"));
-    one.id = static_cast<std::uint32_t>(id);
-    TRY(one.address, text_of(*value, "address"));
-    TRY(const auto key, text_of(*value, "signing_key"));
-    TRY_OK(base::hex_decode_into(key, one.signing_key), "signing_key");
-    out.push_back(std::move(one));
-  }
-  return out;
-}
-
 Result<NodeView> view_of(const OperatorSession& session, std::string* raw = nullptr) {
   TRY(const auto answer, session.api().call(net::Method::get, "/v1/node", {}));
   if (raw != nullptr) *raw = answer;
-  TRY(const auto document, base::JsonDocument::parse(answer), "the node's answer");
-  const auto root = document->root();
-  NodeView out;
-  TRY(const auto id, number_of(root, "id"));
-  out.id = static_cast<std::uint32_t>(id);
-  TRY(const auto epoch, number_of(root, "epoch"));
-  out.epoch = static_cast<std::uint32_t>(epoch);
-  TRY(out.signing_key, text_of(root, "signing_key"));
-  TRY(out.address, text_of(root, "address"));
-  TRY(out.realm, text_of(root, "realm"));
-  TRY(out.cluster, text_of(root, "cluster"));
-  TRY(out.outcome, text_of(root, "outcome"));
-  TRY(out.master, text_of(root, "master_public_key"));
-  TRY(out.operators_needed, number_of(root, "operators_needed"));
-  TRY(const auto holds, root.get("holds_share"));
-  TRY(out.holds_share, holds.boolean("holds_share"));
-  if (out.epoch > 0) {
-    TRY(const auto threshold, number_of(root, "threshold"));
-    out.threshold = static_cast<std::uint16_t>(threshold);
-  }
-  TRY(out.members, members_of(root, "members"));
-  TRY(out.candidates, members_of(root, "candidates"));
-  return out;
+  return NodeView::parse(answer);
 }
 
-/// How the members answer, one line each; how many do.
-Result<std::size_t> print_members(Context& context, const OperatorSession& session) {
+/// How the members answer now.
+struct Seen {
+  std::string json;           ///< as the node gave it
+  std::string text;           ///< a line for each
+  std::size_t answering = 0;  ///< in the epoch in force: the others are of no use to it
+};
+
+Result<Seen> look_at_members(const OperatorSession& session, std::uint32_t in_force) {
   TRY(const auto answer, session.api().json(net::Method::get, "/v1/node/members"));
   TRY(const auto list, answer->root().get("members"));
-  std::size_t answering = 0;
+  Seen out{.json = std::string{list.source()}, .text = {}};
   for (auto value = list.first(); value; value = value->next()) {
     TRY(const auto id, number_of(*value, "id"));
     TRY(const auto address, text_of(*value, "address"));
@@ -111,11 +77,28 @@ Result<std::size_t> print_members(Context& context, const OperatorSession& sessi
     TRY(const bool there, answers.boolean("answers"));
     TRY(const auto epoch, number_of(*value, "epoch"));
     TRY(const auto reason, text_of(*value, "reason"));
-    answering += there ? 1 : 0;
-    context.out << "  node " << id << "  " << address << "  "
-                << (there ? "answers, epoch " + std::to_string(epoch) : "does not answer: " + reason) << "\n";
+    const bool counts = there && epoch == static_cast<std::int64_t>(in_force);
+    out.answering += counts ? 1 : 0;
+    std::string how = there ? "answers, epoch " + std::to_string(epoch) : "does not answer: " + reason;
+    if (there && !counts) {
+      how +=
+          ": does not count. It follows by itself within seconds, or its log says why it does not (node.operators, "
+          "the approvals of node.app)";
+    }
+    out.text.append("  node ").append(std::to_string(id)).append("  ").append(address);
+    out.text.append("  ").append(how).append("\n");
   }
-  return answering;
+  return out;
+}
+
+/// Others look as if they were away, and are not.
+void print_not_approved(Context& context, const NodeView& now) {
+  if (now.not_approved.empty()) return;
+  context.out << "NOT APPROVED HERE: " << now.not_approved << "\n"
+              << "  this node (" << now.id << ") calls no other one and lets none in until its operators have approved "
+              << now.app << " here\n"
+              << "  what to do  At this node: attestry app create " << now.app
+              << ", approve policy, approve identity; the apps of workloads, too\n";
 }
 
 void print_quorum(Context& context, const NodeView& now, std::size_t answering) {
@@ -128,36 +111,58 @@ void print_quorum(Context& context, const NodeView& now, std::size_t answering) 
       << "QUORUM LOST: " << answering << " of " << now.members.size() << " answer, " << now.threshold << " are needed\n"
       << "  works       keys that workloads and servers have; what servers derived since they started; the log\n"
       << "  does not    derivations for others, changes of the cluster\n"
-      << "  what to do  Start the nodes that are away: with " << now.threshold
+      << "  what to do  "
+      << (now.not_approved.empty() ? "" : "First approve what is missing here: the others may well be there. Then: ")
+      << "Start the nodes that are away: with " << now.threshold
       << " disks nothing is lost. Otherwise bring exports back: attestry node import --help\n";
 }
 
+/// The exit code is 3 where the quorum is lost: for who watches it.
 Result<int> status(Context& context, const OperatorOptions& options) {
   TRY(const auto session, OperatorSession::open(options));
   std::string raw;
   TRY(const auto now, view_of(*session, &raw));
+  Seen seen;
+  if (now.epoch != 0) {
+    TRY(seen, look_at_members(*session, now.epoch));
+  }
+  const bool lost = now.epoch != 0 && seen.answering < now.threshold;
+  const int code = lost ? kExitUndecided : kExitOk;
   if (options.format == "json") {
-    context.out << raw << "\n";
-    return kExitOk;
+    // What the node says of itself, and what it sees of the others beside it.
+    raw.resize(raw.find_last_of('}'));
+    context.out << raw << ",\"seen\":" << (seen.json.empty() ? "[]" : seen.json) << ",\"answering\":" << seen.answering
+                << ",\"quorum_lost\":" << (lost ? "true" : "false") << "}\n";
+    return code;
   }
   context.out << "node        " << now.id << " at " << now.address << "\n"
               << "signing key " << now.signing_key << "\n";
+  print_not_approved(context, now);
   for (const auto& one : now.candidates) {
     context.out << "candidate   node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
   }
   if (now.epoch == 0) {
     context.out << "epoch       none yet\n"
-                << "what to do  Have the other nodes join this one (attestry node join), then: attestry node reshare "
-                   "--threshold T --add ID...\n";
+                << "what to do  ";
+    if (!now.joined.empty()) {
+      context.out << "It has joined " << now.joined << ". There: attestry node reshare --add " << now.id
+                  << " --key OPERATOR.key\n";
+      return kExitOk;
+    }
+    context.out << "A new cluster: have the other nodes join this one (attestry node join), then: attestry "
+                   "node reshare --threshold T --add ID...\n"
+                << "            A cluster that is there: have this one join a node of it, and --add it there\n";
     return kExitOk;
   }
-  context.out << "epoch       " << now.epoch << ", threshold " << now.threshold << " of " << now.members.size() << "\n"
+  context.out << "cluster     " << now.cluster << "\n"
+              << "epoch       " << now.epoch << ", threshold " << now.threshold << " of " << now.members.size() << "\n"
+              << "operators   " << now.operators.size() << ", of whom " << now.operators_needed << " sign a change\n"
               << "master key  " << now.master << "\n"
               << "share       "
-              << (now.holds_share ? "held" : "none: this node is no member, or gets one with the next epoch") << "\n";
-  TRY(const auto answering, print_members(context, *session));
-  print_quorum(context, now, answering);
-  return kExitOk;
+              << (now.holds_share ? "held" : "none: this node is no member, or gets one with the next epoch") << "\n"
+              << seen.text;
+  print_quorum(context, now, seen.answering);
+  return code;
 }
 
 Result<int> join(Context& context, const OperatorOptions& options, const std::string& peer) {
@@ -165,11 +170,15 @@ Result<int> join(Context& context, const OperatorOptions& options, const std::st
   TRY([[maybe_unused]] const auto joined,
       session->api().call(net::Method::post, "/v1/node/join", JsonOut{JsonOutObject{{"peer", peer}}}.compact()));
   TRY(const auto now, view_of(*session));
+  if (as_json(options)) {
+    print_json(context, {{"id", now.id}, {"joined", peer}, {"epoch", now.epoch}});
+    return kExitOk;
+  }
   context.out << "node " << now.id << " is known to the cluster"
               << (now.epoch == 0 ? ", which has no epoch yet" : ", which is in epoch " + std::to_string(now.epoch))
               << "\n";
-  context.err << "To make it a member, at the node that it called:\n  attestry node reshare --add " << now.id
-              << " --key OPERATOR.key\n";
+  context.err << "To make it a member, at the node that it called:\n  attestry node reshare "
+              << (now.epoch == 0 ? "--threshold T --add ID... --add " : "--add ") << now.id << " --key OPERATOR.key\n";
   return kExitOk;
 }
 
@@ -225,13 +234,17 @@ Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& opti
   out.plan.epoch = now.epoch + 1;
   out.plan.threshold = options.threshold != 0 ? options.threshold : now.threshold;
   if (now.epoch > 0) {
-    TRY_OK(base::hex_decode_into(now.cluster, out.plan.cluster), "cluster");
-    TRY_OK(base::hex_decode_into(now.outcome, out.plan.previous), "outcome");
+    out.plan.cluster = now.in_force->plan.cluster;
+    out.plan.previous = now.in_force->outcome.digest();
   }
   std::vector<cluster::Member> known = now.candidates;
   cluster::Member self{now.id, {}, {}, {}, now.address};
   TRY_OK(base::hex_decode_into(now.signing_key, self.signing_key), "signing_key");
   known.push_back(self);
+  for (const auto& one : now.members) {
+    // Who has joined again, or is set up anew, is a candidate with what is new.
+    if (std::ranges::find(known, one.id, &cluster::Member::id) == known.end()) known.push_back(one);
+  }
   out.plan.members = now.members;
   for (const std::uint32_t id : options.remove) {
     if (std::erase_if(out.plan.members, [&](const auto& one) { return one.id == id; }) == 0) {
@@ -240,6 +253,13 @@ Result<cluster::Proposal> propose(const NodeView& now, const ChangeOptions& opti
   }
   for (const std::string& said : options.add) {
     TRY(auto one, candidate(known, said, now.address));
+    const auto present = std::ranges::find(now.members, one.id, &cluster::Member::id);
+    const bool other_key = present != now.members.end() && present->signing_key != one.signing_key;
+    if (other_key && said.find('=') == std::string::npos) {
+      return Error{Code::conflict, "node " + said + " has another key than the member with that id",
+                   base::hex(present->signing_key), base::hex(one.signing_key) + " at " + one.address,
+                   "If it was set up anew, `attestry node status` there shows its key: give --add " + said + "=KEY"};
+    }
     std::erase_if(out.plan.members, [&](const auto& member) { return member.id == one.id; });
     out.plan.members.push_back(std::move(one));
   }
@@ -261,26 +281,28 @@ Result<cluster::Proposal> proposal_of(Context& context, const NodeView& now, con
   return cluster::Proposal::parse(std::string{base::as_text(bytes)});
 }
 
-/// What is signed, as it differs from what is in force: a key that operators do not know must not pass unseen.
-void print_plan(std::ostream& out, const NodeView& now, const cluster::Plan& plan) {
-  out << "epoch " << plan.epoch << ": any " << plan.threshold << " of " << plan.members.size() << " nodes\n";
-  for (const auto& one : plan.members) {
-    const auto before = std::ranges::find(now.members, one.id, &cluster::Member::id);
-    const char* mark = before == now.members.end()              ? "new      "
-                       : before->signing_key != one.signing_key ? "NEW KEY  "
-                       : before->address != one.address         ? "moved    "
-                                                                : "as before";
-    out << "  " << mark << " node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
-  }
-  for (const auto& one : now.members) {
-    if (plan.find(one.id) == nullptr) {
-      out << "  goes      node " << one.id << "  " << base::hex(one.signing_key) << "  " << one.address << "\n";
-    }
+/// Whoever says again what is done already hears that: the command before may have been interrupted, the change not.
+bool is_done_already(const NodeView& now, const cluster::Plan& plan, const ChangeOptions& options) {
+  return now.epoch > 0 && !options.add.empty() && plan.members == now.members && plan.threshold == now.threshold;
+}
+
+/// What it means for who may be lost, or lie: said where it is less than the number suggests (docs/models).
+void print_margins(std::ostream& out, const cluster::Plan& plan) {
+  const std::size_t members = plan.members.size();
+  if (plan.threshold == members) {
+    out << "  ATTENTION  each of these " << members << " disks is needed: one that is lost loses every key for ever\n";
+  } else if (std::size_t{2} * plan.threshold > members + 1) {
+    out << "  ATTENTION  " << members - plan.threshold + 1
+        << " nodes, fewer than the threshold, that say they have stored "
+        << "their shares and have not can destroy the keys at a change; with at least " << 2 * plan.threshold - 1
+        << " members they cannot\n";
   }
 }
 
 /// Says each step as it comes.
-Result<int> wait_for_change(Context& context, const OperatorSession& session, const ChangeOptions& options) {
+Result<int> wait_for_change(Context& context, const OperatorSession& session, const ChangeOptions& options,
+                            const cluster::Plan& plan) {
+  context.err << "  (Ctrl-C ends this command and not the change: attestry node status shows how that ends)\n";
   const auto until = context.clock.steady() + std::chrono::seconds(options.wait);
   std::size_t said = 0;
   while (true) {
@@ -298,7 +320,8 @@ Result<int> wait_for_change(Context& context, const OperatorSession& session, co
     TRY(const auto state, text_of(root, "state"));
     if (state == "failed") {
       TRY(const auto error, text_of(root, "error"));
-      return Error{Code::unavailable,
+      TRY(const auto code, text_of(root, "code"));
+      return Error{base::code_from_slug(code).value_or(Code::unavailable),
                    "the cluster was not changed: " + error,
                    {},
                    {},
@@ -313,7 +336,13 @@ Result<int> wait_for_change(Context& context, const OperatorSession& session, co
       context.out << "epoch " << epoch << " is in force\n";
       TRY(const auto not_told, root.get("not_told"));
       for (auto value = not_told.first(); value; value = value->next()) {
-        context.out << "node " << value->source() << " has not heard of it: start it; it follows by itself\n";
+        const std::string id{value->source()};
+        const bool stays =
+            std::ranges::any_of(plan.members, [&](const cluster::Member& one) { return std::to_string(one.id) == id; });
+        context.out
+            << "node " << id
+            << (stays ? " has not heard of it: start it; it follows by itself\n"
+                      : " has not heard that it is out. Its share is worthless; a lost node stays off for ever\n");
       }
       return kExitOk;
     }
@@ -325,32 +354,58 @@ Result<int> wait_for_change(Context& context, const OperatorSession& session, co
 }
 
 Result<int> change(Context& context, const ChangeOptions& options) {
+  if (!options.out.empty()) TRY_OK(check_output(options.out), "--out");
   TRY(const auto session, OperatorSession::open(options.server));
   TRY(const auto now, view_of(*session));
   TRY(auto proposal, proposal_of(context, now, options));
+  if (is_done_already(now, proposal.plan, options)) {
+    if (as_json(options.server)) {
+      print_json(context, {{"state", "done"}, {"epoch", now.epoch}, {"changed", false}});
+      return kExitOk;
+    }
+    context.out << "nothing to change: the members of epoch " << now.epoch
+                << " are these already, and the threshold is " << now.threshold << "\n";
+    context.err << "For new shares of the same members: attestry node reshare, without --add\n";
+    return kExitOk;
+  }
+  TRY_OK(check_follows(now, proposal.plan));
+  std::vector<base::FixedBytes<32>> mine;
   for (const std::string& path : options.keys) {
     TRY(const auto key, read_operator_key(path));
+    mine.push_back(key.public_key());
     const auto signature = cluster::Approval::sign(proposal.plan, key);
     std::erase_if(proposal.approval.signatures, [&](const auto& one) { return one.key == signature.key; });
     proposal.approval.signatures.push_back(signature);
   }
-  print_plan(context.err, now, proposal.plan);
-  const auto signatures = static_cast<std::int64_t>(proposal.approval.signatures.size());
+  print_plan(context.err, now, proposal.plan, mine);
+  print_margins(context.err, proposal.plan);
+  const auto signatures = static_cast<std::int64_t>(proposal.approval.signers(proposal.plan, now.operators));
+  if (options.out.empty() && signatures < now.operators_needed) {
+    TRY_OK(check_signers(now, proposal.approval));
+    return Error{Code::usage, "signatures of operators", std::to_string(now.operators_needed),
+                 std::to_string(signatures),
+                 "Give --key for each operator whose key is here, or --out FILE for the next one to sign. Those of "
+                 "others than node.operators at this node do not count."};
+  }
+  for (const auto& key : strangers(now, proposal.approval)) {
+    context.err << "  the signature of " << base::hex(key) << " does not count: that key is none of node.operators\n";
+  }
   if (!options.out.empty()) {
     const std::string text = proposal.json() + "\n";
     TRY_OK(state::replace_file(state::system_files(), options.out, base::as_bytes(text)), options.out);
     context.err << signatures << " of " << now.operators_needed
                 << " signatures; the next operator:\n  attestry node reshare --from " << options.out
                 << " --key OPERATOR.key\n";
+    if (as_json(options.server)) {
+      print_json(context, {{"proposal", options.out},
+                           {"epoch", proposal.plan.epoch},
+                           {"signatures", signatures},
+                           {"operators_needed", now.operators_needed}});
+    }
     return kExitOk;
   }
-  if (signatures < now.operators_needed) {
-    return Error{Code::usage, "signatures of operators", std::to_string(now.operators_needed),
-                 std::to_string(signatures),
-                 "Give --key for each operator whose key is here, or --out FILE for the next one to sign."};
-  }
   TRY([[maybe_unused]] const auto begun, session->api().call(net::Method::post, "/v1/node/change", proposal.json()));
-  return wait_for_change(context, *session, options);
+  return wait_for_change(context, *session, options, proposal.plan);
 }
 
 constexpr const char* kFooter =

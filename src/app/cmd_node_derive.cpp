@@ -1,11 +1,13 @@
 // `attestry node derive`: acts as a workload whose key the nodes of a threshold root derive. Nobody on the way, nodes
 // and coordinator included, sees the key; the result is checked against the master public key that this side trusts.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 
 #include "app/cli.h"
 #include "app/node_commands.h"
+#include "app/outputs.h"
 #include "app/simulated_tee.h"
 #include "attestation/evidence.h"
 #include "base/encoding.h"
@@ -15,6 +17,7 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "keys/ckd.h"
+#include "keys/mpc_shapes.h"
 #include "net/client.h"
 #include "state/file.h"
 #include "tee/remote_attester.h"
@@ -27,9 +30,11 @@ using base::Result;
 
 namespace {
 
+constexpr std::size_t kMostKeyFile = 4096;
+
 struct DeriveOptions {
   std::string server = "https://127.0.0.1:8443";
-  std::string ca, master, tenant = "default", app, path, out, format = "text";
+  std::string ca, master, tenant = "default", app, path, out, format = "text", realm;
   std::string simulated_tee, kind = "tdx-v4", provider;
   std::uint32_t epoch = 0;
   bool checkable = false, simulated_boot = false;
@@ -97,11 +102,7 @@ Result<Answered> ask(const client::ApiClient& api, const cluster::Application& a
   TRY(const auto answer, api.json(net::Method::post, check ? path + "?check=true" : path, application.json()));
   const auto root = answer->root();
   Answered out;
-  for (const auto& [name, to] : {std::pair{"big_y", &out.sum.big_y}, {"big_c", &out.sum.big_c}}) {
-    TRY(const auto value, root.get(name));
-    TRY(const auto text, value.string(name));
-    TRY(*to, keys::ckd::g1_from_text(text), name);
-  }
+  TRY(out.sum, keys::ckd::read_mpc_answer(root));
   TRY(const auto participants, root.get("participants"));
   out.participants = participants.source();
   if (const auto failing = root.find("failing")) {
@@ -135,7 +136,23 @@ Result<std::pair<Answered, crypto::Secret>> derived(const client::ApiClient& api
   return std::pair{std::move(answered), std::move(key)};
 }
 
+/// In hex, in a file of its own. One that has the key already stays; any other file does, too, and is an error.
+base::Status keep(const crypto::Secret& key, const std::string& file) {
+  std::string hex = base::hex(key.reveal());
+  hex.push_back('\n');
+  const auto written = [&]() -> base::Status {
+    TRY(const auto there, state::system_files().read(file, kMostKeyFile));
+    if (!there) return state::replace_file(state::system_files(), file, base::as_bytes(hex));
+    if (crypto::equal_constant_time(*there, base::as_bytes(hex))) return base::done();
+    return Error{Code::conflict, "--out", "a file that is not there, or has this key", "another one",
+                 "Move it away, or give another name: nothing was overwritten."};
+  }();
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(hex.data()), hex.size()});
+  return written;
+}
+
 Result<int> derive(Context& context, const DeriveOptions& options) {
+  if (!options.out.empty()) TRY_OK(check_output(options.out), "--out");
   TRY(const auto encoded, keys::ckd::g2_from_text(options.master), "--master-key");
   TRY(const auto master, keys::ckd::MasterPublicKey::decode(encoded), "--master-key");
   TRY(auto tenant, base::Tenant::parse(options.tenant), "--tenant");
@@ -159,18 +176,13 @@ Result<int> derive(Context& context, const DeriveOptions& options) {
   if (options.checkable) application.key.pk2 = blinding.public_key2().encode();
   TRY(const auto statement, application.statement(master));
   TRY(application.evidence, attester->use().attest(statement.binding()), "evidence");
-  TRY(const auto realm, base::realm_from(options.simulated_tee.empty() ? "production" : "simulated"));
+  const std::string guess = options.simulated_tee.empty() ? "production" : "simulated";
+  TRY(const auto realm, base::realm_from(options.realm.empty() ? guess : options.realm));
   TRY(const auto app_id, application.app_id(realm));
   TRY(const auto done, derived(api, application, blinding, master, app_id));
   const auto& [answered, opened] = done;
   const crypto::Secret key = cluster::key_of(application.app, app_id, opened);
-  if (!options.out.empty()) {
-    std::string hex = base::hex(key.reveal());
-    hex.push_back('\n');
-    const auto written = state::replace_file(state::system_files(), options.out, base::as_bytes(hex));
-    crypto::wipe({reinterpret_cast<std::uint8_t*>(hex.data()), hex.size()});
-    TRY_OK(written, options.out);
-  }
+  if (!options.out.empty()) TRY_OK(keep(key, options.out), options.out);
   const std::string print = base::hex(crypto::sha256(key.reveal()));
   if (options.format == "json") {
     context.out << "{\"key_sha256\":\"" << print << "\",\"participants\":" << answered.participants
@@ -204,6 +216,8 @@ void add_node_derive(CLI::App& group, Context& context) {
   command->add_option("--simulated-tee", options->simulated_tee, "file with the seed of a simulated TEE");
   command->add_option("--kind", options->kind, "of the simulated evidence")->capture_default_str();
   command->add_flag("--simulated-boot", options->simulated_boot, "with a boot and its event logs");
+  command->add_option("--realm", options->realm, "the cluster's; simulated with --simulated-tee, else production")
+      ->check(CLI::IsMember({"production", "simulated"}));
   command->add_option("--provider", options->provider, "address of a quote provider on this machine");
   command->add_flag("--publicly-verifiable", options->checkable, "give A2 too: the coordinator checks the sum");
   command->add_option("--timeout", options->timeout, "seconds")->capture_default_str();

@@ -1,23 +1,11 @@
 // Nodes of a threshold root deciding about workloads, with forged evidence: cluster itself may not use the forge.
 #include "cluster/authority.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <barrier>
 #include <future>
 
-#include "appraisal/replay.h"
-#include "attestation/verifier.h"
-#include "base/encoding.h"
-#include "channel/pieces.h"
-#include "channel/server.h"
-#include "cluster/testing/nodes.h"
-#include "collateral/bundle.h"
-#include "forge/attester.h"
+#include "app/testing/threshold.h"
 #include "forge/event_log.h"
-#include "forge/scenario.h"
-#include "governance/testing/support.h"
 
 namespace attestry::cluster {
 namespace {
@@ -30,129 +18,14 @@ using governance::Action;
 using governance::testing::kTime;
 using governance::testing::patient;
 using ::testing::HasSubstr;
-
-const base::AppRef kWeb = governance::testing::app_named("name:web");
-const base::AppRef kOther = governance::testing::app_named("name:other");
-const base::AppRef kNodes = governance::testing::app_named("name:nodes");
-const base::AppRef kServers = governance::testing::app_named("name:servers");
-const base::AppRef kNear = governance::testing::app_named("near:alice.near");
-
-/// Collateral that can be away.
-class Source final : public collateral::CollateralSource {
- public:
-  base::Result<std::shared_ptr<const attestation::Collateral>> collateral_for(const attestation::Evidence&,
-                                                                              base::UtcTime, base::Deadline) override {
-    if (before) before();
-    if (away) return base::Error{Code::unavailable, "the PCS is away"};
-    return collateral;
-  }
-  std::function<void()> before;  ///< after a decision has read the approvals
-  bool away = false;
-  std::shared_ptr<const attestation::Collateral> collateral;
-};
-
-struct TestNode {
-  TestNode(std::uint32_t node, const appraisal::Appraiser& appraiser, const G2::Encoded& master,
-           base::Realm realm = base::Realm::simulated)
-      : id(node),
-        house(realm),
-        random(base::as_bytes("node " + std::to_string(node))),
-        challenges(crypto::Secret::copy_of(base::Bytes(32, static_cast<std::uint8_t>(node + 1))), random),
-        appraisals(*house.store),
-        authority(
-            {.node = node,
-             .store = *house.store,
-             .log = *house.log,
-             .challenges = challenges,
-             .appraiser = appraiser,
-             .registry = *house.registry,
-             .appraisals = appraisals,
-             .master = [this, key = std::make_shared<const keys::ckd::MasterPublicKey>(
-                                  *keys::ckd::MasterPublicKey::decode(master))] { return begun ? key : nullptr; }}) {
-    house.add_operator("alice");
-  }
-
-  void approve(const base::AppRef& app, const forge::QuoteSpec& quote, const std::string& name = "web") {
-    house.approve(app, Action::app_create, app.text());
-    house.approve(app, Action::policy_approve, house.blob(attestation::Policy::standard().document()));
-    identity = house.blob(R"({"name":")" + name + R"(","claims":{"mrtd":")" + base::hex(quote.td.mr_td) + R"("}})");
-    house.approve(app, Action::identity_approve, identity);
-  }
-  base::Result<base::Bytes> ask(const Application& what) { return authority.authorise(what, patient()); }
-  std::size_t leaves(std::string_view type) const {
-    std::size_t found = 0;
-    for (std::uint64_t i = 0; i < house.log->head().size; ++i) found += leaf(i).type == type ? 1u : 0u;
-    return found;
-  }
-  audit::Leaf leaf(std::uint64_t index) const { return *audit::Leaf::parse(house.log->leaf(index).value()); }
-  audit::Leaf last() const { return leaf(house.log->head().size - 1); }
-
-  const std::uint32_t id;
-  bool begun = true;
-  governance::testing::House house;
-  std::string identity;
-  crypto::SeededRandom random;
-  appraisal::Challenges challenges;
-  appraisal::AppraisalStore appraisals;
-  Authority authority;
-};
-
-class ThresholdAuthorityTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    const auto forged = forge::make_collateral(pki, forge::default_collateral(true, kTime));
-    ASSERT_TRUE(forged.ok()) << forged.error().text();
-    source.collateral = collateral::read_bundle(base::as_bytes(forged->json()), "forge").collateral();
-    for (TestNode* one : {&a, &b, &c}) {
-      for (const auto& app : {kWeb, kOther, kNear}) one->approve(app, quote);
-    }
-  }
-
-  /// Without evidence: a nonce of every node that is asked for one.
-  Application asking(const base::AppRef& app = kWeb, bool checkable = false) {
-    const auto blinding = keys::ckd::Blinding::random(random);
-    Application out{.nonces = {}, .evidence = {}, .key = {.pk1 = blinding.public_key().encode()}, .app = app};
-    if (checkable) out.key.pk2 = blinding.public_key2().encode();
-    for (TestNode* one : {&a, &b, &c}) out.nonces.push_back({one->id, one->authority.challenge().value()});
-    return out;
-  }
-  attestation::Evidence evidence(const attestation::BindingStatement& statement) {
-    return forge::ForgeAttester::make(pki, quote)->attest(statement.binding()).value();
-  }
-  /// asking(), and what its workload shows for it.
-  Application request(const base::AppRef& app = kWeb, bool checkable = false) {
-    Application out = asking(app, checkable);
-    out.evidence = evidence(*out.statement(master));
-    return out;
-  }
-  Application with(Application from, const std::function<void(Application&)>& change) {
-    change(from);
-    return from;
-  }
-  void nothing_spent(TestNode& node, const Application& what) {
-    EXPECT_EQ(node.leaves("threshold.derivation") + node.leaves("refusal"), 0u);
-    EXPECT_TRUE(node.ask(what).ok()) << "the nonce is still good";
-  }
-
-  crypto::SeededRandom random{base::as_bytes("workload")};
-  G2::Encoded master = G2::times_generator(curves::bls::Scalar::random(random)).encode();
-  forge::ForgePki pki = *forge::ForgePki::make(base::as_bytes("authority test"));
-  forge::QuoteSpec quote = forge::default_quote(pki, forge::QuoteKind::tdx_v4);
-  attestation::Verifier verifier{
-      attestation::TrustAnchors::simulated({*attestation::TestRoot::from_certificate(pki.root().der)})};
-  Source source;
-  appraisal::Appraiser appraiser{verifier, source};
-  TestNode a{0, appraiser, master};
-  TestNode b{2, appraiser, master};
-  TestNode c{6, appraiser, master};
-};
-
-template <class T>
-void refused(const base::Result<T>& result, Code code, std::string_view reason) {
-  ASSERT_FALSE(result.ok()) << "expected: " << reason;
-  EXPECT_EQ(result.error().code, code) << result.error().text();
-  EXPECT_THAT(result.error().text(), HasSubstr(std::string{reason}));
-}
+using testing::kNear;
+using testing::kNodes;
+using testing::kOther;
+using testing::kWeb;
+using testing::refused;
+using testing::TestNode;
+using testing::ThresholdAuthorityTest;
+using testing::ThresholdCoordinatorTest;
 
 TEST_F(ThresholdAuthorityTest, EveryNodeMapsAnApprovedWorkloadToItsKeyAndSaysSoInItsLog) {
   for (const auto& app : {kWeb, kNear}) {
@@ -473,62 +346,6 @@ TEST_F(ThresholdAuthorityTest, AServerThatDerivesForItselfIsInTheLogOnce) {
   EXPECT_EQ(b.leaves("threshold.server"), 3u);
 }
 
-/// Nodes with shares of a master, each behind what it answers others with. Whoever coordinates says what it likes.
-class ThresholdCoordinatorTest : public ThresholdAuthorityTest {
- protected:
-  void SetUp() override {
-    ThresholdAuthorityTest::SetUp();
-    const auto made = machines.generate(machines.intent(0, 3, 2));
-    ASSERT_TRUE(made.ok()) << made.error().text();
-    epoch = made->epoch;
-    public_key.emplace(epoch->outcome.commitments().constant());
-    for (std::uint32_t id = 0; id < 3; ++id) {
-      auto& node = *nodes.emplace_back(std::make_unique<TestNode>(id, appraiser, public_key->encoded()));
-      for (const auto& app : {kWeb, kOther, kNear}) node.approve(app, quote);
-      servers.push_back(
-          std::make_unique<NodeServer>(NodeServerParts{.node = machines[id].node(),
-                                                       .authoriser = node.authority,
-                                                       .hello = {},
-                                                       .appraiser = appraiser,
-                                                       .attester = attester,
-                                                       .registry = *node.house.registry,
-                                                       .random = random,
-                                                       .clock = node.house.clock,
-                                                       .nodes = governance::testing::app_named("name:nodes")}));
-    }
-    asked.key.pk1 = blinding.public_key().encode();
-    for (const auto& node : nodes) asked.nonces.push_back({node->id, node->authority.challenge().value()});
-    asked.evidence = evidence(*asked.statement(*public_key));
-    right = {.epoch = 1,
-             .outcome = epoch->outcome.digest(),
-             .app_id = *asked.app_id(base::Realm::simulated),
-             .app_key = asked.key.pk1,
-             .participants = {0, 1}};
-  }
-
-  base::Result<keys::ckd::Ciphertext> derive(std::uint32_t id, const Node::Request& request,
-                                             const base::Bytes& application) {
-    const Answer said = servers[id]->answer(Question{ask::Derive{request, application}}, nullptr, patient());
-    if (const auto* share = std::get_if<keys::ckd::Ciphertext>(&said)) return *share;
-    return std::get<base::Error>(said);
-  }
-  Node::Request changed(const std::function<void(Node::Request&)>& change) {
-    Node::Request out = right;
-    change(out);
-    return out;
-  }
-
-  testing::Machines machines{3, random};
-  std::optional<Epoch> epoch;
-  std::optional<keys::ckd::MasterPublicKey> public_key;
-  forge::ForgeAttester attester = *forge::ForgeAttester::make(pki, quote);
-  std::vector<std::unique_ptr<TestNode>> nodes;
-  std::vector<std::unique_ptr<NodeServer>> servers;
-  keys::ckd::Blinding blinding = keys::ckd::Blinding::random(random);
-  Application asked{.nonces = {}, .evidence = {}, .key = {}, .app = kNear};
-  Node::Request right;
-};
-
 TEST_F(ThresholdCoordinatorTest, AWorkloadOpensItsKeyAlsoWhenANodeWentAwayInBetween) {
   const auto point = keys::ckd::hash_point(*public_key, right.app_id);
   std::vector<std::string> opened;
@@ -599,124 +416,7 @@ TEST_F(ThresholdCoordinatorTest, AnEpochThatTheCallerKnowsIsNotSentAgain) {
   };
   EXPECT_TRUE(std::holds_alternative<Epoch>(ask({})));
   EXPECT_TRUE(std::holds_alternative<Epoch>(ask(base::Digest32{})));
-  EXPECT_TRUE(std::holds_alternative<answer::Nothing>(ask(epoch->outcome.digest())));
-}
-
-/// A server that calls a node over a channel; its software is approved as a node, too.
-class ThresholdServerTest : public ThresholdCoordinatorTest {
- protected:
-  void SetUp() override {
-    ThresholdCoordinatorTest::SetUp();
-    TestNode& node = *nodes[0];
-    node.approve(kNodes, quote);
-    node.approve(kServers, quote, "server");
-    const auto& house = node.house;
-    serving = std::make_unique<NodeServer>(NodeServerParts{
-        .node = machines[0].node(),
-        .authoriser = node.authority,
-        .hello = [this](const base::FixedBytes<64>& data) { return Hello::sign(0, data, machines[0].signing()); },
-        .appraiser = appraiser,
-        .attester = attester,
-        .registry = *house.registry,
-        .random = random,
-        .clock = house.clock,
-        .nodes = kNodes,
-        .servers = kServers,
-        .dialects = {"registry"}});
-    auto started = channel::Server::start(
-        {.address = "127.0.0.1:0",
-         .sessions = 2,
-         .end = [this] { return serving->listening_end(); },
-         .serve = [this](channel::Session session,
-                         base::Deadline deadline) { serving->serve(std::move(session), deadline); }});
-    ASSERT_TRUE(started.ok()) << started.error().text();
-    server = *std::move(started);
-  }
-  channel::Session call(const Hello& hello = {}) {
-    auto end = *serving->end();
-    auto session = channel::Session::connect(server->address(), end, patient());
-    EXPECT_TRUE(session.ok()) << session.error().text();
-    EXPECT_TRUE(session->send(hello.bytes(), patient()).ok());
-    const auto heard = session->receive(patient());
-    EXPECT_TRUE(heard.ok()) << heard.error().text();
-    return *std::move(session);
-  }
-  base::Result<Answer> ask(channel::Session& session, base::ByteView question) {
-    TRY_OK(channel::send_pieces(session, question, patient()));
-    TRY(const auto said, channel::receive_pieces(session, kMostMessage, patient()));
-    return parse_answer(said.reveal());
-  }
-  /// The code of the answer; `ok` of a share.
-  std::string asking_for(channel::Session& session, const base::Bytes& app_id) {
-    const auto said = ask(session, encode(Question{ask::Derive{changed([&](auto& r) { r.app_id = app_id; }), {}}}));
-    if (!said) return said.error().text();
-    if (const auto* error = std::get_if<base::Error>(&*said)) return std::string{base::slug(error->code)};
-    return std::holds_alternative<keys::ckd::Ciphertext>(*said) ? "ok" : "another answer";
-  }
-  static base::Bytes root_of(const base::AppRef& app, std::uint32_t epoch, base::Realm realm = base::Realm::simulated,
-                             std::string_view tenant = "default") {
-    base::LpWriter out;
-    out.lp("app-root").lp(base::to_text(realm)).lp(tenant).lp(app.bytes()).u32(epoch);
-    return std::move(out).take();
-  }
-  static base::Bytes master_of(std::string_view dialect) {
-    base::LpWriter out;
-    out.lp("legacy").lp(dialect);
-    return std::move(out).take();
-  }
-  std::unique_ptr<NodeServer> serving;
-  std::unique_ptr<channel::Server> server;
-};
-
-TEST_F(ThresholdServerTest, WithTheNodesSoftwareIsServed) {
-  auto session = call();
-  EXPECT_EQ(asking_for(session, root_of(kWeb, 0)), "ok");
-  const auto leaf = nodes[0]->last();
-  EXPECT_EQ(leaf.type, "threshold.server");
-  EXPECT_EQ(leaf.app, kWeb.text());
-  EXPECT_EQ(leaf.epoch, 0u);
-  EXPECT_EQ(
-      leaf.policy,
-      base::hex(nodes[0]->house.registry->policy_of(base::Tenant::standard(), kServers, kTime)->policy().sha256()));
-}
-
-TEST_F(ThresholdServerTest, GetsRootsOfAppsThatTheNodeKnowsAndOfNothingElse) {
-  auto session = call();
-  EXPECT_EQ(asking_for(session, root_of(governance::testing::app_named("name:unknown"), 0)), "denied");
-  EXPECT_EQ(asking_for(session, root_of(kWeb, 7)), "denied");
-  EXPECT_EQ(asking_for(session, root_of(kWeb, 1)), "denied");
-  EXPECT_EQ(asking_for(session, root_of(kWeb, 0, base::Realm::production)), "denied");
-  EXPECT_EQ(asking_for(session, root_of(kWeb, 0, base::Realm::simulated, "other")), "denied");
-  auto longer = root_of(kWeb, 0);
-  longer.push_back(0);
-  EXPECT_EQ(asking_for(session, longer), "malformed");
-  EXPECT_EQ(asking_for(session, base::to_bytes(keys::ckd::app_id("alice.near", ""))), "denied");
-  EXPECT_EQ(asking_for(session, master_of("keystore")), "denied");
-  EXPECT_EQ(nodes[0]->leaves("threshold.server"), 0u);
-  EXPECT_EQ(asking_for(session, master_of("registry")), "ok");
-  EXPECT_EQ(nodes[0]->leaves("threshold.server"), 1u);
-}
-
-TEST_F(ThresholdServerTest, IsHeardNoFurtherThanItMayAsk) {
-  auto session = call();
-  refused(ask(session, base::as_bytes("c plan, and many points")), Code::denied, "a server");
-  session = call();
-  base::Bytes large(40'000, 1);
-  large[0] = 'd';
-  EXPECT_FALSE(ask(session, large).ok());
-}
-
-TEST_F(ThresholdServerTest, ShowsItsEvidenceAnewWhenSomethingThatItStoodOnHasChanged) {
-  auto session = call();
-  ASSERT_EQ(asking_for(session, root_of(kWeb, 0)), "ok");
-  // The same policy, and another version of the app's approvals.
-  nodes[0]->house.approve(kServers, Action::identity_approve, nodes[0]->identity);
-  const auto end = patient();
-  std::string said;
-  do {
-    said = asking_for(session, root_of(kWeb, 0));
-  } while (said == "ok" && std::chrono::steady_clock::now() < end);
-  EXPECT_THAT(said, HasSubstr("show your evidence anew"));
+  EXPECT_TRUE(std::holds_alternative<answer::Known>(ask(epoch->outcome.digest())));
 }
 
 }  // namespace

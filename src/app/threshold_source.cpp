@@ -1,8 +1,13 @@
 #include "app/threshold_source.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
-#include <thread>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "cluster/at_once.h"
 
 namespace attestry::app {
 
@@ -16,30 +21,69 @@ using base::Status;
 
 namespace {
 
-/// For one node that does not answer; others are asked for what it did not give.
+/// For what a node knows.
 constexpr std::chrono::milliseconds kOneNode{1'500};
+/// How long an epoch in which nothing could be derived is tried after others, and of how many that is known.
+constexpr std::chrono::seconds kRemembered{60};
+constexpr std::size_t kMostFailed = 64;
 
-/// A node that is not asked any more once time is over.
-class Hurried final : public cluster::Deriver {
- public:
-  Hurried(cluster::Deriver* node, Deadline deadline) : node_(node), deadline_(deadline) {}
-  Result<keys::ckd::Ciphertext> derive(const cluster::Node::Request& request) override {
-    TRY_OK(time_left());
-    return node_->derive(request);
+using EpochPtr = std::shared_ptr<const cluster::Epoch>;
+
+/// Nodes that answer, and will not.
+bool is_refusal(Code code) { return code == Code::denied || code == Code::not_found; }
+
+/// One address once, so that none counts twice.
+std::vector<cluster::Member> to_ask(const std::vector<std::string>& addresses, const cluster::Epoch* before) {
+  std::vector<cluster::Member> out;
+  const auto add = [&](const cluster::Member& one) {
+    if (std::ranges::find(out, one.address, &cluster::Member::address) == out.end()) out.push_back(one);
+  };
+  for (const std::string& address : addresses) add({cluster::kMostNodes, {}, {}, {}, address});
+  if (before != nullptr) std::ranges::for_each(before->plan.members, add);
+  return out;
+}
+
+/// An epoch that nodes say is in force.
+struct Heard {
+  EpochPtr epoch;
+  std::size_t times = 1;  ///< by how many
+  bool failed = false;
+};
+
+void hear(std::vector<Heard>& heard, EpochPtr epoch) {
+  const auto digest = epoch->outcome.digest();
+  for (Heard& one : heard) {
+    if (one.epoch->outcome.digest() != digest) continue;
+    ++one.times;
+    return;
   }
-  Result<keys::ckd::ShareProof> prove(const cluster::Node::Request& request) override {
-    TRY_OK(time_left());
-    return node_->prove(request);
+  heard.push_back({std::move(epoch)});
+}
+
+/// A node that is told whose key it derives.
+class Told final : public cluster::Deriver {
+ public:
+  Told(cluster::ChannelPeer& node, ByteView said) : node_(node), said_(said) {}
+  Result<keys::ckd::Ciphertext> derive(const cluster::Node::Request& request,
+                                       const cluster::Patience& patience) override {
+    return node_.derive(request, said_, patience);
+  }
+  Result<keys::ckd::ShareProof> prove(const cluster::Node::Request& request,
+                                      const cluster::Patience& patience) override {
+    return node_.prove(request, said_, patience);
   }
 
  private:
-  Status time_left() const {
-    if (std::chrono::steady_clock::now() < deadline_) return base::done();
-    return Error{Code::deadline_exceeded, "no time is left to ask it"};
-  }
-  cluster::Deriver* const node_;
-  const Deadline deadline_;
+  cluster::ChannelPeer& node_;
+  const ByteView said_;
 };
+
+/// The end of the first of so many equal parts of what is left.
+Deadline part_of(Deadline deadline, std::size_t parts) {
+  const auto now = std::chrono::steady_clock::now();
+  if (parts == 1 || deadline <= now) return deadline;
+  return now + (deadline - now) / static_cast<std::int64_t>(parts);
+}
 
 }  // namespace
 
@@ -49,38 +93,29 @@ Result<std::unique_ptr<ThresholdSource>> ThresholdSource::open(const Settings& s
   std::unique_ptr<ThresholdSource> out{new ThresholdSource(said, parts, std::move(master))};
   TRY(out->attester_, OwnAttester::open(settings, "threshold.attestation", parts.registry.realm(), parts.clock));
   // It is no node: its Hello says nothing, and its evidence everything.
-  TRY(out->peers_, cluster::ChannelPeers::make({.end = [source = out.get()] { return source->end(); },
-                                                .hello = [](const base::FixedBytes<64>&) { return cluster::Hello{}; },
-                                                .patience = kOneNode,
-                                                .quick_patience = kOneNode},
-                                               cluster::kMostNodes, nullptr));
+  TRY(out->peers_,
+      cluster::ChannelPeers::make(
+          {.end = [source = out.get()] { return cluster::approved_end(source->end_parts()); },
+           .hello = [](const base::FixedBytes<64>&) { return cluster::Hello{}; },
+           .judge =
+               [source = out.get()](const channel::Session& session) {
+                 return cluster::ApprovedPeer::judge(
+                     {.registry = source->parts_.registry, .clock = source->parts_.clock, .app = *source->said_.app},
+                     session);
+               },
+           .patience = kOneNode,
+           .quick_patience = kOneNode},
+          cluster::kMostNodes, nullptr));
   return out;
 }
 
-Result<governance::AppPolicy> ThresholdSource::policy() const {
-  TRY(auto policy, parts_.registry.policy_of(base::Tenant::standard(), *said_.app, parts_.clock.now()),
-      "app " + said_.app->text());
-  if (policy.policy().rules().require_identity) return policy;
-  return Error{Code::denied, "the approvals for " + said_.app->text() + " do not say which software it is",
-               "an approved identity", "none", "attestry approve identity " + said_.app->text() + " FILE"};
-}
-
-Result<channel::End> ThresholdSource::end() const {
-  TRY([[maybe_unused]] const auto approved, policy());
-  channel::End out;
-  out.audience = "node:" + said_.app->text();
-  out.realm = parts_.registry.realm();
-  out.clock = &parts_.clock;
-  out.random = &parts_.random;
-  out.attest = [&attester = attester_->attester()](const base::FixedBytes<64>& data) { return attester.attest(data); };
-  out.verify = [this](const attestation::Evidence& evidence, const base::FixedBytes<64>& report_data,
-                      Deadline deadline) -> Result<attestation::VerifiedReport> {
-    TRY(const auto app, policy());
-    const auto now = parts_.clock.now();
-    TRY(auto verdict, parts_.appraiser.verify(evidence, now, now, deadline));
-    return attestation::appraise_report_data(app.policy(), verdict, report_data, {.lists = app.lists()});
-  };
-  return out;
+cluster::ApprovedEndParts ThresholdSource::end_parts() const {
+  return {.appraiser = parts_.appraiser,
+          .attester = attester_->attester(),
+          .registry = parts_.registry,
+          .random = parts_.random,
+          .clock = parts_.clock,
+          .nodes = *said_.app};
 }
 
 ThresholdSource::EpochPtr ThresholdSource::known() const {
@@ -88,50 +123,66 @@ ThresholdSource::EpochPtr ThresholdSource::known() const {
   return epoch_;
 }
 
-/// The latest epoch of this master that one of the nodes knows: those of the settings, and members of the last one.
-Result<ThresholdSource::EpochPtr> ThresholdSource::look(Deadline deadline) {
-  std::vector<cluster::Member> all;
-  for (const std::string& address : said_.nodes) all.push_back({cluster::kMostNodes, {}, {}, {}, address});
-  if (const auto before = known()) {
-    for (const auto& member : before->plan.members) all.push_back(member);
-  }
-  std::vector<std::optional<Result<std::optional<cluster::Epoch>>>> answers(all.size());
+/// The epochs of this master that nodes know, those of the settings and members of the one before, in the order in
+/// which to try them: what one node alone says after what several say.
+Result<std::vector<ThresholdSource::EpochPtr>> ThresholdSource::look(Deadline deadline) {
+  const auto before = known();
+  const auto all = to_ask(said_.nodes, before.get());
   if (std::chrono::steady_clock::now() >= deadline)
     return Error{Code::deadline_exceeded, "nodes of the threshold root"};
-  {
-    std::vector<std::jthread> threads;
-    threads.reserve(all.size());
-    for (std::size_t i = 0; i < all.size(); ++i)
-      threads.emplace_back([&, i] { answers[i].emplace(peers_->channel(all[i])->current()); });
-  }
-  EpochPtr best;
+  auto answers =
+      cluster::at_once<EpochPtr>(all.size(), [&](std::size_t i) { return peers_->channel(all[i])->current(before); });
+  std::vector<Heard> heard;
   std::string why;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    auto& answer = *answers[i];
+    auto& answer = answers[i];
     if (!answer) {
       why += " " + all[i].address + ": " + answer.error().text() + ";";
     } else if (!*answer) {
       why += " " + all[i].address + ": no epoch yet;";
     } else if ((*answer)->outcome.commitments().constant().encode() != master_.encoded()) {
       why += " " + all[i].address + ": another master public key;";
-    } else if (!best || best->plan.epoch < (*answer)->plan.epoch) {
-      best = std::make_shared<const cluster::Epoch>(**std::move(answer));
+    } else {
+      hear(heard, *std::move(answer));
     }
   }
-  if (!best) return Error{Code::unavailable, "the threshold root", "a node with the pinned master public key", why};
-  const MutexLock lock(mutex_);
-  epoch_ = best;
-  return best;
+  if (heard.empty()) {
+    return Error{Code::unavailable, "the threshold root", "a node with the pinned master public key", why};
+  }
+  for (Heard& one : heard) one.failed = failed_lately(*one.epoch);
+  std::ranges::sort(heard, std::ranges::greater{},
+                    [](const Heard& one) { return std::tuple{!one.failed, one.times, one.epoch->plan.epoch}; });
+  std::vector<EpochPtr> out;
+  for (Heard& one : heard) out.push_back(std::move(one.epoch));
+  return out;
 }
 
-Result<crypto::Secret> ThresholdSource::derive_in(const cluster::Epoch& epoch, ByteView app_id, Deadline deadline) {
+bool ThresholdSource::failed_lately(const cluster::Epoch& epoch) const {
+  const auto digest = epoch.outcome.digest();
+  const auto now = std::chrono::steady_clock::now();
+  const MutexLock lock(mutex_);
+  return std::ranges::any_of(failed_, [&](const auto& one) { return one.first == digest && one.second > now; });
+}
+
+void ThresholdSource::note(const cluster::Epoch& epoch, const Error& failure) {
+  if (is_refusal(failure.code)) return;
+  const auto digest = epoch.outcome.digest();
+  const auto now = std::chrono::steady_clock::now();
+  const MutexLock lock(mutex_);
+  std::erase_if(failed_, [&](const auto& one) { return one.first == digest || one.second <= now; });
+  if (failed_.size() == kMostFailed) failed_.erase(failed_.begin());
+  failed_.emplace_back(digest, now + kRemembered);
+}
+
+Result<crypto::Secret> ThresholdSource::derive_in(const EpochPtr& epoch, Asked& asked, Deadline deadline) {
   const auto blinding = keys::ckd::Blinding::random(parts_.random);
-  const auto point = keys::ckd::hash_point(master_, app_id);
-  base::Mutex found_mutex;
-  std::map<std::uint32_t, Hurried> found;
+  const auto point = keys::ckd::hash_point(master_, asked.app_id);
+  const auto digest = epoch->outcome.digest();
+  std::map<std::uint32_t, Told> told;
+  for (const cluster::Member& member : epoch->plan.members)
+    told.emplace(member.id, Told{*peers_->channel(member), asked.said});
   const cluster::FindDeriver find = [&](const cluster::Member& member) -> cluster::Deriver* {
-    const MutexLock lock(found_mutex);
-    return &found.try_emplace(member.id, peers_->channel(member), deadline).first->second;
+    return &told.at(member.id);
   };
   std::vector<std::uint32_t> prefer;
   {
@@ -139,33 +190,89 @@ Result<crypto::Secret> ThresholdSource::derive_in(const cluster::Epoch& epoch, B
     prefer = answered_;
   }
   const keys::ckd::AppPublicKey key{blinding.public_key(), std::nullopt};
+  const auto failed = [&asked](const cluster::Failing& node) {
+    asked.refused = asked.refused || (!asked.said.empty() && is_refusal(node.error.code));
+  };
+  std::optional<Error> wrong;
   for (const bool careful : {false, true}) {
-    TRY(const auto derived,
-        cluster::derive(epoch, master_, app_id, key, prefer, find, {.careful = careful, .deadline = deadline}));
+    TRY(const auto derived, cluster::derive(*epoch, master_, asked.app_id, key, prefer, find,
+                                            {.careful = careful, .deadline = deadline, .failed = failed}));
     auto opened = blinding.open(derived.answer, master_, point);
+    if (opened) {
+      const MutexLock lock(mutex_);
+      answered_ = derived.participants;
+      epoch_ = epoch;
+      std::erase_if(failed_, [&](const auto& one) { return one.first == digest; });
+      return opened;
+    }
     // Somebody answered wrongly: who it was is found by proofs.
-    if (!opened && !careful) continue;
-    const MutexLock lock(mutex_);
-    answered_ = derived.participants;
-    return opened;
+    wrong = opened.error();
   }
-  return Error{Code::internal, "derivation"};
+  return *std::move(wrong);
 }
 
-Result<crypto::Secret> ThresholdSource::derive(ByteView app_id, Deadline deadline) {
-  auto epoch = known();
+Result<crypto::Secret> ThresholdSource::try_in(const EpochPtr& epoch, Asked& asked, Deadline deadline) {
+  // Of what was not tried nothing is known.
+  if (std::chrono::steady_clock::now() >= deadline)
+    return Error{Code::deadline_exceeded, "nodes of the threshold root"};
+  auto done = derive_in(epoch, asked, deadline);
+  // One account that a node does not name says nothing of the epoch.
+  if (!done && !asked.refused) note(*epoch, done.error());
+  return done;
+}
+
+/// With which to begin, before nodes are asked what is in force. None: with asking them.
+ThresholdSource::EpochPtr ThresholdSource::begin_with() {
+  EpochPtr known, heard;
+  {
+    const MutexLock lock(mutex_);
+    known = epoch_;
+    heard = std::exchange(untried_, nullptr);
+  }
+  if (known && !failed_lately(*known)) return known;
+  return heard && !failed_lately(*heard) ? heard : nullptr;
+}
+
+Result<crypto::Secret> ThresholdSource::derive(ByteView app_id, ByteView said, Deadline deadline) {
+  Asked asked{.app_id = app_id, .said = said};
+  auto out = derive_anywhere(asked, deadline);
+  // Nodes that are away besides are no outage for what else is asked.
+  if (!out && asked.refused) out.error().code = Code::denied;
+  return out;
+}
+
+Result<crypto::Secret> ThresholdSource::derive_anywhere(Asked& asked, Deadline deadline) {
+  const auto tried = begin_with();
   std::optional<Error> first;
-  if (epoch) {
-    auto done = derive_in(*epoch, app_id, deadline);
+  if (tried) {
+    // Members that have gone silent must not use up what is left for those after them.
+    auto done = try_in(tried, asked, part_of(deadline, 2));
     if (done) return done;
     first = done.error();
   }
   // Nothing is known yet, or there may be a later epoch, with other members.
-  const auto before = epoch;
-  auto latest = look(deadline);
-  if (!latest) return first ? std::move(*first) : std::move(latest).error();
-  if (first && before->outcome.digest() == (*latest)->outcome.digest()) return std::move(*first);
-  return derive_in(**latest, app_id, deadline);
+  auto heard = look(deadline);
+  if (!heard) return first ? *std::move(first) : std::move(heard).error();
+  if (tried) {
+    std::erase_if(*heard, [&](const EpochPtr& one) { return one->outcome.digest() == tried->outcome.digest(); });
+  }
+  for (std::size_t i = 0; i < heard->size(); ++i) {
+    const EpochPtr& epoch = (*heard)[i];
+    // It would have to be right for the refusal to be wrong.
+    if (first && is_refusal(first->code) && failed_lately(*epoch)) continue;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      // Those who did not say what is in force took all the time: the next question begins with what others said.
+      const MutexLock lock(mutex_);
+      untried_ = epoch;
+      if (!first) first = Error{Code::deadline_exceeded, "nodes of the threshold root"};
+      break;
+    }
+    // Members that do not answer, of an epoch that is none, must not use up what is left for the next one.
+    auto done = try_in(epoch, asked, part_of(deadline, heard->size() - i));
+    if (done) return done;
+    if (!first) first = done.error();
+  }
+  return *std::move(first);
 }
 
 }  // namespace attestry::app

@@ -4,12 +4,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
-#include <set>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "api/threshold.h"
+#include "app/holder_key.h"
 #include "app/node_settings.h"
 #include "app/own_attester.h"
 #include "app/validate.h"
@@ -20,8 +22,10 @@
 #include "cluster/change.h"
 #include "cluster/channel_peers.h"
 #include "cluster/coordinator.h"
+#include "cluster/lookout.h"
 #include "cluster/node_server.h"
 #include "cluster/recovery.h"
+#include "cluster/vouch.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -39,6 +43,11 @@ constexpr std::size_t kMostExport = 20u << 20;
 constexpr std::chrono::seconds kStorePatience{30};
 constexpr std::chrono::seconds kLongestSession{600};
 constexpr std::chrono::seconds kLookAround{5};
+constexpr std::chrono::seconds kOpeningPatience{3};
+constexpr unsigned kFewestOpening = 4;
+/// Rounds of looking around until members' addresses are looked up again, and how long that may take.
+constexpr std::size_t kLookUpAgain = 12;
+constexpr std::chrono::seconds kLookUpPatience{2};
 constexpr std::size_t kMostMembersInLeaf = 60;
 constexpr std::size_t kWorkloadThreads = 4;
 constexpr std::size_t kWorkloadsWaiting = 256;
@@ -65,8 +74,12 @@ class OwnNode final : public cluster::Peer {
     return node_.prepare(plan, approval, deals);
   }
   Status activate(const cluster::Epoch& epoch) override { return node_.activate(epoch); }
-  Result<keys::ckd::Ciphertext> derive(const cluster::Node::Request& request) override { return node_.derive(request); }
-  Result<keys::ckd::ShareProof> prove(const cluster::Node::Request& request) override { return node_.prove(request); }
+  Result<keys::ckd::Ciphertext> derive(const cluster::Node::Request& request, const cluster::Patience&) override {
+    return node_.derive(request);
+  }
+  Result<keys::ckd::ShareProof> prove(const cluster::Node::Request& request, const cluster::Patience&) override {
+    return node_.prove(request);
+  }
 
  private:
   cluster::Node& node_;
@@ -118,16 +131,13 @@ class NodeService final : public Service {
   }
   Status entered(state::WriteTxn& txn, const cluster::Epoch& epoch) const;
   JsonOutObject status() const;
-  Status vouch(const cluster::Plan& plan) const;
   Status join(const std::string& peer);
   Status change(cluster::Proposal proposal);
   JsonOutObject change_status() const;
   void run_change(const cluster::Proposal& proposal);
   void look_around();
-  void catch_up(std::size_t round);
-  void note_answer(std::uint32_t id, bool answers);
-  void forget_who_was_away();
-  bool meet(cluster::ChannelPeer& peer, const std::optional<cluster::Epoch>& there);
+  bool is_members(const std::string& address) const;
+  void look_up_members();
   void say(const std::string& step);
   void end_threads();
 
@@ -143,15 +153,14 @@ class NodeService final : public Service {
   std::unique_ptr<cluster::NodeServer> serving_;
   std::unique_ptr<cluster::ChannelPeers> peers_;
   std::unique_ptr<cluster::Coordinator> coordinator_;
+  std::unique_ptr<cluster::Lookout> lookout_;
   std::unique_ptr<channel::Server> server_;
   std::unique_ptr<api::ThresholdControl> control_;
   mutable std::mutex mutex_;  // std::mutex: a condition variable waits on it
   std::condition_variable wake_;
   bool stopping_ = false;
   ChangeView change_;
-  std::set<std::uint32_t> away_;                     ///< members that did not answer when they were last looked at
-  std::shared_ptr<const cluster::Epoch> looked_at_;  // of looking_ alone, like the next
-  std::set<std::uint32_t> behind_;                   // or not heard of
+  std::map<std::string, std::vector<std::string>> addresses_;  ///< of members in force, by what the plan says
   std::thread looking_, changing_;
   api::SlowLane workloads_{kWorkloadThreads, kWorkloadsWaiting};
   api::SlowLane operators_{2, 16};
@@ -185,15 +194,9 @@ cluster::NodeOptions NodeService::node_options() const {
 Status NodeService::import_lost() const {
   TRY(const auto bytes, state::system_files().read(said_.import, kMostExport));
   if (!bytes) return Error{Code::not_found, "there is no file " + said_.import};
-  TRY(const auto from, cluster::NodeExport::parse(*bytes));
-  TRY(auto text, state::system_files().read(said_.import_key, 128));
-  if (!text) return Error{Code::not_found, "there is no file " + said_.import_key};
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  base::FixedBytes<32> key{};
-  const bool good = base::hex_decode_into(base::as_text(*text), key).ok();
-  crypto::wipe(*text);
-  if (!good) return Error{Code::configuration, "node.import_key", "64 hex digits", "a file that has not"};
-  TRY(const auto recovered, from.open(crypto::Secret::absorb(key)));
+  TRY(const auto from, cluster::NodeExport::parse(*bytes), said_.import);
+  TRY(const auto key, read_holder_key(said_.import_key), "node.import_key");
+  TRY(const auto recovered, from.open(key.private_key));
   TRY_OK(cluster::import_node(from, recovered, node_options(), parts_.store, *sealed_, &parts_.log));
   base::log(base::LogLevel::warning, "this node is the one that was lost: that must never run again",
             {{"id", std::to_string(from.node())}, {"epoch", std::to_string(from.epoch().plan.epoch)}});
@@ -238,23 +241,42 @@ Status NodeService::open_ways(const Settings& settings) {
   if (!said_.servers.empty()) {
     TRY(servers, base::AppRef::parse(said_.servers), "node.servers");
   }
-  serving_ = std::make_unique<cluster::NodeServer>(
-      cluster::NodeServerParts{.node = *node_,
-                               .authoriser = *authority_,
-                               .hello = [this](const base::FixedBytes<64>& data) { return hello(data); },
-                               .appraiser = parts_.appraiser,
-                               .attester = attester_->attester(),
-                               .registry = parts_.registry,
-                               .random = parts_.random,
-                               .clock = parts_.clock,
-                               .nodes = std::move(nodes),
-                               .vouch = [this](const cluster::Plan& plan) { return vouch(plan); },
-                               .servers = std::move(servers),
-                               .dialects = said_.server_dialects});
+  std::function<cluster::Answer(cluster::Answer, const cluster::Question&)> lie;
+  if (said_.faults.any()) {
+    // The settings say so, too; the data folder is what decides.
+    if (parts_.store.realm() != base::Realm::simulated) {
+      return Error{Code::realm_mismatch, "node.faults", "a data folder of the simulated realm", "another"};
+    }
+    base::log(base::LogLevel::warning, "this node lies to others, as node.faults has it");
+    lie = [this](cluster::Answer honest, const cluster::Question& question) {
+      return said_.faults.instead_of(std::move(honest), question, said_.id, *signing_, parts_.random);
+    };
+  }
+  serving_ = std::make_unique<cluster::NodeServer>(cluster::NodeServerParts{
+      .node = *node_,
+      .authoriser = *authority_,
+      .hello = [this](const base::FixedBytes<64>& data) { return hello(data); },
+      .appraiser = parts_.appraiser,
+      .attester = attester_->attester(),
+      .registry = parts_.registry,
+      .random = parts_.random,
+      .clock = parts_.clock,
+      .nodes = std::move(nodes),
+      .vouch = [this](const cluster::Plan& plan) { return cluster::vouch(plan, said_.id, *peers_); },
+      .servers = std::move(servers),
+      .dialects = said_.server_dialects,
+      .accounts = said_.near_accounts,
+      .instead_of = std::move(lie)});
   TRY(peers_, cluster::ChannelPeers::make({.end = [this] { return serving_->end(); },
-                                           .hello = [this](const base::FixedBytes<64>& data) { return hello(data); }},
+                                           .hello = [this](const base::FixedBytes<64>& data) { return hello(data); },
+                                           .judge = [this](const auto& session) { return serving_->judge(session); }},
                                           said_.id, own_.get()));
   coordinator_ = std::make_unique<cluster::Coordinator>(*node_, *serving_, *peers_);
+  const auto say_join = [this](const std::string& peer) {
+    return peers_->channel({cluster::kMostNodes, {}, {}, {}, peer})->join(address_);
+  };
+  TRY(lookout_,
+      cluster::Lookout::open(*node_, cluster::colleagues(*node_, *serving_, *peers_), say_join, parts_.store));
   return base::done();
 }
 
@@ -262,13 +284,18 @@ Status NodeService::listen() {
   channel::ServerOptions options;
   options.address = said_.listen;
   options.sessions = said_.sessions;
-  // Nodes may share a machine: strangers are kept apart by their evidence, and by patience.
-  options.per_address = said_.sessions;
+  options.kept = said_.sessions / 4;
+  options.opening = std::max(kFewestOpening, said_.sessions / 4);
+  // Nodes may share a machine, and begin all at the same time.
+  options.per_address = options.opening / 2;
+  options.patience = kOpeningPatience;
   options.longest = kLongestSession;
+  options.known = [this](const std::string& address) { return is_members(address); };
   options.end = [this] { return serving_->listening_end(); };
-  options.serve = [this](channel::Session session, base::Deadline deadline) {
-    serving_->serve(std::move(session), deadline);
+  options.serve_guests = [this](channel::Session session, base::Deadline deadline, channel::Seat& seat) {
+    serving_->serve(std::move(session), deadline, seat);
   };
+  look_up_members();
   TRY(server_, channel::Server::start(std::move(options)), "node.listen");
   address_ = said_.address.empty() ? server_->address() : said_.address;
   base::log(base::LogLevel::info, "other nodes may call here",
@@ -312,6 +339,7 @@ JsonOutObject NodeService::status() const {
     }
   }
   for (const auto& one : said_.operators) operators.emplace_back(base::hex(one));
+  const auto last = cluster::last_holders(parts_.store);
   JsonOutObject out{{"id", static_cast<std::int64_t>(said_.id)},
                     {"signing_key", base::hex(node_->signing_key())},
                     {"address", address_},
@@ -321,6 +349,10 @@ JsonOutObject NodeService::status() const {
                     {"operators_needed", static_cast<std::int64_t>(said_.operators_needed)},
                     {"holds_share", node_->holds_share()},
                     {"candidates", std::move(candidates)}};
+  // Without it no other node is called, and none is let in.
+  if (const auto end = serving_->end(); !end) out.emplace_back("not_approved", end.error().text());
+  if (const auto joined = lookout_->joined()) out.emplace_back("joined", *joined);
+  if (last) out.emplace_back("last_holders", static_cast<std::int64_t>(*last));
   out.emplace_back("epoch", static_cast<std::int64_t>(now == nullptr ? 0 : now->plan.epoch));
   if (now == nullptr) return out;
   for (const auto& one : now->plan.members) members.emplace_back(to_json(one));
@@ -329,43 +361,18 @@ JsonOutObject NodeService::status() const {
   out.emplace_back("outcome", base::hex(now->outcome.digest()));
   out.emplace_back("master_public_key", keys::ckd::to_text(now->outcome.commitments().constant().encode()));
   out.emplace_back("members", std::move(members));
+  // For who asks with operators' keys at hand: all of the above, by the word of operators and members.
+  out.emplace_back("certified_epoch", base::base64url(cluster::CertifiedEpoch::of(*now).bytes()));
   return out;
-}
-
-/// Of each member that is not in force with this key already, in a session of this node's own: evidence, and the key.
-Status NodeService::vouch(const cluster::Plan& plan) const {
-  const auto now = node_->current();
-  std::vector<std::optional<Error>> errors(plan.members.size());
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < plan.members.size(); ++i) {
-      const cluster::Member& member = plan.members[i];
-      const auto* present = now == nullptr ? nullptr : now->plan.find(member.id);
-      if (present != nullptr && present->signing_key == member.signing_key) continue;
-      cluster::ChannelPeer* peer = peers_->channel(member);
-      if (peer == nullptr) continue;  // this node, whose key in the plan Node looks at
-      threads.emplace_back([peer, &error = errors[i]] {
-        if (const auto seen = peer->current(); !seen) error = seen.error();
-      });
-    }
-  }
-  for (std::size_t i = 0; i < errors.size(); ++i) {
-    if (!errors[i]) continue;
-    return std::move(errors[i]->at("node " + std::to_string(said_.id) + " has to see evidence of node " +
-                                   std::to_string(plan.members[i].id) + " before it deals"));
-  }
-  return base::done();
 }
 
 Status NodeService::join(const std::string& peer) {
   if (!net::is_peer_address(peer)) return Error{Code::usage, "peer", "HOST:PORT or [::1]:PORT", peer};
-  // It is known by its evidence alone: what it says of the cluster, operators have signed.
-  cluster::ChannelPeer* there = peers_->channel({cluster::kMostNodes, {}, {}, {}, peer});
-  TRY(const auto epoch, there->join(address_));
-  if (epoch) TRY_OK(node_->activate(*epoch));
-  base::log(base::LogLevel::info, "this node is known to a cluster",
-            {{"peer", peer}, {"epoch", epoch ? std::to_string(epoch->plan.epoch) : "none yet"}});
-  return base::done();
+  if (peer == address_ || peer == server_->address()) {
+    return Error{Code::usage, "peer", "another node of the cluster", "this node's own address " + peer,
+                 "At a first node nothing is joined: the others join it."};
+  }
+  return lookout_->join(peer);
 }
 
 void NodeService::say(const std::string& step) {
@@ -392,13 +399,24 @@ Status NodeService::change(cluster::Proposal proposal) {
   }
   if (changing_.joinable()) changing_.join();
   change_ = {.state = "running"};
-  changing_ = std::thread([this, said = std::move(proposal)] { run_change(said); });
+  try {
+    changing_ = std::thread([this, said = std::move(proposal)] { run_change(said); });
+  } catch (const std::system_error&) {
+    change_ = {};
+    return Error{Code::unavailable, "a change of the cluster", "a thread to lead it on",
+                 "none: this process has as many as it may", "Say the same again; nothing was changed."};
+  }
   return base::done();
 }
 
 void NodeService::run_change(const cluster::Proposal& proposal) {
   const auto now = node_->current();
-  const cluster::ChangeOptions options{.say = [this](const std::string& step) { say(step); }};
+  const cluster::ChangeOptions options{.say = [this](const std::string& step) { say(step); },
+                                       .failed =
+                                           [this](const cluster::Failing& one) {
+                                             const std::scoped_lock lock(mutex_);
+                                             change_.failing.push_back(one);
+                                           }};
   auto done = now == nullptr
                   ? cluster::generate(proposal.plan, proposal.approval, *peers_, options)
                   : cluster::reshare(*now, proposal.plan, proposal.approval, *peers_, parts_.random, options);
@@ -415,7 +433,6 @@ void NodeService::run_change(const cluster::Proposal& proposal) {
     change_.code = base::slug(done.error().code);
   } else {
     change_.epoch = done->epoch.plan.epoch;
-    change_.failing = std::move(done->failing);
     change_.not_told = std::move(done->not_told);
   }
   change_.state = change_.error.empty() ? "done" : "failed";
@@ -432,9 +449,13 @@ JsonOutObject NodeService::change_status() const {
                                        {"reason", one.error.text()}});
   }
   for (const auto id : change_.not_told) not_told.emplace_back(static_cast<std::int64_t>(id));
-  return {{"state", change_.state},        {"steps", std::move(steps)},
-          {"error", change_.error},        {"epoch", static_cast<std::int64_t>(change_.epoch)},
-          {"failing", std::move(failing)}, {"not_told", std::move(not_told)}};
+  return {{"state", change_.state},
+          {"steps", std::move(steps)},
+          {"error", change_.error},
+          {"code", change_.code},
+          {"epoch", static_cast<std::int64_t>(change_.epoch)},
+          {"failing", std::move(failing)},
+          {"not_told", std::move(not_told)}};
 }
 
 void NodeService::update_metrics() const {
@@ -444,77 +465,42 @@ void NodeService::update_metrics() const {
   const auto now = node_->current();
   gauge("attestry_node_epoch", "The epoch in force; 0: none yet", now == nullptr ? 0 : now->plan.epoch);
   gauge("attestry_node_holds_share", "Whether this node holds a share of it", node_->holds_share() ? 1 : 0);
-  const std::scoped_lock lock(mutex_);
   gauge("attestry_node_members_away", "Members that did not answer when they were last looked at",
-        static_cast<double>(away_.size()));
+        static_cast<double>(lookout_->away()));
 }
 
-/// A node that was away when an epoch was put in force hears of it from one of the others: it asks them, and they look
-/// whether it is behind. It may not know them, when the first epoch is what it has missed.
 void NodeService::look_around() {
+  std::shared_ptr<const cluster::Epoch> before;
   for (std::size_t round = 0;; ++round) {
-    catch_up(round);
+    lookout_->look();
+    const auto now = node_->current();
+    if (std::exchange(before, now) != now || round % kLookUpAgain == 0) look_up_members();
     std::unique_lock lock(mutex_);
     if (wake_.wait_for(lock, kLookAround, [this] { return stopping_; })) return;
   }
 }
 
-void NodeService::note_answer(std::uint32_t id, bool answers) {
+bool NodeService::is_members(const std::string& address) const {
   const std::scoped_lock lock(mutex_);
-  if (answers) {
-    away_.erase(id);
-  } else {
-    away_.insert(id);
-  }
+  return std::ranges::any_of(
+      addresses_, [&](const auto& one) { return std::ranges::find(one.second, address) != one.second.end(); });
 }
 
-void NodeService::catch_up(std::size_t round) {
+/// While a name is not found its addresses are those of before.
+void NodeService::look_up_members() {
   const auto now = node_->current();
   if (now == nullptr) return;
-  const bool fresh = std::exchange(looked_at_, now) != now;
-  if (fresh) forget_who_was_away();
-  const auto& members = now->plan.members;
-  for (std::size_t i = 0; i < members.size(); ++i) {
-    // All of them at the start of the process and of an epoch, later one at a time, and those that are behind.
-    const bool turn = fresh || i == round % members.size();
-    if (!turn && !behind_.contains(members[i].id)) continue;
-    cluster::ChannelPeer* peer = peers_->channel(members[i]);
-    if (peer == nullptr) continue;
-    const auto there = peer->current();
-    note_answer(members[i].id, there.ok());
-    if (!there || !meet(*peer, *there)) {
-      behind_.insert(members[i].id);
-    } else {
-      behind_.erase(members[i].id);
-    }
-    if (node_->current() != now) return;
+  const auto until = std::chrono::steady_clock::now() + kLookUpPatience;
+  std::map<std::string, std::vector<std::string>> found;
+  for (const auto& one : now->plan.members) {
+    if (auto addresses = net::addresses_of(one.address, until)) found.emplace(one.address, *std::move(addresses));
   }
-}
-
-/// Others may be members now.
-void NodeService::forget_who_was_away() {
-  behind_.clear();
   const std::scoped_lock lock(mutex_);
-  away_.clear();
-}
-
-/// Whether both are in the same epoch afterwards.
-bool NodeService::meet(cluster::ChannelPeer& peer, const std::optional<cluster::Epoch>& there) {
-  const auto before = node_->current();
-  if (there && there->outcome.digest() == before->outcome.digest()) return true;
-  // Of two outcomes of one number activate() knows which wins.
-  if (there && there->plan.epoch >= before->plan.epoch) {
-    const auto followed = node_->activate(*there);
-    if (!followed) {
-      base::log(base::LogLevel::warning, "a later epoch is not followed", {{"reason", followed.error().text()}});
-      return false;
-    }
-    if (node_->current() != before) {
-      base::log(base::LogLevel::info, "this node follows", {{"epoch", std::to_string(there->plan.epoch)}});
-      return true;
-    }
+  for (const auto& one : now->plan.members) {
+    const auto before = addresses_.find(one.address);
+    if (before != addresses_.end()) found.emplace(*before);
   }
-  return peer.activate(*before).ok();
+  addresses_ = std::move(found);
 }
 
 void NodeService::end_threads() {

@@ -55,21 +55,32 @@ bool is_base58(std::string_view text) noexcept {
   return std::ranges::all_of(text, [](char c) { return kValues[static_cast<unsigned char>(c)] != kNone; });
 }
 
-std::string base58(ByteView bytes) {
+Result<std::size_t> base58_into(ByteView bytes, std::span<char> out) {
+  if (out.size() < base58_room(bytes.size()))
+    return Error{Code::usage, "base58: too little room", std::to_string(base58_room(bytes.size())),
+                 std::to_string(out.size())};
   const auto first = std::ranges::find_if(bytes, [](std::uint8_t byte) { return byte != 0; });
   const auto zeros = static_cast<std::size_t>(first - bytes.begin());
-  std::vector<std::uint8_t> digits;  // the last one first
+  std::ranges::fill(out.first(zeros), kAlphabet.front());
+  const auto digits = out.subspan(zeros);  // values, the last one first
+  std::size_t used = 0;
   for (const std::uint8_t byte : bytes.subspan(zeros)) {
     std::uint32_t carry = byte;
-    for (std::uint8_t& digit : digits) {
-      carry += std::uint32_t{digit} << 8;
-      digit = static_cast<std::uint8_t>(carry % 58);
+    for (char& digit : digits.first(used)) {
+      carry += std::uint32_t{static_cast<std::uint8_t>(digit)} << 8;
+      digit = static_cast<char>(carry % 58);
       carry /= 58;
     }
-    for (; carry != 0; carry /= 58) digits.push_back(static_cast<std::uint8_t>(carry % 58));
+    for (; carry != 0; carry /= 58) digits[used++] = static_cast<char>(carry % 58);
   }
-  std::string out(zeros, '1');
-  for (std::size_t i = digits.size(); i > 0; --i) out += kAlphabet[digits[i - 1]];
+  std::ranges::reverse(digits.first(used));
+  for (char& digit : digits.first(used)) digit = kAlphabet[static_cast<std::uint8_t>(digit)];
+  return zeros + used;
+}
+
+std::string base58(ByteView bytes) {
+  std::string out(base58_room(bytes.size()), kAlphabet.front());
+  out.resize(base58_into(bytes, out).value_or(0));
   return out;
 }
 

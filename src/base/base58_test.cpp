@@ -43,6 +43,22 @@ TEST(Base58Test, EverySizeComesBack) {
   }
 }
 
+TEST(Base58Test, WhatIsWrittenInPlaceIsTheSameText) {
+  for (std::size_t size = 0; size <= 70; ++size) {
+    for (const std::uint8_t fill : {std::uint8_t{0}, std::uint8_t{1}, std::uint8_t{0xff}}) {
+      const Bytes bytes(size, fill);
+      std::string out(base58_room(size) + 3, '#');
+      const auto used = base58_into(bytes, out);
+      ASSERT_TRUE(used.ok());
+      EXPECT_EQ(out.substr(0, *used), base58(bytes));
+      EXPECT_EQ(out.substr(out.size() - 3), "###");
+      EXPECT_EQ(*base58_decode(std::string_view{out}.substr(0, *used), size), bytes);
+      std::string short_one(base58_room(size) - 1, '#');
+      EXPECT_EQ(base58_into(bytes, short_one).error().code, Code::usage);
+    }
+  }
+}
+
 TEST(Base58Test, OtherCharactersAreRefused) {
   for (const auto* text : {"0", "O", "I", "l", "a b", " a", "a\n", "a-", "\xc3\xa9"}) {
     EXPECT_EQ(base58_decode(text, 64).error().code, Code::malformed) << text;

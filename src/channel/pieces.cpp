@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace attestry::channel {
 
@@ -42,7 +43,8 @@ void make_room(crypto::Secret& buffer, std::size_t size, std::size_t more, std::
 
 Result<crypto::Secret> receive_pieces(Session& session, std::size_t most, base::Deadline deadline) {
   return receive_pieces(
-      session, [&](base::ByteView) -> Result<Limit> { return Limit{.most = most, .until = deadline}; }, deadline);
+      session, [&](base::ByteView) -> Result<Limit> { return Limit{.most = most, .until = deadline, .free = most}; },
+      deadline);
 }
 
 Result<crypto::Secret> receive_pieces(Session& session, const std::function<Result<Limit>(base::ByteView first)>& limit,
@@ -64,6 +66,9 @@ Result<crypto::Secret> receive_pieces(Session& session, const std::function<Resu
     }
     if (data.size() > may->most - size) {
       return Error{Code::too_large, "a message in pieces", "at most " + std::to_string(may->most) + " bytes"};
+    }
+    if (may->beyond && size + data.size() > may->free) {
+      TRY_OK(std::exchange(may->beyond, {})());
     }
     make_room(buffer, size, data.size(), may->most);
     std::ranges::copy(data, buffer.writable().subspan(size).begin());

@@ -14,6 +14,9 @@ base::Status send_pieces(Session& session, base::ByteView data, base::Deadline d
 struct Limit {
   std::size_t most = 0;  ///< bytes together
   base::Deadline until;  ///< for the pieces after the first
+  std::size_t free = 0;  ///< with `beyond`: so many bytes are kept without asking
+  /// Asked once, before more is kept; may wait. Its error is returned. May be empty.
+  std::function<base::Status()> beyond{};
 };
 
 /// At most `most` bytes: `too_large` otherwise. Every piece but the last is full: a message is written in one way, and

@@ -144,7 +144,7 @@ Result<VerifiedReport> open_as_server(Opening& opening, base::Deadline patience,
   TRY(opening.client_nonce, opening.hear_hello(Kind::client_hello, patience));
   TRY_OK(opening.say_hello(Kind::server_hello, opening.server_nonce, patience));
   TRY(const auto evidence, opening.look(patience));
-  TRY(auto report, opening.judge(evidence, deadline));
+  TRY(auto report, opening.judge(evidence, patience));
   TRY_OK(opening.show(deadline));
   return report;
 }

@@ -40,7 +40,7 @@ class Session {
  public:
   /// A fresh key for this session alone. What it refuses it tells the other end before it hangs up.
   static base::Result<Session> connect(const std::string& address, const End& end, base::Deadline deadline);
-  /// `patience`: until the caller's evidence has arrived.
+  /// `patience`: until the caller's evidence has arrived and is accepted.
   static base::Result<Session> accept(net::PeerSocket socket, const End& end, base::Deadline patience,
                                       base::Deadline deadline);
 

@@ -11,10 +11,9 @@
 #include "base/encoding.h"
 #include "channel/pieces.h"
 #include "channel/server.h"
+#include "channel/testing/ends.h"
 #include "crypto/ec.h"
 #include "crypto/hash.h"
-#include "crypto/key_pem.h"
-#include "crypto/x509.h"
 
 namespace attestry::channel {
 namespace {
@@ -26,86 +25,16 @@ using base::Error;
 using base::Result;
 using base::Status;
 using net::PeerConnection;
+using testing::credentials;
+using testing::end_of;
 using ::testing::HasSubstr;
-
-constexpr base::UtcTime kNow{1'795'261'432};  // 2026-11-21T11:43:52Z
-constexpr std::string_view kGenuine = "genuine evidence: ";
-
-base::Deadline soon(int seconds = 30) { return std::chrono::steady_clock::now() + std::chrono::seconds(seconds); }
-
-class FixedClock final : public base::Clock {
- public:
-  base::UtcTime now() const override { return kNow; }
-  std::chrono::steady_clock::time_point steady() const override { return std::chrono::steady_clock::now(); }
-};
-const FixedClock kClock;
-
-/// Evidence of a TEE that says the report data in clear, and one's verdict on it.
-Evidence made_for(const base::FixedBytes<64>& report_data) {
-  Evidence out;
-  out.bytes = base::to_bytes(kGenuine);
-  base::append(out.bytes, report_data);
-  return out;
-}
-
-struct Judge {
-  bool simulated = true;
-  bool allowed = true;
-  std::int64_t lifetime = 3600;
-  std::optional<Error> outage{};
-
-  Result<VerifiedReport> operator()(const Evidence& evidence, const base::FixedBytes<64>& report_data,
-                                    base::Deadline) const {
-    if (outage) return *outage;
-    attestation::Verdict verdict;
-    const base::ByteView bytes = evidence.bytes;
-    const bool genuine = bytes.size() == kGenuine.size() + 64 && base::as_text(bytes).starts_with(kGenuine);
-    verdict.evidence = genuine ? attestation::Genuineness::genuine : attestation::Genuineness::not_genuine;
-    verdict.outcome = genuine ? attestation::Outcome::accepted : attestation::Outcome::refused;
-    if (genuine) verdict.report_data = base::to_bytes(bytes.last(64));
-    verdict.platform = attestation::Platform::tdx;
-    verdict.simulated = simulated;
-    verdict.tcb = attestation::TcbSummary{
-        .status = allowed ? "UpToDate" : "Revoked", .advisory_ids = {}, .date = {}, .evaluation_number = {}};
-    verdict.claims = {{.name = "td_attributes", .value = "0000001000000000"}};
-    verdict.at = kNow;
-    verdict.valid_until = kNow + lifetime;
-    return attestation::appraise_report_data(attestation::Policy::genuine(), verdict, report_data);
-  }
-};
-
-End end_of(Judge judge = {}, std::string audience = "key:00") {
-  End out;
-  out.audience = std::move(audience);
-  out.realm = base::Realm::simulated;
-  out.attest = [](const base::FixedBytes<64>& data) -> Result<Evidence> { return made_for(data); };
-  out.verify = judge;
-  out.clock = &kClock;
-  return out;
-}
-
-net::PeerCredentials credentials(const crypto::EcPrivateKey& key) {
-  const std::vector<crypto::NameField> name{{"2.5.4.3", "test", false}};
-  const auto der = crypto::issue_certificate({.serial = {1},
-                                              .subject = name,
-                                              .issuer = name,
-                                              .issuer_der = {},
-                                              .not_before = kNow,
-                                              .not_after = kNow + 60,
-                                              .spki = key.public_key().spki(),
-                                              .extensions = {}},
-                                             key);
-  return {.certificate_pem = base::pem_encode("CERTIFICATE", *der),
-          .key_pem = crypto::secret_pem("PRIVATE KEY", key.pkcs8())};
-}
-crypto::EcPrivateKey new_key() { return crypto::EcPrivateKey::generate(crypto::Curve::p256, crypto::system_random()); }
-
-template <class T>
-void refused(const Result<T>& result, Code code, const std::string& words) {
-  ASSERT_FALSE(result.ok()) << "expected: " << words;
-  EXPECT_EQ(result.error().code, code) << result.error().text();
-  EXPECT_THAT(result.error().text(), HasSubstr(words));
-}
+using testing::Judge;
+using testing::kClock;
+using testing::kNow;
+using testing::made_for;
+using testing::new_key;
+using testing::refused;
+using testing::soon;
 
 /// The other end, written from docs/formats/channel.md: says what a test wants it to say.
 struct Peer {
@@ -423,7 +352,8 @@ TEST_F(ChannelTest, OneAddressHasNotAllSessions) {
                                 .serve = [](Session, base::Deadline) {}});
   ASSERT_TRUE(started.ok());
   auto first = Peer::call((*started)->address());
-  refused(PeerConnection::connect((*started)->address(), credentials(new_key()), soon()), Code::unavailable, "closed");
+  const auto second = Peer::call((*started)->address());
+  refused(first.hear(), Code::unavailable, "closed");
 }
 
 /// What a server of sessions says about the first message in pieces.

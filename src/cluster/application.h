@@ -1,5 +1,6 @@
 // What a workload asks every node of a threshold root for, in one piece that each of them judges by itself: evidence
 // made for its own blinding key and for a nonce of each node. FORMATS 3, 5 and 10; docs/formats/threshold.md
+// Values and pure functions: thread-safe, nothing blocks.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -12,14 +13,17 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
-#include "cluster/mpc_shapes.h"
 #include "crypto/secret.h"
 #include "keys/ckd.h"
+#include "keys/mpc_shapes.h"
 
 namespace attestry::cluster {
 
 using appraisal::combined_nonce;
 using appraisal::NodeNonce;
+using keys::ckd::AppKey;
+using keys::ckd::kMostPath;
+using keys::ckd::MpcRequest;
 
 /// What the shares are shares of. An app of a NEAR account has NEAR's id of account and path, and no epochs; since that
 /// id has no tenant, it is `denied` to all tenants but "default". All other apps have realm, tenant, app and epoch in

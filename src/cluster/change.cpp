@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <optional>
-#include <system_error>
-#include <thread>
 
+#include "cluster/at_once.h"
 #include "crypto/hash.h"
 
 namespace attestry::cluster {
@@ -16,6 +15,11 @@ using base::Status;
 
 namespace {
 
+/// Who is in is signed by operators: nobody but they can leave out a node that is gone.
+constexpr const char* kStartOrLeaveOut =
+    "start the nodes that are away and say the same again, or leave them out of the plan (--remove ID; of a first "
+    "epoch: no --add); nothing was changed";
+
 Error nobody(const Member& member) {
   return Error{Code::unavailable, "node " + std::to_string(member.id), "a way to it", "none"};
 }
@@ -23,24 +27,10 @@ Error nobody(const Member& member) {
 /// `ask` of all members at the same time; answers in their order.
 template <class T, class Ask>
 std::vector<Result<T>> ask_all(std::span<const Member> members, Peers& peers, Ask ask) {
-  std::vector<std::optional<Result<T>>> answers(members.size());
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      try {
-        threads.emplace_back([&, i] {
-          Peer* peer = peers.find(members[i]);
-          answers[i].emplace(peer == nullptr ? Result<T>{nobody(members[i])} : ask(*peer));
-        });
-      } catch (const std::system_error&) {
-        answers[i].emplace(Error{Code::unavailable, "node " + std::to_string(members[i].id), "a thread to ask it on",
-                                 "none: this process has as many as it may"});
-      }
-    }
-  }
-  std::vector<Result<T>> out;
-  for (auto& answer : answers) out.push_back(*std::move(answer));
-  return out;
+  return at_once<T>(members.size(), [&](std::size_t i) {
+    Peer* peer = peers.find(members[i]);
+    return peer == nullptr ? Result<T>{nobody(members[i])} : ask(*peer);
+  });
 }
 
 /// One attempt at an epoch, from offers to its certificate.
@@ -71,6 +61,15 @@ class Attempt {
   std::size_t deals_needed() const { return before_ == nullptr ? plan_.members.size() : before_->plan.threshold; }
   void fail(std::uint32_t id, std::string step, Error error, bool guilty) {
     failing_.push_back({id, std::move(step), std::move(error), guilty});
+    options_.failed(failing_.back());
+  }
+  /// Everybody who did not do its part, with why.
+  std::string who_failed() const {
+    std::string out;
+    for (const Failing& one : failing_) {
+      out += (out.empty() ? "node " : "; node ") + std::to_string(one.id) + " (" + one.step + "): " + one.error.what;
+    }
+    return out;
   }
 
   Status gather_offers() {
@@ -94,7 +93,7 @@ class Attempt {
     }
     if (missing.empty()) return base::done();
     return Error{Code::unavailable, "members of epoch " + std::to_string(plan_.epoch), "all of them to begin with",
-                 missing, "start them, or leave them out of the plan; nothing was changed"};
+                 missing, kStartOrLeaveOut};
   }
 
   /// What there is of the dealers, each deal checked.
@@ -129,12 +128,15 @@ class Attempt {
     const bool enough =
         before_ == nullptr ? absent == 0 && deals_.size() >= plan_.threshold : deals_.size() >= deals_needed();
     if (enough) return base::done();
-    std::string who;
-    for (const Failing& one : failing_) who += " " + std::to_string(one.id) + " (" + one.error.what + ")";
-    return Error{Code::unavailable, "deals for epoch " + std::to_string(plan_.epoch),
+    return Error{outage() ? Code::unavailable : Code::denied, "deals for epoch " + std::to_string(plan_.epoch),
                  "those of " + std::to_string(deals_needed()) + " nodes",
-                 std::to_string(deals_.size()) + "; missing:" + who,
-                 "start the nodes that are away and try again; nothing was changed"};
+                 std::to_string(deals_.size()) + "; missing: " + who_failed(),
+                 outage() ? kStartOrLeaveOut : "see to what they refuse; nothing was changed"};
+  }
+  /// Whether anybody might do more than it did without being told anything else.
+  bool outage() const {
+    return failing_.empty() ||
+           !std::ranges::all_of(failing_, [](const Failing& one) { return one.error.code == Code::denied; });
   }
 
   Result<Outcome> outcome() const {
@@ -150,11 +152,12 @@ class Attempt {
       auto answers = ask_all<std::optional<Complaint>>(
           plan_.members, peers_, [&](Peer& peer) { return peer.check(plan_, approval_, deals_); });
       bool again = false;
-      std::string missing;
+      bool all = true;
       for (std::size_t i = 0; i < answers.size(); ++i) {
         const Member& member = plan_.members[i];
         if (!answers[i].ok()) {
-          missing += " " + std::to_string(member.id) + " (" + answers[i].error().what + ")";
+          fail(member.id, "check", answers[i].error(), false);
+          all = false;
         } else if (answers[i]->has_value()) {
           again |= hear(member, **answers[i]);
         }
@@ -163,9 +166,9 @@ class Attempt {
         TRY_OK(enough_deals());
         continue;
       }
-      if (missing.empty()) return base::done();
-      return Error{Code::unavailable, "members of the first epoch", "all of them", "without:" + missing,
-                   "start them and try again; nothing was changed"};
+      if (all) return base::done();
+      return Error{Code::unavailable, "members of the first epoch", "all of them", "without: " + who_failed(),
+                   kStartOrLeaveOut};
     }
   }
 
@@ -198,9 +201,20 @@ class Attempt {
         TRY_OK(enough_deals());
         continue;
       }
+      TRY_OK(enough_stored(certificate));
       TRY_OK(certificate.check(plan_, sum), "nothing was changed");
       return Epoch{plan_, approval_, std::move(deals_), std::move(sum), std::move(certificate)};
     }
+  }
+
+  Status enough_stored(const Certificate& certificate) const {
+    const std::size_t needed =
+        before_ == nullptr ? plan_.members.size() : quorum_of(plan_.members.size(), plan_.threshold);
+    if (certificate.stored.size() >= needed) return base::done();
+    return Error{outage() ? Code::unavailable : Code::denied,
+                 "members of epoch " + std::to_string(plan_.epoch) + " that have stored their shares",
+                 std::to_string(needed), std::to_string(certificate.stored.size()) + "; without: " + who_failed(),
+                 outage() ? kStartOrLeaveOut : "see to what they refuse; nothing was changed"};
   }
 
   /// Whether the complaint put a dealer out.

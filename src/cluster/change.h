@@ -1,5 +1,9 @@
 // Leads nodes from one epoch to the next. Whoever leads is trusted with nothing: it can only hinder, and another one,
 // or the same one again, goes on. docs/formats/threshold.md
+//
+// Thread-safe: several may lead at a time. Each call blocks until every node that it asks has answered, or was silent
+// for its peer's patience: rounds one after the other, of each all nodes at once, in threads of their own. All
+// references must live until the call returns.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,14 +20,17 @@ namespace attestry::cluster {
 /// A node that did not do its part, and why: "it was not there", or what it is guilty of.
 struct Failing {
   std::uint32_t id = 0;
-  std::string step;  ///< "offer", "deal", "store", "activate"
+  std::string step;  ///< "offer", "deal", "check", "store"
   base::Error error;
   bool guilty = false;  ///< proved by what it signed, or by its silence where it had to complain rightly
 };
 
 struct ChangeOptions {
-  /// Called before each step with what is about to happen: for people who wait.
+  /// Called before each step with what is about to happen: for people who wait. A round waits for it.
   std::function<void(const std::string& step)> say = [](const std::string&) {};
+  /// Called for each node that does not do its part, also when the change comes to nothing. Both on the caller's
+  /// thread.
+  std::function<void(const Failing& failing)> failed = [](const Failing&) {};
 };
 
 struct Changed {

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "cluster/at_once.h"
 #include "crypto/hash.h"
 
 namespace attestry::cluster {
@@ -23,23 +24,6 @@ constexpr std::chrono::hours kStaysGuilty{1};
 constexpr std::chrono::seconds kNonceTime{2};
 constexpr std::chrono::milliseconds kGrace{100};  ///< for nodes that were away, where others are enough
 constexpr std::chrono::seconds kMeetAgain{1};
-
-/// Of all members at the same time, in their order.
-template <class T, class Ask>
-std::vector<Result<T>> of_all(const std::vector<Member>& members, Ask ask) {
-  std::vector<std::optional<Result<T>>> answers(members.size());
-  {
-    std::vector<std::jthread> threads;
-    threads.reserve(members.size());
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      threads.emplace_back([&, i] { answers[i].emplace(ask(members[i])); });
-    }
-  }
-  std::vector<Result<T>> out;
-  out.reserve(answers.size());
-  for (auto& answer : answers) out.push_back(*std::move(answer));
-  return out;
-}
 
 template <class T>
 Result<T> own(Answer answer) {
@@ -68,18 +52,17 @@ class OwnColleague final : public Colleague {
     return own<answer::Nonce>(server_.answer(ask::Challenge{}, nullptr, deadline));
   }
   Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
-                                       base::Deadline deadline) override {
+                                       const Patience& patience) override {
     const ask::Derive question{request, base::to_bytes(application)};
-    return own<keys::ckd::Ciphertext>(server_.answer(question, nullptr, deadline));
+    return own<keys::ckd::Ciphertext>(server_.answer(question, nullptr, patience.until));
   }
   Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
-                                      base::Deadline deadline) override {
+                                      const Patience& patience) override {
     const ask::Prove question{request, base::to_bytes(application)};
-    return own<keys::ckd::ShareProof>(server_.answer(question, nullptr, deadline));
+    return own<keys::ckd::ShareProof>(server_.answer(question, nullptr, patience.until));
   }
-  Result<std::optional<Epoch>> current() override {
-    const auto now = node_.current();
-    return now == nullptr ? std::optional<Epoch>{} : std::optional{*now};
+  Result<std::shared_ptr<const Epoch>> current(const std::shared_ptr<const Epoch>& /*known*/) override {
+    return node_.current();
   }
   base::Status activate(const Epoch& epoch) override { return node_.activate(epoch); }
 
@@ -93,14 +76,16 @@ class FarColleague final : public Colleague {
   explicit FarColleague(ChannelPeer& peer) : peer_(peer) {}
   Result<answer::Nonce> challenge(base::Deadline deadline) override { return peer_.challenge(deadline); }
   Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
-                                       base::Deadline deadline) override {
-    return peer_.derive(request, application, deadline);
+                                       const Patience& patience) override {
+    return peer_.derive(request, application, patience);
   }
   Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
-                                      base::Deadline deadline) override {
-    return peer_.prove(request, application, deadline);
+                                      const Patience& patience) override {
+    return peer_.prove(request, application, patience);
   }
-  Result<std::optional<Epoch>> current() override { return peer_.current(); }
+  Result<std::shared_ptr<const Epoch>> current(const std::shared_ptr<const Epoch>& known) override {
+    return peer_.current(known);
+  }
   base::Status activate(const Epoch& epoch) override { return peer_.activate(epoch); }
 
  private:
@@ -109,28 +94,35 @@ class FarColleague final : public Colleague {
 
 }  // namespace
 
-Coordinator::Coordinator(Node& node, NodeServer& server, ChannelPeers& peers)
-    : Coordinator(node, [&node, &server, &peers](const Member& member) -> std::unique_ptr<Colleague> {
-        if (ChannelPeer* peer = peers.channel(member)) return std::make_unique<FarColleague>(*peer);
-        return std::make_unique<OwnColleague>(node, server);
-      }) {}
+FindColleague colleagues(Node& node, NodeServer& server, ChannelPeers& peers) {
+  return [&node, &server, &peers](const Member& member) -> std::unique_ptr<Colleague> {
+    if (ChannelPeer* peer = peers.channel(member)) return std::make_unique<FarColleague>(*peer);
+    return std::make_unique<OwnColleague>(node, server);
+  };
+}
+
+Coordinator::~Coordinator() {
+  std::vector<std::jthread> threads;  // joined without the lock, which they take
+  const MutexLock lock{mutex_};
+  threads.reserve(probes_.size());
+  for (auto& [id, probe] : probes_) threads.push_back(std::move(probe.thread));
+}
 
 /// One node, as it is asked for one application's share.
 class Coordinator::OneApplication final : public Deriver {
  public:
-  OneApplication(const base::Bytes& application, std::unique_ptr<Colleague> colleague, base::Deadline deadline)
-      : application_(application), colleague_(std::move(colleague)), deadline_(deadline) {}
-  Result<keys::ckd::Ciphertext> derive(const Node::Request& request) override {
-    return colleague_->derive(request, application_, deadline_);
+  OneApplication(const base::Bytes& application, std::unique_ptr<Colleague> colleague)
+      : application_(application), colleague_(std::move(colleague)) {}
+  Result<keys::ckd::Ciphertext> derive(const Node::Request& request, const Patience& patience) override {
+    return colleague_->derive(request, application_, patience);
   }
-  Result<keys::ckd::ShareProof> prove(const Node::Request& request) override {
-    return colleague_->prove(request, application_, deadline_);
+  Result<keys::ckd::ShareProof> prove(const Node::Request& request, const Patience& patience) override {
+    return colleague_->prove(request, application_, patience);
   }
 
  private:
   const base::Bytes& application_;
   const std::unique_ptr<Colleague> colleague_;
-  const base::Deadline deadline_;
 };
 
 /// What the members say to one question, as long as somebody waits for it, and after.
@@ -172,22 +164,35 @@ class Coordinator::Asking {
   const std::uint16_t threshold_;
 };
 
-/// Of a node that was away: one question at a time, which goes on when nobody waits for it any more.
+/// Of a node that was away: one question at a time, whose answer is for all who ask meanwhile, and which goes on when
+/// nobody waits for it any more.
 void Coordinator::probe(const Member& member, const std::shared_ptr<Asking>& asking, std::size_t place) {
-  const Error silent{Code::unavailable, "silent when it was asked last"};
+  std::jthread ended;  // joined without the lock
   const MutexLock lock{mutex_};
-  const auto found = probes_.find(member.id);
-  if (found != probes_.end() && !*found->second.over) return asking->put(place, silent);
-  auto over = std::make_shared<std::atomic<bool>>(false);
+  auto& probe = probes_[member.id];
+  const bool running = probe.thread.joinable() && !probe.over;
+  probe.waiting.emplace_back(asking, place);
+  if (running) return;
+  ended = std::move(probe.thread);
+  probe.over = false;
   try {
-    std::jthread thread([this, member, asking, place, over] {
-      auto answer = challenge_of(member);
-      *over = true;
-      asking->put(place, std::move(answer));
+    probe.thread = std::jthread([this, member] {
+      const auto answer = challenge_of(member);
+      std::vector<std::pair<std::shared_ptr<Asking>, std::size_t>> waiting;
+      {
+        const MutexLock done{mutex_};
+        auto& mine = probes_[member.id];
+        mine.over = true;
+        waiting.swap(mine.waiting);
+      }
+      // A nonce is good for one request: the others get one of their own.
+      bool used = false;
+      for (const auto& [one, where] : waiting)
+        one->put(where, answer && std::exchange(used, true) ? challenge_of(member) : answer);
     });
-    probes_.insert_or_assign(member.id, Probe{std::move(over), std::move(thread)});
   } catch (const std::system_error&) {
-    asking->put(place, silent);
+    probe.waiting.pop_back();
+    asking->put(place, Error{Code::unavailable, "silent when it was asked last"});
   }
 }
 
@@ -238,7 +243,7 @@ Result<Gathered> Coordinator::gather() {
     if (nonces[i] && nonces[i]->ok()) {
       out.nonces.push_back({.id = id, .nonce = **nonces[i]});
     } else {
-      without += " " + std::to_string(id) + " (" + (nonces[i] ? nonces[i]->error().what : "it is silent") + ")";
+      without += " " + cluster::without(id, nonces[i] ? nonces[i]->error().code : Code::unavailable);
     }
   }
   if (out.nonces.size() < plan.threshold) {
@@ -269,7 +274,9 @@ std::vector<std::uint32_t> Coordinator::preferred(const Application& application
     const MutexLock lock{mutex_};
     const auto now = std::chrono::steady_clock::now();
     for (const NodeNonce& one : application.nonces) {
-      int rank = one.id == node_.id() ? 0 : was_away(one.id) ? 2 : 1;
+      const auto elsewhere = elsewhere_.find(one.id);
+      const bool late = was_away(one.id) || (elsewhere != elsewhere_.end() && now < elsewhere->second + kStaysAway);
+      int rank = one.id == node_.id() ? 0 : late ? 2 : 1;
       const auto guilty = guilty_.find(one.id);
       if (guilty != guilty_.end() && now < guilty->second + kStaysGuilty) rank = 3;
       places.emplace_back(rank, base::to_bytes(crypto::sha256(base::LpWriter{}.raw(drawn).u32(one.id).bytes())),
@@ -294,7 +301,7 @@ Result<Derived> Coordinator::derive_in(const Epoch& epoch, const Application& ap
     const Member* member = epoch.plan.find(one.id);
     if (member == nullptr) continue;
     if (auto colleague = find_(*member)) {
-      asked.emplace(one.id, std::make_unique<OneApplication>(bytes, std::move(colleague), deadline));
+      asked.emplace(one.id, std::make_unique<OneApplication>(bytes, std::move(colleague)));
     }
   }
   const FindDeriver find = [&](const Member& member) -> Deriver* {
@@ -303,9 +310,11 @@ Result<Derived> Coordinator::derive_in(const Epoch& epoch, const Application& ap
   };
   const DeriveOptions options{
       .careful = careful, .first = node_.id(), .deadline = deadline, .failed = [&](const Failing& one) {
-        if (one.error.code == Code::conflict) {
+        // A refusal is no absence: whoever sends requests that are refused would make all nodes count as away.
+        const auto code = one.error.code;
+        if (code == Code::conflict) {
           elsewhere.push_back(one.id);
-        } else {
+        } else if (one.guilty || code == Code::unavailable || code == Code::deadline_exceeded) {
           remember(one);
         }
       }};
@@ -325,7 +334,7 @@ bool Coordinator::meet(const Epoch& epoch, const std::vector<std::uint32_t>& els
     const Member* member = epoch.plan.find(id);
     const auto colleague = member == nullptr || id == node_.id() ? nullptr : find_(*member);
     if (colleague == nullptr) continue;
-    const auto there = colleague->current();
+    const auto there = colleague->current(node_.current());
     if (!there || (*there && (*there)->outcome.digest() == node_.current()->outcome.digest())) continue;
     // Of two outcomes of one number the same one wins everywhere: activate() knows which.
     if (*there && !node_.activate(**there)) continue;
@@ -337,28 +346,46 @@ bool Coordinator::meet(const Epoch& epoch, const std::vector<std::uint32_t>& els
 }
 
 Result<Derived> Coordinator::derive(const Application& application, base::Deadline deadline, bool careful) {
+  // This node looks at the evidence first, and only its own nonce lets it: without one, each forgery would cost all of
+  // the nodes that are named a verification.
+  if (node_.holds_share() &&
+      std::ranges::find(application.nonces, node_.id(), &NodeNonce::id) == application.nonces.end()) {
+    return Error{Code::conflict, "nonces of the application",
+                 "one of node " + std::to_string(node_.id()) + ", which is asked",
+                 std::to_string(application.nonces.size()) + " of others",
+                 "ask this node for challenges, and make the evidence for what it gives"};
+  }
   for (bool again = false;; again = true) {
     const auto epoch = node_.current();
     if (epoch == nullptr) return Error{Code::unavailable, "threshold root", "an epoch in force", "none yet"};
     std::vector<std::uint32_t> elsewhere;
     auto out = derive_in(*epoch, application, deadline, careful, elsewhere);
-    if (out || again || elsewhere.empty() || !meet(*epoch, elsewhere)) return out;
+    if (elsewhere.empty()) return out;
+    const bool met = !out && !again && meet(*epoch, elsewhere);
+    if (met) continue;
+    // Whoever says so and is told nothing new by meeting is asked after the others for a while.
+    const auto now = std::chrono::steady_clock::now();
+    const MutexLock lock{mutex_};
+    for (const std::uint32_t id : elsewhere) elsewhere_[id] = now;
+    return out;
   }
 }
 
 std::vector<NodeView> Coordinator::look() {
   const auto epoch = node_.current();
   if (epoch == nullptr) return {};
-  const auto seen = of_all<std::uint32_t>(epoch->plan.members, [&](const Member& member) -> Result<std::uint32_t> {
+  const auto& members = epoch->plan.members;
+  const auto seen = at_once<std::uint32_t>(members.size(), [&](std::size_t i) -> Result<std::uint32_t> {
+    const Member& member = members[i];
     if (member.id == node_.id()) return epoch->plan.epoch;
     const auto colleague = find_(member);
     if (colleague == nullptr) return Error{Code::unavailable, "no way to this node"};
-    TRY(const auto there, colleague->current());
+    TRY(const auto there, colleague->current(epoch));
     return there ? there->plan.epoch : 0;
   });
   std::vector<NodeView> out;
   for (std::size_t i = 0; i < seen.size(); ++i) {
-    const Member& member = epoch->plan.members[i];
+    const Member& member = members[i];
     NodeView view{.member = member, .self = member.id == node_.id(), .answers = seen[i].ok(), .epoch = 0, .why = {}};
     if (seen[i].ok()) {
       view.epoch = *seen[i];

@@ -1,7 +1,6 @@
 // Brings a workload's request to the nodes and adds up what they answer. Trusted with nothing: each node judges the
 // workload's evidence by itself, and the sums are encrypted to the workload (docs/formats/threshold.md).
 #pragma once
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -10,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -47,25 +47,36 @@ class Colleague {
   virtual ~Colleague() = default;
   virtual base::Result<answer::Nonce> challenge(base::Deadline deadline) = 0;
   virtual base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView application,
-                                                     base::Deadline deadline) = 0;
+                                                     const Patience& patience) = 0;
   virtual base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView application,
-                                                    base::Deadline deadline) = 0;
-  virtual base::Result<std::optional<Epoch>> current() = 0;
+                                                    const Patience& patience) = 0;
+  /// As ChannelPeer::current().
+  virtual base::Result<std::shared_ptr<const Epoch>> current(const std::shared_ptr<const Epoch>& known) = 0;
   virtual base::Status activate(const Epoch& epoch) = 0;
 };
 using FindColleague = std::function<std::unique_ptr<Colleague>(const Member&)>;
 
-/// Thread-safe. Everything blocks for at most the peers' patience. All that it is made of outlives it.
+/// This node by itself, and others over sessions. All outlives what it finds.
+FindColleague colleagues(Node& node, NodeServer& server, ChannelPeers& peers);
+
+/// Thread-safe. gather() and look() block for at most the peers' patience. All that it is made of outlives it.
 class Coordinator {
  public:
   Coordinator(Node& node, FindColleague find) : node_(node), find_(std::move(find)) {}
-  Coordinator(Node& node, NodeServer& server, ChannelPeers& peers);
+  Coordinator(Node& node, NodeServer& server, ChannelPeers& peers)
+      : Coordinator(node, colleagues(node, server, peers)) {}
+  /// Waits for questions that are under way.
+  ~Coordinator();
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
 
   /// Of all nodes that answer; those that were away lately are hardly waited for. `unavailable` before the first epoch
   /// and when fewer nodes than the threshold answer, which says who does not.
   base::Result<Gathered> gather();
-  /// `careful`: as in DeriveOptions. Errors: those of derive(); `conflict` when too many are in another epoch, after
-  /// this node has looked there.
+  /// Blocks until `deadline` and hardly longer, whatever nodes do: they are given the time that is left, and a second
+  /// round, after others were told of an epoch, has the same deadline. On the caller's thread, with one more for each
+  /// node that is asked. `careful`: as in DeriveOptions. Errors: those of derive(); `conflict` when too many are in
+  /// another epoch, after this node has looked there.
   base::Result<Derived> derive(const Application& application, base::Deadline deadline, bool careful = false);
   std::vector<NodeView> look();
 
@@ -89,13 +100,16 @@ class Coordinator {
   std::chrono::steady_clock::time_point met_ ATTESTRY_GUARDED_BY(mutex_){};
   /// Nodes that did not answer lately are asked last.
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> away_ ATTESTRY_GUARDED_BY(mutex_);
+  /// So are those that said they were in another epoch, and are not. Apart, since a request may make a node say so.
+  std::map<std::uint32_t, std::chrono::steady_clock::time_point> elsewhere_ ATTESTRY_GUARDED_BY(mutex_);
   /// Who gave a share that it could not prove, after them.
   std::map<std::uint32_t, std::chrono::steady_clock::time_point> guilty_ ATTESTRY_GUARDED_BY(mutex_);
+  /// One question to a node that was away, and whoever waits for its answer.
   struct Probe {
-    std::shared_ptr<std::atomic<bool>> over;
+    std::vector<std::pair<std::shared_ptr<Asking>, std::size_t>> waiting;
+    bool over = false;
     std::jthread thread;
   };
-  /// The last member, so that its threads end first.
   std::map<std::uint32_t, Probe> probes_ ATTESTRY_GUARDED_BY(mutex_);
 };
 

@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "cluster/testing/nodes.h"
 
@@ -36,18 +38,22 @@ class CoordinatorTest : public ::testing::Test {
       if (!test_.silent.contains(id_)) return test_.random.bytes<42>();
       return Error{Code::deadline_exceeded, "silent"};
     }
-    base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView, base::Deadline) override {
+    base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, base::ByteView,
+                                               const Patience& patience) override {
       ++test_.questions;
+      if (test_.before_share) {
+        if (auto error = test_.before_share(id_, patience)) return *std::move(error);
+      }
       const auto found = test_.says.find(id_);
       if (found != test_.says.end()) return found->second;
-      return machine_.derive(request);
+      return machine_.derive(request, patience);
     }
-    base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView, base::Deadline) override {
-      return machine_.prove(request);
+    base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, base::ByteView,
+                                              const Patience& patience) override {
+      return machine_.prove(request, patience);
     }
-    base::Result<std::optional<Epoch>> current() override {
-      const auto now = machine_.node().current();
-      return now == nullptr ? std::optional<Epoch>{} : std::optional{*now};
+    base::Result<std::shared_ptr<const Epoch>> current(const std::shared_ptr<const Epoch>&) override {
+      return machine_.node().current();
     }
     base::Status activate(const Epoch& epoch) override { return machine_.node().activate(epoch); }
 
@@ -89,6 +95,7 @@ class CoordinatorTest : public ::testing::Test {
   std::map<std::uint32_t, Error> says;
   std::set<std::uint32_t> silent;
   std::function<void(std::uint32_t)> before_nonce;
+  std::function<std::optional<Error>(std::uint32_t, const Patience&)> before_share;
   std::atomic<int> questions = 0;
   std::optional<Coordinator> coordinator;  // the last: its threads use the others
 };
@@ -154,6 +161,80 @@ TEST_F(CoordinatorTest, WhatItsOwnNodeFindsFalseIsAskedOfNobodyElse) {
   EXPECT_TRUE(derive().ok()) << "others may have heard of an approval that this node has not";
 }
 
+TEST_F(CoordinatorTest, RequestsThatAreRefusedTakeNoNodeOutOfChallenges) {
+  begin(3);
+  for (std::uint32_t id = 1; id < kNodes; ++id) says[id] = {Code::evidence_false, "forged"};
+  EXPECT_EQ(refusal(), Code::evidence_false);
+  for (int i = 0; i < 20; ++i) {
+    const auto gathered = coordinator->gather();
+    ASSERT_TRUE(gathered.ok()) << gathered.error().text();
+    EXPECT_EQ(gathered->nonces.size(), kNodes);
+  }
+}
+
+TEST_F(CoordinatorTest, WithoutANonceOfItsOwnItAsksNobody) {
+  begin(3);
+  asked.nonces.erase(asked.nonces.begin());
+  EXPECT_EQ(refusal(), Code::conflict);
+  EXPECT_EQ(questions, 0);
+}
+
+TEST_F(CoordinatorTest, ChallengesAtTheSameTimeAllHearOfNodesThatAreBack) {
+  begin(3);
+  silent = {1, 2, 3, 4};
+  ASSERT_FALSE(coordinator->gather().ok());
+  silent.clear();
+  // They are back; each question to one of them lasts until two challenges are under way.
+  std::mutex mutex;
+  std::condition_variable changed;
+  int gathering = 0;
+  before_nonce = [&](std::uint32_t) {
+    std::unique_lock lock(mutex);
+    changed.wait_for(lock, std::chrono::seconds(10), [&] { return gathering == 2; });
+  };
+  std::array<base::Result<Gathered>, 2> out{Error{Code::internal, "not asked"}, Error{Code::internal, "not asked"}};
+  {
+    std::vector<std::jthread> threads;
+    for (auto& one : out) {
+      threads.emplace_back([&] {
+        {
+          const std::scoped_lock lock(mutex);
+          ++gathering;
+        }
+        changed.notify_all();
+        one = coordinator->gather();
+      });
+    }
+  }
+  std::set<base::Bytes> nonces;
+  std::size_t number = 0;
+  for (const auto& one : out) {
+    ASSERT_TRUE(one.ok()) << one.error().text();
+    number += one->nonces.size();
+    for (const auto& nonce : one->nonces) nonces.insert(base::to_bytes(nonce.nonce));
+  }
+  EXPECT_EQ(nonces.size(), number) << "a nonce is good for one request";
+  coordinator.reset();  // its threads use what is above
+}
+
+// It costs each request that draws it a round, and an exchange of epochs.
+TEST_F(CoordinatorTest, WhoeverSaysForNothingThatItIsInAnotherEpochIsAskedAfterTheOthers) {
+  begin(2);
+  says[3] = {Code::conflict, "another epoch"};
+  int asked_it = 0;
+  before_share = [&](std::uint32_t id, const Patience&) -> std::optional<Error> {
+    asked_it += id == 3 ? 1 : 0;
+    return std::nullopt;
+  };
+  for (int i = 0; i < 200 && asked_it == 0; ++i, renew()) ASSERT_TRUE(derive().ok());
+  ASSERT_EQ(asked_it, 1) << "it was drawn";
+  for (int i = 0; i < 12; ++i, renew()) ASSERT_TRUE(derive().ok());
+  EXPECT_EQ(asked_it, 1);
+  const auto gathered = coordinator->gather();
+  ASSERT_TRUE(gathered.ok());
+  EXPECT_EQ(gathered->nonces.size(), kNodes) << "it is not away: a request may have made it say so";
+}
+
 TEST_F(CoordinatorTest, ConflictOfAllIsSaidAsConflict) {
   begin(3);
   for (std::uint32_t id = 0; id < kNodes; ++id) says[id] = {Code::conflict, "what it was let in by has changed"};
@@ -169,27 +250,72 @@ TEST_F(CoordinatorTest, NobodyIsAskedAfterTheDeadline) {
   EXPECT_EQ(questions, 0);
 }
 
+// As with collateral that no node has yet: each is still at it when somebody has waited for a second.
+TEST_F(CoordinatorTest, NodesThatAreSlowAreAskedAgainWhenTheyAreNeeded) {
+  begin(3);
+  std::mutex mutex;
+  std::map<std::uint32_t, std::vector<Patience>> waited;
+  before_share = [&](std::uint32_t id, const Patience& patience) -> std::optional<Error> {
+    const std::scoped_lock lock(mutex);
+    waited[id].push_back(patience);
+    if (id == 0 || waited[id].size() > 1) return std::nullopt;
+    return Error{Code::deadline_exceeded, "it is still at it"};
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  const auto derived = derive();
+  ASSERT_TRUE(derived.ok()) << derived.error().text();
+  EXPECT_TRUE(opens(*derived));
+  for (const std::uint32_t id : derived->participants) {
+    const auto& asked_for = waited[id];
+    if (id == 0) {
+      EXPECT_GT(asked_for.front().until, begun + std::chrono::seconds(20)) << "nobody else is asked before";
+      continue;
+    }
+    ASSERT_EQ(asked_for.size(), 2u) << id;
+    EXPECT_LT(asked_for[0].until, begun + std::chrono::seconds(20)) << "others could do it";
+    EXPECT_FALSE(asked_for[0].insist);
+    EXPECT_GT(asked_for[1].until, begun + std::chrono::seconds(20)) << "all the time that is left";
+    EXPECT_TRUE(asked_for[1].insist);
+  }
+}
+
+TEST_F(CoordinatorTest, ASpareNodeTakesThePlaceOfASlowOne) {
+  begin(3);
+  std::atomic<int> slow = 0;
+  before_share = [&](std::uint32_t id, const Patience&) -> std::optional<Error> {
+    if (id != 1 && id != 2) return std::nullopt;
+    ++slow;
+    return Error{Code::deadline_exceeded, "it is still at it"};
+  };
+  for (int i = 0; i < 8; ++i) {
+    renew();
+    const auto derived = derive();
+    ASSERT_TRUE(derived.ok()) << derived.error().text();
+    EXPECT_TRUE(opens(*derived));
+    EXPECT_THAT(derived->participants, Not(Contains(1u)));
+    EXPECT_THAT(derived->participants, Not(Contains(2u)));
+  }
+  EXPECT_LE(slow, 2) << "each once: then it is asked last";
+}
+
+TEST_F(CoordinatorTest, ANodeThatIsSlowTwiceIsAway) {
+  begin(5);
+  before_share = [&](std::uint32_t id, const Patience&) -> std::optional<Error> {
+    if (id != 4) return std::nullopt;
+    return Error{Code::deadline_exceeded, "it never is"};
+  };
+  const auto derived = derive();
+  ASSERT_FALSE(derived.ok());
+  EXPECT_EQ(derived.error().code, Code::unavailable);
+  EXPECT_THAT(derived.error().text(), HasSubstr("4 (does not answer)"));
+}
+
 // Two outcomes of one number, each in force at some nodes: they meet at the first derivation, whichever this node has.
 class TwoOutcomes : public CoordinatorTest, public ::testing::WithParamInterface<bool> {};
 
 TEST_P(TwoOutcomes, NodesWithAnotherOutcomeOfTheSameNumberMeet) {
   begin(3);
-  std::vector<Epoch> made;
-  for (int i = 0; i < 2; ++i) {
-    for (std::uint32_t id = 0; id < kNodes; ++id) {
-      // Nobody hears that it is in force.
-      machines[id].hook.at = [](Machine& machine, std::string_view step, When when) {
-        if (step == "activate" && when == When::before) machine.kill();
-      };
-    }
-    auto changed = machines.reshare(*first, machines.intent(0, kNodes, 3, &*first));
-    ASSERT_TRUE(changed.ok()) << changed.error().text();
-    made.push_back(std::move(changed->epoch));
-    for (std::uint32_t id = 0; id < kNodes; ++id) {
-      machines[id].hook = {};
-      machines[id].start();
-    }
-  }
+  const std::vector<Epoch> made = machines.two_outcomes(*first, kNodes, 3);
   const bool first_wins = made[0].outcome.digest() < made[1].outcome.digest();
   const std::size_t own = first_wins == GetParam() ? 0 : 1;
   for (std::uint32_t id = 0; id < kNodes; ++id) {

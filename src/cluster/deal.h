@@ -70,7 +70,8 @@ class Deal {
 };
 
 /// "The value that this deal has for me is wrong": opens that one value to everybody, with the proof that it is the one
-/// that was encrypted. The value is then no secret any more, which is right: its dealer is out.
+/// that was encrypted. The value is then no secret any more, which is right: its dealer is out. Immutable after it is
+/// made or parsed, thread-safe; nothing blocks.
 class Complaint {
  public:
   /// Error `usage` when the deal's value is right.

@@ -1,7 +1,9 @@
+#include "cluster/epoch.h"
+
 #include <algorithm>
+#include <string_view>
 
 #include "base/reader.h"
-#include "cluster/node.h"
 
 namespace attestry::cluster {
 
@@ -15,6 +17,7 @@ namespace {
 constexpr std::size_t kMostPlan = 128 * 1024;
 constexpr std::size_t kMostDeal = 64 * 1024;
 constexpr std::size_t kMostOutcome = 64 * 1024;
+constexpr std::string_view kCertified = "attestry/threshold-certified/1";
 }  // namespace
 
 base::Bytes Epoch::bytes() const {
@@ -50,6 +53,36 @@ Result<Epoch> Epoch::parse(ByteView bytes, const PlanCheck& check) {
     return Error{Code::malformed, "epoch", "a plan, its deals and their outcome", "parts of several"};
   }
   return Epoch{std::move(plan), std::move(approval), std::move(deals), std::move(outcome), std::move(certificate)};
+}
+
+CertifiedEpoch CertifiedEpoch::of(const Epoch& epoch) {
+  return {epoch.plan, epoch.approval, epoch.outcome, epoch.certificate};
+}
+
+base::Bytes CertifiedEpoch::bytes() const {
+  base::LpWriter out;
+  out.lp(kCertified).lp(plan.bytes()).raw(approval.bytes()).lp(outcome.bytes()).raw(certificate.bytes());
+  return std::move(out).take();
+}
+
+Result<CertifiedEpoch> CertifiedEpoch::parse(ByteView bytes) {
+  base::Reader reader{bytes};
+  TRY(const ByteView kind, reader.lp("kind", kCertified.size()));
+  if (base::as_text(kind) != kCertified) {
+    return Error{Code::malformed, "certified epoch", std::string{kCertified}, "another kind"};
+  }
+  TRY(const ByteView plan_bytes, reader.lp("plan", kMostPlan));
+  TRY(Plan plan, Plan::parse(plan_bytes));
+  TRY(Approval approval, Approval::read(reader));
+  TRY(const ByteView outcome_bytes, reader.lp("outcome", kMostOutcome));
+  TRY(Outcome outcome, Outcome::parse(outcome_bytes, plan.threshold));
+  TRY(Certificate certificate, Certificate::read(reader));
+  TRY_OK(reader.finish("certified epoch"));
+  if (outcome.plan() != plan.digest()) {
+    return Error{Code::malformed, "certified epoch", "a plan and its outcome", "parts of several"};
+  }
+  TRY_OK(certificate.check(plan, outcome), "certified epoch");
+  return CertifiedEpoch{std::move(plan), std::move(approval), std::move(outcome), std::move(certificate)};
 }
 
 }  // namespace attestry::cluster

@@ -239,6 +239,7 @@ base::Bytes encode(const Answer& answer) {
   return std::visit(
       Overloaded{[](const Error& a) { return with_kind('x', error_bytes(a)); },
                  [](const answer::Nothing&) { return with_kind('n', {}); },
+                 [](const answer::Known&) { return with_kind('k', {}); },
                  [](const Offer& a) {
                    base::LpWriter out;
                    out.u8('o').raw(a.cluster).raw(a.session).u32(a.member).raw(a.box_key).raw(a.signature);
@@ -278,6 +279,9 @@ Result<Answer> parse_answer(ByteView bytes) {
     case 'n':
       TRY_OK(reader.finish("answer"));
       return Answer{answer::Nothing{}};
+    case 'k':
+      TRY_OK(reader.finish("answer"));
+      return Answer{answer::Known{}};
     case 'o': {
       Offer out;
       TRY(out.cluster, reader.take_array<32>("cluster"));
@@ -328,7 +332,7 @@ Result<Answer> parse_answer(ByteView bytes) {
       return Answer{out};
     }
     default:
-      return Error{Code::malformed, "answer of a node: kind", "one of x n o d c s e t y v", std::to_string(kind)};
+      return Error{Code::malformed, "answer of a node: kind", "one of x n k o d c s e t y v", std::to_string(kind)};
   }
 }
 

@@ -1,5 +1,5 @@
 // What is said in the session of two nodes, as bytes (docs/formats/threshold.md, "Between nodes"). Strict: whatever is
-// read is written again as the same bytes.
+// read is written again as the same bytes. Values and pure functions: thread-safe, nothing blocks.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -89,11 +89,12 @@ base::Bytes encode(const Question& question);
 base::Result<Question> parse_question(base::ByteView bytes, const PlanCheck& check = {});
 
 namespace answer {
-struct Nothing {};  ///< done; or no complaint; or no epoch in force, or none but the known one
+struct Nothing {};  ///< done; or no complaint; or no epoch in force
+struct Known {};    ///< the epoch in force is the one that the caller knows
 using Nonce = base::FixedBytes<42>;
 }  // namespace answer
-using Answer = std::variant<base::Error, answer::Nothing, Offer, Deal, Complaint, Stored, Epoch, answer::Nonce,
-                            keys::ckd::Ciphertext, keys::ckd::ShareProof>;
+using Answer = std::variant<base::Error, answer::Nothing, answer::Known, Offer, Deal, Complaint, Stored, Epoch,
+                            answer::Nonce, keys::ckd::Ciphertext, keys::ckd::ShareProof>;
 base::Bytes encode(const Answer& answer);
 base::Result<Answer> parse_answer(base::ByteView bytes);
 

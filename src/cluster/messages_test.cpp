@@ -33,6 +33,7 @@ TEST_F(Messages, AreReadAsTheyWereWritten) {
   }
   const Answer answers[] = {Error{Code::unavailable, "what", "expected", "found", "remedy"},
                             answer::Nothing{},
+                            answer::Known{},
                             Offer::sign(random_.bytes<32>(), random_.bytes<32>(), 3, {}, key_),
                             Stored{.member = 2, .signature = random_.bytes<64>()},
                             random_.bytes<42>(),

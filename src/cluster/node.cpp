@@ -416,7 +416,14 @@ Status Node::activate(const Epoch& epoch) {
     return Error{Code::realm_mismatch, name, std::string{to_text(options_.realm)},
                  std::string{to_text(epoch.plan.realm)}};
   }
-  TRY_OK(epoch.approval.check(epoch.plan, options_.operators, options_.operators_needed));
+  // Nobody else's: somebody may be an operator no longer because his key was stolen. Those of now can approve an epoch
+  // of the same members, which has the same master.
+  if (auto good = epoch.approval.check(epoch.plan, options_.operators, options_.operators_needed); !good) {
+    good.error().remedy =
+        "When node.operators has changed since that epoch, have those of now approve one: `attestry node reshare` at a "
+        "member, where they are in the settings, too; then join again.";
+    return good;
+  }
   TRY_OK(epoch.certificate.check(epoch.plan, epoch.outcome));
   std::optional<Scalar> share;
   if (const Member* self = epoch.plan.find(options_.id); self != nullptr && self->signing_key == signing_key()) {
@@ -442,7 +449,7 @@ Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
   }
   base::LpWriter record = state::value(kVersion);
   record.raw(epoch.bytes());
-  TRY_OK(write([&](state::WriteTxn& txn) -> Status {
+  const Status written = write([&](state::WriteTxn& txn) -> Status {
     TRY_OK(txn.put(epoch_key(), record.bytes()));
     if (share) TRY_OK(txn.put(key, sealed));
     if (!sealed_blinding.empty()) TRY_OK(txn.put(blinding_key(key), sealed_blinding));
@@ -452,7 +459,13 @@ Status Node::replace(const Epoch& epoch, const std::optional<Scalar>& share) {
     TRY_OK(erase_all(txn, boxes()));
     TRY_OK(erase_all(txn, askers()));
     return options_.entered ? options_.entered(txn, epoch) : base::done();
-  }));
+  });
+  if (!written) {
+    // The disk may have it all the same, when what follows a commit has failed (store.h): the share before is gone
+    // then, and this node answers as it would after a restart.
+    TRY_OK(load());
+    return written;
+  }
   auto next = std::make_shared<const InForce>(
       InForce{epoch, keys::ckd::MasterPublicKey{epoch.outcome.commitments().constant()},
               share ? std::optional<Scalar>{share->clone()} : std::nullopt, std::move(blinding)});

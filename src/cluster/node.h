@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "cluster/deal.h"
+#include "cluster/epoch.h"
 #include "cluster/outcome.h"
 #include "cluster/plan.h"
 #include "cluster/signatures.h"
@@ -34,28 +35,12 @@ struct NodeOptions {
   std::size_t operators_needed = 1;
   std::chrono::milliseconds patience{10'000};  ///< for the disk
   /// Called inside the transaction that puts an epoch in force, for the leaf in the log; may be empty.
-  std::function<base::Status(state::WriteTxn&, const struct Epoch&)> entered{};
-};
-
-/// Whether a plan with these approvals is worth looking at further.
-using PlanCheck = std::function<base::Status(const Plan& plan, const Approval& approval)>;
-
-/// An epoch with everything that a member that was away needs to follow.
-struct Epoch {
-  Plan plan;
-  Approval approval;
-  std::vector<Deal> deals;  ///< of the outcome, in its order
-  Outcome outcome;
-  Certificate certificate;
-
-  base::Bytes bytes() const;
-  /// The form, and that the parts belong together: `malformed` otherwise. Signatures are for activate() to check.
-  /// `check` looks at the plan before any point of a deal is decoded, and its errors are returned; may be empty.
-  static base::Result<Epoch> parse(base::ByteView bytes, const PlanCheck& check = {});
+  std::function<base::Status(state::WriteTxn&, const Epoch&)> entered{};
 };
 
 /// Thread-safe. Everything that it has said or received is on the disk before it answers, so that a node that is killed
-/// at any time says the same again.
+/// at any time says the same again: offer(), propose(), prepare() and activate() wait for the disk, one after the
+/// other, for at most NodeOptions::patience each. All else only reads, and waits for none of them but check().
 class Node {
  public:
   /// `seed`: 32 bytes, of the node for ever; its signing key comes from it. Store, sealed values and random outlive the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
 #include "base/log.h"
 #include "channel/pieces.h"
 #include "keys/derivation.h"
@@ -18,10 +19,9 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMostCandidates = 2 * kMostNodes;
-/// For the next question of a caller that has its answer: longer than a caller keeps a session that it does not use.
-constexpr std::chrono::seconds kQuestionPatience{400};
+/// For a caller to say who it is.
+constexpr std::chrono::seconds kHelloPatience{3};
 constexpr std::chrono::seconds kAnswerPatience{10};
-constexpr std::chrono::seconds kLookAgain{1};
 /// For the rest of a message whose first piece is there.
 constexpr std::chrono::seconds kMessagePatience{30};
 
@@ -48,85 +48,32 @@ Answer answer_from(Result<T> result) {
 }  // namespace
 
 struct NodeServer::Guest {
-  std::optional<Hello::Who> node;  ///< nothing for a server
-  /// By the policy of what it says it is, and what that stood on.
-  std::optional<attestation::VerifiedReport> report{};
-  std::uint64_t version = 0;
-  std::optional<std::uint64_t> references{};
-  std::chrono::steady_clock::time_point looked{};
+  std::optional<Hello::Who> node;          ///< nothing for a server
+  std::optional<ApprovedPeer> approved{};  ///< by the policy of what it says it is
 };
 
-Result<governance::AppPolicy> NodeServer::policy(const base::AppRef& app) const {
-  TRY(auto policy, parts_.registry.policy_of(parts_.tenant, app, parts_.clock.now()), "app " + app.text());
-  if (policy.policy().rules().require_identity) return policy;
-  return Error{Code::denied, "the approvals for " + app.text() + " do not say which software it is",
-               "an approved identity", "none", "attestry approve identity " + app.text() + " FILE"};
+Result<channel::End> NodeServer::end_for(std::optional<base::AppRef> servers) const {
+  return approved_end({.appraiser = parts_.appraiser,
+                       .attester = parts_.attester,
+                       .registry = parts_.registry,
+                       .random = parts_.random,
+                       .clock = parts_.clock,
+                       .tenant = parts_.tenant,
+                       .nodes = parts_.nodes,
+                       .servers = std::move(servers)});
 }
 
-Result<channel::End> NodeServer::end() const {
-  TRY([[maybe_unused]] const auto approved, policy(parts_.nodes));
-  channel::End out;
-  out.audience = "node:" + parts_.nodes.text();
-  out.realm = parts_.registry.realm();
-  out.clock = &parts_.clock;
-  out.random = &parts_.random;
-  out.attest = [&attester = parts_.attester](const base::FixedBytes<64>& data) { return attester.attest(data); };
-  out.verify = [this](const attestation::Evidence& evidence, const base::FixedBytes<64>& report_data,
-                      base::Deadline deadline) -> Result<attestation::VerifiedReport> {
-    TRY(const auto app, policy(parts_.nodes));
-    const auto now = parts_.clock.now();
-    TRY(auto verdict, parts_.appraiser.verify(evidence, now, now, deadline));
-    return attestation::appraise_report_data(app.policy(), verdict, report_data, {.lists = app.lists()});
-  };
-  return out;
-}
+Result<channel::End> NodeServer::end() const { return end_for(std::nullopt); }
 
-Result<channel::End> NodeServer::listening_end() const {
-  TRY(auto out, end());
-  if (!parts_.servers) return out;
-  out.verify = [this, as_node = std::move(out.verify)](const attestation::Evidence& evidence,
-                                                       const base::FixedBytes<64>& report_data,
-                                                       base::Deadline deadline) -> Result<attestation::VerifiedReport> {
-    auto node = as_node(evidence, report_data, deadline);
-    if (node || node.error().code != Code::denied) return node;
-    TRY(const auto app, policy(*parts_.servers));
-    const auto now = parts_.clock.now();
-    TRY(auto verdict, parts_.appraiser.verify(evidence, now, now, deadline));
-    return attestation::appraise_report_data(app.policy(), verdict, report_data, {.lists = app.lists()});
-  };
-  return out;
-}
+Result<channel::End> NodeServer::listening_end() const { return end_for(parts_.servers); }
 
-/// Whoever calls itself a node must be one by the nodes' policy, and a server by the servers', whichever let it in.
-Status NodeServer::admit(const channel::Session& session, Guest& guest) const {
-  TRY(const auto app, policy(guest.node ? parts_.nodes : *parts_.servers));
-  auto verdict = session.peer().verdict();
-  TRY(guest.report,
-      attestation::appraise_report_data(app.policy(), verdict, session.peer_report_data(), {.lists = app.lists()}));
-  guest.version = app.state().version;
-  guest.references = app.state().references;
-  return base::done();
-}
-
-Status NodeServer::still_allowed(Guest& guest) const {
-  // A share of a derivation is a matter of microseconds: the approvals are read once a second.
-  if (steady() < guest.looked + kLookAgain) return base::done();
-  TRY(const auto app, policy(guest.node ? parts_.nodes : *parts_.servers));
-  const auto& now = app.state();
-  if (now.version != guest.version || now.references != guest.references ||
-      app.policy().sha256() != guest.report->policy_sha256()) {
-    return Error{Code::unavailable, "the approvals have changed: show your evidence anew"};
-  }
-  const auto& until = guest.report->verdict().valid_until;
-  if (!until || *until <= parts_.clock.now()) {
-    return Error{Code::unavailable, "the attestation is no longer valid: show it anew"};
-  }
-  guest.looked = steady();
-  return base::done();
+Result<ApprovedPeer> NodeServer::judge(const channel::Session& session) const {
+  return ApprovedPeer::judge({parts_.registry, parts_.clock, parts_.tenant, parts_.nodes}, session);
 }
 
 /// By who asks and for what, before anything is parsed or kept.
-Result<channel::Limit> NodeServer::limit(const Guest& guest, ByteView first, base::Deadline deadline) const {
+Result<channel::Limit> NodeServer::limit(const Guest& guest, ByteView first, base::Deadline deadline,
+                                         LargeMessages::Permit& large) {
   const char kind = first.empty() ? '\0' : static_cast<char>(first[0]);
   const auto until = std::min(deadline, steady() + kMessagePatience);
   if (!guest.node && std::string_view{"edv"}.find(kind) == std::string_view::npos) {
@@ -138,15 +85,33 @@ Result<channel::Limit> NodeServer::limit(const Guest& guest, ByteView first, bas
   if (std::string_view{"pcsa"}.find(kind) == std::string_view::npos) {
     return channel::Limit{.most = kMostShort, .until = until};
   }
-  const auto now = parts_.node.current();
-  const bool member = now != nullptr && std::ranges::any_of(now->plan.members, [&](const Member& one) {
-                        return one.id == guest.node->id && one.signing_key == guest.node->signing_key;
-                      });
-  return channel::Limit{.most = member ? kMostMessage : kMostOfStranger, .until = until};
+  const bool member = is_member(guest);
+  return channel::Limit{.most = member ? kMostMessage : kMostOfStranger,
+                        .until = std::min(deadline, until + parts_.large_patience),
+                        .free = LargeMessages::kLarge,
+                        .beyond = [this, &guest, &large, member] { return wait_for_turn(*guest.node, member, large); }};
 }
 
-Status NodeServer::serve_all(channel::Session& session, base::Deadline deadline) {
-  const auto soon = std::min(deadline, steady() + kAnswerPatience);
+Status NodeServer::wait_for_turn(const Hello::Who& sender, bool member, LargeMessages::Permit& large) {
+  TRY(large, large_.wait(sender.signing_key, member, steady() + parts_.large_patience));
+  return base::done();
+}
+
+/// Of the epoch in force.
+bool NodeServer::is_member(const Guest& guest) const {
+  const auto now = parts_.node.current();
+  const Member* one = now != nullptr && guest.node ? now->plan.find(guest.node->id) : nullptr;
+  return one != nullptr && one->signing_key == guest.node->signing_key;
+}
+
+/// A server has no key that is its own in the next session, too.
+channel::Guest NodeServer::as_guest(const Guest& guest, const std::string& address) const {
+  if (!guest.node) return {.name = "server at " + address, .most = kServersAtOneAddress};
+  return {.name = "node " + base::hex(guest.node->signing_key), .favoured = is_member(guest)};
+}
+
+Status NodeServer::serve_all(channel::Session& session, base::Deadline deadline, channel::Seat& seat) {
+  const auto soon = std::min(deadline, steady() + kHelloPatience);
   TRY(const auto bytes, session.receive(soon));
   TRY(const Hello hello, Hello::parse(bytes.reveal()));
   TRY_OK(hello.check(session.peer_report_data()));
@@ -154,35 +119,45 @@ Status NodeServer::serve_all(channel::Session& session, base::Deadline deadline)
   if (!guest.node && !parts_.servers) {
     return Error{Code::denied, "a server that calls a node", "node.servers names who may", "it is empty"};
   }
-  TRY_OK(admit(session, guest));
+  // Whoever calls itself a node must be one by the nodes' policy, and a server by the servers', whichever let it in.
+  const base::AppRef& app = guest.node ? parts_.nodes : *parts_.servers;
+  TRY(auto judged, ApprovedPeer::judge({parts_.registry, parts_.clock, parts_.tenant, app}, session));
+  guest.approved.emplace(std::move(judged));
+  TRY_OK(seat.take(as_guest(guest, seat.address())));
   TRY_OK(session.send(parts_.hello(session.own_report_data()).bytes(), soon));
   const PlanCheck approved = [&](const Plan& plan, const Approval& approval) {
     return parts_.node.approved(plan, approval);
   };
   while (true) {
     Status may = base::done();
+    LargeMessages::Permit large;
+    const auto idle = is_member(guest) ? parts_.members_idle : parts_.others_idle;
     auto data = channel::receive_pieces(
         session,
         [&](ByteView first) -> Result<channel::Limit> {
-          may = still_allowed(guest);
+          may = guest.approved->unchanged();
           if (!may) return may.error();
-          auto most = limit(guest, first, deadline);
+          auto most = limit(guest, first, deadline, large);
           if (!most) may = most.error();
+          if (most && most->beyond) {
+            most->beyond = [&may, turn = std::move(most->beyond)] { return may = turn(); };
+          }
           return most;
         },
-        std::min(deadline, steady() + kQuestionPatience));
+        std::min(deadline, steady() + idle));
     TRY_OK(may);
     if (!data) return base::done();  // it has gone, or calls anew
     auto question = parse_question(data->reveal(), approved);
     const auto until = std::min(deadline, steady() + kAnswerPatience);
-    const Answer said =
+    Answer said =
         question ? answer(*question, &guest, until) : Answer{std::in_place_type<Error>, std::move(question).error()};
+    if (question && parts_.instead_of) said = parts_.instead_of(std::move(said), *question);
     TRY_OK(channel::send_pieces(session, encode(said), until));
   }
 }
 
-void NodeServer::serve(channel::Session session, base::Deadline deadline) {
-  const auto done = serve_all(session, deadline);
+void NodeServer::serve(channel::Session session, base::Deadline deadline, channel::Seat& seat) {
+  const auto done = serve_all(session, deadline, seat);
   if (done) return;
   base::log(base::LogLevel::warning, "a node or server that called gets no answer", {{"reason", done.error().text()}});
   session.refuse(done.error(), deadline);
@@ -227,7 +202,7 @@ Result<std::pair<base::AppRef, Authoriser::ServersKey>> read_app_root(base::Read
 }  // namespace
 
 /// What a server may derive for itself: the root of an app that is known here, of an epoch that is still given out, and
-/// masters of the dialects in the settings (FORMATS 5); never what an account of NEAR has, whose app_id is a digest.
+/// masters of the dialects in the settings (FORMATS 5); what an account of NEAR has account_key() gives.
 Result<Authoriser::ServersKey> NodeServer::servers_key(ByteView app_id) const {
   base::Reader reader{app_id};
   const auto label = reader.lp("label", 64);
@@ -258,17 +233,47 @@ Result<Authoriser::ServersKey> NodeServer::servers_key(ByteView app_id) const {
   return std::move(out);
 }
 
+namespace {
+
+/// What a keystore asks for a vault's master with (keystore_ckd.md 7.3): the hex of an HMAC.
+bool is_vaults_path(std::string_view path) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return path.size() == 64 && path.find_first_not_of(kDigits) == std::string_view::npos;
+}
+
+}  // namespace
+
+/// What a server may have as a NEAR account would have it of NEAR's network: its app_id is a digest of what is `said`.
+Result<Authoriser::ServersKey> NodeServer::account_key(ByteView app_id, ByteView said) const {
+  TRY(const auto whose, keys::ckd::AccountPath::parse(said));
+  TRY(const auto app, base::AppRef::parse("near:" + whose.account));
+  if (!base::equal(whose.app_id(), app_id))
+    return not_a_servers("that of the account and path that are said", "another");
+  const auto names = [&](std::string_view listed) {
+    return listed.starts_with("*.") ? whose.account.ends_with(listed.substr(1)) : whose.account == listed;
+  };
+  if (std::ranges::none_of(parts_.accounts, names)) {
+    return not_a_servers("an account that node.near_accounts names", whose.account,
+                         "add it at this node, if servers are to have its keys");
+  }
+  // The empty path is a DAO's, and what a workload of any account has unless it says another: only where the account
+  // itself is listed.
+  const bool by_name = std::ranges::find(parts_.accounts, whose.account) != parts_.accounts.end();
+  if (!is_vaults_path(whose.path) && !(by_name && whose.path.empty())) {
+    return not_a_servers(by_name ? "an empty path, or 64 lower-case hex digits" : "64 lower-case hex digits",
+                         "another path");
+  }
+  return Authoriser::ServersKey{.app = app.text()};
+}
+
 /// The request, once whoever asks may have its answer.
 Result<Node::Request> NodeServer::allowed(const Node::Request& request, const base::Bytes& application,
                                           const Guest* guest, base::Deadline deadline) {
   const bool is_server = guest != nullptr && !guest->node;
-  if (is_server != application.empty()) {
-    return Error{Code::denied, "a derivation", is_server ? "a server's own" : "a workload's request",
-                 is_server ? "a workload's request" : "none"};
-  }
+  if (!is_server && application.empty()) return Error{Code::denied, "a derivation", "a workload's request", "none"};
   if (is_server) {
-    TRY(const auto key, servers_key(request.app_id));
-    TRY_OK(parts_.authoriser.note_server(request, key, *guest->report, deadline));
+    TRY(const auto key, application.empty() ? servers_key(request.app_id) : account_key(request.app_id, application));
+    TRY_OK(parts_.authoriser.note_server(request, key, guest->approved->report(), deadline));
     return request;
   }
   TRY(const auto app, parts_.authoriser.authorise(application, deadline));
@@ -333,7 +338,7 @@ Answer NodeServer::answer(const Question& question, const Guest* guest, base::De
                                [&](const ask::Current& q) {
                                  const auto now = node.current();
                                  const bool same = now != nullptr && q.known && now->outcome.digest() == *q.known;
-                                 return same ? Answer{answer::Nothing{}} : epoch_in_force();
+                                 return same ? Answer{answer::Known{}} : epoch_in_force();
                                },
                                [&](const ask::Join& q) {
                                  if (guest != nullptr) meet(*guest->node, q.address);

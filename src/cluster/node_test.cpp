@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <bit>
 #include <map>
 
 #include "cluster/testing/nodes.h"
@@ -65,6 +66,19 @@ class Nodes : public ::testing::Test {
                              return true;
                            })
                     .ok());
+    return out;
+  }
+  /// The polynomial of those nodes' shares at zero; a bit for each node.
+  static Scalar interpolated(std::uint32_t chosen, const std::vector<Scalar>& shares) {
+    std::vector<std::uint32_t> ids;
+    for (std::uint32_t id = 0; id < shares.size(); ++id) {
+      if ((chosen >> id & 1) != 0) ids.push_back(id);
+    }
+    if (ids.size() == 1) return shares[ids[0]].clone();
+    const auto weight = weights(ids);
+    EXPECT_TRUE(weight.ok());
+    Scalar out = shares[ids[0]] * (*weight)[0];
+    for (std::size_t i = 1; i < ids.size(); ++i) out = out + shares[ids[i]] * (*weight)[i];
     return out;
   }
 };
@@ -205,6 +219,26 @@ TEST_F(Nodes, AResharingThatStopsAnywhereIsBegunAgain) {
   }
 }
 
+TEST_F(Nodes, AChangeThatNodesRefuseIsDeniedAndOneThatTheyAreMissingInIsNot) {
+  Machines machines{7, random_};
+  const Epoch first = begin(machines);
+  const Plan next = machines.intent(0, 7, 3, &first);
+  const auto refused = cluster::reshare(first, next, {}, machines, random_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::denied) << refused.error().text();
+  EXPECT_THAT(refused.error().text(), HasSubstr("see to what they refuse; nothing was changed"));
+
+  for (const std::uint32_t id : {2U, 4U, 6U}) {
+    machines[id].hook.at = [](Machine& machine, std::string_view step, When when) {
+      if (step == "store" && when == When::before) machine.kill();
+    };
+  }
+  const auto away = machines.reshare(first, next);
+  ASSERT_FALSE(away.ok());
+  EXPECT_EQ(away.error().code, Code::unavailable) << "an outage is no denial: " << away.error().text();
+  EXPECT_THAT(away.error().text(), HasSubstr("expected 5; found 4; without: node 2 (store): node 2 does not answer"));
+}
+
 TEST_F(Nodes, AFirstEpochThatStopsAnywhereIsGoneOnWith) {
   for (const std::string_view step : {"offer", "deal", "check", "store", "activate"}) {
     SCOPED_TRACE(step);
@@ -248,6 +282,28 @@ TEST_F(Nodes, AMemberThatIsAwayAtTheBeginningIsNamedAndNothingHappens) {
   EXPECT_THAT(changed.error().text(), HasSubstr("nothing was changed"));
   machines[4].start();
   EXPECT_TRUE(machines.generate(intent).ok());
+}
+
+TEST_F(Nodes, AMemberThatGoesAwayBeforeItStoresIsNamedAndIsNoRefusal) {
+  for (const bool first_epoch : {true, false}) {
+    Machines machines{4, random_};
+    std::optional<Epoch> before;
+    if (!first_epoch) before.emplace(begin(machines, 4, 3));
+    machines[2].hook.at = [](Machine& machine, std::string_view at, When now) {
+      if (at == "store" && now == When::before) machine.kill();
+    };
+    const Plan intent = before ? machines.intent(0, 4, 3, &*before) : machines.intent(0, 4, 3);
+    std::vector<Failing> failing;
+    const auto changed = machines.change(before ? &*before : nullptr, intent, failing);
+    ASSERT_FALSE(changed.ok());
+    EXPECT_EQ(changed.error().code, Code::unavailable);
+    EXPECT_THAT(changed.error().text(), HasSubstr("node 2 (store)"));
+    EXPECT_THAT(changed.error().text(), HasSubstr("nothing was changed"));
+    ASSERT_EQ(failing.size(), 1U);
+    EXPECT_EQ(failing.front().id, 2U);
+    EXPECT_EQ(failing.front().step, "store");
+    EXPECT_FALSE(failing.front().guilty);
+  }
 }
 
 /// Makes each deal of node `id` wrong for one receiver, signed as it ought to be.
@@ -332,28 +388,30 @@ TEST_F(Nodes, TheStoresOfAllButAThresholdDoNotGiveTheMaster) {
   Machines machines{7, random_};
   const Epoch epoch = begin(machines);
   const G2 master = epoch.outcome.commitments().constant();
-  // Every scalar in the stores of two nodes, alone, and any two of them interpolated under all ids.
-  const std::vector<Scalar> first = scalars(machines[0]), second = scalars(machines[1]);
-  ASSERT_THAT(first, ::testing::SizeIs(1)) << "its share, and nothing else";
-  ASSERT_THAT(second, ::testing::SizeIs(1));
-  EXPECT_FALSE(G2::times_generator(first[0]) == master);
-  const std::uint32_t ids[] = {0, 1};
-  const auto weight = weights(ids);
-  EXPECT_FALSE(G2::times_generator(first[0] * (*weight)[0] + second[0] * (*weight)[1]) == master);
-  // With a third one it is the master: the look at the stores is one that finds it.
-  const std::vector<Scalar> third = scalars(machines[2]);
-  const std::uint32_t three[] = {0, 1, 2};
-  const auto weights3 = weights(three);
-  EXPECT_TRUE(G2::times_generator(first[0] * (*weights3)[0] + second[0] * (*weights3)[1] + third[0] * (*weights3)[2]) ==
-              master);
+  std::vector<Scalar> shares;
+  for (std::uint32_t id = 0; id < 7; ++id) {
+    std::vector<Scalar> found = scalars(machines[id]);
+    ASSERT_THAT(found, ::testing::SizeIs(1)) << "its share, and nothing else";
+    shares.push_back(std::move(found.front()));
+  }
+  // Whoever they are, and however few: 35 threes have it (the look at the stores is one that finds it), 21 twos and 7
+  // alone have not.
+  int threes = 0;
+  for (std::uint32_t chosen = 1; chosen < 1U << 7; ++chosen) {
+    const auto count = std::popcount(chosen);
+    if (count > 3) continue;
+    EXPECT_EQ(G2::times_generator(interpolated(chosen, shares)) == master, count == 3) << "nodes " << chosen;
+    threes += count == 3 ? 1 : 0;
+  }
+  EXPECT_EQ(threes, 35);
 }
 
 TEST_F(Nodes, AfterARefreshOldSharesAreGoneAndStolenOnesWorthless) {
   Machines machines{7, random_};
   const Epoch first = begin(machines);
   const std::string key = machines.key(first, "mykey");
-  std::vector<Scalar> stolen;  // of nodes 0 and 1
-  for (const std::uint32_t id : {0U, 1U}) stolen.push_back(scalars(machines[id]).front().clone());
+  std::vector<Scalar> stolen;  // those of any two, below
+  for (std::uint32_t id = 0; id < 7; ++id) stolen.push_back(scalars(machines[id]).front().clone());
   const auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
   ASSERT_TRUE(changed.ok());
   EXPECT_THAT(changed->not_told, IsEmpty());
@@ -366,10 +424,16 @@ TEST_F(Nodes, AfterARefreshOldSharesAreGoneAndStolenOnesWorthless) {
     EXPECT_TRUE(changed->epoch.outcome.commitments().holds(id, all.front()));
     now.push_back(std::move(all.front()));
   }
-  const std::uint32_t ids[] = {0, 1, 2};
-  const auto weight = weights(ids);
-  EXPECT_FALSE(G2::times_generator(stolen[0] * (*weight)[0] + stolen[1] * (*weight)[1] + now[2] * (*weight)[2]) ==
-               first.outcome.commitments().constant());
+  // Any one or two old shares with a new one, or two.
+  const G2 master = first.outcome.commitments().constant();
+  for (std::uint32_t chosen = 1; chosen < 1U << 7; ++chosen) {
+    for (std::uint32_t old = chosen; old != 0; old = (old - 1) & chosen) {
+      if (std::popcount(chosen) != 3 || std::popcount(old) > 2) continue;
+      std::vector<Scalar> mixed;
+      for (std::uint32_t id = 0; id < 7; ++id) mixed.push_back((old >> id & 1 ? stolen : now)[id].clone());
+      EXPECT_FALSE(G2::times_generator(interpolated(chosen, mixed)) == master) << chosen << " of them old: " << old;
+    }
+  }
 }
 
 TEST_F(Nodes, NodesThatLeaveForgetTheirShares) {
@@ -529,22 +593,7 @@ TEST_F(Nodes, OfTwoEpochsWithOneNumberTheSameWinsEverywhere) {
   Machines machines{7, random_};
   const Epoch first = begin(machines);
   const std::string key = machines.key(first, "mykey");
-  std::vector<Epoch> made;
-  for (int i = 0; i < 2; ++i) {
-    for (std::uint32_t id = 0; id < 7; ++id) {
-      // Nobody hears that it is in force.
-      machines[id].hook.at = [](Machine& machine, std::string_view step, When when) {
-        if (step == "activate" && when == When::before) machine.kill();
-      };
-    }
-    auto changed = machines.reshare(first, machines.intent(0, 7, 3, &first));
-    ASSERT_TRUE(changed.ok()) << changed.error().text();
-    made.push_back(std::move(changed->epoch));
-    for (std::uint32_t id = 0; id < 7; ++id) {
-      machines[id].hook = {};
-      machines[id].start();
-    }
-  }
+  const std::vector<Epoch> made = machines.two_outcomes(first, 7, 3);
   const std::size_t less = made[0].outcome.digest() < made[1].outcome.digest() ? 0 : 1;
   for (std::uint32_t id = 0; id < 7; ++id) {
     EXPECT_TRUE(machines[id].node().activate(made[id % 2]).ok());
@@ -553,6 +602,24 @@ TEST_F(Nodes, OfTwoEpochsWithOneNumberTheSameWinsEverywhere) {
     EXPECT_TRUE(machines[id].node().holds_share());
   }
   EXPECT_EQ(machines.key(made[less], "mykey"), key);
+}
+
+// The commit has succeeded, and what the log does after it has not: nobody may be told, and it is in force.
+TEST_F(Nodes, WhatTheDiskHasIsInForceAlsoWhenTheLogFailed) {
+  Machines machines{5, random_};
+  const Epoch first = begin(machines, 5, 3);
+  const std::string key = machines.key(first, "mykey");
+  machines[4].hook.at = [](Machine& machine, std::string_view step, When when) {
+    if (step != "activate" || when != When::before) return;
+    machine.store().set_after_commit(
+        [](const state::ReadView&) -> base::Status { return base::Error{Code::io, "the log's checkpoint"}; });
+  };
+  const auto changed = machines.reshare(first, machines.intent(0, 5, 3, &first));
+  ASSERT_TRUE(changed.ok()) << changed.error().text();
+  EXPECT_EQ(changed->not_told, std::vector<std::uint32_t>{4});
+  EXPECT_EQ(machines[4].node().current()->outcome.digest(), changed->epoch.outcome.digest());
+  EXPECT_TRUE(machines[4].node().holds_share());
+  EXPECT_EQ(machines.key(changed->epoch, "mykey", {4, 3, 2}), key);
 }
 
 TEST_F(Nodes, AnEpochWithoutACertificateOrOfAnotherMasterIsNotPutInForce) {
@@ -567,6 +634,7 @@ TEST_F(Nodes, AnEpochWithoutACertificateOrOfAnotherMasterIsNotPutInForce) {
   bare = first;
   bare.approval.signatures.clear();
   EXPECT_EQ(machines[7].node().activate(bare).error().code, Code::denied) << "no operator";
+  EXPECT_THAT(machines[7].node().activate(bare).error().text(), HasSubstr("When node.operators has changed since"));
   EXPECT_TRUE(machines[7].node().activate(first).ok());
 
   // A later epoch of another master, approved by the same operator.
@@ -589,6 +657,31 @@ TEST_F(Nodes, AnEpochComesBackFromItsBytes) {
   Epoch mixed = epoch;
   mixed.deals.pop_back();
   EXPECT_FALSE(Epoch::parse(mixed.bytes()).ok());
+}
+
+TEST_F(Nodes, WhatPeopleSeeOfAnEpochHoldsByItself) {
+  Machines machines{4, random_};
+  const Epoch epoch = begin(machines, 4, 2);
+  const base::Bytes bytes = CertifiedEpoch::of(epoch).bytes();
+  const auto parsed = CertifiedEpoch::parse(bytes);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().text();
+  EXPECT_EQ(parsed->bytes(), bytes);
+  EXPECT_EQ(parsed->plan.digest(), epoch.plan.digest());
+  EXPECT_EQ(parsed->outcome.digest(), epoch.outcome.digest());
+  base::Bytes more = bytes;
+  more.push_back(0);
+  EXPECT_EQ(CertifiedEpoch::parse(more).error().code, Code::malformed);
+  EXPECT_EQ(CertifiedEpoch::parse(epoch.bytes()).error().code, Code::malformed) << "one with its deals";
+
+  CertifiedEpoch changed = CertifiedEpoch::of(epoch);
+  changed.plan.members[1].address = "10.0.0.9:1";
+  EXPECT_THAT(CertifiedEpoch::parse(changed.bytes()).error().text(), HasSubstr("parts of several"));
+  changed = CertifiedEpoch::of(epoch);
+  changed.certificate.stored[3].signature[0] ^= 1;
+  EXPECT_THAT(CertifiedEpoch::parse(changed.bytes()).error().text(), HasSubstr("node 3: its word"));
+  changed = CertifiedEpoch::of(epoch);
+  changed.certificate.stored.pop_back();
+  EXPECT_EQ(CertifiedEpoch::parse(changed.bytes()).error().code, Code::denied);
 }
 
 }  // namespace

@@ -328,6 +328,9 @@ TEST_F(Epochs, BytesComeBackAndOthersAreRefused) {
 TEST_F(Epochs, PlansThatMakeNoSense) {
   const auto said = [](const Plan& plan) { return plan.check().error().text(); };
   Plan bad = plan(0, 7, 3);
+  bad.members[2].signing_key = {};
+  EXPECT_THAT(said(bad), HasSubstr("expected a signing key; found zeros")) << "for which anybody can sign";
+  bad = plan(0, 7, 3);
   EXPECT_TRUE(bad.check().ok());
   bad.threshold = 8;
   EXPECT_THAT(said(bad), HasSubstr("threshold"));

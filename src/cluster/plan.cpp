@@ -72,6 +72,8 @@ Status Plan::check() const {
       return bad(name, "ids ascending", "after " + std::to_string(members[i - 1].id));
     if (!is_address(one.address))
       return bad(name, "an address of printable ASCII", std::to_string(one.address.size()) + " bytes");
+    // No node has it, and anybody can sign for it: a point of small order. For peers it means "whoever is there".
+    if (one.signing_key == base::FixedBytes<32>{}) return bad(name, "a signing key", "zeros");
     TRY_OK(curves::bls::G1::decode(one.box_key), name);
     TRY_OK((Offer{cluster, session, one.id, one.box_key, one.offer}.check(one.signing_key)));
     if (!signing.insert(one.signing_key).second || !boxes.insert(one.box_key).second) {

@@ -1,5 +1,5 @@
 // Who holds the shares of an epoch, and by which threshold: what all nodes agree on before a share is dealt.
-// docs/formats/threshold.md
+// docs/formats/threshold.md. Values; functions are pure and thread-safe, and nothing blocks.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -1,6 +1,7 @@
 #include "cluster/recovery.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/encoding.h"
@@ -31,6 +32,14 @@ state::Key holders_key() { return state::Key(state::Space::threshold).lp("holder
 
 Error malformed(std::string_view what, std::string expected, std::string found = {}) {
   return {Code::malformed, std::string{what}, std::move(expected), std::move(found)};
+}
+
+/// Any file may be given where one of ours is expected: what it holds says nothing to anybody, and may be secret.
+Status expect_tag(base::Reader& reader, std::string_view tag, std::string_view what, std::string_view made_by) {
+  const auto found = reader.lp("tag", tag.size());
+  if (found && base::as_text(*found) == tag) return base::done();
+  return Error{Code::malformed, std::string{what}, "what `" + std::string{made_by} + "` wrote", "another file",
+               "Give the file that is named."};
 }
 
 std::string name_of(std::uint32_t node) { return "node " + std::to_string(node); }
@@ -74,8 +83,7 @@ base::Bytes Holders::bytes() const {
 
 Result<Holders> Holders::parse(ByteView bytes) {
   base::Reader reader{bytes};
-  TRY(const ByteView tag, reader.lp("tag", kHoldersTag.size()));
-  if (base::as_text(tag) != kHoldersTag) return malformed("list of holders", std::string{kHoldersTag});
+  TRY_OK(expect_tag(reader, kHoldersTag, "list of holders", "attestry node holders --out FILE"));
   Holders out;
   TRY(out.cluster, reader.take_array<32>("cluster"));
   TRY(const std::uint8_t realm, reader.u8("realm"));
@@ -136,8 +144,7 @@ Result<NodeExport> NodeExport::seal(const Epoch& epoch, std::uint32_t node, cons
 
 Result<NodeExport> NodeExport::parse(ByteView bytes) {
   base::Reader reader{bytes};
-  TRY(const ByteView tag, reader.lp("tag", kExportTag.size()));
-  if (base::as_text(tag) != kExportTag) return malformed("export of a node", std::string{kExportTag});
+  TRY_OK(expect_tag(reader, kExportTag, "export of a node", "attestry node export --out FILE"));
   TRY(const std::uint32_t node, reader.u32be("node"));
   TRY(const auto holder, reader.take_array<32>("holder's key"));
   TRY(const ByteView epoch_bytes, reader.lp("epoch", kMostEpoch));
@@ -186,6 +193,34 @@ Result<Recovered> NodeExport::open(const crypto::Secret& holder_private) const {
   return out;
 }
 
+namespace {
+
+/// What a node keeps of the list under which it has exported last.
+struct LastList {
+  std::uint32_t number = 0;
+  base::Digest32 digest{};
+};
+
+template <class Txn>
+Result<std::optional<LastList>> last_list(Txn& txn) {
+  TRY(const auto stored, txn.get(holders_key()));
+  if (!stored) return std::optional<LastList>{};
+  TRY(base::Reader reader, state::open_value(*stored, kVersion, "last list of holders"));
+  LastList out;
+  TRY(out.number, reader.u32be("number"));
+  TRY(out.digest, reader.take_array<32>("digest"));
+  TRY_OK(reader.finish("last list of holders"));
+  return std::optional{out};
+}
+
+}  // namespace
+
+Result<std::uint32_t> last_holders(const state::Store& store) {
+  TRY(const auto view, store.read());
+  TRY(const auto last, last_list(*view));
+  return last ? last->number : 0U;
+}
+
 /// Node's friend: all that this file does to a node.
 class Recovery {
  public:
@@ -200,7 +235,7 @@ class Recovery {
     TRY(NodeExport out,
         NodeExport::seal(epoch, node.id(), holder, {seed.clone(), std::move(holding.share)}, node.signing_));
     TRY_OK(node.write([&](state::WriteTxn& txn) -> Status {
-      TRY_OK(note_number(txn, holders.number));
+      TRY_OK(note_list(txn, holders));
       return leaf(txn, log, "node.export", node.store_, out);
     }));
     return out;
@@ -209,7 +244,8 @@ class Recovery {
   static Status put(const NodeExport& from, const Recovered& recovered, const NodeOptions& options, state::Store& store,
                     const state::SealedValues& sealed, audit::Log* log) {
     if (options.id != from.node()) {
-      return Error{Code::usage, "export of a node", name_of(options.id), name_of(from.node())};
+      return Error{Code::usage, "export of a node", name_of(options.id), name_of(from.node()),
+                   "Take the export of this folder's node, or init a folder with --id " + std::to_string(from.node())};
     }
     TRY_OK(from.check(options.realm, options.operators, options.operators_needed));
     return Node::restore(options, recovered.seed, from.epoch(), recovered.share, store, sealed,
@@ -231,18 +267,20 @@ class Recovery {
                  base::hex(holder), "let the operators sign a list of holders with this node and key"};
   }
 
-  /// An older list may have a holder that operators have taken out since.
-  static Status note_number(state::WriteTxn& txn, std::uint32_t number) {
-    TRY(const auto stored, txn.get(holders_key()));
-    if (stored) {
-      TRY(base::Reader reader, state::open_value(*stored, kVersion, "number of a list of holders"));
-      TRY(const std::uint32_t last, reader.u32be("number"));
-      if (number < last) {
-        return Error{Code::conflict, "list of holders", "number " + std::to_string(last) + " or later",
-                     std::to_string(number), "take the newest list that the operators have signed"};
-      }
+  /// An older list may have a holder that operators have taken out since, and so may another one of the same number.
+  static Status note_list(state::WriteTxn& txn, const Holders& list) {
+    TRY(const auto last, last_list(txn));
+    if (last && list.number < last->number) {
+      return Error{Code::conflict, "list of holders", "number " + std::to_string(last->number) + " or later",
+                   std::to_string(list.number), "take the newest list that the operators have signed"};
     }
-    return txn.put(holders_key(), state::value(kVersion).u32(number).bytes());
+    const base::Digest32 digest = crypto::sha256(approved(list));
+    if (last && list.number == last->number && digest != last->digest) {
+      return Error{Code::conflict, "list of holders " + std::to_string(list.number),
+                   "the list under which this node has exported", "another one of the same number",
+                   "Sign the list anew with a greater --number: which of the two is the newer one nobody can tell."};
+    }
+    return txn.put(holders_key(), state::value(kVersion).u32(list.number).raw(digest).bytes());
   }
 
   static Status leaf(state::WriteTxn& txn, audit::Log* log, std::string_view type, const state::Store& store,

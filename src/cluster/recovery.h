@@ -88,10 +88,13 @@ class NodeExport {
 
 /// Seals what the node is: its seed, which must be the one that it was opened with, its share of the epoch in force and
 /// that epoch. A leaf "node.export" of `log`, if there is one, is durable before it returns. Errors: `denied` for a
-/// holder without enough operators' word, `conflict` for a list that a later one has replaced, `unavailable` without a
-/// share.
+/// holder without enough operators' word, `conflict` for a list that a later one has replaced or that is not the one of
+/// its number, `unavailable` without a share.
 base::Result<NodeExport> export_node(Node& node, const crypto::Secret& seed, const Holders& holders,
                                      const base::FixedBytes<32>& holder, audit::Log* log);
+
+/// Number of the list under which the node of this store has exported last; 0: none.
+base::Result<std::uint32_t> last_holders(const state::Store& store);
 
 /// Makes a store, in which no node ever was, that of the node again: Node::open() with the seed of `recovered`, which
 /// Node::seed_in() gives from then on, is it. `log` as above, a leaf "node.import". The export is checked. Errors:

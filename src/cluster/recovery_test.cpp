@@ -80,7 +80,7 @@ TEST_F(RecoveryTest, TwoOfFiveLostNodesComeBackAndTheKeyIsTheSame) {
   EXPECT_EQ(machines_.key(epoch, "mykey", {}, &why), "");
   EXPECT_EQ(why.code, Code::unavailable);
   EXPECT_THAT(why.text(), HasSubstr("4 nodes"));
-  EXPECT_THAT(why.text(), HasSubstr("without: 0 (node 0 does not answer)"));
+  EXPECT_THAT(why.text(), HasSubstr("without: 0 (does not answer)"));
   EXPECT_THAT(why.text(), HasSubstr("no key is lost while 4 of them have their disks"));
 
   ASSERT_TRUE(back(1, exports[1]).ok());
@@ -147,6 +147,13 @@ TEST_F(RecoveryTest, NobodyGetsAnExportWithoutOperatorsWord) {
   holders_.number = 1;
   approve();
   EXPECT_THAT(of(stranger.public_key), HasSubstr("number 2 or later"));
+  EXPECT_EQ(last_holders(machines_[2].store()).value_or(0), 2U);
+  // Neither is that of another list with the same number, whoever forgot to count.
+  holders_.number = 2;
+  holders_.holders[2].key = keys_[2].public_key;
+  approve();
+  EXPECT_THAT(of(keys_[2].public_key), HasSubstr("another one of the same number"));
+  holders_.holders[2].key = stranger.public_key;
   holders_.number = 3;
   holders_.cluster.fill(8);
   approve();
@@ -229,6 +236,9 @@ TEST_F(RecoveryTest, AListOfHoldersIsReadAsItIsWritten) {
   ASSERT_TRUE(read.ok()) << read.error().text();
   EXPECT_EQ(read->bytes(), holders_.bytes());
   EXPECT_EQ(read->holders, holders_.holders);
+  const auto other = Holders::parse(base::as_bytes("attestry-operator-key-1 c2VjcmV0"));
+  EXPECT_THAT(other.error().text(), HasSubstr("what `attestry node holders --out FILE` wrote"));
+  EXPECT_THAT(other.error().text(), ::testing::Not(HasSubstr("c2Vj")));
   std::swap(holders_.holders[0], holders_.holders[1]);
   EXPECT_EQ(Holders::parse(holders_.bytes()).error().code, Code::malformed);
   holders_.holders[0] = holders_.holders[1];

@@ -35,16 +35,21 @@ Approval::Signature Approval::sign(const Plan& plan, const crypto::Ed25519Privat
   return {key.public_key(), key.sign(approved(plan))};
 }
 
-Status Approval::check(const Plan& plan, std::span<const base::FixedBytes<32>> operators, std::size_t needed) const {
+std::size_t Approval::signers(const Plan& plan, std::span<const base::FixedBytes<32>> operators) const {
   const base::Bytes message = approved(plan);
-  std::set<base::FixedBytes<32>> signers;
+  std::set<base::FixedBytes<32>> found;
   for (const Signature& one : signatures) {
     if (std::ranges::find(operators, one.key) == operators.end()) continue;
-    if (crypto::ed25519_verify(one.key, message, one.signature)) signers.insert(one.key);
+    if (crypto::ed25519_verify(one.key, message, one.signature)) found.insert(one.key);
   }
-  if (needed > 0 && signers.size() >= needed) return base::done();
+  return found.size();
+}
+
+Status Approval::check(const Plan& plan, std::span<const base::FixedBytes<32>> operators, std::size_t needed) const {
+  const std::size_t found = signers(plan, operators);
+  if (needed > 0 && found >= needed) return base::done();
   return Error{Code::denied, "plan of epoch " + std::to_string(plan.epoch),
-               std::to_string(needed) + " operators' signatures", std::to_string(signers.size()),
+               std::to_string(needed) + " operators' signatures", std::to_string(found),
                "have it approved by the operators that the nodes' settings name"};
 }
 

@@ -1,4 +1,4 @@
-// What operators and nodes sign about an epoch. docs/formats/threshold.md
+// What operators and nodes sign about an epoch. docs/formats/threshold.md. Values; functions are pure and thread-safe.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -23,6 +23,8 @@ struct Approval {
   std::vector<Signature> signatures;
 
   static Signature sign(const Plan& plan, const crypto::Ed25519PrivateKey& key);
+  /// How many different ones of `operators` have signed.
+  std::size_t signers(const Plan& plan, std::span<const base::FixedBytes<32>> operators) const;
   /// At least `needed` different ones of `operators` have signed. Error `denied`, which says how many have.
   base::Status check(const Plan& plan, std::span<const base::FixedBytes<32>> operators, std::size_t needed) const;
   base::Bytes bytes() const;

@@ -51,6 +51,20 @@ Signed sign_with(const Key& key, base::ByteView message) {
 
 Signed sign_with_a_new_key(base::ByteView message) { return sign_with(new_key(), message); }
 
+TEST(Mldsa, AKeyOfASeedSigns) {
+  const base::Bytes seed(kMldsa65Seed, 7);
+  const auto key = Mldsa65PrivateKey::from_seed(seed);
+  ASSERT_TRUE(key.ok());
+  EXPECT_EQ(key->public_key(), sign_with(key_of(seed), {}).key);
+  const auto message = base::as_bytes("text");
+  const auto one = key->sign(message), other = key->sign(message);
+  EXPECT_NE(one, other) << "hedged";
+  for (const auto& signature : {one, other}) EXPECT_TRUE(mldsa65_verify(key->public_key(), message, signature));
+  // An expanded key, a seed and its public key, and none.
+  for (const std::size_t size : {4032U, 64U, 31U, 0U})
+    EXPECT_EQ(Mldsa65PrivateKey::from_seed(base::Bytes(size, 7)).error().code, base::Code::malformed) << size;
+}
+
 TEST(Mldsa, ASignatureIsOfItsKeyOverItsMessageAlone) {
   const auto message = base::as_bytes("32 bytes of a challenge, or more");
   auto made = sign_with_a_new_key(message);

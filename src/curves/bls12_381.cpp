@@ -24,6 +24,11 @@ struct Raw {
     return reinterpret_cast<const blst_scalar*>(scalar.value_.reveal().data());
   }
   static blst_scalar* of(Scalar& scalar) { return reinterpret_cast<blst_scalar*>(scalar.value_.writable().data()); }
+  static_assert(sizeof(PairingProduct::words_) == sizeof(blst_fp12));
+  static const blst_fp12* of(const PairingProduct& product) {
+    return reinterpret_cast<const blst_fp12*>(product.words_.data());
+  }
+  static blst_fp12* of(PairingProduct& product) { return reinterpret_cast<blst_fp12*>(product.words_.data()); }
   static const byte* bytes(const Scalar& scalar) { return scalar.value_.reveal().data(); }
   static const blst_fp6* lines(const PreparedG2& point);
 };
@@ -410,16 +415,28 @@ const G2& G2::generator() {
   return made;
 }
 
-Result<G2> G2::decode(ByteView bytes, G1::Identity identity) {
+Result<G2> G2::decode_unchecked(ByteView bytes) {
   if (bytes.size() != 96) return bad_point("G2", 96, std::to_string(bytes.size()) + " bytes");
   blst_p2_affine affine;
   if (const BLST_ERROR error = blst_p2_uncompress(&affine, bytes.data()); error != BLST_SUCCESS) {
     return bad_point("G2", 96, std::string{words(error)});
   }
-  if (identity == G1::Identity::refused && blst_p2_affine_is_inf(&affine)) return bad_point("G2", 96, "the identity");
-  if (!blst_p2_affine_in_g2(&affine)) return bad_point("G2", 96, std::string{words(BLST_POINT_NOT_IN_GROUP)});
   G2 out;
   blst_p2_from_affine(Raw::of(out), &affine);
+  return out;
+}
+
+Result<G2> G2::decode(ByteView bytes, G1::Identity identity) {
+  TRY(G2 out, decode_unchecked(bytes));
+  if (identity == G1::Identity::refused && out.is_identity()) return bad_point("G2", 96, "the identity");
+  if (!out.in_subgroup()) return bad_point("G2", 96, std::string{words(BLST_POINT_NOT_IN_GROUP)});
+  return out;
+}
+
+G2 G2::hash(ByteView message, std::string_view tag) {
+  G2 out;
+  const ByteView tag_bytes = base::as_bytes(tag);
+  blst_hash_to_g2(Raw::of(out), message.data(), message.size(), tag_bytes.data(), tag_bytes.size(), nullptr, 0);
   return out;
 }
 
@@ -432,6 +449,7 @@ G2::Encoded G2::encode() const {
 }
 
 bool G2::is_identity() const noexcept { return blst_p2_is_inf(Raw::of(*this)); }
+bool G2::in_subgroup() const noexcept { return blst_p2_in_g2(Raw::of(*this)); }
 
 G2 G2::operator+(const G2& other) const {
   G2 out;
@@ -545,6 +563,48 @@ bool pairings_equal(const Pair& left, std::initializer_list<Pair> right) {
   // One of them may be a key that is just being checked.
   crypto::wipe({reinterpret_cast<std::uint8_t*>(g1.data()), sizeof(g1)});
   return one;
+}
+
+PairingProduct::PairingProduct() { *Raw::of(*this) = *blst_fp12_one(); }
+
+PairingProduct PairingProduct::of(std::span<const Pair> pairs) {
+  constexpr std::size_t kAtOnce = 64;  // blst keeps a loop's points on the stack
+  std::vector<const blst_p1*> g1;
+  std::vector<const blst_p2*> g2;
+  for (const Pair& pair : pairs) {
+    if (pair.g1.is_identity() || pair.g2.is_identity()) continue;
+    g1.push_back(Raw::of(pair.g1));
+    g2.push_back(Raw::of(pair.g2));
+  }
+  PairingProduct out;
+  if (g1.empty()) return out;
+  std::vector<blst_p1_affine> affine_g1(g1.size());
+  std::vector<blst_p2_affine> affine_g2(g2.size());
+  blst_p1s_to_affine(affine_g1.data(), g1.data(), g1.size());
+  blst_p2s_to_affine(affine_g2.data(), g2.data(), g2.size());
+  for (std::size_t at = 0; at < g1.size(); at += kAtOnce) {
+    const std::size_t count = std::min(kAtOnce, g1.size() - at);
+    std::array<const blst_p1_affine*, kAtOnce> first{};
+    std::array<const blst_p2_affine*, kAtOnce> second{};
+    for (std::size_t i = 0; i < count; ++i) {
+      first.at(i) = &affine_g1[at + i];
+      second.at(i) = &affine_g2[at + i];
+    }
+    PairingProduct part;
+    blst_miller_loop_n(Raw::of(part), second.data(), first.data(), count);
+    out *= part;
+  }
+  return out;
+}
+
+PairingProduct& PairingProduct::operator*=(const PairingProduct& other) {
+  blst_fp12_mul(Raw::of(*this), Raw::of(*this), Raw::of(other));
+  return *this;
+}
+
+bool PairingProduct::equals(const Pair& pair) const {
+  const PairingProduct other = of({&pair, 1});
+  return blst_fp12_finalverify(Raw::of(*this), Raw::of(other));
 }
 
 }  // namespace attestry::curves::bls

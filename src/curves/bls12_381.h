@@ -1,5 +1,5 @@
-// BLS12-381 on blst: scalars, the groups G1 and G2, hashing to G1 and the pairing. Encodings are those of ZCash and of
-// the IETF's drafts (48 and 96 bytes, compressed). draft-irtf-cfrg-pairing-friendly-curves, RFC 9380
+// BLS12-381 on blst: scalars, the groups G1 and G2, hashing to both and the pairing. Encodings are those of ZCash and
+// of the IETF's drafts (48 and 96 bytes, compressed). draft-irtf-cfrg-pairing-friendly-curves, RFC 9380
 //
 // What depends on a Scalar takes the same time for every value; what takes points only does not: points are public
 // here.
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -93,10 +94,15 @@ class G2 {
   G2();
   static const G2& generator();
   static base::Result<G2> decode(base::ByteView bytes, G1::Identity identity = G1::Identity::refused);
+  /// As above without the look at the order: for summands whose sum is checked with `in_subgroup`.
+  static base::Result<G2> decode_unchecked(base::ByteView bytes);
+  /// BLS12381G2_XMD:SHA-256_SSWU_RO_ with `tag` as its domain separation tag (RFC 9380 section 8.8.2).
+  static G2 hash(base::ByteView message, std::string_view tag);
   static G2 times_generator(const Scalar& scalar);
 
   Encoded encode() const;
   bool is_identity() const noexcept;
+  bool in_subgroup() const noexcept;
   G2 operator+(const G2& other) const;
   G2 operator-(const G2& other) const;
   G2 operator*(const Scalar& scalar) const;
@@ -137,5 +143,22 @@ struct Pair {
 /// e(left) == the product of e(right…), with one final exponentiation. The identity pairs to one. At most 8 on the
 /// right.
 bool pairings_equal(const Pair& left, std::initializer_list<Pair> right);
+
+/// A product of pairings before its final exponentiation, so that the parts of a long list are computed once and tested
+/// in many ways. All points of the subgroups. 576 bytes, copyable; of public points only.
+class PairingProduct {
+ public:
+  /// One, the product of nothing.
+  PairingProduct();
+  /// Of all `pairs`, which share the loop's squarings. The identity pairs to one.
+  static PairingProduct of(std::span<const Pair> pairs);
+  PairingProduct& operator*=(const PairingProduct& other);
+  /// Whether it is e(pair).
+  bool equals(const Pair& pair) const;
+
+ private:
+  friend struct Raw;
+  std::array<std::uint64_t, 72> words_;
+};
 
 }  // namespace attestry::curves::bls

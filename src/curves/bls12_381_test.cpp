@@ -68,18 +68,48 @@ TEST_F(Bls12381, FieldArithmetic) {
 // RFC 9380, J.9.1
 TEST_F(Bls12381, HashToG1OfTheStandard) {
   constexpr std::string_view tag = "QUUX-V01-CS02-with-BLS12381G1_XMD:SHA-256_SSWU_RO_";
+  // x, with the sign of y in the third bit.
   const struct {
     std::string message;
-    const char* x;
+    const char* encoded;
   } known[] = {
-      {"", "052926add2207b76ca4fa57a8734416c8dc95e24501772c814278700eed6d1e4e8cf62d9c09db0fac349612b759e79a1"},
-      {"abc", "03567bc5ef9c690c2ab2ecdf6a96ef1c139cc0b2f284dca0a9a7943388a49a3aee664ba5379a7655d3c68900be2f6903"},
+      {"", "852926add2207b76ca4fa57a8734416c8dc95e24501772c814278700eed6d1e4e8cf62d9c09db0fac349612b759e79a1"},
+      {"abc", "83567bc5ef9c690c2ab2ecdf6a96ef1c139cc0b2f284dca0a9a7943388a49a3aee664ba5379a7655d3c68900be2f6903"},
+      {"abcdef0123456789",
+       "91e0b079dea29a68f0383ee94fed1b940995272407e3bb916bbf268c263ddd57a6a27200a784cbc248e84f357ce82d98"},
+      {"q128_" + std::string(128, 'q'),
+       "b5f68eaa693b95ccb85215dc65fa81038d69629f70aeee0d0f677cf22285e7bf58d7cb86eefe8f2e9bc3f8cb84fac488"},
+      {"a512_" + std::string(512, 'a'),
+       "882aabae8b7dedb0e78aeb619ad3bfd9277a2f77ba7fad20ef6aabdc6c31d19ba5a6d12283553294c1825c4b3ca2dcfe"},
   };
-  for (const auto& [message, x] : known) {
-    G1::Encoded encoded = G1::hash(base::as_bytes(message), tag).encode();
-    encoded[0] &= 0x1f;
-    EXPECT_EQ(hex(encoded), x);
+  for (const auto& [message, encoded] : known) {
+    EXPECT_EQ(hex(G1::hash(base::as_bytes(message), tag).encode()), encoded) << message;
   }
+}
+
+// RFC 9380, J.10.1: x = x0 + I x1, which an encoding gives as x1 ‖ x0.
+TEST_F(Bls12381, HashToG2OfTheStandard) {
+  constexpr std::string_view tag = "QUUX-V01-CS02-with-BLS12381G2_XMD:SHA-256_SSWU_RO_";
+  G2::Encoded encoded = G2::hash(base::as_bytes("abc"), tag).encode();
+  encoded[0] &= 0x1f;
+  EXPECT_EQ(hex(encoded),
+            "139cddbccdc5e91b9623efd38c49f81a6f83f175e80b06fc374de9eb4b41dfe4ca3a230ed250fbe3a2acf73a41177fd8"
+            "02c2d18e033b960562aae3cab37a27ce00d80ccd5ba4b7fe0e7a210245129dbec7780ccc7954725f4168aff2787776e6");
+}
+
+TEST_F(Bls12381, ProductsOfPairings) {
+  const G1 p = G1::times_generator(a_);
+  const G2 q = G2::times_generator(b_);
+  const std::array pairs{Pair{p, G2::generator()}, Pair{G1::generator(), q}};
+  const G2 sum = G2::times_generator(a_ + b_);
+  EXPECT_TRUE(PairingProduct::of(pairs).equals({G1::generator(), sum}));
+  EXPECT_FALSE(PairingProduct::of(pairs).equals({G1::generator(), q}));
+  PairingProduct parts = PairingProduct::of(std::span{pairs}.first(1));
+  parts *= PairingProduct::of(std::span{pairs}.last(1));
+  EXPECT_TRUE(parts.equals({G1::generator(), sum}));
+  EXPECT_TRUE(PairingProduct{}.equals({G1{}, q}));
+  EXPECT_TRUE(PairingProduct::of({}).equals({p, G2{}}));
+  EXPECT_FALSE(PairingProduct{}.equals({p, q}));
 }
 
 TEST_F(Bls12381, TheTableGivesWhatMultiplicationGives) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/base58.h"
+#include "base/encoding.h"
+#include "base/reader.h"
 #include "crypto/digest.h"
 #include "crypto/hash.h"
 
@@ -22,6 +24,9 @@ constexpr std::string_view kAppIdTag = "near-mpc v0.1.0 app_id derivation:";
 // With the space: it is the suite's name behind "NEAR ", not the tag of BLS signatures.
 constexpr std::string_view kHashTag = "NEAR BLS12381G1_XMD:SHA-256_SSWU_RO_";
 constexpr std::string_view kProofTag = "attestry/ckd-share-proof/1";
+constexpr std::string_view kAccountPathTag = "near-account";
+constexpr std::size_t kMostAccount = 64;
+constexpr std::size_t kMostPath = 1024;
 constexpr std::string_view kG1Prefix = "bls12381g1:";
 constexpr std::string_view kG2Prefix = "bls12381g2:";
 
@@ -47,6 +52,23 @@ base::Digest32 app_id(std::string_view account, std::string_view path) {
   base::Digest32 out{};
   std::copy_n(digest.begin(), out.size(), out.begin());
   return out;
+}
+
+base::Bytes AccountPath::bytes() const {
+  base::LpWriter out;
+  out.lp(kAccountPathTag).lp(account).lp(path);
+  return std::move(out).take();
+}
+
+Result<AccountPath> AccountPath::parse(ByteView bytes) {
+  base::Reader reader{bytes};
+  TRY(const ByteView tag, reader.lp("tag", kMostAccount));
+  if (base::as_text(tag) != kAccountPathTag)
+    return Error{Code::malformed, "account and path", std::string{kAccountPathTag}, "another"};
+  TRY(const ByteView account, reader.lp("account", kMostAccount));
+  TRY(const ByteView path, reader.lp("path", kMostPath));
+  TRY_OK(reader.finish("account and path"));
+  return AccountPath{.account = std::string{base::as_text(account)}, .path = std::string{base::as_text(path)}};
 }
 
 std::string to_text(const G1::Encoded& point) { return std::string{kG1Prefix} + base::base58(point); }

@@ -24,6 +24,16 @@ namespace attestry::keys::ckd {
 /// comma, `path` may have any text.
 base::Digest32 app_id(std::string_view account, std::string_view path);
 
+/// What such an app_id is made of, as a server tells it to the nodes that it asks: LP("near-account") ‖ LP(account) ‖
+/// LP(path).
+struct AccountPath {
+  std::string account, path;
+  base::Digest32 app_id() const { return ckd::app_id(account, path); }
+  base::Bytes bytes() const;
+  /// The form only: whether there can be such an account is the reader's to see. Error: `malformed`.
+  static base::Result<AccountPath> parse(base::ByteView bytes);
+};
+
 /// "bls12381g1:" or "bls12381g2:" and the base58 of exactly 48 or 96 bytes.
 std::string to_text(const curves::bls::G1::Encoded& point);
 std::string to_text(const curves::bls::G2::Encoded& point);

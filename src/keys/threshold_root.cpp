@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::size_t kResultBytes = 48;
 
+bool is_outage(Code code) { return code == Code::unavailable || code == Code::deadline_exceeded; }
+
 /// As whoever asked sees it: never what the nodes said to this server.
 Error away(const Error& why) {
   return {Code::unavailable, "the threshold root did not answer", "a key derived by enough nodes", why.text(),
@@ -35,12 +37,17 @@ Result<crypto::Secret> ThresholdRoot::legacy_master(std::string_view dialect, De
   return derived(legacy_info(dialect), deadline);
 }
 
+Result<crypto::Secret> ThresholdRoot::account_key(const ckd::AccountPath& whose, Deadline deadline) const {
+  TRY(const auto result, result_of(whose.app_id(), whose.bytes(), deadline));
+  return ckd::application_key(*result);
+}
+
 Result<crypto::Secret> ThresholdRoot::derived(ByteView info, Deadline deadline) const {
-  TRY(const auto result, result_of(info, deadline));
+  TRY(const auto result, result_of(info, {}, deadline));
   return derive_from(*result, info);
 }
 
-Result<ThresholdRoot::Result48> ThresholdRoot::result_of(ByteView app_id, Deadline deadline) const {
+Result<ThresholdRoot::Result48> ThresholdRoot::result_of(ByteView app_id, ByteView said, Deadline deadline) const {
   const base::Digest32 name = crypto::sha256(app_id);
   Lock lock(mutex_);
   for (;;) {
@@ -57,10 +64,10 @@ Result<ThresholdRoot::Result48> ThresholdRoot::result_of(ByteView app_id, Deadli
   flights_.emplace(name, flight);
   lock.unlock();
   const Deadline own = clock_.steady() + options_.patience;
-  auto answer = ask(app_id, std::min(deadline, own));
+  auto answer = ask(app_id, said, std::min(deadline, own));
   const bool cut = !answer && deadline < own && clock_.steady() >= deadline;
   lock.lock();
-  land(lock, name, *flight, std::move(answer), cut);
+  land(lock, name, *flight, std::move(answer), cut, !said.empty());
   if (flight->result) return flight->result;
   return *flight->error;
 }
@@ -82,20 +89,23 @@ Status ThresholdRoot::may_ask() const {
   return base::done();
 }
 
-Result<crypto::Secret> ThresholdRoot::ask(ByteView app_id, Deadline deadline) const {
-  auto answer = source_.derive(app_id, deadline);
+Result<crypto::Secret> ThresholdRoot::ask(ByteView app_id, ByteView said, Deadline deadline) const {
+  auto answer = source_.derive(app_id, said, deadline);
   if (!answer || answer->size() == kResultBytes) return answer;
   return Error{Code::internal, "result of a confidential key derivation", "48 bytes", std::to_string(answer->size())};
 }
 
 void ThresholdRoot::land(Lock& lock, const base::Digest32& name, Flight& flight, Result<crypto::Secret> answer,
-                         bool cut) const {
+                         bool cut, bool one_account) const {
   if (answer) {
     flight.result = std::make_shared<const crypto::Secret>(std::move(*answer));
-    kept_.put(name, flight.result);
+    // What accounts' keys are derived of is kept by who asked, or forgotten there for a reason.
+    if (!one_account) kept_.put(name, flight.result);
     note(lock, base::done(), false);
   } else {
-    note(lock, answer.error(), cut);
+    // Nodes that refuse one account have answered: the rest is not kept from asking. Whether they refuse this server
+    // itself, check() finds.
+    note(lock, answer.error(), cut || (one_account && !is_outage(answer.error().code)));
     flight.error = away(answer.error());
   }
   flight.cut = cut;
@@ -125,7 +135,7 @@ bool ThresholdRoot::answers() const {
 
 Status ThresholdRoot::check(Deadline deadline) const {
   const Deadline own = clock_.steady() + options_.patience;
-  const auto answer = ask(legacy_info(kProbeDialect), std::min(deadline, own));
+  const auto answer = ask(legacy_info(kProbeDialect), {}, std::min(deadline, own));
   Lock lock(mutex_);
   if (answer) {
     note(lock, base::done(), false);

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/secret.h"
+#include "keys/ckd.h"
 #include "keys/derivation.h"
 
 namespace attestry::keys {
@@ -25,9 +26,11 @@ class CkdSource {
  public:
   virtual ~CkdSource() = default;
   /// The 48 bytes of a confidential key derivation for `app_id`, unblinded and checked against the master public key
-  /// (ckd::Blinding::open). Returns by `deadline`. `unavailable` or `deadline_exceeded` for an outage; anything else
-  /// says what the nodes have against this server, or that one of them answered wrongly.
-  virtual base::Result<crypto::Secret> derive(base::ByteView app_id, base::Deadline deadline) = 0;
+  /// (ckd::Blinding::open). `said`: what `app_id` is a digest of (ckd::AccountPath::bytes), which nodes have to be
+  /// told; otherwise empty. Returns by `deadline`. `unavailable` or `deadline_exceeded` for an outage; anything else
+  /// says what the nodes have against this server, or that one of them answered wrongly. Where something is `said` and
+  /// a node refused it, it is no outage, whoever else is away: others may be given all the same.
+  virtual base::Result<crypto::Secret> derive(base::ByteView app_id, base::ByteView said, base::Deadline deadline) = 0;
 };
 
 struct ThresholdRootOptions {
@@ -39,9 +42,9 @@ struct ThresholdRootOptions {
   std::function<void(const base::Status&)> on_change{};
 };
 
-/// Thread-safe. Results stay in memory until others take their place, so that what was asked for before is answered
-/// through an outage. Whoever asks for the same thing at the same time waits for one question. Every error of the
-/// source is `unavailable` here: the workload is denied nothing.
+/// Thread-safe. Results, but for accounts', stay in memory until others take their place, so that what was asked for
+/// before is answered through an outage. Whoever asks for the same thing at the same time waits for one question. Every
+/// error of the source is `unavailable` here: the workload is denied nothing.
 class ThresholdRoot final : public AppRootSource, public LegacyMasters {
  public:
   /// Both outlive it.
@@ -53,6 +56,10 @@ class ThresholdRoot final : public AppRootSource, public LegacyMasters {
                                         base::Deadline deadline) const override;
   base::Result<crypto::Secret> legacy_master(std::string_view dialect, base::Deadline deadline) const override;
   bool waits() const noexcept override { return true; }
+  /// The key that NEAR's scheme gives an account under the nodes' master (keystore_ckd.md 7.3): HKDF-SHA-256 without
+  /// salt and info of the signature for ckd::app_id(account, path); 32 bytes. Nodes that give this server no key of
+  /// that account are no outage for what else it asks. Not kept here: each call asks the nodes anew.
+  base::Result<crypto::Secret> account_key(const ckd::AccountPath& whose, base::Deadline deadline) const;
 
   /// Asks the nodes, whatever is kept and however short ago they did not answer, for what nothing is derived of.
   base::Status check(base::Deadline deadline) const;
@@ -74,12 +81,12 @@ class ThresholdRoot final : public AppRootSource, public LegacyMasters {
   };
   using Lock = std::unique_lock<std::mutex>;
   base::Result<crypto::Secret> derived(base::ByteView info, base::Deadline deadline) const;
-  base::Result<Result48> result_of(base::ByteView app_id, base::Deadline deadline) const;
+  base::Result<Result48> result_of(base::ByteView app_id, base::ByteView said, base::Deadline deadline) const;
   base::Result<Result48> wait_for(Lock& lock, const std::shared_ptr<Flight>& flight, base::Deadline deadline) const;
   base::Status may_ask() const;
-  base::Result<crypto::Secret> ask(base::ByteView app_id, base::Deadline deadline) const;
-  void land(Lock& lock, const base::Digest32& name, Flight& flight, base::Result<crypto::Secret> answer,
-            bool cut) const;
+  base::Result<crypto::Secret> ask(base::ByteView app_id, base::ByteView said, base::Deadline deadline) const;
+  void land(Lock& lock, const base::Digest32& name, Flight& flight, base::Result<crypto::Secret> answer, bool cut,
+            bool one_account) const;
   void note(Lock& lock, const base::Status& status, bool cut) const;
 
   CkdSource& source_;

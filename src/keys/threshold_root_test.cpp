@@ -32,7 +32,8 @@ class Clock final : public base::Clock {
 /// Answers with 48 bytes made of app_id, unless it is told otherwise.
 class Nodes final : public CkdSource {
  public:
-  base::Result<crypto::Secret> derive(base::ByteView app_id, base::Deadline deadline) override {
+  base::Result<crypto::Secret> derive(base::ByteView app_id, base::ByteView said, base::Deadline deadline) override {
+    last_said = base::to_bytes(said);
     ++asked;
     last_deadline = deadline;
     if (hook) TRY_OK(hook(app_id));
@@ -43,6 +44,7 @@ class Nodes final : public CkdSource {
   std::atomic<int> asked{0};
   base::Deadline last_deadline{};
   std::size_t bytes = 48;
+  base::Bytes last_said;
   std::function<base::Status(base::ByteView)> hook;
 };
 
@@ -77,7 +79,7 @@ TEST_F(ThresholdRootTest, IsDerivedOfWhatNodesGiveForTheSameBytes) {
   const std::string got = master("registry");
   EXPECT_EQ(asked_for, legacy_info("registry"));
   nodes.hook = {};
-  const auto result = nodes.derive(asked_for, patient());
+  const auto result = nodes.derive(asked_for, {}, patient());
   EXPECT_EQ(got, base::hex(derive_from(*result, legacy_info("registry")).reveal()));
   EXPECT_NE(got, master("keystore"));
   EXPECT_TRUE(root.waits());
@@ -110,6 +112,47 @@ TEST_F(ThresholdRootTest, AnOutageIsUnavailableAndSaysWhoIsAway) {
   clock.passed = seconds(2);
   EXPECT_EQ(refusal("registry"), Code::unavailable);
   EXPECT_THAT(told, ElementsAre("3 of 7 nodes answered", "this server's software"));
+}
+
+TEST_F(ThresholdRootTest, AccountsKeysAreAskedForByTheirNames) {
+  const ckd::AccountPath whose{"dao.near", ""};
+  const auto key = root.account_key(whose, patient());
+  ASSERT_TRUE(key.ok()) << key.error().text();
+  EXPECT_EQ(nodes.last_said, whose.bytes());
+  EXPECT_EQ(base::hex(key->reveal()),
+            base::hex(ckd::application_key(*nodes.derive(whose.app_id(), {}, patient())).reveal()));
+  master("registry");
+  EXPECT_TRUE(nodes.last_said.empty());
+}
+
+TEST_F(ThresholdRootTest, AnAccountThatIsRefusedIsNoOutage) {
+  EXPECT_NE(master("registry"), "");
+  nodes.hook = [](base::ByteView) -> base::Status { return Error{Code::denied, "this account"}; };
+  EXPECT_EQ(root.account_key({"other.near", ""}, patient()).error().code, Code::unavailable);
+  EXPECT_TRUE(root.answers());
+  nodes.hook = nodes_away;
+  EXPECT_EQ(root.account_key({"other.near", ""}, patient()).error().code, Code::unavailable);
+  EXPECT_FALSE(root.answers());
+}
+
+TEST_F(ThresholdRootTest, WhateverNodesHaveAgainstAnAccountIsNoOutage) {
+  EXPECT_NE(master("registry"), "");
+  // As nodes that know no accounts yet say it.
+  nodes.hook = [](base::ByteView) -> base::Status { return Error{Code::malformed, "an application's request"}; };
+  EXPECT_EQ(root.account_key({"other.near", ""}, patient()).error().code, Code::unavailable);
+  EXPECT_TRUE(root.answers());
+  EXPECT_THAT(told, ElementsAre("over"));
+}
+
+TEST_F(ThresholdRootTest, AccountsKeysAreNotKeptHereAndTakeNobodysPlace) {
+  const ckd::AccountPath whose{"a.vaults.near", std::string(64, 'f')};
+  for (const char* dialect : {"a", "b", "c"}) master(dialect);
+  ASSERT_TRUE(root.account_key(whose, patient()).ok());
+  EXPECT_EQ(nodes.asked, 4);
+  for (const char* dialect : {"a", "b", "c"}) master(dialect);
+  EXPECT_EQ(nodes.asked, 4) << "an app's is still there";
+  ASSERT_TRUE(root.account_key(whose, patient()).ok());
+  EXPECT_EQ(nodes.asked, 5) << "who has forgotten it asks the nodes, and they say whether it may have it still";
 }
 
 TEST_F(ThresholdRootTest, ASourceThatGivesAnotherSizeIsNotBelieved) {

@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "crypto/hash.h"
 
 namespace attestry::secrets::keystore {
 
@@ -25,21 +26,7 @@ constexpr std::size_t kMostProposal = 64 * 1024;
 /// keystore_ckd.md 7.2(5).
 constexpr std::array<std::string_view, 3> kMethods{"request_key", "mark_vault_verified", "ban_vault"};
 
-Result<curves::bls::G1::Encoded> point_member(const base::JsonValue& from, std::string_view name) {
-  TRY(const auto member, from.get(name));
-  TRY(const auto text, member.string(name));
-  return keys::ckd::g1_from_text(text);
-}
-
 }  // namespace
-
-Result<keys::ckd::Ciphertext> parse_ckd_answer(std::string answer) {
-  TRY(const auto document, base::JsonDocument::parse(std::move(answer), {.max_bytes = kMostAnswer}), "answer of CKD");
-  keys::ckd::Ciphertext out;
-  TRY(out.big_y, point_member(document->root(), "big_y"), "answer of CKD: big_y");
-  TRY(out.big_c, point_member(document->root(), "big_c"), "answer of CKD: big_c");
-  return out;
-}
 
 CkdQuestion::CkdQuestion(const chain::near::AccountId& account, std::string path, std::uint64_t domain,
                          crypto::Random& random)
@@ -49,15 +36,13 @@ CkdQuestion::CkdQuestion(const chain::near::AccountId& account, std::string path
       blinding_(keys::ckd::Blinding::random(random)) {}
 
 std::string CkdQuestion::arguments() const {
-  return JsonOut{
-      JsonOutObject{{"request", JsonOutObject{{"derivation_path", path_},
-                                              {"app_public_key", keys::ckd::to_text(blinding_.public_key().encode())},
-                                              {"domain_id", domain_}}}}}
-      .compact();
+  return keys::ckd::MpcRequest{
+      .derivation_path = path_, .key = {.pk1 = blinding_.public_key().encode()}, .domain_id = domain_}
+      .json();
 }
 
 Result<crypto::Secret> CkdQuestion::open(std::string answer, const keys::ckd::MasterPublicKey& network) const {
-  TRY(const auto sum, parse_ckd_answer(std::move(answer)));
+  TRY(const auto sum, keys::ckd::parse_mpc_answer(std::move(answer)));
   auto opened = blinding_.open(sum, network, keys::ckd::hash_point(network, app_id_));
   if (!opened) {
     return Error{Code::crypto, std::string{kWrongSignature}, "the signature that keystore.mpc_public_key stands for",
@@ -94,12 +79,14 @@ std::string TdMeasurements::line() const {
 
 base::FixedBytes<64> registration_report_data(const chain::near::PublicKey& key) {
   base::FixedBytes<64> out{};
-  std::copy_n(key.bytes().begin(), std::min<std::size_t>(key.bytes().size(), 32), out.begin());
+  const bool fits = key.kind() == chain::near::KeyKind::ed25519;
+  const base::Bytes says = fits ? key.bytes() : base::to_bytes(crypto::sha256(key.bytes()));
+  std::ranges::copy(says, out.begin());
   return out;
 }
 
 base::Bytes no_attestation(const chain::near::PublicKey& key) {
-  return base::to_bytes("NO_ATTESTATION:pubkey=" + base::hex(key.bytes()));
+  return base::to_bytes("NO_ATTESTATION:pubkey=" + base::hex(base::ByteView{registration_report_data(key)}.first(32)));
 }
 
 std::string registration_arguments(const chain::near::PublicKey& key, base::ByteView evidence) {

@@ -14,15 +14,12 @@
 #include "crypto/random.h"
 #include "crypto/secret.h"
 #include "keys/ckd.h"
+#include "keys/mpc_shapes.h"
 
 namespace attestry::secrets::keystore {
 
 /// What is said of an answer of the network that is not what the network's key stands for, whatever is wrong with it.
 inline constexpr std::string_view kWrongSignature = "MPC signature verification failed";
-
-/// {"big_y","big_c"}, each "bls12381g1:" and the base58 of exactly 48 bytes; other members are passed over. Whether
-/// they are points is seen when they are opened. Error `malformed`.
-base::Result<keys::ckd::Ciphertext> parse_ckd_answer(std::string answer);
 
 /// One question for a master: who asks (the account that the MPC contract sees), what for, and the blinding key of this
 /// question alone. Movable.
@@ -32,7 +29,7 @@ class CkdQuestion {
   CkdQuestion(const chain::near::AccountId& account, std::string path, std::uint64_t domain, crypto::Random& random);
   /// {"request":{"derivation_path","app_public_key","domain_id"}}, for request_key and request_master.
   std::string arguments() const;
-  /// 32 bytes: HKDF-SHA-256 without salt and info of the opened signature. Errors: those of parse_ckd_answer();
+  /// 32 bytes: HKDF-SHA-256 without salt and info of the opened signature. Errors: those of parse_mpc_answer();
   /// `crypto`, "MPC signature verification failed", for an answer with points off the curve or the subgroup, for the
   /// identity, and for the signature of another key.
   base::Result<crypto::Secret> open(std::string answer, const keys::ckd::MasterPublicKey& network) const;
@@ -55,9 +52,10 @@ struct TdMeasurements {
   std::string line() const;
 };
 
-/// The raw key ‖ 32 zeros: what a quote says for a registration. `key` is Ed25519.
+/// 32 bytes ‖ 32 zeros: what a quote says for a registration. The 32 bytes are the raw Ed25519 key, or SHA-256 of
+/// the 1952 bytes of an ML-DSA-65 key (keystore_ckd.md 6.2).
 base::FixedBytes<64> registration_report_data(const chain::near::PublicKey& key);
-/// What stands in the quote's place where there is no TEE: the text "NO_ATTESTATION:pubkey=" and the key's hex.
+/// What stands in the quote's place where there is no TEE: "NO_ATTESTATION:pubkey=" and the hex of those 32 bytes.
 base::Bytes no_attestation(const chain::near::PublicKey& key);
 /// {"public_key","tdx_quote_hex"} of submit_keystore_registration.
 std::string registration_arguments(const chain::near::PublicKey& key, base::ByteView evidence);

@@ -154,6 +154,11 @@ TEST(KeystoreCkd, WhatIsShownToTheDao) {
   EXPECT_EQ(registration_arguments(key, base::to_bytes(std::string_view{"ab"})),
             R"({"public_key":"ed25519:GmaDrppBC7P5ARKV8g3djiwP89vz1jLK23V2GBjuAEGB","tdx_quote_hex":"6162"})");
   EXPECT_EQ(TdMeasurements::of_quote({}).error().code, Code::malformed);
+  // What does not fit is hashed: SHA-256 of 1952 times 0x01.
+  const auto large = *chain::near::PublicKey::from_bytes(chain::near::KeyKind::ml_dsa_65, base::Bytes(1952, 1));
+  const std::string hash = "594bdcb078a5b2534d67a0685557d748654fcfea8f3c363f476e01c10a8f95bb";
+  EXPECT_EQ(base::hex(registration_report_data(large)), hash + std::string(64, '0'));
+  EXPECT_EQ(std::string{base::as_text(no_attestation(large))}, "NO_ATTESTATION:pubkey=" + hash);
 }
 
 }  // namespace

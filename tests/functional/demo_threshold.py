@@ -103,7 +103,7 @@ class ThresholdDemo(Demo):
     def lose_quorum(self):
         self.step("Four of the new nodes die, too: one too many. That is said plainly, and is no refusal")
         self.cluster.kill(10, 11, 12, 13)
-        self.run("node", "status", *self.at(7), most=20)
+        self.run("node", "status", *self.at(7), most=20, code=3)
         words = ("node", "derive", "--server", self.cluster.nodes[7].public, "--master-key", self.cluster.master)
         self.run(*words, "--app", APP, "--simulated-tee", "node-7/data/forge.seed", code=3)
         self.start(10)

@@ -171,16 +171,19 @@ class Dao:
             raise Panic(f"Only {self.init} can submit registrations")
         if args["public_key"] in self.approved:
             raise Panic("Keystore already approved")
-        key = unbase58(args["public_key"].removeprefix("ed25519:"))
+        kind, digits = args["public_key"].split(":")
+        key = unbase58(digits)
+        assert len(key) == {"ed25519": 32, "ml-dsa-65": 1952}[kind]
+        binding = key if kind == "ed25519" else hashlib.sha256(key).digest()
         quote = bytes.fromhex(args["tdx_quote_hex"])
         measured = None
-        if not (self.without_tee and quote == f"NO_ATTESTATION:pubkey={key.hex()}".encode()):
+        if not (self.without_tee and quote == f"NO_ATTESTATION:pubkey={binding.hex()}".encode()):
             if quote[:2] != b"\4\0" or len(quote) < 632:
                 raise Panic("Failed to parse TDX quote")
             measured = {name: quote[at : at + 48].hex() for name, at in REGISTERS.items()}
             if measured not in self.measurements:
                 raise Panic(f"Worker measurements not approved. MRTD={measured['mrtd']}")
-            if quote[568:632] != key + bytes(32):
+            if quote[568:632] != binding + bytes(32):
                 raise Panic("Public key mismatch: provided key doesn't match TDX quote")
         number = len(self.proposals)
         self.proposals.append(

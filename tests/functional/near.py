@@ -145,7 +145,8 @@ class Chain:
 
 
 class Node:
-    """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method."""
+    """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method, `.queries` are the accounts asked about
+    with the arguments of the call."""
 
     def __init__(self, chain, tls=None):
         """tls: (certificate file, key file), for one that is called by https."""
@@ -157,6 +158,7 @@ class Node:
         self.age = 0  # seconds that its newest block is old
         self.lie = None  # function of (method, params, result) -> result
         self.asked = {}
+        self.queries = []  # (account, arguments)
         node = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -272,8 +274,9 @@ class Node:
         height = self.known(params["block_id"]) if "block_id" in params else self.height
         at = {"block_height": height, "block_hash": base58(self.chain.hash(height))}
         kind, account = params["request_type"], params["account_id"]
+        args = json.loads(base64.b64decode(params.get("args_base64", ""), validate=True) or b"{}")
+        self.queries.append((account, args))
         if kind == "call_function":
-            args = json.loads(base64.b64decode(params["args_base64"], validate=True) or b"{}")
             value = self.chain.view(account, params["method_name"], args)
             return {**at, "result": list(json.dumps(value).encode()), "logs": []}
         if account not in self.chain.accounts:
@@ -317,7 +320,13 @@ class Node:
 
     def executed(self, raw):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
+        # NEP-645: the number of a key's kind, and how long such a key and its signature are.
+        kinds = {
+            b"\0": ("ed25519", 32, 64, Ed25519PublicKey.from_public_bytes),
+            b"\2": ("ml-dsa-65", 1952, 3309, MLDSA65PublicKey.from_public_bytes),
+        }
         at = 0
 
         def take(size):
@@ -329,8 +338,9 @@ class Node:
             return take(struct.unpack("<I", take(4))[0])
 
         signer = text().decode()
-        assert take(1) == b"\0", "an Ed25519 key"
-        public = take(32)
+        kind = take(1)
+        scheme, key_size, signature_size, public_key = kinds[kind]
+        public = take(key_size)
         nonce = struct.unpack("<Q", take(8))[0]
         receiver = text().decode()
         take(32)
@@ -338,13 +348,13 @@ class Node:
         name, args = text().decode(), json.loads(text())
         gas, deposit = struct.unpack("<Q", take(8))[0], int.from_bytes(take(16), "little")
         digest = hashlib.sha256(raw[:at]).digest()
-        assert take(1) == b"\0"
-        Ed25519PublicKey.from_public_bytes(public).verify(take(64), digest)
+        assert take(1) == kind
+        public_key(public).verify(take(signature_size), digest)
         assert at == len(raw)
         for done in self.chain.sent:
             if done["transaction"]["hash"] == base58(digest):
                 return done
-        key = "ed25519:" + base58(public)
+        key = f"{scheme}:" + base58(public)
         self.check_key(signer, key, nonce, receiver, name, deposit)
         assert gas <= 300 * 10**12, "the most that a transaction may have"
         self.chain.calls.append((signer, receiver, name, args))

@@ -53,6 +53,10 @@ def bring_back(made, node, key):
     server.public, server.admin, server.metrics = found.groups()
     server.log_key = server.wait_for(r"^  log +(\S+)")[1]
     server.wait_for(r"^Serving until")
+    # The others are there; what is missing is missing here.
+    status = made.command(node, "status")
+    assert "NOT APPROVED HERE" in status.out, status
+    assert "First approve what is missing here" in status.out, status
     server.operator = approve(server, NODES)
     approve(server, APP, server.operator)
 
@@ -70,6 +74,7 @@ def test_lost_nodes_come_back_out_of_what_their_holders_have(five):
 
     lose(five, 2, 3, 4)
     status = five.command(0, "status")
+    assert status.code == 3
     assert "QUORUM LOST: 2 of 5 answer, 3 are needed" in status.out, status
     lost = five.derive(0)
     assert lost.code == 3, "an outage is no denial"
@@ -106,11 +111,40 @@ def test_only_holders_that_operators_approved_have_exports(five):
     assert export(five, 1, other, 2, five.folder / "second").code == 0
     taken_out = export(five, 1, good, 1, five.folder / "third")
     assert "number 2 or later" in taken_out.err, taken_out
+    arguments = ("--number", "2", "--key", five.key_file, "--out", five.folder / "again", f"--holder=1:{good}")
+    same_number = five.command(1, "holders", *arguments)
+    assert "3 or more" in same_number.err, same_number
 
     lose(five, 1)
     five.init(1)
     server = run_import(five, 1, "other")
     assert server.end() != 0
     assert "the private key of its holder" in server.output
+
+    # What an export would be refused for is said before anybody signs it.
+    def refused(*arguments):
+        done = five.command(0, "holders", "--key", five.key_file, "--out", five.folder / "never", *arguments)
+        assert done.code == 2, done
+        return done.err
+
+    assert "node 9" in refused("--holder", f"9:{good}")
+    stranger = five.folder / "stranger.key"
+    assert attestry("operator", "keygen", stranger).code == 0
+    assert "node.operators" in refused("--holder", f"1:{good}", "--key", stranger)
+    assert not (five.folder / "never").exists()
+
     taken = attestry("node", "holder-key", five.folder / "good.key")
     assert "exists already" in taken.err
+
+
+def test_what_is_done_already_is_said_and_changes_nothing(five):
+    again = five.reshare(0, "--add", "3")
+    assert again.code == 0 and "nothing to change" in again.out, again
+    assert five.status(0)["epoch"] == 1
+    itself = five.command(0, "join", five.addresses[0])
+    assert itself.code == 2 and "this node's own address" in itself.err, itself
+    five.start(5)
+    five.join(5, 0)
+    assert five.addresses[0] in five.command(5, "status").out, "a candidate says where it joined"
+    app = five.derive(0, "name:nobody-approved")
+    assert app.code == 1 and "nodes 0" in app.err, app

@@ -7,6 +7,7 @@ import json
 import struct
 
 import pytest
+from near import base58, unbase58
 from threshold import APP, cluster
 from workload import forge, hkdf_expand, hkdf_extract, measurement
 
@@ -20,22 +21,6 @@ FIELD = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFF
 GENERATOR = bytes.fromhex(
     "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
 )
-ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-
-def base58(data):
-    number, out = int.from_bytes(data), ""
-    while number:
-        number, digit = divmod(number, 58)
-        out = ALPHABET[digit] + out
-    return "1" * (len(data) - len(data.lstrip(b"\0"))) + out
-
-
-def unbase58(text, size):
-    number = 0
-    for letter in text:
-        number = number * 58 + ALPHABET.index(letter)
-    return number.to_bytes(size)
 
 
 def decode(point):
@@ -63,7 +48,7 @@ def minus(first, second):
 def g1(text):
     kind, _, digits = text.partition(":")
     assert kind == "bls12381g1"
-    return decode(unbase58(digits, 48))
+    return decode(unbase58(digits))
 
 
 # ---- the workload ----

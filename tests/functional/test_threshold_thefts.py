@@ -1,13 +1,16 @@
 """What disks of a threshold root's nodes are worth to whoever takes them: three of seven, where four are needed, nothing; the
 same means find the master in four, so that this test could fail."""
 
+import itertools
 import shutil
 
 import pytest
 import thief
+from py_ecc.optimized_bls12_381 import curve_order
 from threshold import cluster
 
 THRESHOLD = 4
+SEVEN = range(7)
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +40,52 @@ def stolen(disks, nodes, time):
     return {node: thief.shares(disks.taken[node][time]) for node in nodes}
 
 
-def found(disks, loot):
-    return any(thief.is_master(one, disks.public) for one in set(thief.masters(loot)))
+@pytest.fixture(scope="module")
+def master(disks):
+    """As those have it who have enough; compared with that, a look at any other number costs nothing."""
+    scalar = thief.interpolate(
+        [(node, share) for node in range(THRESHOLD) for share in stolen(disks, [node], 0)[node].values()]
+    )
+    assert thief.is_master(scalar, disks.public), "or the next tests show nothing"
+    return scalar
 
 
-def test_enough_disks_have_the_master(disks):
-    for time in (0, 1):
-        assert found(disks, stolen(disks, range(THRESHOLD), time)), "or the next tests show nothing"
+@pytest.mark.parametrize("time", [0, 1])
+def test_any_four_disks_have_the_master(disks, master, time):
+    loot = stolen(disks, SEVEN, time)
+    for nodes in itertools.combinations(SEVEN, THRESHOLD):
+        assert master in thief.masters({node: loot[node] for node in nodes}), nodes
 
 
-def test_fewer_disks_do_not_have_it(disks):
-    for nodes in ([0, 1, 2], [3, 4, 6]):
-        for time in (0, 1):
-            assert not found(disks, stolen(disks, nodes, time))
+@pytest.mark.parametrize("time", [0, 1])
+def test_no_three_disks_have_it(disks, master, time):
+    """All that any three, two or one of them are worth: 35, 21 and 7."""
+    loot = stolen(disks, SEVEN, time)
+    assert {len(found) for found in loot.values()} == {1}, "one share on each"
+    tried = list(thief.masters(loot, THRESHOLD - 1))
+    assert len(tried) == 35 + 21 + 7
+    assert master not in tried
+    assert curve_order - master not in tried
 
 
-def test_shares_of_different_epochs_do_not_fit_together(disks):
-    loot = {**stolen(disks, [0, 1, 2], 1), **stolen(disks, [4, 5], 0)}
-    assert not found(disks, loot)
-    loot = {node: {**stolen(disks, [node], 0)[node], **stolen(disks, [node], 1)[node]} for node in (0, 1, 2)}
-    assert {tuple(sorted(one)) for one in loot.values()} == {(1, 2)}
-    assert not found(disks, loot)
+def test_shares_of_different_epochs_do_not_fit_together(disks, master):
+    """Up to three of the one and up to three of the other, from whichever disks."""
+    before, after = (
+        {node: share for node, found in stolen(disks, SEVEN, time).items() for share in found.values()}
+        for time in (0, 1)
+    )
+    tried = 0
+    for chosen in itertools.product((None, before, after), repeat=7):
+        if (
+            sum(one is before for one in chosen) >= THRESHOLD
+            or sum(one is after for one in chosen) >= THRESHOLD
+            or not any(chosen)
+        ):
+            continue
+        points = [(node, shares[node]) for node, shares in enumerate(chosen) if shares]
+        assert thief.interpolate(points) != master, points
+        tried += 1
+    assert tried > 1000
 
 
 def test_shares_and_keys_of_earlier_epochs_are_in_no_file(disks):
@@ -70,10 +98,8 @@ def test_shares_and_keys_of_earlier_epochs_are_in_no_file(disks):
         )
 
 
-def test_neither_master_nor_shares_lie_openly_on_a_disk(disks):
+def test_neither_master_nor_shares_lie_openly_on_a_disk(disks, master):
     every = stolen(disks, range(7), 1)
-    master = thief.interpolate([(node, every[node][2]) for node in range(THRESHOLD)])
-    assert thief.is_master(master, disks.public)
     before = stolen(disks, range(7), 0)
     secrets = [master, *(found[2] for found in every.values()), *(found[1] for found in before.values())]
     for folders in disks.taken.values():

@@ -92,10 +92,11 @@ def interpolate(points):
     return total % curve_order
 
 
-def masters(stolen):
-    """What every combination of those shares would be, also of several epochs. stolen: {node: {epoch: share}}"""
+def masters(stolen, most=None):
+    """What every combination of those shares, or of so many of them, would be, also of several epochs.
+    stolen: {node: {epoch: share}}"""
     every = [(node, share) for node, found in stolen.items() for share in found.values()]
-    for size in range(1, len(every) + 1):
+    for size in range(1, (most or len(every)) + 1):
         for points in itertools.combinations(every, size):
             if len({node for node, _ in points}) == size:
                 yield interpolate(points)

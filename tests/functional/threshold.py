@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness import PATIENCE, Server, attestry
 from operators import Operator
+from ports import free_ports
 from registry import rtmrs_of
 from test_registry_authorities import registers_document
 from workload import forge
@@ -24,8 +25,11 @@ class Cluster:
 
     def __init__(self, folder, wires=None):
         self.folder, self.wires = pathlib.Path(folder), wires
+        self.seed_file = self.folder / "vendor.seed"
         self.vendor = os.urandom(16).hex() + "\n"
+        self.seed_file.write_text(self.vendor)
         self.nodes, self.ports, self.addresses, self.operators = {}, {}, {}, {}
+        self.lies = {}
         made = attestry("operator", "keygen", self.key_file)
         assert made.code == 0, made
         self.operator = made.out.strip()
@@ -42,7 +46,7 @@ class Cluster:
         home = self.home(node)
         # A node that is started again must be where the others call it.
         fresh = node not in self.ports
-        port = self.ports.setdefault(node, free_port())
+        port = self.ports.setdefault(node, free_ports(1)[0])
         address = f"127.0.0.1:{port}"
         if fresh:
             self.addresses[node] = self.wires.make(node, port) if self.wires else address
@@ -54,6 +58,8 @@ class Cluster:
                 "init",
                 home,
                 "--simulated",
+                "--seed",
+                self.seed_file,
                 "--id",
                 node if says is None else says,
                 "--listen",
@@ -64,8 +70,6 @@ class Cluster:
             *("--set", "log.level=info", *arguments),
         )
         assert made.code == 0, made
-        (home / "data").mkdir()
-        (home / "data" / "forge.seed").write_text(self.vendor)
 
     def start(self, node, *arguments, says=None):
         fresh = not self.home(node).exists()
@@ -87,7 +91,8 @@ class Cluster:
 
     def begin(self, node):
         """The process alone: it may end before it serves."""
-        self.nodes[node] = Server(["node", "run", self.home(node)], self.home(node) / "data")
+        lies = [f"--set=node.faults={self.lies[node]}"] if node in self.lies else []
+        self.nodes[node] = Server(["node", "run", self.home(node), *lies], self.home(node) / "data")
         return self.nodes[node]
 
     def start_all(self, nodes, *arguments):
@@ -101,6 +106,12 @@ class Cluster:
             self.nodes.pop(node).end()
             if self.wires:
                 self.wires[node].cut()
+
+    def turn(self, node, lies=None):
+        """From now on it tells others these lies (node.faults), or none."""
+        self.kill(node)
+        self.lies = {**self.lies, node: lies} if lies else {one: what for one, what in self.lies.items() if one != node}
+        return self.start(node)
 
     def command(self, node, *arguments):
         server = self.nodes[node]
@@ -174,14 +185,6 @@ def cluster(folder, wires=None):
             server.kill()
         if wires:
             wires.end()
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def approve(server, app, operator=None):

@@ -85,11 +85,11 @@ class Machine final : public Peer {
   base::Status activate(const Epoch& epoch) override {
     return through<base::Done>("activate", [&]() -> base::Result<base::Done> { return node_->activate(epoch); });
   }
-  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request) override {
+  base::Result<keys::ckd::Ciphertext> derive(const Node::Request& request, const Patience&) override {
     auto out = through<keys::ckd::Ciphertext>("derive", [&] { return node_->derive(request); });
     return hook.share ? hook.share(std::move(out)) : std::move(out);
   }
-  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request) override {
+  base::Result<keys::ckd::ShareProof> prove(const Node::Request& request, const Patience&) override {
     return through<keys::ckd::ShareProof>("prove", [&] { return node_->prove(request); });
   }
 
@@ -148,8 +148,33 @@ class Machines final : public Peers {
   Approval approve(const Plan& plan) const { return {{Approval::sign(plan, operator_)}}; }
 
   base::Result<Changed> generate(const Plan& plan) { return cluster::generate(plan, approve(plan), *this); }
+  /// Either of them, with whoever did not do its part.
+  base::Result<Changed> change(const Epoch* before, const Plan& plan, std::vector<Failing>& failing) {
+    const ChangeOptions options{.failed = [&](const Failing& one) { failing.push_back(one); }};
+    return before == nullptr ? cluster::generate(plan, approve(plan), *this, options)
+                             : cluster::reshare(*before, plan, approve(plan), *this, random_, options);
+  }
   base::Result<Changed> reshare(const Epoch& before, const Plan& plan) {
     return cluster::reshare(before, plan, approve(plan), *this, random_);
+  }
+  /// Two outcomes of the next number, of nodes 0 to count - 1, both with a certificate; nobody has one in force.
+  std::vector<Epoch> two_outcomes(const Epoch& before, std::uint32_t count, std::uint16_t threshold) {
+    std::vector<Epoch> out;
+    for (int i = 0; i < 2; ++i) {
+      for (std::uint32_t id = 0; id < count; ++id) {
+        all_.at(id)->hook.at = [](Machine& machine, std::string_view step, Machine::When when) {
+          if (step == "activate" && when == Machine::When::before) machine.kill();
+        };
+      }
+      auto changed = reshare(before, intent(0, count, threshold, &before));
+      EXPECT_TRUE(changed.ok()) << changed.error().text();
+      out.push_back(std::move(changed->epoch));
+      for (std::uint32_t id = 0; id < count; ++id) {
+        all_.at(id)->hook = {};
+        all_.at(id)->start();
+      }
+    }
+    return out;
   }
   /// What an application gets; its text is empty, and the error in `why`, when it gets nothing.
   std::string key(const Epoch& epoch, std::string_view path, std::vector<std::uint32_t> prefer = {},

@@ -1,6 +1,9 @@
-#include "cluster/mpc_shapes.h"
+#include "keys/mpc_shapes.h"
 
-namespace attestry::cluster {
+#include <charconv>
+#include <utility>
+
+namespace attestry::keys::ckd {
 
 using base::Code;
 using base::Error;
@@ -9,11 +12,9 @@ using base::JsonOutObject;
 using base::JsonValue;
 using base::Result;
 using base::Status;
-namespace ckd = keys::ckd;
 
 namespace {
 
-constexpr std::int64_t kMostDomain = (std::int64_t{1} << 53) - 1;
 constexpr std::size_t kMostMpcJson = 64u << 10;
 
 Result<std::string> text_of(const JsonValue& object, std::string_view key) {
@@ -23,7 +24,17 @@ Result<std::string> text_of(const JsonValue& object, std::string_view key) {
 
 Result<curves::bls::G1::Encoded> g1_of(const JsonValue& object, std::string_view key) {
   TRY(const auto text, text_of(object, key));
-  return ckd::g1_from_text(text);
+  return g1_from_text(text);
+}
+
+/// Of all 64 bits, as the contract's type is.
+Result<std::uint64_t> u64_of(const JsonValue& value, std::string_view what) {
+  const std::string_view text = value.source();
+  std::uint64_t out = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (problem == std::errc{} && end == text.data() + text.size()) return out;
+  return Error{Code::malformed, std::string{what}, "an integer from 0 to 18446744073709551615",
+               std::string{text.substr(0, 80)}};
 }
 
 }  // namespace
@@ -33,7 +44,7 @@ Result<AppKey> AppKey::read(const JsonValue& value) {
   AppKey out;
   if (value.is_string()) {
     TRY(const auto text, value.string(kWhat));
-    TRY(out.pk1, ckd::g1_from_text(text), kWhat);
+    TRY(out.pk1, g1_from_text(text), kWhat);
     return out;
   }
   if (!value.is_object() || value.size() != 1) {
@@ -50,18 +61,18 @@ Result<AppKey> AppKey::read(const JsonValue& value) {
   TRY_OK(pair.only({"pk1", "pk2"}), kWhat);
   TRY(out.pk1, g1_of(pair, "pk1"), kWhat);
   TRY(const auto second, text_of(pair, "pk2"), kWhat);
-  TRY(out.pk2, ckd::g2_from_text(second), kWhat);
+  TRY(out.pk2, g2_from_text(second), kWhat);
   return out;
 }
 
 JsonOut AppKey::json() const {
-  if (!pk2) return JsonOutObject{{"AppPublicKey", ckd::to_text(pk1)}};
-  return JsonOutObject{{"AppPublicKeyPV", JsonOutObject{{"pk1", ckd::to_text(pk1)}, {"pk2", ckd::to_text(*pk2)}}}};
+  if (!pk2) return JsonOutObject{{"AppPublicKey", to_text(pk1)}};
+  return JsonOutObject{{"AppPublicKeyPV", JsonOutObject{{"pk1", to_text(pk1)}, {"pk2", to_text(*pk2)}}}};
 }
 
-Result<ckd::AppPublicKey> AppKey::decode() const {
-  if (!pk2) return ckd::AppPublicKey::decode(pk1);
-  return ckd::AppPublicKey::decode(pk1, base::ByteView{*pk2});
+Result<AppPublicKey> AppKey::decode() const {
+  if (!pk2) return AppPublicKey::decode(pk1);
+  return AppPublicKey::decode(pk1, base::ByteView{*pk2});
 }
 
 Result<MpcRequest> MpcRequest::read(const JsonValue& value) {
@@ -75,8 +86,7 @@ Result<MpcRequest> MpcRequest::read(const JsonValue& value) {
   TRY(const auto key, value.get("app_public_key"));
   TRY(out.key, AppKey::read(key));
   TRY(const auto domain, value.get("domain_id"));
-  TRY(const auto id, domain.integer("domain_id", 0, kMostDomain));
-  out.domain_id = static_cast<std::uint64_t>(id);
+  TRY(out.domain_id, u64_of(domain, "domain_id"));
   return out;
 }
 
@@ -89,7 +99,7 @@ Result<MpcRequest> MpcRequest::parse(std::string_view json) {
 
 std::string MpcRequest::json() const {
   return JsonOut{JsonOutObject{{"request", JsonOutObject{{"derivation_path", derivation_path},
-                                                         {"app_public_key", key.json()},
+                                                         {"app_public_key", key.pk2 ? key.json() : to_text(key.pk1)},
                                                          {"domain_id", domain_id}}}}}
       .compact();
 }
@@ -104,17 +114,20 @@ Status MpcRequest::check_domain() const {
   return Error{Code::malformed, "Domain " + id + " has purpose Sign, but this method requires CKD.", expected, id};
 }
 
-std::string mpc_answer(const ckd::Ciphertext& answer) {
-  return JsonOut{JsonOutObject{{"big_y", ckd::to_text(answer.big_y)}, {"big_c", ckd::to_text(answer.big_c)}}}.compact();
+JsonOutObject mpc_answer(const Ciphertext& answer) {
+  return {{"big_y", to_text(answer.big_y)}, {"big_c", to_text(answer.big_c)}};
 }
 
-Result<ckd::Ciphertext> read_mpc_answer(std::string_view json) {
-  TRY(const auto doc, base::JsonDocument::parse(std::string{json}, {.max_bytes = kMostMpcJson}), "answer of CKD");
-  TRY_OK(doc->root().only({"big_y", "big_c", "scheme"}), "answer of CKD");
-  ckd::Ciphertext out;
-  TRY(out.big_y, g1_of(doc->root(), "big_y"), "answer of CKD");
-  TRY(out.big_c, g1_of(doc->root(), "big_c"), "answer of CKD");
+Result<Ciphertext> read_mpc_answer(const JsonValue& answer) {
+  Ciphertext out;
+  TRY(out.big_y, g1_of(answer, "big_y"), "answer of CKD: big_y");
+  TRY(out.big_c, g1_of(answer, "big_c"), "answer of CKD: big_c");
   return out;
 }
 
-}  // namespace attestry::cluster
+Result<Ciphertext> parse_mpc_answer(std::string json) {
+  TRY(const auto doc, base::JsonDocument::parse(std::move(json), {.max_bytes = kMostMpcJson}), "answer of CKD");
+  return read_mpc_answer(doc->root());
+}
+
+}  // namespace attestry::keys::ckd
