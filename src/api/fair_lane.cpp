@@ -1,8 +1,28 @@
 #include "api/fair_lane.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
+#include "base/log.h"
+
 namespace attestry::api {
+
+namespace {
+
+/// The calling thread alone: on Linux that is what these calls mean, other than in POSIX (setpriority(2)).
+void yield_to_others(int niceness) {
+  if (niceness == 0) return;
+  const int now = ::getpriority(PRIO_PROCESS, 0);
+  if (::setpriority(PRIO_PROCESS, 0, std::min(now + niceness, 19)) == 0) return;
+  base::log(base::LogLevel::warning, "what takes long is not done at a lower priority",
+            {{"reason", std::generic_category().message(errno)}});
+}
+
+}  // namespace
 
 FairLane::FairLane(FairLaneOptions options) : options_(options) {
   threads_.reserve(options_.threads);
@@ -26,17 +46,33 @@ void FairLane::stop() {
 }
 
 bool FairLane::run(std::string_view customer, Task& task) {
+  Task displaced;  // destroyed without the lock: what it holds answers somebody
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (stopping_ || waiting_ >= options_.waiting) return false;
     auto found = customers_.find(customer);
+    const std::size_t mine = found == customers_.end() ? 0 : found->second.tasks.size();
+    if (stopping_ || mine >= options_.waiting_of_one) return false;
+    if (waiting_ >= options_.waiting && !make_place(mine, displaced)) return false;
     if (found == customers_.end()) found = customers_.try_emplace(std::string{customer}).first;
-    if (found->second.tasks.size() >= options_.waiting_of_one) return false;
     found->second.tasks.push_back(std::move(task));
     ++waiting_;
     take_turn(found);
   }
   wake_.notify_one();
+  return true;
+}
+
+/// With the lock held, for one who has `mine` places.
+bool FairLane::make_place(std::size_t mine, Task& displaced) {
+  if (!options_.share_places) return false;
+  std::deque<Task>* most = nullptr;
+  for (auto& [name, customer] : customers_) {
+    if (most == nullptr || customer.tasks.size() > most->size()) most = &customer.tasks;
+  }
+  if (most == nullptr || most->size() < 2 || most->size() <= mine) return false;
+  displaced = std::move(most->back());
+  most->pop_back();
+  --waiting_;
   return true;
 }
 
@@ -49,6 +85,7 @@ void FairLane::take_turn(Customers::iterator customer) {
 }
 
 void FairLane::work() {
+  yield_to_others(options_.niceness);
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !turns_.empty(); });

@@ -1,7 +1,9 @@
 #include "api/fair_lane.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <functional>
 #include <future>
 #include <memory>
@@ -80,6 +82,66 @@ TEST(FairLane, ThePlacesOfOneAndOfAllAreBounded) {
   EXPECT_TRUE(run(lane, "b", nothing));
   EXPECT_FALSE(run(lane, "c", nothing));
   held.go.set_value();
+}
+
+TEST(FairLane, AFewCustomersCloseItToNobody) {
+  struct Says {
+    std::string name;
+    std::string* dropped;
+    ~Says() { *dropped += name; }
+  };
+  std::string order, dropped;
+  std::promise<void> end;
+  Held held;
+  FairLane lane({.threads = 1, .threads_of_one = 1, .waiting = 4, .waiting_of_one = 3, .share_places = true});
+  auto task = held.task();
+  ASSERT_TRUE(lane.run("x", task));
+  held.begun.get_future().wait();
+  const auto wait = [&](const std::string& customer, const std::string& name) {
+    return run(lane, customer, [&, says = std::make_shared<Says>(name, &dropped)] {
+      order += says->name;
+      says->name.clear();
+    });
+  };
+  EXPECT_TRUE(wait("a", "1"));
+  EXPECT_TRUE(wait("a", "2"));
+  EXPECT_TRUE(wait("a", "3"));
+  EXPECT_TRUE(wait("b", "4"));
+  EXPECT_FALSE(wait("a", "5")) << "who has the most gets no more";
+  EXPECT_EQ(dropped, "5");
+  EXPECT_TRUE(wait("c", "6"));
+  EXPECT_EQ(dropped, "53") << "the last of who has the most";
+  EXPECT_TRUE(wait("d", "7"));
+  EXPECT_EQ(dropped, "532");
+  EXPECT_FALSE(wait("e", "8")) << "nobody loses his only place";
+  EXPECT_FALSE(wait("b", "9"));
+  held.go.set_value();
+  while (!run(lane, "x", [&] { end.set_value(); })) std::this_thread::yield();
+  end.get_future().wait();
+  lane.stop();
+  EXPECT_TRUE(order.starts_with("146")) << order;
+}
+
+TEST(FairLane, WhatIsDoneGivesItsPlaceBackAndAfterTheEndNothingIsTaken) {
+  FairLane lane({.threads = 1, .threads_of_one = 1, .waiting = 1, .waiting_of_one = 1});
+  for (int i = 0; i < 100; ++i) {
+    std::promise<void> done;
+    ASSERT_TRUE(run(lane, "a", [&] { done.set_value(); }));
+    done.get_future().wait();
+  }
+  lane.stop();
+  EXPECT_FALSE(run(lane, "a", [] {}));
+}
+
+TEST(FairLane, ItsThreadsYieldToOthersAsSaid) {
+  const int mine = ::getpriority(PRIO_PROCESS, 0);
+  for (const int niceness : {0, 7}) {
+    FairLane lane({.threads = 1, .threads_of_one = 1, .niceness = niceness});
+    std::promise<int> priority;
+    ASSERT_TRUE(run(lane, "a", [&] { priority.set_value(::getpriority(PRIO_PROCESS, 0)); }));
+    EXPECT_EQ(priority.get_future().get(), std::min(mine + niceness, 19));
+  }
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), mine);
 }
 
 TEST(FairLane, WhatWaitsAtTheEndIsDropped) {

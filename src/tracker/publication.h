@@ -1,0 +1,85 @@
+// What the ledger knows of members, on a chain: every write of a tracker's reputation goes through here. A member's
+// sums there are those from before this ledger (of former trackers, or what an operator has set) and the ledger's,
+// whatever is interrupted in between. docs/reference/reputation-contract.md
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "audit/log.h"
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "chain/transaction.h"
+#include "state/store.h"
+#include "tracker/ledger.h"
+#include "tracker/reputation_contract.h"
+
+namespace attestry::tracker {
+
+/// For chain::SenderOptions::before_sending: a leaf `tracker.contract` for every transaction, before it is sent
+/// (docs/formats/pbts.md). Store, log and clock outlive it. Not for threads of the store.
+std::function<base::Status(const chain::SignedTransaction&)> logged_transactions(state::Store& store, audit::Log& log,
+                                                                                 const base::Clock& clock);
+
+/// An effect that a quorum does not see is none, whatever a receipt says: `conflict`.
+base::Error unseen_effect(const chain::Receipt& receipt, std::string_view expected);
+
+/// What stands for a password in the entries that publish() makes: SHA-256 of the member's public key, so that a
+/// successor knows whose they are.
+chain::Word member_hash(const KeyBytes& key);
+
+struct Publication {
+  std::uint64_t downloaded = 0, uploaded = 0;  ///< bytes, on the chain
+  std::optional<chain::Receipt> receipt{};     ///< of the last transaction; none: nothing was to be written
+};
+
+/// Thread-safe; everything that it is given outlives it. What is sent blocks, and one waits for the other: not for
+/// workers that answer announces. Errors of all that send: those of ReputationChain, and `conflict` for an effect that
+/// a quorum does not see.
+class Publisher {
+ public:
+  Publisher(const ReputationChain& chain, const Ledger& ledger, state::Store& store)
+      : chain_(chain), ledger_(ledger), store_(store) {}
+
+  /// An operator adds a member: the sizes are from before this ledger, which what it has is added to.
+  base::Result<chain::Receipt> add(const chain::Address& at, const ReputationUser& user, base::Deadline deadline);
+  /// An operator says what a member's sums are now, with all that the ledger has; publish() goes on from there.
+  base::Result<chain::Receipt> update(const chain::Address& at, const std::string& username, std::uint64_t down,
+                                      std::uint64_t up, base::Deadline deadline);
+  base::Result<chain::Receipt> migrate(const chain::Address& at, const std::string& username, base::Deadline deadline);
+
+  /// Writes what the ledger has of a member. Who is not there yet is taken over from the referrer, and where that does
+  /// not have him, added. Never lowers what is there. Errors besides: `not_found` (no such member here), `denied` (the
+  /// entry of that name is another key's, and no operator has set it; or the referrer is not trusted), `conflict` (it
+  /// has more than the ledger, or an entry that is not final).
+  base::Result<Publication> publish(const chain::Address& at, const std::string& user_id, base::Deadline deadline);
+  /// At most `most` members, by their names, above `after`, of whose sums `least` bytes (down and up together) and one
+  /// at least are not on the chain.
+  base::Result<std::vector<std::string>> due(const chain::Address& at, std::string_view after, std::size_t most,
+                                             std::uint64_t least = 0) const;
+
+ private:
+  struct Sums;
+  struct Account;
+  base::Result<std::optional<Account>> load(std::string_view user_id) const;
+  base::Status keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline);
+  base::Result<std::optional<ReputationUser>> take_over(const chain::Address& at, const std::string& user_id,
+                                                        std::optional<chain::Receipt>& receipt,
+                                                        base::Deadline deadline);
+  base::Result<Publication> add_new(const chain::Address& at, const Member& member,
+                                    const std::optional<Account>& before, base::Deadline deadline);
+  base::Result<Account> settle(const chain::Address& at, const Member& member, const std::optional<Account>& before,
+                               const ReputationUser& found, base::Deadline deadline);
+  base::Result<chain::Receipt> send_update(const chain::Address& at, const std::string& username, const Sums& sums,
+                                           base::Deadline deadline) const;
+
+  const ReputationChain& chain_;
+  const Ledger& ledger_;
+  state::Store& store_;
+  base::Mutex writing_;
+};
+
+}  // namespace attestry::tracker

@@ -1,0 +1,315 @@
+#include "tracker/publication.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "chain/quorum.h"
+#include "chain/testing/stand_in.h"
+#include "tracker/testing/tracker.h"
+
+namespace attestry::tracker {
+namespace {
+
+using base::Code;
+using base::Error;
+using chain::Address;
+using chain::Call;
+using chain::CallOutcome;
+using chain::Word;
+using chain::testing::Branch;
+using chain::testing::kContract;
+using chain::testing::kOther;
+using chain::testing::Node;
+using chain::testing::Nodes;
+using ::testing::HasSubstr;
+using testing::key_named;
+using testing::kNow;
+using testing::receipt;
+
+constexpr std::uint64_t kPiece = 16384;
+
+/// A Reputation as publish() needs it, with a referrer, on one node.
+class PublicationTest : public ::testing::Test {
+ protected:
+  PublicationTest() {
+    auto options = nodes.options();
+    options.clock = &chain_clock;
+    options.head_ttl = std::chrono::milliseconds(0);
+    reader = *chain::QuorumReader::make(nodes, std::move(options));
+    nodes.each(
+        [this](Node& node) { node.contract = [this](const Call& call, std::uint64_t) { return answer(call); }; });
+    chain.emplace(*reader, *reader,
+                  [this](const Address& to, base::ByteView data, base::Deadline) { return take(to, data); });
+    publisher.emplace(*chain, tracker.ledger(), tracker.store());
+    for (const char* name : {"alice", "bob"}) EXPECT_TRUE(tracker.enrol(name, key_named(name)).ok());
+  }
+
+  static CallOutcome said(base::Bytes data) { return {.reverted = false, .data = std::move(data), .reason = {}}; }
+  CallOutcome answer(const Call& call) {
+    const auto asked = reputation::kGetUserData.arguments(call.data);
+    if (asked.ok()) {
+      const auto& there = entries[call.to];
+      const auto found = there.find(std::get<0>(*asked));
+      return said(reputation::kGetUserData.encode_result(found == there.end() ? ReputationUser{} : found->second));
+    }
+    if (call.data == reputation::kStanding()) return said(reputation::kStanding.encode_result({{}, {}, false}));
+    if (call.data == reputation::kReferrerReputation())
+      return said(reputation::kReferrerReputation.encode_result(referrer));
+    return said({});
+  }
+
+  base::Result<chain::Receipt> take(const Address& to, base::ByteView data) {
+    const auto refused = [](std::string why) {
+      return Error{Code::denied, "the contract refuses", {}, std::move(why)};
+    };
+    if (const auto added = reputation::kAddUser.arguments(data); added.ok()) {
+      const auto& [name, salt, hash, down, up] = *added;
+      if (taken_by_another) entries[to][name] = *taken_by_another;
+      if (entries[to].contains(name)) return refused("User exists");
+      if (stuck) {
+        waiting.push_back({name, salt, hash, down, up});
+        return Error{Code::deadline_exceeded, "no receipt"};
+      }
+      entries[to][name] = {name, salt, hash, down, up};
+      ++sent;
+      if (lost) return Error{Code::deadline_exceeded, "no receipt"};
+      return mined();
+    }
+    if (const auto updated = reputation::kUpdateUser.arguments(data); updated.ok()) {
+      const auto& [name, down, up] = *updated;
+      if (!entries[to].contains(name)) return refused("User does not exist");
+      auto& entry = entries[to][name];
+      entry.download_size = down;
+      entry.upload_size = up;
+      ++sent;
+      if (lost) return Error{Code::deadline_exceeded, "no receipt"};
+      return mined();
+    }
+    const auto moved = reputation::kMigrateUserData.arguments(data);
+    if (!moved.ok()) return refused("no such function");
+    if (!entries[referrer].contains(std::get<0>(*moved))) return refused("User not found");
+    entries[to][std::get<0>(*moved)] = entries[referrer][std::get<0>(*moved)];
+    ++sent;
+    return mined();
+  }
+  /// A block more: what is asked of a block is remembered.
+  chain::Receipt mined() {
+    nodes.each([](Node& node) { node.branch.grow(1); });
+    chain_clock.pass(chain::testing::kSpacing);
+    return {.succeeded = true, .block = reader->head(deadline()).value()};
+  }
+
+  /// Of pieces that alice gave bob.
+  void earn(std::initializer_list<std::uint32_t> pieces) {
+    std::vector<Receipt> made;
+    for (const auto index : pieces) made.push_back(receipt(key_named("alice"), key_named("bob"), index));
+    const auto outcome = tracker.report("alice", made);
+    ASSERT_TRUE(outcome.ok()) << outcome.error().text();
+    ASSERT_EQ(outcome->accepted, pieces.size());
+  }
+  base::Result<Publication> publish(const std::string& name = "alice", const Address& at = kContract) {
+    mined();
+    return publisher->publish(at, name, deadline());
+  }
+  std::uint64_t uploaded(const Address& at = kContract) { return entries[at]["alice"].upload_size; }
+  base::Deadline deadline() const { return std::max(chain_clock.steady(), clock.steady()) + std::chrono::seconds(60); }
+  ReputationUser of_alice(std::uint64_t up) const {
+    return {"alice", "", member_hash(key_named("alice").public_key().encoded()), 0, up};
+  }
+
+  Nodes nodes{1};
+  chain::testing::TestClock chain_clock{Branch::time(100) + 5};
+  state::testing::ManualClock clock{kNow};
+  testing::Tracker tracker{clock};
+  std::unique_ptr<chain::QuorumReader> reader;
+  std::optional<ReputationChain> chain;
+  std::optional<Publisher> publisher;
+  std::map<Address, std::map<std::string, ReputationUser>> entries;
+  std::optional<ReputationUser> taken_by_another;
+  Address referrer{};
+  std::vector<ReputationUser> waiting;
+  int sent = 0;
+  bool stuck = false;  ///< additions wait, and are in no block yet
+  bool lost = false;   ///< transactions are taken, and nobody hears of them
+};
+
+TEST_F(PublicationTest, OnlyWhatIsNewIsSent) {
+  const auto nothing = publish();
+  ASSERT_TRUE(nothing.ok()) << nothing.error().text();
+  EXPECT_FALSE(nothing->receipt);
+  EXPECT_EQ(sent, 0);
+  earn({1, 2});
+  const auto first = publish();
+  ASSERT_TRUE(first.ok()) << first.error().text();
+  EXPECT_TRUE(first->receipt);
+  EXPECT_EQ(entries[kContract]["alice"], of_alice(2 * kPiece));
+  EXPECT_FALSE(publish()->receipt);
+  earn({3});
+  EXPECT_EQ(publisher->due(kContract, "", 10).value(), (std::vector<std::string>{"alice", "bob"}));
+  EXPECT_EQ(publisher->due(kContract, "alice", 10).value(), std::vector<std::string>{"bob"});
+  EXPECT_EQ(publisher->due(kContract, "", 1).value(), std::vector<std::string>{"alice"});
+  EXPECT_EQ(publisher->due(kContract, "", 10, kPiece).value(), (std::vector<std::string>{"alice", "bob"}));
+  EXPECT_EQ(publisher->due(kContract, "", 10, kPiece + 1).value(), std::vector<std::string>{"bob"}) << "since the last";
+  EXPECT_TRUE(publisher->due(kContract, "", 10, 3 * kPiece + 1).value().empty());
+  EXPECT_EQ(publish()->uploaded, 3 * kPiece);
+  EXPECT_EQ(sent, 2);
+  EXPECT_EQ(publisher->due(kContract, "", 10).value(), std::vector<std::string>{"bob"});
+  EXPECT_EQ(publish("mallory").error().code, Code::not_found);
+}
+
+TEST_F(PublicationTest, AnAdditionThatNobodyHeardOfCountsOnce) {
+  earn({1});
+  lost = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  lost = false;
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+}
+
+TEST_F(PublicationTest, AnAdditionThatIsStuckIsSentAgainAsItWas) {
+  earn({1});
+  stuck = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  earn({2});
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  ASSERT_EQ(waiting.size(), 2U);
+  EXPECT_EQ(waiting.back(), waiting.front());
+  stuck = false;
+  entries[kContract]["alice"] = waiting.front();
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+}
+
+TEST_F(PublicationTest, WhatIsEarnedAfterAStuckAdditionFollowsIt) {
+  earn({1});
+  stuck = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  stuck = false;
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), kPiece);
+  EXPECT_EQ(publisher->due(kContract, "", 1).value(), std::vector<std::string>{"alice"});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+}
+
+TEST_F(PublicationTest, AnUpdateThatNobodyHeardOfCountsOnce) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  earn({1});
+  lost = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  EXPECT_EQ(uploaded(), 1000 + kPiece);
+  lost = false;
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + kPiece);
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + 2 * kPiece);
+}
+
+TEST_F(PublicationTest, AnAdditionThatCameTooLateIsForgotten) {
+  earn({1});
+  // Somebody had her taken over from elsewhere in between.
+  taken_by_another = of_alice(1000);
+  EXPECT_EQ(publish().error().code, Code::denied);
+  taken_by_another.reset();
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + kPiece);
+}
+
+TEST_F(PublicationTest, AContractThatFollowsTheOwnOneHasWhatWasPublishedThere) {
+  earn({1, 2});
+  ASSERT_TRUE(publish().ok());
+  referrer = kContract;
+  earn({3});
+  ASSERT_TRUE(publish("alice", kOther).ok());
+  EXPECT_EQ(uploaded(kOther), 3 * kPiece);
+}
+
+TEST_F(PublicationTest, WhoMovesBeforeTheTrackerDoesLosesNothingAndIsForgivenNothing) {
+  earn({1});
+  ASSERT_TRUE(publish().ok());
+  entries[kOther] = entries[kContract];
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  ASSERT_TRUE(publish("alice", kOther).ok());
+  EXPECT_EQ(uploaded(kOther), 2 * kPiece);
+  EXPECT_FALSE(publish("alice", kOther)->receipt);
+}
+
+TEST_F(PublicationTest, AnUpdateThatNobodyHeardOfCountsOnceAtTheNextContract) {
+  earn({1});
+  ASSERT_TRUE(publish().ok());
+  earn({2});
+  lost = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  lost = false;
+  entries[kOther] = entries[kContract];
+  ASSERT_TRUE(publish("alice", kOther).ok());
+  EXPECT_EQ(uploaded(kOther), 2 * kPiece);
+}
+
+TEST_F(PublicationTest, AnAdditionThatAReorganisationDropsIsMadeAgain) {
+  ASSERT_TRUE(publisher->add(kContract, of_alice(1000), deadline()).ok());
+  entries[kContract].clear();
+  earn({1});
+  const auto dropped = publish();
+  EXPECT_EQ(dropped.error().code, Code::conflict) << dropped.error().text();
+  EXPECT_THAT(dropped.error().text(), HasSubstr("no longer in the chain"));
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + kPiece);
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + 2 * kPiece);
+}
+
+TEST_F(PublicationTest, AnAdditionThatComesBackAfterAReorganisationCountsOnce) {
+  earn({1});
+  ASSERT_TRUE(publish().ok());
+  const auto added = entries[kContract]["alice"];
+  entries[kContract].clear();
+  earn({2});
+  EXPECT_EQ(publish().error().code, Code::conflict);
+  stuck = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  entries[kContract]["alice"] = added;
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+}
+
+TEST_F(PublicationTest, TheNameOfAnotherIsNotWritten) {
+  earn({1});
+  entries[kContract]["alice"] = {"alice", "", Word{0x05}, 0, 1 << 30};
+  const auto refused = publish();
+  EXPECT_EQ(refused.error().code, Code::denied);
+  EXPECT_THAT(refused.error().text(), HasSubstr("not known to be this member's"));
+  EXPECT_EQ(sent, 0);
+  ASSERT_TRUE(publisher->update(kContract, "alice", 0, 5, deadline()).ok());
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 5 + kPiece);
+}
+
+TEST_F(PublicationTest, WhoComesAfterAnOperatorsEntryDoesNotGetIt) {
+  ASSERT_TRUE(publisher->add(kContract, {"carol", "", Word{0x05}, 0, 1 << 30}, deadline()).ok());
+  ASSERT_TRUE(tracker.enrol("carol", key_named("carol")).ok());
+  EXPECT_EQ(publish("carol").error().code, Code::denied);
+}
+
+TEST_F(PublicationTest, NothingIsLowered) {
+  earn({1});
+  ASSERT_TRUE(publish().ok());
+  earn({2});
+  // As after a store was restored from an older copy.
+  entries[kContract]["alice"].upload_size = 7 * kPiece;
+  EXPECT_EQ(publish().error().code, Code::conflict);
+  EXPECT_EQ(uploaded(), 7 * kPiece);
+}
+
+}  // namespace
+}  // namespace attestry::tracker
