@@ -8,7 +8,7 @@ export ATTESTRY_SHARED ?= $(CURDIR)/../shared
 export ATTESTRY_SAMPLES ?= $(CURDIR)/.cache/samples
 export NINJA_STATUS ?= [%f/%t %es] 
 
-.PHONY: help build run demo-registry demo-keys demo-threshold test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
+.PHONY: help build run demo-registry demo-keys demo-threshold demo-tracker test unit functional contracts contracts-gas check check-all fix bench bench-peers fuzz coverage interop wasm asan tsan clean packages samples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ demo-threshold: build ## nodes that derive keys together, on your screen: none h
 	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test
 	@build/venv/bin/python tests/functional/demo_threshold.py $(ARGS)
 
+demo-tracker: build ## a BitTorrent tracker on your screen: real clients, receipts, a crash, a chain, a second tracker
+	@tools/deps/install.sh test && tools/deps/venv.sh build/venv test && tools/deps/npm.sh
+	@build/venv/bin/python tests/functional/demo_tracker.py $(ARGS)
+
 test: unit functional ## all tests: unit tests, then the real program from outside
 
 unit: packages
@@ -55,8 +59,8 @@ functional: unit
 contracts: ## compile contracts/*.sol and tests/contracts/*.sol into their artifacts
 	@tools/deps/npm.sh && "$$(tools/deps/node.sh)" contracts/compile.mjs
 
-contracts-gas: ## what the contracts' functions cost, into docs/reference/contracts.md
-	@tools/deps/npm.sh && tools/deps/install.sh test && tools/deps/venv.sh build/venv test && build/venv/bin/python tests/functional/contract_gas.py --write
+contracts-gas: ## what the contracts' functions cost, into docs/reference/contracts.md and reputation-contract.md
+	@tools/deps/npm.sh && tools/deps/install.sh test && tools/deps/venv.sh build/venv test && build/venv/bin/python tests/functional/contract_gas.py --write && build/venv/bin/python tests/functional/reputation_gas.py --write
 
 check: packages ## every lint; clang-tidy on what changed
 	@tools/deps/install.sh test check && tools/deps/venv.sh build/check-venv check && tools/check.sh

@@ -1,7 +1,7 @@
 // HTTP load over keep-alive connections, from one thread: closed loop (every connection sends as soon as it has its
 // answer) or open loop (requests begin at random times of a given mean rate, whether the server keeps up or not;
 // latency counts from when a request should have begun, so that a stalled server cannot hide it). Bodies rotate over
-// the given files, and a place in the URL over numbers.
+// the given files, and a place in the URL over numbers, or whole paths over the lines of a file.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -37,11 +37,14 @@ struct Options {
   std::string content_type = "application/json";
   std::vector<std::string> headers;
   unsigned places = 1;
+  std::string paths;   ///< file
+  std::string source;  ///< address
   unsigned connections = 8;
   bool once = false;
   double seconds = 5;
   double warmup = 1;
   double rate = 0;  ///< requests per second; 0: closed loop
+  bool sleeps = false;
   int pid = 0;
   bool json = false;
 };
@@ -96,9 +99,15 @@ std::vector<std::string> build_requests(const Options& options, const Endpoint& 
     bodies.emplace_back(std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{});
   }
   if (bodies.empty()) bodies.emplace_back();
+  std::vector<std::string> targets;
+  if (!options.paths.empty()) {
+    std::ifstream in{options.paths};
+    for (std::string line; std::getline(in, line);) targets.push_back(line);
+    if (targets.empty()) die("no paths in " + options.paths);
+  }
   std::vector<std::string> out;
-  for (std::size_t i = 0; i < std::max<std::size_t>(bodies.size(), options.places); ++i) {
-    auto path = endpoint.path;
+  for (std::size_t i = 0; i < std::max({bodies.size(), std::size_t{options.places}, targets.size()}); ++i) {
+    auto path = targets.empty() ? endpoint.path : targets[i % targets.size()];
     if (const auto mark = path.find("{}"); mark != std::string::npos) {
       path.replace(mark, 2, std::to_string(i % options.places));
     }
@@ -182,6 +191,14 @@ class Load {
     c.fd = ::socket(AF_INET, SOCK_STREAM, 0);
     const int on = 1;
     ::setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (!options_.source.empty()) {
+      sockaddr_in source{};
+      source.sin_family = AF_INET;
+      if (::inet_pton(AF_INET, options_.source.c_str(), &source.sin_addr) != 1 ||
+          ::bind(c.fd, reinterpret_cast<const sockaddr*>(&source), sizeof(source)) != 0) {
+        die("cannot send from " + options_.source);
+      }
+    }
     if (::connect(c.fd, reinterpret_cast<const sockaddr*>(&endpoint_.address), sizeof(endpoint_.address)) != 0) {
       die("cannot connect to " + endpoint_.host);
     }
@@ -237,7 +254,8 @@ class Load {
     if (options_.rate > 0) {
       const auto left = std::chrono::duration_cast<std::chrono::microseconds>(next_arrival_ - Clock::now()).count();
       // Below a millisecond it polls: sleeping would make the arrivals late.
-      timeout = left < 1'000 ? 0 : static_cast<int>(std::min<long long>(left / 1'000, 100));
+      timeout = left < 1'000 ? (options_.sleeps && left > 0 ? 1 : 0)
+                             : static_cast<int>(std::min<long long>(left / 1'000, 100));
     }
     epoll_event events[64];
     const int n = ::epoll_wait(epoll_, events, 64, timeout);
@@ -361,6 +379,8 @@ int main(int argc, char** argv) {
   app.add_option("--places", options.places, "{} in the URL stands for the numbers below this, in turn")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  app.add_option("--paths", options.paths, "file with a path in each line, instead of the URL's, in turn");
+  app.add_option("--source", options.source, "IPv4 address to connect from, such as 127.0.0.2");
   app.add_flag("--once", options.once, "end when every request was sent once: for those that no server takes twice");
   app.add_option("--connections", options.connections, "connections")
       ->capture_default_str()
@@ -371,6 +391,8 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_option("--rate", options.rate, "open loop with this many requests per second; 0: closed loop")
       ->capture_default_str();
+  app.add_flag("--sleeps", options.sleeps,
+               "with --rate, begin up to a millisecond late and leave the processor to others meanwhile");
   app.add_option("--pid", options.pid, "report this process's CPU time per request");
   app.add_flag("--json", options.json, "print one JSON object");
   CLI11_PARSE(app, argc, argv);

@@ -1,9 +1,10 @@
-# The contracts as they were compiled (contracts/artifacts), written into the program: `attestry registry deploy` and
-# `attestry keymanager deploy` send these bytes, and compare what stands on the chain with them.
+# The contracts as they were compiled (contracts/artifacts), written into the program: `attestry registry deploy`,
+# `attestry keymanager deploy` and `attestry tracker deploy` send these bytes, and compare what stands on the chain with
+# them.
 set(ATTESTRY_CONTRACTS_SOURCE ${CMAKE_BINARY_DIR}/generated/registry_contracts.cpp)
 set(contracts "")
 set(layouts "")
-foreach(name Registry Kms KeyManager)
+foreach(name Registry Kms KeyManager Reputation ReputationFactory)
   set(file ${CMAKE_SOURCE_DIR}/contracts/artifacts/${name}.json)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
   file(READ ${file} json)
@@ -33,7 +34,7 @@ namespace attestry::app::generated {
 namespace {
 @layouts@}  // namespace
 
-const CompiledContract kContracts[3] = {
+const CompiledContract kContracts[5] = {
 @contracts@};
 
 }  // namespace attestry::app::generated

@@ -173,6 +173,13 @@ def threshold_root(quick):
     return json.loads(run(str(ROOT / "build/venv/bin/python"), str(ROOT / "bench/threshold_root.py"), *times, cwd=ROOT))
 
 
+def tracker(quick):
+    """bench/tracker.py, likewise; with the rows that it prints."""
+    times = ("--seconds", "1", "--rounds", "1") if quick else ("--seconds", "5", "--rounds", "3")
+    script = [str(ROOT / "build/venv/bin/python"), str(ROOT / "bench/tracker.py"), *times, "--json", "-"]
+    return json.loads(run(*script, cwd=ROOT))
+
+
 def row(rows, what, goal, figure, command):
     rows.append({"what": what, "goal": goal, "figure": figure, "command": command})
 
@@ -222,6 +229,9 @@ def measure(quick):
     say("seven nodes of a threshold root")
     nodes = threshold_root(quick)
     raw |= {"threshold_root": nodes}
+    say("a tracker with receipts")
+    receipts = tracker(quick)
+    raw |= {"tracker": receipts}
     raw |= {"ready_ms": ready_ms, "rss_mib": rss_mib, "store": store}
     bench = "build/release/bench/"
     for name, what, goal, program in (
@@ -292,6 +302,8 @@ def measure(quick):
         figure = f"{nodes[name]['whole_ms']['p50']:.1f} ms"
         row(rows, f"full derivation by {what} on loopback", "8 ms", figure, "bench/threshold_root.py")
     row(rows, "idle node: resident memory", "30 MiB", f"{nodes['idle_node_mib']:.1f} MiB", "bench/threshold_root.py")
+    for what, goal, figure in receipts["rows"]:
+        row(rows, what, goal, figure, "bench/tracker.py")
     return p, rows, raw
 
 

@@ -62,6 +62,21 @@ Result<Serving> serving_from(std::string_view text) {
   return Error{Code::configuration, "what is given out of the collateral", "off, held or fetch", std::string{text}};
 }
 
+net::Handler on_lane(SlowLane& lane, std::string busy, std::function<Result<net::Response>(net::Request&)> handler) {
+  return [&lane, busy = std::move(busy), handler = std::move(handler)](net::Request request, net::Responder responder) {
+    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
+    SlowLane::Task task = [handler, kept] {
+      auto answer = handler(kept->first);
+      if (answer) {
+        kept->second.send(*std::move(answer));
+      } else {
+        kept->second.send(answer.error());
+      }
+    };
+    if (!lane.run(task)) kept->second.send(base::Error{base::Code::unavailable, busy});
+  };
+}
+
 net::Handler sync(std::function<Result<net::Response>(net::Request&)> handler) {
   return [handler = std::move(handler)](net::Request request, net::Responder responder) {
     auto response = handler(request);
@@ -129,7 +144,9 @@ net::Authenticator make_authenticator(base::ByteView admin_token_sha256) {
         // Digests are compared, so neither contents nor length of the token can be timed.
         const auto got = crypto::sha256(base::as_bytes(header.substr(kScheme.size())));
         if (!crypto::equal_constant_time(got, want))
-          return Error{Code::unauthenticated, "the administrator's token is not right"};
+          return Error{Code::unauthenticated, "the administrator's token is not right",
+                       "the one in the file admin.token of this server's data folder", "another one",
+                       "Give that file to --token-file or ATTESTRY_TOKEN_FILE; a server made anew has a new token."};
         return std::string{"admin"};
       };
 }

@@ -1,6 +1,7 @@
 // Shared pieces of the route files. Private to api.
 #pragma once
 #include "api/api.h"
+#include "api/slow_lane.h"
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "net/problem.h"
@@ -9,6 +10,10 @@ namespace attestry::api {
 
 /// A handler that answers on the calling thread; its error becomes a problem document.
 net::Handler sync(std::function<base::Result<net::Response>(net::Request&)> handler);
+
+/// The same for what waits: on a thread of the lane, which outlives it. `busy`: what to say when too many wait.
+net::Handler on_lane(SlowLane& lane, std::string busy,
+                     std::function<base::Result<net::Response>(net::Request&)> handler);
 
 /// Problem document with the "checks" of a verdict's JSON and the id of the stored appraisal, where there are any.
 net::Response problem_with_verdict(const base::Error& error, std::string_view verdict_json,

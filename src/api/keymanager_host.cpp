@@ -204,9 +204,10 @@ using Shared = std::shared_ptr<const Handlers>;
 using Act = Result<net::Response> (Handlers::*)(const net::Request&) const;
 
 Status add(net::Router& router, const Shared& handlers, net::Method method, std::string path, std::string id,
-           std::string summary, Act act) {
+           std::string summary, Act act, std::vector<net::QueryParameter> query = {}) {
   auto route = keymanager_route(net::Role::keymanager_host, method, std::move(path),
                                 id + (method == net::Method::get ? "_get" : ""), std::move(summary));
+  know_query(route, handlers->dialect(), std::move(query));
   if (method == net::Method::post) route.body_limit = kMaxBody;
   route.handler = [handlers, act](net::Request request, net::Responder responder) {
     handlers->later(std::move(request), std::move(responder), act);
@@ -217,6 +218,7 @@ Status add(net::Router& router, const Shared& handlers, net::Method method, std:
 Status add_onboard(net::Router& router, const Shared& handlers, std::string path, std::string id, bool helper) {
   auto route = keymanager_route(net::Role::keymanager_host, net::Method::post, std::move(path), id,
                                 "Seals the master key to a newcomer that the contract allows");
+  know_query(route, handlers->dialect());
   route.auth = net::Auth::evidence;
   route.body_limit = kMaxBody;
   route.handler = [handlers, helper](net::Request request, net::Responder responder) {
@@ -258,9 +260,10 @@ Status register_keymanager_host(net::Router& router, const KeyManagerHostDeps& d
   const auto handlers = std::make_shared<const Handlers>(Handlers{deps});
   for (const auto method : {net::Method::get, net::Method::post}) {
     TRY_OK(add(router, handlers, method, "/bootstrap", "bootstrap",
-               "Makes a master key for the contract to put in force", &Handlers::bootstrap));
+               "Makes a master key for the contract to put in force", &Handlers::bootstrap,
+               {{"rotate", "true: of the next epoch", R"({"type":"string","enum":["true","false"]})"}}));
     TRY_OK(add(router, handlers, method, "/register", "register", "Keys and evidence to join with",
-               &Handlers::registration));
+               &Handlers::registration, {{"payer", "Address of who pays for the request"}}));
     TRY_OK(add(router, handlers, method, "/register/{enckey}", "register_key", "Takes the sealed master key",
                &Handlers::receive));
   }

@@ -201,8 +201,9 @@ using Shared = std::shared_ptr<const Handlers>;
 
 template <class F>
 Status add(net::Router& router, const Shared& handlers, std::string path, std::string_view id, std::string summary,
-           F act) {
+           F act, std::vector<net::QueryParameter> query = {}) {
   auto route = keymanager_route(net::Role::keymanager, net::Method::get, std::move(path), id, std::move(summary));
+  know_query(route, handlers->dialect(), std::move(query));
   route.handler = [handlers, act](net::Request request, net::Responder responder) {
     act(*handlers, std::move(request), std::move(responder));
   };
@@ -216,19 +217,24 @@ Status register_keymanager_public(net::Router& router, const KeyManagerPublicDep
   TRY_OK(add(
       router, handlers, "/", "greeting", "Says what this is",
       [](const Handlers&, const net::Request&, net::Responder to) { to.send(keymanager_text(200, "keymanager")); }));
+  const net::QueryParameter purpose{"purpose", "What the key or the signature is for"};
+  const net::QueryParameter epoch{"epoch", "Of the master key; the present one when it is not given"};
+  const net::QueryParameter form{"form", "vrs: the signature as contracts take it"};
   const auto sealkey = [](const Handlers& on, net::Request request, net::Responder to) {
     on.sealkey(std::move(request), std::move(to));
   };
-  TRY_OK(add(router, handlers, "/sealkey", "sealkey", "The workload's sealing key", sealkey));
-  TRY_OK(add(router, handlers, "/getkey", "getkey", "The same, as the first service called it", sealkey));
+  TRY_OK(add(router, handlers, "/sealkey", "sealkey", "The workload's sealing key", sealkey, {purpose, epoch}));
+  TRY_OK(add(router, handlers, "/getkey", "getkey", "The same, as the first service called it", sealkey,
+             {purpose, epoch}));
   TRY_OK(add(router, handlers, "/getkey/{tag}", "getkey_tag", "The workload's key for a purpose, or of a tag",
              [](const Handlers& on, net::Request request, net::Responder to) {
                on.tagged_key(std::move(request), std::move(to));
-             }));
-  TRY_OK(add(router, handlers, "/attest/{appdata}", "attest", "A signature that contracts verify",
-             [](const Handlers& on, net::Request request, net::Responder to) {
-               on.attest(std::move(request), std::move(to));
-             }));
+             },
+             {epoch}));
+  TRY_OK(add(
+      router, handlers, "/attest/{appdata}", "attest", "A signature that contracts verify",
+      [](const Handlers& on, net::Request request, net::Responder to) { on.attest(std::move(request), std::move(to)); },
+      {purpose, form}));
   TRY_OK(add(router, handlers, "/attest/{tag}/{data}", "attest_tag", "The same, in the second generation's form",
              [](const Handlers& on, net::Request request, net::Responder to) {
                on.tagged_attest(std::move(request), std::move(to), false);

@@ -86,6 +86,11 @@ net::Route keymanager_route(net::Role role, net::Method method, std::string path
           .consumes = {}};
 }
 
+void know_query(net::Route& route, KeyManagerDialect dialect, std::vector<net::QueryParameter> known) {
+  route.query = std::move(known);
+  route.any_query = dialect != KeyManagerDialect::native;
+}
+
 Status require_no_browser(const net::Request& request) {
   for (const std::string_view field : {"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode"}) {
     if (!request.headers.find(field)) continue;
@@ -117,6 +122,7 @@ Status add_not_found(net::Router& router, net::Role role, const KeyManager& mana
 
 Status add_keymanager_standing(net::Router& router, net::Role role, const KeyManager& manager, StatusDetail detail) {
   auto status = keymanager_route(role, net::Method::get, "/status", "status", "Where this server stands");
+  know_query(status, manager.options().dialect);
   status.handler = [&manager, detail](const net::Request&, net::Responder responder) {
     responder.send(keymanager_status(manager, detail));
   };

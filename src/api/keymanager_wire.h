@@ -24,6 +24,9 @@ base::Status add_keymanager_standing(net::Router& router, net::Role role, const 
 base::Status require_no_browser(const net::Request& request);
 net::Route keymanager_route(net::Role role, net::Method method, std::string path, std::string_view id,
                             std::string summary);
+/// Natively a parameter that a route does not know is refused with 400: a slip of `purpose` would give another key. The
+/// known generations let pass whatever stands there.
+void know_query(net::Route& route, provision::KeyManagerDialect dialect, std::vector<net::QueryParameter> known = {});
 /// Text that nobody keeps: a GET changes something here, and an answer to it is of one moment.
 net::Response keymanager_text(int status, std::string text);
 /// The same with a secret in it, which programs of the known generations took for HTML or not.

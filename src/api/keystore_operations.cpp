@@ -246,24 +246,6 @@ void unban(const KeystoreOperations& deps, net::Request request, net::Responder 
   });
 }
 
-/// On the lane: a worker is never kept waiting by a device or the store.
-net::Handler on_lane(const KeystoreOperations& deps, Function function) {
-  return [deps, function](net::Request request, net::Responder responder) {
-    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
-    SlowLane::Task task = [deps, function, kept] {
-      auto answer = function(deps, kept->first);
-      if (answer) {
-        kept->second.send(*std::move(answer));
-      } else {
-        kept->second.send(answer.error());
-      }
-    };
-    if (!deps.lane.run(task)) {
-      kept->second.send(Error{Code::unavailable, "too many of the keystore's administrators wait"});
-    }
-  };
-}
-
 struct Entry {
   net::Method method;
   const char* path;
@@ -297,7 +279,10 @@ Status add_keystore_operations(net::Router& router, const KeystoreOperations& de
                      .operation_id = entry.id,
                      .summary = entry.summary,
                      .tag = "keystore",
-                     .handler = on_lane(deps, entry.function)};
+                     // A worker is never kept waiting by a device or the store.
+                     .handler = on_lane(
+                         deps.lane, "too many of the keystore's administrators wait",
+                         [deps, function = entry.function](net::Request& request) { return function(deps, request); })};
     if (entry.method == net::Method::post) {
       route.body_limit = kMaxBackup;
       route.consumes = {};

@@ -4,7 +4,6 @@
 
 namespace attestry::api {
 
-using base::Error;
 using base::Result;
 using base::Status;
 
@@ -26,26 +25,14 @@ Result<bool> flag_of(net::Request& request, std::string_view name) {
 
 using Change = std::function<Status(bool)>;
 
-/// On the lane: no worker waits for the store, nor for a copy that holds the keystore's part meanwhile.
-net::Handler on_lane(const KeystoreStandbyControl& control, std::string_view name, Change change) {
-  return [control, name, change = std::move(change)](net::Request request, net::Responder responder) {
-    auto kept = std::make_shared<std::pair<net::Request, net::Responder>>(std::move(request), std::move(responder));
-    SlowLane::Task task = [control, name, change, kept] {
-      const auto done = [&]() -> Result<net::Response> {
-        TRY(const bool flag, flag_of(kept->first, name));
-        TRY_OK(change(flag));
-        return answer(control);
-      }();
-      if (done) {
-        kept->second.send(net::Response{*done});
-      } else {
-        kept->second.send(done.error());
-      }
-    };
-    if (!control.lane.run(task)) {
-      kept->second.send(Error{base::Code::unavailable, "too many of the keystore's administrators wait"});
-    }
-  };
+/// No worker waits for the store, nor for a copy that holds the keystore's part meanwhile.
+net::Handler changing(const KeystoreStandbyControl& control, std::string_view name, Change change) {
+  return on_lane(control.lane, "too many of the keystore's administrators wait",
+                 [control, name, change = std::move(change)](net::Request& request) -> Result<net::Response> {
+                   TRY(const bool flag, flag_of(request, name));
+                   TRY_OK(change(flag));
+                   return answer(control);
+                 });
 }
 
 net::Route route(net::Method method, std::string path, std::string id, std::string summary, net::Handler handler) {
@@ -69,10 +56,10 @@ Status add_keystore_standby_routes(net::Router& router, const KeystoreStandbyCon
       router.add(route(net::Method::get, path, "show_keystore_standby", "Which keystore of two serves, and since when",
                        sync([control](net::Request&) -> Result<net::Response> { return answer(control); }))));
   TRY_OK(router.add(route(net::Method::post, path + "/promote", "promote_keystore",
-                          "Make this keystore the one that serves", on_lane(control, "force", control.promote))));
+                          "Make this keystore the one that serves", changing(control, "force", control.promote))));
   return router.add(route(net::Method::post, path + "/follow", "follow_keystore",
                           "Make this keystore the standby of the other one",
-                          on_lane(control, "discard", control.follow)));
+                          changing(control, "discard", control.follow)));
 }
 
 }  // namespace attestry::api

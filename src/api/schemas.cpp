@@ -161,8 +161,9 @@ std::string_view schemas_json() noexcept {
 "ThresholdNode":{"type":"object","required":["id","signing_key","address","app","holds_share","epoch"],"properties":{
  "id":{"type":"integer"},"signing_key":{"$ref":"#/components/schemas/Digest"},"address":{"type":"string"},"app":{"type":"string"},
  "operators":{"type":"array","items":{"$ref":"#/components/schemas/Digest"}},"operators_needed":{"type":"integer"},
- "realm":{"enum":["production","simulated"]},"holds_share":{"type":"boolean"},"epoch":{"type":"integer"},
+ "realm":{"enum":["production","simulated"]},"holds_share":{"type":"boolean"},"last_holders":{"type":"integer"},"not_approved":{"type":"string"},"joined":{"type":"string"},"epoch":{"type":"integer"},
  "threshold":{"type":"integer"},"cluster":{"type":"string"},"outcome":{"type":"string"},"master_public_key":{"type":"string"},
+ "certified_epoch":{"$ref":"#/components/schemas/Base64Url"},
  "members":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}},
  "candidates":{"type":"array","items":{"$ref":"#/components/schemas/ThresholdMember"}}}},
 "ThresholdMember":{"type":"object","required":["id","address","signing_key"],"properties":{"id":{"type":"integer"},

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "api/vault_lane.h"
+#include "api/fair_lane.h"
 #include "audit/log.h"
 #include "base/result.h"
 #include "crypto/random.h"
@@ -33,7 +33,7 @@ struct VaultDeps {
   const secrets::AttestedLogin& login;
   crypto::Random& random;
   const base::Clock& clock;
-  VaultLane& lane;               ///< stopped while the rest still lives
+  FairLane& lane;                ///< for RSA keys, large batches, second tries; stopped while the rest still lives
   std::string version;           ///< of this program
   bool bind_tokens = true;       ///< tokens of logins are good only over TLS with a certificate of the attested key
   std::int64_t default_ttl = 0;  ///< seconds, of tokens whose maker names none

@@ -487,7 +487,7 @@ net::Response transit_data(const VaultCall& call, JsonOutObject object) {
   return vault_data(call, JsonOut{std::move(object)}.compact(), kTransit);
 }
 
-void transit_run(const CallPtr& call, std::size_t cost, SlowLane::Task work) {
+void transit_run(const CallPtr& call, std::size_t cost, FairLane::Task work) {
   if (cost <= kCheap) return work();
   later(call, std::move(work));
 }

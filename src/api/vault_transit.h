@@ -27,7 +27,7 @@ inline constexpr int kTransitTries = 4;
 
 net::Response transit_data(const VaultCall& call, base::JsonOutObject object);
 /// Runs `work` on the lane where it takes long (secrets::cost_of), else here.
-void transit_run(const CallPtr& call, std::size_t cost, SlowLane::Task work);
+void transit_run(const CallPtr& call, std::size_t cost, FairLane::Task work);
 
 /// Makes the key that the body asks for. `then` runs on the lane in the place of an answer.
 void create_transit_key(const TransitTargetPtr& target, std::function<void()> then);

@@ -336,8 +336,8 @@ void commit_rules(const CallPtr& call, Work work, Settle settle) {
   commit_task(call, std::move(work), std::move(settle), true);
 }
 
-void later(const CallPtr& call, SlowLane::Task task) {
-  if (call->deps.lane.run(call->token ? call->token->accessor : std::string{}, std::move(task))) return;
+void later(const CallPtr& call, FairLane::Task task) {
+  if (call->deps.lane.run(call->token ? call->token->accessor : std::string{}, task)) return;
   call->fail(Error{Code::rate_limited, "too much that takes long is on its way", {}, "1", "Try again a little later."});
 }
 

@@ -110,7 +110,7 @@ void commit(const CallPtr& call, Work work, Settle settle = {});
 /// The same for work that changes policies or namespaces. `settle` reads them from the store, whatever became of it.
 void commit_rules(const CallPtr& call, Work work, Settle settle);
 /// Runs `task` on the lane; 429 when too many wait, of this token or of all.
-void later(const CallPtr& call, SlowLane::Task task);
+void later(const CallPtr& call, FairLane::Task task);
 /// Answers now, from what is committed.
 void answer(const CallPtr& call, const std::function<Answer(const state::ReadView&)>& work);
 

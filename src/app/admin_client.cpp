@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "app/loopback.h"
+#include "app/outputs.h"
 #include "app/paths.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -14,6 +15,7 @@
 #include "curves/ecies.h"
 #include "curves/shamir.h"
 #include "keys/bootstrap.h"
+#include "net/http.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -29,8 +31,6 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::size_t kMaxFile = 1u << 20;
-
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
 
 Result<std::string> text_of(const base::JsonValue& object, std::string_view key) {
   TRY(const auto value, object.get(key));
@@ -48,14 +48,14 @@ std::string host_of(std::string_view url) {
   return std::string{url};
 }
 
-namespace {
-
 bool is_here(std::string_view url) {
   std::string host = host_of(url);
   const auto colon = host.rfind(':');
   if (colon == std::string::npos || host.find(']', colon) != std::string::npos) host += ":80";
   return is_loopback(host);
 }
+
+namespace {
 
 Status not_for_others(const std::string& path) {
   struct stat found{};
@@ -114,6 +114,7 @@ Error refused(const net::Response& response, const std::string& url) {
 }  // namespace
 
 Status write_once(const std::string& path, std::string_view text) {
+  TRY_OK(check_output(path));
   TRY(const bool there, present(path));
   if (there) {
     TRY(const auto old, read_whole(path));
@@ -135,6 +136,7 @@ Result<std::string> read_whole(const std::string& path) {
 
 Result<std::string> make_admin_keys(const AdminFiles& files, crypto::Curve curve, crypto::Random& random) {
   for (const auto& path : {files.private_key, files.public_key}) {
+    TRY_OK(check_output(path));
     TRY(const bool there, present(path));
     if (there)
       return Error{Code::conflict,
@@ -194,7 +196,7 @@ Result<std::unique_ptr<AdminServer>> AdminServer::open(Options options, const ba
 Result<std::string> AdminServer::send(net::HttpRequest request) const {
   request.deadline = std::chrono::steady_clock::now() + kPatience;
   auto response = http_->send(request);
-  wipe(request.body);
+  net::wipe_text(request.body);
   if (!response) {
     Error error = response.error();
     error.remedy =
@@ -429,7 +431,7 @@ Result<SubmitAnswer> submit_share(const AdminServer& server, const AdminIdentity
                                  {"share", clear},
                                  {"signature", base::base64(keys::sign_share(admin.key, plain.reveal()))}}}
                .compact();
-    wipe(clear);
+    net::wipe_text(clear);
   } else {
     TRY(const auto known, server.commitments());
     TRY(const auto plain, open_share(share, admin, known.set ? &*known.set : nullptr));

@@ -41,6 +41,8 @@ base::Status write_once(const std::string& path, std::string_view text);
 base::Result<std::string> read_whole(const std::string& path);
 /// "http://registry.example:80/" -> "registry.example": what the transport puts into Host.
 std::string host_of(std::string_view url);
+/// Whether the URL names this machine by an address of loopback.
+bool is_here(std::string_view url);
 
 /// What GET /admin/commitments says.
 struct ServerCommitments {

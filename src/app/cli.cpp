@@ -1,4 +1,5 @@
 #include "app/cli.h"
+#include "app/mistakes.h"
 
 #include <CLI/CLI.hpp>
 
@@ -9,6 +10,7 @@
 #include "app/cmd_keystore.h"
 #include "app/cmd_kms.h"
 #include "app/cmd_registry_csr.h"
+#include "app/examples.h"
 #include "app/node_commands.h"
 #include "app/registry_commands.h"
 #include "app/version.h"
@@ -29,28 +31,103 @@ constexpr const char* kFooter =
     "  attestry COMMAND --help                                  everything about one command\n"
     "Exit codes: 0 done or accepted, 1 refused, 2 wrong use, 3 undecided or unavailable, 4 defect.";
 
-/// Help and version are no errors. A first word that is no command gets a guess instead of "a subcommand is required".
+/// Where the words lead: the last command that there is, and the first word that is none of its commands.
+struct Words {
+  const CLI::App* command;
+  std::string path = "attestry", unknown{};
+};
+
+bool takes_words(const CLI::App& command) {
+  return std::ranges::any_of(command.get_options(), [](const auto* one) { return one->get_positional(); });
+}
+
+Words follow(const CLI::App& app, const std::vector<std::string>& arguments) {
+  Words out{.command = &app};
+  for (const std::string& word : arguments) {
+    if (word.starts_with('-') || out.command->get_subcommands({}).empty() || takes_words(*out.command)) break;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* one : out.command->get_subcommands({})) {
+      if (one->get_name() == word) next = one;
+    }
+    if (next == nullptr) {
+      out.unknown = word;
+      break;
+    }
+    out.command = next;
+    out.path += " " + word;
+  }
+  return out;
+}
+
+int no_such_command(const Words& words, Context& context) {
+  std::vector<std::string> commands;
+  for (const CLI::App* one : words.command->get_subcommands({})) commands.push_back(one->get_name());
+  const std::string above = words.path.substr(std::min(words.path.size(), std::string{"attestry "}.size()));
+  const std::string whole = above.empty() ? words.unknown : above + " " + words.unknown;
+  const std::string guess = nearest(words.unknown, commands);
+  print_error(context.err,
+              {.code = base::Code::usage,
+               .what = "there is no command " + whole,
+               .remedy = guess.empty() ? "`" + words.path + " --help` lists them."
+                                       : "Did you mean " + (above.empty() ? "" : above + " ") + guess + "?"});
+  return kExitUsage;
+}
+
+/// A group's name alone.
+int no_command(const Words& words, Context& context) {
+  std::string commands;
+  for (const CLI::App* one : words.command->get_subcommands({})) {
+    commands += (commands.empty() ? "" : ", ") + one->get_name();
+  }
+  print_error(context.err, {.code = base::Code::usage,
+                            .what = words.path + " is a group of commands",
+                            .expected = "one of " + commands,
+                            .remedy = "`" + words.path + " --help` says what each is for."});
+  return kExitUsage;
+}
+
+/// The first flag that the command does not have.
+std::string unknown_flag(const CLI::App& command, const std::vector<std::string>& arguments) {
+  for (const std::string& word : arguments) {
+    const std::string flag = word.substr(0, word.find('='));
+    if (flag.size() > 2 && flag.starts_with("--") && command.get_option_no_throw(flag) == nullptr) return flag;
+  }
+  return {};
+}
+
+int no_such_flag(const Words& words, const std::string& flag, Context& context) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* one : words.command->get_options()) {
+    for (const std::string& name : one->get_lnames()) flags.push_back("--" + name);
+  }
+  const std::string guess = nearest(flag, flags);
+  print_error(context.err, {.code = base::Code::usage,
+                            .what = words.path + " has no " + flag,
+                            .remedy = guess.empty() ? "`" + words.path + " --help` lists what it has."
+                                                    : "Did you mean " + guess + "?"});
+  return kExitUsage;
+}
+
+/// Help and version are no errors. A word that is no command, and a flag that there is not, get a guess.
 int explain(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& arguments,
             Context& context) {
-  if (error.get_exit_code() == 0) {
-    app.exit(error, context.out, context.err);
-    return kExitOk;
-  }
   if (arguments.empty()) {
     context.err << app.help();
     return kExitUsage;
   }
-  std::vector<std::string> commands;
-  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
-  const std::string& first = arguments.front();
-  if (first.starts_with('-') || std::ranges::find(commands, first) != commands.end()) {
+  const Words words = follow(app, arguments);
+  if (!words.unknown.empty()) return no_such_command(words, context);
+  if (error.get_exit_code() == 0) {
     app.exit(error, context.out, context.err);
-    return kExitUsage;
+    return kExitOk;
   }
-  const std::string guess = nearest(first, commands);
-  print_error(context.err, {.code = base::Code::usage,
-                            .what = "there is no command " + first,
-                            .remedy = guess.empty() ? "`attestry --help` lists them." : "Did you mean " + guess + "?"});
+  if (words.command->get_require_subcommand_min() > 0 && words.command->get_subcommands().empty()) {
+    return no_command(words, context);
+  }
+  const bool extras = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+  const std::string flag = extras ? unknown_flag(*words.command, arguments) : "";
+  if (!flag.empty()) return no_such_flag(words, flag, context);
+  app.exit(error, context.out, context.err);
   return kExitUsage;
 }
 
@@ -84,6 +161,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_registry(app, context);
   add_kms(app, context);
   add_keymanager(app, context);
+  add_tracker(app, context);
   add_keystore(app, context);
   add_node(app, context);
   add_audit(app, context);
@@ -95,6 +173,7 @@ int run(const std::vector<std::string>& arguments, Context& context) {
   add_chain(app, context);
   add_completion(app, context);
   add_version(app, context);
+  add_examples(app);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
@@ -109,6 +188,12 @@ void print_error(std::ostream& err, const base::Error& error) {
   if (!error.expected.empty()) err << "  expected    " << error.expected << "\n";
   if (!error.found.empty()) err << "  found       " << error.found << "\n";
   err << "  what to do  " << (error.remedy.empty() ? base::default_remedy(error.code) : error.remedy) << "\n";
+}
+
+int print_mistakes(Context& context, const std::vector<base::Error>& mistakes) {
+  for (const auto& mistake : mistakes) print_error(context.err, mistake);
+  if (mistakes.size() > 1) context.err << mistakes.size() << " mistakes in the configuration; nothing was made\n";
+  return kExitUsage;
 }
 
 void finish(Context& context, const std::function<base::Result<int>()>& command) {

@@ -70,6 +70,7 @@ void add_eventlog(CLI::App& app, Context& context);
 void add_forge(CLI::App& app, Context& context);
 void add_instance(CLI::App& app, Context& context);
 void add_keymanager(CLI::App& app, Context& context);
+void add_tracker(CLI::App& app, Context& context);
 void add_measurement(CLI::App& app, Context& context);
 void add_operator(CLI::App& app, Context& context);
 void add_place_list(CLI::App& app, Context& context);

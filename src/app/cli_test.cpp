@@ -53,6 +53,7 @@ class TestFile {
   TestFile(const std::string& name, std::string_view text)
       : path_(std::filesystem::path(::testing::TempDir()) / ("attestry_cli_" + name)) {
     std::ofstream(path_, std::ios::binary) << text;
+    std::filesystem::permissions(path_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   }
   ~TestFile() { std::filesystem::remove(path_); }
   TestFile(const TestFile&) = delete;
@@ -203,6 +204,101 @@ TEST(VerifyCommand, ColoursOnlyATerminal) { EXPECT_THAT(run_with({"verify", "-"}
 TEST(Nearest, FindsASlipAndNothingElse) {
   EXPECT_EQ(nearest("verfy", {"version", "verify"}), "verify");
   EXPECT_EQ(nearest("zzzzzzzz", {"version", "verify"}), "");
+}
+
+TEST(CommandLine, AWordThatIsNoCommandOfAGroupIsNamedWithAGuess) {
+  const Ran wrong = run_with({"node", "joni", "127.0.0.1:9447"});
+  EXPECT_EQ(wrong.code, kExitUsage);
+  EXPECT_THAT(wrong.err, HasSubstr("there is no command node joni"));
+  EXPECT_THAT(wrong.err, HasSubstr("Did you mean node join?"));
+  const Ran help = run_with({"vault", "--help"});
+  EXPECT_EQ(help.code, kExitUsage) << "a script must not believe that it exists";
+  EXPECT_EQ(run_with({"node", "join", "--help"}).code, kExitOk);
+  const Ran flag = run_with({"node", "status", "--fromat", "json"});
+  EXPECT_EQ(flag.code, kExitUsage);
+  EXPECT_THAT(flag.err, HasSubstr("attestry node status has no --fromat"));
+  EXPECT_THAT(flag.err, HasSubstr("Did you mean --format?"));
+}
+
+TEST(CommandLine, APublicKeyIsPrintedAgainAndAPrivateOneIsTakenForNone) {
+  const TestFile operators("shown.key", ""), holders("shown.holder", "");
+  std::filesystem::remove(operators.path());
+  std::filesystem::remove(holders.path());
+  const Ran one = run_with({"operator", "keygen", operators.path()});
+  ASSERT_EQ(one.code, kExitOk) << one.err;
+  EXPECT_EQ(run_with({"operator", "show", operators.path()}).out, one.out);
+  const Ran two = run_with({"node", "holder-key", holders.path()});
+  ASSERT_EQ(two.code, kExitOk) << two.err;
+  EXPECT_EQ(run_with({"operator", "show", holders.path()}).out, two.out);
+
+  std::string secret;
+  std::getline(std::ifstream{holders.path()} >> std::ws, secret);
+  const Ran given = run_with({"node", "holders", "--holder", "0:" + secret, "--key", operators.path(), "--out", "x"});
+  EXPECT_EQ(given.code, kExitUsage);
+  EXPECT_THAT(given.err, HasSubstr("a private key"));
+  EXPECT_THAT(given.err, Not(HasSubstr(secret.substr(secret.size() - 64))));
+}
+
+TEST(CommandLine, AFileThatIsTakenForAnotherIsNamedAndNotShown) {
+  const TestFile pem("alice.pem", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\n-----END PRIVATE KEY-----\n");
+  const auto is_named = [&](const std::vector<std::string>& arguments) {
+    const Ran ran = run_with(arguments);
+    EXPECT_NE(ran.code, kExitOk);
+    EXPECT_THAT(ran.err, HasSubstr("alice.pem"));
+    EXPECT_THAT(ran.err, Not(HasSubstr("MC4CAQ")));
+    EXPECT_THAT(ran.err, Not(HasSubstr("BEGIN")));
+    return ran.err;
+  };
+  EXPECT_THAT(is_named({"node", "export", "--holders", pem.path(), "--holder", std::string(64, 'a'), "--out", "x"}),
+              HasSubstr("what `attestry node holders --out FILE` wrote"));
+  is_named({"operator", "show", pem.path()});
+  is_named({"secret", "encrypt", pem.path(), "--repo", "github.com/a/b", "--owner", "a.near", "--pubkey", "00"});
+  is_named({"secret", "decrypt", pem.path(), "--repo", "github.com/a/b", "--owner", "a.near", "--key", pem.path()});
+}
+
+TEST(CommandLine, ASecretThatDoesNotOpenSaysWhatItWasTriedAs) {
+  const TestFile vars("vars", "KEY=value\n"), master("master", std::string(64, '1')), blob("blob", "");
+  std::filesystem::permissions(master.path(), std::filesystem::perms{0600});
+  const Ran made =
+      run_with({"secret", "encrypt", vars.path(), "--repo", "github.com/a/b", "--branch", "main", "--owner",
+                "alice.near", "--pubkey", "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"});
+  ASSERT_EQ(made.code, kExitOk) << made.err;
+  std::ofstream{blob.path()} << made.out;
+  const Ran other = run_with({"secret", "decrypt", blob.path(), "--repo", "github.com/a/b", "--branch", "dev",
+                              "--owner", "alice.near", "--key", master.path()});
+  EXPECT_EQ(other.code, kExitUsage);
+  EXPECT_THAT(other.err, HasSubstr("--branch"));
+  EXPECT_THAT(other.err, HasSubstr("github.com/a/b:alice.near:dev"));
+  EXPECT_THAT(other.err, Not(HasSubstr("/pubkey")));
+}
+
+TEST(CommandLine, AServerThatIsNotReachedSaysWhereItWasLookedFor) {
+  const Ran ran = run_with({"node", "status", "--server", "http://127.0.0.1:1"});
+  EXPECT_EQ(ran.code, kExitUndecided);
+  EXPECT_THAT(ran.err, HasSubstr("http://127.0.0.1:1 its operators' listener?"));
+}
+
+TEST(CommandLine, ANodesFolderHasNoSettingThatCannotWork) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "attestry_cli_node";
+  std::filesystem::remove_all(folder);
+  const auto init = [&](const std::string& key, const std::string& dialect) {
+    return run_with({"node", "init", folder.string(), "--id", "0", "--operator", key, "--attestation",
+                     "http://127.0.0.1:8500", "--servers", "name:s", "--server-dialects", dialect, "--unlock",
+                     "file:root.key"});
+  };
+  const std::string key(64, 'a');
+  EXPECT_THAT(init(key, "registy").err, HasSubstr("registry and keystore"));
+  const Ran shown = init("attestry-operator-key-1 c2VjcmV0", "registry");
+  EXPECT_THAT(shown.err, HasSubstr("a private key"));
+  EXPECT_THAT(shown.err, Not(HasSubstr("c2VjcmV0")));
+  EXPECT_THAT(shown.err, Not(HasSubstr("at least one key"))) << "one mistake is said once";
+  ASSERT_FALSE(std::filesystem::exists(folder));
+  const Ran made = init(key, "registry");
+  ASSERT_EQ(made.code, kExitOk) << made.err;
+  std::ifstream in{folder / "node.toml"};
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  EXPECT_THAT(text, HasSubstr("file:" + std::filesystem::absolute("root.key").string()));
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

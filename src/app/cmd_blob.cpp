@@ -9,6 +9,7 @@
 #include "app/blob_stores.h"
 #include "app/cli.h"
 #include "app/operator.h"
+#include "app/outputs.h"
 #include "app/tables.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -126,6 +127,7 @@ base::Result<int> blob_get(Context& context, const BlobOptions& options) {
     context.out << bytes;
     return kExitOk;
   }
+  TRY_OK(check_output(options.out), "--out");
   TRY_OK(state::replace_file(*context.files, options.out, base::as_bytes(bytes)));
   return kExitOk;
 }

@@ -8,6 +8,7 @@
 #include "app/cli.h"
 #include "app/collateral_commands.h"
 #include "app/evidence_files.h"
+#include "app/outputs.h"
 #include "app/shelf_files.h"
 #include "app/tables.h"
 #include "base/encoding.h"
@@ -156,6 +157,7 @@ Result<int> export_bundle(Context& context, const CollateralOptions& options) {
                      "`… export vcek/Milan/1`, and so on."};
   }
   const std::string bundle = sign_bundle(chosen, key);
+  TRY_OK(check_output(options.out), "--out");
   TRY_OK(state::replace_file(*context.files, options.out, base::as_bytes(bundle)), "--out");
   context.out << "Wrote " << chosen.items.size() << (chosen.items.size() == 1 ? " artefact" : " artefacts") << " to "
               << options.out << ".\n"

@@ -3,12 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <ostream>
 
 #include "app/cli.h"
 #include "app/dev_bootstrap.h"
 #include "app/dev_vendors.h"
+#include "app/mistakes.h"
 #include "app/paths.h"
 #include "app/signals.h"
 #include "app/simulated_tee.h"
@@ -41,18 +43,22 @@ struct DevOptions {
 
 base::Deadline soon() { return std::chrono::steady_clock::now() + kPatience; }
 
+/// Where the data will be: a `--once` run without --data has a folder of its own.
+base::Result<std::string> place_of(const DevOptions& options) {
+  if (!options.data.empty()) return options.data;
+  if (!options.once) return std::string{"attestry-dev"};
+  std::error_code failed;
+  const auto folder = std::filesystem::temp_directory_path(failed);
+  if (failed) return base::Error{base::Code::io, "no folder for temporary files (TMPDIR)", {}, failed.message()};
+  return (folder / ("attestry-dev-" + base::hex(crypto::system_random().bytes<8>()))).string();
+}
+
 /// Removes the folder of a `--once` run without --data.
 class Workspace {
  public:
-  static base::Result<std::unique_ptr<Workspace>> make(const DevOptions& options) {
+  static base::Result<std::unique_ptr<Workspace>> make(const DevOptions& options, std::string path) {
     const bool temporary = options.once && options.data.empty();
-    std::string path = options.data.empty() ? "attestry-dev" : options.data;
     std::error_code failed;
-    if (temporary) {
-      const auto folder = std::filesystem::temp_directory_path(failed);
-      if (failed) return base::Error{base::Code::io, "no folder for temporary files (TMPDIR)", {}, failed.message()};
-      path = (folder / ("attestry-dev-" + base::hex(crypto::system_random().bytes<8>()))).string();
-    }
     std::filesystem::create_directories(path, failed);
     if (failed) return base::Error{base::Code::io, "cannot create " + path, {}, failed.message()};
     std::filesystem::permissions(path, std::filesystem::perms::owner_all, failed);
@@ -80,31 +86,53 @@ class Workspace {
   bool temporary_;
 };
 
-base::Status make_seed(const std::string& path) {
-  TRY(const bool have, present(path));
-  if (have) return base::done();
-  const std::string seed = base::hex(crypto::system_random().bytes<16>()) + "\n";
-  return state::replace_file(state::system_files(), path, base::as_bytes(seed));
+base::Result<std::map<std::string, std::string>> dev_settings(const DevOptions& options, const std::string& data,
+                                                              const std::string& pcs, const std::string& kds) {
+  // --any-port is for what nobody said otherwise.
+  static const DevOptions kUnsaid;
+  const auto address = [&](const std::string& wanted, const std::string& unsaid) {
+    return options.any_port && wanted == unsaid ? std::string{"127.0.0.1:0"} : wanted;
+  };
+  std::map<std::string, std::string> settings{
+      {"server.data", data},
+      {"server.realm", "simulated"},
+      {"server.listen", address(options.listen, kUnsaid.listen)},
+      {"server.admin_listen", address(options.admin_listen, kUnsaid.admin_listen)},
+      {"server.metrics_listen", address(options.metrics_listen, kUnsaid.metrics_listen)},
+      {"registry.admin_listen", address("127.0.0.1:8081", "127.0.0.1:8081")},
+      {"registry.floor", "forgotten"},  // development chains begin anew
+      {"tls.mode", "off"},
+      {"collateral.pcs", pcs},
+      {"collateral.kds", kds},
+      {"collateral.kds_vcek_seconds", "0"},
+      {"log.level", "warning"}};
+  TRY_OK(read_sets(options.sets, settings));
+  return settings;
 }
 
-base::Result<Settings> dev_settings(const DevOptions& options, const std::string& data, const DevVendors& vendors) {
-  const auto address = [&](const std::string& wanted) {
-    return options.any_port ? std::string{"127.0.0.1:0"} : wanted;
-  };
-  std::map<std::string, std::string> settings{{"server.data", data},
-                                              {"server.realm", "simulated"},
-                                              {"server.listen", address(options.listen)},
-                                              {"server.admin_listen", address(options.admin_listen)},
-                                              {"server.metrics_listen", address(options.metrics_listen)},
-                                              {"registry.admin_listen", address("127.0.0.1:8081")},
-                                              {"registry.floor", "forgotten"},  // development chains begin anew
-                                              {"tls.mode", "off"},
-                                              {"collateral.pcs", vendors.pcs_url()},
-                                              {"collateral.kds", vendors.kds_url()},
-                                              {"collateral.kds_vcek_seconds", "0"},
-                                              {"log.level", "warning"}};
-  TRY_OK(read_sets(options.sets, settings));
-  return Settings::load("", settings, {});
+bool is_the_same_place(const std::string& one, const std::string& other) {
+  std::error_code failed;
+  const auto first = std::filesystem::weakly_canonical(std::filesystem::absolute(one, failed), failed);
+  if (failed) return false;
+  return first == std::filesystem::weakly_canonical(std::filesystem::absolute(other, failed), failed) && !failed;
+}
+
+/// What a server would refuse to start with, before anything is made. The vendors' addresses are not known yet, and the
+/// seed of the simulated TEE may not be there yet: any address stands for them.
+base::Result<std::vector<base::Error>> judge(const DevOptions& options, const std::string& data) {
+  const std::string later = "http://127.0.0.1:1";
+  const std::string seed = data + "/forge.seed";
+  TRY(auto chosen, dev_settings(options, data, later, later));
+  TRY(const bool have_seed, present(seed));
+  for (auto& [name, value] : chosen) {
+    if (have_seed || !value.starts_with(kSimulatedAttestation)) continue;
+    if (is_the_same_place(value.substr(kSimulatedAttestation.size()), seed)) value = later;
+  }
+  std::vector<base::Error> mistakes;
+  const auto settings = Settings::load("", chosen, {}, mistakes);
+  for (auto& mistake : mistakes_in(settings)) mistakes.push_back(std::move(mistake));
+  if (mistakes.empty()) TRY_OK(addresses_free(settings));
+  return mistakes;
 }
 
 /// Remembers the evidence that the registration made, to show its verdict.
@@ -197,13 +225,17 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   }
   block_signals();
   base::log_configure(base::LogLevel::warning, base::LogFormat::text);
-  TRY(const auto workspace, Workspace::make(options));
+  TRY(auto place, place_of(options));
+  TRY(const auto mistakes, judge(options, place), "server");
+  if (mistakes.size() == 1) return mistakes.front();
+  if (!mistakes.empty()) return print_mistakes(context, mistakes);
+  TRY(const auto workspace, Workspace::make(options, std::move(place)));
   const std::string& data = workspace->path();
   context.out << "attestry dev: everything here is SIMULATED and can never open a production store.\n"
               << "  data folder     " << data << (workspace->temporary() ? " (removed at the end)" : "") << "\n"
               << "  root of keys    " << data << "/root.json, opened by the key file " << data
               << "/root.key (made by dev)\n";
-  TRY_OK(make_seed(data + "/forge.seed"));
+  TRY_OK(make_simulated_seed(data + "/forge.seed", crypto::system_random()));
   TRY(const auto tee, SimulatedTee::open(data + "/forge.seed", "tdx-v4"));
   TRY(const auto seed, read_input(context, data + "/forge.seed", 4096));
   TRY(const auto vendors, DevVendors::start(tee->pki(), seed, context.clock));
@@ -213,7 +245,8 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   seams.clock = &context.clock;
   seams.files = context.files;
   const attestation::Verifier verifier{seams.anchors};
-  TRY(const auto settings, dev_settings(options, data, *vendors));
+  TRY(const auto chosen, dev_settings(options, data, vendors->pcs_url(), vendors->kds_url()));
+  TRY(const auto settings, Settings::load("", chosen, {}));
   TRY_OK(configure_log(settings));
   TRY(const auto server, RunningServer::start(settings, std::move(seams)), "server");
   context.out << "  collateral      " << vendors->pcs_url() << " (simulated service)\n"
@@ -277,7 +310,8 @@ void add_dev(CLI::App& app, Context& context) {
   command->add_option("--listen", options->listen, "public listener")->capture_default_str();
   command->add_option("--admin-listen", options->admin_listen, "operators' listener")->capture_default_str();
   command->add_option("--metrics-listen", options->metrics_listen, "metrics listener")->capture_default_str();
-  command->add_flag("--any-port", options->any_port, "listen on free ports, whichever they are");
+  command->add_flag("--any-port", options->any_port,
+                    "listen on free ports, whichever they are, where nothing else is said");
   command->add_option("--set", options->sets, "SECTION.KEY=VALUE, any setting of `attestry config show`")
       ->allow_extra_args(false);
   command->callback([options, &context] {

@@ -7,12 +7,15 @@
 #include "app/cmd_policy.h"
 #include "app/cmd_secret_keystore.h"
 #include "app/cmd_secret_seal.h"
+#include "app/holder_key.h"
 #include "app/operator.h"
+#include "app/outputs.h"
 #include "app/tables.h"
 #include "attestation/policy.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "net/http.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -39,8 +42,6 @@ struct GovernanceOptions {
 
 using Options = std::shared_ptr<GovernanceOptions>;
 using Command = base::Result<int> (*)(Context&, const GovernanceOptions&);
-
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
 
 base::Result<std::string> member(std::string_view json, std::string_view key) {
   TRY(const auto doc, base::JsonDocument::parse(std::string{json}, {.max_bytes = 64u << 20}));
@@ -120,6 +121,29 @@ base::Result<int> operator_keygen(Context& context, const GovernanceOptions& opt
   return kExitOk;
 }
 
+/// The public half of whatever key of ours a file holds, for who has lost the line that made it.
+base::Result<int> operator_show(Context& context, const GovernanceOptions& options) {
+  TRY(auto bytes, read_input(context, options.file, kMaxFile));
+  const bool holder = base::as_text(bytes).starts_with(kHolderKeyHeader);
+  crypto::wipe(bytes);
+  if (holder) {
+    TRY(const auto pair, read_holder_key(options.file));
+    context.out << base::hex(pair.public_key) << "\n";
+    context.err << "The public key of a holder: attestry node holders --holder ID:KEY\n";
+    return kExitOk;
+  }
+  TRY(const auto key, read_any_operator_key(options.file));
+  if (const auto* own = std::get_if<crypto::Ed25519PrivateKey>(&key)) {
+    context.out << base::hex(own->public_key()) << "\n";
+    context.err << "The public key of an operator\n";
+    return kExitOk;
+  }
+  const auto address = curves::ethereum_address(std::get<curves::Secp256k1PrivateKey>(key).public_key_raw());
+  context.out << "0x" << base::hex(address) << "\n";
+  context.err << "The address of a wallet\n";
+  return kExitOk;
+}
+
 /// The public key, or the address.
 base::Result<std::string> operator_path(const OperatorSession& session, const GovernanceOptions& options) {
   if (options.public_key.empty() == options.address.empty()) {
@@ -184,17 +208,24 @@ base::Result<int> policy_builtin(Context& context, const GovernanceOptions& opti
 base::Result<int> secret_put(Context& context, const GovernanceOptions& options) {
   TRY(const auto session, OperatorSession::open(options.connection));
   TRY(auto value, read_input(context, options.file, 64 * 1024 + 1));
+  if (value.empty()) return base::Error{base::Code::usage, options.file + " is empty", "a secret", "0 bytes"};
+  if (value.back() == '\n') context.err << "The secret ends with a newline, which is kept.\n";
   std::string text = base::base64url(value);
   crypto::wipe(value);
   std::string body;
   body.reserve(text.size() + 16);  // no copy is left behind in a buffer that was outgrown
   body.append("{\"value\":\"").append(text).append("\"}");
-  wipe(text);
+  net::wipe_text(text);
   auto answer = session->api().call(net::Method::put,
                                     session->path(app_path(options) + "/secrets/" + net::percent_encode(options.name)),
                                     std::move(body));
   if (!answer) return answer.error();
   print_json(context, options, *answer);
+  const auto app = session->api().call(net::Method::get, session->path(app_path(options)));
+  if (!app && app.error().code == base::Code::not_found) {
+    context.err << "attestry: warning: there is no app " << options.app
+                << " yet: nobody gets this secret before there is (attestry app list)\n";
+  }
   return kExitOk;
 }
 
@@ -218,6 +249,7 @@ base::Status sign_with(governance::Envelope& envelope, const std::vector<std::st
 base::Result<int> write_envelope(Context& context, const GovernanceOptions& options,
                                  const governance::Envelope& envelope, base::UtcTime expires) {
   const std::string text = envelope.to_json() + "\n";
+  TRY_OK(check_output(options.out), "--out");
   TRY_OK(state::replace_file(*context.files, options.out, base::as_bytes(text)), "--out");
   context.err << "Not submitted: " << envelope.signatures.size()
               << (envelope.signatures.size() == 1 ? " signature is" : " signatures are") << " in " << options.out
@@ -440,6 +472,10 @@ void add_operator(CLI::App& app, Context& context) {
   positional(keygen, "FILE", keygen.options->file, "where to put it (never overwritten)");
   keygen.command->add_flag("--wallet", keygen.options->wallet,
                            "the key of an EVM account (secp256k1), to sign as a wallet does");
+  const auto show =
+      plain(*group, context, "show",
+            "Print the public key of a key file again: an operator's, a wallet's or a holder's", operator_show);
+  positional(show, "FILE", show.options->file, "what `operator keygen` or `node holder-key` made");
   const auto put = add(*group, context, "add",
                        "Let a key sign approvals of the tenant, or start its workloads (administrator)", operator_add);
   whose(put);

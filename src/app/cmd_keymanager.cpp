@@ -12,6 +12,7 @@
 #include "chain/blob_data.h"
 #include "chain/keymanager_abi.h"
 #include "crypto/hash.h"
+#include "keys/keymanager_dialects.h"
 
 namespace attestry::app {
 namespace {
@@ -128,7 +129,7 @@ Result<Carried> carry(Context& context, const Options& options) {
 template <class... A>
 Result<int> call(Context& context, const Options& options,
                  const chain::registry::Function<chain::registry::Nothing, A...>& function, Facts facts,
-                 const Carried* carried, const Effect* effect, const std::type_identity_t<A>&... arguments) {
+                 const Carried* carried, const Effect& effect, const std::type_identity_t<A>&... arguments) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   base::JsonOutObject extra;
   if (carried != nullptr) {
@@ -136,8 +137,8 @@ Result<int> call(Context& context, const Options& options,
     extra.emplace_back("evidence_sha256", base::hex(carried->hash));
     if (carried->blob) extra.emplace_back("blob", chain::hex_data(carried->blob->versioned_hash));
   }
-  return session->send_and_print(function(arguments...), function.signature, std::move(facts), std::move(extra),
-                                 carried != nullptr ? carried->sidecar() : nullptr, effect);
+  return session->send_and_print(function(arguments...), function.signature, std::move(facts), effect, std::move(extra),
+                                 carried != nullptr ? carried->sidecar() : nullptr);
 }
 
 Effect is_master(const curves::Address& key) { return Effect::of(abi::kXPub, key, "xPub() is " + text_of(key)); }
@@ -155,6 +156,34 @@ Effect is_listed(const chain::registry::Function<bool, chain::Word>& list, const
 Effect has_rule(const abi::FmspcWord& fmspc, std::uint32_t least, std::uint16_t statuses) {
   return Effect::of(abi::kAllowedTcbs, std::tuple{least, statuses},
                     "allowed_tcbs is " + std::to_string(least) + ", " + std::to_string(statuses), fmspc);
+}
+
+/// Nothing else on the chain keeps it.
+Effect has_posted(const curves::Address& subject, const Carried& carried) {
+  const chain::Word blob = carried.blob ? carried.blob->versioned_hash : chain::Word{};
+  return {.says = "an event EvidencePosted about " + text_of(subject) + " with SHA-256 " + base::hex(carried.hash),
+          .event = Effect::Event{
+              .topic = abi::topic<abi::EvidencePosted>(), .is = [subject, blob, hash = carried.hash](const auto& log) {
+                const auto event = abi::read(log);
+                const auto* posted =
+                    event.ok() && event->has_value() ? std::get_if<abi::EvidencePosted>(&**event) : nullptr;
+                return posted != nullptr && posted->subject == subject && posted->evidence_hash == hash &&
+                       posted->blob_hash == blob;
+              }}};
+}
+
+/// The box is in the event alone, from where the newcomer's host and auditors take it.
+Effect has_onboarded(const abi::Onboarded& brought) {
+  Effect out = has_come_to(brought.member, abi::Membership::onboarded);
+  out.says +=
+      ", and its sealed key, SHA-256 " + base::hex(crypto::sha256(brought.response)) + ", is in an event Onboarded";
+  out.event = Effect::Event{.topic = abi::topic<abi::Onboarded>(), .is = [brought](const auto& log) {
+                              const auto event = abi::read(log);
+                              const auto* found =
+                                  event.ok() && event->has_value() ? std::get_if<abi::Onboarded>(&**event) : nullptr;
+                              return found != nullptr && *found == brought;
+                            }};
+  return out;
 }
 
 // -- the contract
@@ -232,10 +261,10 @@ Result<int> bootstrap(Context& context, const Options& options) {
   const Effect effect = is_master(key);
   if (options.evidence.empty()) {
     facts.emplace_back("note", "without evidence nobody can audit where this key is");
-    return call(context, options, abi::kBootstrap, std::move(facts), nullptr, &effect, key);
+    return call(context, options, abi::kBootstrap, std::move(facts), nullptr, effect, key);
   }
   TRY(const Carried carried, carry(context, options));
-  return call(context, options, abi::kBootstrapWithEvidence, std::move(facts), &carried, &effect, key, carried.hash,
+  return call(context, options, abi::kBootstrapWithEvidence, std::move(facts), &carried, effect, key, carried.hash,
               carried.in_call);
 }
 
@@ -245,15 +274,15 @@ Result<int> rotate(Context& context, const Options& options) {
   TRY(const Carried carried, carry(context, options));
   const Effect effect = is_master(key);
   return call(context, options, abi::kRotate,
-              {{"new master key", text_of(key)}, {"note", "every member has to join again"}}, &carried, &effect, key,
+              {{"new master key", text_of(key)}, {"note", "every member has to join again"}}, &carried, effect, key,
               signature, carried.hash, carried.in_call);
 }
 
 Result<int> post_evidence(Context& context, const Options& options) {
   TRY(const auto subject, typed_address(options.subject), "SUBJECT");
   TRY(const Carried carried, carry(context, options));
-  return call(context, options, abi::kPostEvidence, {{"about", text_of(subject)}}, &carried, nullptr, subject,
-              carried.hash, carried.in_call);
+  return call(context, options, abi::kPostEvidence, {{"about", text_of(subject)}}, &carried,
+              has_posted(subject, carried), subject, carried.hash, carried.in_call);
 }
 
 // -- members
@@ -264,7 +293,7 @@ Result<int> join(Context& context, const Options& options) {
   TRY(const Bytes signature, typed_signature(options.signature));
   TRY(const Carried carried, carry(context, options));
   const Effect effect = has_come_to(member, abi::Membership::requested);
-  return call(context, options, abi::kJoin, {{"newcomer", text_of(member)}}, &carried, &effect, member, box_key,
+  return call(context, options, abi::kJoin, {{"newcomer", text_of(member)}}, &carried, effect, member, box_key,
               signature, carried.hash, carried.in_call);
 }
 
@@ -274,9 +303,14 @@ Result<int> onboard(Context& context, const Options& options) {
   TRY(const auto measurement, parse_word(options.measurement, "--measurement"));
   TRY(const Bytes response, typed_bytes(options.response, 0, "--response"));
   TRY(const Bytes signature, typed_signature(options.signature));
-  const Effect effect = has_come_to(member, abi::Membership::onboarded);
-  return call(context, options, abi::kOnboard, {{"newcomer", text_of(member)}, {"measurement", options.measurement}},
-              nullptr, &effect, member, fmspc, measurement, response, signature);
+  const Effect effect = has_onboarded({member, fmspc, measurement, response});
+  TRY(const int code,
+      call(context, options, abi::kOnboard, {{"newcomer", text_of(member)}, {"measurement", options.measurement}},
+           nullptr, effect, member, fmspc, measurement, response, signature));
+  if (options.chain.format == "text" && !options.chain.dry_run) {
+    context.out << "next: at the newcomer's server, POST /register/" << base::hex(response) << "\n";
+  }
+  return code;
 }
 
 Result<int> deregister(Context& context, const Options& options) {
@@ -288,15 +322,14 @@ Result<int> deregister(Context& context, const Options& options) {
               {"note", "for good; it keeps the key that it has, only a rotation makes that worthless"}};
   if (membership == abi::Membership::not_yet) facts.emplace_back("and", "it has never asked: compare the address");
   const Effect effect = has_come_to(member, abi::Membership::rejected);
-  return session->send_and_print(abi::kDeregister(member), abi::kDeregister.signature, std::move(facts), {}, nullptr,
-                                 &effect);
+  return session->send_and_print(abi::kDeregister(member), abi::kDeregister.signature, std::move(facts), effect);
 }
 
 Result<int> resign(Context& context, const Options& options) {
   TRY(const auto member, typed_address(options.subject), "MEMBER");
   TRY(const Bytes signature, typed_signature(options.signature));
   const Effect effect = has_come_to(member, abi::Membership::rejected);
-  return call(context, options, abi::kResign, {{"member", text_of(member)}}, nullptr, &effect, member, signature);
+  return call(context, options, abi::kResign, {{"member", text_of(member)}}, nullptr, effect, member, signature);
 }
 
 // -- lists
@@ -306,21 +339,29 @@ Result<int> set_mrtd(Context& context, const Options& options, bool allowed) {
   const chain::Word hash = crypto::sha256(mrtd);
   const Effect effect = is_listed(abi::kAllowedMrtds, hash, allowed);
   return call(context, options, abi::kAllowMrtd, {{"MRTD", base::hex(mrtd)}, {"on the list", base::hex(hash)}}, nullptr,
-              &effect, hash, allowed);
+              effect, hash, allowed);
 }
 Result<int> set_mrenclave(Context& context, const Options& options, bool allowed) {
   TRY(const auto word, parse_word(options.subject, "MRENCLAVE"));
   const Effect effect = is_listed(abi::kAllowedMrenclaves, word, allowed);
-  return call(context, options, abi::kAllowMrenclave, {{"MRENCLAVE", base::hex(word)}}, nullptr, &effect, word,
-              allowed);
+  return call(context, options, abi::kAllowMrenclave, {{"MRENCLAVE", base::hex(word)}}, nullptr, effect, word, allowed);
+}
+/// Of 48 bytes, which typed_bytes() has seen to.
+base::FixedBytes<48> register_of(const Bytes& typed) {
+  base::FixedBytes<48> out{};
+  std::ranges::copy(typed, out.begin());
+  return out;
 }
 Result<int> set_machine(Context& context, const Options& options, bool allowed) {
   TRY(const auto rootfs, parse_word(options.rootfs, "--rootfs"));
   TRY(const Bytes mrtd, typed_bytes(options.mrtd, 48, "--mrtd"));
   TRY(const Bytes rtmr0, typed_bytes(options.rtmr0, 48, "--rtmr0"));
   TRY(const Bytes rtmr3, typed_bytes(options.rtmr3, 48, "--rtmr3"));
+  // Not get_mrtd(): a frozen contract does not answer that.
+  const auto machine =
+      keys::replicatoor::machine_key(rootfs, register_of(mrtd), register_of(rtmr0), register_of(rtmr3));
   return call(context, options, abi::kSetMrtd, {{"root file system", base::hex(rootfs)}, {"MRTD", base::hex(mrtd)}},
-              nullptr, nullptr, rootfs, mrtd, rtmr0, rtmr3, allowed);
+              nullptr, is_listed(abi::kRtmrs, machine, allowed), rootfs, mrtd, rtmr0, rtmr3, allowed);
 }
 template <Result<int> (*Set)(Context&, const Options&, bool), bool Allowed>
 Result<int> listed(Context& context, const Options& options) {
@@ -337,12 +378,12 @@ Result<int> allow_tcb(Context& context, const Options& options) {
               {{"FMSPC", options.subject},
                {"TCB status", names},
                {"at least", "TCB evaluation " + std::to_string(options.min_evaluation)}},
-              nullptr, &effect, fmspc, options.min_evaluation, statuses);
+              nullptr, effect, fmspc, options.min_evaluation, statuses);
 }
 Result<int> disallow_tcb(Context& context, const Options& options) {
   TRY(const auto fmspc, typed_fmspc(options.subject));
   const Effect effect = has_rule(fmspc, 0, 0);
-  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, &effect,
+  return call(context, options, abi::kAllowTcb, {{"FMSPC", options.subject}, {"TCB status", "none"}}, nullptr, effect,
               fmspc, 0u, std::uint16_t{0});
 }
 
@@ -361,7 +402,7 @@ Result<int> profiles(Context& context, const std::string& format) {
     context.out << base::JsonOut{std::move(out)}.pretty() << "\n";
     return kExitOk;
   }
-  const auto pad = [](std::string text, std::size_t width) {
+  const auto pad = [](const std::string& text, std::size_t width) {
     return text + std::string(text.size() < width ? width - text.size() : 1, ' ');
   };
   context.out << pad("NETWORK", 14) << pad("CHAIN", 10) << pad("FINALITY", 11) << pad("BLOBS", 7) << "\n";

@@ -6,12 +6,14 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <filesystem>
 #include <ostream>
 
 #include "app/cli.h"
 #include "app/cmd_keystore_standby.h"
 #include "app/keystore_commands.h"
 #include "app/keystore_environment.h"
+#include "app/paths.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "chain/near_rpc.h"
@@ -48,13 +50,16 @@ Status keep_private(const std::string& path, std::string_view text) {
   return state::replace_file(state::system_files(), path, base::as_bytes(text));
 }
 
-/// Keys leave the environment for files that only this user may read; the settings name those.
-Status keep_keys(const RunOptions& options, KeystoreEnvironment& read) {
+/// Keys leave the environment for files that only this user may read; the settings name those. `made`: such as were not
+/// there before.
+Status keep_keys(const RunOptions& options, KeystoreEnvironment& read, std::vector<std::string>& made) {
   const auto keep = [&](std::string_view setting, const std::string& name, std::string_view prefix,
                         const std::string& key) -> Status {
     if (key.empty()) return base::done();
     const std::string path = options.data + "." + name;
+    TRY(const bool there, present(path));
     TRY_OK(keep_private(path, key + "\n"), path);
+    if (!there) made.push_back(path);
     read.settings[std::string{setting}] = std::string{prefix} + path;
     return base::done();
   };
@@ -68,9 +73,26 @@ Status keep_keys(const RunOptions& options, KeystoreEnvironment& read) {
     const auto secret = crypto::system_random().secret(32);
     TRY_OK(keep_private(read.master_out_path, "KEYSTORE_MASTER_SECRET=" + base::hex(secret.reveal()) + "\n"),
            "KEYSTORE_MASTER_SECRET_OUT_PATH");
+    made.push_back(read.master_out_path);
   }
   read.settings["keystore.master"] = "file:" + read.master_out_path;
   return base::done();
+}
+
+/// What --show says in place of keep_keys(), which makes files.
+void show_keys(Context& context, const RunOptions& options, KeystoreEnvironment& read) {
+  const auto show = [&](std::string_view setting, const char* name, std::string_view prefix, const std::string& key) {
+    if (key.empty()) return;
+    const std::string path = options.data + "." + name;
+    read.settings[std::string{setting}] = std::string{prefix} + path;
+    context.err << "note: at its start it writes " << path << ", mode 0600: " << setting << " is a file\n";
+  };
+  show("keystore.master", "master", "file:", read.master_secret);
+  show("keystore.private_key", "private-key", "", read.private_key);
+  show("keystore.init_key", "init-key", "", read.init_key);
+  if (read.master_out_path.empty()) return;
+  read.settings["keystore.master"] = "file:" + read.master_out_path;
+  context.err << "note: a master that is not in " << read.master_out_path << " yet is made there at the first start\n";
 }
 
 Status is_private(const std::string& path) {
@@ -105,21 +127,30 @@ Result<int> run_from_environment(Context& context, const RunOptions& options) {
   TRY_OK(check_mode(options, read));
   for (const auto& note : read.notes) context.err << "note: " << note << "\n";
   if (options.show) {
+    show_keys(context, options, read);
     for (const auto& [name, value] : read.settings) context.out << name << " = \"" << value << "\"\n";
     return kExitOk;
   }
-  TRY_OK(keep_keys(options, read));
+  std::vector<std::string> made;
+  TRY_OK(keep_keys(options, read, made));
   read.wipe();
   std::vector<std::string> arguments{options.simulated ? "dev" : "serve", "--data", options.data};
   if (options.simulated) arguments.emplace_back("--any-port");
   for (const auto& [name, value] : read.settings) {
     arguments.emplace_back("--set");
-    arguments.push_back(name + "=" + value);
+    arguments.push_back(std::string{name}.append("=").append(value));
   }
   arguments.insert(arguments.end(), options.rest.begin(), options.rest.end());
   const int ended = run(arguments, context);
+  if (ended != kExitUsage) return ended;
   // What that command says to set is not this one's to take.
-  if (ended == kExitUsage) context.err << kHowToSet;
+  context.err << kHowToSet;
+  // Refused before it made its data folder, it has used none of the keys.
+  TRY(const bool used, present(options.data));
+  for (const auto& path : made) {
+    std::error_code ignored;
+    if (!used) std::filesystem::remove(path, ignored);
+  }
   return ended;
 }
 
@@ -134,7 +165,13 @@ struct PublishOptions {
 
 /// set_keystore_pubkey({"pubkey_hex"}) of the contract, signed by an account that it lets do so (keystore_ckd.md 1.5).
 Result<int> publish_key(Context& context, const PublishOptions& options) {
-  using namespace chain::near;
+  using chain::near::AccountId;
+  using chain::near::EndpointOptions;
+  using chain::near::FunctionCall;
+  using chain::near::Outcome;
+  using chain::near::QuorumReader;
+  using chain::near::SecretKey;
+  using chain::near::Sender;
   TRY(const auto contract, AccountId::parse(options.contract), "--contract");
   TRY(const auto account, AccountId::parse(options.account.empty() ? options.contract : options.account), "--account");
   TRY(const auto published, secrets::keystore::parse_v0_public_key(options.pubkey), "--pubkey");
@@ -145,6 +182,7 @@ Result<int> publish_key(Context& context, const PublishOptions& options) {
   if (!key) return std::move(key.error().at("--key"));
   const std::string args = base::JsonOut{base::JsonOutObject{{"pubkey_hex", base::hex(published)}}}.compact();
   std::vector<EndpointOptions> endpoints;
+  endpoints.reserve(options.rpc.size());
   for (const auto& url : options.rpc) endpoints.push_back({.url = url});
   TRY(const auto http, net::HttpClient::make({.clock = &context.clock}));
   TRY(const auto reader,

@@ -8,6 +8,7 @@
 #include "app/cli.h"
 #include "app/keystore_commands.h"
 #include "app/operator.h"
+#include "app/outputs.h"
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/json_writer.h"
@@ -36,6 +37,21 @@ struct Options {
   std::vector<std::string> shares;
 };
 
+std::string shown(const base::JsonValue& value) {
+  if (value.is_null()) return "none";
+  return value.is_string() ? value.string("text").value_or("") : std::string{value.source()};
+}
+
+/// "epoch 2, key_id ab12…" for an object.
+std::string members_in_a_line(const base::JsonValue& value) {
+  if (!value.is_object()) return shown(value);
+  std::string out;
+  for (auto one = value.first(); one; one = one->next()) {
+    out += (out.empty() ? "" : ", ") + one->key() + " " + shown(*one);
+  }
+  return out;
+}
+
 /// The server's JSON as it is, or each of its members on a line.
 void print(Context& context, const Options& options, const std::string& answer) {
   const auto document = base::JsonDocument::parse(answer);
@@ -44,17 +60,26 @@ void print(Context& context, const Options& options, const std::string& answer) 
     return;
   }
   for (auto value = (*document)->root().first(); value; value = value->next()) {
-    const std::string name = value->key();
-    const std::string shown = value->is_string() ? *value->string(name) : std::string{value->source()};
-    context.out << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << shown << "\n";
+    std::string name = value->key();
+    const auto line = [&](const std::string& shown) {
+      context.out << name << std::string(name.size() < 16 ? 16 - name.size() : 1, ' ') << shown << "\n";
+      name.clear();
+    };
+    if (!value->is_array()) {
+      line(shown(*value));
+      continue;
+    }
+    for (auto one = value->first(); one; one = one->next()) line(members_in_a_line(*one));
+    if (!name.empty()) line("none");
   }
 }
 
 Result<int> call(Context& context, const Options& options, net::Method method, std::string_view path,
                  JsonOutObject body = {}) {
   TRY(const auto session, OperatorSession::open(options.server));
-  TRY(const auto answer, session->api().call(method, "/v1/keystore/" + std::string{path},
-                                             method == net::Method::get ? std::string{} : JsonOut{body}.compact()));
+  TRY(const auto answer,
+      session->api().call(method, "/v1/keystore/" + std::string{path},
+                          method == net::Method::get ? std::string{} : JsonOut{std::move(body)}.compact()));
   print(context, options, answer);
   return kExitOk;
 }
@@ -67,6 +92,7 @@ JsonOutObject owners_of(const Options& options) {
 
 /// One line of JSON for each secret: what its owner writes to where it is kept.
 Result<int> recrypted(Context& context, const Options& options) {
+  if (!options.out.empty()) TRY_OK(check_output(options.out), "--out");
   TRY(const auto session, OperatorSession::open(options.server));
   std::string lines, after;
   std::uint64_t number = 0;
@@ -113,6 +139,7 @@ Result<int> back_up(Context& context, const Options& options) {
 }
 
 Result<int> open_share(Context& context, const Options& options) {
+  TRY_OK(check_output(options.out), "--out");
   TRY(const auto text, read_whole(options.backup));
   TRY(const auto backup, secrets::parse_backup(text), options.backup);
   TRY(const auto admin, read_admin(options.admin));
@@ -122,13 +149,28 @@ Result<int> open_share(Context& context, const Options& options) {
   return kExitOk;
 }
 
+/// A share as open-share wrote it. The server numbers shares; who gives them knows files.
+Result<std::string> share_in(const std::string& path, const secrets::KeystoreBackup& backup) {
+  TRY(auto text, read_whole(path));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  auto bytes = base::base64_decode(text);
+  if (bytes) {
+    const auto share = crypto::Secret::absorb(*bytes);
+    if (secrets::is_share_of(backup, share)) return text;
+  }
+  crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  return Error{Code::wrong_key, path + " is no share of this backup", "a file that open-share wrote for this backup",
+               bytes ? "a share of another backup, or another file" : "another file",
+               "attestry keystore open-share --backup FILE --out SHARE, by one of its administrators"};
+}
+
 Result<int> restore(Context& context, const Options& options) {
   TRY(const auto text, read_whole(options.backup));
   TRY(const auto backup, base::JsonDocument::parse(text), options.backup);
+  TRY(const auto sealed, secrets::parse_backup(text), options.backup);
   JsonOutArray shares;
   for (const auto& path : options.shares) {
-    TRY(auto share, read_whole(path));
-    while (!share.empty() && (share.back() == '\n' || share.back() == '\r')) share.pop_back();
+    TRY(auto share, share_in(path, sealed));
     shares.emplace_back(std::move(share));
   }
   return call(context, options, net::Method::post, "restore",
@@ -182,8 +224,9 @@ void add_keystore_operations(CLI::App& keystore, Context& context) {
   command(keystore, context, "backup", "The masters, sealed for so many administrators together", back_up,
           [](CLI::App& c, Options& o) {
             c.add_option("--to", o.to, "Folder")->required();
-            c.add_option("--recipients", o.recipients, "File of administrators, as `attestry admin` makes it");
-            c.add_option("--threshold", o.threshold, "How many of them open it");
+            c.add_option("--recipients", o.recipients, "File of administrators, as `attestry admin` makes it")
+                ->capture_default_str();
+            c.add_option("--threshold", o.threshold, "How many of them open it")->capture_default_str();
           });
   command(keystore, context, "open-share", "An administrator opens his share of a backup, anywhere", open_share,
           [](CLI::App& c, Options& o) {

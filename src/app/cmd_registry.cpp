@@ -82,6 +82,50 @@ Result<int> deploy(Context& context, const Options& options) {
   return kExitOk;
 }
 
+// -- what a transaction must have done
+
+/// A list that is read as a whole.
+template <class T>
+Effect has_in_list(const abi::Function<std::vector<T>>& list, const T& entry, const std::string& shown, bool listed) {
+  return Effect::that(
+      list,
+      [entry, listed](const std::vector<T>& found) {
+        return (std::ranges::find(found, entry) != found.end()) == listed;
+      },
+      std::string{list.signature} + (listed ? " has " : " no longer has ") + shown);
+}
+Effect has_storage(const std::string& uri, bool listed) {
+  return has_in_list(abi::kStorageBackends, uri, uri, listed)
+      .or_else(has_in_list(abi::older::kStorageBackends, uri, uri, listed));
+}
+Effect has_domain(const std::string& name, bool listed) {
+  return has_in_list(abi::kInstanceDomainNames, name, name, listed)
+      .or_else(has_in_list(abi::older::kInstanceDomainNames, name, name, listed));
+}
+
+Effect has_configuration(const chain::Word& identity, const chain::Word& config) {
+  return Effect::of(abi::kIdentityConfigMap, config,
+                    "identityConfigMap(0x" + base::hex(identity) + ") is 0x" + base::hex(config), identity);
+}
+Effect has_identity(const chain::Word& identity, bool allowed) {
+  return Effect::of(abi::kAllowlistedIdentities, allowed,
+                    "allowlistedIdentities(0x" + base::hex(identity) + ") is " + (allowed ? "true" : "false"),
+                    identity);
+}
+/// Contracts that are not attestry's have no list that could be read, and a frozen one of ours answers the list alone.
+Effect has_application(const curves::Address& application, bool allowed) {
+  const auto shown = curves::address_checksum_text(application);
+  return has_in_list(abi::kAllowlistedApplications, application, shown, allowed)
+      .or_else(Effect::of(abi::kApplicationAllowed, allowed, {}, application));
+}
+/// `content`: empty once it was removed.
+Effect has_artifact(const chain::Word& id, const Bytes& content) {
+  return Effect::of(abi::kArtifacts, content,
+                    "artifacts(0x" + base::hex(id) + ") is " +
+                        (content.empty() ? "empty" : std::to_string(content.size()) + " bytes as sent"),
+                    id);
+}
+
 Result<int> change_role(Context& context, const Options& options, bool grants) {
   TRY(const auto role, role_of(options.first));
   TRY(const auto account, typed_address(options.second), "ADDRESS");
@@ -91,16 +135,20 @@ Result<int> change_role(Context& context, const Options& options, bool grants) {
     facts.emplace_back("note", "the zero address as operator: workloads then need no operator's signature");
   }
   const auto& function = grants ? abi::kGrantRole : abi::kRevokeRole;
-  return session->send_and_print(function(role, account), function.signature, std::move(facts));
+  const Effect effect = Effect::of(abi::kHasRole, grants,
+                                   "hasRole(" + options.first + ", " + curves::address_checksum_text(account) +
+                                       ") is " + (grants ? "true" : "false"),
+                                   role, account);
+  return session->send_and_print(function(role, account), function.signature, std::move(facts), effect);
 }
 Result<int> grant(Context& context, const Options& options) { return change_role(context, options, true); }
 Result<int> revoke(Context& context, const Options& options) { return change_role(context, options, false); }
 
 template <class... A>
 Result<int> call(Context& context, const Options& options, const abi::Function<abi::Nothing, A...>& function,
-                 Facts facts, const std::type_identity_t<A>&... arguments) {
+                 Facts facts, const Effect& effect, const std::type_identity_t<A>&... arguments) {
   TRY(const auto session, ChainSession::open(options.chain, context));
-  return session->send_and_print(function(arguments...), function.signature, std::move(facts));
+  return session->send_and_print(function(arguments...), function.signature, std::move(facts), effect);
 }
 
 Result<int> allow(Context& context, const Options& options) {
@@ -108,14 +156,15 @@ Result<int> allow(Context& context, const Options& options) {
   Facts facts{{"identity", base::hex(identity)}};
   if (options.kms) {
     if (!options.second.empty()) return Error{Code::usage, "a KMS contract knows no configurations: --config"};
-    return call(context, options, abi::kAllowlistIdentity, std::move(facts), identity);
+    return call(context, options, abi::kAllowlistIdentity, std::move(facts), has_identity(identity, true), identity);
   }
   if (options.second.empty()) {
     return Error{Code::usage, "which configuration?", "--config HASH, or --kms for a KMS contract"};
   }
   TRY(const auto config, parse_word(options.second, "--config"));
   facts.emplace_back("configuration", base::hex(config));
-  return call(context, options, abi::kSetConfigForIdentity, std::move(facts), identity, config);
+  return call(context, options, abi::kSetConfigForIdentity, std::move(facts), has_configuration(identity, config),
+              identity, config);
 }
 /// A slip in what is taken back would look like a revocation that happened.
 Error not_there(std::string what, std::string found) {
@@ -135,7 +184,8 @@ Result<int> disallow(Context& context, const Options& options) {
   }
   if (known_not) return not_there("this identity was not allowed", base::hex(identity));
   const auto& function = options.kms ? abi::kRemoveAllowlistedIdentity : abi::kRemoveConfigMapForIdentity;
-  return session->send_and_print(function(identity), function.signature, {{"identity", base::hex(identity)}});
+  const Effect effect = options.kms ? has_identity(identity, false) : has_configuration(identity, {});
+  return session->send_and_print(function(identity), function.signature, {{"identity", base::hex(identity)}}, effect);
 }
 Result<int> config(Context& context, const Options& options) { return allow(context, options); }
 
@@ -150,7 +200,8 @@ Result<int> storage_add(Context& context, const Options& options) {
     return Error{Code::usage, "this folder begins somewhere else on every server", "file:///FOLDER/", options.first,
                  "--relative means it: each server reads it beneath the folder that it keeps for the app."};
   }
-  return call(context, options, abi::kSetStorageBackend, {{"location", options.first}}, options.first);
+  return call(context, options, abi::kSetStorageBackend, {{"location", options.first}},
+              has_storage(options.first, true), options.first);
 }
 Result<int> storage_remove(Context& context, const Options& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
@@ -159,14 +210,16 @@ Result<int> storage_remove(Context& context, const Options& options) {
     return not_there("the contract names no such storage", options.first);
   }
   return session->send_and_print(abi::kRemoveStorageBackend(options.first), abi::kRemoveStorageBackend.signature,
-                                 {{"location", options.first}});
+                                 {{"location", options.first}}, has_storage(options.first, false));
 }
 Result<int> domain_add(Context& context, const Options& options) {
   TRY_OK(check_domain_name(options.first), "NAME");
-  return call(context, options, abi::kRegisterInstanceDomainName, {{"name", options.first}}, options.first);
+  return call(context, options, abi::kRegisterInstanceDomainName, {{"name", options.first}},
+              has_domain(options.first, true), options.first);
 }
 Result<int> domain_remove(Context& context, const Options& options) {
-  return call(context, options, abi::kRemoveInstanceDomainName, {{"name", options.first}}, options.first);
+  return call(context, options, abi::kRemoveInstanceDomainName, {{"name", options.first}},
+              has_domain(options.first, false), options.first);
 }
 
 Result<int> artifact_add(Context& context, const Options& options) {
@@ -174,15 +227,17 @@ Result<int> artifact_add(Context& context, const Options& options) {
   if (content.size() > abi::kMaxArtifactBytes) {
     return Error{Code::too_large, options.first, std::to_string(abi::kMaxArtifactBytes) + " bytes"};
   }
-  const auto id = base::hex(crypto::sha256(content));
+  const chain::Word hash = crypto::sha256(content);
+  const auto id = base::hex(hash);
   TRY(const auto session, ChainSession::open(options.chain, context));
   return session->send_and_print(
       abi::kAddArtifact(content), abi::kAddArtifact.signature,
-      {{"artifact", id}, {"bytes", std::to_string(content.size())}, {"note", "everybody may read it"}}, {{"id", id}});
+      {{"artifact", id}, {"bytes", std::to_string(content.size())}, {"note", "everybody may read it"}},
+      has_artifact(hash, content), {{"id", id}});
 }
 Result<int> artifact_remove(Context& context, const Options& options) {
   TRY(const auto id, parse_word(options.first, "ID"));
-  return call(context, options, abi::kRemoveArtifact, {{"artifact", base::hex(id)}}, id);
+  return call(context, options, abi::kRemoveArtifact, {{"artifact", base::hex(id)}}, has_artifact(id, {}), id);
 }
 Result<int> artifact_get(Context& context, const Options& options) {
   TRY(const auto id, parse_word(options.first, "ID"));
@@ -199,12 +254,13 @@ Result<int> artifact_get(Context& context, const Options& options) {
 Result<int> application_allow(Context& context, const Options& options) {
   TRY(const auto application, typed_address(options.first), "ADDRESS");
   return call(context, options, abi::kAllowApplication, {{"application", curves::address_checksum_text(application)}},
-              application);
+              has_application(application, true), application);
 }
 Result<int> application_disallow(Context& context, const Options& options) {
   TRY(const auto application, typed_address(options.first), "ADDRESS");
   return call(context, options, abi::kRemoveAllowlistedApplication,
-              {{"application", curves::address_checksum_text(application)}}, application);
+              {{"application", curves::address_checksum_text(application)}}, has_application(application, false),
+              application);
 }
 
 Result<int> application_policy(Context& context, const Options& options) {
@@ -213,9 +269,11 @@ Result<int> application_policy(Context& context, const Options& options) {
   if (options.second != "none") {
     TRY(digest, parse_word(options.second, "DIGEST"));
   }
-  return call(context, options, abi::kSetApplicationPolicy,
-              {{"application", curves::address_checksum_text(application)}, {"policy", options.second}}, application,
-              digest);
+  const auto shown = curves::address_checksum_text(application);
+  return call(context, options, abi::kSetApplicationPolicy, {{"application", shown}, {"policy", options.second}},
+              Effect::of(abi::kApplicationPolicy, digest, "applicationPolicy(" + shown + ") is 0x" + base::hex(digest),
+                         application),
+              application, digest);
 }
 
 /// In a hurry somebody types it twice, or two do at once.
@@ -225,30 +283,37 @@ Result<int> freeze(Context& context, const Options& options) {
   if (frozen == true) return session->print_unchanged("is frozen already");
   const Effect effect = Effect::of(abi::kPaused, true, "paused() is true");
   return session->send_and_print(abi::kFreeze(), abi::kFreeze.signature,
-                                 {{"effect", "nothing is released until the owner lifts it"}}, {}, nullptr, &effect);
+                                 {{"effect", "nothing is released until the owner lifts it"}}, effect);
 }
 Result<int> unfreeze(Context& context, const Options& options) {
   TRY(const auto session, ChainSession::open(options.chain, context));
   TRY(const auto frozen, session->ask(abi::kPaused));
   if (frozen == false) return session->print_unchanged("is not frozen");
   const Effect effect = Effect::of(abi::kPaused, false, "paused() is false");
-  return session->send_and_print(abi::kUnfreeze(), abi::kUnfreeze.signature, {}, {}, nullptr, &effect);
+  return session->send_and_print(abi::kUnfreeze(), abi::kUnfreeze.signature, {}, effect);
 }
 Result<int> policy(Context& context, const Options& options) {
   chain::Word digest{};
   if (options.first != "none") {
     TRY(digest, parse_word(options.first, "DIGEST"));
   }
-  return call(context, options, abi::kSetPolicy, {{"policy", options.first}}, digest);
+  return call(context, options, abi::kSetPolicy, {{"policy", options.first}},
+              Effect::of(abi::kPolicy, digest, "policy() is 0x" + base::hex(digest)), digest);
 }
 Result<int> owner_transfer(Context& context, const Options& options) {
   TRY(const auto account, typed_address(options.first), "ADDRESS");
+  const auto shown = curves::address_checksum_text(account);
   return call(context, options, abi::kTransferOwnership,
-              {{"new owner", curves::address_checksum_text(account)}, {"note", "nothing changes until it accepts"}},
-              account);
+              {{"new owner", shown}, {"note", "nothing changes until it accepts"}},
+              Effect::of(abi::kPendingOwner, account, "pendingOwner() is " + shown), account);
 }
 Result<int> owner_accept(Context& context, const Options& options) {
-  return call(context, options, abi::kAcceptOwnership, {});
+  TRY(const auto session, ChainSession::open(options.chain, context));
+  // Nobody else's call succeeds.
+  TRY(const auto offered, session->ask(abi::kPendingOwner));
+  const curves::Address owner = offered.value_or(curves::Address{});
+  return session->send_and_print(abi::kAcceptOwnership(), abi::kAcceptOwnership.signature, {},
+                                 Effect::of(abi::kOwner, owner, "owner() is " + curves::address_checksum_text(owner)));
 }
 
 enum class Shape : std::uint8_t { reads, sends };

@@ -47,8 +47,10 @@ Result<int> publish(Context& context, const PublishOptions& options) {
                         base::to_bytes(base::as_bytes(metadata.pubkey_pem)), metadata.attestation};
   const auto ca = base::hex(crypto::sha256(pki.ca));
   const auto key = base::hex(crypto::sha256(pki.pubkey));
+  const std::string says = "PKI() is the CA " + ca + " and the key " + key;
   return session->send_and_print(abi::kSetPki(pki), abi::kSetPki.signature,
                                  {{"CA", "SHA-256 " + ca}, {"app key", "SHA-256 " + key}, {"verified", why}},
+                                 Effect::of(abi::kPki, pki, says).or_else(Effect::of(abi::older::kPki, pki, says)),
                                  {{"ca_sha256", ca}, {"app_pubkey_sha256", key}, {"verified", !options.unverified}});
 }
 

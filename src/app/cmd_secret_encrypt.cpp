@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
 
 #include "app/cli.h"
@@ -83,7 +84,13 @@ Result<keystore::Variables> variables_of(Context& context, const EncryptOptions&
   }
   std::string_view line = base::as_text(text.reveal());
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
-  TRY(auto pairs, keystore::parse_dotenv(line), options.dotenv.empty() ? "FILE" : "--dotenv");
+  auto parsed = keystore::parse_dotenv(line);
+  if (!parsed) {
+    Error error = std::move(parsed).error();
+    error.found = "other text";  // values are secrets, and a file that was taken for another may be a private key
+    return std::move(error.at(options.dotenv.empty() ? options.file : "--dotenv"));
+  }
+  auto pairs = *std::move(parsed);
   keystore::Variables out;
   for (auto& [name, value] : pairs) TRY_OK(out.set(std::move(name), std::move(value)));
   if (out.all().empty()) return Error{Code::usage, "there is nothing to encrypt", "NAME=value, or a JSON object"};
@@ -266,22 +273,56 @@ Result<keystore::Seed> seed_for(const DecryptOptions& options) {
   return keystore::seed_of(*accessor, owner, profile_of(options.what), {.colons = options.what.colons});
 }
 
+/// A keystore says to encrypt the secret anew; here there is none any more, and something else was given than then.
+Error does_not_open(const Error& why, const DecryptOptions& options, const std::string& tried) {
+  if (why.code != Code::crypto) return why;
+  if (tried.empty()) {
+    return {Code::wrong_key, options.file + " does not open", "what was encrypted for the key in --key, unchanged",
+            "another key, or a secret that was changed",
+            "Give the key file of the keystore that it was encrypted for."};
+  }
+  return {
+      Code::wrong_key, options.file + " does not open",
+      "the same --repo or other accessor, --branch, --owner, --profile and --epoch as when it was encrypted, and the "
+      "--key of that keystore",
+      "tried as " + tried + ", epoch " + std::to_string(options.epoch),
+      "Compare with what `attestry secret encrypt --format json` or the contract shows of it; nothing was changed."};
+}
+
+/// As everywhere: a key that others can read is nobody's secret. Pipes and standard input are nobody else's.
+base::Status check_private(const std::string& path) {
+  std::error_code unknown;
+  const auto status = std::filesystem::status(path, unknown);
+  const bool others = (status.permissions() & std::filesystem::perms{077}) != std::filesystem::perms::none;
+  if (!std::filesystem::is_regular_file(status) || !others) return base::done();
+  return Error{Code::configuration,
+               "others can read " + path + ", which holds a key",
+               "mode 0600",
+               {},
+               "Run: chmod 600 " + path};
+}
+
 Result<int> decrypt(Context& context, const DecryptOptions& options) {
   TRY(const Bytes text, read_input(context, options.file, kMaxBlobText));
-  TRY(const Bytes blob, blob_of(std::string{base::as_text(text)}), "encrypted secret");
+  TRY(const Bytes blob, blob_of(std::string{base::as_text(text)}), "encrypted secret " + options.file);
+  TRY_OK(check_private(options.key));
   TRY(const Secret key_file, read_secret(context, options.key, kMaxKeyText, "--key"));
   const std::string_view key = trimmed(base::as_text(key_file.reveal()));
   const keystore::BrokenCiphers allowed{.public_key_as_key = options.public_key_cipher, .xor_v0 = options.xor_cipher};
   if (key.starts_with("ed25519:")) {
     TRY(const auto v0, keystore::V0Key::parse(key), "--key");
-    TRY(const Secret plaintext, v0.open(blob, allowed));
+    const auto plain = v0.open(blob, allowed);
+    if (!plain) return does_not_open(plain.error(), options, "");
+    const Secret& plaintext = *plain;
     context.out << base::as_text(plaintext.reveal()) << "\n";
     return kExitOk;
   }
   TRY(const Secret master, master_of(key), "--key");
   TRY(const auto seed, seed_for(options));
   keystore::SealingKeyCache cache{0};
-  TRY(const auto opened, keystore::open_blob({"", master, options.epoch}, seed, blob, allowed, cache));
+  const auto open = keystore::open_blob({"", master, options.epoch}, seed, blob, allowed, cache);
+  if (!open) return does_not_open(open.error(), options, seed.text());
+  const auto& opened = *open;
   if (opened.legacy) context.err << "attestry: warning: its key is public: encrypt it anew, and change its values\n";
   context.out << base::as_text(opened.plaintext.reveal()) << "\n";
   return kExitOk;

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "app/cli.h"
+#include "app/mistakes.h"
 #include "app/signals.h"
 #include "app/validate.h"
 #include "app/wire.h"
@@ -109,8 +110,7 @@ base::Result<std::optional<Settings>> load_checked(Context& context, const Serve
   auto settings = Settings::load(options.config, flags, process_environment(), mistakes);
   for (auto& mistake : mistakes_in(settings)) mistakes.push_back(std::move(mistake));
   if (mistakes.empty()) return std::optional{std::move(settings)};
-  for (const auto& mistake : mistakes) print_error(context.err, mistake);
-  if (mistakes.size() > 1) context.err << mistakes.size() << " mistakes in the configuration; nothing was made\n";
+  print_mistakes(context, mistakes);
   return std::optional<Settings>{};
 }
 

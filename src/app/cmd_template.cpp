@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/content_folder.h"
+#include "app/outputs.h"
 #include "app/typed_text.h"
 #include "base/encoding.h"
 #include "base/json_writer.h"
@@ -194,6 +195,7 @@ Result<int> render(Context& context, const RenderOptions& options) {
   const auto mode = options.mode == "json" ? provision::TemplateMode::json : provision::TemplateMode::text;
   TRY(const auto done, provision::render_registry_template(base::as_text(bytes), folders.sources(),
                                                            {.mode = mode, .keep_nested = options.keep_nested}));
+  if (!options.out.empty()) TRY_OK(check_output(options.out), "--out");
   if (!options.out.empty()) TRY_OK(state::replace_file(*context.files, options.out, done.text.reveal()), "--out");
   if (options.explain) {
     if (options.format == "json") {

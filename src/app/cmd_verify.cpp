@@ -13,6 +13,7 @@
 #include "app/appraisal_files.h"
 #include "app/cli.h"
 #include "app/evidence_files.h"
+#include "app/outputs.h"
 #include "app/shelf_files.h"
 #include "app/verify_inputs.h"
 #include "appraisal/replay.h"
@@ -346,6 +347,7 @@ void print(Context& context, const attestation::Verdict& verdict, const VerifyOp
 /// What was fetched or given, whether the verdict is good or not: it is what the verdict rests on.
 base::Status save_collateral(const std::string& path, const attestation::Collateral& collateral) {
   if (path.empty()) return base::done();
+  TRY_OK(check_output(path), "--save-collateral");
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << collateral::write_bundle(collateral) << "\n";
   file.close();

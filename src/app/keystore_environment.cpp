@@ -168,7 +168,12 @@ void Translation::chain() {
   copy("OPERATOR_ACCOUNT_ID", "keystore.operator_account");
   copy("KEYSTORE_DAO_CONTRACT", "keystore.dao_contract");
   copy("MPC_CONTRACT_ID", "keystore.mpc_contract");
-  if (is_true("KEYSTORE_ALLOW_INLINE_POLICY")) out_.settings["keystore.inline_policy"] = "true";
+  if (is_true("KEYSTORE_ALLOW_INLINE_POLICY")) {
+    out_.settings["keystore.inline_policy"] = "true";
+  } else if (const auto other = lower(trimmed(text("KEYSTORE_ALLOW_INLINE_POLICY")));
+             !other.empty() && other != "false") {
+    mistake("KEYSTORE_ALLOW_INLINE_POLICY is neither true nor false", "true or false", other);
+  }
   published_key();
 }
 
@@ -205,10 +210,10 @@ void Translation::registered() {
   copy("MPC_PUBLIC_KEY", "keystore.mpc_public_key");
   copy("MPC_DOMAIN_ID", "keystore.mpc_domain");
   out_.init_key = text("INIT_ACCOUNT_PRIVATE_KEY");
-  if (const std::string kind = lower(trimmed(text("KEYSTORE_KEY_TYPE", "ed25519"))); kind != "ed25519") {
-    mistake("KEYSTORE_KEY_TYPE=" + kind + ": the registered key signs NEAR transactions, here with Ed25519 alone",
-            "ed25519", kind, "Leave it out: a DAO takes keys of both types.");
-  }
+  const std::string kind = lower(trimmed(text("KEYSTORE_KEY_TYPE")));
+  if (!kind.empty() && kind != "ed25519" && kind != "ml-dsa-65")
+    mistake("KEYSTORE_KEY_TYPE: the registered key is of one of two kinds", "ed25519 or ml-dsa-65", kind);
+  if (!kind.empty()) out_.settings["keystore.registration_key_type"] = kind;
   if (!text("KEYSTORE_MASTER_SECRET_OUT_PATH").empty())
     out_.notes.emplace_back("KEYSTORE_MASTER_SECRET_OUT_PATH is not used: the master comes from the MPC network");
   // As the original, whose evidence comes from dstack's guest agent, or is none.

@@ -23,6 +23,8 @@ std::span<const SettingInfo> keystore_registration_setting_infos() noexcept;
 
 /// Whether keystore.master asks for it.
 bool is_registered_keystore(const Settings& settings);
+/// Whether it has them of the nodes of keys.source = threshold.
+bool is_keystore_of_nodes(const Settings& settings);
 
 /// Appends every mistake: what is missing of it where it is asked for, and what is of no use where it is not. Reads the
 /// files that the settings name, makes and asks nothing.
@@ -44,6 +46,7 @@ class KeystoreRegistration {
   base::Status open_attester(const Settings& settings, const ServiceParts& parts, net::HttpTransport& http);
   base::Status open_key(const Settings& settings, const ServiceParts& parts);
 
+  chain::near::KeyKind kind_ = chain::near::KeyKind::ed25519;
   crypto::Secret seed_;  ///< of the key that is registered
   std::shared_ptr<void> simulated_;
   std::unique_ptr<attestation::Attester> made_;

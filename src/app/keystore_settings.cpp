@@ -10,6 +10,7 @@
 #include "app/settings_reader.h"
 #include "app/validate.h"
 #include "base/encoding.h"
+#include "net/http.h"
 #include "secrets/keystore_v0.h"
 #include "state/file.h"
 
@@ -37,7 +38,7 @@ constexpr SettingInfo kKeystore[] = {
     {"keystore.worker_tokens", "", "lower-case hex SHA-256 of workers' bearer tokens; empty: none is taken"},
     {"keystore.coordinator_tokens", "", "the same of coordinators'"},
     {"keystore.master", "derived",
-     "derived (from the root), generated, file:PATH with 64 hex digits, or ckd (from NEAR's MPC network)"},
+     "derived (from the root), generated, file:PATH with 64 hex digits, or ckd (see keystore.mpc)"},
     {"keystore.private_key", "", "file with the first generation's Ed25519 key; empty: made from the master"},
     {"keystore.tee_mode", "evidence", "evidence (any kind), sgx, sev, tdx or nitro; simulated realm: simulated, none"},
     {"keystore.policy", "default", "what workers' evidence must meet: genuine, default, strict or a file"},
@@ -164,6 +165,11 @@ void read_evidence(Reader& read, KeystoreSettings& out) {
   const std::string& mode = read.text("keystore.tee_mode");
   if (const auto known = tee_mode_of(mode)) {
     out.evidence.mode = *known;
+    const bool simulated = *known == TeeMode::none || *known == TeeMode::simulated;
+    if (simulated && read.text("server.realm") == base::to_text(base::Realm::production))
+      read.note("keystore.tee_mode",
+                {Code::configuration, "proves nothing", "evidence, sgx, sev, tdx or nitro", mode,
+                 "A production server serves workers that prove what they are. Use `attestry dev` to try things out."});
   } else {
     read.note("keystore.tee_mode", {Code::configuration, "Invalid TEE_MODE: " + mode,
                                     "evidence, sgx, sev, tdx, nitro, simulated or none", mode});
@@ -254,8 +260,6 @@ void read_chain(Reader& read, KeystoreSettings& out) {
   }
 }
 
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
-
 }  // namespace
 
 std::span<const SettingInfo> keystore_setting_infos() noexcept { return kKeystore; }
@@ -283,7 +287,7 @@ Result<crypto::Secret> read_keystore_master(const Settings& settings) {
   base::Digest32 bytes{};
   const bool good = base::hex_decode_into(digits, bytes).ok();
   const std::size_t found = digits.size();
-  wipe(text);
+  net::wipe_text(text);
   if (good) return crypto::Secret::absorb(bytes);
   return Error{Code::configuration, named(settings, "keystore.master"), "64 hex digits: 32 bytes",
                std::to_string(found) + " characters that are not",
@@ -295,7 +299,7 @@ Result<std::optional<crypto::Secret>> read_keystore_private_key(const Settings& 
   if (path.empty()) return std::optional<crypto::Secret>{};
   TRY(auto text, read_secret_file(path), named(settings, "keystore.private_key"));
   auto key = secrets::keystore::V0Key::parse(text);
-  wipe(text);
+  net::wipe_text(text);
   if (!key) return std::move(key.error().at(named(settings, "keystore.private_key")));
   return std::optional{key->signing().seed().clone()};
 }
@@ -305,7 +309,7 @@ Result<std::optional<chain::near::SecretKey>> read_near_key(const Settings& sett
   if (path.empty()) return std::optional<chain::near::SecretKey>{};
   TRY(auto text, read_secret_file(path), named(settings, name));
   auto key = chain::near::SecretKey::parse(text);
-  wipe(text);
+  net::wipe_text(text);
   if (!key) return std::move(key.error().at(named(settings, name)));
   return std::optional{*std::move(key)};
 }
@@ -335,7 +339,8 @@ KeystoreSettings read_keystore_settings(const Settings& settings, std::vector<Er
   out.recheck_seconds = read.number("keystore.recheck_seconds", 1, 86'400);
   const std::string& master = read.text("keystore.master");
   check_keystore_registration(settings, mistakes);
-  if (master != "derived" && master != "generated" && !is_registered_keystore(settings)) {
+  if (master != "derived" && master != "generated" && !is_registered_keystore(settings) &&
+      !is_keystore_of_nodes(settings)) {
     if (const auto secret = read_keystore_master(settings); !secret) mistakes.push_back(secret.error());
   }
   if (const auto key = read_keystore_private_key(settings); !key) mistakes.push_back(key.error());

@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "app/outputs.h"
 #include "base/encoding.h"
 #include "governance/operators.h"
+#include "net/http.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -40,12 +42,13 @@ Result<std::string> read_line(const std::string& path, std::string_view what) {
 
 Error cannot(const char* step, const std::string& path) {
   return Error{
-      Code::io, std::string{"operator's key: cannot "} + step + " " + path, {}, std::generic_category().message(errno)};
+      Code::io, std::string{"key file: cannot "} + step + " " + path, {}, std::generic_category().message(errno)};
 }
 
-/// Never another's file: the name is taken in one step with the making of the file, and a link that stands there is
-/// not followed. What cannot be written whole does not stay.
+}  // namespace
+
 base::Status write_new_file(const std::string& path, base::ByteView bytes) {
+  TRY_OK(check_output(path));
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (fd < 0 && errno == EEXIST)
     return Error{Code::conflict, path + " exists already", {}, {}, "Choose another name; nothing was overwritten."};
@@ -69,10 +72,6 @@ base::Status write_new_file(const std::string& path, base::ByteView bytes) {
   const auto folder = std::filesystem::path{path}.parent_path().string();
   return state::system_files().sync_folder(folder.empty() ? "." : folder);
 }
-
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
-
-}  // namespace
 
 void add_server_options(CLI::App& command, OperatorOptions& options) {
   command.add_option("--server", options.server, "admin listener: https://HOST:PORT, http://HOST:PORT or unix:PATH")
@@ -176,7 +175,8 @@ Result<std::string> read_key_line(const std::string& path) {
 
 Result<crypto::Ed25519PrivateKey> own_key(const std::string& path, std::string_view line) {
   if (!line.starts_with(kKeyHeader))
-    return Error{Code::malformed, path + " is no operator's key", {}, {}, "Make one: attestry operator keygen FILE"};
+    return Error{Code::malformed, path + " is no operator's key", "what `attestry operator keygen` made",
+                 "another file", "Correct the name, or make a key: attestry operator keygen FILE"};
   auto seed = base::base64url_decode(line.substr(kKeyHeader.size()));
   if (!seed) return std::move(seed.error().at("operator's key"));
   auto key = crypto::Ed25519PrivateKey::from_seed(*seed);
@@ -202,7 +202,7 @@ Error signed_already(const std::string& path, std::string who) {
 Result<crypto::Ed25519PrivateKey> read_operator_key(const std::string& path) {
   TRY(auto line, read_key_line(path));
   auto key = own_key(path, line);
-  wipe(line);
+  net::wipe_text(line);
   return key;
 }
 
@@ -218,7 +218,7 @@ Result<OperatorKey> read_any_operator_key(const std::string& path) {
     return OperatorKey{std::move(key)};
   };
   auto key = parse();
-  wipe(line);
+  net::wipe_text(line);
   return key;
 }
 
@@ -236,30 +236,26 @@ base::Status sign_with_key(governance::Envelope& envelope, const std::string& pa
   return governance::sign_as_wallet(envelope, wallet);
 }
 
+base::Status write_key_file(const std::string& path, std::string_view header, std::string text) {
+  std::string line;
+  line.reserve(header.size() + text.size() + 1);  // no copy is left behind in a buffer that was outgrown
+  line.append(header).append(text).push_back('\n');
+  net::wipe_text(text);
+  auto written = write_new_file(path, base::as_bytes(line));
+  net::wipe_text(line);
+  return written;
+}
+
 Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random) {
   auto key = crypto::Ed25519PrivateKey::generate(random);
-  std::string seed = base::base64url(key.seed().reveal());
-  std::string line;
-  line.reserve(kKeyHeader.size() + seed.size() + 1);  // no copy is left behind in a buffer that was outgrown
-  line.append(kKeyHeader).append(seed).push_back('\n');
-  wipe(seed);
-  const auto written = write_new_file(path, base::as_bytes(line));
-  wipe(line);
-  if (!written) return written.error();
+  TRY_OK(write_key_file(path, kKeyHeader, base::base64url(key.seed().reveal())));
   return key;
 }
 
 Result<curves::Secp256k1PrivateKey> create_wallet_key(const std::string& path, crypto::Random& random) {
   const auto wide = random.secret(48);
   TRY(auto key, curves::Secp256k1PrivateKey::from_wide(wide.reveal()));
-  std::string digits = base::hex(key.scalar().reveal());
-  std::string line;
-  line.reserve(digits.size() + 3);
-  line.append("0x").append(digits).push_back('\n');
-  wipe(digits);
-  const auto written = write_new_file(path, base::as_bytes(line));
-  wipe(line);
-  if (!written) return written.error();
+  TRY_OK(write_key_file(path, "0x", base::hex(key.scalar().reveal())));
   return key;
 }
 

@@ -65,6 +65,11 @@ using OperatorKey = std::variant<crypto::Ed25519PrivateKey, curves::Secp256k1Pri
 base::Result<OperatorKey> read_any_operator_key(const std::string& path);
 /// `conflict` when the key has signed the envelope already.
 base::Status sign_with_key(governance::Envelope& envelope, const std::string& path);
+/// For a private key, mode 0600. Never another's file: the name is taken in one step with the making of the file, and a
+/// link that stands there is not followed. What cannot be written whole does not stay.
+base::Status write_new_file(const std::string& path, base::ByteView bytes);
+/// The same with one line, of a header and a key's `text`; no copy of either is left in memory.
+base::Status write_key_file(const std::string& path, std::string_view header, std::string text);
 /// `conflict` when anything of that name is there already, be it a link to nowhere: nothing is ever overwritten.
 base::Result<crypto::Ed25519PrivateKey> create_operator_key(const std::string& path, crypto::Random& random);
 /// The same for an EVM account.

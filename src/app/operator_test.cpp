@@ -67,7 +67,7 @@ TEST_F(OperatorKeyTest, AFileBesideItStaysWhatItIs) {
 }
 
 TEST_F(OperatorKeyTest, WhereNoFileCanBeThereIsNoKey) {
-  EXPECT_EQ(create_operator_key(folder.file("missing/alice.key"), random).error().code, Code::io);
+  EXPECT_EQ(create_operator_key(folder.file("missing/alice.key"), random).error().code, Code::usage);
   EXPECT_EQ(create_operator_key("", random).error().code, Code::io);
 }
 

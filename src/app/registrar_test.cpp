@@ -63,7 +63,7 @@ class HookedRoots final : public keys::AppRootSource {
 class Cluster final : public keys::CkdSource {
  public:
   explicit Cluster(std::uint32_t count) : machines{count, crypto::system_random()} {}
-  base::Result<crypto::Secret> derive(base::ByteView app_id, base::Deadline) override {
+  base::Result<crypto::Secret> derive(base::ByteView app_id, base::ByteView, base::Deadline) override {
     const keys::ckd::MasterPublicKey master{epoch->outcome.commitments().constant()};
     const auto blinding = keys::ckd::Blinding::random(crypto::system_random());
     TRY(const auto got, cluster::derive(*epoch, master, app_id, {blinding.public_key(), std::nullopt}, {},

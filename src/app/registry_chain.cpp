@@ -12,6 +12,7 @@
 #include "app/registry_refusals.h"
 #include "app/typed_text.h"
 #include "base/encoding.h"
+#include "net/http.h"
 #include "state/file.h"
 
 namespace attestry::app {
@@ -27,8 +28,6 @@ namespace {
 
 constexpr std::size_t kMaxKeyFile = 4096;
 
-void wipe(std::string& text) { crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()}); }
-
 Result<curves::Secp256k1PrivateKey> key_of_text(std::string text, const std::string& where) {
   std::string_view digits{text};
   while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r' || digits.back() == ' ')) {
@@ -37,7 +36,7 @@ Result<curves::Secp256k1PrivateKey> key_of_text(std::string text, const std::str
   if (digits.starts_with("0x")) digits.remove_prefix(2);
   base::Digest32 scalar{};
   const bool good = digits.size() == 64 && base::hex_decode_into(digits, scalar).ok();
-  wipe(text);
+  net::wipe_text(text);
   if (!good) {
     return Error{Code::malformed, where + " holds no key", "64 hex digits", {}, "It is never shown; check the file."};
   }
@@ -313,16 +312,42 @@ int ChainSession::print_unchanged(std::string_view how) {
   return kExitOk;
 }
 
+Result<std::optional<bool>> ChainSession::shows(const chain::Receipt& receipt, const Effect& effect) {
+  if (effect.event) {
+    const auto number = receipt.block.number;
+    TRY(const auto logs,
+        reader_->logs({.address = contract_, .from = number, .to = number, .events = {effect.event->topic}},
+                      deadline()));
+    const bool written = std::ranges::any_of(logs, [&](const chain::LogRecord& log) {
+      return log.transaction == receipt.transaction && effect.event->is(log);
+    });
+    if (!written || effect.views.empty()) return std::optional{written};
+  }
+  std::vector<chain::Call> questions;
+  for (const auto& view : effect.views) questions.push_back(view.question(contract_));
+  TRY(const auto outcomes, reader_->call(receipt.block, questions, deadline()));
+  for (std::size_t i = 0; i < effect.views.size(); ++i) {
+    if (const auto held = effect.views[i].holds(outcomes[i])) return held;
+  }
+  return std::optional<bool>{};
+}
+
 Status ChainSession::check_effect(const chain::Receipt& receipt, const Effect& effect) {
   const std::string where = "the transaction " + chain::hex_data(receipt.transaction) + " is in block " +
                             std::to_string(receipt.block.number);
-  const chain::Call question = effect.question(contract_);
-  const auto outcomes = reader_->call(receipt.block, {&question, 1}, deadline());
-  if (!outcomes) {
+  const auto shown = shows(receipt, effect);
+  if (!shown) {
     return Error{Code::unavailable, where + ", and the endpoints do not say what it did", effect.says,
-                 outcomes.error().text(), "Ask the contract (show) before you rely on it or send it again."};
+                 shown.error().text(), "Ask the contract (show) before you rely on it or send it again."};
   }
-  if (effect.holds(outcomes->front())) return base::done();
+  if (*shown == true) return base::done();
+  if (!*shown) {
+    return Error{Code::conflict,
+                 where + ", but the contract has no function that shows what it did",
+                 effect.says,
+                 {},
+                 "It is of a generation that keeps this to itself, or not the contract that you mean."};
+  }
   return Error{Code::conflict,
                where + ", but the contract does not say what it should then",
                effect.says,
@@ -331,12 +356,16 @@ Status ChainSession::check_effect(const chain::Receipt& receipt, const Effect& e
 }
 
 Result<int> ChainSession::send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                         JsonOutObject extra, const chain::BlobSidecar* blob, const Effect* effect) {
+                                         const Effect& effect, JsonOutObject extra, const chain::BlobSidecar* blob) {
   facts.insert(facts.begin(), {"call", std::string{function}});
   TRY_OK(find_contract());  // a call of nothing would succeed, and change nothing
   TRY(const Sent sent, send(contract_, data, facts, function, blob));
-  if (sent.receipt && effect != nullptr) TRY_OK(check_effect(*sent.receipt, *effect));
+  if (sent.receipt) {
+    TRY_OK(check_effect(*sent.receipt, effect));
+    extra.emplace_back("effect", effect.says);
+  }
   print_sent(sent, std::move(extra));
+  if (sent.receipt && options_.format == "text") context_.out << "seen there: " << effect.says << "\n";
   return kExitOk;
 }
 

@@ -13,6 +13,7 @@
 #include "app/registry_contracts.h"
 #include "base/json_writer.h"
 #include "chain/blob_transaction.h"
+#include "chain/logs.h"
 #include "chain/quorum.h"
 #include "chain/registry_abi.h"
 #include "chain/transaction.h"
@@ -60,20 +61,44 @@ struct Sent {
 /// What a transaction must have done: asked of the contract at the transaction's block, of more than half of the
 /// endpoints. A receipt says that a call succeeded, and not what it did, or to which contract.
 struct Effect {
-  std::string says;  ///< for the error: "requested(0x…) is Rejected"
-  std::function<chain::Call(const curves::Address& contract)> question;
-  std::function<bool(const chain::CallOutcome&)> holds;
+  /// One function of the contract that shows it.
+  struct View {
+    std::function<chain::Call(const curves::Address& contract)> question;
+    /// Nothing when the contract has no such function.
+    std::function<std::optional<bool>(const chain::CallOutcome&)> holds;
+  };
+  /// What the transaction writes into the log, where nothing else is kept.
+  struct Event {
+    base::Digest32 topic{};
+    std::function<bool(const chain::LogRecord&)> is;
+  };
+  std::string says;  ///< once it is seen, and for the error: "requested(0x…) is Rejected"
+  /// The first that the contract answers counts: older contracts have other names for the same.
+  std::vector<View> views{};
+  std::optional<Event> event{};  ///< with views: both
 
   template <class R, class... A>
-  static Effect of(const chain::registry::Function<R, A...>& view, R expected, std::string says,
-                   const std::type_identity_t<A>&... arguments) {
-    return {.says = std::move(says),
-            .question = [view, arguments...](const curves::Address& at) { return view.at(at, arguments...); },
-            .holds =
-                [view, expected = std::move(expected)](const chain::CallOutcome& outcome) {
-                  const auto value = view.result(outcome);
-                  return value.ok() && *value == expected;
-                }};
+  static Effect of(const chain::registry::Function<R, A...>& view, const std::type_identity_t<R>& expected,
+                   const std::string& says, const std::type_identity_t<A>&... arguments) {
+    return that(view, [expected](const R& value) { return value == expected; }, says, arguments...);
+  }
+  /// `holds`: bool(const R&).
+  template <class R, class... A, class Holds>
+  static Effect that(const chain::registry::Function<R, A...>& view, Holds holds, const std::string& says,
+                     const std::type_identity_t<A>&... arguments) {
+    return {
+        .says = says,
+        .views = {{.question = [view, arguments...](const curves::Address& at) { return view.at(at, arguments...); },
+                   .holds =
+                       [view, holds = std::move(holds)](const chain::CallOutcome& outcome) {
+                         const auto value = view.result(outcome);
+                         return value.ok() ? std::optional<bool>{holds(*value)} : std::optional<bool>{};
+                       }}}};
+  }
+  /// The same seen through functions of another contract's generation.
+  Effect or_else(Effect other) && {
+    for (auto& view : other.views) views.push_back(std::move(view));
+    return std::move(*this);
   }
 };
 
@@ -99,9 +124,8 @@ class ChainSession {
                           std::string_view function = {}, const chain::BlobSidecar* blob = nullptr);
   /// send() to the contract, and its outcome in the format that was asked for, once its effect was seen. `conflict`
   /// when the contract says something else at that block, `unavailable` when nobody knows.
-  base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts,
-                                   base::JsonOutObject extra = {}, const chain::BlobSidecar* blob = nullptr,
-                                   const Effect* effect = nullptr);
+  base::Result<int> send_and_print(base::ByteView data, std::string_view function, Facts facts, const Effect& effect,
+                                   base::JsonOutObject extra = {}, const chain::BlobSidecar* blob = nullptr);
   void print_sent(const Sent& sent, base::JsonOutObject extra);
   /// Says that things are so already; nothing is sent.
   int print_unchanged(std::string_view how);
@@ -124,6 +148,8 @@ class ChainSession {
                                        base::ByteView data, const chain::BlobSidecar* blob);
   base::Status check_chain_id();
   base::Status check_effect(const chain::Receipt& receipt, const Effect& effect);
+  /// Nothing when the contract has no function that shows it.
+  base::Result<std::optional<bool>> shows(const chain::Receipt& receipt, const Effect& effect);
   base::Error explain(base::Error error, const std::optional<curves::Address>& to, const curves::Address& sender,
                       std::string_view function);
   base::Result<Sent> estimate_only(const curves::Address& from, const std::optional<curves::Address>& to,

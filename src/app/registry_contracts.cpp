@@ -1,5 +1,7 @@
 #include "app/registry_contracts.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "curves/keccak.h"
 
@@ -9,6 +11,8 @@ using base::Result;
 
 std::string_view to_text(ContractKind kind) noexcept {
   if (kind == ContractKind::key_manager) return "key manager";
+  if (kind == ContractKind::reputation) return "reputation";
+  if (kind == ContractKind::reputation_factory) return "reputation factory";
   return kind == ContractKind::registry ? "registry" : "kms";
 }
 
@@ -20,7 +24,24 @@ Result<ContractCode> contract_code(ContractKind kind) {
   return out;
 }
 
-/// The contracts have neither immutables nor libraries: what stands on a chain is what was compiled, whoever deploys
+bool is_code_with(const ContractCode& code, base::ByteView found, std::span<const base::FixedBytes<32>> immutables) {
+  constexpr std::uint8_t kPush32 = 0x7f;
+  constexpr std::size_t kWord = 32;
+  const base::ByteView known{code.deployed};
+  if (known.size() != found.size()) return false;
+  for (std::size_t at = 0; at < known.size(); ++at) {
+    if (known[at] != found[at]) return false;
+    if (known[at] != kPush32 || known.size() - at <= kWord) continue;
+    const auto hole = known.subspan(at + 1, kWord);
+    if (std::ranges::any_of(hole, [](std::uint8_t byte) { return byte != 0; })) continue;
+    const auto filled = found.subspan(at + 1, kWord);
+    if (std::ranges::none_of(immutables, [&](const auto& value) { return base::equal(value, filled); })) return false;
+    at += kWord;
+  }
+  return true;
+}
+
+/// Registry and KMS have neither immutables nor libraries: what stands on a chain is what was compiled, whoever deploys
 /// it.
 Result<std::vector<governance::OwnContract>> own_contracts() {
   std::vector<governance::OwnContract> out;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 namespace attestry::app {
 namespace {
 
@@ -29,6 +32,33 @@ TEST(RegistryContracts, TheirCodeStaysAndRunsNobodyElses) {
       if (instruction >= kPush1 && instruction <= kPush32) at += instruction - kPush1 + 1u;
     }
   }
+}
+
+/// The compiler leaves zeros where a constructor writes immutable values.
+TEST(RegistryContracts, ACodeHoldsOnlyTheImmutablesThatAreExpected) {
+  const std::array<base::FixedBytes<32>, 1> factory{{{7}}}, other{{{8}}};
+  const auto code = contract_code(ContractKind::reputation);
+  ASSERT_TRUE(code.ok());
+  auto found = code->deployed;
+  EXPECT_FALSE(is_code_with(*code, found, factory)) << "zeros";
+  std::vector<std::size_t> holes;
+  for (std::size_t at = 0; at + 32 < found.size(); ++at) {
+    if (found[at] != kPush32 || std::any_of(&found[at + 1], &found[at + 33], [](auto byte) { return byte != 0; }))
+      continue;
+    holes.push_back(at + 1);
+    std::ranges::copy(factory[0], &found[at + 1]);
+    at += 32;
+  }
+  ASSERT_GE(holes.size(), 2U);
+  EXPECT_TRUE(is_code_with(*code, found, factory));
+  EXPECT_FALSE(is_code_with(*code, found, other));
+  for (const std::size_t at : {holes.front(), holes.back(), std::size_t{0}, found.size() - 1}) {
+    auto changed = found;
+    changed[at] ^= 1;
+    EXPECT_FALSE(is_code_with(*code, changed, factory)) << at;
+  }
+  found.push_back(0);
+  EXPECT_FALSE(is_code_with(*code, found, factory));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "audit/log.h"
 #include "governance/registry.h"
 #include "keys/derivation.h"
+#include "keys/threshold_root.h"
 #include "net/metrics.h"
 #include "net/router.h"
 #include "net/server.h"
@@ -39,7 +40,8 @@ struct ServiceParts {
   std::string data;     ///< folder
   /// HKDF of the root's sealing key for a purpose of one's own ("attestry/keystore/v1"): 32 bytes. While opening only.
   std::function<crypto::Secret(std::string_view purpose)> sealing;
-  const keys::LegacyMasters& legacy_masters;  ///< for a dialect ("keystore") whose master is not imported
+  const keys::LegacyMasters& legacy_masters;   ///< for a dialect ("keystore") whose master is not imported
+  const keys::ThresholdRoot* nodes = nullptr;  ///< with keys.source = threshold
 };
 
 /// Not thread-safe: the running server calls these one after the other, in this order. What the routes call is.
@@ -53,6 +55,8 @@ class Service {
       std::string_view chain_pem, std::string_view key_pem) const = 0;
   /// Once it listens: the URLs of those listeners, in their order.
   virtual void listening(const std::vector<std::string>& /*urls*/) {}
+  /// What it listens on besides, by what it is ("tracker over UDP"). From when the routes are added.
+  virtual std::vector<std::pair<std::string, std::string>> other_urls() const { return {}; }
   /// Brings its gauges (docs/reference/metrics.md) up to now. Called from server threads at any time in between.
   virtual void update_metrics() const {}
   /// Ends what nobody will wait for any more; before the listeners close. May be called again.

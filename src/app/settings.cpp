@@ -13,6 +13,8 @@
 #include "app/keystore_settings.h"
 #include "app/node_settings.h"
 #include "app/threshold_settings.h"
+#include "app/tracker_chain.h"
+#include "app/tracker_settings.h"
 #include "app/vault_settings.h"
 
 namespace attestry::app {
@@ -170,9 +172,10 @@ constexpr SettingInfo kCore[] = {
 
 std::vector<SettingInfo> all_settings() {
   std::vector<SettingInfo> out;
-  for (const auto& part : {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
-                           keystore_registration_setting_infos(), keystore_sealing_setting_infos(),
-                           vault_setting_infos(), node_setting_infos(), threshold_setting_infos()}) {
+  for (const auto& part :
+       {std::span<const SettingInfo>{kCore}, keymanager_setting_infos(), keystore_setting_infos(),
+        keystore_registration_setting_infos(), keystore_sealing_setting_infos(), vault_setting_infos(),
+        tracker_setting_infos(), tracker_chain_setting_infos(), node_setting_infos(), threshold_setting_infos()}) {
     out.insert(out.end(), part.begin(), part.end());
   }
   return out;
@@ -208,11 +211,13 @@ std::string environment_name(std::string_view setting) {
 
 /// Variables that begin like settings and are none: of flags, and of this project's own build and tests.
 constexpr std::string_view kOtherVariables[] = {
-    "ATTESTRY_CONFIG",       "ATTESTRY_SERVER",      "ATTESTRY_TOKEN_FILE",    "ATTESTRY_CA",        "ATTESTRY_TENANT",
-    "ATTESTRY_OPERATOR_KEY", "ATTESTRY_TRUST",       "ATTESTRY_PUBLIC_SERVER", "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",
-    "ATTESTRY_RPC",          "ATTESTRY_CHAIN_ID",    "ATTESTRY_CONTRACT",      "ATTESTRY_NETWORK",   "ATTESTRY_NPM",
-    "ATTESTRY_SAMPLES",      "ATTESTRY_SHARED",      "ATTESTRY_TEST_DATA",     "ATTESTRY_DOWNLOADS", "ATTESTRY_VAULT",
-    "ATTESTRY_FUZZ_SECONDS", "ATTESTRY_BENCH_BUILD", "ATTESTRY_DEPS"};
+    "ATTESTRY_CONFIG",    "ATTESTRY_SERVER",        "ATTESTRY_TOKEN_FILE",  "ATTESTRY_CA",
+    "ATTESTRY_TENANT",    "ATTESTRY_OPERATOR_KEY",  "ATTESTRY_TRUST",       "ATTESTRY_PUBLIC_SERVER",
+    "ATTESTRY_REAL_CASE", "ATTESTRY_JOBS",          "ATTESTRY_TRACKER",     "ATTESTRY_RPC",
+    "ATTESTRY_CHAIN_ID",  "ATTESTRY_CONTRACT",      "ATTESTRY_NETWORK",     "ATTESTRY_NPM",
+    "ATTESTRY_SAMPLES",   "ATTESTRY_SHARED",        "ATTESTRY_TEST_DATA",   "ATTESTRY_DOWNLOADS",
+    "ATTESTRY_VAULT",     "ATTESTRY_FUZZ_SECONDS",  "ATTESTRY_BENCH_BUILD", "ATTESTRY_DEPS",
+    "ATTESTRY_BASE",      "ATTESTRY_FILES_AT_ONCE", "ATTESTRY_BENCH_FOLDER"};
 
 /// Kubernetes and container links tell every process where a service named attestry-something is:
 /// ..._SERVICE_HOST, ..._SERVICE_PORT[_NAME], ..._PORT=tcp://..., ..._PORT_<number>_<protocol>[_...].

@@ -1,5 +1,8 @@
 #include "app/simulated_tee.h"
 
+#include <filesystem>
+
+#include "base/encoding.h"
 #include "forge/event_log.h"
 #include "forge/scenario.h"
 #include "state/file.h"
@@ -10,6 +13,15 @@ using base::Code;
 using base::Error;
 using base::Result;
 
+static constexpr std::size_t kMostSeed = 4096;
+
+base::Status make_simulated_seed(const std::string& file, crypto::Random& random) {
+  TRY(const auto there, state::system_files().read(file, kMostSeed));
+  if (there) return base::done();
+  const std::string seed = base::hex(random.bytes<16>()) + "\n";
+  return state::replace_file(state::system_files(), file, base::as_bytes(seed));
+}
+
 Result<std::unique_ptr<SimulatedTee>> SimulatedTee::open(const std::string& seed_file, const std::string& kind,
                                                          bool boot) {
   const auto quote_kind = forge::parse_quote_kind(kind);
@@ -18,7 +30,12 @@ Result<std::unique_ptr<SimulatedTee>> SimulatedTee::open(const std::string& seed
   if (boot && !forge::is_tdx(*quote_kind)) {
     return Error{Code::usage, "--simulated-boot needs a TD", "--kind tdx-...", kind};
   }
-  TRY(const auto seed, state::system_files().read(seed_file, 4096));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(seed_file, ignored)) {
+    return Error{Code::usage, "seed of a simulated TEE", "a file, such as forge.seed of a data folder of attestry dev",
+                 seed_file + ", a folder", "Name the file in it."};
+  }
+  TRY(const auto seed, state::system_files().read(seed_file, kMostSeed));
   if (!seed)
     return Error{
         Code::not_found, "no seed file " + seed_file, {}, {}, "attestry dev makes one in its data folder: forge.seed"};

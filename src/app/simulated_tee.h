@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "client/registration.h"
+#include "crypto/random.h"
 #include "forge/attester.h"
 #include "forge/pki.h"
 
@@ -14,6 +15,9 @@ namespace attestry::app {
 
 /// What stands before the seed file's name in registry.attestation.
 constexpr std::string_view kSimulatedAttestation = "simulated:";
+
+/// A random seed in that file, unless there is one. Machines with the same seed have the same vendor.
+base::Status make_simulated_seed(const std::string& file, crypto::Random& random);
 
 class SimulatedTee {
  public:

@@ -20,6 +20,7 @@
 #include "app/wire_node.h"
 #include "app/wire_registry.h"
 #include "app/wire_threshold.h"
+#include "app/wire_tracker.h"
 #include "app/wire_vault.h"
 #include "base/encoding.h"
 #include "base/log.h"
@@ -561,8 +562,9 @@ Status RunningServer::Impl::open_services(const Settings& settings, const Seams&
                                [&](std::string_view purpose) {
                                  return crypto::hkdf_sha256({}, sealing_key.reveal(), base::as_bytes(purpose), 32);
                                },
-                           .legacy_masters = *legacy_masters};
-  for (const auto open : {open_keymanager, open_keystore, open_vault, open_node}) {
+                           .legacy_masters = *legacy_masters,
+                           .nodes = threshold ? &threshold->root() : nullptr};
+  for (const auto open : {open_keymanager, open_keystore, open_vault, open_tracker, open_node}) {
     TRY(auto service, open(settings, parts));
     if (service) dialects.push_back({.service = std::move(service), .listeners = {}});
   }
@@ -705,6 +707,7 @@ std::vector<std::pair<std::string, std::string>> RunningServer::dialect_urls() c
   for (const auto& [name, index] : impl_->registry_listeners) out.emplace_back(name, impl_->server->url(index));
   for (const auto& offered : impl_->dialects) {
     for (const auto& [name, index] : offered.listeners) out.emplace_back(name, impl_->server->url(index));
+    for (auto& [name, url] : offered.service->other_urls()) out.emplace_back(std::move(name), std::move(url));
   }
   const auto channel = impl_->registry_dialect ? impl_->registry_dialect->channel_address() : std::string{};
   if (!channel.empty()) out.emplace_back("registry channel", channel);

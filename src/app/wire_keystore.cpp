@@ -15,6 +15,7 @@
 #include "app/validate.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "keys/ckd.h"
 #include "net/client.h"
 #include "secrets/keystore_rotation_contract.h"
 
@@ -127,6 +128,11 @@ Status KeystoreServer::open_masters() {
                 {{"key_id", secrets::master_key_id(made)}});
       return base::done();
     });
+  } else if (is_keystore_of_nodes(settings_)) {
+    TRY(const auto network, keys::ckd::g2_from_text(settings_.text("threshold.master_public_key")));
+    if (parts_.nodes == nullptr || !said_.dao)
+      return Error{Code::configuration, "keystore.mpc = nodes needs more settings"};
+    options.source = secrets::nodes_source(*parts_.nodes, said_.dao->text(), network);
   } else if (is_registered_keystore(settings_)) {
     TRY(registration_, KeystoreRegistration::open(settings_, parts_, said_, *http_, *reader_));
     options.source = registration_->source();

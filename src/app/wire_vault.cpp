@@ -67,9 +67,7 @@ class VaultService final : public Service {
   void stop() override { lane_.stop(); }
 
  private:
-  static constexpr std::size_t kLaneThreads = 2;
-  static constexpr std::size_t kLaneWaiting = 256;
-  static constexpr std::size_t kLaneOfOne = 8;
+  static constexpr api::FairLaneOptions kLane{.threads = 2, .threads_of_one = 1, .waiting = 256, .waiting_of_one = 7};
   const VaultSettings said_;
   const ServiceParts parts_;
   secrets::KvStore kv_;
@@ -78,7 +76,7 @@ class VaultService final : public Service {
   std::unique_ptr<secrets::Tokens> tokens_;
   std::unique_ptr<secrets::AttestedLogin> login_;
   std::unique_ptr<api::VaultDeps> deps_;
-  api::VaultLane lane_{kLaneThreads, kLaneWaiting, kLaneOfOne};
+  api::FairLane lane_{kLane};
 };
 
 }  // namespace

@@ -52,12 +52,17 @@ std::string reason(const Error& error) {
   return out;
 }
 
+std::string_view remedy_of_request(const Error& error) {
+  if (!error.remedy.empty()) return error.remedy;
+  return error.code == Code::usage ? "Correct what is named; nothing was done." : default_remedy(error.code);
+}
+
 std::string Error::text() const {
   std::string line{slug(code)};
   line += ": ";
   line += reason(*this);
   line += ". ";
-  line += remedy.empty() ? default_remedy(code) : std::string_view{remedy};
+  line += remedy_of_request(*this);
   return line;
 }
 

@@ -19,47 +19,29 @@ constexpr std::size_t kMaxActions = 100;  // the protocol's own limit
 constexpr std::size_t kMaxAccount = 64;
 constexpr std::size_t kMaxMethod = 256;   // the protocol's own limit
 constexpr std::size_t kMaxMethods = 256;  // of a key; the protocol limits their bytes to 2000
-constexpr std::uint8_t kKeyKinds = 2;     // in transactions: ed25519, secp256k1
+constexpr std::uint8_t kKeyKinds = 3;     // ed25519, secp256k1, ml-dsa-65
 constexpr std::uint8_t kFunctionCallPermission = 0;
 constexpr std::uint8_t kFullAccess = 1;
 
 // -- writing
 
-base::Status write(BorshWriter& out, const PublicKey& key) {
-  switch (key.kind()) {
-    case KeyKind::ed25519:
-      out.u8(0).raw(key.bytes());
-      return base::done();
-    case KeyKind::secp256k1:
-      out.u8(1).raw(key.bytes());
-      return base::done();
-    case KeyKind::ml_dsa_65:
-      break;
-  }
-  return Error{Code::usage, "transaction: this kind of key has no place in one", "ed25519 or secp256k1",
-               std::string{to_text(key.kind())}};
-}
+std::uint8_t number_of(KeyKind kind) { return static_cast<std::uint8_t>(kind); }
 
-base::Status write(BorshWriter& /*out*/, const CreateAccount& /*action*/) { return base::done(); }
+void write(BorshWriter& out, const PublicKey& key) { out.u8(number_of(key.kind())).raw(key.bytes()); }
 
-base::Status write(BorshWriter& out, const DeployContract& action) {
-  out.bytes(action.code);
-  return base::done();
-}
+void write(BorshWriter& /*out*/, const CreateAccount& /*action*/) {}
 
-base::Status write(BorshWriter& out, const FunctionCall& action) {
+void write(BorshWriter& out, const DeployContract& action) { out.bytes(action.code); }
+
+void write(BorshWriter& out, const FunctionCall& action) {
   out.string(action.method).bytes(action.args).u64(action.gas).u128(action.deposit);
-  return base::done();
 }
 
-base::Status write(BorshWriter& out, const Transfer& action) {
-  out.u128(action.deposit);
-  return base::done();
-}
+void write(BorshWriter& out, const Transfer& action) { out.u128(action.deposit); }
 
-base::Status write(BorshWriter& out, const Stake& action) {
+void write(BorshWriter& out, const Stake& action) {
   out.u128(action.stake);
-  return write(out, action.key);
+  write(out, action.key);
 }
 
 void write(BorshWriter& out, const FunctionCallPermission& permission) {
@@ -69,23 +51,19 @@ void write(BorshWriter& out, const FunctionCallPermission& permission) {
   for (const std::string& method : permission.methods) out.string(method);
 }
 
-base::Status write(BorshWriter& out, const AddKey& action) {
-  TRY_OK(write(out, action.key));
+void write(BorshWriter& out, const AddKey& action) {
+  write(out, action.key);
   out.u64(action.nonce);
   if (const auto* limited = std::get_if<FunctionCallPermission>(&action.permission)) {
     write(out, *limited);
   } else {
     out.u8(kFullAccess);
   }
-  return base::done();
 }
 
-base::Status write(BorshWriter& out, const DeleteKey& action) { return write(out, action.key); }
+void write(BorshWriter& out, const DeleteKey& action) { write(out, action.key); }
 
-base::Status write(BorshWriter& out, const DeleteAccount& action) {
-  out.string(action.beneficiary.text());
-  return base::done();
-}
+void write(BorshWriter& out, const DeleteAccount& action) { out.string(action.beneficiary.text()); }
 
 // -- reading
 
@@ -97,7 +75,7 @@ Result<AccountId> read_account(BorshReader& in, std::string_view field) {
 
 Result<KeyKind> read_kind(BorshReader& in, std::string_view field) {
   TRY(const std::uint8_t kind, in.variant(field, kKeyKinds));
-  return kind == 0 ? KeyKind::ed25519 : KeyKind::secp256k1;
+  return static_cast<KeyKind>(kind);
 }
 
 Result<PublicKey> read_key(BorshReader& in, std::string_view field) {
@@ -222,12 +200,12 @@ Result<Bytes> encode(const Transaction& transaction) {
   }
   BorshWriter out;
   out.string(transaction.signer.text());
-  TRY_OK(write(out, transaction.key));
+  write(out, transaction.key);
   out.u64(transaction.nonce).string(transaction.receiver.text()).raw(transaction.block_hash);
   out.u32(static_cast<std::uint32_t>(transaction.actions.size()));
   for (const Action& action : transaction.actions) {
     out.u8(static_cast<std::uint8_t>(action.index()));
-    TRY_OK(std::visit([&](const auto& one) { return write(out, one); }, action));
+    std::visit([&](const auto& one) { write(out, one); }, action);
   }
   return std::move(out).take();
 }
@@ -241,7 +219,8 @@ Result<SignedTransaction> sign(const Transaction& transaction, const SecretKey& 
   TRY(out.raw, encode(transaction));
   out.hash = crypto::sha256(out.raw);
   BorshWriter signature;
-  signature.u8(0).raw(key.sign(out.hash).bytes());
+  const Signature signed_hash = key.sign(out.hash);
+  signature.u8(number_of(signed_hash.kind())).raw(signed_hash.bytes());
   base::append(out.raw, std::move(signature).take());
   return out;
 }

@@ -1,4 +1,4 @@
-// Transactions of NEAR: actions, their borsh form, Ed25519 signatures (nomicon, "Transactions" and "Actions").
+// Transactions of NEAR: actions, their borsh form, signatures (nomicon, "Transactions" and "Actions"; NEP-645).
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -81,8 +81,7 @@ struct SignedTransaction {
   base::Digest32 hash{};  ///< SHA-256 of the borsh without the signature; RPC takes and shows its base58
 };
 
-/// The borsh that is hashed and signed. Errors: `usage` for a key that has no place in a transaction (ml-dsa-65), and
-/// for more than 100 actions.
+/// The borsh that is hashed and signed. Error: `usage` for more than 100 actions.
 base::Result<base::Bytes> encode(const Transaction& transaction);
 /// Also `usage` when the transaction names another key.
 base::Result<SignedTransaction> sign(const Transaction& transaction, const SecretKey& key);

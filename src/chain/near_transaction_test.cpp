@@ -147,12 +147,27 @@ TEST(NearTransactionTest, ASignerSignsForItselfOnly) {
   EXPECT_EQ(sign(plain({Transfer{}}), *key).error().code, Code::usage);
 }
 
-TEST(NearTransactionTest, KeysWithoutAPlaceAreRefused) {
-  const PublicKey pq = *PublicKey::from_bytes(KeyKind::ml_dsa_65, counting(1952));
-  EXPECT_THAT(encode(plain({DeleteKey{pq}})).error().text(), HasSubstr("ml-dsa-65"));
-  Transaction transaction = plain({});
-  transaction.key = pq;
-  EXPECT_EQ(encode(transaction).error().code, Code::usage);
+// NEP-645: 2 is the number of such a key and of its signature, over the same hash as others.
+TEST(NearTransactionTest, AnMlDsaKeySignsAndIsGranted) {
+  const auto key = SecretKey::from_seed(counting(32), KeyKind::ml_dsa_65);
+  ASSERT_TRUE(key.ok());
+  Transaction transaction = plain({DeleteKey{key->public_key()}});
+  transaction.key = key->public_key();
+  const auto made = sign(transaction, *key);
+  ASSERT_TRUE(made.ok()) << made.error().text();
+  const std::string text = base::hex(made->raw), of_key = "02" + base::hex(key->public_key().bytes());
+  constexpr std::size_t kAccount = 4 + 10, kKey = 1 + 1952, kSignature = 1 + 3309;
+  EXPECT_EQ(text.substr(2 * kAccount, 2 * kKey), of_key);
+  EXPECT_EQ(text.substr(text.size() - 2 * (kKey + kSignature), 2 * kKey), of_key);
+  EXPECT_EQ(text.substr(text.size() - 2 * kSignature, 2), "02");
+  const auto decoded = decode_signed_transaction(made->raw);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().text();
+  EXPECT_EQ(decoded->transaction, transaction);
+  EXPECT_EQ(base::hex(decoded->hash), base::hex(made->hash));
+  EXPECT_TRUE(verify(decoded->transaction.key, decoded->hash, decoded->signature).ok());
+  Bytes raw = made->raw;
+  raw.pop_back();
+  EXPECT_EQ(decode_signed_transaction(raw).error().code, Code::malformed);
 }
 
 TEST(NearTransactionTest, AHundredActionsAreTheMost) {
@@ -181,7 +196,7 @@ TEST(NearTransactionTest, WhatIsUnknownIsRefused) {
   };
   EXPECT_TRUE(decode_transaction(bytes_of(good)).ok());
   EXPECT_THAT(refused(good.size() / 2 - 1, "08"), HasSubstr("action")) << "a delegated action";
-  EXPECT_THAT(refused(14, "02"), HasSubstr("signer's key")) << "a kind of key";
+  EXPECT_THAT(refused(14, "03"), HasSubstr("signer's key")) << "a hash of a key, which is in no transaction";
   EXPECT_THAT(refused(4, "41"), HasSubstr("signer")) << "an upper-case letter in an account";
   EXPECT_THAT(refused(good.size() / 2 - 5, "ff"), HasSubstr("actions")) << "too many";
 }

@@ -214,15 +214,23 @@ Result<SecretKey> SecretKey::parse(std::string_view text) {
   return key;
 }
 
-Result<SecretKey> SecretKey::from_seed(ByteView seed) {
-  TRY(auto key, crypto::Ed25519PrivateKey::from_seed(seed), "private key");
-  TRY(PublicKey pub, PublicKey::from_bytes(KeyKind::ed25519, key.public_key()));
-  return SecretKey{std::move(key), std::move(pub)};
+Result<SecretKey> SecretKey::from_seed(ByteView seed, KeyKind kind) {
+  if (kind == KeyKind::ed25519) {
+    TRY(auto key, crypto::Ed25519PrivateKey::from_seed(seed), "private key");
+    TRY(PublicKey pub, PublicKey::from_bytes(kind, key.public_key()));
+    return SecretKey{std::move(key), std::move(pub)};
+  }
+  if (kind == KeyKind::ml_dsa_65) {
+    TRY(auto key, crypto::Mldsa65PrivateKey::from_seed(seed), "private key");
+    TRY(PublicKey pub, PublicKey::from_bytes(kind, key.public_key()));
+    return SecretKey{std::move(key), std::move(pub)};
+  }
+  return Error{Code::usage, "nothing is signed with this kind of key", "ed25519 or ml-dsa-65",
+               std::string{to_text(kind)}};
 }
 
 Signature SecretKey::sign(ByteView message) const {
-  const base::FixedBytes<64> bytes = key_.sign(message);
-  return *Signature::from_bytes(KeyKind::ed25519, bytes);
+  return std::visit([&](const auto& key) { return *Signature::from_bytes(public_.kind(), key.sign(message)); }, key_);
 }
 
 Result<base::Digest32> parse_hash(std::string_view text, std::string_view field) {

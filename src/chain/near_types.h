@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/ec.h"
+#include "crypto/mldsa.h"
 
 namespace attestry::chain::near {
 
@@ -34,8 +36,7 @@ class AccountId {
   std::string text_;
 };
 
-/// `ml_dsa_65` occurs as the key of a registration. Its text is read and shown, and its signatures are verified;
-/// nothing here signs with one or puts it into a transaction.
+/// In the order of their numbers in borsh. `ml_dsa_65` is NEP-645: of protocol version 85 and later.
 enum class KeyKind : std::uint8_t { ed25519, secp256k1, ml_dsa_65 };
 std::string_view to_text(KeyKind kind) noexcept;
 /// Bytes of a public key: 32, 64 (x ‖ y), 1952.
@@ -81,20 +82,21 @@ class Signature {
 /// this key over these bytes, `usage` for other kinds of keys: nothing can be said about their signatures here.
 base::Status verify(const PublicKey& key, base::ByteView message, const Signature& signature);
 
-/// An Ed25519 key that signs. Move-only, thread-safe.
+/// A key that signs, Ed25519 or ML-DSA-65. Move-only, thread-safe.
 class SecretKey {
  public:
   /// "ed25519:" and the base58 of seed ‖ public key. Both halves must belong together; errors (`malformed`) never show
   /// the text.
   static base::Result<SecretKey> parse(std::string_view text);
-  /// 32 bytes.
-  static base::Result<SecretKey> from_seed(base::ByteView seed);
+  /// 32 bytes. `usage` for a kind that signs nothing here (secp256k1).
+  static base::Result<SecretKey> from_seed(base::ByteView seed, KeyKind kind = KeyKind::ed25519);
   const PublicKey& public_key() const noexcept { return public_; }
   Signature sign(base::ByteView message) const;
 
  private:
-  SecretKey(crypto::Ed25519PrivateKey key, PublicKey pub) : key_(std::move(key)), public_(std::move(pub)) {}
-  crypto::Ed25519PrivateKey key_;
+  using Key = std::variant<crypto::Ed25519PrivateKey, crypto::Mldsa65PrivateKey>;
+  SecretKey(Key key, PublicKey pub) : key_(std::move(key)), public_(std::move(pub)) {}
+  Key key_;
   PublicKey public_;
 };
 

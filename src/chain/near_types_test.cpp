@@ -167,6 +167,18 @@ TEST(NearSignatureTest, OnlyTheKeysOwnOverTheseBytes) {
   EXPECT_EQ(*Signature::parse(signature.text()), signature);
 }
 
+TEST(NearSignatureTest, AnMlDsaKeyOfASeedSigns) {
+  const auto key = SecretKey::from_seed(counting(32), KeyKind::ml_dsa_65);
+  ASSERT_TRUE(key.ok()) << key.error().text();
+  const Signature signature = key->sign(base::as_bytes("hello"));
+  EXPECT_EQ(signature.kind(), KeyKind::ml_dsa_65);
+  EXPECT_TRUE(verify(key->public_key(), base::as_bytes("hello"), signature).ok());
+  EXPECT_EQ(verify(key->public_key(), base::as_bytes("hellO"), signature).error().code, Code::unauthenticated);
+  EXPECT_EQ(SecretKey::from_seed(counting(32), KeyKind::ml_dsa_65)->public_key(), key->public_key());
+  EXPECT_EQ(SecretKey::from_seed(counting(33), KeyKind::ml_dsa_65).error().code, Code::malformed);
+  EXPECT_EQ(SecretKey::from_seed(counting(32), KeyKind::secp256k1).error().code, Code::usage);
+}
+
 TEST(NearSignatureTest, NothingIsSaidAboutOtherKinds) {
   const auto key = PublicKey::from_bytes(KeyKind::secp256k1, counting(64));
   const auto signature = Signature::from_bytes(KeyKind::secp256k1, counting(65));

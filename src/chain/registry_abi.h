@@ -125,12 +125,12 @@ struct Abi<std::tuple<T...>> {
  private:
   template <class U>
   static bool keep(base::Result<U> got, U& out, std::optional<base::Error>& error) {
-    if (got.ok()) {
-      out = *std::move(got);
-    } else {
-      error = got.error();
+    if (!got.ok()) {
+      error = std::move(got).error();
+      return false;
     }
-    return got.ok();
+    out = *std::move(got);
+    return true;
   }
 };
 template <>

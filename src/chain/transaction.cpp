@@ -401,6 +401,7 @@ Result<Receipt> Sender::send(const std::optional<Address>& to, ByteView data, co
 
 Result<Receipt> Sender::deliver(const Transaction& transaction, const SignedTransaction& made,
                                 base::Deadline deadline) {
+  if (options_.before_sending) TRY_OK(options_.before_sending(made));
   TRY_OK(broadcast(made, deadline));
   TRY(const Receipt receipt, wait(made, deadline));
   if (!receipt.succeeded) {

@@ -64,6 +64,9 @@ struct SenderOptions {
   const base::Clock* clock = &base::system_clock();
   /// Before anything is signed: the greatest cost in wei.
   std::function<void(const Transaction& transaction, std::uint64_t cost)> on_plan{};
+  /// With what is about to be sent, when nothing more is in its way: a place to write it down first. An error ends it,
+  /// and nothing was sent.
+  std::function<base::Status(const SignedTransaction& made)> before_sending{};
 };
 
 struct BlobSidecar;

@@ -255,6 +255,24 @@ TEST_F(SenderTest, ATransactionThatMayCostTooMuchIsNotSent) {
   EXPECT_EQ(node.taken.size(), 2u);
 }
 
+TEST_F(SenderTest, WhatCannotBeWrittenDownIsNotSent) {
+  std::vector<Bytes> written;
+  bool full = true;
+  SenderOptions options{.chain_id = 31337, .poll = std::chrono::milliseconds(1)};
+  options.before_sending = [&](const SignedTransaction& made) -> base::Status {
+    if (full) return base::Error{Code::unavailable, "no room"};
+    EXPECT_EQ(node.taken.size(), written.size()) << "before it is sent";
+    written.push_back(made.raw);
+    return base::done();
+  };
+  EXPECT_EQ(send(options).error().what, "no room");
+  EXPECT_EQ(node.taken.size(), 0u);
+  full = false;
+  ASSERT_TRUE(send(options).ok());
+  EXPECT_EQ(node.taken.size(), 1u);
+  EXPECT_EQ(written.size(), 1u);
+}
+
 /// Three nodes, of which one lies.
 class ManySenderTest : public ::testing::Test {
  protected:

@@ -39,6 +39,12 @@ Result<std::string> ApiClient::call(net::Method method, std::string_view path, s
   auto sent = http_.send(request);
   // A body may be a secret that an operator deposits.
   crypto::wipe({reinterpret_cast<std::uint8_t*>(request.body.data()), request.body.size()});
+  if (!sent && sent.error().code == Code::unavailable && sent.error().remedy.empty()) {
+    Error error = std::move(sent).error();
+    error.remedy = "Is the server running, and is " + base_url_ +
+                   " its operators' listener? --server or ATTESTRY_SERVER names it.";
+    return error;
+  }
   TRY(auto response, std::move(sent));
   if (response.status >= 200 && response.status < 300) return std::move(response.body);
   if (auto error = net::error_from_problem(response)) return *error;

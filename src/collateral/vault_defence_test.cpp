@@ -97,7 +97,8 @@ TEST_F(Besieged, ReportsOfInventedChipsStopNoRefresh) {
   start_besieged();
   ASSERT_TRUE(get().ok());
   flood(0, 4 * kQueue);
-  EXPECT_EQ(vault_->stats().queued, kQueue) << "of one kind at one host";
+  // Of one kind at one host; AMD's chain, which they are judged under, is of another and may still be on its way.
+  EXPECT_TRUE(eventually([&] { return vault_->stats().queued == kQueue; }));
   clock_.pass(kDay);
   EXPECT_TRUE(eventually([&] { return asked_of_intel_again(); }));
   EXPECT_TRUE(eventually([&] { return vault_->stats().stale_artefacts == 0; }));

@@ -83,6 +83,7 @@ TEST_F(Vaulted, AServiceThatHangsIsUnavailableToEverybody) {
   start();
   outage(Code::deadline_exceeded);
   EXPECT_EQ(failure(), Code::unavailable);
+  ASSERT_TRUE(eventually([&] { return idle(); }));
   const auto calls = service_.calls();
   EXPECT_EQ(failure(), Code::unavailable);
   EXPECT_EQ(service_.calls(), calls) << "and is not asked again at once";

@@ -78,19 +78,20 @@ base::Status parse_path(std::string_view path, std::vector<std::string>& segment
   std::string_view rest = path.substr(1);
   while (!rest.empty() || path.back() == '/') {
     const auto slash = rest.find('/');
-    TRY(auto segment, decode(rest.substr(0, slash), false));
+    auto segment = decode(rest.substr(0, slash), false);
+    if (!segment) return segment.error();
     // RFC 3986, 6.2.2.3: clients resolve dot segments; one that arrives is an attempt to confuse somebody.
-    if (segment == "." || segment == "..")
+    if (*segment == "." || *segment == "..")
       return base::Error{base::Code::malformed, "a dot segment in the request target"};
     if (segments.size() == kMaxParts) return base::Error{base::Code::malformed, "too many path segments", "at most 64"};
-    segments.push_back(std::move(segment));
+    segments.push_back(*std::move(segment));
     if (slash == std::string_view::npos) break;
     rest.remove_prefix(slash + 1);
   }
   return base::done();
 }
 
-base::Status parse_query(std::string_view rest, Pairs& query) {
+base::Status read_query(std::string_view rest, Pairs& query) {
   while (!rest.empty()) {
     const auto end = rest.find('&');
     const auto part = rest.substr(0, end);
@@ -238,7 +239,7 @@ std::string to_traceparent(const TraceContext& trace, crypto::Random& random) {
   return out;
 }
 
-base::Result<Target> parse_target(std::string_view target) {
+base::Result<Target> parse_target_path(std::string_view target) {
   const auto local = without_authority(target);
   if (local.empty() || (local.front() != '/' && local.front() != '?')) {
     return base::Error{base::Code::malformed, "the request target is no path", "origin form, RFC 9112 section 3.2.1"};
@@ -246,12 +247,27 @@ base::Result<Target> parse_target(std::string_view target) {
   if (local.find('#') != std::string_view::npos) {
     return base::Error{base::Code::malformed, "a fragment in the request target"};
   }
-  const auto mark = local.find('?');
   Target out;
-  out.path = local.substr(0, mark);
+  out.path = local.substr(0, local.find('?'));
   if (out.path.empty()) out.path = "/";
   if (out.path != "/") TRY_OK(parse_path(out.path, out.segments));
-  if (mark != std::string_view::npos) TRY_OK(parse_query(local.substr(mark + 1), out.query));
+  return out;
+}
+
+std::string_view raw_query(std::string_view target) noexcept {
+  const auto mark = target.find('?');
+  return mark == std::string_view::npos ? std::string_view{} : target.substr(mark + 1);
+}
+
+base::Result<Target> parse_target(std::string_view target) {
+  TRY(auto out, parse_target_path(target));
+  TRY(out.query, parse_query(raw_query(target)));
+  return out;
+}
+
+base::Result<Pairs> parse_query(std::string_view query) {
+  Pairs out;
+  TRY_OK(read_query(query, out));
   return out;
 }
 

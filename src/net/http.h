@@ -79,6 +79,12 @@ struct Target {
 /// Origin form or absolute form (RFC 9112, 3.2). Refuses other forms, fragments, dot segments, control characters, bad
 /// percent escapes, text that is not UTF-8 after decoding, and more than 64 segments or query parameters.
 base::Result<Target> parse_target(std::string_view target);
+/// The same with the query left alone and `query` empty, for routes whose query is bytes.
+base::Result<Target> parse_target_path(std::string_view target);
+/// Decoded; the limits and refusals of parse_target.
+base::Result<Pairs> parse_query(std::string_view query);
+/// What follows the first question mark, as sent; empty where there is none.
+std::string_view raw_query(std::string_view target) noexcept;
 /// The inverse of decoding for one path segment or query value: unreserved characters stay (RFC 3986, 2.3).
 std::string percent_encode(std::string_view text);
 

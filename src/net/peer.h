@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -20,6 +22,20 @@ struct PeerCredentials {
   crypto::Secret key_pem;
 };
 
+class Fd;
+
+/// Hangs up on the other end of one connection: whatever waits for it has the error that it has gone. Does nothing once
+/// that connection has ended by itself. May be copied; thread-safe.
+class PeerHangUp {
+ public:
+  void operator()() const noexcept;
+
+ private:
+  friend class PeerSocket;
+  explicit PeerHangUp(std::weak_ptr<const Fd> fd) noexcept : fd_(std::move(fd)) {}
+  std::weak_ptr<const Fd> fd_;
+};
+
 /// A connection that a listener took, before anybody has proved anything. Move-only.
 class PeerSocket {
  public:
@@ -27,6 +43,8 @@ class PeerSocket {
   PeerSocket& operator=(PeerSocket&&) noexcept;
   ~PeerSocket();
   const std::string& address() const noexcept { return address_; }  ///< of the other end, without its port
+  /// Of this connection, also after PeerConnection::accept() has taken it.
+  PeerHangUp hang_up() const;
 
  private:
   friend class PeerListener;
@@ -55,6 +73,8 @@ class PeerStop {
 
 /// "host:port" or "[::1]:port", with a port that can be called. Nothing is looked up.
 bool is_peer_address(const std::string& text);
+/// The IP addresses of such an address, each as PeerSocket::address() would say it.
+base::Result<std::vector<std::string>> addresses_of(const std::string& peer, base::Deadline deadline);
 
 /// Errors of everything here: `deadline_exceeded`; `unavailable` when the other end cannot be reached or has gone, or
 /// this end was stopped; `malformed` when it does not speak TLS 1.3 in this way. One thread at a time.

@@ -10,9 +10,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <future>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "base/encoding.h"
 #include "crypto/ec.h"
@@ -273,6 +279,54 @@ TEST_F(PeerTest, WhoCalledMayStopToo) {
   });
   stop->stop();
   refused(calling.get(), Code::unavailable, "shutting down");
+}
+
+TEST_F(PeerTest, AThirdMayHangUp) {
+  std::promise<PeerHangUp> promised;
+  auto accepted = std::async(std::launch::async, [&]() -> Opened {
+    TRY(auto socket, listener->accept());
+    promised.set_value(socket.hang_up());
+    return PeerConnection::accept(std::move(socket), credentials("server"), soon());
+  });
+  auto client = call();
+  auto other = accepted.get();
+  ASSERT_TRUE(client.ok() && other.ok());
+  const auto hang_up = promised.get_future().get();
+  base::FixedBytes<1> byte{};
+  auto reading = std::async(std::launch::async, [&] { return (*other)->read(byte, soon()); });
+  hang_up();
+  refused(reading.get(), Code::unavailable, "closed");
+  refused((*client)->read(byte, soon()), Code::unavailable, "closed");
+  *other = nullptr;
+  hang_up();  // nobody is there any more
+}
+
+/// The kernel says which timer a connection has (proc(5), /proc/net/tcp): 02 is keepalive's.
+TEST_F(PeerTest, AnEndThatVanishesIsMissed) {
+  auto accepted = server();
+  const auto client = call();
+  const auto other = accepted.get();
+  ASSERT_TRUE(client.ok() && other.ok());
+  std::array<char, 8> port{};
+  std::snprintf(port.data(), port.size(), ":%04X", listener->port());
+  const auto kept_alive = [&] {
+    std::ifstream table("/proc/self/net/tcp");
+    int found = 0;
+    for (std::string line; std::getline(table, line);) {
+      if (line.find(port.data()) != std::string::npos && line.find(" 02:0000") != std::string::npos) ++found;
+    }
+    return found;
+  };
+  // Until what was sent last is acknowledged, the timer is another one.
+  const auto end = soon();
+  while (kept_alive() != 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_EQ(kept_alive(), 2) << "both ends";
+}
+
+TEST_F(PeerTest, AddressesAreLookedUp) {
+  EXPECT_EQ(*addresses_of("127.0.0.1:1", soon()), std::vector<std::string>{"127.0.0.1"});
+  EXPECT_EQ(*addresses_of("[::1]:1", soon()), std::vector<std::string>{"::1"});
+  refused(addresses_of("127.0.0.1", soon()), Code::usage);
 }
 
 TEST_F(PeerTest, AddressesAreChecked) {

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/reason.h"
 
 namespace attestry::net {
 namespace {
@@ -35,13 +36,12 @@ std::optional<base::Code> code_of(std::string_view slug) {
 Response problem(const base::Error& error, const TraceContext& trace, const ProblemExtras& extras) {
   const auto code = base::slug(error.code);
   const int status = extras.status.value_or(base::http_status(error.code));
-  base::JsonOutObject out{
-      {"type", "urn:attestry:error:" + std::string{code}},
-      {"title", title_of(error.code)},
-      {"status", status},
-      {"detail", error.what},
-      {"code", code},
-      {"remedy", error.remedy.empty() ? base::default_remedy(error.code) : std::string_view{error.remedy}}};
+  base::JsonOutObject out{{"type", "urn:attestry:error:" + std::string{code}},
+                          {"title", title_of(error.code)},
+                          {"status", status},
+                          {"detail", error.what},
+                          {"code", code},
+                          {"remedy", base::remedy_of_request(error)}};
   if (!trace.trace_id.empty()) out.emplace_back("trace_id", trace.trace_id);
   if (!error.expected.empty()) out.emplace_back("expected", error.expected);
   if (!error.found.empty()) out.emplace_back("found", error.found);

@@ -1,6 +1,5 @@
 // How many requests a client's address may send: a token bucket for each, for a bounded number of addresses.
 #pragma once
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -13,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "net/networks.h"
 
 namespace attestry::net {
 
@@ -26,7 +26,7 @@ struct RateLimit {
 
 /// Whose requests are counted together: an IPv4 address, or the /64 network of an IPv6 address, because its owner has
 /// all addresses of that.
-using ClientNetwork = std::array<std::uint8_t, 16>;
+using ClientNetwork = Ip;
 
 /// Thread-safe.
 class RateLimiter {
@@ -38,27 +38,23 @@ class RateLimiter {
   /// None: the address has no limit. `address` is numeric, without port or brackets; what is none has no limit either
   /// (unix sockets).
   std::optional<ClientNetwork> network_of(std::string_view address) const;
+  std::optional<ClientNetwork> network_of(const Ip& address) const;
   /// Counts a request. None: it may go on. Else the whole seconds, at least 1, until another would.
   std::optional<unsigned> take(const ClientNetwork& network, base::Deadline now);
   std::size_t size() const;
 
  private:
   using Nanoseconds = std::chrono::nanoseconds;
-  struct Network {
-    ClientNetwork prefix;
-    unsigned bits;
-  };
   struct Bucket {
     base::Deadline empty_at;  ///< when everything taken so far has come back (GCRA: theoretical arrival time)
     std::list<ClientNetwork>::iterator used;
   };
-  RateLimiter(const RateLimit& limit, std::vector<Network> exempt);
-  static std::optional<Network> parse(std::string_view text);
+  RateLimiter(const RateLimit& limit, Networks exempt);
 
   Nanoseconds interval_{0};
   Nanoseconds tolerance_{0};
   std::size_t capacity_;
-  std::vector<Network> exempt_;
+  Networks exempt_;
   mutable base::Mutex mutex_;
   std::map<ClientNetwork, Bucket> buckets_ ATTESTRY_GUARDED_BY(mutex_);
   std::list<ClientNetwork> order_ ATTESTRY_GUARDED_BY(mutex_);  ///< last used first

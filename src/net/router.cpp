@@ -88,6 +88,8 @@ std::string_view to_text(Role role) noexcept {
       return "keymanager_host";
     case Role::keystore:
       return "keystore";
+    case Role::tracker:
+      return "tracker";
     case Role::vault:
       return "vault";
   }
@@ -297,11 +299,17 @@ Router::Match Router::find(RoleSet roles, Method method, const std::vector<std::
 }
 
 base::Result<const Route*> Router::admit(RoleSet roles, Request& request, bool has_body, std::string& allow) const {
-  TRY(auto target, parse_target(request.target));
+  TRY(auto target, parse_target_path(request.target));
   auto match = find(roles, request.method, target.segments);
   if (match.route == nullptr) {
     allow = std::move(match.allow);
-    if (allow.empty()) return base::Error{base::Code::not_found, "there is nothing at " + target.path};
+    if (allow.empty()) {
+      return base::Error{
+          base::Code::not_found, "there is nothing at " + target.path, "a route of a service that is on here",
+          "none on this listener",
+          "Check the address (operators' commands go to the operators' listener, server.admin_listen) and "
+          "that the service is switched on in this server's settings: attestry config show."};
+    }
     return base::Error{base::Code::method_not_allowed, target.path + " does not have this method", allow};
   }
   const auto& route = *match.route;
@@ -314,7 +322,10 @@ base::Result<const Route*> Router::admit(RoleSet roles, Request& request, bool h
     return base::Error{base::Code::unsupported_media, "the body has a type that this route does not take", expected,
                        request.media_type(), "Send " + expected + "."};
   }
-  TRY_OK(check_query(route, target.query));
+  if (!route.raw_query) {
+    TRY(target.query, parse_query(raw_query(request.target)));
+    TRY_OK(check_query(route, target.query));
+  }
   request.path = std::move(target.path);
   request.query = std::move(target.query);
   request.path_parameters = std::move(match.parameters);

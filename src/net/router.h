@@ -28,6 +28,7 @@ enum class Role : std::uint8_t {
   keymanager_host,  ///< the machine that a key manager runs on
   keystore,         ///< workers and coordinators
   vault,            ///< clients that speak Vault's HTTP API
+  tracker,          ///< BitTorrent clients, and members of a tracker
 };
 std::string_view to_text(Role role) noexcept;
 
@@ -118,6 +119,7 @@ struct Route {
   std::string tag{};
   std::vector<QueryParameter> query{};    ///< a parameter that is not listed is refused with 400 …
   bool any_query = false;                 ///< … unless this is set (dialects)
+  bool raw_query = false;                 ///< the query is bytes, no text: it is left in `target` for the handler
   std::vector<QueryParameter> headers{};  ///< for the document only: what the handler looks at besides
   /// Bytes of body; 0: none allowed. Unset: 1 MiB for POST, PUT and PATCH, else 0.
   std::optional<std::size_t> body_limit{};

@@ -27,7 +27,7 @@ constexpr std::size_t kReserved = 64;
 
 bool for_anybody(const RoleSet& roles) {
   return roles.has(Role::public_) || roles.has(Role::attested) || roles.has(Role::registry) ||
-         roles.has(Role::keymanager) || roles.has(Role::keystore) || roles.has(Role::vault);
+         roles.has(Role::keymanager) || roles.has(Role::keystore) || roles.has(Role::vault) || roles.has(Role::tracker);
 }
 
 base::Error address_error(const std::string& address, const std::string& why) {

@@ -68,7 +68,10 @@ base::FixedBytes<64> KeyManager::newcomer_report_data(std::uint32_t epoch, const
 Result<std::uint32_t> KeyManager::next_epoch(bool rotate, base::Deadline deadline) {
   if (!chain_) {
     if (state()->masters.empty()) return 1u;
-    return Error{Code::conflict, "Already bootstrapped"};
+    return Error{Code::conflict, "Already bootstrapped", "a server without a master key",
+                 "epoch " + std::to_string(state()->masters.rbegin()->first),
+                 "Nothing is to be done: this server has its master key. It changes with a contract only "
+                 "(keymanager.contract)."};
   }
   TRY_OK(refresh(deadline));
   const KeyManagerSaid& said = *state()->said;

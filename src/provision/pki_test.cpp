@@ -70,7 +70,7 @@ class PkiTest : public ::testing::Test {
 
 TEST_F(PkiTest, NoSourceGivesRootsOfEpochsThatTheGrantDoesNotCover) {
   struct Nodes final : keys::CkdSource {
-    base::Result<crypto::Secret> derive(base::ByteView, base::Deadline) override {
+    base::Result<crypto::Secret> derive(base::ByteView, base::ByteView, base::Deadline) override {
       ++asked;
       return crypto::Secret::copy_of(base::Bytes(48, 9));
     }

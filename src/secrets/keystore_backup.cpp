@@ -193,21 +193,27 @@ Result<crypto::Secret> open_backup_share(const KeystoreBackup& backup, std::stri
   return out;
 }
 
+bool is_share_of(const KeystoreBackup& backup, const crypto::Secret& share) {
+  const auto commitment = curves::share_commitment(backup.set_id, share);
+  return std::ranges::any_of(backup.shares, [&](const auto& one) { return one.commitment == commitment; });
+}
+
 Result<KeystoreBundle> open_backup(const KeystoreBackup& backup, std::span<const crypto::Secret> shares) {
   std::vector<crypto::Secret> distinct;
   std::vector<base::Digest32> seen;
   for (std::size_t i = 0; i < shares.size(); ++i) {
     const auto commitment = curves::share_commitment(backup.set_id, shares[i]);
-    const bool known = std::any_of(backup.shares.begin(), backup.shares.end(),
-                                   [&](const auto& share) { return share.commitment == commitment; });
-    if (!known) return Error{Code::wrong_key, "share " + std::to_string(i + 1) + " is none of this backup"};
+    if (!is_share_of(backup, shares[i])) {
+      return Error{Code::wrong_key, "share " + std::to_string(i + 1) + " is none of this backup"};
+    }
     if (std::find(seen.begin(), seen.end(), commitment) != seen.end()) continue;
     seen.push_back(commitment);
     distinct.push_back(shares[i].clone());
   }
   if (distinct.size() < backup.threshold) {
     return Error{Code::denied, "too few shares to open the backup", std::to_string(backup.threshold),
-                 std::to_string(distinct.size())};
+                 std::to_string(distinct.size()) + " different ones",
+                 "Have more administrators open theirs: attestry keystore open-share. Nothing was changed."};
   }
   TRY(const auto secret, curves::shamir_combine(distinct));
   if (curves::secret_commitment(backup.set_id, secret) != backup.secret_commitment ||

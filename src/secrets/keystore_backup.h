@@ -57,6 +57,8 @@ base::Result<KeystoreBackup> parse_backup(std::string_view json);
 /// the share was encrypted to.
 base::Result<crypto::Secret> open_backup_share(const KeystoreBackup& backup, std::string_view admin,
                                                const crypto::EcPrivateKey& key);
+/// Whether it is one of this backup's.
+bool is_share_of(const KeystoreBackup& backup, const crypto::Secret& share);
 /// With enough shares, in any order. `denied` for too few; `wrong_key` for a share that is none of this backup, with
 /// its place; `corrupt` when the backup was altered.
 base::Result<KeystoreBundle> open_backup(const KeystoreBackup& backup, std::span<const crypto::Secret> shares);

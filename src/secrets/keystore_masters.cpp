@@ -347,6 +347,14 @@ Result<KeystoreMasters::Opened> KeystoreMasters::make_first() const {
 /// its data, and has none that its source does not know.
 Status KeystoreMasters::check_settings(const Opened& opened) const {
   const auto& [epoch, first] = wallets_of(opened);
+  // Nodes may be away at a start, so that their word cannot be compared.
+  const bool nodes = opened.source.starts_with(kNodesSource) || source_name().starts_with(kNodesSource);
+  if (nodes && opened.source != source_name()) {
+    return Error{Code::configuration, "the keystore's masters come from elsewhere", opened.source,
+                 std::string{source_name()},
+                 "Set keystore.master, keystore.mpc and keystore.dao_contract to what they were, or use an empty data "
+                 "folder."};
+  }
   if (!options_.source->rotates() && (opened.current != 1 || epoch != 1)) {
     return Error{Code::configuration, "the " + std::string{source_name()} + " master has one epoch", "epoch 1 alone",
                  std::to_string(epoch) + " to " + std::to_string(opened.current),

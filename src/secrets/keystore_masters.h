@@ -166,15 +166,16 @@ class KeystoreMasters {
   using Needed = std::move_only_function<base::Status(const state::ReadView&)>;
   base::Status retire_before(std::uint32_t epoch, Needed needed, base::Deadline deadline);
 
-  /// A copy of everything. Errors of prepare(), not of hold(). Whoever calls it appends the leaf that says so.
+  /// A copy of everything. Errors of prepare(), not of hold(), and `denied` for a source whose masters are given() to
+  /// those that others have let in. Whoever calls it appends the leaf that says so.
   base::Result<KeystoreBundle> bundle() const;
   /// The same as `view` has it, which may be newer than what is in use: what a standby needs while a change is not
   /// acknowledged yet. Without bans. Asks the device only for what another hand has sealed.
   base::Result<KeystoreBundle> bundle(const state::ReadView& view) const;
   /// Keeps a bundle in the place of everything that is here, sealed to this server's device; leaf "keystore.import".
   /// Its bans are added. One transaction. `conflict` when there are keys that are no part of it, unless `replace`;
-  /// also for masters that this keystore would not start with, and the source's error while it cannot say which those
-  /// are. Waits.
+  /// also for masters that this keystore would not start with, or that a source whose masters are given() does not give
+  /// it, and the source's error while it cannot say which those are. Waits.
   base::Status import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline);
 
   /// What the rotation of the store's sealing keys must seal anew.
@@ -214,6 +215,7 @@ class KeystoreMasters {
   static KeystoreBundle bundle_of(const Opened& from, bool with_vaults);
   static base::Result<Opened> opened_of(const KeystoreBundle& bundle);
   static base::Status check_all_there(const Opened& stored, const Opened& next);
+  base::Status check_given(const Opened* stored, Opened& next) const;
   base::Result<std::optional<Opened>> read_stored(const state::ReadView& view, MasterPtr device_key) const;
   base::Result<std::optional<Opened>> read_stored(bool& reseal) const;
   base::Status read_masters(const state::ReadView& view, Opened& out) const;

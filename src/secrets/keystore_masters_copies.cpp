@@ -37,6 +37,15 @@ KeystoreBundle KeystoreMasters::bundle_of(const Opened& from, bool with_vaults) 
 }
 
 Result<KeystoreBundle> KeystoreMasters::bundle() const {
+  if (options_.source->given()) {
+    return Error{
+        Code::denied,
+        "masters of the source " + std::string{source_name()} + " go into no backup",
+        {},
+        {},
+        "A server that the DAO, or nodes, let in has the same. Keep the file of keystore.private_key and the list of "
+        "`attestry keystore bans` yourself."};
+  }
   TRY(const auto from, opened());
   auto out = bundle_of(from, !options_.source->local());
   out.bans = bans();
@@ -89,7 +98,35 @@ Status KeystoreMasters::check_all_there(const Opened& stored, const Opened& next
     lost = lost || there == next.vaults.end() || !same(there->second.master, entry.master);
   }
   if (!lost) return base::done();
-  return Error{Code::conflict, "this keystore has masters of its own", "an empty data folder", {}};
+  return Error{
+      Code::conflict, "this keystore has masters of its own", "an empty data folder", "masters that are not in it",
+      "A standby begins with an empty data folder. Where nobody has used this keystore yet: attestry keystore restore "
+      "--replace; everything that only its present masters open is lost then."};
+}
+
+/// Of a copy whose source gives masters to each server that it lets in, and is not asked at a start: nothing of the
+/// copy stands for its word. `stored`: what is here; null without.
+Status KeystoreMasters::check_given(const Opened* stored, Opened& next) const {
+  const Kept& brought = wallets_of(next).second;
+  // What is here already was compared when it came.
+  const bool known =
+      stored != nullptr && stored->source == next.source && same(wallets_of(*stored).second.master, brought.master);
+  if (!known) {
+    TRY(const auto given, options_.source->default_master(1), "master of the keystore");
+    if (!crypto::equal_constant_time(given.reveal(), brought.master->reveal())) {
+      return Error{Code::conflict, "this copy has another master than " + std::string{source_name()} + " gives",
+                   master_key_id(given), brought.id, "Bring a copy of the same account and nodes, or none."};
+    }
+  }
+  // Vaults' masters are asked for again; those that were asked for here stay while the copy has the vault, too.
+  decltype(next.vaults) own;
+  if (known) {
+    for (const auto& entry : stored->vaults) {
+      if (next.vaults.contains(entry.first)) own.insert(entry);
+    }
+  }
+  next.vaults = std::move(own);
+  return base::done();
 }
 
 Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base::Deadline deadline) {
@@ -103,10 +140,15 @@ Status KeystoreMasters::import(const KeystoreBundle& bundle, bool replace, base:
         "This copy is of another keystore; or keystore.master or keystore.private_key is another one's.";
     return fits;
   }
-  if (!replace) {
+  const bool ask = options_.source->given() && !options_.source->binding();
+  if (ask || !replace) {
     bool ignored = false;
-    TRY(const auto stored, read_stored(ignored));
-    if (stored) TRY_OK(check_all_there(*stored, next));
+    const auto stored = read_stored(ignored);
+    // A copy replaces what cannot be opened, too.
+    if (!stored && !replace) return stored.error();
+    const Opened* here = stored && *stored ? &**stored : nullptr;
+    if (ask) TRY_OK(check_given(here, next));
+    if (here != nullptr && !replace) TRY_OK(check_all_there(*here, next));
   }
   if (options_.v0_seed && !next.v0) next.v0 = std::make_shared<const crypto::Secret>(options_.v0_seed->clone());
   return replace_stored(std::move(next), {.leaf = "keystore.import", .bans = bundle.bans}, deadline);

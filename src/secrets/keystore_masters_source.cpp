@@ -11,6 +11,8 @@ using base::Result;
 
 namespace {
 
+constexpr std::chrono::seconds kNodesPatience{30};
+
 class LocalSource : public MasterSource {
  public:
   LocalSource(std::string_view name, crypto::Random& random) : name_(name), random_(random) {}
@@ -72,6 +74,32 @@ class ThresholdSource final : public LocalSource {
   const std::function<Result<crypto::Secret>()> legacy_;
 };
 
+class NodesSource final : public MasterSource {
+ public:
+  NodesSource(const keys::ThresholdRoot& nodes, std::string dao, base::ByteView network)
+      : nodes_(nodes),
+        dao_(std::move(dao)),
+        name_(std::string{kNodesSource} + dao_ + "@" + base::hex(crypto::sha256(network)).substr(0, 16)) {}
+  std::string_view name() const noexcept override { return name_; }
+  Result<crypto::Secret> default_master(std::uint32_t epoch) override {
+    if (epoch != 1) return Error{Code::usage, "masters that nodes derive have one epoch", "1", std::to_string(epoch)};
+    return nodes_.account_key({.account = dao_, .path = {}}, std::chrono::steady_clock::now() + kNodesPatience);
+  }
+  Result<crypto::Secret> vault_master(const crypto::Secret& default_master, std::string_view vault,
+                                      base::Deadline deadline) override {
+    return nodes_.account_key({.account = std::string{vault}, .path = vault_master_path(default_master, vault)},
+                              deadline);
+  }
+  bool local() const noexcept override { return false; }
+  bool rotates() const noexcept override { return false; }
+  bool given() const noexcept override { return true; }
+  bool waits() const noexcept override { return true; }
+
+ private:
+  const keys::ThresholdRoot& nodes_;
+  const std::string dao_, name_;
+};
+
 }  // namespace
 
 std::string vault_master_path(const crypto::Secret& default_master, std::string_view vault) {
@@ -91,6 +119,10 @@ std::unique_ptr<MasterSource> derived_source(crypto::Secret legacy, crypto::Rand
 
 std::unique_ptr<MasterSource> threshold_source(std::function<Result<crypto::Secret>()> legacy, crypto::Random& random) {
   return std::make_unique<ThresholdSource>(std::move(legacy), random);
+}
+
+std::unique_ptr<MasterSource> nodes_source(const keys::ThresholdRoot& nodes, std::string dao, base::ByteView network) {
+  return std::make_unique<NodesSource>(nodes, std::move(dao), network);
 }
 
 std::unique_ptr<MasterSource> imported_source(crypto::Secret master, crypto::Random& random) {

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
+#include "keys/threshold_root.h"
 
 namespace attestry::secrets {
 
@@ -20,7 +21,7 @@ inline constexpr std::size_t kKeystoreMasterBytes = 32;
 class MasterSource {
  public:
   virtual ~MasterSource() = default;
-  /// For status and logs: "derived", "imported", "generated", "ckd".
+  /// For status and logs: "derived", "imported", "generated", "ckd", "threshold", "ckd-nodes:…".
   virtual std::string_view name() const noexcept = 0;
   /// The default master of epoch 1 or of a later one; 32 bytes. Asked for once per epoch, since what it gives is kept.
   /// May wait for others: never call it from a server's worker.
@@ -35,6 +36,8 @@ class MasterSource {
   virtual bool binding() const noexcept { return false; }
   /// Whether a keystore with this source may have epochs after the first.
   virtual bool rotates() const noexcept { return true; }
+  /// Whether others decide which servers have these masters, and give them to each: then none leaves in a backup.
+  virtual bool given() const noexcept { return false; }
   /// default_master() may take long: it is asked in the background, while a server says that it is not ready.
   virtual bool waits() const noexcept { return false; }
   /// How long to wait before default_master() is asked again that gave no master.
@@ -53,6 +56,13 @@ std::unique_ptr<MasterSource> derived_source(crypto::Secret legacy, crypto::Rand
 /// The same, where epoch 1 has to be asked for: by others' word, which may take its time and fail (`unavailable`).
 std::unique_ptr<MasterSource> threshold_source(std::function<base::Result<crypto::Secret>()> legacy,
                                                crypto::Random& random);
+/// Where name() begins so, a store keeps its masters for the same name alone: they are of that account and those nodes.
+inline constexpr std::string_view kNodesSource = "ckd-nodes:";
+/// Epoch 1, the only one, and each vault's master is what NEAR's scheme gives under the nodes' master, for the account
+/// `dao` with an empty path, and for the vault's account with vault_master_path() (keystore_ckd.md 7.3). name() is
+/// kNodesSource ‖ dao ‖ "@" ‖ the first 16 hex digits of SHA-256 of `network`, the master public key. Whatever keeps
+/// nodes from answering is `unavailable`. `nodes` outlives it.
+std::unique_ptr<MasterSource> nodes_source(const keys::ThresholdRoot& nodes, std::string dao, base::ByteView network);
 /// Epoch 1 is what an operator brings, 32 bytes (KEYSTORE_MASTER_SECRET); later ones are random.
 std::unique_ptr<MasterSource> imported_source(crypto::Secret master, crypto::Random& random);
 /// Random; `announce` gets the master of epoch 1 once, before it is kept: to be printed or written to a file. Its error

@@ -562,6 +562,7 @@ class ApprovedSource final : public MasterSource {
   bool local() const noexcept override { return false; }
   bool binding() const noexcept override { return true; }
   bool rotates() const noexcept override { return false; }
+  bool given() const noexcept override { return true; }
   bool waits() const noexcept override { return true; }
 };
 
@@ -581,6 +582,14 @@ class ImportTest : public KeystoreMastersTest {
     return out;
   }
 };
+
+TEST_F(ImportTest, WhatADaoGivesGoesIntoNoBackup) {
+  source_->approved = true;
+  const auto masters = open(ckd());
+  ASSERT_TRUE(masters->prepare(patient()).ok());
+  EXPECT_EQ(masters->bundle().error().code, Code::denied);
+  EXPECT_TRUE(masters->bundle(**store_->read()).ok()) << "a standby's, which is voted in by itself";
+}
 
 TEST_F(ImportTest, NoCopyGoesAroundTheVotesOfADao) {
   const auto masters = open(ckd());

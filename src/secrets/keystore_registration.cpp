@@ -32,7 +32,6 @@ namespace {
 constexpr std::uint64_t kGas = 300'000'000'000'000;
 constexpr milliseconds kView{10'000};          // for what is asked of the state in one step
 constexpr milliseconds kLongestPause{60'000};  // while nodes are away
-constexpr std::size_t kMostVaults = 4096;      // that are being asked for
 
 bool is_outage(Code code) { return code == Code::unavailable || code == Code::deadline_exceeded; }
 
@@ -84,6 +83,7 @@ class RegisteredSource final : public MasterSource {
   bool local() const noexcept override { return false; }
   bool binding() const noexcept override { return true; }
   bool rotates() const noexcept override { return false; }
+  bool given() const noexcept override { return true; }
   bool waits() const noexcept override { return true; }
   milliseconds again_in() const override {
     const base::MutexLock lock(mutex_);
@@ -108,6 +108,10 @@ class RegisteredSource final : public MasterSource {
   Result<bool> dao_says(const Block& at, const std::string& method, const std::string& args,
                         base::Deadline deadline) const;
   Result<Outcome> send(Sending& sending, Call call, base::Deadline deadline) const;
+  Result<std::shared_ptr<VaultQuestion>> question_of(const crypto::Secret& default_master, const AccountId& vault);
+  bool over(const std::shared_ptr<VaultQuestion>& one) const ATTESTRY_REQUIRES(vaults_mutex_);
+  Result<crypto::Secret> ask_once(VaultQuestion& of, const crypto::Secret& default_master, const AccountId& vault,
+                                  const chain::near::SecretKey& key, base::Deadline deadline);
   Result<crypto::Secret> ask_for_vault(VaultQuestion& of, const AccountId& vault, const chain::near::SecretKey& key,
                                        base::Deadline deadline) ATTESTRY_REQUIRES(of.mutex);
   base::Deadline soon(milliseconds patience = kView) const { return parts_.clock.steady() + patience; }
@@ -404,39 +408,69 @@ Result<crypto::Secret> RegisteredSource::vault_master(const crypto::Secret& defa
   TRY(const AccountId vault, AccountId::parse(name));
   TRY(const auto seed, keystore::Seed::vault_tee_key(vault.text()));
   TRY(const auto key, chain::near::SecretKey::from_seed(keystore::ed25519_key(default_master, seed).seed().reveal()));
-  std::shared_ptr<VaultQuestion> of;
-  {
-    const base::MutexLock lock(vaults_mutex_);
-    auto found = vaults_.find(vault.text());
-    if (found == vaults_.end()) {
-      if (vaults_.size() >= kMostVaults) return Error{Code::unavailable, "too many vaults' masters are asked for"};
-      CkdQuestion question{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
-      found = vaults_.emplace(vault.text(), std::make_shared<VaultQuestion>(std::move(question))).first;
-    }
-    of = found->second;
-  }
-  const base::MutexLock lock(of->mutex);
-  if (of->master) return of->master->clone();
-  auto made = ask_for_vault(*of, vault, key, deadline);
+  TRY(const auto of, question_of(default_master, vault));
+  auto made = ask_once(*of, default_master, vault, key, deadline);
   if (made) {
-    of->master = made->clone();
     const base::MutexLock map(vaults_mutex_);
-    vaults_.erase(vault.text());
+    if (const auto found = vaults_.find(vault.text()); found != vaults_.end() && found->second == of)
+      vaults_.erase(found);
+  }
+  return made;
+}
+
+Result<std::shared_ptr<VaultQuestion>> RegisteredSource::question_of(const crypto::Secret& default_master,
+                                                                     const AccountId& vault) {
+  const base::MutexLock lock(vaults_mutex_);
+  if (const auto found = vaults_.find(vault.text()); found != vaults_.end()) return found->second;
+  if (vaults_.size() >= rules_.most_vaults) {
+    for (auto one = vaults_.begin(); one != vaults_.end();) {
+      one = over(one->second) ? vaults_.erase(one) : std::next(one);
+    }
+  }
+  if (vaults_.size() >= rules_.most_vaults) {
+    return Error{Code::unavailable,
+                 "too many vaults' masters are asked for",
+                 {},
+                 std::to_string(vaults_.size()),
+                 "It is tried again at the next use, once one of them has come or may be asked for anew."};
+  }
+  CkdQuestion question{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
+  return vaults_.emplace(vault.text(), std::make_shared<VaultQuestion>(std::move(question))).first->second;
+}
+
+/// Whether nothing would be lost with it: nobody waits for it, nothing of it is on its way, and it may be asked for.
+bool RegisteredSource::over(const std::shared_ptr<VaultQuestion>& one) const {
+  // Only with vaults_mutex_ does anybody get hold of it: whoever is the only one stays so.
+  if (one.use_count() > 1) return false;
+  const base::MutexLock lock(one->mutex);
+  return !one->sending.transaction && parts_.clock.steady() >= one->next;
+}
+
+/// The master of one vault; whoever else wants it meanwhile waits for this.
+Result<crypto::Secret> RegisteredSource::ask_once(VaultQuestion& of, const crypto::Secret& default_master,
+                                                  const AccountId& vault, const chain::near::SecretKey& key,
+                                                  base::Deadline deadline) {
+  const base::MutexLock lock(of.mutex);
+  if (of.master) return of.master->clone();
+  // Whoever asks too early changes nothing about when it is time.
+  if (of.trouble && parts_.clock.steady() < of.next) return *of.trouble;
+  auto made = ask_for_vault(of, vault, key, deadline);
+  if (made) {
+    of.master = made->clone();
   } else if (made.error().code == Code::conflict) {
-    of->trouble = made.error();
-    of->next = parts_.clock.steady() + rules_.poll;
+    of.trouble = made.error();
+    of.next = parts_.clock.steady() + rules_.poll;
   } else if (!is_outage(made.error().code)) {
     // The vault pays for each of these.
-    of->trouble = made.error();
-    of->next = parts_.clock.steady() + doubled(rules_.poll, of->failed++, std::max(rules_.poll, rules_.patience));
-    of->question = CkdQuestion{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
+    of.trouble = made.error();
+    of.next = parts_.clock.steady() + doubled(rules_.poll, of.failed++, std::max(rules_.poll, rules_.patience));
+    of.question = CkdQuestion{vault, vault_master_path(default_master, vault.text()), rules_.domain, parts_.random};
   }
   return made;
 }
 
 Result<crypto::Secret> RegisteredSource::ask_for_vault(VaultQuestion& of, const AccountId& vault,
                                                        const chain::near::SecretKey& key, base::Deadline deadline) {
-  if (of.trouble && parts_.clock.steady() < of.next) return *of.trouble;
   TRY(const auto outcome,
       send(
           of.sending,

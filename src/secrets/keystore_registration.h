@@ -45,6 +45,7 @@ struct RegistrationRules {
   std::chrono::milliseconds lookup{3000};        ///< between two looks for the access key that the DAO has just given
   unsigned lookups = 5;                          ///< before that is a trouble, and looked at as often as the DAO
   std::chrono::milliseconds slice{12'000};       ///< of waiting for a transaction, before a server that stops is heeded
+  std::size_t most_vaults = 4096;                ///< whose masters are asked for, or were not to be had a moment ago
 };
 
 /// What it refers to outlives the source.

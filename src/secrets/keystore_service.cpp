@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "base/json_writer.h"
 #include "base/log.h"
+#include "base/reason.h"
 #include "crypto/hash.h"
 #include "secrets/keystore_service_release.h"
 
@@ -36,6 +37,14 @@ KeystoreStep step_of_v0(const Error& error) {
 std::unexpected<KeystoreRefusal> unread(const Error& error) {
   if (error.code != Code::too_large) return refuse(KeystoreStep::chain, error);
   return refuse(KeystoreStep::chain, {Code::too_large, "Encrypted data too large: " + error.expected});
+}
+
+/// A name that makes no seed is the caller's to mend when it is the caller's, and the owner's when the chain has it.
+std::unexpected<KeystoreRefusal> no_seed(const KeystoreDecrypt& asked, const Error& error,
+                                         const keystore::SeedRules& rules) {
+  if (keystore::seed_of(asked.name.accessor, asked.name.owner, asked.name.profile, rules))
+    return refuse(KeystoreStep::condition, error);
+  return refuse(KeystoreStep::request, {Code::malformed, base::reason(error)});
 }
 
 /// Who is to be answered once what waits for a thread has run; also when it never will, because the server stops.
@@ -274,7 +283,7 @@ std::expected<std::shared_ptr<const crypto::Secret>, KeystoreRefusal> KeystoreSe
   }
   const auto seed =
       keystore::seed_of(asked.name.accessor, secret->stored, asked.name.owner, asked.name.profile, rules_.seeds);
-  if (!seed) return refuse(KeystoreStep::condition, seed.error());
+  if (!seed) return no_seed(asked, seed.error(), rules_.seeds);
   auto opened = open_blob(*seed, vault, secret->stored.blob);
   if (!opened) return std::unexpected(std::move(opened).error());
   auto plaintext = std::make_shared<const crypto::Secret>(*std::move(opened));

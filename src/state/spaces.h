@@ -54,6 +54,10 @@ enum class Space : std::uint8_t {
   threshold = 0x78,          ///< cluster: a node's epoch, its shares and keys of plans, sealed, and deals that it made
   onboarded = 0x76,          ///< provision: servers that were given the registry's master, by request
   rotation = 0x75,           ///< keys: what is being sealed anew, by application
+  tracker_members = 0x80,    ///< tracker: members by user id, and user ids by public key
+  tracker_spent = 0x81,  ///< tracker: receipts that were claimed or credited, by id and by when they may be forgotten
+  tracker_torrents = 0x82,  ///< tracker: what is known of torrents
+  tracker_state = 0x83,     ///< tracker: instance id, configuration, what was forgotten of receipts
 };
 
 }  // namespace attestry::state

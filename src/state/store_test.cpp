@@ -405,6 +405,21 @@ TEST_P(StoreTest, AReaderKeepsNeitherAStartNorErasedKeysWaiting) {
   EXPECT_EQ(size(), 0U);
 }
 
+TEST_P(StoreTest, ErasedKeysLeaveTheLogWhenTheReaderDoesThoughNothingElseIsWritten) {
+  const std::string key{base::as_text(Key(Space::threshold).lp("erased").bytes())};
+  const auto store = open();
+  ASSERT_TRUE(put(*store, key, "v"));
+  auto view = store->read();
+  ASSERT_TRUE(view.ok() && (*view)->get(as_bytes("k")).ok());
+  ASSERT_TRUE(store->write_and_wait([&](WriteTxn& txn) { return txn.erase(as_bytes(key)); }, patient()).ok());
+  const auto size = [&] { return std::filesystem::file_size(options().path + "-wal"); };
+  EXPECT_GT(size(), 0U);
+  view->reset();
+  const auto until = patient();
+  while (size() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_EQ(size(), 0U);
+}
+
 TEST_P(StoreTest, ErasedKeysAreInNoFileAnyMore) {
   const auto on_disk = [&](const std::string& what) {
     for (const char* suffix : {"", "-wal"}) {

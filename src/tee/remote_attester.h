@@ -24,23 +24,6 @@ class RemoteAttester final : public attestation::Attester {
   const base::Clock& clock_;
 };
 
-/// A TDX quote of dstack's guest agent: POST /GetQuote {"report_data"} at its socket, whose answer has "quote" in hex.
-/// Thread-safe.
-class DstackAttester final : public attestation::Attester {
- public:
-  DstackAttester(net::HttpTransport& http, std::string socket, std::chrono::milliseconds patience,
-                 const base::Clock& clock)
-      : http_(http), socket_(std::move(socket)), patience_(patience), clock_(clock) {}
-  /// `unavailable` when it does not answer with a quote.
-  base::Result<attestation::Evidence> attest(const base::FixedBytes<64>& report_data) override;
-
- private:
-  net::HttpTransport& http_;
-  const std::string socket_;
-  const std::chrono::milliseconds patience_;
-  const base::Clock& clock_;
-};
-
 /// "Attestation for CA " and the report data in hex: what the registry's first servers say without a TEE. No verifier
 /// takes it for evidence.
 class DummyAttester final : public attestation::Attester {

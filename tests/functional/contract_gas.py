@@ -6,15 +6,13 @@ build/venv/bin/python tests/functional/contract_gas.py [--write]      prints the
 Nothing here depends on a clock or on chance, so a test compares the page with what comes out."""
 
 import hashlib
-import pathlib
-import sys
 
 from evm import Anvil
+from gas_page import GasPage
 from keymanager import Key, attest_digest, domain_separator, named_digest, register_digest, typed_digest
 from registry_model import OPERATOR, dcap_report, onboard_hash
 
-PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reference" / "contracts.md"
-BEGIN, END = "<!-- gas: begin -->\n", "<!-- gas: end -->\n"
+PAGE = GasPage("contracts.md")
 
 IDENTITY, CONFIG = b"\x1d" * 32, b"\xcf" * 32
 APP, OTHER = "0x" + "a9" * 20, "0x" + "b7" * 20
@@ -157,17 +155,5 @@ def table():
     return "\n".join(lines) + "\n"
 
 
-def in_page():
-    return PAGE.read_text().split(BEGIN)[1].split(END)[0]
-
-
-def main():
-    made = table()
-    if "--write" in sys.argv:
-        PAGE.write_text(PAGE.read_text().replace(BEGIN + in_page() + END, BEGIN + made + END))
-    else:
-        print(made, end="")
-
-
 if __name__ == "__main__":
-    main()
+    PAGE.show(table())

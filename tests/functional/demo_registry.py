@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives import serialization
 from demo import Demo, Wrong, main, require, say, show_command, show_output
 from evm import Anvil
 from harness import Server, request
-from storage import IpfsNode, free_ports
+from ports import free_ports
+from storage import IpfsNode
 
 TEMPLATE = '{"listen": "0.0.0.0:443", "database": {"user": "web", "password": "__SECRET_REF_%s"}}\n'
 PASSWORD = 'p$1w "quoted"'

@@ -119,3 +119,26 @@ def says(contract, **answers):
         return {"result": "0x" + lies[selector].hex()} if selector in lies else answer
 
     return change
+
+
+def as_before(chain):
+    """A lie for Endpoint.change: whatever a transaction did from now on, contracts answer as now, and leave no event."""
+    now = hex(chain.height)
+
+    def change(method, parameters, answer):
+        if method == "eth_getLogs":
+            return {"result": []}
+        return {"result": chain.rpc("eth_call", parameters[0], now)} if method == "eth_call" else answer
+
+    return change
+
+
+def without_effect(chain, run):
+    """run(rpc) is a command that sends a transaction, with these arguments for its endpoints. All of them say that
+    contracts are as they were before."""
+    with Endpoint(chain) as one, Endpoint(chain) as two, Endpoint(chain) as three:
+        one.change = two.change = three.change = as_before(chain)
+        height = chain.height
+        done = run([word for endpoint in (one, two, three) for word in ("--rpc", endpoint.url)])
+        assert chain.height == height + 1, done  # it did happen, and a receipt says so
+        return done

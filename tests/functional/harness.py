@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -117,10 +118,14 @@ class Program:
         return "\n".join(self.lines)
 
     def wait_for(self, pattern):
-        """The match of the first line, among those to come, that has the pattern."""
+        """The match of the first line, among those to come, that has the pattern. Other lines win it no time."""
+        end = time.monotonic() + PATIENCE
         while True:
             try:
-                line = self._queue.get(timeout=PATIENCE)
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise queue.Empty
+                line = self._queue.get(timeout=left)
             except queue.Empty:
                 raise AssertionError(f"no line with {pattern!r} in {PATIENCE} s:\n{self.output}") from None
             if line is None:
@@ -154,9 +159,15 @@ class Program:
     def running(self):
         return self.process.poll() is None
 
-    def resident_kib(self):
+    def own_memory_kib(self):
+        """Resident, without pages of files, which come and go (the program gives its code back at rest)."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+        return sum(int(kib) for kib in re.findall(r"Rss(?:Anon|Shmem):\s+(\d+) kB", status))
+
+    def code_kib(self):
+        """Resident pages of files: the program and its libraries."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"RssFile:\s+(\d+) kB", status)[1])
 
 
 class Server(Program):

@@ -1,13 +1,22 @@
 """What the program says to mistakes of its settings, files and environment: all of them, before anything is made."""
 
+import contextlib
 import os
 import pathlib
+import re
 import socket
 import subprocess
+import tempfile
 
 import pytest
-from harness import ATTESTRY, attestry, clean_environment, key_file
+from harness import ATTESTRY, attestry, clean_environment, key_file, start_dev
+from near import base58
 
+# Of the group in which master public keys are: a good one, of nobody.
+GENERATOR = bytes.fromhex(
+    "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e"
+    "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8"
+)
 MISTAKES = {
     "--unlock=root.key": "unlock.source (flag)",
     "--listen=nonsense": "server.listen (flag)",
@@ -15,6 +24,15 @@ MISTAKES = {
     "--set=limits.bursts=1": "Did you mean limits.burst?",
     "--log-level=loud": "log.level (flag)",
 }
+
+
+@contextlib.contextmanager
+def closing_dev(data):
+    server = start_dev(data)
+    try:
+        yield server
+    finally:
+        assert server.terminate() == 0, server.output
 
 
 @pytest.mark.parametrize("command", [["config", "check"], ["serve"]], ids=" ".join)
@@ -69,6 +87,116 @@ def test_mistakes_a_service_in_the_clear_for_other_machines(tmp_path, service):
     assert text in check("0.0.0.0:0", *(f"--set={other}.plaintext=true" for other in others)).err
 
 
+def test_mistakes_of_dev_are_all_listed(tmp_path):
+    flags = ["--set=keys.source=threshold", "--set=limits.connections=0", "--set=limits.bursts=1"]
+    for command in (["dev", "--any-port"], ["dev", "--once"]):
+        done = attestry(*command, "--data", tmp_path / "data", *flags)
+        assert done.code == 2 and "more)" not in done.err, done
+        for named in ("threshold.nodes", "limits.connections", "Did you mean limits.burst?"):
+            assert named in done.err, named
+        assert re.search(r"^[4-9] mistakes in the configuration", done.err, re.MULTILINE), done
+        assert not (tmp_path / "data").exists()
+    alone = attestry("dev", "--once", "--data", tmp_path / "data", flags[1])
+    assert alone.code == 2 and "limits.connections" in alone.err and "mistakes" not in alone.err
+
+
+def test_mistakes_of_a_simulated_keystores_environment_are_all_listed(tmp_path):
+    env = tmp_path / "worker.env"
+    env.write_text("NEAR_RPC_URL=http://127.0.0.1:1\nOFFCHAINVM_CONTRACT_ID=c.testnet\n")
+    env.chmod(0o600)
+    more = ["--with=--set=limits.connections=0", "--with=--set=keystore.standby_poll_ms=x"]
+    done = attestry("keystore", "--env-file", env, "--data", tmp_path / "data", "--simulated", *more)
+    assert done.code == 2 and "limits.connections" in done.err and "keystore.standby_poll_ms" in done.err, done
+
+
+def test_mistakes_what_cannot_be_written_is_wrong_use(tmp_path):
+    """4 is a defect of the program or the machine; a name that leads nowhere is neither."""
+    folder, nowhere = tmp_path / "folder", tmp_path / "no" / "x"
+    folder.mkdir()
+    key = tmp_path / "operator.key"
+    assert attestry("operator", "keygen", key).code == 0
+    public = attestry("operator", "show", key).out.split()[0]
+    node = ["--id", "0", "--operator", public, "--simulated"]
+    for out in (nowhere, folder):
+        for command in (
+            ["node", "derive", "--master-key", "x", "--app", "name:x", "--out", out],
+            ["node", "reshare", "--out", out],
+            ["node", "export", "--holders", key, "--holder", public, "--out", out],
+            ["node", "holders", "--holder", f"0:{public}", "--key", key, "--out", out],
+            ["node", "holder-key", out],
+            ["operator", "keygen", out],
+            ["keystore", "recrypted", "--out", out],
+            ["keystore", "open-share", "--backup", key, "--out", out],
+        ):
+            done = attestry(*command)
+            assert done.code == 2 and str(tmp_path) in done.err, (command, done)
+            assert "is none" in done.err if out == nowhere else "a folder" in done.err, done
+    made = attestry("node", "init", key, *node)
+    assert made.code == 2 and "a new folder" in made.err, made
+    assert key.read_text().startswith("attestry-operator-key-1 ")
+    derive = ["node", "derive", "--server", "http://127.0.0.1:1", "--master-key", "bls12381g2:" + base58(GENERATOR)]
+    taken = attestry(*derive, "--app", "name:x", "--simulated-tee", folder)
+    assert taken.code == 2 and "a folder" in taken.err, taken
+
+
+def test_mistakes_node_init_into_a_folder_with_other_files(tmp_path):
+    key = tmp_path / "operator.key"
+    assert attestry("operator", "keygen", key).code == 0
+    public = attestry("operator", "show", key).out.split()[0]
+    node = ["--id", "0", "--operator", public, "--simulated"]
+    folder = tmp_path / "node0"
+    folder.mkdir(mode=0o755)
+    other = folder / "photo"
+    other.write_text("x")
+    done = attestry("node", "init", folder, *node)
+    assert done.code == 2 and "with photo in it" in done.err, done
+    assert [one.name for one in folder.iterdir()] == ["photo"] and folder.stat().st_mode & 0o777 == 0o755
+    other.unlink()
+    assert attestry("node", "init", folder, *node).code == 0, "an empty one is as good as none"
+    again = attestry("node", "init", folder, *node)
+    assert again.code == 1 and "exists already" in again.err, again
+    real = attestry("node", "init", tmp_path / "node1", *node, "--attestation", "http://127.0.0.1:8500")
+    assert real.code == 2 and "--simulated" in real.err and not (tmp_path / "node1").exists(), real
+
+
+def test_mistakes_a_keystores_settings_are_shown_with_the_files_of_its_keys(tmp_path):
+    env, data = tmp_path / "worker.env", tmp_path / "data"
+    secret = "5a" * 32
+    env.write_text(
+        f"NEAR_RPC_URL=http://127.0.0.1:1\nOFFCHAINVM_CONTRACT_ID=c.testnet\nKEYSTORE_MASTER_SECRET={secret}\n"
+    )
+    env.chmod(0o600)
+    done = attestry("keystore", "--env-file", env, "--data", data, "--show", "--simulated")
+    assert done.code == 0 and f'keystore.master = "file:{data}.master"' in done.out, done
+    assert f"writes {data}.master" in done.err
+    assert secret not in done.out + done.err
+    assert not pathlib.Path(f"{data}.master").exists()
+
+
+def test_mistakes_a_masters_file_that_others_can_read_opens_nothing(tmp_path):
+    key, blob = tmp_path / "master", tmp_path / "blob"
+    key.write_text("5a" * 32)
+    key.chmod(0o644)
+    blob.write_text("AAAA")
+    decrypt = ["secret", "decrypt", blob, "--key", key, "--repo", "github.com/a/b", "--owner", "a.near"]
+    done = attestry(*decrypt)
+    assert done.code == 2 and f"chmod 600 {key}" in done.err, done
+    key.chmod(0o600)
+    assert "chmod" not in attestry(*decrypt).err
+
+
+def test_mistakes_of_a_token_name_its_file(tmp_path):
+    with closing_dev(tmp_path / "data") as server:
+        wrong = tmp_path / "wrong.token"
+        wrong.write_text("x" * 43)
+        for command in (["app", "list"], ["operator", "list"]):
+            done = attestry(*command, "--server", server.admin, "--token-file", wrong)
+            assert done.code == 1 and "admin.token" in done.err and "--token-file" in done.err, done
+        gone = server.admin
+    done = attestry("app", "list", "--server", gone)
+    assert done.code == 3 and "ATTESTRY_SERVER" in done.err and "Is the server running" in done.err, done
+
+
 def test_mistakes_short_key_makes_no_data(tmp_path):
     key = tmp_path / "short.key"
     key.touch(mode=0o600)
@@ -107,7 +235,9 @@ def test_mistakes_a_closed_folder_is_no_crash(tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     temporary.chmod(0o777)
-    for parent in [tmp_path, *list(tmp_path.parents)[:2]]:
+    for parent in [tmp_path, *tmp_path.parents]:
+        if parent == pathlib.Path(tempfile.gettempdir()):
+            break
         parent.chmod(parent.stat().st_mode | 0o011)
     binary = tmp_path / "attestry"
     binary.write_bytes(pathlib.Path(ATTESTRY).read_bytes())
@@ -147,4 +277,5 @@ def test_verify_keeps_the_collateral_it_used(tmp_path):
     first = attestry(*verify, "--collateral", tmp_path / "case", "--save-collateral", saved, "--offline")
     again = attestry(*verify, "--collateral", saved, "--offline")
     assert (first.code, again.code) == (0, 0), (first, again)
-    assert attestry(*verify, "--collateral", saved, "--save-collateral", tmp_path / "no" / "x").code == 4
+    nowhere = attestry(*verify, "--collateral", saved, "--save-collateral", tmp_path / "no" / "x")
+    assert nowhere.code == 2 and "no is none" in nowhere.err, nowhere

@@ -117,7 +117,7 @@ def test_http_endless_chunked_body_is_cut_off(server):
         chunk = b"100000\r\n" + b" " * MIB + b"\r\n"
         while connection.send(chunk):
             pass
-    assert server.resident_kib() < 300 * 1024
+    assert server.own_memory_kib() < 300 * 1024
 
 
 def test_http_ten_mebibytes_of_every_kind_are_answered(server):
@@ -311,11 +311,11 @@ def test_http_memory_does_not_grow_with_bad_input(server):
 
     for _ in range(3):
         round_of_bad_input()
-    before = server.resident_kib()
+    before = server.own_memory_kib()
     for _ in range(15):
         round_of_bad_input()
     # Fifteen rounds bring 300 MiB; what one leaked request of each kind would keep is far above this.
-    assert server.resident_kib() < before + 40 * 1024
+    assert server.own_memory_kib() < before + 40 * 1024
 
 
 def test_http_sigterm_lets_a_begun_request_finish(servers):

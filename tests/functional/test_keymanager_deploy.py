@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from endpoints import Endpoint, says
+from endpoints import Endpoint, as_before, says, without_effect
 from evm import Anvil
 from harness import attestry
 from keymanager import Key, domain_separator, typed_digest
@@ -161,11 +161,57 @@ def test_keymanager_members_join_and_go(owner, contract, quote):
     listed, family = hashlib.sha256(bytes.fromhex(MRTD)).digest(), bytes.fromhex(FMSPC) + bytes(10)
     answer = typed_digest(separator, "Onboard", MEMBER.address, family, listed, b"sealed", 1)
     arguments = ["--fmspc", FMSPC, "--measurement", listed.hex(), "--response", b"sealed".hex()]
-    owner.does("onboard", MEMBER.address, *arguments, "--signature", MASTER.sign(answer).hex(), contract=contract)
+    done = owner.does(
+        "onboard", MEMBER.address, *arguments, "--signature", MASTER.sign(answer).hex(), contract=contract
+    )
+    assert f"requested({MEMBER.address}) is onboarded".lower() in done["effect"].lower(), done
+    assert hashlib.sha256(b"sealed").hexdigest() in done["effect"]
     assert contract.call("memberAllowed", MEMBER.address)
     owner.does("deregister", MEMBER.address, contract=contract)
     assert contract.call("requested", MEMBER.address) == REJECTED
     assert owner.does("deregister", MEMBER.address, contract=contract)["already"]
+
+
+@pytest.mark.parametrize("hidden", ["membership", "sealed key"])
+def test_keymanager_onboarding_is_done_when_the_contract_shows_both(node, owner, contract, quote, hidden):
+    """The newcomer's host and auditors take the sealed key from the event, and members the membership from the contract."""
+    owner.does("allow", "mrtd", MRTD, contract=contract)
+    owner.does("allow", "tcb", FMSPC, contract=contract)
+    owner.does("bootstrap", MASTER.address, contract=contract)
+    separator = join(owner, contract, quote)
+    listed, family = hashlib.sha256(bytes.fromhex(MRTD)).digest(), bytes.fromhex(FMSPC) + bytes(10)
+    answer = typed_digest(separator, "Onboard", MEMBER.address, family, listed, b"sealed", 1)
+    arguments = ["--fmspc", FMSPC, "--measurement", listed.hex(), "--response", b"sealed".hex()]
+    arguments += ["--signature", MASTER.sign(answer).hex(), "--network", "local", "--contract", contract.address]
+
+    def no_logs(method, _, answer):
+        return {"result": []} if method == "eth_getLogs" else answer
+
+    with Endpoint(node) as one, Endpoint(node) as two:
+        change = says(contract, requested=REQUESTED.to_bytes(32, "big")) if hidden == "membership" else no_logs
+        one.change = two.change = change
+        rpc = ["--rpc", one.url, "--rpc", two.url]
+        refused = attestry("keymanager", "onboard", MEMBER.address, *arguments, *rpc, "--key", owner.key)
+    assert refused.code == 1 and "is onboarded, and its sealed key" in refused.err, refused
+    assert "done in block" not in refused.out and contract.call("memberAllowed", MEMBER.address)
+
+
+def test_keymanager_says_in_words_what_is_done_now_and_next(owner, contract, quote):
+    owner.does("allow", "mrtd", MRTD, contract=contract)
+    owner.does("allow", "tcb", FMSPC, contract=contract)
+    text = ["--rpc", owner.node.url, "--network", "local", "--contract", contract.address, "--key", owner.key]
+    put = attestry("keymanager", "bootstrap", MASTER.address, *text)
+    assert put.code == 0 and f"seen there: xPub() is {MASTER.address}".lower() in put.out.lower(), put
+    separator = join(owner, contract, quote)
+    listed, family = hashlib.sha256(bytes.fromhex(MRTD)).digest(), bytes.fromhex(FMSPC) + bytes(10)
+    answer = typed_digest(separator, "Onboard", MEMBER.address, family, listed, b"sealed", 1)
+    arguments = ["--fmspc", FMSPC, "--measurement", listed.hex(), "--response", b"sealed".hex()]
+    arguments += ["--signature", MASTER.sign(answer).hex()]
+    tried = attestry("keymanager", "onboard", MEMBER.address, *arguments, *text, "--dry-run")
+    assert tried.code == 0 and "seen there" not in tried.out and "next:" not in tried.out, tried
+    done = attestry("keymanager", "onboard", MEMBER.address, *arguments, *text)
+    assert done.code == 0 and "seen there: requested(" in done.out, done
+    assert f"next: at the newcomer's server, POST /register/{b'sealed'.hex()}" in done.out
 
 
 def test_keymanager_says_done_of_what_the_contract_shows(node, owner, contract):
@@ -183,6 +229,50 @@ def test_keymanager_says_done_of_what_the_contract_shows(node, owner, contract):
         assert refused.code == 1 and f"requested({member}) is rejected".lower() in refused.err.lower(), refused
         assert "done in block" not in refused.out
         assert contract.call("requested", member) == REJECTED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["allow", "machine"], "on the list: 0x"),
+        (["disallow", "machine"], "not on the list: 0x"),
+        (["allow", "tcb", FMSPC], "allowed_tcbs is 0, 1"),
+        (["disallow", "tcb", FMSPC], "allowed_tcbs is 0, 0"),
+        (["post-evidence", MEMBER.address, "--carrier", "calldata"], "an event EvidencePosted about 0x"),
+        (["post-evidence", MEMBER.address, "--carrier", "blob"], "an event EvidencePosted about 0x"),
+    ],
+    ids=lambda value: " ".join(value[:2] + value[3:]) if isinstance(value, list) else "",
+)
+def test_keymanager_rules_and_evidence_are_done_when_the_contract_shows_them(
+    node, owner, contract, quote, arguments, expected
+):
+    more = ["--network", "local", "--contract", contract.address, "--key", owner.key]
+    if "machine" in arguments:
+        more += ["--rootfs", ROOTFS, "--mrtd", MRTD, "--rtmr0", RTMR0, "--rtmr3", RTMR3]
+    if "post-evidence" in arguments:
+        more += ["--evidence", quote]
+    if arguments[0] == "disallow":
+        subjects = arguments[2:]
+        machine = more[6:]
+        owner.does("allow", *arguments[1:2], *subjects, *machine, contract=contract)
+
+    def run(rpc):
+        return attestry("keymanager", *arguments, *rpc, *more)
+
+    refused = without_effect(node, run)
+    assert refused.code == 1 and expected in refused.err, refused
+    assert "the contract does not say what it should" in refused.err and "done in block" not in refused.out
+    with Endpoint(node) as one, Endpoint(node) as two, Endpoint(node) as liar:
+        liar.change = as_before(node)
+        done = run([word for endpoint in (one, two, liar) for word in ("--rpc", endpoint.url)])
+        assert done.code == 0 and "done in block" in done.out, done
+
+
+def test_keymanager_a_frozen_contract_still_shows_what_was_taken_back(owner, contract):
+    machine = ["--rootfs", ROOTFS, "--mrtd", MRTD, "--rtmr0", RTMR0, "--rtmr3", RTMR3]
+    owner.does("allow", "machine", *machine, contract=contract)
+    contract.send("freeze")
+    owner.does("disallow", "machine", *machine, contract=contract)
 
 
 def test_keymanager_transactions_have_a_greatest_cost(owner, contract):

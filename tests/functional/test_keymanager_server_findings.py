@@ -143,7 +143,7 @@ def test_keymanager_server_02_workloads_do_not_see_which_keys_wait(start, contra
     assert request(server.apps, "GET", "/status").json() == {"state": "bootstrapped", "member": False, "epoch": 0}
 
 
-@pytest.mark.parametrize("name", ["keymanager.listen", "vault.listen", "keystore.listen"])
+@pytest.mark.parametrize("name", ["keymanager.listen", "vault.listen", "keystore.listen", "tracker.listen"])
 def test_keymanager_server_02_no_secret_goes_in_the_clear_beyond_this_machine(tmp_path, name):
     """One rule for every listener, and a switch for who ends TLS in front of it."""
     section = name.split(".")[0]

@@ -140,3 +140,30 @@ def test_keymanager_wire_failures(manager, path):
     else:
         assert kind(reply) == (403 if other else 500, TEXT) and not reply.text.startswith("{"), reply
     assert reply.headers["Cache-Control"] == "no-store", reply
+
+
+def test_keymanager_wire_a_parameter_that_is_not_known_natively(manager):
+    """A slip of `purpose` would release another key than the one that was meant. The known services never looked."""
+    paths = ("/sealkey?purpos=disk", "/getkey?x=", f"/attest/{APP_DATA}?purpse=x", "/status?x=1", "/?x=")
+    for path in paths:
+        reply = call(manager, path)
+        if manager.generation == NATIVE:
+            name = path.split("?")[1].split("=")[0]
+            assert kind(reply) == (400, PROBLEM) and f'"{name}"'.replace('"', '\\"') in reply.text, (path, reply)
+        else:
+            assert reply.status == 200 and reply.text == call(manager, path.split("?")[0]).text, (path, reply)
+    twice = call(manager, "/sealkey?purpose=a&purpose=b")
+    assert twice.status == (400 if manager.generation == NATIVE else 200), twice
+    for path in ("/bootstrap?rotat=true", "/register?paier=x"):
+        reply = call(manager, path, method="POST", host=True)
+        assert (reply.status == 400 and "unknown query parameter" in reply.text) == (manager.generation == NATIVE), (
+            reply
+        )
+
+
+def test_keymanager_wire_a_second_bootstrap_says_that_nothing_is_to_be_done(manager):
+    reply = call(manager, "/bootstrap", method="POST", host=True)
+    if manager.generation == NATIVE:
+        assert reply.status == 409 and "Nothing is to be done" in reply.text and "epoch 1" in reply.text, reply
+    else:
+        assert (reply.status, reply.text) == (200, "Already bootstrapped")

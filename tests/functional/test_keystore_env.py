@@ -97,11 +97,24 @@ def test_the_first_generations_account_turns_its_check_on(tmp_path):
         ({"KEYSTORE_MASTER_SECRET": "00" * 32, "USE_TEE_REGISTRATION": "true"}, "are both set"),
         ({"USE_TEE_REGISTRATION": "true"}, "KEYSTORE_DAO_CONTRACT is required"),
         ({"ALLOWED_WORKER_TOKEN_HASH": "x"}, "Did you mean ALLOWED_WORKER_TOKEN_HASHES?"),
+        ({"KEYSTORE_ALLOW_INLINE_POLICY": "yes"}, "KEYSTORE_ALLOW_INLINE_POLICY is neither true nor false"),
     ],
 )
 def test_mistakes(tmp_path, variables, text):
     done = attestry("keystore", "--env-file", env_file(tmp_path, **variables), "--show")
     assert done.code == 2 and text in done.err, done
+
+
+@pytest.mark.parametrize("simulated", [True, False], ids=["simulated", "production"])
+@pytest.mark.parametrize("source", ["KEYSTORE_MASTER_SECRET", "KEYSTORE_MASTER_SECRET_OUT_PATH"])
+def test_a_start_that_is_refused_keeps_no_key(tmp_path, simulated, source):
+    value = "5a" * 32 if source == "KEYSTORE_MASTER_SECRET" else tmp_path / "made"
+    given = env_file(tmp_path, **{source: value, "SERVER_HOST": "127.0.0.1", "SERVER_PORT": "0"})
+    more = ["--simulated"] if simulated else []
+    wrong = ["--with=--set=limits.connections=many"]
+    done = attestry("keystore", "--env-file", given, "--data", tmp_path / "data", *more, *wrong)
+    assert done.code == 2 and "limits.connections" in done.err, done
+    assert [path.name for path in tmp_path.iterdir()] == ["keystore.env"]
 
 
 @pytest.mark.parametrize("mode", ["none", "simulated"])

@@ -154,6 +154,11 @@ def test_a_drill_from_an_empty_folder_on_another_tpm_gives_the_same_keys(tmp_pat
         shares = ["--share", tmp_path / "0.share", "--share", tmp_path / "1.share"]
         refused = keystore(new, "restore", "--backup", file, *shares)
         assert refused.code == 1 and "masters of its own" in refused.err, refused
+        assert "--replace" in refused.err, refused
+        stray = tmp_path / "stray.share"
+        stray.write_text("c2VjcmV0IG9mIGFub3RoZXIgYmFja3Vw\n")
+        wrong = keystore(new, "restore", "--backup", file, *shares, "--share", stray, "--replace")
+        assert wrong.code == 2 and "stray.share is no share of this backup" in wrong.err, wrong
         restored = keystore(new, "restore", "--backup", file, *shares, "--replace")
         assert restored.code == 0, restored
         assert key_ids(new) == ids

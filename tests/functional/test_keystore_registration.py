@@ -11,10 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from endpoints import until
-from harness import Program, attestry, request, serve_arguments
+from harness import PATIENCE, Program, attestry, request, serve_arguments
 from keystore import COORDINATOR, TOKEN, Client, forge, settings_for, start_keystore, token_hash
 from mpc import METHODS, Dao, Mpc, VaultContract, hmac_sha256, near_secret, vault_key, vault_path
 from near import Chain, Panic, base58, nodes, unbase58
+from test_keystore_masters import files_of, make_admins
 from workload import raw_public
 
 SEED = "github.com/alice/project:alice.testnet"
@@ -176,6 +177,27 @@ def test_a_key_that_others_may_read_is_refused(world):
     assert "chmod 600" in done, done
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-65"])
+def test_the_key_that_is_registered_is_of_the_chosen_kind(world, kind):
+    settings = {"keystore.registration_key_type": kind}
+    file = world.folder / "data" / "keystore-registration.key"
+    with running(world.start(**settings)) as server:
+        voted_in(world, server)
+        assert asked_key(server) == public_of(master_of(world))
+        assert world.dao.proposals[0]["public_key"].startswith(f"{kind}:")
+    assert file.read_text().startswith(f"{kind}:") and file.stat().st_mode & 0o777 == 0o600
+    with running(world.start(**settings)) as server:
+        ends_well(world, server)
+    other = {"ed25519": "ml-dsa-65", "ml-dsa-65": "ed25519"}[kind]
+    said_why = world.refused(**{"keystore.registration_key_type": other})
+    assert "no key of the kind that is to be registered" in said_why, said_why
+    assert file.read_text().split(":")[1].strip() not in said_why
+
+
+def test_a_kind_of_key_that_nobody_registers_is_refused(world):
+    assert "keystore.registration_key_type" in world.refused(**{"keystore.registration_key_type": "ml-dsa-44"})
+
+
 # ---- evidence
 
 
@@ -185,11 +207,13 @@ def measured(server):
     return {name.lower(): found[number] for number, name in enumerate(names, 1)}
 
 
-def test_evidence_is_shown_once_the_dao_approves_what_it_measures(world):
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-65"])
+def test_evidence_is_shown_once_the_dao_approves_what_it_measures(world, kind):
     world.dao.without_tee = False
     seed = world.folder / "tee.seed"
     seed.write_text("a TD")
-    with running(world.start(**{"keystore.registration_attestation": f"simulated:{seed}"})) as server:
+    settings = {"keystore.registration_key_type": kind, "keystore.registration_attestation": f"simulated:{seed}"}
+    with running(world.start(**settings)) as server:
         values = measured(server)
         said(server, "Worker measurements not approved")
         assert methods_called(world) == []
@@ -567,15 +591,76 @@ def test_a_vault_whose_network_lies(world, vault):
         assert asked_key(server) == public_of(master_of(world))
 
 
-def test_the_dao_is_told_about_vaults_with_the_registered_key(world, vault):
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-65"])
+def test_the_dao_is_told_about_vaults_with_the_registered_key(world, vault, kind):
     world.dao.verified.clear()
-    with running(world.start()) as server:
+    with running(world.start(**{"keystore.registration_key_type": kind})) as server:
         assert Client(server, COORDINATOR).post("/sign-vault-verification", {"vault_id": vault.account}).status == 503
         voted_in(world, server)
         reply = Client(server, COORDINATOR).post("/sign-vault-verification", {"vault_id": vault.account})
         assert reply.status == 200 and not reply.json()["already_verified"], reply
         assert vault.account in world.dao.verified
         assert asked_key(server, vault_id=vault.account) == public_of(masters_of_vault(world, vault)[1])
+
+
+# ---- copies
+
+
+def test_the_networks_masters_go_into_no_backup(world):
+    """Whoever opened it would have the masters of every keystore of the DAO, and no vote could take that back."""
+    admins, _ = make_admins(world.folder)
+    command = ["keystore", "backup", "--to", world.folder / "backup", "--recipients", admins, "--threshold", "2"]
+    with running(world.start()) as server:
+        voted_in(world, server)
+        done = attestry(*command, "--server", server.admin, "--token-file", server.data / "admin.token")
+        assert done.code == 1 and "go into no backup" in done.err, done
+        assert "keystore.backup" not in [leaf["type"] for leaf in server.leaves()]
+    assert not (world.folder / "backup" / "keystore-backup.json").exists()
+
+
+def test_a_backup_of_another_keystore_goes_around_no_vote(world):
+    admins, pairs = make_admins(world.folder)
+    other = start_keystore(world.folder / "other", world.chain, world.nodes, **{"keystore.master": "generated"})
+    with running(other):
+        reach = ["--server", other.admin, "--token-file", other.data / "admin.token"]
+        to = ["--to", world.folder / "backup", "--recipients", admins, "--threshold", "2"]
+        done = attestry("keystore", "backup", *to, *reach)
+        assert done.code == 0, done
+    backup = ["--backup", world.folder / "backup" / "keystore-backup.json"]
+    shares = []
+    for number, (private, public) in enumerate(pairs[:2]):
+        share = world.folder / f"{number}.share"
+        shares += ["--share", share]
+        assert attestry("keystore", "open-share", *backup, "--out", share, *files_of(private, public)).code == 0
+    with running(world.start()) as server:
+        restore = ["keystore", "restore", *backup, *shares, "--replace", "--server", server.admin]
+        restore += ["--token-file", server.data / "admin.token"]
+        said(server, r"Proposal ID: 0")
+        done = attestry(*restore)
+        assert done.code == 3 and "have not voted yet" in done.err, done
+        assert asked_key(server) == (503, NOT_READY)
+        voted_in(world, server)
+        done = attestry(*restore)
+        assert done.code == 1 and "the ckd master is not the one" in done.err, done
+        assert asked_key(server) == public_of(master_of(world))
+        assert "keystore.import" not in [leaf["type"] for leaf in server.leaves()]
+
+
+def test_a_server_that_stops_does_not_wait_for_a_transaction(world):
+    asked, released = threading.Event(), threading.Event()
+
+    def never(answer):
+        asked.set()
+        released.wait()
+        return answer
+
+    world.mpc.lie = never
+    with running(world.start()) as server:
+        world.dao.vote(int(said(server, r"Proposal ID: (\d+)")[1]))
+        assert asked.wait(PATIENCE)
+    released.set()
+    # Who had waited would have said that it took too long.
+    assert "deadline_exceeded" not in server.output, server.output
 
 
 # ---- settings
@@ -619,7 +704,8 @@ def test_the_root_file_alone_does_not_guard_the_master_of_all(world):
     assert checked(**{"keystore.sealed_by_root_alone": "true"}).code == 0
 
 
-def test_a_server_from_the_originals_environment(world):
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-65"])
+def test_a_server_from_the_originals_environment(world, kind):
     variables = {
         "SERVER_HOST": "127.0.0.1",
         "SERVER_PORT": "0",
@@ -634,7 +720,7 @@ def test_a_server_from_the_originals_environment(world):
         "MPC_CONTRACT_ID": "mpc.testnet",
         "MPC_PUBLIC_KEY": world.mpc.public_key(),
         "MPC_DOMAIN_ID": "2",
-        "KEYSTORE_KEY_TYPE": "ed25519",
+        "KEYSTORE_KEY_TYPE": kind,
     }
     file = world.folder / "keystore.env"
     file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
@@ -648,5 +734,6 @@ def test_a_server_from_the_originals_environment(world):
         server.keystore = said(server, r"^  keystore +(\S+)$")[1]
         voted_in(world, server)
         assert asked_key(server) == public_of(master_of(world))
+    assert world.dao.proposals[0]["public_key"].startswith(f"{kind}:")
     assert world.dao.init_key_text() not in server.output
     assert (world.folder / "data.init-key").stat().st_mode & 0o777 == 0o600

@@ -128,7 +128,7 @@ def test_keystore_seed_colons_takes_repositories_and_branches_with_colons(plain,
         if taken:
             assert plaintext == SECRETS, reply
         else:
-            refused(reply, 500, "expected no ':', which separates the components of a seed")
+            refused(reply, 400, "expected no ':', which separates the components of a seed")
     chain.forget()
     assert "keystore.seed_colons: two owners may share a key" in changed.output
     assert "keystore.seed_colons" not in plain.output

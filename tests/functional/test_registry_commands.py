@@ -8,17 +8,42 @@ import threading
 
 import pytest
 import registry
-from evm import ZERO, Anvil
+from endpoints import Endpoint, as_before, without_effect
+from evm import OLDER, ZERO, Anvil, Artifact
 from harness import attestry
 from registry_model import GUARDIAN, OPERATOR
 
 IDENTITY, CONFIG, POLICY = "1d" * 32, "cf" * 32, "90" * 32
+OTHER = "0x" + "a9" * 20
 
 
 @pytest.fixture(scope="module")
 def node():
     with Anvil() as chain:
         yield chain
+
+
+def changed(node, kind, arguments):
+    """A contract in which that call changes something."""
+    fresh = node.deploy(kind)
+    match arguments:
+        case ["revoke", *_]:
+            fresh.send("grantRole", GUARDIAN, OTHER)
+        case ["disallow", _, "--kms"]:
+            fresh.send("allowlistIdentity", bytes.fromhex(IDENTITY))
+        case ["disallow", *_]:
+            fresh.send("setConfigForIdentity", bytes.fromhex(IDENTITY), bytes.fromhex(CONFIG))
+        case ["storage", "remove", uri, *_]:
+            fresh.send("setStorageBackend", uri)
+        case ["domain", "remove", name]:
+            fresh.send("registerInstanceDomainName", name)
+        case ["artifact", "remove", _]:
+            fresh.send("addArtifact", b"{}")
+        case ["application", "disallow" | "policy", *_]:
+            fresh.send("AllowApplication", OTHER)
+        case ["owner", "accept"]:
+            fresh.send("transferOwnership", fresh.call("owner"))
+    return fresh
 
 
 class Owner:
@@ -122,6 +147,82 @@ def test_registry_kms_contract_allows_identities_and_applications(node, owner):
     assert [one.lower() for one in shown["applications"]] == [app]
     assert owner.run("application", "disallow", app, contract=kms.address).code == 0
     assert not kms.call("ApplicationAllowed", app)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "expected"),
+    [
+        ("Registry", ["grant", "guardian", OTHER], "hasRole(guardian, 0x"),
+        ("Registry", ["revoke", "guardian", OTHER], "is false"),
+        ("Registry", ["allow", IDENTITY, "--config", CONFIG], f"identityConfigMap(0x{IDENTITY}) is 0x{CONFIG}"),
+        ("Registry", ["disallow", IDENTITY], f"identityConfigMap(0x{IDENTITY}) is 0x" + "00" * 32),
+        ("Registry", ["config", IDENTITY, CONFIG], f"identityConfigMap(0x{IDENTITY}) is 0x{CONFIG}"),
+        ("Registry", ["policy", POLICY], f"policy() is 0x{POLICY}"),
+        ("Registry", ["owner", "transfer", OTHER], "pendingOwner() is 0x"),
+        ("Registry", ["storage", "add", "ipfs://127.0.0.1:5001/"], "StorageBackends() has ipfs://"),
+        ("Registry", ["storage", "remove", "ipfs://127.0.0.1:5001/"], "StorageBackends() no longer has ipfs://"),
+        ("Registry", ["domain", "add", "app.example.org"], "InstanceDomainNames() has app.example.org"),
+        ("Registry", ["domain", "remove", "app.example.org"], "InstanceDomainNames() no longer has app.example.org"),
+        ("Registry", ["artifact", "add", "-"], "is 2 bytes as sent"),
+        ("Registry", ["artifact", "remove", hashlib.sha256(b"{}").hexdigest()], "is empty"),
+        ("Registry", ["freeze"], "paused() is true"),
+        ("Kms", ["allow", IDENTITY, "--kms"], f"allowlistedIdentities(0x{IDENTITY}) is true"),
+        ("Kms", ["disallow", IDENTITY, "--kms"], f"allowlistedIdentities(0x{IDENTITY}) is false"),
+        ("Kms", ["application", "allow", OTHER], "AllowlistedApplications() has 0x"),
+        ("Kms", ["application", "disallow", OTHER], "AllowlistedApplications() no longer has 0x"),
+        ("Kms", ["application", "policy", OTHER, POLICY], f"is 0x{POLICY}"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
+)
+def test_registry_says_done_of_what_the_contract_shows(node, owner, kind, arguments, expected):
+    """A receipt says that a call succeeded, and not what it did."""
+    more = ["--chain-id", node.chain_id, "--key", owner.key]
+    contract = changed(node, kind, arguments)
+
+    def run(rpc):
+        return attestry("registry", *arguments, *rpc, *more, "--contract", contract.address, stdin=b"{}")
+
+    refused = without_effect(node, run)
+    assert refused.code == 1 and expected in refused.err, refused
+    assert "the contract does not say what it should" in refused.err and "done in block" not in refused.out
+    contract = changed(node, kind, arguments)
+    with Endpoint(node) as one, Endpoint(node) as two, Endpoint(node) as liar:
+        liar.change = as_before(node)
+        done = run([word for endpoint in (one, two, liar) for word in ("--rpc", endpoint.url)])
+        assert done.code == 0 and "done in block" in done.out, done
+
+
+def test_registry_an_owner_accepts_what_the_contract_shows(node, owner, contract, tmp_path):
+    successor = Owner(node, tmp_path, node.accounts[2])
+    contract.send("transferOwnership", successor.account.address)
+    more = ["--chain-id", node.chain_id, "--key", successor.key, "--contract", contract.address]
+    refused = without_effect(node, lambda rpc: attestry("registry", "owner", "accept", *rpc, *more))
+    assert refused.code == 1 and f"owner() is {successor.account.address}" in refused.err.lower(), refused
+    contract.send("transferOwnership", owner.account.address, sender=successor.account)
+    assert owner.run("owner", "accept", contract=contract.address).code == 0
+
+
+def test_registry_a_published_key_is_what_the_contract_shows(node, owner, contract):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        more = ["--server", f"http://127.0.0.1:{server.server_port}", "--unverified", "--chain-id", node.chain_id]
+        more += ["--key", owner.key, "--contract", contract.address]
+        refused = without_effect(node, lambda rpc: attestry("registry", "publish-pki", *rpc, *more))
+        server.shutdown()
+    assert refused.code == 1 and "PKI() is the CA" in refused.err and "done" not in refused.out, refused
+
+
+@pytest.mark.parametrize("name", ["FirstRegistry", "SecondRegistry"])
+def test_registry_effects_are_seen_on_contracts_of_older_generations(node, owner, name):
+    older = node.deploy(Artifact(name, OLDER))
+    for arguments in [
+        ("storage", "add", "ipfs://127.0.0.1:5001/"),
+        ("domain", "add", "app.example.org"),
+    ]:
+        done = owner.run(*arguments, contract=older.address)
+        assert done.code == 0, (arguments, done)
+    unseen = owner.run("allow", IDENTITY, "--config", CONFIG, contract=older.address)
+    assert unseen.code == 1 and "the contract has no function that shows what it did" in unseen.err, unseen
 
 
 def test_registry_command_refused_by_the_contract_sends_nothing(node, contract, tmp_path):

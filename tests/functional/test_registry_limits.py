@@ -192,7 +192,7 @@ def test_registry_flaw_08_the_files_of_another_app(server, chain, contract, oper
 
 def test_registry_065_large_bodies_are_refused_before_they_are_read(server, contract):
     host, port = split_url(server.registry)
-    before = server.resident_kib()
+    before = server.own_memory_kib()
     with socket.create_connection((host, port), timeout=30) as stream:
         stream.sendall(
             f"POST /api/attested/register/{bare(contract.address)} HTTP/1.1\r\nHost: x\r\n"
@@ -201,12 +201,12 @@ def test_registry_065_large_bodies_are_refused_before_they_are_read(server, cont
         assert stream.recv(64).startswith(b"HTTP/1.1 413 ")
     reply = request(server.registry, "POST", f"/api/attested/register/{bare(contract.address)}", b"x" * (10 << 20))
     assert reply.status == 413
-    assert server.resident_kib() - before < 2048
+    assert server.own_memory_kib() - before < 2048
 
 
 def test_registry_065_three_hundred_mebibytes_of_unknown_length_take_no_memory(server, contract):
     host, port = split_url(server.registry)
-    before = server.resident_kib()
+    before = server.own_memory_kib()
     chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
     path = f"/api/attested/register/{bare(contract.address)}"
     with socket.create_connection((host, port), timeout=PATIENCE) as stream:
@@ -215,7 +215,7 @@ def test_registry_065_three_hundred_mebibytes_of_unknown_length_take_no_memory(s
             for _ in range(300):  # what comes after the answer is thrown away, for as long as it takes to be read
                 stream.sendall(chunk)
         assert stream.recv(64).startswith(b"HTTP/1.1 413 ")
-    assert server.resident_kib() - before < 2048
+    assert server.own_memory_kib() - before < 2048
 
 
 def test_registry_065_a_client_that_never_ends_its_header_disturbs_nobody(tmp_path, chain, contract, operator):

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from endpoints import Endpoint
 from evm import Anvil
 from harness import PATIENCE, attestry, request, serve_arguments
+from ports import free_ports
 from registry import (
     MEASUREMENT,
     TYPE,
@@ -38,7 +39,6 @@ from registry import (
     start_registry,
     through_proxy,
 )
-from storage import free_ports
 
 MASTER = bytes(range(32))
 VECTOR = "0x0123456789abcdef0123456789abcdef01234567"

@@ -304,3 +304,18 @@ def test_patches_of_many_names_are_merged(vault):
     vault.done("PATCH", "secret/data/wide", {"data": patch})
     found = vault.done("GET", "secret/data/wide")["data"]
     assert found == {f"name-{number}": {"n": number, "m": 1} for number in range(0, 9000, 2)}
+
+
+# -- what to do
+
+
+def test_refusals_do_not_speak_of_a_command_line(vault):
+    for path, body in (
+        ("auth/token/create", {"num_uses": 1}),
+        ("auth/token/create", {"type": "batch"}),
+        ("auth/token/create", {"entity_alias": "x"}),
+        ("transit/keys/rotated", {"auto_rotate_period": "1h"}),
+    ):
+        answer = vault.call("POST", path, body)
+        assert answer.status == 400 and "Correct what is named" in answer.text, answer
+        assert "--help" not in answer.text, answer

@@ -2,25 +2,15 @@
 
 import contextlib
 import pathlib
-import random
 import socket
 import struct
 import subprocess
 import time
 
 from harness import PATIENCE
+from ports import free_ports
 
 PCR_EXTEND, PASSWORD, SHA256 = 0x182, 0x40000009, 0x000B
-
-
-def free_ports():
-    """Two in a row, for commands and for control, below those that the system gives to outgoing connections."""
-    while True:
-        port = random.randrange(15000, 32000, 2)
-        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
-            first.bind(("127.0.0.1", port))
-            second.bind(("127.0.0.1", port + 1))
-            return port
 
 
 class Tpm:
@@ -29,9 +19,9 @@ class Tpm:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
-        self.port = free_ports()
+        self.port = free_ports(2)[0]
         while not self.try_start():  # somebody else has taken a port meanwhile
-            self.port = free_ports()
+            self.port = free_ports(2)[0]
 
     @property
     def tcti(self):

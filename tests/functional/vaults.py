@@ -15,7 +15,8 @@ import urllib.request
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from harness import PATIENCE
-from storage import Authority, Served, free_ports
+from ports import free_ports
+from storage import Authority, Served
 
 REAL = os.environ.get("ATTESTRY_VAULT")
 

@@ -54,9 +54,13 @@ class Connection:
         away = self.wire.wires.away
         if not away:
             return False
+        return (self.whose() in away) != (self.wire.node in away)
+
+    def whose(self):
+        """The node that calls."""
         if self.owner is None:
             self.owner = self.wire.wires.owner_of(self.caller.getpeername()[1])
-        return (self.owner in away) != (self.wire.node in away)
+        return self.owner
 
     def pass_records(self, data, target):
         """A message's header is kept back until the message is there whole, and then both wait for the wire."""
@@ -85,6 +89,7 @@ class Wire:
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._change = threading.Condition()
         self._hold = None  # number of questions until the one to hold, or whose answer is to be held
+        self._by = None  # whose questions count: whoever deals asks members for their keys, too
         self._answers, self._waiting, self.reached = False, None, False
         self.connections = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -104,14 +109,15 @@ class Wire:
             for ends in ((connection.caller, connection.callee, True), (connection.callee, connection.caller, False)):
                 threading.Thread(target=connection.pump, args=ends, daemon=True).start()
 
-    def hold(self, question, answers=False):
-        """The question of a change with that number from now on (0: the next), or the answer to it."""
+    def hold(self, question, by, answers=False):
+        """That node's question of a change with that number from now on (0: the next), or the answer to it."""
         with self._change:
+            self._by = by
             self._hold, self._answers, self._waiting, self.reached = question, answers, None, False
 
     def asked(self, connection):
         with self._change:
-            if self._hold is None:
+            if self._hold is None or connection.whose() != self._by:
                 return
             self._hold -= 1
             if self._hold >= 0:

@@ -1,5 +1,6 @@
 #include "net/internal/peer_socket.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -30,6 +32,10 @@ namespace {
 
 /// RFC 8305 section 5, "Connection Attempt Delay".
 constexpr std::chrono::milliseconds kBetweenAddresses{250};
+/// Seconds of silence until an end is asked whether it is there, and between such questions; how many of them.
+constexpr int kKeepIdle = 30;
+constexpr int kKeepInterval = 10;
+constexpr int kKeepProbes = 3;
 
 std::string said(int error) { return std::generic_category().message(error); }
 
@@ -121,7 +127,7 @@ Result<Fd> connected(Fd fd) {
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return Error{Code::unavailable, "cannot connect", {}, said(error)};
-  no_delay(fd);
+  prepare(fd);
   return fd;
 }
 
@@ -140,6 +146,23 @@ Result<std::size_t> wait_for_first(std::span<const Fd> fds, short events, const 
 bool is_peer_address(const std::string& text) {
   const auto target = split(text);
   return target && target->port.find_first_not_of('0') != std::string::npos;
+}
+
+std::string text_of(const sockaddr_storage& storage) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const void* ip = storage.ss_family == AF_INET6
+                       ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(storage).sin6_addr)
+                       : static_cast<const void*>(&reinterpret_cast<const sockaddr_in&>(storage).sin_addr);
+  return ::inet_ntop(storage.ss_family, ip, text.data(), text.size()) != nullptr ? text.data() : "";
+}
+
+Result<std::vector<std::string>> addresses_of(const std::string& peer, base::Deadline deadline) {
+  const auto target = split(peer);
+  if (!target) return Error{Code::usage, "no address of a peer", "HOST:PORT or [::1]:PORT", peer};
+  TRY(const auto places, resolve(*target, nullptr, deadline));
+  std::vector<std::string> out;
+  for (const Place& place : places) out.push_back(text_of(place.storage));
+  return out;
 }
 
 Fd& Fd::operator=(Fd&& other) noexcept {
@@ -166,12 +189,16 @@ Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadlin
 }
 
 Status PeerSocket::Impl::wait(short events, base::Deadline deadline) const {
-  return wait_for(fd.get(), events, wake.get(), deadline);
+  return wait_for(fd->get(), events, wake.get(), deadline);
 }
 
-void no_delay(const Fd& fd) noexcept {
+void prepare(const Fd& fd) noexcept {
   const int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &kKeepIdle, sizeof kKeepIdle);
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, &kKeepInterval, sizeof kKeepInterval);
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPCNT, &kKeepProbes, sizeof kKeepProbes);
 }
 
 Result<Fd> listen_on(const std::string& address, int backlog) {

@@ -37,15 +37,18 @@ class WakeUp {
 };
 
 struct PeerSocket::Impl {
-  Fd fd;
+  std::shared_ptr<const Fd> fd;  ///< closed with this; whoever hangs up holds it for a moment
   std::shared_ptr<WakeUp> wake;  ///< of its listener, or of who called; may be null
   /// Until it is ready for `events` of poll(2).
   base::Status wait(short events, base::Deadline deadline) const;
 };
 
 base::Status wait_for(int fd, short events, const WakeUp* wake, base::Deadline deadline);
-void no_delay(const Fd& fd) noexcept;
+/// No delay of small writes; and an end that has vanished is noticed within a minute, also when nobody writes to it.
+void prepare(const Fd& fd) noexcept;
 base::Result<Fd> listen_on(const std::string& address, int backlog);
+/// Of an IP address, without its port.
+std::string text_of(const sockaddr_storage& storage);
 /// A numeric address, as the resolver gives it.
 struct Place {
   int family = 0;

@@ -14,13 +14,16 @@ namespace attestry::net::testing {
 /// A socket that is listened on and whose connections are accepted or not, but never answered.
 class BlackHole {
  public:
-  explicit BlackHole(bool accepts) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  /// `port`: of a server that is no more; 0: any free one.
+  explicit BlackHole(bool accepts, std::uint16_t port = 0) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const int on = 1;
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (socket_ < 0 || ::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::listen(socket_, accepts ? 64 : 0) != 0 ||
+    if (socket_ < 0 || ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        ::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket_, accepts ? 64 : 0) != 0 ||
         ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
       std::abort();
     }

@@ -13,6 +13,9 @@ base::Error not_committed(const base::Error& cause) {
 /// What closures have written is kept in memory until the commit, but no more of it than this.
 constexpr std::size_t kMostPending = 8u << 20;
 
+/// How long a key that was erased may lie in the log once nobody reads there any more, and nothing else is written.
+constexpr std::chrono::seconds kEmptyAgain{1};
+
 }  // namespace
 
 Committer::Committer(std::unique_ptr<Connection> connection, TimeGuard& times, std::size_t max_batch,
@@ -63,12 +66,22 @@ StoreStats Committer::stats() const {
 
 void Committer::loop() {
   for (;;) {
+    bool work = true;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
+      const auto woken = [this] { return stopping_ || !queue_.empty(); };
+      if (keys_erased_) {
+        work = wake_.wait_for(lock, kEmptyAgain, woken);
+      } else {
+        wake_.wait(lock, woken);
+      }
+      if (work && queue_.empty()) return;
     }
-    run_batch();
+    if (work) {
+      run_batch();
+    } else {
+      empty_log();
+    }
   }
 }
 
@@ -132,7 +145,8 @@ base::Status Committer::call_hook() {
 /// a commit that starts the log anew can lose committed pages (sqlite.org/wal.html, "WAL-reset bug").
 void Committer::empty_log() {
   if (keys_erased_) {
-    // The log still holds the pages as they were. Should a reader be in the way, the next batch or start tries again.
+    // The log still holds the pages as they were. Should a reader be in the way, the next batch or start tries again,
+    // and so does the loop while there is neither.
     const base::Status emptied = connection_->empty_wal();
     keys_erased_ = !emptied;
     if (emptied) emptied_at_ = 0;
