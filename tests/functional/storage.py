@@ -23,18 +23,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness import PATIENCE, ROOT
+from ports import free_ports
 
 NPM = pathlib.Path(os.environ.get("ATTESTRY_NPM", ROOT / ".cache" / "npm"))
 REGION = "us-east-1"
-
-
-def free_ports(count):
-    """Ports that nobody listens on now, for programs that cannot choose one themselves."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Process:
@@ -137,6 +129,8 @@ swift_dir = {self.folder}/etc
 devices = {self.folder}/srv
 mount_check = false
 disable_fallocate = true
+# A full disk is the machine's trouble: by default an object server takes nothing once 1 % of it is left.
+fallocate_reserve = 0
 log_level = ERROR
 db_preallocation = off
 [pipeline:main]
@@ -166,6 +160,11 @@ pipeline = {" ".join(filters)} proxy-server
 use = egg:swift#proxy
 account_autocreate = true
 allow_account_management = true
+# The other three are on this machine: slow when it is busy, and never away.
+conn_timeout = 30
+node_timeout = 60
+recoverable_node_timeout = 60
+error_suppression_limit = 1000000
 """
         for name in filters:
             text += f"[filter:{name}]\n{special.get(name, 'use = egg:swift#' + name)}\n"
@@ -180,17 +179,18 @@ allow_account_management = true
             )
 
     def _wait(self):
-        """Until the proxy accepts connections, which is when the others do as well: it was started last."""
-        waiting = threading.Event()
+        """Until it stores an object, for which all of them are needed."""
+        waiting, answers = threading.Event(), []
         for _ in range(PATIENCE * 20):
-            if self._processes[-1].poll() is not None:
-                raise AssertionError((self.folder / "proxy.log").read_text())
+            if any(process.poll() is not None for process in self._processes):
+                break
             with contextlib.suppress(OSError):
-                status, _ = self.s3("PUT", "/probe")
-                if status == 200:
+                answers = [self.s3("PUT", "/probe"), self.s3("PUT", "/probe/object", b"x")]
+                if all(answer[0] == 200 for answer in answers):
                     return
             waiting.wait(0.05)
-        raise AssertionError((self.folder / "proxy.log").read_text())
+        logs = [f"{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log"))]
+        raise AssertionError("\n".join([f"the last answers: {answers}", *logs]))
 
     def stop(self):
         for process in self._processes:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -287,13 +288,14 @@ def test_a_dao_that_does_not_answer_as_one_is_no_denial(worker, dao, stored, cha
 
 
 def test_strangers_make_nobody_ask_the_chain(server, dao, three):
-    before = sum(node.asked.get("query", 0) for node in three)
     body = {"seed": SEED, "secrets_json": "{}", "vault_id": "some.testnet"}
     refused(Client(server, None).post("/pubkey", body), 401, "vault-scoped /pubkey requires")
     refused(
         Client(server, "no token").post("/wallet/sign", {"wallet_id": "w", "vault_id": "x.testnet"}), 401, "Invalid"
     )
-    assert sum(node.asked.get("query", 0) for node in three) == before
+    # By name, not by number: the slowest of three endpoints still answers what was asked before.
+    named = [query for node in three for query in node.queries if re.search(r"(some|x)\.testnet", repr(query))]
+    assert named == []
 
 
 # ---- verification
