@@ -1,6 +1,9 @@
 #include "api/fair_lane.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,11 +25,54 @@ void yield_to_others(int niceness) {
             {{"reason", std::generic_category().message(errno)}});
 }
 
+/// The calling thread alone.
+void take_only_idle_time() {
+  const sched_param none{};
+  if (const int failed = ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none); failed != 0) {
+    base::log(base::LogLevel::warning, "who takes much of the processor is not served in idle time alone",
+              {{"reason", std::generic_category().message(failed)}});
+  }
+}
+
+std::chrono::nanoseconds processor_time(clockid_t of) {
+  timespec out{};
+  ::clock_gettime(of, &out);
+  return std::chrono::seconds{out.tv_sec} + std::chrono::nanoseconds{out.tv_nsec};
+}
+
+constexpr std::chrono::milliseconds kMuch{50};
+constexpr std::chrono::seconds kMost{5};  ///< forgiven after 50
+constexpr int kShare = 10;                ///< one part in so many of a core is nobody's burden
+constexpr int kRest = 9;                  ///< times what was worked
+constexpr int kBusyShare = 4;  ///< the process is busy when its other threads take one part in so many of a core
+constexpr std::size_t kLookAtLeast = 64;
+
+/// Whether the other threads of the process take much, from one question to the next. For one thread.
+class Others {
+ public:
+  bool busy() {
+    const auto now = std::chrono::steady_clock::now();
+    const auto all = processor_time(CLOCK_PROCESS_CPUTIME_ID), mine = processor_time(CLOCK_THREAD_CPUTIME_ID);
+    const auto theirs = (all - all_) - (mine - mine_);
+    const bool out = theirs * kBusyShare > now - asked_;
+    asked_ = now;
+    all_ = all;
+    mine_ = mine;
+    return out;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+  std::chrono::nanoseconds all_ = processor_time(CLOCK_PROCESS_CPUTIME_ID);
+  std::chrono::nanoseconds mine_ = processor_time(CLOCK_THREAD_CPUTIME_ID);
+};
+
 }  // namespace
 
-FairLane::FairLane(FairLaneOptions options) : options_(options) {
-  threads_.reserve(options_.threads);
-  for (std::size_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+FairLane::FairLane(FairLaneOptions options) : options_(options), look_at_(kLookAtLeast) {
+  threads_.reserve(options_.threads + options_.idle_threads);
+  for (std::size_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(row_, false); });
+  for (std::size_t i = 0; i < options_.idle_threads; ++i) threads_.emplace_back([this] { work(idle_row_, true); });
 }
 
 FairLane::~FairLane() { stop(); }
@@ -36,10 +82,12 @@ void FairLane::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
-    turns_.clear();
+    row_.turns.clear();
+    idle_row_.turns.clear();
     for (auto& [name, customer] : customers_) dropped.push_back(std::exchange(customer.tasks, {}));
   }
-  wake_.notify_all();
+  row_.wake.notify_all();
+  idle_row_.wake.notify_all();
   dropped.clear();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
@@ -58,7 +106,6 @@ bool FairLane::run(std::string_view customer, Task& task) {
     ++waiting_;
     take_turn(found);
   }
-  wake_.notify_one();
   return true;
 }
 
@@ -76,35 +123,85 @@ bool FairLane::make_place(std::size_t mine, Task& displaced) {
   return true;
 }
 
+FairLane::Nanoseconds FairLane::still_used(const Customer& customer, Steady::time_point now) {
+  return std::max(Nanoseconds{}, customer.used - (now - customer.counted) / kShare);
+}
+
+/// With the lock held.
+void FairLane::count(Customer& customer, Nanoseconds worked) {
+  if (options_.idle_threads == 0) return;
+  const auto now = Steady::now();
+  customer.used = std::min(still_used(customer, now) + worked, Nanoseconds{kMost});
+  customer.counted = now;
+}
+
 /// With the lock held: to the end of the row, when there is something that may begin.
 void FairLane::take_turn(Customers::iterator customer) {
   Customer& one = customer->second;
   if (one.in_turn || one.tasks.empty() || one.running >= options_.threads_of_one) return;
   one.in_turn = true;
-  turns_.push_back(customer);
+  Row& row = still_used(one, Steady::now()) > kMuch ? idle_row_ : row_;
+  row.turns.push_back(customer);
+  if (&row == &row_) {
+    row.wake.notify_one();
+  } else {
+    row.wake.notify_all();  // one that rests would take it for itself
+  }
 }
 
-void FairLane::work() {
-  yield_to_others(options_.niceness);
+/// With the lock held. Customers who have gone stay until a tenth of a core has made up for what they took: that is 20
+/// of them for two cores that do nothing else, and so many again before somebody looks.
+void FairLane::forget_the_rested() {
+  if (customers_.size() < look_at_) return;
+  const auto now = Steady::now();
+  std::erase_if(customers_, [now](const auto& entry) {
+    const Customer& one = entry.second;
+    return one.running == 0 && one.tasks.empty() && still_used(one, now) == Nanoseconds{};
+  });
+  look_at_ = std::max(kLookAtLeast, 2 * customers_.size());
+}
+
+FairLane::Nanoseconds FairLane::work_once(Row& row, std::unique_lock<std::mutex>& lock) {
+  const auto customer = row.turns.front();
+  row.turns.pop_front();
+  Customer& one = customer->second;
+  one.in_turn = false;
+  Task task = std::move(one.tasks.front());
+  one.tasks.pop_front();
+  --waiting_;
+  ++one.running;
+  take_turn(customer);
+  lock.unlock();
+  const auto before = processor_time(CLOCK_THREAD_CPUTIME_ID);
+  task();
+  task = nullptr;
+  const auto worked = processor_time(CLOCK_THREAD_CPUTIME_ID) - before;
+  lock.lock();
+  --one.running;
+  count(one, worked);
+  take_turn(customer);
+  if (one.running == 0 && one.tasks.empty() && one.used == Nanoseconds{}) {
+    customers_.erase(customer);
+  } else {
+    forget_the_rested();
+  }
+  return worked;
+}
+
+void FairLane::work(Row& row, bool idle) {
+  if (idle) {
+    take_only_idle_time();
+  } else {
+    yield_to_others(options_.niceness);
+  }
+  Others others;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !turns_.empty(); });
+    row.wake.wait(lock, [&] { return stopping_ || !row.turns.empty(); });
     if (stopping_) return;
-    const auto customer = turns_.front();
-    turns_.pop_front();
-    customer->second.in_turn = false;
-    Task task = std::move(customer->second.tasks.front());
-    customer->second.tasks.pop_front();
-    --waiting_;
-    ++customer->second.running;
-    take_turn(customer);
-    lock.unlock();
-    task();
-    task = nullptr;
-    lock.lock();
-    --customer->second.running;
-    take_turn(customer);
-    if (customer->second.running == 0 && customer->second.tasks.empty()) customers_.erase(customer);
+    const Nanoseconds worked = work_once(row, lock);
+    if (!idle || !others.busy()) continue;
+    row.wake.wait_until(lock, Steady::now() + kRest * worked, [this] { return stopping_; });
   }
 }
 

@@ -2,6 +2,7 @@
 // trouble becomes another's: each customer has a queue of his own, the queues take turns, and none holds more than a
 // part of the threads.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -27,6 +28,11 @@ struct FairLaneOptions {
   /// 0 to 19, as nice(1) counts: for work that takes the processor, so that it is left to those who answer at once. Of
   /// two threads that want the same core one with 10 has a tenth of it; it has all that nobody else wants.
   int niceness = 0;
+  /// Threads beside the others for customers who have taken much of the processor lately: more than a tenth of a core,
+  /// and 50 ms on top. They run when no other thread of the machine wants the core (SCHED_IDLE), and rest nine times as
+  /// long as they worked while the rest of the process is busy: what shares a core's caches with others costs them
+  /// something also where it takes no time from them. 0: everybody is served alike.
+  std::size_t idle_threads = 0;
 };
 
 /// Thread-safe. The destructor drops what waits and lets what runs end.
@@ -46,25 +52,39 @@ class FairLane {
   void stop();
 
  private:
+  using Steady = std::chrono::steady_clock;
+  using Nanoseconds = std::chrono::nanoseconds;
   struct Customer {
     std::deque<Task> tasks;
     std::size_t running = 0;
-    bool in_turn = false;  ///< in turns_
+    bool in_turn = false;  ///< in a row
+    Nanoseconds used{};    ///< of the processor, 5 s at most, less a tenth of the time since `counted`
+    Steady::time_point counted{};
   };
   using Customers = std::map<std::string, Customer, std::less<>>;
+  /// Who may begin a task now, the next one first.
+  struct Row {
+    std::deque<Customers::iterator> turns;
+    std::condition_variable wake;
+  };
 
-  void work();
+  void work(Row& row, bool idle);
+  /// With the lock, that is given back meanwhile. Returns what it took of the processor.
+  Nanoseconds work_once(Row& row, std::unique_lock<std::mutex>& lock);
+  static Nanoseconds still_used(const Customer& customer, Steady::time_point now);
+  void count(Customer& customer, Nanoseconds worked);
   void take_turn(Customers::iterator customer);
+  void forget_the_rested();
   bool make_place(std::size_t mine, Task& displaced);
 
   const FairLaneOptions options_;
   // std::mutex: a condition variable waits on it.
   std::mutex mutex_;
-  std::condition_variable wake_;
   bool stopping_ = false;
   std::size_t waiting_ = 0;
-  Customers customers_;                    ///< those who have a task that waits or runs
-  std::deque<Customers::iterator> turns_;  ///< who may begin a task now, the next one first
+  Customers customers_;  ///< those who have a task that waits or runs, or have used the processor lately
+  std::size_t look_at_;  ///< how many customers there are when those who have rested are looked for
+  Row row_, idle_row_;   ///< idle_row_: of those who have taken much
   std::vector<std::thread> threads_;
 };
 

@@ -1,9 +1,13 @@
 #include "api/fair_lane.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <ctime>
 #include <functional>
 #include <future>
 #include <memory>
@@ -142,6 +146,71 @@ TEST(FairLane, ItsThreadsYieldToOthersAsSaid) {
     EXPECT_EQ(priority.get_future().get(), std::min(mine + niceness, 19));
   }
   EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), mine);
+}
+
+/// Until the calling thread has had `time` of the processor.
+void compute(std::chrono::milliseconds time) {
+  const auto taken = [] {
+    timespec out{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &out);
+    return std::chrono::seconds{out.tv_sec} + std::chrono::nanoseconds{out.tv_nsec};
+  };
+  const auto until = taken() + time;
+  while (taken() < until) {
+  }
+}
+
+int policy_of_a_task(FairLane& lane, std::string_view customer, std::chrono::milliseconds work = {}) {
+  std::promise<int> policy;
+  EXPECT_TRUE(run(lane, customer, [&] {
+    compute(work);
+    policy.set_value(::sched_getscheduler(0));
+  }));
+  return policy.get_future().get();
+}
+
+TEST(FairLane, WhoTakesMuchGetsWhatIsLeftOver) {
+  constexpr std::chrono::milliseconds kMuch{200}, kLittle{5};
+  FairLane lane({.threads = 1, .threads_of_one = 1, .idle_threads = 1});
+  EXPECT_EQ(policy_of_a_task(lane, "a", kMuch), SCHED_OTHER) << "nobody knows before";
+  EXPECT_EQ(policy_of_a_task(lane, "b", kLittle), SCHED_OTHER);
+  EXPECT_EQ(policy_of_a_task(lane, "a"), SCHED_IDLE);
+  EXPECT_EQ(policy_of_a_task(lane, "b", kLittle), SCHED_OTHER);
+  for (int i = 0; i < 40; ++i) policy_of_a_task(lane, "c", kLittle);
+  EXPECT_EQ(policy_of_a_task(lane, "c"), SCHED_IDLE) << "many little ones are much, too";
+  std::promise<void> never;
+  while (policy_of_a_task(lane, "a") == SCHED_IDLE) {  // for ever, were nothing forgiven
+    never.get_future().wait_for(std::chrono::milliseconds{20});
+    never = {};
+  }
+  FairLane alike({.threads = 1, .threads_of_one = 1});
+  EXPECT_EQ(policy_of_a_task(alike, "a", kMuch), SCHED_OTHER);
+  EXPECT_EQ(policy_of_a_task(alike, "a"), SCHED_OTHER);
+}
+
+TEST(FairLane, WhoTakesMuchRestsWhileOthersWork) {
+  constexpr std::chrono::milliseconds kMuch{200}, kLittle{5};
+  const auto idle_tasks_take = [&] {
+    FairLane lane({.threads = 1, .threads_of_one = 1, .idle_threads = 1});
+    policy_of_a_task(lane, "a", kMuch);
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(policy_of_a_task(lane, "a", kLittle), SCHED_IDLE);
+    EXPECT_EQ(policy_of_a_task(lane, "a"), SCHED_IDLE);
+    return std::chrono::steady_clock::now() - begin;
+  };
+  std::atomic<bool> over = false;
+  std::thread busy{[&] {
+    while (!over) {
+    }
+  }};
+  EXPECT_GE(idle_tasks_take(), 10 * kLittle) << "the work, and nine times as long a rest";
+  over = true;
+  busy.join();
+}
+
+TEST(FairLane, ManyCustomersWhoComeAndGoAreNotKept) {
+  FairLane lane({.threads = 2, .threads_of_one = 1, .idle_threads = 1});
+  for (int i = 0; i < 10'000; ++i) EXPECT_EQ(policy_of_a_task(lane, std::to_string(i)), SCHED_OTHER);
 }
 
 TEST(FairLane, WhatWaitsAtTheEndIsDropped) {
