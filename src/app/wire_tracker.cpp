@@ -11,6 +11,7 @@
 #include "api/tracker_members.h"
 #include "api/tracker_tee.h"
 #include "api/tracker_torrents.h"
+#include "app/asking_spent.h"
 #include "app/settings_reader.h"
 #include "app/tracker_chain.h"
 #include "app/tracker_settings.h"
@@ -108,12 +109,11 @@ class TrackerService final : public Service {
     TRY(torrents_, tracker::Torrents::open(parts_.store, parts_.log, parts_.random, said_.torrents));
     options.torrents = [this](tracker::Receipt& receipt) { return torrents_->refuses(receipt); };
     TRY_OK(open_authority());
-    options.shared = remote_.get();
+    options.shared = asking_.get();
     TRY(ledger_, tracker::Ledger::open(parts_.store, parts_.log, parts_.random, std::move(options)));
     TRY(passkeys_, tracker::Passkeys::open(parts_.store, parts_.log, parts_.random, parts_.sealing(kPasskeyPurpose)));
     for (const std::string& user_id : ledger_->user_ids()) passkeys_->add(user_id);
-    authority_ =
-        std::make_unique<tracker::StoredSpent>(parts_.store, tracker::ReceiptRules{.window = ledger_->config().window});
+    authority_ = std::make_unique<tracker::StoredSpent>(parts_.store, [this] { return ledger_->rules(); });
     deps_ = std::make_unique<api::TrackerDeps>(api::TrackerDeps{.swarms = swarms_,
                                                                 .ledger = *ledger_,
                                                                 .torrents = *torrents_,
@@ -189,6 +189,7 @@ class TrackerService final : public Service {
     if (chain_) chain_->stop();
     operators_.stop();
     lane_.stop();
+    if (asking_) asking_->stop();
     tee_lane_.stop();
   }
 
@@ -197,9 +198,14 @@ class TrackerService final : public Service {
   static constexpr std::size_t kUdpKeyBytes = 32;
   static constexpr unsigned kUdpThreads = 2;
   /// Signatures take the processor: forged ones may cost others' announces none of it, and one address others' reports
-  /// no more than half of it.
-  static constexpr api::FairLaneOptions kLane{
-      .threads = 2, .threads_of_one = 1, .waiting = 256, .waiting_of_one = 32, .share_places = true, .niceness = 10};
+  /// no more than half of it. Who sends many gets what is left over.
+  static constexpr api::FairLaneOptions kLane{.threads = 2,
+                                              .threads_of_one = 1,
+                                              .waiting = 256,
+                                              .waiting_of_one = 32,
+                                              .share_places = true,
+                                              .niceness = 10,
+                                              .idle_threads = 1};
   static constexpr api::FairLaneOptions kOperatorsLane{
       .threads = 1, .threads_of_one = 1, .waiting = 64, .waiting_of_one = 64};
   static constexpr api::FairLaneOptions kTeeLane{
@@ -243,6 +249,7 @@ class TrackerService final : public Service {
     net::wipe_text(token);
     TRY(http_, net::HttpClient::make({.ca_file = said_.spent_ca, .clock = &parts_.clock}), "tracker.spent_ca");
     remote_ = std::make_unique<tracker::RemoteSpent>(*http_, said_.spent_at, std::move(secret), parts_.clock);
+    asking_ = std::make_unique<AskingSpent>(*remote_);
     return base::done();
   }
 
@@ -307,6 +314,7 @@ class TrackerService final : public Service {
   std::unique_ptr<tracker::Torrents> torrents_;
   std::unique_ptr<net::HttpClient> http_;  ///< with remote_
   std::unique_ptr<tracker::RemoteSpent> remote_;
+  std::unique_ptr<AskingSpent> asking_;  ///< with remote_
   std::unique_ptr<tracker::StoredSpent> authority_;
   std::unique_ptr<tracker::Ledger> ledger_;
   std::unique_ptr<tracker::Passkeys> passkeys_;

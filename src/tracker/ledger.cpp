@@ -404,7 +404,7 @@ Status Ledger::drop_spent(std::vector<Candidate>& candidates, std::vector<Refuse
   TRY(const auto view, store_.read());
   std::vector<Candidate> kept;
   for (Candidate& candidate : candidates) {
-    TRY(const bool open, may_be_credited(*view, instance_, candidate.claim));
+    TRY(const bool open, may_be_credited(*view, instance_, candidate.claim, candidate.receipt.piece_size));
     if (open) {
       kept.push_back(std::move(candidate));
     } else {
@@ -512,15 +512,15 @@ Status Ledger::credit(state::WriteTxn& txn, Settlement& settlement) const {
   base::Bytes ids;
   for (const Candidate& candidate : settlement.candidates) {
     const UtcTime until = keep_spent_until(candidate.claim, settlement.rules, settlement.now);
-    // The same piece twice in a report: the first that is genuine counts.
-    TRY(const bool mine, records.credit(instance_, candidate.claim, until));
-    if (!mine) {
+    // The same piece twice in a report: the first that is genuine counts, and what a later one has beyond it.
+    TRY(const std::uint64_t more, records.credit(instance_, candidate.claim, candidate.receipt.piece_size, until));
+    if (more == 0) {
       out.refused.push_back({candidate.index, Refusal::spent});
       continue;
     }
     TRY(Member* const receiver, account(candidate.receiver));
-    receiver->downloaded = sum(receiver->downloaded, candidate.receipt.piece_size);
-    out.credited += candidate.receipt.piece_size;
+    receiver->downloaded = sum(receiver->downloaded, more);
+    out.credited += more;
     ++out.accepted;
     base::append(ids, candidate.claim.id);
   }

@@ -140,6 +140,8 @@ class Ledger {
   /// The same for ever.
   const InstanceId& instance_id() const noexcept { return instance_; }
   LedgerConfig config() const;
+  /// What receipts are judged by now.
+  ReceiptRules rules() const;
   /// Error `malformed` for a window out of range.
   void configure(LedgerConfig config, Completion<LedgerLeaf> done);
 
@@ -165,7 +167,6 @@ class Ledger {
   Ledger(state::Store& store, audit::Log& log, crypto::Random& random, LedgerOptions options);
   base::Status load_state();
   base::Status load_members();
-  ReceiptRules rules() const;
   base::Result<KeyProof> check_proof(const Registration& registration, const curves::bls::PublicKey& key) const;
   base::Result<std::vector<Candidate>> candidates(Report& report, const Member& reporter,
                                                   std::vector<RefusedReceipt>& refused);

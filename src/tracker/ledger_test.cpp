@@ -297,6 +297,27 @@ TEST_F(LedgerTest, AReceiptIsSpentOnce) {
   EXPECT_EQ(tracker_.ledger().stats()->spent, 1U);
 }
 
+// Whoever hands in a receipt first, and be it as one byte, takes nothing from its owner.
+TEST_F(LedgerTest, AGreaterSizeBringsTheDifference) {
+  const auto of_size = [&](std::uint32_t size) {
+    Receipt out = given(0);
+    out.piece_size = size;
+    return out;
+  };
+  EXPECT_EQ(refused(of_size(1)), std::nullopt);
+  EXPECT_EQ(tracker_.totals("alice"), (Totals{1, 0}));
+  tracker_.reopen();
+  EXPECT_EQ(refused(of_size(kPiece)), std::nullopt);
+  EXPECT_EQ(tracker_.totals("alice"), (Totals{kPiece, 0}));
+  EXPECT_EQ(tracker_.totals("bob"), (Totals{0, kPiece}));
+  EXPECT_EQ(refused(of_size(kPiece)), Refusal::spent);
+  EXPECT_EQ(refused(of_size(2)), Refusal::spent);
+  const auto twice = tracker_.report("alice", {of_size(kPiece + 1), of_size(kPiece + 3)});
+  ASSERT_TRUE(twice.ok());
+  EXPECT_EQ(twice->credited, 3U);
+  EXPECT_EQ(tracker_.ledger().stats()->spent, 1U);
+}
+
 TEST_F(LedgerTest, TwiceInOneReportIsOnce) {
   const auto out = tracker_.report("alice", {given(0), given(1), given(0)});
   EXPECT_EQ(reasons(*out), (std::map<std::size_t, Refusal>{{2, Refusal::spent}}));
@@ -514,7 +535,7 @@ TEST_F(LedgerTest, WhatWasForgottenIsNeverCreditedAgain) {
 class TestAuthority final : public SpentAuthority {
  public:
   enum class Mood : std::uint8_t { honest, away, dies_after_the_claim };
-  explicit TestAuthority(state::Store& store) : inner_(store, {}) {}
+  explicit TestAuthority(state::Store& store) : inner_(store, [] { return ReceiptRules{}; }) {}
   void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) override {
     switch (mood) {
       case Mood::honest:
@@ -603,7 +624,7 @@ TEST_F(TwoLedgers, ForgedReceiptsAreNotClaimed) {
 }
 
 TEST_F(LedgerTest, OneOfThemMayBeTheAuthority) {
-  StoredSpent authority{tracker_.store(), {}};
+  StoredSpent authority{tracker_.store(), [] { return ReceiptRules{}; }};
   Tracker other{clock_, "other"};
   other.open({.shared = &authority});
   for (const char* name : {"alice", "bob"}) ASSERT_TRUE(other.enrol(name, key_named(name)).ok());

@@ -47,10 +47,10 @@ Result<Head> read_head(const state::ReadView& view) {
   return out;
 }
 
-/// use u8 ‖ owner (32) ‖ last second u64 ‖ keep until u64.
+/// owner (32) ‖ bytes credited u64, 0 for one that is claimed ‖ last second u64 ‖ keep until u64.
 struct Record {
-  std::uint8_t use = 0;
   InstanceId owner{};
+  std::uint64_t credited = 0;
   base::UtcTime last{}, until{};
 };
 Result<std::optional<Record>> read_record(const state::ReadView& view, const ReceiptId& id) {
@@ -58,8 +58,8 @@ Result<std::optional<Record>> read_record(const state::ReadView& view, const Rec
   if (!stored) return std::optional<Record>{};
   TRY(base::Reader in, state::open_value(*stored, kVersion, "spent receipt"));
   Record out;
-  TRY(out.use, in.u8("use"));
   TRY(out.owner, in.take_array<32>("owner"));
+  TRY(out.credited, in.u64be("bytes credited"));
   TRY(const auto last, in.u64be("last second"));
   TRY(const auto until, in.u64be("keep until"));
   TRY_OK(in.finish("spent receipt"));
@@ -69,8 +69,8 @@ Result<std::optional<Record>> read_record(const state::ReadView& view, const Rec
 }
 base::Bytes encode(const Record& record) {
   return state::value(kVersion)
-      .u8(record.use)
       .raw(record.owner)
+      .u64(record.credited)
       .u64(static_cast<std::uint64_t>(record.last.seconds))
       .u64(static_cast<std::uint64_t>(record.until.seconds))
       .bytes();
@@ -86,20 +86,16 @@ Result<SpentRecords> SpentRecords::load(state::WriteTxn& txn) {
   return out;
 }
 
-Result<bool> SpentRecords::take(Use use, const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until) {
+Result<SpentRecords::Taken> SpentRecords::take(const InstanceId& owner, const SpentClaim& claim, std::uint64_t size,
+                                               base::UtcTime keep_until) {
   TRY(const auto before, read_record(*txn_, claim.id));
-  if (before) {
-    if (before->owner != owner) return false;
-    const bool credited = before->use == static_cast<std::uint8_t>(Use::credited);
-    if (use == Use::credited && credited) return false;
-  } else if (claim.last <= floor_) {
-    return false;  // it may be one of those that were forgotten
-  }
+  if (before && before->owner != owner) return Taken{};
+  if (!before && claim.last <= floor_) return Taken{};  // it may be one of those that were forgotten
   // What was known longer stays so. A claim that is repeated may be of a later receipt with the same id: its owner will
   // credit that one, so it has to be known for as long as that one could be handed in elsewhere.
-  Record now{static_cast<std::uint8_t>(use), owner, claim.last, keep_until};
+  Record now{owner, size, claim.last, keep_until};
   if (before) {
-    now.use = std::max(now.use, before->use);
+    now.credited = std::max(now.credited, before->credited);
     now.last = std::max(now.last, before->last);
     now.until = std::max(now.until, before->until);
     if (now.until != before->until) TRY_OK(txn_->erase(time_key(before->until, claim.id)));
@@ -109,14 +105,19 @@ Result<bool> SpentRecords::take(Use use, const InstanceId& owner, const SpentCla
   }
   TRY_OK(txn_->put(record_key(claim.id), encode(now)));
   TRY_OK(txn_->put(time_key(now.until, claim.id), state::value(kVersion).bytes()));
-  return true;
+  return Taken{.own = true, .before = before ? before->credited : 0};
 }
 
 Result<bool> SpentRecords::claim(const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until) {
-  return take(Use::claimed, owner, claim, keep_until);
+  TRY(const Taken taken, take(owner, claim, 0, keep_until));
+  return taken.own;
 }
-Result<bool> SpentRecords::credit(const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until) {
-  return take(Use::credited, owner, claim, keep_until);
+Result<std::uint64_t> SpentRecords::credit(const InstanceId& owner, const SpentClaim& claim, std::uint64_t size,
+                                           base::UtcTime keep_until) {
+  TRY(const auto known, read_record(*txn_, claim.id));
+  if (known && known->credited >= size) return std::uint64_t{0};  // nothing changes: neither is it kept for longer
+  TRY(const Taken taken, take(owner, claim, size, keep_until));
+  return taken.own ? size - taken.before : 0;
 }
 
 Status SpentRecords::collect(base::UtcTime now, std::size_t most) {
@@ -150,9 +151,10 @@ Status SpentRecords::finish() {
                    state::value(kVersion).u64(static_cast<std::uint64_t>(floor_.seconds)).u64(count_).bytes());
 }
 
-Result<bool> may_be_credited(const state::ReadView& view, const InstanceId& owner, const SpentClaim& claim) {
+Result<bool> may_be_credited(const state::ReadView& view, const InstanceId& owner, const SpentClaim& claim,
+                             std::uint64_t size) {
   TRY(const auto record, read_record(view, claim.id));
-  if (record) return record->owner == owner && record->use == 1;
+  if (record) return record->owner == owner && record->credited < size;
   TRY(const Head head, read_head(view));
   return claim.last > head.floor;
 }
@@ -175,7 +177,7 @@ void StoredSpent::claim(const InstanceId& owner, std::vector<SpentClaim> claims,
   const base::UtcTime now = store_.now();
   auto granted = std::make_shared<std::vector<bool>>();
   store_.write(
-      [granted, owner, now, rules = rules_, claims = std::move(claims)](state::WriteTxn& txn) -> Status {
+      [granted, owner, now, rules = rules_(), claims = std::move(claims)](state::WriteTxn& txn) -> Status {
         granted->clear();
         TRY(SpentRecords records, SpentRecords::load(txn));
         for (const SpentClaim& claim : claims) {

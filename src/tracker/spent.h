@@ -39,8 +39,11 @@ class SpentRecords {
   static base::Result<SpentRecords> load(state::WriteTxn& txn);
   /// True when nobody has it, or `owner` has claimed or credited it.
   base::Result<bool> claim(const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until);
-  /// True when nobody has it, or `owner` has claimed it: true once.
-  base::Result<bool> credit(const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until);
+  /// Bytes to be credited for a receipt of `size` bytes: all when nobody has been credited for it and nobody else has
+  /// claimed it, what is more than before when `owner` has been credited for less, else 0. So somebody who reports a
+  /// member's receipt as smaller than it is takes nothing from him.
+  base::Result<std::uint64_t> credit(const InstanceId& owner, const SpentClaim& claim, std::uint64_t size,
+                                     base::UtcTime keep_until);
   /// Forgets at most `most` records that need not be kept any more.
   base::Status collect(base::UtcTime now, std::size_t most);
   /// Writes what changed of the counts. The last call.
@@ -49,15 +52,20 @@ class SpentRecords {
 
  private:
   explicit SpentRecords(state::WriteTxn& txn) : txn_(&txn) {}
-  enum class Use : std::uint8_t { claimed = 1, credited = 2 };
-  base::Result<bool> take(Use use, const InstanceId& owner, const SpentClaim& claim, base::UtcTime keep_until);
+  struct Taken {
+    bool own = false;
+    std::uint64_t before = 0;  ///< bytes that were credited
+  };
+  base::Result<Taken> take(const InstanceId& owner, const SpentClaim& claim, std::uint64_t size,
+                           base::UtcTime keep_until);
   state::WriteTxn* txn_;
   base::UtcTime floor_{};
   std::uint64_t count_ = 0;
   bool changed_ = false;
 };
-/// Whether `owner` can still be credited for it; what credit() will say is decided there.
-base::Result<bool> may_be_credited(const state::ReadView& view, const InstanceId& owner, const SpentClaim& claim);
+/// Whether `owner` can still be credited for anything of `size` bytes; what credit() will say is decided there.
+base::Result<bool> may_be_credited(const state::ReadView& view, const InstanceId& owner, const SpentClaim& claim,
+                                   std::uint64_t size);
 /// Number of records.
 base::Result<std::uint64_t> count_spent(const state::ReadView& view);
 
@@ -69,13 +77,14 @@ base::UtcTime keep_spent_until(const SpentClaim& claim, const ReceiptRules& rule
 class StoredSpent final : public SpentAuthority {
  public:
   static constexpr std::size_t kMostClaims = 10'000;
-  StoredSpent(state::Store& store, ReceiptRules rules) : store_(store), rules_(rules) {}
+  /// `rules` in force are asked for each time, from any thread: an operator changes them.
+  StoredSpent(state::Store& store, std::function<ReceiptRules()> rules) : store_(store), rules_(std::move(rules)) {}
   /// Errors: `too_large`, `unavailable` and those of the store. Answers on the store's thread.
   void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) override;
 
  private:
   state::Store& store_;
-  ReceiptRules rules_;
+  const std::function<ReceiptRules()> rules_;
 };
 
 }  // namespace attestry::tracker

@@ -45,10 +45,11 @@ class Spent : public ::testing::Test {
     });
     return out;
   }
-  bool credit(const InstanceId& owner, const SpentClaim& what, base::UtcTime until = kNow + 100) {
-    bool out = false;
+  std::uint64_t credit(const InstanceId& owner, const SpentClaim& what, base::UtcTime until = kNow + 100,
+                       std::uint64_t size = kSize) {
+    std::uint64_t out = 0;
     write([&](SpentRecords& records) -> base::Status {
-      TRY(out, records.credit(owner, what, until));
+      TRY(out, records.credit(owner, what, size, until));
       return base::done();
     });
     return out;
@@ -57,8 +58,8 @@ class Spent : public ::testing::Test {
     write([&](SpentRecords& records) { return records.collect(now, most); });
   }
   std::uint64_t count() { return count_spent(*store_->read().value()).value(); }
-  bool open(const InstanceId& owner, const SpentClaim& what) {
-    return may_be_credited(*store_->read().value(), owner, what).value();
+  bool open(const InstanceId& owner, const SpentClaim& what, std::uint64_t size = kSize) {
+    return may_be_credited(*store_->read().value(), owner, what, size).value();
   }
   static SpentClaim number(int i, base::UtcTime last = kNow) {
     return {crypto::sha256(base::as_bytes(std::to_string(i))), last};
@@ -67,6 +68,7 @@ class Spent : public ::testing::Test {
   state::testing::TempFolder folder_;
   state::testing::ManualClock clock_{kNow};
   std::unique_ptr<state::Store> store_;
+  static constexpr std::uint64_t kSize = 1000;
   const InstanceId a_{1}, b_{2};
 };
 
@@ -76,6 +78,23 @@ TEST_F(Spent, AClaimIsItsOwnersAndMayBeRepeated) {
   EXPECT_FALSE(claim(b_, number(1)));
   EXPECT_TRUE(open(a_, number(1)));
   EXPECT_FALSE(open(b_, number(1)));
+  EXPECT_EQ(count(), 1U);
+}
+
+TEST_F(Spent, AGreaterSizeIsPaidTheDifference) {
+  const auto credited = [&](const InstanceId& owner, std::uint64_t size) {
+    return credit(owner, number(1), kNow + 100, size);
+  };
+  EXPECT_EQ(credited(a_, 1), 1U);
+  EXPECT_TRUE(open(a_, number(1), 2));
+  EXPECT_FALSE(open(a_, number(1), 1));
+  EXPECT_FALSE(open(b_, number(1), 2));
+  EXPECT_EQ(credited(b_, 1000), 0U);
+  EXPECT_EQ(credited(a_, 1000), 999U);
+  EXPECT_EQ(credited(a_, 1000), 0U);
+  EXPECT_EQ(credited(a_, 999), 0U);
+  EXPECT_TRUE(claim(a_, number(1)));
+  EXPECT_EQ(credited(a_, 1000), 0U) << "a claim that is repeated undoes nothing";
   EXPECT_EQ(count(), 1U);
 }
 
@@ -162,7 +181,8 @@ TEST_F(Spent, ARecordOutlivesItsReceipt) {
 }
 
 TEST_F(Spent, TheAuthorityAnswersForEach) {
-  StoredSpent authority{*store_, {}};
+  ReceiptRules rules;
+  StoredSpent authority{*store_, [&] { return rules; }};
   const auto ask = [&](const InstanceId& owner, std::vector<SpentClaim> claims) {
     std::promise<base::Result<std::vector<bool>>> promise;
     authority.claim(owner, std::move(claims), [&](auto answer) { promise.set_value(std::move(answer)); });
@@ -173,6 +193,11 @@ TEST_F(Spent, TheAuthorityAnswersForEach) {
   EXPECT_THAT(*ask(a_, {number(1), number(3)}), ElementsAre(true, false));
   EXPECT_THAT(*ask(a_, {}), ElementsAre());
   EXPECT_EQ(ask(a_, std::vector<SpentClaim>(StoredSpent::kMostClaims + 1)).error().code, base::Code::too_large);
+  rules.window = 10;
+  EXPECT_THAT(*ask(a_, {number(5)}), ElementsAre(true));
+  collect(kNow + 22);
+  EXPECT_THAT(*ask(b_, {number(3, kNow + 1)}), ElementsAre(true)) << "asked with the window before";
+  EXPECT_EQ(count(), 3U) << "the last was kept for two windows of the day";
   clock_.set_wall(kNow - 1000);
   EXPECT_EQ(ask(a_, {number(4)}).error().code, base::Code::unavailable);
 }
