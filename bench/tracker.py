@@ -36,7 +36,12 @@ CONNECTIONS = 64
 FORGED, RECEIPTS, FLOOD_PER_SECOND, OPEN_RATE = 100, 25, 300, 4000
 FLOODER = "127.0.0.2"
 # One machine makes all of the load.
-LOAD_OF_ONE_ADDRESS = {"tracker.udp_rate": 0, "tracker.peers_per_address": 0, "log.level": "error"}
+LOAD_OF_ONE_ADDRESS = {
+    "tracker.udp_rate": 0,
+    "tracker.peers_per_address": 0,
+    "tracker.registrations_per_hour": 0,
+    "log.level": "error",
+}
 
 
 def program(name, *arguments):

@@ -31,8 +31,9 @@ struct TrackerDeps {
   FairLane& operators;  ///< for what administrators ask: never behind strangers; as `lane`
   net::Networks trusted_proxies{};
   tracker::AnnounceTimes times{};
-  std::uint32_t most_wanted = 200;  ///< peers
-  std::size_t max_receipts = 1000;  ///< in a report
+  std::uint32_t most_wanted = 200;           ///< peers
+  std::size_t max_receipts = 1000;           ///< in a report
+  std::uint32_t registrations_per_hour = 0;  ///< of one address, or one /56 of IPv6; 0: no limit
   double min_ratio = 0.5;
   bool members_only = false;
   bool unproven_members = false;      ///< a user id is enough for that

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/reason.h"
 #include "curves/bls_signature.h"
+#include "net/rate_limit.h"
 
 namespace attestry::api {
 
@@ -385,6 +386,24 @@ net::Handler on_lane(const Shared& handlers, FairLane& lane, Write write) {
   });
 }
 
+/// Names are free, and so that nobody takes all of them: beyond a line's share of an hour nobody looks at what it
+/// sends.
+Result<net::Handler> not_too_often(const TrackerDeps& deps, net::Handler enrol) {
+  if (deps.registrations_per_hour == 0) return enrol;
+  TRY(auto made,
+      net::RateLimiter::make({.requests_per_hour = deps.registrations_per_hour, .burst = deps.registrations_per_hour}));
+  const auto limiter = std::make_shared<net::RateLimiter>(std::move(made));
+  return net::Handler{[&deps, limiter, enrol = std::move(enrol)](net::Request request, net::Responder responder) {
+    const auto wait = limiter->take(tracker_line(tracker_client(request, deps)), deps.clock.steady());
+    if (!wait) return enrol(std::move(request), std::move(responder));
+    auto out = refused(429, "too many registrations from this address: " + std::to_string(deps.registrations_per_hour) +
+                                " an hour; try again in " + std::to_string(*wait) +
+                                " seconds, or ask the operator (tracker.registrations_per_hour)");
+    out.headers.set("Retry-After", std::to_string(*wait));
+    responder.send(std::move(out));
+  }};
+}
+
 net::Handler at_once(const Shared& handlers, Read read) {
   return [handlers, read](const net::Request& request, net::Responder responder) {
     responder.send(((*handlers).*read)(request));
@@ -401,12 +420,16 @@ base::Status register_tracker_members(net::Router& router, const TrackerDeps& de
     one.handler = at_once(handlers, read);
     return router.add(std::move(one));
   };
-  const auto writing = [&](std::string_view path, std::string_view id, std::string summary, Write write) {
+  const auto writing = [&](std::string_view path, std::string_view id, std::string summary,
+                           Write write) -> base::Status {
     auto one = tracker_route(Method::post, path, id, std::move(summary));
     one.body_limit = std::max(kBody, deps.max_receipts * kReceiptBytes);
     const bool administrators = id == "configure" || id == "passkey_revoke";
     if (administrators) one.auth = net::Auth::admin;
     one.handler = on_lane(handlers, administrators ? deps.operators : deps.lane, write);
+    if (id == "register") {
+      TRY(one.handler, not_too_often(deps, std::move(one.handler)));
+    }
     return router.add(std::move(one));
   };
   TRY_OK(reading("/health", "health", "Whether the tracker serves", &Handlers::health));

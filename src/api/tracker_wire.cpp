@@ -1,5 +1,6 @@
 #include "api/tracker_wire.h"
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -12,6 +13,12 @@ namespace attestry::api {
 
 using base::JsonValue;
 using base::Result;
+
+namespace {
+
+constexpr std::ptrdiff_t kNetworkBytes = 7;  ///< of IPv6: a /56
+
+}  // namespace
 
 std::optional<JsonValue> tracker_member(const JsonValue& body, std::initializer_list<std::string_view> names) {
   for (const auto name : names) {
@@ -39,9 +46,14 @@ net::Route tracker_route(net::Method method, std::string_view path, std::string_
 }
 
 std::string tracker_neighbours(const Result<net::Ip>& client) {
-  constexpr std::size_t kNetworkBytes = 7;
   if (!client) return {};
   return net::is_v4(*client) ? net::to_text(*client) : base::hex(base::ByteView{*client}.first(kNetworkBytes));
+}
+
+net::ClientNetwork tracker_line(const Result<net::Ip>& client) {
+  net::ClientNetwork out = client.value_or(net::Ip{});
+  if (!net::is_v4(out)) std::ranges::fill(out.begin() + kNetworkBytes, out.end(), std::uint8_t{0});
+  return out;
 }
 
 TrackerWaiting::~TrackerWaiting() {

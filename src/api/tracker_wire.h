@@ -9,6 +9,7 @@
 
 #include "api/tracker_announce.h"
 #include "base/json.h"
+#include "net/rate_limit.h"
 
 namespace attestry::api {
 
@@ -22,6 +23,8 @@ net::Route tracker_route(net::Method method, std::string_view path, std::string_
 
 /// Whom a request shares the lanes' places with: an IPv4 address is one's own; of IPv6 a /56 is, which one line has.
 std::string tracker_neighbours(const base::Result<net::Ip>& client);
+/// The same for a RateLimiter. Those whose address is not known are one.
+net::ClientNetwork tracker_line(const base::Result<net::Ip>& client);
 
 /// A request that waits on a lane. What ends it without an answer (too many wait, or the tracker stops) says 503.
 struct TrackerWaiting {

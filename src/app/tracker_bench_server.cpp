@@ -49,8 +49,8 @@ std::string text_of_file(const std::string& path) {
 std::vector<std::string> arguments_of(const BenchTracker::Spec& spec, const std::string& folder) {
   std::vector<std::string> out{"attestry", "dev", "--data", folder, "--any-port", "--set", "tracker.listen=127.0.0.1:0",
                                "--set", "tracker.plaintext=true",
-                               // All peers of an experiment are on one address.
-                               "--set", "tracker.peers_per_address=0",
+                               // All peers and members of an experiment are on one address.
+                               "--set", "tracker.peers_per_address=0", "--set", "tracker.registrations_per_hour=0",
                                // /keygen, beside which /keygen-tee is measured.
                                "--set", "tracker.test_routes=true", "--set", "log.level=error"};
   if (!spec.tee) return out;

@@ -61,6 +61,8 @@ constexpr SettingInfo kTracker[] = {
     {"tracker.max_piece_bytes", "16777216", "of a receipt's piece"},
     {"tracker.max_receipts", "1000", "in one report"},
     {"tracker.max_members", "1000000", "registered members"},
+    {"tracker.registrations_per_hour", "100",
+     "of one address, or one /56 of IPv6, more hear 429; 0: no limit, for tests and behind a proxy that has its own"},
     {"tracker.tee_mode", "disabled",
      "disabled, enabled or benchmark: whether /keygen-tee and /generate-attestation serve"},
     {"tracker.attestation", "",
@@ -186,6 +188,7 @@ TrackerSettings read_tracker_settings(const Settings& settings, std::vector<Erro
       reader.noted("tracker.trusted_proxies", net::Networks::parse(reader.list("tracker.trusted_proxies")))
           .value_or(net::Networks{});
   out.min_ratio = reader.noted("tracker.min_ratio", ratio(reader.text("tracker.min_ratio"))).value_or(0);
+  out.registrations_per_hour = u32("tracker.registrations_per_hour", 0, 1'000'000);
   out.members_only = reader.flag("tracker.members_only");
   out.unproven_members = reader.flag("tracker.unproven_members");
   out.members_add_torrents = reader.flag("tracker.members_add_torrents");

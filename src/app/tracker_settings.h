@@ -27,6 +27,7 @@ struct TrackerSettings {
   bool plaintext = false;
   net::Networks trusted_proxies{};
   double min_ratio = 0.5;
+  std::uint32_t registrations_per_hour = 0;  ///< of one address; 0: no limit
   bool members_only = false;
   bool unproven_members = false;
   bool members_add_torrents = false;

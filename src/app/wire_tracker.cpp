@@ -126,6 +126,7 @@ class TrackerService final : public Service {
                                                                 .times = said_.times,
                                                                 .most_wanted = said_.swarms.most_wanted,
                                                                 .max_receipts = said_.ledger.max_receipts,
+                                                                .registrations_per_hour = said_.registrations_per_hour,
                                                                 .min_ratio = said_.min_ratio,
                                                                 .members_only = said_.members_only,
                                                                 .unproven_members = said_.unproven_members,

@@ -18,8 +18,11 @@ base::Result<RateLimiter> RateLimiter::make(const RateLimit& limit) {
 
 RateLimiter::RateLimiter(const RateLimit& limit, Networks exempt)
     : capacity_(std::max<std::size_t>(1, limit.addresses)), exempt_(std::move(exempt)) {
-  if (limit.requests_per_second == 0) return;
-  interval_ = Nanoseconds{std::chrono::seconds{1}} / limit.requests_per_second;
+  if (limit.requests_per_second != 0) {
+    interval_ = Nanoseconds{std::chrono::seconds{1}} / limit.requests_per_second;
+  } else if (limit.requests_per_hour != 0) {
+    interval_ = Nanoseconds{std::chrono::hours{1}} / limit.requests_per_hour;
+  }
   tolerance_ = interval_ * std::max(1u, limit.burst);
 }
 

@@ -17,7 +17,8 @@
 namespace attestry::net {
 
 struct RateLimit {
-  unsigned requests_per_second = 0;  ///< 0: no limit
+  unsigned requests_per_second = 0;  ///< 0: what the next one says
+  unsigned requests_per_hour = 0;    ///< where that is 0, for what is seldom done; 0: no limit
   unsigned burst = 200;              ///< requests at once after a rest; at least 1
   /// "127.0.0.0/8", "::1", "2001:db8::/32": clients without a limit, such as a proxy in front that has its own.
   std::vector<std::string> exempt{};

@@ -25,6 +25,21 @@ TEST(RateLimiter, ABurstThenTheRate) {
   EXPECT_EQ(taken(limiter, "192.0.2.1", kStart + std::chrono::hours{1}), 5);  // a rest saves up one burst, no more
 }
 
+TEST(RateLimiter, AnHoursRateIsSlowerThanOneASecond) {
+  auto limiter = RateLimiter::make({.requests_per_hour = 4, .burst = 4}).value();
+  const auto who = limiter.network_of("192.0.2.1").value();
+  EXPECT_EQ(taken(limiter, "192.0.2.1", kStart), 4);  // all of them at once, if he likes
+  EXPECT_EQ(limiter.take(who, kStart), 900u);
+  EXPECT_EQ(taken(limiter, "192.0.2.1", kStart + std::chrono::seconds{899}), 0);
+  EXPECT_EQ(taken(limiter, "192.0.2.1", kStart + std::chrono::seconds{900}), 1);
+  EXPECT_EQ(taken(limiter, "192.0.2.1", kStart + std::chrono::hours{2}), 4);
+  EXPECT_EQ(taken(limiter, "192.0.2.2", kStart), 4);
+  // Who says both means the first.
+  auto faster = RateLimiter::make({.requests_per_second = 1, .requests_per_hour = 1, .burst = 1}).value();
+  EXPECT_EQ(taken(faster, "192.0.2.1", kStart), 1);
+  EXPECT_EQ(taken(faster, "192.0.2.1", kStart + milliseconds{1000}), 1);
+}
+
 TEST(RateLimiter, SaysWhenToComeBack) {
   auto limiter = RateLimiter::make({.requests_per_second = 1, .burst = 1}).value();
   const auto who = limiter.network_of("192.0.2.1").value();

@@ -256,6 +256,40 @@ def test_switches_for_tests_and_for_members_only(tmp_path):
     assert tracker.server.terminate() == 0
 
 
+def test_an_address_registers_only_so_many_members_an_hour(tmp_path):
+    limits = ("--set=tracker.registrations_per_hour=2", "--set=tracker.trusted_proxies=127.0.0.1")
+    tracker = start(tmp_path / "data", *limits)
+    alice, bob, carol, dave = (Member(name) for name in ("alice", "bob", "carol", "dave"))
+    tracker.register(alice)
+    # What is refused counts, too: it costs the tracker as much.
+    assert tracker.post("/register", {"user_id": "bob"}).status == 400
+    answer = tracker.post("/register", tracker.registration(bob))
+    assert answer.status == 429, answer
+    assert 1 <= int(answer.headers["Retry-After"]) <= 1800
+    assert answer.json()["success"] is False
+    assert "2 an hour; try again in" in answer.json()["error"], answer
+
+    def status(member, address):
+        body = tracker.registration(member)
+        return tracker.post("/register", body, headers={"X-Real-IP": address}).status
+
+    assert status(bob, "198.51.100.7") == 200
+    # Of IPv6 one line has a /56.
+    assert status(carol, "2001:db8:0:100::1") == 200
+    assert status(carol, "2001:db8:0:1ff::2") == 409
+    assert status(dave, "2001:db8:0:180::3") == 429
+    assert status(dave, "2001:db8:0:200::3") == 200
+    # Nothing else is counted, and no administrator.
+    assert tracker.report(alice, [bob.receipt(alice, 0)])["verified_receipts"] == 1
+    assert tracker.as_admin("POST", "/passkey/revoke", {"user_id": "alice"}).status == 200
+    tracker.server.kill()
+    for settings, last in [((), 429), (("--set=tracker.registrations_per_hour=0",), 400)]:
+        tracker = start(tmp_path / "data", *settings)
+        assert {tracker.post("/register", {}).status for _ in range(100)} == {400}
+        assert tracker.post("/register", {}).status == last
+        assert tracker.server.terminate() == 0
+
+
 def test_a_tracker_listens_for_both_families(tmp_path):
     tracker = Tracker(start_dev(tmp_path / "data", "--set=tracker.listen=127.0.0.1:0,[::1]:0", PLAIN))
     four, six = (line.split()[1] for line in tracker.server.lines if line.startswith("  tracker "))
