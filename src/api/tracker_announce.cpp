@@ -82,8 +82,11 @@ base::Status admit_member(const tracker::Announcement& said, std::string_view us
     if (deps.members_only) return Error{Code::denied, "Members only: user_id names none"};
     return base::done();
   }
-  const auto ratio = tracker::ratio_of(member->uploaded, member->downloaded);
-  if (!starts || ratio.infinite || ratio.value >= deps.min_ratio) return base::done();
+  if (!starts) return base::done();
+  const auto ratio = tracker::ratio_of(*member, tracker_former(*member, deps));
+  if (ratio.infinite || ratio.value >= deps.min_ratio) return base::done();
+  // He may have been somewhere else: his next try knows.
+  if (deps.recollection != nullptr) deps.recollection->want(member->user_id);
   return Error{Code::denied, "Insufficient ratio: " + decimal(ratio.value, std::chars_format::fixed, 2) + " < " +
                                  decimal(deps.min_ratio)};
 }
@@ -113,6 +116,10 @@ Result<net::Ip> tracker_client(const net::Request& request, const TrackerDeps& d
   }
   if (socket) return socket->ip;
   return Error{Code::malformed, "No address: the proxy sends no X-Real-IP"};
+}
+
+tracker::FormerSums tracker_former(const tracker::Member& member, const TrackerDeps& deps) {
+  return deps.recollection == nullptr ? tracker::FormerSums{} : deps.recollection->former(member);
 }
 
 std::uint32_t tracker_seconds(const base::Clock& clock) {

@@ -12,6 +12,7 @@
 #include "tracker/announce.h"
 #include "tracker/ledger.h"
 #include "tracker/passkeys.h"
+#include "tracker/recollection.h"
 #include "tracker/swarms.h"
 #include "tracker/torrents.h"
 
@@ -40,11 +41,16 @@ struct TrackerDeps {
   bool members_add_torrents = false;  ///< and not the administrator alone
   bool test_routes = false;           ///< routes that take and give private keys
   TrackerTee* tee = nullptr;          ///< null: registrations with evidence are refused
+  /// What members have from former trackers; null: there is no chain, and nobody has anything.
+  tracker::Recollection* recollection = nullptr;
 };
 
 /// Where the client is: the socket's other end, or what a trusted proxy says in X-Real-IP. A unix socket is one, since
 /// only processes of this user reach it. Error: `malformed`.
 base::Result<net::Ip> tracker_client(const net::Request& request, const TrackerDeps& deps);
+
+/// From memory; never waits for a chain.
+tracker::FormerSums tracker_former(const tracker::Member& member, const TrackerDeps& deps);
 
 /// What Swarms counts time by.
 std::uint32_t tracker_seconds(const base::Clock& clock);

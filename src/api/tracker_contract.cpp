@@ -67,15 +67,9 @@ class Contract {
   explicit Contract(const TrackerContractDeps& deps) : deps_(deps) {}
 
   Status load() {
-    const base::MutexLock lock(mutex_);
-    current_ = deps_.reputation;
-    if (current_ != Address{}) return base::done();
-    TRY(const auto view, deps_.store.read());
-    TRY(const auto stored, view->get(reputation_key()));
-    if (!stored) return base::done();
-    TRY(base::Reader in, state::open_value(*stored, kVersion, "tracker's reputation"));
-    TRY(current_, in.take_array<20>("address"));
-    return in.finish("tracker's reputation");
+    TRY_OK(load_current());
+    deps_.recollection.follow(current().value_or(Address{}));
+    return base::done();
   }
 
   Result<net::Response> init(const JsonValue& body) {
@@ -249,6 +243,18 @@ class Contract {
     std::string last_;
   };
 
+  Status load_current() {
+    const base::MutexLock lock(mutex_);
+    current_ = deps_.reputation;
+    if (current_ != Address{}) return base::done();
+    TRY(const auto view, deps_.store.read());
+    TRY(const auto stored, view->get(reputation_key()));
+    if (!stored) return base::done();
+    TRY(base::Reader in, state::open_value(*stored, kVersion, "tracker's reputation"));
+    TRY(current_, in.take_array<20>("address"));
+    return in.finish("tracker's reputation");
+  }
+
   base::Deadline strangers_deadline() const { return deps_.clock.steady() + kStrangersPatience; }
   base::Deadline deadline() const { return deps_.clock.steady() + kPatience; }
   std::optional<Address> current() const {
@@ -270,6 +276,8 @@ class Contract {
       TRY(standing, deps_.chain.standing(there, deadline(), receipt.block));
       if (standing.owner != deps_.account)
         return tracker::unseen_effect(receipt, "owner() is " + text_of(deps_.account));
+      // Of what is another's nothing new is believed.
+      deps_.recollection.follow(there);
     }
     if (named && referrer != standing.referrer) {
       return Error{Code::conflict, "the reputation " + text_of(there) + " has another referrer", text_of(referrer),
@@ -301,6 +309,7 @@ class Contract {
       const base::MutexLock lock(mutex_);
       current_ = made;
     }
+    deps_.recollection.follow(made);
     return deps_.store.write_and_wait(
         [&](state::WriteTxn& txn) { return txn.put(reputation_key(), state::value(kVersion).raw(made).bytes()); },
         deadline());

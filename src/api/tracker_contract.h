@@ -11,6 +11,7 @@
 #include "net/router.h"
 #include "state/store.h"
 #include "tracker/publication.h"
+#include "tracker/recollection.h"
 #include "tracker/reputation_contract.h"
 
 namespace attestry::api {
@@ -19,6 +20,7 @@ namespace attestry::api {
 struct TrackerContractDeps {
   const tracker::ReputationChain& chain;
   tracker::Publisher& publisher;
+  tracker::Recollection& recollection;  ///< follows the contract that is in force
   chain::ChainReader& reader;
   state::Store& store;
   SlowLane& lane;       ///< what administrators ask of the chain waits there, not on a worker

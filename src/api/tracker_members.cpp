@@ -42,12 +42,15 @@ net::Response refused(const Why&... why) {
   return tracker_refused(why...);
 }
 
-void append_ratio(JsonOutObject& body, const tracker::Member& member) {
-  const auto ratio = tracker::ratio_of(member.uploaded, member.downloaded);
+void append_ratio(JsonOutObject& body, const tracker::Member& member, const TrackerDeps& deps) {
+  const auto former = tracker_former(member, deps);
+  const auto ratio = tracker::ratio_of(member, former);
   body.emplace_back("ratio", ratio.infinite ? JsonOut{nullptr} : JsonOut{ratio.value});
   body.emplace_back("ratio_infinite", ratio.infinite);
   body.emplace_back("total_uploaded", member.uploaded);
   body.emplace_back("total_downloaded", member.downloaded);
+  body.emplace_back("former_uploaded", former.uploaded);
+  body.emplace_back("former_downloaded", former.downloaded);
 }
 
 std::optional<JsonValue> member(const JsonValue& body, std::initializer_list<std::string_view> names) {
@@ -137,6 +140,7 @@ struct Handlers {
     deps.ledger.enrol(std::move(wanted), [this, instance = instance(),
                                           responder = std::move(responder)](Result<tracker::Enrolment> done) mutable {
       if (!done) return responder.send(refused(done.error()));
+      want(done->member);
       responder.send(json(200, {{"success", true},
                                 {"instance_id", instance},
                                 {"log_index", done->leaf.index},
@@ -144,6 +148,11 @@ struct Handlers {
                                 {"attested", done->member.evidence.has_value()},
                                 {"message", "User registered successfully"}}));
     });
+  }
+
+  /// He may have been a member of a former tracker.
+  void want(const tracker::Member& member) const {
+    if (deps.recollection != nullptr) deps.recollection->want(member.user_id);
   }
 
   /// Shows a member its passkey, or gives it another; the member signs which.
@@ -225,11 +234,11 @@ struct Handlers {
     auto report = report_of(body, *reporter);
     if (!report) return responder.send(refused(report.error()));
     deps.ledger.report(*std::move(report),
-                       [responder = std::move(responder)](Result<tracker::ReportOutcome> done) mutable {
+                       [this, responder = std::move(responder)](Result<tracker::ReportOutcome> done) mutable {
                          responder.send(done ? reported(*done) : refused(done.error()));
                        });
   }
-  static net::Response reported(const tracker::ReportOutcome& outcome) {
+  net::Response reported(const tracker::ReportOutcome& outcome) const {
     JsonOutArray refusals;
     for (const auto& one : outcome.refused) {
       JsonOutObject refusal{{"index", one.index}, {"reason", tracker::to_text(one.reason)}};
@@ -242,7 +251,7 @@ struct Handlers {
                        {"accepted_receipts", outcome.accepted},
                        {"verified_receipts", outcome.verified},
                        {"refused", std::move(refusals)}};
-    append_ratio(body, outcome.member);
+    append_ratio(body, outcome.member, deps);
     return json(200, std::move(body));
   }
 
@@ -363,10 +372,11 @@ struct Handlers {
   net::Response user(const net::Request& request) const {
     const auto found = deps.ledger.member(request.parameter("id"));
     if (!found) return json(404, {{"error", "User not found"}});
+    want(*found);
     JsonOutObject body{{"user_id", found->user_id},
                        {"public_key", base::base64(found->key)},
                        {"registered_at", found->registered.seconds}};
-    append_ratio(body, *found);
+    append_ratio(body, *found, deps);
     return json(200, std::move(body));
   }
   net::Response health(const net::Request&) const {

@@ -118,9 +118,11 @@ Result<std::unique_ptr<TrackerChain>> TrackerChain::open(const TrackerChainSetti
                            .before_sending = tracker::logged_transactions(parts.store, parts.log, parts.clock)});
   out->chain_ =
       std::make_unique<tracker::ReputationChain>(*out->reader_, *out->reader_, tracker::send_with(*out->sender_));
-  out->publisher_ = std::make_unique<tracker::Publisher>(*out->chain_, ledger, parts.store);
+  TRY(out->publisher_, tracker::Publisher::open(*out->chain_, ledger, parts.store, out->sender_->address()));
+  out->recollection_ = std::make_unique<tracker::Recollection>(*out->publisher_, parts.clock);
   out->deps_ = std::make_unique<api::TrackerContractDeps>(api::TrackerContractDeps{.chain = *out->chain_,
                                                                                    .publisher = *out->publisher_,
+                                                                                   .recollection = *out->recollection_,
                                                                                    .reader = *out->reader_,
                                                                                    .store = parts.store,
                                                                                    .lane = out->lane_,

@@ -14,6 +14,7 @@
 #include "chain/transaction.h"
 #include "net/client.h"
 #include "tracker/publication.h"
+#include "tracker/recollection.h"
 #include "tracker/reputation_contract.h"
 
 namespace attestry::app {
@@ -42,10 +43,12 @@ class TrackerChain {
   TrackerChain& operator=(const TrackerChain&) = delete;
 
   const api::TrackerContractDeps& deps() const noexcept { return *deps_; }
+  tracker::Recollection& recollection() noexcept { return *recollection_; }
   /// Waits for what is under way.
   void stop() {
     strangers_.stop();
     lane_.stop();
+    if (recollection_) recollection_->stop();
   }
 
  private:
@@ -64,6 +67,7 @@ class TrackerChain {
   std::unique_ptr<chain::Sender> sender_;
   std::unique_ptr<tracker::ReputationChain> chain_;
   std::unique_ptr<tracker::Publisher> publisher_;
+  std::unique_ptr<tracker::Recollection> recollection_;
   api::SlowLane lane_{kThreads, kWaiting};
   api::FairLane strangers_{kStrangers};
   std::unique_ptr<api::TrackerContractDeps> deps_;

@@ -135,6 +135,7 @@ class TrackerService final : public Service {
                                                                 .tee = tee_.get()});
     if (!chain_said_.chain.endpoints.empty()) {
       TRY(chain_, TrackerChain::open(chain_said_, tee_source_->attester(), *ledger_, parts_));
+      deps_->recollection = &chain_->recollection();
     }
     warn_of_weak_settings();
     housekeeping_ = std::make_unique<Housekeeping>(swarms_, parts_.store, parts_.clock);

@@ -7,6 +7,7 @@
 #include "base/reader.h"
 #include "crypto/hash.h"
 #include "state/keys.h"
+#include "state/scan.h"
 #include "state/spaces.h"
 
 namespace attestry::tracker {
@@ -25,7 +26,19 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
 constexpr std::chrono::seconds kPatienceWithStore{30};
 
-state::Key account_key(std::string_view user_id) { return state::Key(state::Space::tracker_members).u8(3).lp(user_id); }
+state::Key accounts() { return state::Key(state::Space::tracker_members).u8(3); }
+state::Key account_key(std::string_view user_id) { return accounts().lp(user_id); }
+/// What former contracts have of members whose accounts are not settled yet.
+state::Key all_recalled() { return state::Key(state::Space::tracker_members).u8(4); }
+state::Key recalled_key(std::string_view user_id) { return all_recalled().lp(user_id); }
+
+/// The user id at the end of one of these keys.
+Result<std::string> user_of(base::ByteView key, const state::Key& prefix) {
+  base::Reader in{key.subspan(prefix.bytes().size())};
+  TRY(const auto name, in.lp("user id", key.size()));
+  TRY_OK(in.finish("key of published sums"));
+  return std::string{name.begin(), name.end()};
+}
 
 Error too_large(std::string_view user_id) {
   return Error{Code::too_large, "the sums of " + std::string{user_id}, "below 2^63 bytes"};
@@ -49,6 +62,12 @@ struct Publisher::Account {
   /// What the base is does not depend on the contract.
   bool knows_base_of(const Word& whose) const noexcept { return !adding && member == whose && member != Word{}; }
   bool holds(const Address& at, const Word& whose) const noexcept { return contract == at && knows_base_of(whose); }
+  /// Where it is known, and an operator who has set less has taken nothing away from this ledger.
+  FormerSums former() const noexcept {
+    const auto some = [](std::int64_t base) { return static_cast<std::uint64_t>(std::max<std::int64_t>(base, 0)); };
+    return {.uploaded = some(up), .downloaded = some(down)};
+  }
+  static Result<Account> decode(base::ByteView stored);
   /// As if never added: a reorganisation has dropped the entry, and its transaction may come back.
   Account dropped() const {
     Account out = *this;
@@ -81,6 +100,35 @@ struct Publisher::Account {
   }
 };
 
+/// What a former contract has of a member, as long as he is not taken over from it; then his account says what counts.
+struct Publisher::Recalled {
+  Address referrer{};  ///< of the contract, at that time
+  Word member{};       ///< member_hash()
+  FormerSums sums{};
+  friend bool operator==(const Recalled&, const Recalled&) = default;
+
+  base::Bytes bytes() const {
+    return state::value(kVersion).raw(referrer).raw(member).u64(sums.downloaded).u64(sums.uploaded).bytes();
+  }
+  static Result<Recalled> decode(base::ByteView stored) {
+    TRY(base::Reader in, state::open_value(stored, kVersion, "sums of a former tracker"));
+    Recalled out;
+    TRY(out.referrer, in.take_array<20>("referrer"));
+    TRY(out.member, in.take_array<32>("member"));
+    TRY(out.sums.downloaded, in.u64be("down"));
+    TRY(out.sums.uploaded, in.u64be("up"));
+    TRY_OK(in.finish("sums of a former tracker"));
+    return out;
+  }
+};
+
+Ratio ratio_of(const Member& member, const FormerSums& former) noexcept {
+  const auto sum = [](std::uint64_t a, std::uint64_t b) {
+    return a > std::numeric_limits<std::uint64_t>::max() - b ? std::numeric_limits<std::uint64_t>::max() : a + b;
+  };
+  return ratio_of(sum(member.uploaded, former.uploaded), sum(member.downloaded, former.downloaded));
+}
+
 std::function<Status(const chain::SignedTransaction&)> logged_transactions(state::Store& store, audit::Log& log,
                                                                            const base::Clock& clock) {
   return [&store, &log, &clock](const chain::SignedTransaction& made) -> Status {
@@ -110,11 +158,15 @@ Error unseen_effect(const Mined& receipt, std::string_view expected) {
 
 Word member_hash(const KeyBytes& key) { return crypto::sha256(key); }
 
-Result<std::optional<Publisher::Account>> Publisher::load(std::string_view user_id) const {
-  TRY(const auto view, store_.read());
-  TRY(const auto stored, view->get(account_key(user_id)));
-  if (!stored) return std::optional<Account>{};
-  TRY(base::Reader in, state::open_value(*stored, kVersion, "published sums"));
+Result<std::unique_ptr<Publisher>> Publisher::open(const ReputationChain& chain, const Ledger& ledger,
+                                                   state::Store& store, const Address& account) {
+  std::unique_ptr<Publisher> out{new Publisher(chain, ledger, store, account)};
+  TRY_OK(out->load_former(), "sums of former trackers");
+  return out;
+}
+
+Result<Publisher::Account> Publisher::Account::decode(base::ByteView stored) {
+  TRY(base::Reader in, state::open_value(stored, kVersion, "published sums"));
   Account out;
   TRY(out.contract, in.take_array<20>("contract"));
   TRY(const auto adding, in.u8("adding"));
@@ -128,13 +180,23 @@ Result<std::optional<Publisher::Account>> Publisher::load(std::string_view user_
   TRY(out.seen.up, in.u64be("ledger, up"));
   TRY(out.member, in.take_array<32>("member"));
   TRY_OK(in.finish("published sums"));
-  return std::optional{out};
+  return out;
+}
+
+Result<std::optional<Publisher::Account>> Publisher::load(std::string_view user_id) const {
+  TRY(const auto view, store_.read());
+  TRY(const auto stored, view->get(account_key(user_id)));
+  if (!stored) return std::optional<Account>{};
+  TRY(const auto account, Account::decode(*stored));
+  return std::optional{account};
 }
 
 Status Publisher::keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline) {
-  return store_.write_and_wait(
+  const bool settled = account && account->knows_base_of(account->member);
+  TRY_OK(store_.write_and_wait(
       [&](state::WriteTxn& txn) -> Status {
         if (!account) return txn.erase(account_key(user_id));
+        if (settled) TRY_OK(txn.erase(recalled_key(user_id)));
         return txn.put(account_key(user_id), state::value(kVersion)
                                                  .raw(account->contract)
                                                  .u8(account->adding ? 1 : 0)
@@ -145,7 +207,93 @@ Status Publisher::keep(std::string_view user_id, const std::optional<Account>& a
                                                  .raw(account->member)
                                                  .bytes());
       },
-      deadline);
+      deadline));
+  if (settled) remember(user_id, account->member, account->former());
+  return base::done();
+}
+
+// -- what is from before
+
+Status Publisher::load_former() {
+  constexpr auto kAll = std::numeric_limits<std::size_t>::max();
+  TRY(const auto view, store_.read());
+  TRY_OK(state::scan_each(*view, all_recalled(), kAll, [this](base::ByteView key, base::ByteView value) -> Status {
+    TRY(const auto name, user_of(key, all_recalled()));
+    TRY(const auto recalled, Recalled::decode(value));
+    remember(name, recalled.member, recalled.sums);
+    return base::done();
+  }));
+  return state::scan_each(*view, accounts(), kAll, [this](base::ByteView key, base::ByteView value) -> Status {
+    TRY(const auto name, user_of(key, accounts()));
+    TRY(const auto account, Account::decode(value));
+    if (account.knows_base_of(account.member)) remember(name, account.member, account.former());
+    return base::done();
+  });
+}
+
+void Publisher::remember(std::string_view user_id, const Word& member, const FormerSums& sums) {
+  const base::MutexLock lock(knowing_);
+  if (sums != FormerSums{}) {
+    known_.insert_or_assign(std::string{user_id}, Known{.member = member, .sums = sums});
+  } else if (const auto found = known_.find(user_id); found != known_.end()) {
+    known_.erase(found);
+  }
+}
+
+FormerSums Publisher::former(const Member& member) const {
+  const base::MutexLock lock(knowing_);
+  const auto found = known_.find(member.user_id);
+  if (found == known_.end() || found->second.member != member_hash(member.key)) return {};
+  return found->second.sums;
+}
+
+Status Publisher::keep_recalled(const std::string& user_id, const std::optional<Recalled>& recalled,
+                                base::Deadline deadline) {
+  TRY_OK(store_.write_and_wait(
+      [&](state::WriteTxn& txn) -> Status {
+        return recalled ? txn.put(recalled_key(user_id), recalled->bytes()) : txn.erase(recalled_key(user_id));
+      },
+      deadline));
+  remember(user_id, recalled ? recalled->member : Word{}, recalled ? recalled->sums : FormerSums{});
+  return base::done();
+}
+
+Result<FormerSums> Publisher::recall(const Address& at, const std::string& user_id, base::Deadline deadline) {
+  const auto member = ledger_.member(user_id);
+  if (!member) return Error{Code::not_found, "User not registered"};
+  const Word whose = member_hash(member->key);
+  TRY(auto account, load(user_id));
+  if (account && account->knows_base_of(whose)) return former(*member);
+  TRY(const auto found, chain_.look_up(at, user_id, deadline));
+  // Only now: a transaction that is waited for holds nobody's question up, and what it brings is looked at again.
+  const base::MutexLock one_at_a_time(writing_);
+  TRY(account, load(user_id));
+  if (account && account->knows_base_of(whose)) return former(*member);
+  // Whoever has it now may have written in it what he likes.
+  if (found.owner != account_) return former(*member);
+  if (found.own && found.own->password_hash == whose) {
+    TRY_OK(settle(at, *member, account, *found.own, deadline));
+    return former(*member);
+  }
+  TRY(const auto view, store_.read());
+  TRY(const auto stored, view->get(recalled_key(user_id)));
+  std::optional<Recalled> before, now;
+  if (stored) {
+    TRY(before, Recalled::decode(*stored));
+  }
+  // An owner who names another referrer, or none, takes back what the one before has said.
+  if (before && before->member == whose && before->referrer == found.referrer && !found.own) now = before;
+  if (found.former) {
+    const Sums entry{found.former->download_size, found.former->upload_size};
+    if (std::max(entry.down, entry.up) > kMost) return too_large(user_id);
+    now.reset();
+    // An addition of our own whose end nobody saw, to a contract that this one follows, is not from before.
+    const bool added_here = account && account->adding && account->member == whose && account->seen == entry;
+    if (found.former->password_hash == whose && !added_here)
+      now = Recalled{found.referrer, whose, {.uploaded = entry.up, .downloaded = entry.down}};
+  }
+  if (now != before) TRY_OK(keep_recalled(user_id, now, deadline));
+  return former(*member);
 }
 
 // -- what operators say
@@ -187,10 +335,20 @@ Result<Mined> Publisher::migrate(const Address& at, const std::string& username,
   TRY(const auto receipt, chain_.migrate(at, username, deadline));
   TRY(const auto found, chain_.read(at, username, deadline, receipt.block));
   if (!found) return unseen_effect(receipt, "the member");
+  const auto member = ledger_.member(username);
+  if (!member || found->password_hash != member_hash(member->key)) return receipt;
+  TRY(const auto before, load(username));
+  TRY_OK(settle(at, *member, without_addition(before, at), *found, deadline));
   return receipt;
 }
 
 // -- what the ledger says
+
+/// Of a member who was taken over just now: what was to be added there was not, or he could not have been.
+std::optional<Publisher::Account> Publisher::without_addition(std::optional<Account> before, const Address& at) {
+  if (before && before->adding && before->contract == at) before.reset();
+  return before;
+}
 
 Result<std::optional<ReputationUser>> Publisher::take_over(const Address& at, const std::string& user_id,
                                                            std::optional<Mined>& receipt, base::Deadline deadline) {
@@ -225,8 +383,8 @@ Result<Publication> Publisher::add_new(const Address& at, const Member& member, 
   // update brings what came since.
   if (before && before->adding && before->contract == at && before->member == whose) account.seen = before->seen;
   Sums sums = account.seen;
-  if (before && before->contract == Address{} && before->knows_base_of(whose)) {
-    // Dropped: with the base known, whatever is found later is told from it.
+  if (before && before->knows_base_of(whose)) {
+    // Dropped, or of another contract: with the base known, whatever is found later is told from it.
     account.adding = false;
     account.down = before->down;
     account.up = before->up;
@@ -280,12 +438,13 @@ Result<Publication> Publisher::publish(const Address& at, const std::string& use
   const auto member = ledger_.member(user_id);
   if (!member) return Error{Code::not_found, "User not registered"};
   const Sums ledger{member->downloaded, member->uploaded};
-  TRY(const auto before, load(user_id));
+  TRY(auto before, load(user_id));
   TRY(auto found, chain_.read(at, user_id, deadline));
   std::optional<Mined> receipt;
   const bool settled = before && before->holds(at, member_hash(member->key));
   if (!found && !settled) {
     TRY(found, take_over(at, user_id, receipt, deadline));
+    if (found) before = without_addition(before, at);
     if (!found && ledger == Sums{}) return Publication{};
     if (!found) return add_new(at, *member, before, deadline);
   }

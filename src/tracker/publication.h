@@ -3,6 +3,8 @@
 // whatever is interrupted in between. docs/reference/reputation-contract.md
 #pragma once
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,13 +38,23 @@ struct Publication {
   std::optional<chain::Receipt> receipt{};     ///< of the last transaction; none: nothing was to be written
 };
 
+/// What a member has from before this ledger: of former trackers, or what an operator has set beyond the ledger's.
+/// Bytes.
+struct FormerSums {
+  std::uint64_t uploaded = 0, downloaded = 0;
+  friend bool operator==(const FormerSums&, const FormerSums&) = default;
+};
+/// Of both together.
+Ratio ratio_of(const Member& member, const FormerSums& former) noexcept;
+
 /// Thread-safe; everything that it is given outlives it. What is sent blocks, and one waits for the other: not for
 /// workers that answer announces. Errors of all that send: those of ReputationChain, and `conflict` for an effect that
 /// a quorum does not see.
 class Publisher {
  public:
-  Publisher(const ReputationChain& chain, const Ledger& ledger, state::Store& store)
-      : chain_(chain), ledger_(ledger), store_(store) {}
+  /// `account`: whose transactions they are. Reads what is known of former sums; errors: the store's, `corrupt`.
+  static base::Result<std::unique_ptr<Publisher>> open(const ReputationChain& chain, const Ledger& ledger,
+                                                       state::Store& store, const chain::Address& account);
 
   /// An operator adds a member: the sizes are from before this ledger, which what it has is added to.
   base::Result<chain::Receipt> add(const chain::Address& at, const ReputationUser& user, base::Deadline deadline);
@@ -61,11 +73,29 @@ class Publisher {
   base::Result<std::vector<std::string>> due(const chain::Address& at, std::string_view after, std::size_t most,
                                              std::uint64_t least = 0) const;
 
+  // -- what is from before
+
+  /// From memory; takes a lock shortly. What announces ask for.
+  FormerSums former(const Member& member) const;
+  /// The same, read from the chain where it is not known for good: what his entry has, and where he has none, what a
+  /// migration would bring now. Kept in the store. Sends nothing, but blocks, as what sends does. What is known stays
+  /// when nothing can be learned: an outage is an error and changes nothing; nor does a referrer that is not trusted at
+  /// the moment, or a contract that is not this account's. Errors besides: `not_found` (no such member here).
+  base::Result<FormerSums> recall(const chain::Address& at, const std::string& user_id, base::Deadline deadline);
+
  private:
   struct Sums;
+  struct Recalled;
   struct Account;
+  Publisher(const ReputationChain& chain, const Ledger& ledger, state::Store& store, const chain::Address& account)
+      : chain_(chain), ledger_(ledger), store_(store), account_(account) {}
+  base::Status load_former();
+  void remember(std::string_view user_id, const chain::Word& member, const FormerSums& sums);
+  base::Status keep_recalled(const std::string& user_id, const std::optional<Recalled>& recalled,
+                             base::Deadline deadline);
   base::Result<std::optional<Account>> load(std::string_view user_id) const;
   base::Status keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline);
+  static std::optional<Account> without_addition(std::optional<Account> before, const chain::Address& at);
   base::Result<std::optional<ReputationUser>> take_over(const chain::Address& at, const std::string& user_id,
                                                         std::optional<chain::Receipt>& receipt,
                                                         base::Deadline deadline);
@@ -79,7 +109,15 @@ class Publisher {
   const ReputationChain& chain_;
   const Ledger& ledger_;
   state::Store& store_;
+  const chain::Address account_;
   base::Mutex writing_;
+  struct Known {
+    chain::Word member{};  ///< member_hash()
+    FormerSums sums{};
+  };
+  mutable base::Mutex knowing_;
+  /// Of those who have any.
+  std::map<std::string, Known, std::less<>> known_ ATTESTRY_GUARDED_BY(knowing_);
 };
 
 }  // namespace attestry::tracker

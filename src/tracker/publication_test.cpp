@@ -30,6 +30,8 @@ using testing::kNow;
 using testing::receipt;
 
 constexpr std::uint64_t kPiece = 16384;
+const Address kAccount{0xac};
+const Address kFactoryOfAll{0xfa};
 
 /// A Reputation as publish() needs it, with a referrer, on one node.
 class PublicationTest : public ::testing::Test {
@@ -43,22 +45,53 @@ class PublicationTest : public ::testing::Test {
         [this](Node& node) { node.contract = [this](const Call& call, std::uint64_t) { return answer(call); }; });
     chain.emplace(*reader, *reader,
                   [this](const Address& to, base::ByteView data, base::Deadline) { return take(to, data); });
-    publisher.emplace(*chain, tracker.ledger(), tracker.store());
+    open();
     for (const char* name : {"alice", "bob"}) EXPECT_TRUE(tracker.enrol(name, key_named(name)).ok());
+  }
+
+  void open() {
+    auto opened = Publisher::open(*chain, tracker.ledger(), tracker.store(), kAccount);
+    ASSERT_TRUE(opened.ok()) << opened.error().text();
+    publisher = *std::move(opened);
+  }
+  void restart() {
+    publisher.reset();
+    tracker.reopen();
+    open();
   }
 
   static CallOutcome said(base::Bytes data) { return {.reverted = false, .data = std::move(data), .reason = {}}; }
   CallOutcome answer(const Call& call) {
-    const auto asked = reputation::kGetUserData.arguments(call.data);
-    if (asked.ok()) {
+    const auto entry = [&](const std::string& name) {
       const auto& there = entries[call.to];
-      const auto found = there.find(std::get<0>(*asked));
-      return said(reputation::kGetUserData.encode_result(found == there.end() ? ReputationUser{} : found->second));
+      const auto found = there.find(name);
+      return found == there.end() ? ReputationUser{} : found->second;
+    };
+    if (const auto asked = reputation::kGetUserData.arguments(call.data); asked.ok())
+      return said(reputation::kGetUserData.encode_result(entry(std::get<0>(*asked))));
+    // The stand-in of a genuine one alone looks further than what it has itself.
+    if (const auto asked = reputation::kLookUp.arguments(call.data); asked.ok() && genuine)
+      return said(reputation::kLookUp.encode_result({entry(std::get<0>(*asked)), call.to, kAccount, {}}));
+    if (const auto asked = reputation::kMigrateUserData.arguments(call.data); asked.ok()) {
+      const auto& [name] = *asked;
+      const std::string why = refusal(call.to, name);
+      if (why.empty()) return said({});
+      return {.reverted = true, .data = chain::encode_error_string(why), .reason = why};
     }
-    if (call.data == reputation::kStanding()) return said(reputation::kStanding.encode_result({{}, {}, false}));
+    if (call.data == reputation::kFactory()) return said(reputation::kFactory.encode_result(kFactoryOfAll));
+    if (call.to == kFactoryOfAll) return said(reputation::kMade.encode_result(genuine));
+    if (call.data == reputation::kStanding()) return said(reputation::kStanding.encode_result({owner, {}, false}));
     if (call.data == reputation::kReferrerReputation())
       return said(reputation::kReferrerReputation.encode_result(referrer));
     return said({});
+  }
+
+  /// Why the contract takes that member not over; empty: it does.
+  std::string refusal(const Address& at, const std::string& name) {
+    if (entries[at].contains(name)) return "User exists";
+    if (referrer == Address{}) return "No referrer";
+    if (!entries[referrer].contains(name)) return "User not found";
+    return trusted ? "" : "Referrer is not trusted";
   }
 
   base::Result<chain::Receipt> take(const Address& to, base::ByteView data) {
@@ -90,7 +123,7 @@ class PublicationTest : public ::testing::Test {
     }
     const auto moved = reputation::kMigrateUserData.arguments(data);
     if (!moved.ok()) return refused("no such function");
-    if (!entries[referrer].contains(std::get<0>(*moved))) return refused("User not found");
+    if (auto why = refusal(to, std::get<0>(*moved)); !why.empty()) return refused(std::move(why));
     entries[to][std::get<0>(*moved)] = entries[referrer][std::get<0>(*moved)];
     ++sent;
     return mined();
@@ -114,6 +147,12 @@ class PublicationTest : public ::testing::Test {
     mined();
     return publisher->publish(at, name, deadline());
   }
+  base::Result<FormerSums> recall(const Address& at = kContract) {
+    mined();
+    return publisher->recall(at, "alice", deadline());
+  }
+  FormerSums former() { return publisher->former(tracker.ledger().member("alice").value()); }
+  static FormerSums up(std::uint64_t bytes) { return {.uploaded = bytes, .downloaded = 0}; }
   std::uint64_t uploaded(const Address& at = kContract) { return entries[at]["alice"].upload_size; }
   base::Deadline deadline() const { return std::max(chain_clock.steady(), clock.steady()) + std::chrono::seconds(60); }
   ReputationUser of_alice(std::uint64_t up) const {
@@ -126,10 +165,13 @@ class PublicationTest : public ::testing::Test {
   testing::Tracker tracker{clock};
   std::unique_ptr<chain::QuorumReader> reader;
   std::optional<ReputationChain> chain;
-  std::optional<Publisher> publisher;
+  std::unique_ptr<Publisher> publisher;
   std::map<Address, std::map<std::string, ReputationUser>> entries;
   std::optional<ReputationUser> taken_by_another;
   Address referrer{};
+  Address owner = kAccount;
+  bool genuine = true;  ///< the factory has made the referrer
+  bool trusted = true;  ///< and its owner is attested, or vouched for
   std::vector<ReputationUser> waiting;
   int sent = 0;
   bool stuck = false;  ///< additions wait, and are in no block yet
@@ -299,6 +341,185 @@ TEST_F(PublicationTest, WhoComesAfterAnOperatorsEntryDoesNotGetIt) {
   ASSERT_TRUE(publisher->add(kContract, {"carol", "", Word{0x05}, 0, 1 << 30}, deadline()).ok());
   ASSERT_TRUE(tracker.enrol("carol", key_named("carol")).ok());
   EXPECT_EQ(publish("carol").error().code, Code::denied);
+}
+
+TEST_F(PublicationTest, WhatAFormerTrackerWroteIsKnown) {
+  referrer = kOther;
+  EXPECT_EQ(recall().value(), FormerSums{});
+  entries[kOther]["alice"] = of_alice(1000);
+  EXPECT_EQ(former(), FormerSums{}) << "from memory";
+  EXPECT_EQ(recall().value(), up(1000));
+  EXPECT_EQ(former(), up(1000));
+  EXPECT_EQ(publisher->former(tracker.ledger().member("bob").value()), FormerSums{});
+  // He goes on there until he is taken over; from then on what is written there changes nothing.
+  entries[kOther]["alice"] = of_alice(2000);
+  EXPECT_EQ(recall().value(), up(2000));
+  earn({1});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2000 + kPiece);
+  entries[kOther]["alice"] = of_alice(3000);
+  EXPECT_EQ(recall().value(), up(2000));
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(former(), up(2000)) << "what this tracker has published is not from before";
+  EXPECT_EQ(publisher->recall(kContract, "mallory", deadline()).error().code, Code::not_found);
+}
+
+TEST_F(PublicationTest, FormerSumsCountInTheRatio) {
+  const Member member{.user_id = "alice", .uploaded = 10, .downloaded = 100};
+  EXPECT_EQ(ratio_of(member, {}).value, 0.1);
+  EXPECT_EQ(ratio_of(member, {.uploaded = 190, .downloaded = 100}).value, 1);
+  EXPECT_TRUE(ratio_of(Member{.user_id = "alice"}, up(1)).infinite);
+  EXPECT_EQ(ratio_of(member, {.uploaded = UINT64_MAX, .downloaded = UINT64_MAX}).value, 1);
+}
+
+TEST_F(PublicationTest, WhatIsKnownOfFormerTrackersSurvivesARestartAndAnOutage) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  ASSERT_TRUE(recall().ok());
+  restart();
+  EXPECT_EQ(former(), up(1000));
+  // Taken over, as well.
+  ASSERT_TRUE(publisher->migrate(kContract, "alice", deadline()).ok());
+  restart();
+  EXPECT_EQ(former(), up(1000));
+  nodes.each([](Node& node) { node.dead = true; });
+  EXPECT_EQ(former(), up(1000));
+  EXPECT_EQ(publisher->recall(kContract, "alice", deadline()).value(), up(1000)) << "it is known for good";
+}
+
+TEST_F(PublicationTest, AnOutageIsNoDenial) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  ASSERT_TRUE(recall().ok());
+  nodes.each([](Node& node) { node.dead = true; });
+  EXPECT_EQ(publisher->recall(kContract, "alice", deadline()).error().code, Code::unavailable);
+  EXPECT_EQ(former(), up(1000));
+}
+
+TEST_F(PublicationTest, AMigrationSettlesWhatIsFromBefore) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  earn({1});
+  ASSERT_TRUE(publisher->migrate(kContract, "alice", deadline()).ok());
+  EXPECT_EQ(former(), up(1000));
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 1000 + kPiece);
+}
+
+TEST_F(PublicationTest, WhatAnotherKeyEarnedIsNotHis) {
+  referrer = kOther;
+  entries[kOther]["alice"] = {"alice", "", Word{0x05}, 0, 1 << 30};
+  EXPECT_EQ(recall().value(), FormerSums{});
+  ASSERT_TRUE(publisher->migrate(kContract, "alice", deadline()).ok());
+  EXPECT_EQ(former(), FormerSums{});
+  EXPECT_EQ(recall().value(), FormerSums{});
+  // Nor where he was before, once the name is another's here.
+  entries[kContract].clear();
+  entries[kOther]["alice"] = of_alice(1000);
+  EXPECT_EQ(recall().value(), up(1000));
+  entries[kContract]["alice"] = {"alice", "", Word{0x05}, 0, 1 << 30};
+  EXPECT_EQ(recall().value(), FormerSums{});
+}
+
+TEST_F(PublicationTest, OnlyATrustedReferrerIsBelieved) {
+  referrer = kOther;
+  trusted = false;
+  entries[kOther]["alice"] = of_alice(1000);
+  EXPECT_EQ(recall().value(), FormerSums{});
+  trusted = true;
+  EXPECT_EQ(recall().value(), up(1000));
+  // Its owner has another key now, and is not attested yet: nothing new is believed, nothing old forgotten.
+  trusted = false;
+  entries[kOther]["alice"] = of_alice(1 << 30);
+  EXPECT_EQ(recall().value(), up(1000));
+  restart();
+  EXPECT_EQ(former(), up(1000));
+  // The owner takes it back.
+  referrer = {};
+  EXPECT_EQ(recall().value(), FormerSums{});
+  restart();
+  EXPECT_EQ(former(), FormerSums{});
+}
+
+TEST_F(PublicationTest, AnotherFactorysReferrerIsAskedForWhatItHasItself) {
+  referrer = kOther;
+  genuine = false;
+  entries[kOther]["alice"] = of_alice(1000);
+  EXPECT_EQ(recall().value(), up(1000));
+}
+
+TEST_F(PublicationTest, AContractThatIsAnothersIsNotBelieved) {
+  entries[kContract]["alice"] = of_alice(1 << 30);
+  owner = kOther;
+  EXPECT_EQ(recall().value(), FormerSums{});
+  referrer = kOther;
+  entries[kContract].clear();
+  entries[kOther]["alice"] = of_alice(1000);
+  EXPECT_EQ(recall().value(), FormerSums{});
+  // It was offered to this account, which has taken it.
+  owner = kAccount;
+  EXPECT_EQ(recall().value(), up(1000));
+  owner = kOther;
+  entries[kOther]["alice"] = of_alice(1 << 30);
+  EXPECT_EQ(recall().value(), up(1000));
+}
+
+TEST_F(PublicationTest, WhatThisTrackerHasPublishedIsNotFromBefore) {
+  earn({1});
+  lost = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  lost = false;
+  // Neither in a contract that follows the one where it was added, and nobody knows yet that it was,
+  referrer = kContract;
+  EXPECT_EQ(recall(kOther).value(), FormerSums{});
+  referrer = {};
+  // nor in that itself.
+  EXPECT_EQ(recall().value(), FormerSums{});
+  earn({2});
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+  EXPECT_EQ(recall().value(), FormerSums{});
+}
+
+TEST_F(PublicationTest, WhoIsTakenOverInPlaceOfAnAdditionHasWhatHeHadThere) {
+  earn({1});
+  stuck = true;
+  EXPECT_EQ(publish().error().code, Code::deadline_exceeded);
+  stuck = false;
+  // As much as was to be added, and yet not that.
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(kPiece);
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(uploaded(), 2 * kPiece);
+  EXPECT_EQ(former(), up(kPiece));
+}
+
+TEST_F(PublicationTest, WhatAnOperatorSetsBeyondTheLedgerCountsAndLessTakesNothingAway) {
+  earn({1});
+  ASSERT_TRUE(publisher->add(kContract, of_alice(1000), deadline()).ok());
+  EXPECT_EQ(former(), up(1000));
+  ASSERT_TRUE(publisher->update(kContract, "alice", 7, 500 + kPiece, deadline()).ok());
+  EXPECT_EQ(former(), (FormerSums{.uploaded = 500, .downloaded = 7}));
+  ASSERT_TRUE(publisher->update(kContract, "alice", 0, 5, deadline()).ok());
+  EXPECT_EQ(former(), FormerSums{});
+  restart();
+  EXPECT_EQ(former(), FormerSums{});
+}
+
+TEST_F(PublicationTest, AContractWithoutAReferrerGetsWhatIsKnownFromBefore) {
+  ASSERT_TRUE(publisher->add(kContract, of_alice(1000), deadline()).ok());
+  earn({1});
+  ASSERT_TRUE(publish("alice", kOther).ok());
+  EXPECT_EQ(uploaded(kOther), 1000 + kPiece);
+  EXPECT_EQ(former(), up(1000));
+}
+
+TEST_F(PublicationTest, FormerSumsThatNobodyCanHaveAreRefused) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1ULL << 63);
+  EXPECT_EQ(recall().error().code, Code::too_large);
+  EXPECT_EQ(former(), FormerSums{});
 }
 
 TEST_F(PublicationTest, NothingIsLowered) {

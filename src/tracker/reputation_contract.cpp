@@ -128,6 +128,34 @@ Result<std::optional<ReputationUser>> ReputationChain::read(const Address& reput
   return std::optional{std::move(user)};
 }
 
+Result<ReputationLookup> ReputationChain::look_up(const Address& reputation, const std::string& username,
+                                                  base::Deadline deadline) const {
+  TRY(const auto standing, this->standing(reputation, deadline));
+  ReputationLookup out{.owner = standing.owner, .referrer = standing.referrer};
+  TRY(out.own, read(reputation, username, deadline, standing.block));
+  if (out.own || out.referrer == Address{}) return out;
+  const chain::Call factory = reputation::kFactory.at(reputation);
+  TRY(const auto made_by, reader_.call(standing.block, {&factory, 1}, deadline));
+  TRY(const auto maker, reputation::kFactory.result(made_by.front()));
+  // As migrateUserData asks: a genuine referrer and those before it, any other one for what it has itself.
+  const std::array calls{reputation::kMigrateUserData.at(reputation, username),
+                         reputation::kMade.at(maker, out.referrer),
+                         reputation::kLookUp.at(out.referrer, username, reputation::kMaxHops - 1),
+                         reputation::kGetUserData.at(out.referrer, username)};
+  TRY(const auto outcomes, reader_.call(standing.block, calls, deadline));
+  if (outcomes[0].reverted) return out;
+  TRY(const auto genuine, reputation::kMade.result(outcomes[1]));
+  ReputationUser found;
+  if (genuine) {
+    TRY(auto asked, reputation::kLookUp.result(outcomes[2]));
+    found = std::get<0>(std::move(asked));
+  } else {
+    TRY(found, reputation::kGetUserData.result(outcomes[3]));
+  }
+  if (found.password_hash != Word{} && found.username == username) out.former = std::move(found);
+  return out;
+}
+
 Result<Receipt> ReputationChain::take_over(const Address& reputation, const Address& account, base::ByteView evidence,
                                            base::Deadline deadline) const {
   TRY(const auto block, reader_.head(deadline));

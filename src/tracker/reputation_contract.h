@@ -80,6 +80,14 @@ inline constexpr Function<Address> kImplementation{"implementation()", 0x5c60da1
 /// Of a reputation: whom the owner offered it, who recovers it and from when (seconds).
 inline constexpr Function<Address> kPendingOwner{"pendingOwner()", 0xe30c3978};
 inline constexpr Function<Address> kRecoveryOwner{"recoveryOwner()", 0x8583c7c0};
+/// Of a reputation: the factory whose list says which reputations are genuine.
+inline constexpr Function<Address> kFactory{"factory()", 0xc45a0155};
+/// Name, further referrers that may be asked: the member, the reputation that has him, the asked one's owner and
+/// SHA-256 of its evidence.
+inline constexpr Function<std::tuple<ReputationUser, Address, Address, Word>, std::string, std::uint64_t> kLookUp{
+    "lookUp(string,uint256)", 0xd79ed01d};
+/// How many referrers follow one another at most.
+inline constexpr std::uint64_t kMaxHops = 8;
 inline constexpr Function<Nothing> kAcceptOwnership{"acceptOwnership()", 0x79ba5097};
 inline constexpr Function<Nothing> kFinishRecovery{"finishRecovery()", 0xc7423803};
 /// Of a factory: whether it has made that reputation. A reputation's own code and word prove nothing: others can make a
@@ -112,6 +120,15 @@ struct ReputationStanding {
   chain::Address referrer{};     ///< zeros: none
   base::Digest32 attestation{};  ///< SHA-256 of the owner's evidence; zeros: none
   bool frozen = false;
+};
+
+/// A member as a reputation, and those before it, have him at one block.
+struct ReputationLookup {
+  chain::Address owner{};     ///< of the reputation
+  chain::Address referrer{};  ///< zeros: none
+  std::optional<ReputationUser> own{};
+  /// Where it has none itself: what a migration would bring now. Whom no trusted referrer has is not there.
+  std::optional<ReputationUser> former{};
 };
 
 /// Sends a transaction and waits for its receipt, as chain::Sender::send does, with its errors.
@@ -148,6 +165,9 @@ class ReputationChain {
   base::Result<std::optional<ReputationUser>> read(const chain::Address& reputation, const std::string& username,
                                                    base::Deadline deadline,
                                                    const std::optional<chain::BlockRef>& at = std::nullopt) const;
+  /// At the newest block of the reader's finality. Nothing is sent: the contract itself is asked what it would do.
+  base::Result<ReputationLookup> look_up(const chain::Address& reputation, const std::string& username,
+                                         base::Deadline deadline) const;
   base::Result<ReputationStanding> standing(const chain::Address& reputation, base::Deadline deadline,
                                             const std::optional<chain::BlockRef>& at = std::nullopt) const;
   /// `denied` unless a successor would take members over from it now: made by this factory, its owner attested by the

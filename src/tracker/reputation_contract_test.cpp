@@ -30,6 +30,8 @@ TEST(ReputationAbi, SelectorsAreTheHashesOfTheSignatures) {
   const auto good = [](const auto& function) { return function.selector() == chain::selector(function.signature); };
   EXPECT_TRUE(good(reputation::kCreateReputation));
   EXPECT_TRUE(good(reputation::kGetUserData));
+  EXPECT_TRUE(good(reputation::kLookUp));
+  EXPECT_TRUE(good(reputation::kFactory));
   EXPECT_TRUE(good(reputation::kAddUser));
   EXPECT_TRUE(good(reputation::kUpdateUser));
   EXPECT_TRUE(good(reputation::kMigrateUserData));

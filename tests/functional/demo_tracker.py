@@ -320,6 +320,11 @@ class TrackerDemo(Demo):
         self.operator("second", "publish", "--least", "0")
         self.require_sums(self.successor, "alice", (0, FILE + 4 * PIECE))
         self.require_sums(self.successor, "carol", (4 * PIECE, 0))
+        shown = ("total_uploaded", "former_uploaded", "ratio")
+        alice = self.ask("second", "/user/alice", shown=shown).json()
+        require(
+            (alice["total_uploaded"], alice["former_uploaded"]) == (4 * PIECE, FILE), "her ratio here counts both, once"
+        )
 
     def lose_first(self):
         self.step("The first tracker is gone for good; what its members earned is not")

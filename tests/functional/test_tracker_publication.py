@@ -126,6 +126,81 @@ def test_a_second_tracker_adds_to_what_the_first_one_published(world):
     assert refused.status == 403 and "Referrer is not trusted" in refused.text
 
 
+def standing_of(tracker, name):
+    """Up and down from before, the same here, and the ratio (None: infinite)."""
+    found = tracker.call("GET", f"/user/{name}").json()
+    members = ("former_uploaded", "former_downloaded", "total_uploaded", "total_downloaded", "ratio")
+    return tuple(found[member] for member in members)
+
+
+def test_a_reputation_outlives_its_tracker(world):
+    first = joined(world.start("one", world.one), "alice", "bob", "carol")
+    former = world.reputation(contract(first, "init"))
+    exchange(first, 1, 2)
+    exchange(first, 3, giver="carol")
+    published(contract(first, "publish"))
+    world.factory.send("setAttested", world.one.address, former.call("attestation"), sender=world.governance)
+    with Endpoint(world.chain) as endpoint:
+        url = endpoint.url
+        second = joined(world.start("two", world.two, rpc=[url]), "alice", "bob")
+        # Whoever takes a name there in which another has a reputation gets none of it.
+        thief = Member("mallory")
+        thief.name = "carol"
+        second.register(thief)
+        assert standing_of(second, "alice") == (0, 0, 0, 0, 1.0)
+        assert b"peers" in second.announce(1, user_id="bob", event="started")
+        contract(second, "init", referrer_address=former.address)
+        # Nobody has to be taken over for that, and no request waits for the chain.
+        until(lambda: standing_of(second, "alice") == (2 * PIECE, 0, 0, 0, None))
+        until(lambda: standing_of(second, "bob") == (0, 3 * PIECE, 0, 0, 0.0))
+        low = second.announce(1, user_id="bob", event="started")
+        assert low == {b"failure reason": b"Insufficient ratio: 0.00 < 0.5"}
+        for name in ("alice", "carol"):
+            assert contract(second, "migrate", username=name).status == 200
+        assert standing_of(second, "alice") == (2 * PIECE, 0, 0, 0, None)
+        assert standing_of(second, "carol") == (0, 0, 0, 0, 1.0)
+        # What she does here is added, and what is published here is not from before.
+        exchange(second, 5)
+        answer = second.report(Member("bob"), [Member("alice").receipt(Member("bob"), 6)])
+        assert (answer["total_uploaded"], answer["former_downloaded"], answer["ratio"]) == (PIECE, 3 * PIECE, 0.25)
+        assert published(contract(second, "publish", username="alice")) == {"alice": (PIECE, 3 * PIECE)}
+        alice, bob = (2 * PIECE, 0, PIECE, PIECE, 3.0), (0, 3 * PIECE, PIECE, PIECE, 0.25)
+        assert (standing_of(second, "alice"), standing_of(second, "bob")) == (alice, bob)
+        second.server.terminate()
+        world.running.remove(second)
+    second = world.start("two", world.two, rpc=[url])
+    assert contract(second, "publish").status == 503, "the chain is away"
+    assert (standing_of(second, "alice"), standing_of(second, "bob")) == (alice, bob)
+    low = second.announce(1, user_id="bob", event="started")
+    assert low == {b"failure reason": b"Insufficient ratio: 0.25 < 0.5"}
+
+
+def test_who_comes_while_the_chain_is_away_is_asked_about_later(world):
+    first = joined(world.start("one", world.one), "alice", "bob")
+    former = world.reputation(contract(first, "init"))
+    exchange(first, 1)
+    published(contract(first, "publish"))
+    world.factory.send("setAttested", world.one.address, former.call("attestation"), sender=world.governance)
+    away, failed = threading.Event(), threading.Event()
+
+    def change(method, parameters, answer):
+        if not away.is_set():
+            return answer
+        failed.set()
+        return {"error": {"code": -32000, "message": "the node is overloaded"}}
+
+    with Endpoint(world.chain) as endpoint:
+        endpoint.change = change
+        second = world.start("two", world.two, rpc=[endpoint.url])
+        contract(second, "init", referrer_address=former.address)
+        away.set()
+        joined(second, "alice")
+        assert failed.wait(60)
+        assert standing_of(second, "alice") == (0, 0, 0, 0, 1.0)
+        away.clear()
+        until(lambda: standing_of(second, "alice") == (PIECE, 0, 0, 0, None))
+
+
 def test_a_killed_publication_is_paid_for_once(world):
     tracker = joined(world.start("one", world.one), "alice", "bob")
     reputation = world.reputation(contract(tracker, "init"))
