@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <map>
+#include <semaphore>
 
 #include "chain/quorum.h"
 #include "chain/testing/stand_in.h"
+#include "tracker/recollection.h"
 #include "tracker/testing/tracker.h"
 
 namespace attestry::tracker {
@@ -70,8 +72,11 @@ class PublicationTest : public ::testing::Test {
     if (const auto asked = reputation::kGetUserData.arguments(call.data); asked.ok())
       return said(reputation::kGetUserData.encode_result(entry(std::get<0>(*asked))));
     // The stand-in of a genuine one alone looks further than what it has itself.
-    if (const auto asked = reputation::kLookUp.arguments(call.data); asked.ok() && genuine)
-      return said(reputation::kLookUp.encode_result({entry(std::get<0>(*asked)), call.to, kAccount, {}}));
+    if (const auto asked = reputation::kLookUp.arguments(call.data); asked.ok() && genuine) {
+      looked_up.push_back(std::get<0>(*asked));
+      looking.release();
+      return said(reputation::kLookUp.encode_result({entry(looked_up.back()), call.to, kAccount, {}}));
+    }
     if (const auto asked = reputation::kMigrateUserData.arguments(call.data); asked.ok()) {
       const auto& [name] = *asked;
       const std::string why = refusal(call.to, name);
@@ -173,6 +178,8 @@ class PublicationTest : public ::testing::Test {
   bool genuine = true;  ///< the factory has made the referrer
   bool trusted = true;  ///< and its owner is attested, or vouched for
   std::vector<ReputationUser> waiting;
+  std::vector<std::string> looked_up;  ///< at referrers
+  std::counting_semaphore<> looking{0};
   int sent = 0;
   bool stuck = false;  ///< additions wait, and are in no block yet
   bool lost = false;   ///< transactions are taken, and nobody hears of them
@@ -512,6 +519,33 @@ TEST_F(PublicationTest, AContractWithoutAReferrerGetsWhatIsKnownFromBefore) {
   earn({1});
   ASSERT_TRUE(publish("alice", kOther).ok());
   EXPECT_EQ(uploaded(kOther), 1000 + kPiece);
+  EXPECT_EQ(former(), up(1000));
+}
+
+TEST_F(PublicationTest, WhoIsWantedIsAskedForOnAThreadOfItsOwnAndNotAgain) {
+  const auto look = [this] { return looking.try_acquire_for(std::chrono::seconds(60)); };
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  mined();
+  nodes.each([](Node& node) { node.dead = true; });
+  const std::chrono::milliseconds soon{1};
+  Recollection recollection(*publisher, chain_clock, {.first_pause = soon, .longest_pause = soon});
+  recollection.want("alice");
+  recollection.follow(kContract);
+  EXPECT_EQ(recollection.former(tracker.ledger().member("alice").value()), FormerSums{});
+  // Nobody has to ask again when the chain is back.
+  nodes.each([](Node& node) { node.dead = false; });
+  ASSERT_TRUE(look());
+  recollection.want("alice");
+  recollection.want("mallory");  // no member
+  recollection.want("bob");
+  ASSERT_TRUE(look());
+  recollection.follow(kContract);
+  mined();  // what was asked of a block is remembered
+  recollection.want("alice");
+  ASSERT_TRUE(look());
+  recollection.stop();
+  EXPECT_EQ(looked_up, (std::vector<std::string>{"alice", "bob", "alice"}));
   EXPECT_EQ(former(), up(1000));
 }
 
