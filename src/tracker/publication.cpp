@@ -337,6 +337,9 @@ Result<Mined> Publisher::migrate(const Address& at, const std::string& username,
   if (!found) return unseen_effect(receipt, "the member");
   const auto member = ledger_.member(username);
   if (!member || found->password_hash != member_hash(member->key)) return receipt;
+  // In one that is another's, it is moved and not believed.
+  const auto standing = chain_.standing(at, deadline, receipt.block);
+  if (!standing || standing->owner != account_) return receipt;
   TRY(const auto before, load(username));
   TRY_OK(settle(at, *member, without_addition(before, at), *found, deadline));
   return receipt;
@@ -350,11 +353,21 @@ std::optional<Publisher::Account> Publisher::without_addition(std::optional<Acco
   return before;
 }
 
-Result<std::optional<ReputationUser>> Publisher::take_over(const Address& at, const std::string& user_id,
-                                                           std::optional<Mined>& receipt, base::Deadline deadline) {
-  using Found = std::optional<ReputationUser>;
+/// Of a contract that is another's nothing is believed: its owner writes there what he likes.
+Result<Address> Publisher::referrer_of_ours(const Address& at, base::Deadline deadline) const {
   TRY(const auto standing, chain_.standing(at, deadline));
-  if (standing.referrer == Address{}) return Found{};
+  if (standing.owner == account_) return standing.referrer;
+  return Error{Code::denied, "the contract 0x" + base::hex(at) + " belongs to another account",
+               "0x" + base::hex(account_), "0x" + base::hex(standing.owner),
+               "POST /contract/init takes over what was offered to this account. A change counts once its block is "
+               "final."};
+}
+
+Result<std::optional<ReputationUser>> Publisher::take_over(const Address& at, const Address& referrer,
+                                                           const std::string& user_id, std::optional<Mined>& receipt,
+                                                           base::Deadline deadline) {
+  using Found = std::optional<ReputationUser>;
+  if (referrer == Address{}) return Found{};
   auto sent = chain_.migrate(at, user_id, deadline);
   if (!sent) {
     // Its own words, as the contract's tests fix them.
@@ -442,8 +455,12 @@ Result<Publication> Publisher::publish(const Address& at, const std::string& use
   TRY(auto found, chain_.read(at, user_id, deadline));
   std::optional<Mined> receipt;
   const bool settled = before && before->holds(at, member_hash(member->key));
+  Address referrer{};
+  if (!settled) {
+    TRY(referrer, referrer_of_ours(at, deadline));
+  }
   if (!found && !settled) {
-    TRY(found, take_over(at, user_id, receipt, deadline));
+    TRY(found, take_over(at, referrer, user_id, receipt, deadline));
     if (found) before = without_addition(before, at);
     if (!found && ledger == Sums{}) return Publication{};
     if (!found) return add_new(at, *member, before, deadline);

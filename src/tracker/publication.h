@@ -65,8 +65,8 @@ class Publisher {
 
   /// Writes what the ledger has of a member. Who is not there yet is taken over from the referrer, and where that does
   /// not have him, added. Never lowers what is there. Errors besides: `not_found` (no such member here), `denied` (the
-  /// entry of that name is another key's, and no operator has set it; or the referrer is not trusted), `conflict` (it
-  /// has more than the ledger, or an entry that is not final).
+  /// entry of that name is another key's, and no operator has set it; the referrer is not trusted; or the contract is
+  /// another account's), `conflict` (it has more than the ledger, or an entry that is not final).
   base::Result<Publication> publish(const chain::Address& at, const std::string& user_id, base::Deadline deadline);
   /// At most `most` members, by their names, above `after`, of whose sums `least` bytes (down and up together) and one
   /// at least are not on the chain.
@@ -96,7 +96,9 @@ class Publisher {
   base::Result<std::optional<Account>> load(std::string_view user_id) const;
   base::Status keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline);
   static std::optional<Account> without_addition(std::optional<Account> before, const chain::Address& at);
-  base::Result<std::optional<ReputationUser>> take_over(const chain::Address& at, const std::string& user_id,
+  base::Result<chain::Address> referrer_of_ours(const chain::Address& at, base::Deadline deadline) const;
+  base::Result<std::optional<ReputationUser>> take_over(const chain::Address& at, const chain::Address& referrer,
+                                                        const std::string& user_id,
                                                         std::optional<chain::Receipt>& receipt,
                                                         base::Deadline deadline);
   base::Result<Publication> add_new(const chain::Address& at, const Member& member,

@@ -464,6 +464,10 @@ TEST_F(PublicationTest, AContractThatIsAnothersIsNotBelieved) {
   entries[kContract].clear();
   entries[kOther]["alice"] = of_alice(1000);
   EXPECT_EQ(recall().value(), FormerSums{});
+  EXPECT_EQ(publish().error().code, Code::denied);
+  ASSERT_TRUE(publisher->migrate(kContract, "alice", deadline()).ok()) << "which anybody may";
+  EXPECT_EQ(recall().value(), FormerSums{});
+  entries[kContract].clear();
   // It was offered to this account, which has taken it.
   owner = kAccount;
   EXPECT_EQ(recall().value(), up(1000));
