@@ -6,6 +6,7 @@
 
 #include "app/admin_client.h"
 #include "app/settings_reader.h"
+#include "app/tables.h"
 #include "app/tracker_commands.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -60,6 +61,13 @@ std::string text_of(const JsonValue& object, std::string_view name) {
   const auto found = object.find(name);
   const auto text = found ? found->string(name) : Result<std::string>{std::string{}};
   return text.ok() ? *text : std::string{};
+}
+/// For a terminal: names are what members chose for themselves, and the rest is what a tracker, or who answers in its
+/// place, and its chain say.
+std::string shown(const JsonValue& object, std::string_view name) { return printable(text_of(object, name)); }
+Error shown(const Error& error) {
+  return {error.code, printable(error.what), printable(error.expected), printable(error.found),
+          printable(error.remedy)};
 }
 std::int64_t number_of(const JsonValue& object, std::string_view name) {
   const auto found = object.find(name);
@@ -141,9 +149,9 @@ Result<int> init(Context& context, const Options& options) {
     context.out << root.source() << "\n";
     return kExitOk;
   }
-  context.out << text_of(root, "message") << "\n"
-              << "contract " << text_of(root, "reputation_address") << "\n"
-              << "referrer " << text_of(root, "referrer_address") << "\n";
+  context.out << shown(root, "message") << "\n"
+              << "contract " << shown(root, "reputation_address") << "\n"
+              << "referrer " << shown(root, "referrer_address") << "\n";
   return kExitOk;
 }
 
@@ -151,13 +159,13 @@ Result<int> init(Context& context, const Options& options) {
 void print_published(Context& context, const JsonValue& root) {
   if (const auto list = root.find("published"); list) {
     for (auto one = list->first(); one; one = one->next()) {
-      context.out << text_of(*one, "username") << "  " << number_of(*one, "upload_size") << " up, "
-                  << number_of(*one, "download_size") << " down  " << text_of(*one, "tx_hash") << "\n";
+      context.out << shown(*one, "username") << "  " << number_of(*one, "upload_size") << " up, "
+                  << number_of(*one, "download_size") << " down  " << shown(*one, "tx_hash") << "\n";
     }
   }
   if (const auto list = root.find("refused"); list) {
     for (auto one = list->first(); one; one = one->next()) {
-      context.out << text_of(*one, "username") << "  refused: " << text_of(*one, "detail") << "\n";
+      context.out << shown(*one, "username") << "  refused: " << shown(*one, "detail") << "\n";
     }
   }
 }
@@ -212,7 +220,8 @@ Result<int> migrate(Context& context, const Options& options) {
   if (options.format == "json") {
     context.out << done->root().source() << "\n";
   } else {
-    context.out << options.user << " was taken over from the referrer  " << text_of(done->root(), "tx_hash") << "\n";
+    context.out << printable(options.user) << " was taken over from the referrer  " << shown(done->root(), "tx_hash")
+                << "\n";
   }
   return kExitOk;
 }
@@ -229,7 +238,7 @@ Result<int> show(Context& context, const Options& options) {
   }
   if (all) {
     const auto or_none = [&root](std::string_view name) {
-      const auto text = text_of(root, name);
+      const auto text = shown(root, name);
       return text.empty() ? std::string{"none"} : text;
     };
     const auto connected = root.find("connected");
@@ -241,8 +250,8 @@ Result<int> show(Context& context, const Options& options) {
     return kExitOk;
   }
   TRY(const auto user, root.get("user"));
-  context.out << text_of(user, "username") << "  " << number_of(user, "uploadSize") << " up, "
-              << number_of(user, "downloadSize") << " down, at " << text_of(root, "contract_address") << "\n";
+  context.out << shown(user, "username") << "  " << number_of(user, "uploadSize") << " up, "
+              << number_of(user, "downloadSize") << " down, at " << shown(root, "contract_address") << "\n";
   return kExitOk;
 }
 
@@ -275,7 +284,13 @@ void add_tracker_reputation(CLI::App& group, Context& context) {
     command->add_option("--format", options->format, "text or json")
         ->check(CLI::IsMember({"text", "json"}))
         ->capture_default_str();
-    command->callback([options, run, &context] { finish(context, [&] { return run(context, *options); }); });
+    command->callback([options, run, &context] {
+      finish(context, [&]() -> Result<int> {
+        auto done = run(context, *options);
+        if (!done) return shown(done.error());
+        return done;
+      });
+    });
     return std::pair{command, options};
   };
   {

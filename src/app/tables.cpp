@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "base/encoding.h"
+#include "base/utf8.h"
 #include "governance/approval.h"
 #include "governance/operators.h"
 
@@ -14,19 +15,26 @@ using base::Status;
 
 namespace {
 
-std::string printable(std::string text) {
-  for (char& c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = '?';
+/// The first character of a text that is not empty; empty when it begins with what is no UTF-8.
+std::string_view first_character(std::string_view text) {
+  constexpr std::size_t kLongest = 4;
+  for (std::size_t length = 1; length <= std::min(kLongest, text.size()); ++length) {
+    if (base::is_utf8(text.substr(0, length))) return text.substr(0, length);
   }
-  return text;
+  return {};
+}
+
+bool is_control(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
+  return character.size() == 2 && byte(0) == 0xc2 && byte(1) < 0xa0;
 }
 
 std::string cell(const base::JsonValue& item, const std::string& column) {
   const auto value = item.find(column);
   if (!value || value->is_null()) return "-";
   const auto text = value->plain_string();
-  return text ? printable(std::string{*text}) : std::string{value->source()};
+  return printable(text ? *text : value->source());
 }
 
 using governance::Operator;
@@ -80,15 +88,31 @@ Result<std::vector<Approved>> approved_of(const OperatorSession& session, const 
 
 }  // namespace
 
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto character = first_character(text);
+    if (character.empty() || is_control(character)) {
+      out += '?';
+    } else {
+      out += character;
+    }
+    text.remove_prefix(std::max<std::size_t>(character.size(), 1));
+  }
+  return out;
+}
+
 void Table::print(std::ostream& out, std::string_view what) const {
   if (rows.empty()) {
     out << "no " << what << "\n";
     return;
   }
+  auto shown = rows;
+  for (auto& row : shown) std::ranges::transform(row, row.begin(), printable);
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     std::size_t width = columns[i].size();
-    for (const auto& row : rows) width = std::max(width, row[i].size());
+    for (const auto& row : shown) width = std::max(width, row[i].size());
     widths.push_back(width);
   }
   const auto line = [&](const std::vector<std::string>& cells) {
@@ -99,13 +123,14 @@ void Table::print(std::ostream& out, std::string_view what) const {
     out << "\n";
   };
   line(columns);
-  for (const auto& row : rows) line(row);
+  for (const auto& row : shown) line(row);
 }
 
 Result<Table> table_of(const base::JsonValue& items, const std::vector<std::string>& columns) {
   Table table{columns, {}};
   for (auto item = items.first(); item; item = item->next()) {
     std::vector<std::string> row;
+    row.reserve(columns.size());
     for (const auto& column : columns) row.push_back(cell(*item, column));
     table.rows.push_back(std::move(row));
   }
@@ -122,8 +147,7 @@ Result<int> print_approvals(Context& context, const OperatorOptions& options, co
     TRY(const auto envelope, governance::Envelope::parse(item->source()), "approvals");
     TRY(const auto approval, governance::Approval::parse(envelope.payload), "approvals");
     table.rows.push_back({std::to_string(approval.seq), std::string{governance::to_text(approval.action)},
-                          signers(envelope, operators), base::to_rfc3339(approval.expires),
-                          printable(approval.subject)});
+                          signers(envelope, operators), base::to_rfc3339(approval.expires), approval.subject});
   }
   table.print(context.out, "approvals");
   return kExitOk;

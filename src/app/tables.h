@@ -12,7 +12,11 @@
 
 namespace attestry::app {
 
-/// Rows of one width per column. Control characters of a cell are shown as a question mark.
+/// What others wrote, for the operator's terminal: a question mark in place of each control character (C0 with newline
+/// and tab, DEL, and C1, which some terminals obey as they obey ESC) and of each byte that is no UTF-8.
+std::string printable(std::string_view text);
+
+/// Rows of one width per column; whatever is in a cell is printed as printable() has it.
 struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
