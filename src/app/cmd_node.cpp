@@ -190,6 +190,7 @@ struct ChangeOptions {
   std::vector<std::string> keys;
   std::string from, out;
   std::int64_t wait = 120;
+  bool compared = false;  ///< the operator has compared members that no key of his proves
 };
 
 /// "3" or "3=KEY". An id is what a node says of itself: where several say the same, the key decides.
@@ -404,6 +405,7 @@ Result<int> change(Context& context, const ChangeOptions& options) {
     }
     return kExitOk;
   }
+  if (!options.compared) TRY_OK(check_signed(now, mine));
   TRY([[maybe_unused]] const auto begun, session->api().call(net::Method::post, "/v1/node/change", proposal.json()));
   return wait_for_change(context, *session, options, proposal.plan);
 }
@@ -422,6 +424,9 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
   command.add_option("--key", options.keys, "operator's key file (attestry operator keygen); again for each operator")
       ->allow_extra_args(false);
   command.add_option("--out", options.out, "write the signed proposal there and change nothing: for the next operator");
+  command.add_flag("--compared", options.compared,
+                   "send it although no --key signed the epoch in force: you have compared the members' keys with what "
+                   "the other operators have");
   command.add_option("--wait", options.wait, "seconds until it is to be done")->capture_default_str();
 }
 

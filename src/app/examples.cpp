@@ -38,7 +38,8 @@ constexpr Example kExamples[] = {
      "  attestry node reshare --add 7 --remove 2 --key OPERATOR.key\n"
      "  attestry node reshare --key OPERATOR.key   # new shares for the same members\n"
      "  attestry node reshare --add 7 --key ADA.key --out proposal.json   # where two operators must sign\n"
-     "  attestry node reshare --from proposal.json --key BOB.key\n"},
+     "  attestry node reshare --from proposal.json --key BOB.key\n"
+     "  attestry node reshare --key NEW.key --compared   # a new operator, who has compared the members' keys\n"},
     {"node retire", "  attestry node retire 2 --key OPERATOR.key\n"},
     {"node derive",
      "  attestry node derive --server https://10.0.0.1:8443 --ca tls.pem --master-key bls12381g2:… --app name:hello "

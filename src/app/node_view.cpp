@@ -126,6 +126,22 @@ base::Status check_follows(const NodeView& now, const cluster::Plan& plan) {
                "other nodes, and sign at one that shows the newest, or make the proposal anew."};
 }
 
+base::Status check_signed(const NodeView& now, std::span<const base::FixedBytes<32>> mine) {
+  if (!now.in_force || is_signed_by(now, mine)) return base::done();
+  std::string found;
+  for (const auto& one : now.in_force->approval.signatures) {
+    if (is_signed_by(now, std::span{&one.key, 1})) found += (found.empty() ? "" : " and ") + base::hex(one.key);
+  }
+  return Error{Code::denied,
+               "epoch " + std::to_string(now.epoch) + ", which this node shows as the one in force, is signed by " +
+                   (mine.empty() ? "no key of yours: none was given" : "none of the keys you gave") +
+                   "; nothing was sent",
+               "an epoch that one of your --key files has signed: that proves who its members are",
+               found.empty() ? "no signature that verifies" : "signatures of " + found,
+               "Compare the members above, key by key, with what the other operators have and with what `attestry node "
+               "status` shows at each node; only if they are the same, say it again with --compared."};
+}
+
 void print_plan(std::ostream& out, const NodeView& now, const cluster::Plan& plan,
                 std::span<const base::FixedBytes<32>> mine) {
   const bool proved = is_signed_by(now, mine);

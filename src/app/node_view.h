@@ -42,6 +42,11 @@ bool is_signed_by(const NodeView& now, std::span<const base::FixedBytes<32>> min
 /// `conflict`.
 base::Status check_follows(const NodeView& now, const cluster::Plan& plan);
 
+/// Before a change is sent: that the epoch in force, which the change follows, is one that is_signed_by() `mine`, or
+/// that there is none yet. Beside any other one the node alone says who the members are, and the next epoch would give
+/// the root to them: only who has compared their keys may go on. `denied`, with the keys that did sign it.
+base::Status check_signed(const NodeView& now, std::span<const base::FixedBytes<32>> mine);
+
 /// What is to be signed, as it differs from what is in force: a key that operators do not know must not pass unseen.
 /// "as before" stands beside no member of an epoch that none of the keys `mine` has approved.
 void print_plan(std::ostream& out, const NodeView& now, const cluster::Plan& plan,

@@ -91,6 +91,20 @@ TEST_F(NodeViewTest, AsBeforeIsSaidOfWhatOnesOwnKeySigned) {
   EXPECT_THAT(bad, Not(HasSubstr("as before")));
   EXPECT_THAT(printed(*now, same, {}), HasSubstr("NOT signed by you: no --key was given"));
 
+  // What would only be warned of is not sent, unless there is no epoch yet whose members could be other ones.
+  EXPECT_TRUE(check_signed(*now, mine).ok());
+  const auto refused = check_signed(*foreign, mine);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::denied);
+  EXPECT_EQ(refused.error().found, "signatures of " + base::hex(stranger.public_key()))
+      << "the other signature is none";
+  EXPECT_THAT(refused.error().text(), HasSubstr("none of the keys you gave"));
+  EXPECT_THAT(check_signed(*now, {}).error().text(), HasSubstr("none was given"));
+  NodeView none = *now;
+  none.epoch = 0;
+  none.in_force.reset();
+  EXPECT_TRUE(check_signed(none, mine).ok());
+
   cluster::Plan next = machines.intent(1, 3, 2, &*epoch);
   next.members[0].signing_key.fill(7);
   next.members[1].address = "elsewhere:1";

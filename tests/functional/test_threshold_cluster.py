@@ -94,7 +94,12 @@ def test_nodes_that_join_after_the_operators_have_changed(tmp_path):
             made.start(node)
 
         changed(0)
-        refused = made.command(0, "reshare", "--key", others)
+        # None of the new operators' keys has signed the epoch in force: that its members are these they have to say.
+        unsigned = made.command(0, "reshare", "--key", others, "--format", "json")
+        assert (unsigned.code, unsigned.out) == (1, "") and "--compared" in unsigned.err, unsigned
+        assert f"signatures of {theirs}" in unsigned.err and "nothing was sent" in unsigned.err, unsigned
+        assert f"UNSIGNED  node 1  {made.status(1)['signing_key']}" in unsigned.err, unsigned
+        refused = made.command(0, "reshare", "--key", others, "--compared")
         assert refused.code == 1 and "see to what they refuse" in refused.err, f"node 1 has those of before: {refused}"
         changed(1)
         made.start(2)
@@ -103,7 +108,7 @@ def test_nodes_that_join_after_the_operators_have_changed(tmp_path):
         assert made.status(2)["epoch"] == 0, "what only those of before have approved it does not believe"
         past = made.reshare(0)
         assert past.code == 2 and "do not count" in past.err, past
-        for arguments in ((), ("--add", "2")):
+        for arguments in (("--compared",), ("--add", "2")):
             done = made.command(0, "reshare", "--key", others, *arguments)
             assert done.code == 0, done
             made.join(2, 0)
@@ -141,6 +146,17 @@ def test_two_operators_sign_one_proposal(tmp_path):
         )
         assert refused.code == 1 and "was not signed" in refused.err and "ab" * 32 in refused.err, refused
         assert "as before" not in refused.err and not (tmp_path / "signed.json").exists(), refused
+        # Who sends what others have signed has signed the epoch before, or says that he has compared its members.
+        again = tmp_path / "again.json"
+        both = ("--key", made.key_file, "--key", other)
+        assert made.command(0, "reshare", *both, "--out", again).code == 0
+        refused = made.command(0, "reshare", "--from", again)
+        assert refused.code == 1 and "none was given" in refused.err and made.status(0)["epoch"] == 1, refused
+        done = made.command(0, "reshare", "--from", again, "--key", other)
+        assert done.code == 0 and done.err.count("as before") == 3 and made.status(0)["epoch"] == 2, done
+        assert made.reshare(0, "--out", again).code == 0
+        done = made.command(0, "reshare", "--from", again, "--key", other)
+        assert done.code == 0 and made.status(0)["epoch"] == 3, done
 
 
 class Forger(http.server.ThreadingHTTPServer):
@@ -162,8 +178,13 @@ class Forger(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(body)
 
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                forger.sent.append(self.path)
+                self.send_error(503)
+
         super().__init__(("127.0.0.1", 0), Handler)
-        self.change = dict
+        self.change, self.sent = dict, []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
@@ -198,6 +219,15 @@ def test_what_operators_sign_is_marked_by_their_own_keys(tmp_path):
             done = seen(forger.url, *key)
             assert done.code == 0 and "is NOT signed by any key you gave" in done.err, done
             assert theirs["members"][1]["signing_key"] in done.err and "as before" not in done.err, done
+            # So the members of somebody else's cluster would have the next epoch.
+            where = ("--server", forger.url, "--token-file", made.nodes[0].data / "admin.token", *key)
+            for command in (("reshare",), ("reshare", "--from", proposal)):
+                done = attestry("node", *command, *where)
+                assert done.code == 1 and "--compared" in done.err and forger.sent == [], done
+                assert f"signatures of {others.operator}" in done.err, done
+                assert theirs["members"][1]["signing_key"] in done.err, "so that it can be compared"
+            assert attestry("node", "reshare", *where, "--compared").code != 0
+            assert forger.sent == ["/v1/node/change"]
 
             def spoilt(said):
                 text = said["certified_epoch"]
