@@ -23,6 +23,11 @@ inline constexpr int kExitRefused = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitUndecided = 3;
 
+/// Where a server that a command runs can be asked.
+struct Serving {
+  std::string server, operators, metrics;  ///< addresses with their scheme; empty: there is none
+};
+
 /// What a command may touch of the outside. Tests give their own streams and clock.
 struct Context {
   const base::Clock& clock;
@@ -32,7 +37,8 @@ struct Context {
   bool out_is_terminal = false;
   bool colour = false;  ///< a terminal, and NO_COLOR is not set
   int exit_code = kExitOk;
-  state::Files* files = &state::system_files();  ///< where the checkpoint outside the store goes
+  state::Files* files = &state::system_files();   ///< where the checkpoint outside the store goes
+  std::function<void(const Serving&)> serving{};  ///< called by a command that is a server, once it serves
 };
 
 /// Parses the arguments (without the program's name) and runs one command; its exit code.

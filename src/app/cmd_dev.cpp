@@ -293,6 +293,7 @@ base::Result<int> dev(Context& context, const DevOptions& options) {
   }
   print_next_steps(context, options, *workspace, *server);
   context.out.flush();
+  if (context.serving) context.serving({server->url(), server->admin_url(), server->metrics_url()});
   if (!options.once) wait_for_stop_signal();
   return server->stop(soon()) ? kExitOk : kExitUndecided;
 }

@@ -42,6 +42,7 @@ struct RunOptions {
   std::string env_file;
   std::string data = "attestry-keystore";
   std::vector<std::string> rest;  ///< further arguments of `serve`
+  std::string format = "text";    ///< of what `show` prints
   bool simulated = false;
   bool show = false;
 };
@@ -80,19 +81,33 @@ Status keep_keys(const RunOptions& options, KeystoreEnvironment& read, std::vect
 }
 
 /// What --show says in place of keep_keys(), which makes files.
-void show_keys(Context& context, const RunOptions& options, KeystoreEnvironment& read) {
+void show_keys(const RunOptions& options, KeystoreEnvironment& read) {
   const auto show = [&](std::string_view setting, const char* name, std::string_view prefix, const std::string& key) {
     if (key.empty()) return;
     const std::string path = options.data + "." + name;
     read.settings[std::string{setting}] = std::string{prefix} + path;
-    context.err << "note: at its start it writes " << path << ", mode 0600: " << setting << " is a file\n";
+    read.notes.push_back("at its start it writes " + path + ", mode 0600: " + std::string{setting} + " is a file");
   };
   show("keystore.master", "master", "file:", read.master_secret);
   show("keystore.private_key", "private-key", "", read.private_key);
   show("keystore.init_key", "init-key", "", read.init_key);
   if (read.master_out_path.empty()) return;
   read.settings["keystore.master"] = "file:" + read.master_out_path;
-  context.err << "note: a master that is not in " << read.master_out_path << " yet is made there at the first start\n";
+  read.notes.push_back("a master that is not in " + read.master_out_path + " yet is made there at the first start");
+}
+
+void print_settings(Context& context, const RunOptions& options, const KeystoreEnvironment& read) {
+  if (options.format == "json") {
+    base::JsonOutObject settings;
+    base::JsonOutArray notes(read.notes.begin(), read.notes.end());
+    for (const auto& [name, value] : read.settings) settings.emplace_back(name, value);
+    context.out
+        << base::JsonOut{base::JsonOutObject{{"settings", std::move(settings)}, {"notes", std::move(notes)}}}.compact()
+        << "\n";
+    return;
+  }
+  for (const auto& note : read.notes) context.err << "note: " << note << "\n";
+  for (const auto& [name, value] : read.settings) context.out << name << " = \"" << value << "\"\n";
 }
 
 Status is_private(const std::string& path) {
@@ -118,6 +133,10 @@ Status check_realm(const RunOptions& options, const KeystoreEnvironment& read) {
 }
 
 Result<int> run_from_environment(Context& context, const RunOptions& options) {
+  if (options.format == "json" && !options.show) {
+    return Error{Code::usage, "--format json", "with --show", "without: a keystore that runs prints no document",
+                 "Give --show, or leave --format away."};
+  }
   TRY(const auto bytes, read_input(context, options.env_file, kMostFile));
   TRY(const auto variables, parse_env_file(base::as_text(bytes)), options.env_file);
   auto read = read_keystore_environment(variables);
@@ -125,12 +144,12 @@ Result<int> run_from_environment(Context& context, const RunOptions& options) {
   if (!read.mistakes.empty()) return kExitUsage;
   TRY_OK(check_realm(options, read));
   TRY_OK(check_mode(options, read));
-  for (const auto& note : read.notes) context.err << "note: " << note << "\n";
   if (options.show) {
-    show_keys(context, options, read);
-    for (const auto& [name, value] : read.settings) context.out << name << " = \"" << value << "\"\n";
+    show_keys(options, read);
+    print_settings(context, options, read);
     return kExitOk;
   }
+  for (const auto& note : read.notes) context.err << "note: " << note << "\n";
   std::vector<std::string> made;
   TRY_OK(keep_keys(options, read, made));
   read.wipe();
@@ -213,6 +232,9 @@ void add_keystore(CLI::App& app, Context& context) {
   command->add_option("--data", options->data, "data folder")->capture_default_str();
   command->add_flag("--simulated", options->simulated, "in the simulated realm, as `attestry dev`");
   command->add_flag("--show", options->show, "show the settings that it stands for, and end");
+  command->add_option("--format", options->format, "of --show: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
   command->add_option("--with", options->rest, "a further argument of `attestry serve`, such as --with=--unlock=file:K")
       ->allow_extra_args(false);
   command->callback([command, options, &context] {

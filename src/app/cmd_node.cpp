@@ -432,6 +432,10 @@ void add_change_options(CLI::App& command, ChangeOptions& options) {
 
 }  // namespace
 
+void add_node_format(CLI::App& command, std::string& format) {
+  command.add_option("--format", format, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+}
+
 void add_node(CLI::App& app, Context& context) {
   auto* group =
       app.add_subcommand("node", "A threshold root: nodes that derive keys together, none of which has the key");

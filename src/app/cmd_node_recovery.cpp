@@ -30,6 +30,7 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kMostHolders = 256 * 1024;
+constexpr std::size_t kMostExport = 20u << 20;
 
 Status write_new(const std::string& path, base::ByteView bytes) {
   TRY_OK(check_output(path));
@@ -38,8 +39,17 @@ Status write_new(const std::string& path, base::ByteView bytes) {
   return state::replace_file(state::system_files(), path, bytes);
 }
 
-Result<int> holder_key(Context& context, const std::string& path) {
+struct HolderKeyOptions {
+  std::string path, format = "text";
+};
+
+Result<int> holder_key(Context& context, const HolderKeyOptions& options) {
+  const std::string& path = options.path;
   TRY(const auto pair, create_holder_key(path, crypto::system_random()));
+  if (options.format == "json") {
+    context.out << JsonOut{JsonOutObject{{"key", path}, {"holder", base::hex(pair.public_key)}}}.compact() << "\n";
+    return kExitOk;
+  }
   context.out << base::hex(pair.public_key) << "\n";
   context.err << "The private key is in " << path << ": keep it away from the nodes, and a copy of it.\n"
               << "The public key again: attestry operator show " << path << "\n";
@@ -235,19 +245,45 @@ Result<int> export_one(Context& context, const ExportOptions& options) {
 }
 
 struct ImportOptions {
-  std::string folder, from, key;
+  std::string folder, from, key, format = "text";
 };
 
 std::string absolute(const std::string& path) { return std::filesystem::absolute(path).lexically_normal().string(); }
+
+Result<int> import_one(Context& context, const ImportOptions& options, const std::vector<std::string>& more) {
+  std::vector<std::string> rest{"--set", "node.import=" + absolute(options.from), "--set",
+                                "node.import_key=" + absolute(options.key)};
+  rest.insert(rest.end(), more.begin(), more.end());
+  if (options.format != "json") return run_node(context, options.folder, rest);
+  TRY(const auto bytes, state::system_files().read(options.from, kMostExport));
+  if (!bytes) return Error{Code::not_found, "there is no file " + options.from};
+  TRY(const auto from, cluster::NodeExport::parse(*bytes), options.from);
+  // What a server says as it starts is for people; the document comes when the import has held and the node serves.
+  Context beside{.clock = context.clock, .in = context.in, .out = context.err, .err = context.err};
+  beside.files = context.files;
+  beside.serving = [&](const Serving& at) {
+    context.out << JsonOut{JsonOutObject{{"import", options.from},
+                                         {"node", from.node()},
+                                         {"epoch", from.epoch().plan.epoch},
+                                         {"server", at.server},
+                                         {"operators", at.operators},
+                                         {"metrics", at.metrics}}}
+                       .compact()
+                << "\n";
+    context.out.flush();
+  };
+  return run_node(beside, options.folder, rest);
+}
 
 }  // namespace
 
 void add_node_recovery(CLI::App& group, Context& context) {
   {
-    auto path = std::make_shared<std::string>();
+    auto options = std::make_shared<HolderKeyOptions>();
     auto* command = group.add_subcommand("holder-key", "Make a holder's key in a new file; prints the public key");
-    command->add_option("file", *path, "where to put the private key (never overwritten)")->required();
-    command->callback([&context, path] { finish(context, [&] { return holder_key(context, *path); }); });
+    command->add_option("file", options->path, "where to put the private key (never overwritten)")->required();
+    add_node_format(*command, options->format);
+    command->callback([&context, options] { finish(context, [&] { return holder_key(context, *options); }); });
   }
   {
     auto options = std::make_shared<HoldersOptions>();
@@ -276,14 +312,10 @@ void add_node_recovery(CLI::App& group, Context& context) {
   command->add_option("folder", options->folder, "as `init` made it, with the lost node's id; never run")->required();
   command->add_option("--from", options->from, "the export")->required();
   command->add_option("--holder-key", options->key, "file with the holder's private key")->required();
+  add_node_format(*command, options->format);
   command->allow_extras();
   command->callback([&context, options, command] {
-    finish(context, [&] {
-      std::vector<std::string> rest{"--set", "node.import=" + absolute(options->from), "--set",
-                                    "node.import_key=" + absolute(options->key)};
-      for (const std::string& more : command->remaining()) rest.push_back(more);
-      return run_node(context, options->folder, rest);
-    });
+    finish(context, [&] { return import_one(context, *options, command->remaining()); });
   });
 }
 

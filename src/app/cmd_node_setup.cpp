@@ -11,6 +11,7 @@
 #include "app/settings.h"
 #include "app/simulated_tee.h"
 #include "app/validate.h"
+#include "base/json_writer.h"
 #include "crypto/random.h"
 #include "state/file.h"
 
@@ -25,7 +26,7 @@ namespace {
 
 struct InitOptions {
   std::string folder, listen = "127.0.0.1:9447", address, app = "name:attestry-node", servers, server_dialects,
-                      near_accounts, attestation, unlock, seed;
+                      near_accounts, attestation, unlock, seed, format = "text";
   std::vector<std::string> operators, sets;
   std::uint32_t id = 0;
   unsigned operators_needed = 1;
@@ -157,13 +158,19 @@ Result<int> init(Context& context, const InitOptions& options) {
   }
   std::vector<Error> mistakes;
   const auto settings = Settings::load("", chosen, {}, mistakes);
-  read_node_settings(settings, mistakes);
+  const auto said = read_node_settings(settings, mistakes);
   for (const auto& mistake : mistakes) print_error(context.err, mistake);
   if (!mistakes.empty()) return kExitUsage;
   TRY_OK(make_folder(options.folder));
   if (options.simulated) TRY_OK(simulate(options.folder, options.seed));
   const std::string text = text_of(chosen);
   TRY_OK(state::replace_file(state::system_files(), file, base::as_bytes(text)), file);
+  if (options.format == "json") {
+    base::JsonOutObject out{{"settings", file}, {"id", said.id}, {"realm", settings.text("server.realm")}};
+    if (options.simulated) out.emplace_back("seed", options.folder + "/data/forge.seed");
+    context.out << base::JsonOut{std::move(out)}.compact() << "\n";
+    return kExitOk;
+  }
   context.out << "wrote " << file << "\n";
   if (options.simulated && options.seed.empty()) {
     context.err
@@ -226,6 +233,7 @@ void add_node_setup(CLI::App& group, Context& context) {
     command->add_option("--seed", options->seed,
                         "with --simulated: DIR/data/forge.seed of another node of the cluster");
     command->add_flag("--simulated", options->simulated, "to try things out: nothing of it opens anything real");
+    add_node_format(*command, options->format);
     command->callback([&context, options] { finish(context, [&] { return init(context, *options); }); });
   }
   auto folder = std::make_shared<std::string>();

@@ -153,6 +153,7 @@ base::Result<int> serve(Context& context, const ServeOptions& options) {
                 << ".\n";
   }
   context.out.flush();
+  if (context.serving) context.serving({server->url(), server->admin_url(), server->metrics_url()});
   if (!wait_for_end(*server)) {
     return base::Error{
         base::Code::unavailable,

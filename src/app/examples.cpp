@@ -59,7 +59,7 @@ constexpr Example kExamples[] = {
      "  attestry node import DIR --from node0.export --holder-key holder.key   # in place of the first `node run`\n"},
 
     {"keystore",
-     "  attestry keystore --env-file worker.env --show   # which settings it stands for\n"
+     "  attestry keystore --env-file worker.env --show   # which settings it stands for; --format json\n"
      "  attestry keystore --env-file worker.env --data DIR --with=--unlock=file:/etc/attestry/root.key\n"
      "  attestry keystore --env-file worker.env --data DIR --simulated   # to try it out\n"
      "docs/how-to/run-a-keystore.md\n"},

@@ -9,6 +9,8 @@
 namespace attestry::app {
 
 void add_node(CLI::App& app, Context& context);
+/// --format of commands that ask no server: those that do have it of add_operator_options().
+void add_node_format(CLI::App& command, std::string& format);
 /// `init` and `run`: a node's folder, and the node.
 void add_node_setup(CLI::App& group, Context& context);
 /// `derive`: a workload's key, from nodes that it trusts with nothing.

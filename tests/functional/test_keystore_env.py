@@ -78,6 +78,22 @@ def test_variables_that_become_something_else_or_nothing(tmp_path):
     assert "keystore.sealing_dstack" not in settings and "DSTACK_SIMULATOR_ENDPOINT is not used" in notes
 
 
+def test_what_they_become_as_json(tmp_path):
+    secret = "11" * 32
+    variables = {"RUST_LOG": "info", "KEYSTORE_MASTER_SECRET": secret}
+    settings, _ = shown(tmp_path, "--data", tmp_path / "data", **variables)
+    given = ["keystore", "--env-file", env_file(tmp_path, **variables), "--data", tmp_path / "data", "--format", "json"]
+    done = attestry(*given, "--show")
+    assert (done.code, done.err) == (0, ""), done
+    assert done.json()["settings"] == {name: value.strip('"') for name, value in settings.items()}
+    notes = "\n".join(done.json()["notes"])
+    assert "RUST_LOG is not used" in notes and f"writes {tmp_path / 'data'}.master" in notes, done
+    assert secret not in done.out and set(done.json()) == {"settings", "notes"}
+    alone = attestry(*given)
+    assert alone.code == 2 and "with --show" in alone.err, alone
+    assert [path.name for path in tmp_path.iterdir()] == ["keystore.env"]
+
+
 def test_the_first_generations_account_turns_its_check_on(tmp_path):
     settings, notes = shown(tmp_path, KEYSTORE_ACCOUNT_ID="keystore.testnet")
     assert settings["keystore.published_key_method"] == '"outlayer.testnet/get_keystore_pubkey"'
