@@ -46,13 +46,15 @@ def quote_over(report_data):
 
 
 class GuestAgent:
-    """`requests` is what was asked, (method, body); `failure` makes every answer an error (status, text); `reply` makes
-    every answer this text. Close it with close(), which raises what clients did wrong."""
+    """`requests` is what was asked, (method, body); `event_log` is said beside quotes; `failure` makes every answer an
+    error (status, text); `reply` makes every answer this text. Close it with close(), which raises what clients did
+    wrong."""
 
     def __init__(self, path):
         self.path = str(path)
         self.requests, self.faults = [], []
         self.failure = self.reply = None
+        self.event_log = "[]"
         agent = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -106,4 +108,5 @@ class GuestAgent:
         if not 1 <= len(data) <= 64:
             self.faults.append(f"{len(data)} bytes of report data")
         quote = quote_over(data)
-        return {"quote": quote.hex(), "event_log": "[]", "report_data": data.ljust(64, b"\0").hex(), "vm_config": "{}"}
+        padded = data.ljust(64, b"\0").hex()
+        return {"quote": quote.hex(), "event_log": self.event_log, "report_data": padded, "vm_config": "{}"}

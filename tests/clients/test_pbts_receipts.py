@@ -5,6 +5,8 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pbts import receipts
 
 SK1 = 1
@@ -82,6 +84,53 @@ def test_generated_keys_are_below_the_order_and_differ():
     assert all(0 < int.from_bytes(key, "big") < receipts.CURVE_ORDER for key in keys)
 
 
+# The seeds and master keys of EIP-2333, whose derive_master_SK is KeyGen; and what blst makes of the bytes of SK2.
+KEY_GEN = [
+    (
+        "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e5349553"
+        "1f09a6987599d18264c1e1c92f2cf141630c7a3c4ab7c81b2f001698e7463b04",
+        6083874454709270928345386274498605044986640685124978867557563392430687146096,
+    ),
+    (
+        "3141592653589793238462643383279502884197169399375105820974944592",
+        29757020647961307431480504535336562678282505419141012933316116377660817309383,
+    ),
+    (
+        "0099ff991111002299dd7744ee3355bbdd8844115566cc55663355668888cc00",
+        27580842291869792442942448775674722299803720648445448686099262467207037398656,
+    ),
+    (
+        "d4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3",
+        19022158461524446591288038168518313374041767046816487870552872741050760015818,
+    ),
+    (SK2.hex(), 0x27E5559BBDCFE6AE1DA6DB9835BEC6CD3539E37C9E4F81D9CD217A0E5D05EE8B),
+]
+
+
+@pytest.mark.parametrize("seed, expected", KEY_GEN)
+def test_key_gen_of_the_published_vectors(seed, expected):
+    assert receipts.key_gen(bytes.fromhex(seed)) == expected.to_bytes(32, "big")
+
+
+@pytest.mark.parametrize("info", [b"", b"pbts", bytes(100)])
+def test_key_gen_is_the_drafts(info):
+    """Section 2.3, on another library's HKDF."""
+    for size in (32, 33, 64):
+        ikm = hashlib.sha512(b"ikm").digest()[:size]
+        salt = hashlib.sha256(b"BLS-SIG-KEYGEN-SALT-").digest()
+        expanded = HKDF(SHA256(), 48, salt, info + (48).to_bytes(2, "big")).derive(ikm + b"\0")
+        made = receipts.key_gen(ikm, info)
+        assert made == (int.from_bytes(expanded, "big") % receipts.CURVE_ORDER).to_bytes(32, "big")
+        assert made == receipts.key_gen(bytearray(ikm), key_info=bytearray(info))
+        assert receipts.secret_key(made) == int.from_bytes(made, "big")
+
+
+@pytest.mark.parametrize("ikm", [b"", bytes(31), "0" * 64])
+def test_key_gen_takes_no_short_secret(ikm):
+    with pytest.raises(ValueError, match="ikm: expected at least 32 bytes"):
+        receipts.key_gen(ikm)
+
+
 def test_messages_and_id_of_the_vectors():
     assert receipts.receipt_message(INFOHASH, PK1, SHA1_PIECE, 0, AT) == M1
     assert receipts.receipt_message(INFOHASH, PK1, SHA256_PIECE, 1, AT) == M2
@@ -96,6 +145,43 @@ def test_signatures_of_the_vectors():
     assert receipts.sign(SK1, b"") == OF_NOTHING
     assert receipts.sign(SK2, receipts.register_message(INSTANCE, "alice")) == REGISTERED
     assert receipts.register_message(INSTANCE.upper(), "alice") == b"register" + b"ab" * 32 + b"alice"
+
+
+NONCE = bytes(range(40))
+
+
+def test_a_registration_as_the_tracker_reads_it():
+    body = receipts.registration("alice", SK2, INSTANCE)
+    assert body == {
+        "user_id": "alice",
+        "public_key": base64.b64encode(PK2).decode(),
+        "signature": base64.b64encode(REGISTERED).decode(),
+    }
+    said = receipts.attestation(b"\4\0quote", NONCE)
+    assert said == {"quote": "0400" + b"quote".hex(), "nonce": NONCE.hex()}
+    assert receipts.registration("alice", SK2, INSTANCE, said) == body | {"attestation": said}
+    # Logs of dstack are text, those of firmware bytes; base64url, whose letters differ from base64's here.
+    logged = receipts.attestation("0400", NONCE.hex().upper(), ['[{"imr":0}]', b"\xfb\xff\xfe\x01"])
+    logs = ["W3siaW1yIjowfV0", "-__-AQ"]
+    assert logged == {"quote": "0400", "nonce": NONCE.hex(), "event_logs": logs}
+
+
+def test_the_payload_of_an_attested_registration():
+    payload = receipts.attested_payload("alice", PK2, INSTANCE.upper(), NONCE)
+    assert payload == f"register||alice||{INSTANCE}||{base64.b64encode(PK2).decode()}||{NONCE.hex()}"
+    assert payload == receipts.attested_payload("alice", PK2, bytes.fromhex(INSTANCE), NONCE.hex().upper())
+    for said, change in (
+        ("public key: expected 48 bytes", {"public": PK2[:47]}),
+        ("instance_id: expected 32 bytes", {"instance_id": "ab"}),
+        ("nonce: expected 40 bytes, found 39", {"nonce": NONCE[:39]}),
+        ("nonce: expected 80 hexadecimal digits", {"nonce": "zz" * 40}),
+    ):
+        with pytest.raises(ValueError, match=said):
+            receipts.attested_payload(
+                **({"user_id": "alice", "public": PK2, "instance_id": INSTANCE, "nonce": NONCE} | change)
+            )
+    with pytest.raises(ValueError, match="nonce: expected 40 bytes"):
+        receipts.attestation(b"quote", b"")
 
 
 def test_verification():

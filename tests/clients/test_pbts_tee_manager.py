@@ -2,6 +2,7 @@
 socket of a guest agent."""
 
 import asyncio
+import base64
 import hashlib
 import logging
 import sys
@@ -234,6 +235,50 @@ def test_a_quote_carries_the_payload(manager, agent):
         manager.generate_attestation("")
 
 
+def test_a_quote_brings_the_log_of_its_boot(manager, agent):
+    assert manager.generate_attestation("x").event_log == "[]"
+    agent.event_log = '[{"imr": 3, "event": "app-id"}]'
+    report = manager.generate_attestation("x")
+    assert report.event_log == agent.event_log
+    assert "app-id" not in repr(report)
+    assert AttestationReport("00", 1.0, "x", 1).event_log == "", "the original's has none"
+
+
+INSTANCE, NONCE = "ab" * 32, "cd" * 40
+
+
+def test_an_attested_registration(manager, agent):
+    pair = manager.generate_keypair(salt=SALT)
+    agent.event_log = log = '[{"imr": 3}]'
+    body = manager.registration("alice", pair, INSTANCE, NONCE)
+    key = base64.b64encode(bytes.fromhex(DERIVED_PK)).decode()
+    payload = f"register||alice||{INSTANCE}||{key}||{NONCE}"
+    assert agent.requests[-1] == ("/GetQuote", {"report_data": hashlib.sha256(payload.encode()).hexdigest()})
+    quote = quote_over(hashlib.sha256(payload.encode()).digest()).hex()
+    logs = [base64.urlsafe_b64encode(log.encode()).decode()]
+    assert body.pop("attestation") == {"quote": quote, "nonce": NONCE, "event_logs": logs}
+    assert (body["user_id"], body["public_key"]) == ("alice", key)
+    message = receipts.register_message(INSTANCE, "alice")
+    assert receipts.verify(pair.public_key, message, base64.b64decode(body.pop("signature")))
+    assert set(body) == {"user_id", "public_key"}
+    # Logs of somebody else's choice; none; and none where the agent has none.
+    other = manager.registration("alice", pair, INSTANCE, NONCE, event_logs=[b"ccel"])
+    assert other["attestation"]["event_logs"] == ["Y2NlbA"]
+    assert "event_logs" not in manager.registration("alice", pair, INSTANCE, NONCE, event_logs=())["attestation"]
+    for nothing in ("", "[]", " []\n"):
+        agent.event_log = nothing
+        assert "event_logs" not in manager.registration("alice", pair, INSTANCE, NONCE)["attestation"]
+    asked = len(agent.requests)
+    with pytest.raises(ValueError, match="nonce: expected 40 bytes"):
+        manager.registration("alice", pair, INSTANCE, "cd")
+    assert len(agent.requests) == asked, "nothing was quoted"
+
+
+def test_no_attested_registration_without_a_tee(plain):
+    with pytest.raises(RuntimeError, match="^TEE not available for attestation$"):
+        plain.registration("alice", plain.generate_keypair(), INSTANCE, NONCE)
+
+
 CASES = [
     ("tdx/forged-v4", 568),
     ("tdx/forged-v5-td10", 574),
@@ -368,6 +413,64 @@ def test_an_outage_is_not_an_invalid_quote(monkeypatch, outage):
     monkeypatch.setitem(sys.modules, "dcap_qvl", None)
     with pytest.raises(RuntimeError, match="dcap_qvl not available for attestation verification"):
         TEEManager().verify_attestation(quote_over(b"x"), "x")
+
+
+# What the original's guide shows, with the name of the module in its imports changed; its own addresses are in it.
+GUIDE = """
+from pbts.tee_manager import TEEManager, TEEMode, set_tee_mode
+
+set_tee_mode(TEEMode.ENABLED)
+
+# Initialize manager with TEE enabled
+manager = TEEManager(mode=TEEMode.ENABLED)
+
+# Generate keypair
+keypair = manager.generate_keypair(tee_enabled=True)
+
+# Generate attestation
+attestation = manager.generate_attestation(payload="user_id:alice")
+
+# Verify attestation (uses Intel PCS by default)
+is_valid, time_ms = manager.verify_attestation(
+    quote=attestation.quote,
+    expected_payload="user_id:alice"
+)
+first = is_valid
+
+# Or use custom PCCS
+is_valid, time_ms = manager.verify_attestation(
+    quote=attestation.quote,
+    expected_payload="user_id:alice",
+    pccs_url="https://my-pccs.example.com"
+)
+
+print(f"Valid: {is_valid}, Time: {time_ms:.2f}ms")
+statistics = manager.get_statistics()
+manager.reset_statistics()
+"""
+
+
+def test_the_code_of_the_guide_runs_under_the_new_import(manager, monkeypatch, capsys):
+    library = DcapQvl()
+    monkeypatch.setitem(sys.modules, "dcap_qvl", library)
+    monkeypatch.setenv("PBTS_PCCS_URLS", ",https://my-pccs.example.com")
+    monkeypatch.setattr(tee_manager, "_tee_manager_instance", None)
+    found = {}
+    exec(GUIDE, found)
+    assert tee_manager.get_tee_manager().mode is TEEMode.ENABLED
+    pair, attestation = found["keypair"], found["attestation"]
+    assert (len(pair.private_key), len(pair.public_key), pair.tee_derived) == (32, 48, True)
+    assert pair.derivation_time_ms > 0
+    assert (attestation.payload, attestation.quote_size_bytes) == ("user_id:alice", len(attestation.quote) // 2)
+    assert attestation.generation_time_ms > 0
+    assert found["first"] is found["is_valid"] is True
+    assert library.fetched == ["https://my-pccs.example.com"] * 2
+    assert capsys.readouterr().out.startswith("Valid: True, Time: ")
+    for name in ("key_generations", "attestations_generated"):
+        assert found["statistics"][name] == 1
+    for name in ("avg_key_gen_time_ms", "avg_attestation_time_ms"):
+        assert found["statistics"][name] > 0
+    assert set(found["manager"].get_statistics().values()) == {0}
 
 
 def test_an_ethereum_account_is_made_of_the_key_of_its_path(manager, monkeypatch):

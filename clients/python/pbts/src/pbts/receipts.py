@@ -1,4 +1,5 @@
-"""Receipts: the receiver of a piece signs who gave it, the sender hands that to the tracker. docs/formats/pbts.md
+"""Receipts: the receiver of a piece signs who gave it, the sender hands that to the tracker; and how both register
+there. docs/formats/pbts.md, docs/reference/tracker-wire.md
 
 BLS of the ciphersuite BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_, by py_ecc: secret keys are integers, or their 32
 bytes big-endian; public keys have 48 bytes, signatures 96. py_ecc takes time that depends on the secret; do not sign
@@ -8,7 +9,7 @@ where somebody can measure it.
 import base64
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from py_ecc.bls import G2ProofOfPossession as _bls
@@ -19,6 +20,8 @@ BOUND_PREFIX = b"PBTS receipt 2\n"
 PASSKEY_PREFIX = b"PBTS passkey\n"
 DEFAULT_PIECE_SIZE = 16384
 EPOCH_SECONDS = 3600
+NONCE_SIZE = 40
+LEAST_KEY_MATERIAL = 32
 _MOST_JSON_INTEGER = (1 << 53) - 1
 
 
@@ -33,6 +36,10 @@ def _unsigned(name: str, value: int, size: int) -> bytes:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << (8 * size):
         raise ValueError(f"{name}: expected an integer from 0 to {(1 << (8 * size)) - 1}")
     return value.to_bytes(size, "big")
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 # --- keys
@@ -51,6 +58,15 @@ def secret_key(secret: bytes | int) -> int:
 def generate_secret_key() -> bytes:
     """32 bytes, uniform among the curve's secret keys."""
     return (1 + secrets.randbelow(CURVE_ORDER - 1)).to_bytes(32, "big")
+
+
+def key_gen(ikm: bytes, key_info: bytes = b"") -> bytes:
+    """The ciphersuite's KeyGen (draft-irtf-cfrg-bls-signature 2.3, with the salt of blst and py_ecc): 32 bytes, the same
+    for the same secret `ikm`, which has at least 32, and the same `key_info`. PBTS takes random bytes and a TEE's key
+    modulo the order instead (secret_key); this is for keys that other software has made of a seed."""
+    if not isinstance(ikm, (bytes, bytearray)) or len(ikm) < LEAST_KEY_MATERIAL:
+        raise ValueError(f"ikm: expected at least {LEAST_KEY_MATERIAL} bytes that nobody can guess")
+    return _bls.KeyGen(bytes(ikm), bytes(key_info)).to_bytes(32, "big")
 
 
 def public_key(secret: bytes | int) -> bytes:
@@ -107,6 +123,22 @@ def receipt_id(infohash: bytes, sender_pk: bytes, receiver_pk: bytes, piece_hash
 def register_message(instance_id: str, user_id: str) -> bytes:
     """What the `signature` of /register is over."""
     return b"register" + instance_bytes(instance_id).hex().encode() + user_id.encode()
+
+
+def attested_payload(user_id: str, public: bytes, instance_id: bytes | str, nonce: bytes | str) -> str:
+    """What the evidence of an attested registration carries, hashed as report_data of pbts.tee_manager does. `nonce` is
+    that of the tracker's /attestation-nonce: 40 bytes, or their hexadecimal digits."""
+    key = _base64(_sized("public key", public, 48))
+    return f"register||{user_id}||{instance_bytes(instance_id).hex()}||{key}||{_nonce_bytes(nonce).hex()}"
+
+
+def _nonce_bytes(nonce: bytes | str) -> bytes:
+    if isinstance(nonce, str):
+        try:
+            nonce = bytes.fromhex(nonce)
+        except ValueError as error:
+            raise ValueError("nonce: expected 80 hexadecimal digits, as /attestation-nonce says them") from error
+    return _sized("nonce", nonce, NONCE_SIZE)
 
 
 def passkey_message(instance_id: bytes | str, user_id: str, timestamp: int, rotate: bool = False) -> bytes:
@@ -166,6 +198,29 @@ def verify_possession(public: bytes, proof: bytes) -> bool:
         return False
 
 
+# --- registrations
+
+
+def registration(user_id: str, secret: bytes | int, instance_id: str, attestation: dict | None = None) -> dict:
+    """The body of /register. `attestation` is that of attestation(), where the tracker asks for one."""
+    body = {
+        "user_id": user_id,
+        "public_key": _base64(public_key(secret)),
+        "signature": _base64(sign(secret, register_message(instance_id, user_id))),
+    }
+    return body if attestation is None else body | {"attestation": attestation}
+
+
+def attestation(quote: bytes | str, nonce: bytes | str, event_logs: Iterable[bytes | str] = ()) -> dict:
+    """The `attestation` of /register: evidence (bytes, or hexadecimal digits) over attested_payload() with that nonce,
+    and the logs of the boot, for policies that ask what was booted: at most dstack's text and TCG's bytes."""
+    said = {"quote": quote if isinstance(quote, str) else bytes(quote).hex(), "nonce": _nonce_bytes(nonce).hex()}
+    logs = [log.encode() if isinstance(log, str) else bytes(log) for log in event_logs]
+    # Base64url without padding, unlike keys and signatures.
+    texts = [base64.urlsafe_b64encode(log).decode().rstrip("=") for log in logs]
+    return said | ({"event_logs": texts} if texts else {})
+
+
 # --- receipts
 
 
@@ -221,12 +276,12 @@ class Receipt:
         """An element of `receipts` of /report."""
         found = {
             "infohash": self.infohash.hex(),
-            "sender_pk": base64.b64encode(self.sender_pk).decode(),
-            "receiver_public_key": base64.b64encode(self.receiver_pk).decode(),
+            "sender_pk": _base64(self.sender_pk),
+            "receiver_public_key": _base64(self.receiver_pk),
             "piece_hash": self.piece_hash.hex(),
             "piece_index": self.piece_index,
             "timestamp": self.timestamp,
             "piece_size": self.piece_size,
-            "signature": base64.b64encode(self.signature).decode(),
+            "signature": _base64(self.signature),
         }
         return found | ({"version": 2} if self.version == 2 else {})

@@ -66,12 +66,14 @@ class TEEKeyPair:
 
 @dataclass
 class AttestationReport:
-    """`quote` as the guest agent gives it, in hexadecimal; `quote_size_bytes` counts the quote's own bytes."""
+    """`quote` as the guest agent gives it, in hexadecimal; `quote_size_bytes` counts the quote's own bytes. `event_log` is
+    the JSON text beside it, of what was measured into the quote's registers; empty: the agent gave none."""
 
     quote: str | bytes = field(repr=False)
     generation_time_ms: float
     payload: str
     quote_size_bytes: int
+    event_log: str = field(default="", repr=False)
 
 
 def report_data(payload: str) -> bytes:
@@ -155,13 +157,33 @@ class TEEManager:
         if self.mode == TEEMode.DISABLED or not self.tee_available:
             raise RuntimeError("TEE not available for attestation")
         start = time.perf_counter()
-        quote = DstackClient().get_quote(report_data(payload)).quote
+        response = DstackClient().get_quote(report_data(payload))
+        quote, log = response.quote, getattr(response, "event_log", None)
         took = _milliseconds_since(start)
         size = len(quote) if isinstance(quote, bytes) else len(quote.removeprefix("0x")) // 2
         with self._lock:
             self.stats["attestations_generated"] += 1
             self.stats["total_attestation_time_ms"] += took
-        return AttestationReport(quote, took, payload, size)
+        return AttestationReport(quote, took, payload, size, log if isinstance(log, str) else "")
+
+    def registration(
+        self,
+        user_id: str,
+        key_pair: TEEKeyPair,
+        instance_id: str,
+        nonce: str,
+        event_logs: Iterable[bytes | str] | None = None,
+    ) -> dict[str, Any]:
+        """The body of /register for an attested registration: a fresh quote names user, tracker, key and `nonce`, which
+        the tracker's /attestation-nonce gives with its `instance_id`. `event_logs` are sent in place of the guest
+        agent's own; `()` sends none. Raises as generate_attestation does."""
+        payload = receipts.attested_payload(user_id, key_pair.public_key, instance_id, nonce)
+        report = self.generate_attestation(payload)
+        if event_logs is None:
+            # A log without events says nothing of the boot, and is refused where it is sent.
+            event_logs = () if report.event_log.strip() in ("", "[]") else (report.event_log,)
+        said = receipts.attestation(report.quote, nonce, event_logs)
+        return receipts.registration(user_id, key_pair.private_key, instance_id, said)
 
     def verify_attestation(
         self, quote: str | bytes, expected_payload: str, pccs_url: str | None = None, check_payload: bool = True
