@@ -2,14 +2,22 @@
 
 import base64
 import hashlib
+import io
+import json
+import re
 import time
+import types
 
 import pytest
-from harness import start_dev
-from pbts import bep10, receipts
+from harness import ROOT, start_dev
+from pbts import bep10, derivation, guest_agent, receipts, tee_manager
+from test_registration_event_logs import CCEL, DSTACK, forge_boot
+from test_tracker_tee import Agent, report_data
+from workload import forge
 
 from tracker import Tracker
 
+README = ROOT / "clients/python/pbts/README.md"
 INFOHASH = hashlib.sha1(b"package").digest()
 
 
@@ -36,9 +44,7 @@ def test_members_and_receipts_of_every_form(tracker):
     alice, bob = Member("package-alice"), Member("package-bob")
     possession = {"proof_of_possession": b64(receipts.prove_possession(bob.secret))}
     for member, more in ((alice, {}), (bob, possession)):
-        signature = receipts.sign(member.secret, receipts.register_message(instance, member.name))
-        body = {"user_id": member.name, "public_key": b64(member.key), "signature": b64(signature)} | more
-        answer = tracker.post("/register", body)
+        answer = tracker.post("/register", receipts.registration(member.name, member.secret, instance) | more)
         assert answer.status == 200, answer.text
         # Its passkey, which it can ask for and change later.
         passkey = answer.json()["passkey"]
@@ -77,3 +83,138 @@ def test_members_and_receipts_of_every_form(tracker):
     assert [(one["index"], one["reason"]) for one in found["refused"]] == [(3, "bad_signature"), (4, "bad_signature")]
     assert tracker.totals(alice) == (3000, 0)
     assert tracker.totals(bob) == (0, 3000)
+
+
+@pytest.fixture
+def booted(tmp_path):
+    """A tracker whose members show what they booted."""
+    (tmp_path / "policy.json").write_text(json.dumps({"format": 1, "name": "booted", "require": {"event_log": True}}))
+    settings = (
+        "listen=127.0.0.1:0",
+        "plaintext=true",
+        "attested_members=true",
+        f"member_policy={tmp_path}/policy.json",
+    )
+    server = start_dev(tmp_path / "data", *(f"--set=tracker.{one}" for one in settings))
+    yield Tracker(server)
+    assert server.terminate() == 0, server.output
+
+
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """agent(tracker) starts the guest agent beside a member, which says what was booted."""
+    started = []
+
+    def start(tracker):
+        def quoted(data):
+            quote, logs = forge_boot(tracker.server.seed, data)
+            return quote, logs[DSTACK].decode()
+
+        socket = tmp_path / "member.sock"
+        started.append(Agent(socket, lambda: tracker.server.seed, quoted))
+        monkeypatch.setenv("DSTACK_SIMULATOR_ENDPOINT", str(socket))
+        monkeypatch.setattr(tee_manager, "TEE_AVAILABLE", True)
+        monkeypatch.setattr(tee_manager, "DstackClient", guest_agent.DstackClient)
+
+    yield start
+    for one in started:
+        one.stop()
+        assert one.faults == []
+
+
+def asked(tracker):
+    given = tracker.call("GET", "/attestation-nonce").json()
+    return given["instance_id"], given["nonce"]
+
+
+def test_a_manager_registers_with_evidence_and_the_log_of_its_boot(booted, agent):
+    agent(booted)
+    manager = tee_manager.TEEManager(mode=tee_manager.TEEMode.ENABLED)
+    pair = manager.generate_keypair(salt="alice")
+    # Without the log the policy has nothing to go by; of another key than the quoted one it is false.
+    unlogged = booted.post("/register", manager.registration("alice", pair, *asked(booted), event_logs=()))
+    assert (unlogged.status, unlogged.json()["success"]) == (403, False), unlogged
+    theirs = manager.registration("alice", manager.generate_keypair(salt="eve"), *asked(booted))
+    ours = receipts.registration("alice", pair.private_key, asked(booted)[0], theirs["attestation"])
+    assert booted.post("/register", ours).status == 422
+    body = manager.registration("alice", pair, *asked(booted))
+    answer = booted.post("/register", body)
+    assert (answer.status, answer.json().get("attested")) == (200, True), answer
+    assert booted.call("GET", "/user/alice").json()["public_key"] == b64(pair.public_key)
+
+
+def test_evidence_from_elsewhere_over_the_payload_of_the_package(booted):
+    """A client that asks its TEE by itself, and reads the log from its firmware."""
+    bob = Member("package-bob")
+    instance, nonce = asked(booted)
+    payload = receipts.attested_payload(bob.name, bob.key, instance, nonce)
+    quote, logs = forge_boot(booted.server.seed, report_data(payload))
+    for wrong, status in (
+        (forge_boot(booted.server.seed, report_data(payload.upper()))[0], 422),
+        (forge("another vendor", report_data(payload)), 422),
+    ):
+        said = receipts.attestation(wrong, nonce, [logs[CCEL]])
+        answer = booted.post("/register", receipts.registration(bob.name, bob.secret, instance, said))
+        assert (answer.status, answer.json()["success"]) == (status, False), answer
+    said = receipts.attestation(quote, nonce, [logs[CCEL], logs[DSTACK]])
+    answer = booted.post("/register", receipts.registration(bob.name, bob.secret, instance, said))
+    assert (answer.status, answer.json().get("attested")) == (200, True), answer
+
+
+def test_what_the_readme_shows(tracker, agent, monkeypatch):
+    """Its blocks in their order, and what a tracker and a peer make of what they send."""
+    agent(tracker)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # The forge's signatures are judged by the tracker; that dcap-qvl is asked is for tests/clients.
+    monkeypatch.setattr(tee_manager, "_judge_with_dcap_qvl", lambda quote, source: "UpToDate")
+    monkeypatch.setattr(derivation.DerivationProof, "app_key", lambda self: b"the agent signs nothing real")
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    keys, plain, attested, elsewhere, receipt, peers = blocks
+    bob, now = Member("bob"), int(time.time())
+    known = {"tracker": tracker.url, "tracker_instance": asked(tracker)[0], "secret": bob.secret, "timestamp": now}
+    exec(keys, known)
+    assert known["valid"] and json.loads(known["report"].event_log)
+
+    def members():
+        return tracker.call("GET", "/stats").json()["total_users"]
+
+    before = members()
+    exec(plain, known)
+    exec(attested, known)
+    assert members() == before + 2
+    assert tracker.call("GET", "/user/alice").json()["public_key"] == b64(known["pair"].public_key)
+
+    carol = Member("carol")
+    logs = []
+
+    def quote(data):
+        made, boot = forge_boot(tracker.server.seed, data)
+        logs.append(boot[CCEL])
+        return made
+
+    known |= {"given": dict(zip(("instance_id", "nonce"), asked(tracker), strict=True)), "secret": carol.secret}
+    known |= {"my_tee": types.SimpleNamespace(quote=quote), "open": lambda path, mode: io.BytesIO(logs[-1])}
+    exec(elsewhere.replace('"alice"', '"carol"'), known)
+    answer = tracker.post("/register", known["body"])
+    assert (answer.status, answer.json().get("attested")) == (200, True), answer
+
+    piece = b"a piece"
+    sent = types.SimpleNamespace(frames=[])
+    theirs = bep10.BEP10Handler()
+    known |= {
+        "secret": bob.secret,
+        "sender_pk": known["pair"].public_key,
+        "infohash": INFOHASH,
+        "piece": piece,
+        "piece_hash": hashlib.sha1(piece).digest(),
+        "piece_index": 7,
+        "connection": types.SimpleNamespace(sendall=sent.frames.append),
+        "payload_of_their_handshake": theirs.create_handshake()[6:],
+    }
+    exec(receipt, known)
+    assert tracker.call("GET", "/user/alice").json()["total_uploaded"] == 262144
+    exec(peers, known)
+    handshake, message = sent.frames
+    assert theirs.parse_handshake(handshake[6:])
+    given = theirs.parse_message(message[5], message[6:])
+    assert given.piece_index == 7 and receipts.verify(bob.key, given.get_message(), given.signature)

@@ -260,20 +260,23 @@ def test_a_policy_for_members_may_ask_what_was_booted(tmp_path):
 
 
 class Agent:
-    """A guest agent of dstack whose quotes are the forge's; `faults` is what was asked otherwise than documented."""
+    """A guest agent of dstack whose quotes are the forge's; `faults` is what was asked otherwise than documented.
+    `seed()` is the vendor's; `quoted(report_data)` gives a quote and its event log, for those who ask what was booted."""
 
-    def __init__(self, path, seed):
+    def __init__(self, path, seed, quoted=None):
         self.faults, self.asked, agent = [], [], self
+        quoted = quoted or (lambda report_data: (forge(seed(), report_data), "[]"))
+
+        def quote(report_data):
+            made, log = quoted(bytes.fromhex(report_data))
+            return {"quote": made.hex(), "event_log": log, "report_data": report_data}
+
         replies = {
             "/GetKey": lambda body: {
                 "key": hashlib.sha256(body["path"].encode()).hexdigest(),
                 "signature_chain": ["11" * 64 + "00", "22" * 64 + "01"],
             },
-            "/GetQuote": lambda body: {
-                "quote": forge(seed(), bytes.fromhex(body["report_data"])).hex(),
-                "event_log": "[]",
-                "report_data": body["report_data"],
-            },
+            "/GetQuote": lambda body: quote(**body),
         }
         fields = {"/GetKey": {"path", "purpose"}, "/GetQuote": {"report_data"}}
 
