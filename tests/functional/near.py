@@ -145,8 +145,8 @@ class Chain:
 
 
 class Node:
-    """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method, `.queries` are the accounts asked about
-    with the arguments of the call."""
+    """One endpoint of a chain. Context manager; `.url`, `.asked` counts requests by method, `.queries` are the accounts
+    asked about with the arguments of the call."""
 
     def __init__(self, chain, tls=None):
         """tls: (certificate file, key file), for one that is called by https."""
