@@ -125,6 +125,7 @@ struct Handlers {
       return enrol_now(std::move(wanted), std::move(responder));
     }
     if (deps.tee == nullptr) return responder.send(refused(400, "attestation: this tracker appraises none"));
+    if (auto good = deps.ledger.check_before_evidence(wanted); !good) return responder.send(refused(good.error()));
     const std::string user_id = wanted.user_id;
     const Bytes public_key = wanted.public_key;
     deps.tee->appraise_member(

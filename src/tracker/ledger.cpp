@@ -291,7 +291,7 @@ void Ledger::configure(LedgerConfig config, Completion<LedgerLeaf> done) {
       });
 }
 
-Result<KeyProof> Ledger::check_proof(const Registration& registration, const PublicKey& key) const {
+Result<KeyProof> Ledger::check_proof(const Registration& registration, const PublicKey& key, bool with_evidence) const {
   const auto& possession = registration.proof_of_possession;
   if (possession && !verify_possession(key, *possession))
     return Error{Code::unauthenticated, "Invalid proof of possession", "PopProve of the registered key"};
@@ -302,7 +302,7 @@ Result<KeyProof> Ledger::check_proof(const Registration& registration, const Pub
   }
   // A proof of possession names neither tracker nor user, and everybody whom it was shown to has it: alone it would let
   // another tracker's operator enter that tracker's members here under names of his own, and cash their receipts.
-  if (possession && (options_.unbound_proofs || registration.evidence)) return KeyProof::possession;
+  if (possession && (options_.unbound_proofs || with_evidence)) return KeyProof::possession;
   if (options_.unproven_keys) return KeyProof::none;
   constexpr std::string_view kRemedy = "The instance id stands in the answer of /health.";
   if (possession) {
@@ -317,11 +317,18 @@ Result<KeyProof> Ledger::check_proof(const Registration& registration, const Pub
                std::string{kRemedy}};
 }
 
+Status Ledger::check_before_evidence(const Registration& registration) const {
+  TRY_OK(check_user_id(registration.user_id));
+  TRY(const PublicKey key, PublicKey::decode(registration.public_key));
+  TRY_OK(check_proof(registration, key, true));
+  return base::done();
+}
+
 void Ledger::enrol(Registration registration, Completion<Enrolment> done) {
   if (auto valid = check_user_id(registration.user_id); !valid) return done(std::move(valid).error());
   const auto key = PublicKey::decode(registration.public_key);
   if (!key) return done(key.error());
-  const auto proof = check_proof(registration, *key);
+  const auto proof = check_proof(registration, *key, registration.evidence.has_value());
   if (!proof) return done(proof.error());
   {
     const base::MutexLock lock(mutex_);

@@ -209,7 +209,7 @@ def test_members_register_with_evidence(tmp_path):
     stolen = attested(tracker, bob)
     mallory = {**tracker.registration(eve), "attestation": stolen["attestation"]}
     assert tracker.post("/register", mallory).status == 422
-    assert tracker.post("/register", {**stolen, "user_id": "eve"}).status == 422
+    assert tracker.post("/register", {**stolen, "user_id": "eve"}).status == 401
     # What was refused used up nothing.
     assert tracker.post("/register", stolen).status == 200
     for wrong, status in [
@@ -228,6 +228,10 @@ def test_members_register_with_evidence(tmp_path):
     foreign["attestation"]["nonce"] = os.urandom(40).hex()
     answer = tracker.post("/register", foreign)
     assert (answer.status, answer.json()["error"]) == (400, "nonce of the attestation")
+    # Who shows nothing of the key has its evidence not looked at, and the nonce is still good.
+    whole = attested(tracker, eve)
+    assert tracker.post("/register", {**whole, "signature": tracker.registration(bob)["signature"]}).status == 401
+    assert tracker.post("/register", whole).status == 200
     assert tracker.server.terminate() == 0
 
 
