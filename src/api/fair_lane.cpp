@@ -1,7 +1,5 @@
 #include "api/fair_lane.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -25,15 +23,6 @@ void yield_to_others(int niceness) {
             {{"reason", std::generic_category().message(errno)}});
 }
 
-/// The calling thread alone.
-void take_only_idle_time() {
-  const sched_param none{};
-  if (const int failed = ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none); failed != 0) {
-    base::log(base::LogLevel::warning, "who takes much of the processor is not served in idle time alone",
-              {{"reason", std::generic_category().message(failed)}});
-  }
-}
-
 std::chrono::nanoseconds processor_time(clockid_t of) {
   timespec out{};
   ::clock_gettime(of, &out);
@@ -43,6 +32,7 @@ std::chrono::nanoseconds processor_time(clockid_t of) {
 constexpr std::chrono::milliseconds kMuch{50};
 constexpr std::chrono::seconds kMost{5};  ///< forgiven after 50
 constexpr int kShare = 10;                ///< one part in so many of a core is nobody's burden
+constexpr int kLeast = 19;                ///< niceness
 constexpr int kRest = 9;                  ///< times what was worked
 constexpr int kBusyShare = 4;  ///< the process is busy when its other threads take one part in so many of a core
 constexpr std::size_t kLookAtLeast = 64;
@@ -70,9 +60,10 @@ class Others {
 }  // namespace
 
 FairLane::FairLane(FairLaneOptions options) : options_(options), look_at_(kLookAtLeast) {
-  threads_.reserve(options_.threads + options_.idle_threads);
+  threads_.reserve(options_.threads + options_.resting_threads);
   for (std::size_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(row_, false); });
-  for (std::size_t i = 0; i < options_.idle_threads; ++i) threads_.emplace_back([this] { work(idle_row_, true); });
+  for (std::size_t i = 0; i < options_.resting_threads; ++i)
+    threads_.emplace_back([this] { work(resting_row_, true); });
 }
 
 FairLane::~FairLane() { stop(); }
@@ -83,11 +74,11 @@ void FairLane::stop() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
     row_.turns.clear();
-    idle_row_.turns.clear();
+    resting_row_.turns.clear();
     for (auto& [name, customer] : customers_) dropped.push_back(std::exchange(customer.tasks, {}));
   }
   row_.wake.notify_all();
-  idle_row_.wake.notify_all();
+  resting_row_.wake.notify_all();
   dropped.clear();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
@@ -123,13 +114,18 @@ bool FairLane::make_place(std::size_t mine, Task& displaced) {
   return true;
 }
 
+std::size_t FairLane::customers() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return customers_.size();
+}
+
 FairLane::Nanoseconds FairLane::still_used(const Customer& customer, Steady::time_point now) {
   return std::max(Nanoseconds{}, customer.used - (now - customer.counted) / kShare);
 }
 
 /// With the lock held.
 void FairLane::count(Customer& customer, Nanoseconds worked) {
-  if (options_.idle_threads == 0) return;
+  if (options_.resting_threads == 0) return;
   const auto now = Steady::now();
   customer.used = std::min(still_used(customer, now) + worked, Nanoseconds{kMost});
   customer.counted = now;
@@ -140,7 +136,7 @@ void FairLane::take_turn(Customers::iterator customer) {
   Customer& one = customer->second;
   if (one.in_turn || one.tasks.empty() || one.running >= options_.threads_of_one) return;
   one.in_turn = true;
-  Row& row = still_used(one, Steady::now()) > kMuch ? idle_row_ : row_;
+  Row& row = still_used(one, Steady::now()) > kMuch ? resting_row_ : row_;
   row.turns.push_back(customer);
   if (&row == &row_) {
     row.wake.notify_one();
@@ -188,19 +184,15 @@ FairLane::Nanoseconds FairLane::work_once(Row& row, std::unique_lock<std::mutex>
   return worked;
 }
 
-void FairLane::work(Row& row, bool idle) {
-  if (idle) {
-    take_only_idle_time();
-  } else {
-    yield_to_others(options_.niceness);
-  }
+void FairLane::work(Row& row, bool rests) {
+  yield_to_others(rests ? kLeast : options_.niceness);
   Others others;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     row.wake.wait(lock, [&] { return stopping_ || !row.turns.empty(); });
     if (stopping_) return;
     const Nanoseconds worked = work_once(row, lock);
-    if (!idle || !others.busy()) continue;
+    if (!rests || !others.busy()) continue;
     row.wake.wait_until(lock, Steady::now() + kRest * worked, [this] { return stopping_; });
   }
 }

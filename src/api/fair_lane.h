@@ -29,10 +29,10 @@ struct FairLaneOptions {
   /// two threads that want the same core one with 10 has a tenth of it; it has all that nobody else wants.
   int niceness = 0;
   /// Threads beside the others for customers who have taken much of the processor lately: more than a tenth of a core,
-  /// and 50 ms on top. They run when no other thread of the machine wants the core (SCHED_IDLE), and rest nine times as
-  /// long as they worked while the rest of the process is busy: what shares a core's caches with others costs them
-  /// something also where it takes no time from them. 0: everybody is served alike.
-  std::size_t idle_threads = 0;
+  /// and 50 ms on top. They have the least priority (19), and rest nine times as long as they worked while the rest of
+  /// the process is busy: what shares a core's caches with others costs them something also where it takes no time from
+  /// them. Not SCHED_IDLE: a thread that holds a lock of others has to get on. 0: everybody is served alike.
+  std::size_t resting_threads = 0;
 };
 
 /// Thread-safe. The destructor drops what waits and lets what runs end.
@@ -50,6 +50,8 @@ class FairLane {
   bool run(std::string_view customer, Task& task);
   /// Drops what waits and lets what runs end; nothing is taken any more. Not from two threads at once.
   void stop();
+  /// Customers that it remembers: who have a task, or have used the processor lately.
+  std::size_t customers() const;
 
  private:
   using Steady = std::chrono::steady_clock;
@@ -68,7 +70,7 @@ class FairLane {
     std::condition_variable wake;
   };
 
-  void work(Row& row, bool idle);
+  void work(Row& row, bool rests);
   /// With the lock, that is given back meanwhile. Returns what it took of the processor.
   Nanoseconds work_once(Row& row, std::unique_lock<std::mutex>& lock);
   static Nanoseconds still_used(const Customer& customer, Steady::time_point now);
@@ -79,12 +81,12 @@ class FairLane {
 
   const FairLaneOptions options_;
   // std::mutex: a condition variable waits on it.
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   bool stopping_ = false;
   std::size_t waiting_ = 0;
-  Customers customers_;  ///< those who have a task that waits or runs, or have used the processor lately
-  std::size_t look_at_;  ///< how many customers there are when those who have rested are looked for
-  Row row_, idle_row_;   ///< idle_row_: of those who have taken much
+  Customers customers_;    ///< those who have a task that waits or runs, or have used the processor lately
+  std::size_t look_at_;    ///< how many customers there are when those who have rested are looked for
+  Row row_, resting_row_;  ///< the second: of those who have taken much
   std::vector<std::thread> threads_;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/tracker_json.h"
+#include "base/encoding.h"
 #include "crypto/hash.h"
 #include "tracker/claims.h"
 
@@ -32,7 +33,7 @@ void claim(tracker::SpentAuthority& authority, const TrackerClaimers& claimers, 
   auto body = tracker::read_claims((*document)->root());
   if (!body) return responder.send(tracker_refused(body.error()));
   if (body->owner != *owner) return responder.send(tracker_refused(403, "this token is another instance's"));
-  authority.claim(*owner, std::move(body->claims),
+  authority.claim(*owner, std::move(body->claims), base::hex(*owner),
                   [responder = std::move(responder)](Result<std::vector<bool>> granted) mutable {
                     if (!granted) return responder.send(tracker_refused(granted.error()));
                     base::JsonOutArray list;

@@ -226,7 +226,7 @@ struct Handlers {
     return out;
   }
 
-  void report(const JsonValue& body, net::Responder responder) const {
+  void report(const JsonValue& body, net::Responder responder, const std::string& whose) const {
     const auto user = text(body, "user_id");
     if (!user) return responder.send(refused(user.error()));
     if (user->empty()) return responder.send(refused(400, "Missing user_id"));
@@ -234,6 +234,7 @@ struct Handlers {
     if (!reporter) return responder.send(refused(404, "User not registered"));
     auto report = report_of(body, *reporter);
     if (!report) return responder.send(refused(report.error()));
+    report->customer = whose;
     deps.ledger.report(*std::move(report),
                        [this, responder = std::move(responder)](Result<tracker::ReportOutcome> done) mutable {
                          responder.send(done ? reported(*done) : refused(done.error()));
@@ -408,7 +409,7 @@ Result<net::Handler> not_too_often(const TrackerDeps& deps, net::Handler enrol) 
     const auto wait = limiter->take(tracker_line(tracker_client(request, deps)), deps.clock.steady());
     if (!wait) return enrol(std::move(request), std::move(responder));
     auto out = refused(429, "too many registrations from this address: " + std::to_string(deps.registrations_per_hour) +
-                                " an hour; try again in " + std::to_string(*wait) +
+                                " at once, and as many an hour; try again in " + std::to_string(*wait) +
                                 " seconds, or ask the operator (tracker.registrations_per_hour)");
     out.headers.set("Retry-After", std::to_string(*wait));
     responder.send(std::move(out));
@@ -452,7 +453,13 @@ base::Status register_tracker_members(net::Router& router, const TrackerDeps& de
   TRY_OK(writing("/register", "register", "Become a member", &Handlers::enrol));
   TRY_OK(writing("/passkey", "passkey", "A member's passkey, or another one", &Handlers::passkey));
   TRY_OK(writing("/passkey/revoke", "passkey_revoke", "End a member's passkey", &Handlers::revoke));
-  TRY_OK(writing("/report", "report", "Have receipts credited", &Handlers::report));
+  auto reporting = tracker_route(Method::post, "/report", "report", "Have receipts credited");
+  reporting.body_limit = std::max(kBody, deps.max_receipts * kReceiptBytes);
+  reporting.handler = tracker_on_lane_of(
+      deps, deps.lane, [handlers](const JsonValue& body, net::Responder responder, const std::string& whose) {
+        handlers->report(body, std::move(responder), whose);
+      });
+  TRY_OK(router.add(std::move(reporting)));
   TRY_OK(writing("/verify-receipt", "verify_receipt", "Whether the receiver signed a receipt", &Handlers::verify));
   TRY_OK(writing("/keygen", "keygen", "A new pair of keys, for tests", &Handlers::keygen));
   return writing("/attest", "attest", "Sign a receipt with a key that is sent along, for tests", &Handlers::attest);

@@ -64,16 +64,23 @@ TrackerWaiting::~TrackerWaiting() {
 }
 
 net::Handler tracker_on_lane(const TrackerDeps& deps, FairLane& lane, TrackerWork work) {
+  return tracker_on_lane_of(
+      deps, lane, [work = std::move(work)](const JsonValue& body, net::Responder responder, const std::string&) {
+        work(body, std::move(responder));
+      });
+}
+
+net::Handler tracker_on_lane_of(const TrackerDeps& deps, FairLane& lane, TrackerWorkOf work) {
   return [&deps, &lane, work = std::move(work)](net::Request request, net::Responder responder) {
     const std::string whose = tracker_neighbours(tracker_client(request, deps));
     auto asked = std::make_shared<TrackerWaiting>(std::move(request), std::move(responder));
-    FairLane::Task task = [work, asked] {
+    FairLane::Task task = [work, asked, whose] {
       if (asked->request.body.empty()) asked->request.body = "{}";
       const auto body =
           net::json_body(asked->request, {.max_bytes = std::numeric_limits<std::uint32_t>::max(), .wipe = true});
       if (!body) return asked->responder.send(tracker_refused(400, base::reason(body.error())));
       if (!(*body)->root().is_object()) return asked->responder.send(tracker_refused(400, "expected a JSON object"));
-      work((*body)->root(), std::move(asked->responder));
+      work((*body)->root(), std::move(asked->responder), whose);
     };
     lane.run(whose, task);
   };

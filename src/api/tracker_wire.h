@@ -42,5 +42,9 @@ struct TrackerWaiting {
 /// does. What comes from one address waits for others' no longer than its share.
 using TrackerWork = std::function<void(const base::JsonValue& body, net::Responder responder)>;
 net::Handler tracker_on_lane(const TrackerDeps& deps, FairLane& lane, TrackerWork work);
+/// The same for work that goes on elsewhere in the name of tracker_neighbours().
+using TrackerWorkOf =
+    std::function<void(const base::JsonValue& body, net::Responder responder, const std::string& whose)>;
+net::Handler tracker_on_lane_of(const TrackerDeps& deps, FairLane& lane, TrackerWorkOf work);
 
 }  // namespace attestry::api

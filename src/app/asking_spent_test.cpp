@@ -6,7 +6,11 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
+
+#include "state/testing/support.h"
 
 namespace attestry::app {
 namespace {
@@ -19,7 +23,7 @@ using Granted = base::Result<std::vector<bool>>;
 /// Holds up who claims for `slow` until it is let go.
 class Slow final : public SpentAuthority {
  public:
-  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) override {
+  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view, Answer answer) override {
     if (owner == slow) {
       begun.set_value();
       go.get_future().wait();
@@ -32,11 +36,12 @@ class Slow final : public SpentAuthority {
 
 TEST(AskingSpent, AClaimThatTakesLongHoldsUpNobody) {
   Slow slow;
-  AskingSpent asking{slow};
+  const state::testing::ManualClock clock{{}};
+  AskingSpent asking{slow, clock};
   std::promise<Granted> late, early;
-  asking.claim(slow.slow, {{}, {}}, [&](Granted granted) { late.set_value(std::move(granted)); });
+  asking.claim(slow.slow, {{}, {}}, "a", [&](Granted granted) { late.set_value(std::move(granted)); });
   slow.begun.get_future().wait();
-  asking.claim({2}, {{}}, [&](Granted granted) { early.set_value(std::move(granted)); });
+  asking.claim({2}, {{}}, "a", [&](Granted granted) { early.set_value(std::move(granted)); });
   EXPECT_EQ(*early.get_future().get(), (std::vector<bool>{true}));
   slow.go.set_value();
   EXPECT_EQ(*late.get_future().get(), (std::vector<bool>{true, true}));
@@ -45,7 +50,7 @@ TEST(AskingSpent, AClaimThatTakesLongHoldsUpNobody) {
 /// Answers nobody until it is let go.
 class Mute final : public SpentAuthority {
  public:
-  void claim(const InstanceId&, std::vector<SpentClaim>, Answer answer) override {
+  void claim(const InstanceId&, std::vector<SpentClaim>, std::string_view, Answer answer) override {
     if (++begun == AskingSpent::kThreads) all_begun.count_down();
     going.wait();
     answer(std::vector<bool>{});
@@ -56,35 +61,63 @@ class Mute final : public SpentAuthority {
   std::shared_future<void> going = go.get_future().share();
 };
 
-TEST(AskingSpent, TooManyThatWaitIsAnOutage) {
-  Mute mute;
-  std::atomic<std::size_t> refused = 0;
-  AskingSpent asking{mute};
-  const std::size_t most = AskingSpent::kMostWaiting + AskingSpent::kThreads;
-  for (std::size_t i = 0; i < most + 1; ++i) {
-    asking.claim({2}, {}, [&](const Granted& granted) {
-      if (!granted && granted.error().code == base::Code::unavailable) ++refused;
-    });
+/// The authority of `kThreads` claims that are under way, so that all others wait.
+class AskingSpentTest : public ::testing::Test {
+ protected:
+  AskingSpentTest() {
+    for (std::size_t i = 0; i < AskingSpent::kThreads; ++i) EXPECT_FALSE(refused(i % 2 == 0 ? "x" : "y"));
+    mute.all_begun.wait();
   }
-  EXPECT_GE(refused, 1U);
-  EXPECT_LE(refused, 1U + AskingSpent::kThreads) << "as many as had not begun yet";
-  mute.go.set_value();
+  ~AskingSpentTest() override {
+    if (!gone) mute.go.set_value();
+  }
+  /// Whether a claim was refused before claim() returned. Counts those that are answered.
+  bool refused(std::string_view customer) {
+    const std::size_t before = unavailable;
+    asking.claim({2}, {}, customer, [this](const Granted& granted) {
+      const bool away = !granted && granted.error().code == base::Code::unavailable;
+      ++(away ? unavailable : granted_);
+    });
+    return unavailable > before;
+  }
+  void go() {
+    gone = true;
+    mute.go.set_value();
+  }
+  Mute mute;
+  bool gone = false;
+  std::atomic<std::size_t> unavailable = 0, granted_ = 0;
+  state::testing::ManualClock clock{{}};
+  AskingSpent asking{mute, clock};
+};
+
+TEST_F(AskingSpentTest, OneCustomerTakesNoOthersPlace) {
+  for (std::size_t i = 0; i < AskingSpent::kMostWaitingOfOne; ++i) EXPECT_FALSE(refused("a"));
+  EXPECT_TRUE(refused("a"));
+  EXPECT_FALSE(refused("b"));
+  // A few who have all that they may leave room for who has none.
+  for (std::size_t i = 0; i < AskingSpent::kMostWaiting; ++i) refused("c" + std::to_string(i % 8));
+  const std::size_t before = unavailable;
+  asking.claim({2}, {}, "d", [](const Granted&) {});
+  EXPECT_EQ(unavailable, before + 1) << "somebody's last one made room for it, and was told so";
+  go();
 }
 
-TEST(AskingSpent, WhatWaitsAtTheEndIsDropped) {
-  Mute mute;
-  auto held = std::make_shared<int>(0);
-  const std::weak_ptr<int> seen = held;
-  AskingSpent asking{mute};
-  std::atomic<std::size_t> answered = 0;
-  for (std::size_t i = 0; i < AskingSpent::kThreads; ++i) asking.claim({2}, {}, [&](const Granted&) { ++answered; });
-  mute.all_begun.wait();
-  asking.claim({2}, {}, [&, held = std::move(held)](const Granted&) { ++answered; });
+TEST_F(AskingSpentTest, WhatHasWaitedTooLongIsNotAsked) {
+  EXPECT_FALSE(refused("a"));
+  clock.pass(AskingSpent::kPatience.count() + 1);
+  go();
+  while (unavailable + granted_ < AskingSpent::kThreads + 1) std::this_thread::yield();
+  EXPECT_EQ(granted_, AskingSpent::kThreads);
+}
+
+TEST_F(AskingSpentTest, WhatWaitsAtTheEndIsAnswered) {
+  EXPECT_FALSE(refused("a"));
   auto stopped = std::async(std::launch::async, [&] { asking.stop(); });
-  while (!seen.expired()) std::this_thread::yield();  // dropped while the others still wait
-  mute.go.set_value();
+  while (unavailable == 0) std::this_thread::yield();  // while the others are still under way
+  go();
   stopped.wait();
-  EXPECT_EQ(answered, AskingSpent::kThreads);
+  EXPECT_EQ(granted_, AskingSpent::kThreads);
 }
 
 }  // namespace

@@ -27,7 +27,12 @@ std::string_view first_character(std::string_view text) {
 bool is_control(std::string_view character) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
   if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
-  return character.size() == 2 && byte(0) == 0xc2 && byte(1) < 0xa0;
+  if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;
+  // What turns the direction of what follows: U+200E and F, U+202A to E, U+2066 to 9.
+  if (character.size() != 3 || byte(0) != 0xe2) return false;
+  const auto within = [last = byte(2)](unsigned char first, unsigned char end) { return first <= last && last <= end; };
+  if (byte(1) == 0x80) return within(0x8e, 0x8f) || within(0xaa, 0xae);
+  return byte(1) == 0x81 && within(0xa6, 0xa9);
 }
 
 std::string cell(const base::JsonValue& item, const std::string& column) {

@@ -13,7 +13,8 @@
 namespace attestry::app {
 
 /// What others wrote, for the operator's terminal: a question mark in place of each control character (C0 with newline
-/// and tab, DEL, and C1, which some terminals obey as they obey ESC) and of each byte that is no UTF-8.
+/// and tab, DEL, and C1, which some terminals obey as they obey ESC, and what turns the direction of a line) and of
+/// each byte that is no UTF-8.
 std::string printable(std::string_view text);
 
 /// Rows of one width per column; whatever is in a cell is printed as printable() has it.

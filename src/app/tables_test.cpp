@@ -16,6 +16,12 @@ TEST(Tables, PrintableIsWhatNoTerminalObeys) {
   EXPECT_EQ(printable("a\xc2\x80z\xc2\x9b"
                       "2J\xc2\x9f"),
             "a?z?2J?");
+  EXPECT_EQ(printable("\xe2\x80\xae"
+                      "a\xe2\x81\xa6"
+                      "b\xe2\x80\x8f"),
+            "?a?b?")
+      << "U+202E, U+2066 and U+200F turn a line around";
+  EXPECT_EQ(printable("\xe2\x80\x94\xe2\x81\xaa\xe2\x82\xac"), "\xe2\x80\x94\xe2\x81\xaa\xe2\x82\xac");
   EXPECT_EQ(printable("\xc2\xa0\xc3\xbc"), "\xc2\xa0\xc3\xbc") << "U+00A0 and ü are none";
 }
 

@@ -207,7 +207,7 @@ class TrackerService final : public Service {
                                               .waiting_of_one = 32,
                                               .share_places = true,
                                               .niceness = 10,
-                                              .idle_threads = 1};
+                                              .resting_threads = 1};
   static constexpr api::FairLaneOptions kOperatorsLane{
       .threads = 1, .threads_of_one = 1, .waiting = 64, .waiting_of_one = 64};
   static constexpr api::FairLaneOptions kTeeLane{
@@ -251,7 +251,7 @@ class TrackerService final : public Service {
     net::wipe_text(token);
     TRY(http_, net::HttpClient::make({.ca_file = said_.spent_ca, .clock = &parts_.clock}), "tracker.spent_ca");
     remote_ = std::make_unique<tracker::RemoteSpent>(*http_, said_.spent_at, std::move(secret), parts_.clock);
-    asking_ = std::make_unique<AskingSpent>(*remote_);
+    asking_ = std::make_unique<AskingSpent>(*remote_, parts_.clock);
     return base::done();
   }
 

@@ -90,7 +90,7 @@ Result<std::vector<bool>> RemoteSpent::ask(const InstanceId& owner, const std::v
   return read_granted(std::move(answer.body), claims.size());
 }
 
-void RemoteSpent::claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) {
+void RemoteSpent::claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view, Answer answer) {
   auto granted = ask(owner, claims);
   if (granted) return answer(std::move(granted));
   Error error = std::move(granted).error();

@@ -32,7 +32,8 @@ class RemoteSpent final : public SpentAuthority {
   RemoteSpent(net::HttpTransport& http, std::string url, crypto::Secret token, const base::Clock& clock)
       : http_(http), url_(std::move(url)), token_(std::move(token)), clock_(clock) {}
   /// The authority refuses an `owner` whose token it is not. Every failure is `unavailable`.
-  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) override;
+  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view customer,
+             Answer answer) override;
 
  private:
   base::Result<std::vector<bool>> ask(const InstanceId& owner, const std::vector<SpentClaim>& claims) const;

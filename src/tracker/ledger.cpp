@@ -138,6 +138,7 @@ struct Ledger::Candidate {
 /// A report on its way into the store.
 struct Ledger::Settlement {
   std::string user_id;
+  std::string customer;
   std::vector<Candidate> candidates;
   std::uint64_t claimed_upload = 0, claimed_download = 0;
   ReceiptRules rules;
@@ -317,10 +318,19 @@ Result<KeyProof> Ledger::check_proof(const Registration& registration, const Pub
                std::string{kRemedy}};
 }
 
+namespace {
+
+Error user_exists() { return {Code::conflict, "User already exists"}; }
+Error key_exists() { return {Code::conflict, "Public key already registered", "a key of the member's own"}; }
+
+}  // namespace
+
 Status Ledger::check_before_evidence(const Registration& registration) const {
   TRY_OK(check_user_id(registration.user_id));
   TRY(const PublicKey key, PublicKey::decode(registration.public_key));
   TRY_OK(check_proof(registration, key, true));
+  if (member(registration.user_id)) return user_exists();
+  if (by_key(key.encoded())) return key_exists();
   return base::done();
 }
 
@@ -353,9 +363,9 @@ void Ledger::enrol(Registration registration, Completion<Enrolment> done) {
       [this, out, leaf = std::move(leaf)](state::WriteTxn& txn) -> Status {
         const Member& fresh = out->member;
         TRY(const auto known, read_member(txn, fresh.user_id));
-        if (known) return Error{Code::conflict, "User already exists"};
+        if (known) return user_exists();
         TRY(const auto owner, txn.get(owner_key(fresh.key)));
-        if (owner) return Error{Code::conflict, "Public key already registered", "a key of the member's own"};
+        if (owner) return key_exists();
         TRY_OK(txn.put(member_key(fresh.user_id), encode(fresh)));
         TRY_OK(txn.put(owner_key(fresh.key), state::value(kVersion).lp(fresh.user_id).bytes()));
         TRY(out->leaf.index, log_.append(txn, leaf));
@@ -372,10 +382,11 @@ void Ledger::enrol(Registration registration, Completion<Enrolment> done) {
       });
 }
 
-Result<std::optional<Refusal>> Ledger::refused_here(Receipt& receipt, const Member& reporter, UtcTime now) const {
+Result<std::optional<Refusal>> Ledger::refused_here(Receipt& receipt, const Member& reporter, const ReceiptRules& by,
+                                                    UtcTime now) const {
   if (receipt.sender != reporter.key) return std::optional{Refusal::foreign_sender};
   if (options_.bound_receipts_only && receipt.form != ReceiptForm::bound) return std::optional{Refusal::unbound};
-  if (const auto alone = refused_alone(receipt, rules(), now)) return alone;
+  if (const auto alone = refused_alone(receipt, by, now)) return alone;
   if (!options_.torrents) return std::optional<Refusal>{};
   return options_.torrents(receipt);
 }
@@ -384,13 +395,14 @@ Result<std::vector<Ledger::Candidate>> Ledger::candidates(Report& report, const 
                                                           std::vector<RefusedReceipt>& refused) {
   std::vector<Candidate> out;
   const UtcTime now = store_.now();
+  const ReceiptRules by = rules();
   for (std::size_t i = 0; i < report.receipts.size(); ++i) {
     auto& receipt = report.receipts[i];
     if (!receipt) {
       refused.push_back({i, Refusal::malformed, receipt.error().text()});
       continue;
     }
-    TRY(const auto reason, refused_here(*receipt, reporter, now));
+    TRY(const auto reason, refused_here(*receipt, reporter, by, now));
     if (reason) {
       refused.push_back({i, *reason});
       continue;
@@ -457,6 +469,7 @@ void Ledger::report(Report report, Completion<ReportOutcome> done, const Paralle
   out->verified = config().verify_signatures;
   out->rules = rules();
   out->user_id = report.user_id;
+  out->customer = std::move(report.customer);
   out->before.submitted = report.receipts.size();
   auto standing = candidates(report, *reporter, out->before.refused);
   if (!standing) return done(std::move(standing).error());
@@ -483,7 +496,7 @@ void Ledger::claim_and_settle(const std::shared_ptr<Settlement>& settlement, Com
   std::vector<SpentClaim> claims;
   for (const Candidate& candidate : settlement->candidates) claims.push_back(candidate.claim);
   options_.shared->claim(
-      instance_, std::move(claims),
+      instance_, std::move(claims), settlement->customer,
       [this, settlement, done = std::move(done)](Result<std::vector<bool>> granted) mutable {
         if (!granted) {
           // Whatever it was that failed, it is no judgement on the receipts.

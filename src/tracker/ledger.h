@@ -64,6 +64,7 @@ struct Report {
   std::vector<base::Result<Receipt>> receipts{};
   /// Bytes; count only while signatures are not verified, and no receipt is credited.
   std::uint64_t claimed_upload = 0, claimed_download = 0;
+  std::string customer{};  ///< whom SpentAuthority::claim() takes it for
 };
 
 struct RefusedReceipt {
@@ -146,7 +147,7 @@ class Ledger {
   void configure(LedgerConfig config, Completion<LedgerLeaf> done);
 
   /// What enrol() says of a registration by itself, before evidence is looked at that will come with it: evidence costs
-  /// time, and its nonce is good once. Errors: `malformed`, `unauthenticated`. Computes, about 1 ms.
+  /// time, and its nonce is good once. Errors: `malformed`, `unauthenticated`, `conflict`. Computes, about 1 ms.
   base::Status check_before_evidence(const Registration& registration) const;
   /// Errors: `malformed` (user id, key), `unauthenticated` (no proof, or a wrong one), `conflict` (the user id or the
   /// key is there already), `too_large` (no more members). Computes in the calling thread, about 1 ms.
@@ -174,7 +175,8 @@ class Ledger {
                                      bool with_evidence) const;
   base::Result<std::vector<Candidate>> candidates(Report& report, const Member& reporter,
                                                   std::vector<RefusedReceipt>& refused);
-  base::Result<std::optional<Refusal>> refused_here(Receipt& receipt, const Member& reporter, base::UtcTime now) const;
+  base::Result<std::optional<Refusal>> refused_here(Receipt& receipt, const Member& reporter, const ReceiptRules& by,
+                                                    base::UtcTime now) const;
   base::Status drop_spent(std::vector<Candidate>& candidates, std::vector<RefusedReceipt>& refused) const;
   base::Status drop_forged(std::vector<Candidate>& candidates, std::vector<RefusedReceipt>& refused,
                            const Parallel& parallel);

@@ -168,7 +168,7 @@ base::UtcTime keep_spent_until(const SpentClaim& claim, const ReceiptRules& rule
   return std::max(now + 2 * rules.window, claim.last + rules.window + rules.skew) + 1;
 }
 
-void StoredSpent::claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) {
+void StoredSpent::claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view, Answer answer) {
   if (claims.size() > kMostClaims) {
     return answer(Error{Code::too_large, "claims of receipts", "at most " + std::to_string(kMostClaims),
                         std::to_string(claims.size())});

@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -28,7 +29,9 @@ class SpentAuthority {
   /// authority is away, never a denial. May be called before claim() returns, and on any thread.
   using Answer = std::move_only_function<void(base::Result<std::vector<bool>>)>;
   virtual ~SpentAuthority() = default;
-  virtual void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) = 0;
+  /// `customer`: any name of whoever caused it; where claims wait, customers take turns.
+  virtual void claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view customer,
+                     Answer answer) = 0;
 };
 
 /// The records inside one write closure. What is older than it can be reported is forgotten, and `floor` with it: a
@@ -80,7 +83,8 @@ class StoredSpent final : public SpentAuthority {
   /// `rules` in force are asked for each time, from any thread: an operator changes them.
   StoredSpent(state::Store& store, std::function<ReceiptRules()> rules) : store_(store), rules_(std::move(rules)) {}
   /// Errors: `too_large`, `unavailable` and those of the store. Answers on the store's thread.
-  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, Answer answer) override;
+  void claim(const InstanceId& owner, std::vector<SpentClaim> claims, std::string_view customer,
+             Answer answer) override;
 
  private:
   state::Store& store_;

@@ -185,7 +185,7 @@ TEST_F(Spent, TheAuthorityAnswersForEach) {
   StoredSpent authority{*store_, [&] { return rules; }};
   const auto ask = [&](const InstanceId& owner, std::vector<SpentClaim> claims) {
     std::promise<base::Result<std::vector<bool>>> promise;
-    authority.claim(owner, std::move(claims), [&](auto answer) { promise.set_value(std::move(answer)); });
+    authority.claim(owner, std::move(claims), "anybody", [&](auto answer) { promise.set_value(std::move(answer)); });
     return promise.get_future().get();
   };
   EXPECT_THAT(*ask(a_, {number(1), number(2)}), ElementsAre(true, true));
@@ -193,7 +193,7 @@ TEST_F(Spent, TheAuthorityAnswersForEach) {
   EXPECT_THAT(*ask(a_, {number(1), number(3)}), ElementsAre(true, false));
   EXPECT_THAT(*ask(a_, {}), ElementsAre());
   EXPECT_EQ(ask(a_, std::vector<SpentClaim>(StoredSpent::kMostClaims + 1)).error().code, base::Code::too_large);
-  rules.window = 10;
+  rules = {.window = 10, .skew = 0};
   EXPECT_THAT(*ask(a_, {number(5)}), ElementsAre(true));
   collect(kNow + 22);
   EXPECT_THAT(*ask(b_, {number(3, kNow + 1)}), ElementsAre(true)) << "asked with the window before";

@@ -93,12 +93,13 @@ def test_threshold_json_of_a_nodes_folder(tmp_path):
     public = attestry("operator", "show", key).out.split()[0]
     init = ("node", "init", "--operator", public, "--format", "json")
     first = attestry(*init, tmp_path / "one", "--id", "3", "--simulated")
-    assert first.code == 0 and first.err == "" and first.json() == {
+    assert (first.code, first.err) == (0, ""), first
+    assert first.json() == {
         "settings": str(tmp_path / "one" / "node.toml"),
         "id": 3,
         "realm": "simulated",
         "seed": str(tmp_path / "one" / "data" / "forge.seed"),
-    }, first
+    }
     real = attestry(*init, tmp_path / "two", "--id", "4", "--attestation", "http://127.0.0.1:8500")
     wanted = {"settings": str(tmp_path / "two" / "node.toml"), "id": 4, "realm": "production"}
     assert real.code == 0 and real.json() == wanted, real

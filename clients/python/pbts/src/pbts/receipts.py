@@ -214,7 +214,8 @@ def registration(user_id: str, secret: bytes | int, instance_id: str, attestatio
 def attestation(quote: bytes | str, nonce: bytes | str, event_logs: Iterable[bytes | str] = ()) -> dict:
     """The `attestation` of /register: evidence (bytes, or hexadecimal digits) over attested_payload() with that nonce,
     and the logs of the boot, for policies that ask what was booted: at most dstack's text and TCG's bytes."""
-    said = {"quote": quote if isinstance(quote, str) else bytes(quote).hex(), "nonce": _nonce_bytes(nonce).hex()}
+    digits = quote.removeprefix("0x") if isinstance(quote, str) else bytes(quote).hex()
+    said = {"quote": digits, "nonce": _nonce_bytes(nonce).hex()}
     logs = [log.encode() if isinstance(log, str) else bytes(log) for log in event_logs]
     # Base64url without padding, unlike keys and signatures.
     texts = [base64.urlsafe_b64encode(log).decode().rstrip("=") for log in logs]
