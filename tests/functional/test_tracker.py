@@ -267,7 +267,7 @@ def test_an_address_registers_only_so_many_members_an_hour(tmp_path):
     assert answer.status == 429, answer
     assert 1 <= int(answer.headers["Retry-After"]) <= 1800
     assert answer.json()["success"] is False
-    assert "2 an hour; try again in" in answer.json()["error"], answer
+    assert "2 at once, and as many an hour; try again in" in answer.json()["error"], answer
 
     def status(member, address):
         body = tracker.registration(member)
