@@ -106,7 +106,12 @@ class TrackerSession {
                              .deadline = std::chrono::steady_clock::now() + kPatience};
     if (!body.empty()) request.headers.set("Content-Type", "application/json");
     if (!token_.empty()) request.headers.set("Authorization", "Bearer " + token_);
-    TRY(const auto response, http_->send(request));
+    auto sent = http_->send(request);
+    if (!sent && sent.error().code == Code::unavailable && sent.error().remedy.empty()) {
+      sent.error().remedy =
+          "Is the tracker running, and is " + server_ + " its listener? --server or ATTESTRY_TRACKER names it.";
+    }
+    TRY(const auto response, std::move(sent));
     if (auto problem = net::error_from_problem(response)) return *std::move(problem);
     auto document = base::JsonDocument::parse(response.body);
     if (!document || !(*document)->root().is_object()) {

@@ -195,6 +195,8 @@ def test_mistakes_of_a_token_name_its_file(tmp_path):
         gone = server.admin
     done = attestry("app", "list", "--server", gone)
     assert done.code == 3 and "ATTESTRY_SERVER" in done.err and "Is the server running" in done.err, done
+    done = attestry("tracker", "reputation", "show", "--server", gone)
+    assert done.code == 3 and "ATTESTRY_TRACKER" in done.err and "Is the tracker running" in done.err, done
 
 
 def test_mistakes_short_key_makes_no_data(tmp_path):
