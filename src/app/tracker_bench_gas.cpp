@@ -76,8 +76,8 @@ class Contracts {
     TRY(out->reader_, chain::QuorumReader::make(run.http(), std::move(options)), "--rpc");
     out->sender_ = std::make_unique<chain::Sender>(std::move(endpoints), out->key_,
                                                    chain::SenderOptions{.chain_id = id, .clock = &run.context().clock});
-    out->chain_ =
-        std::make_unique<tracker::ReputationChain>(*out->reader_, *out->reader_, tracker::send_with(*out->sender_));
+    out->chain_ = std::make_unique<tracker::ReputationChain>(*out->reader_, out->reader_->for_strangers(),
+                                                             *out->reader_, tracker::send_with(*out->sender_));
     return out;
   }
 

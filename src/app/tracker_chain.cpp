@@ -116,8 +116,8 @@ Result<std::unique_ptr<TrackerChain>> TrackerChain::open(const TrackerChainSetti
       chain::SenderOptions{.chain_id = said.chain.chain_id,
                            .clock = &parts.clock,
                            .before_sending = tracker::logged_transactions(parts.store, parts.log, parts.clock)});
-  out->chain_ =
-      std::make_unique<tracker::ReputationChain>(*out->reader_, *out->reader_, tracker::send_with(*out->sender_));
+  out->chain_ = std::make_unique<tracker::ReputationChain>(*out->reader_, out->reader_->for_strangers(), *out->reader_,
+                                                           tracker::send_with(*out->sender_));
   TRY(out->publisher_, tracker::Publisher::open(*out->chain_, ledger, parts.store, out->sender_->address()));
   out->recollection_ = std::make_unique<tracker::Recollection>(*out->publisher_, parts.clock);
   out->deps_ = std::make_unique<api::TrackerContractDeps>(api::TrackerContractDeps{.chain = *out->chain_,

@@ -42,10 +42,11 @@ class PublicationTest : public ::testing::Test {
     auto options = nodes.options();
     options.clock = &chain_clock;
     options.head_ttl = std::chrono::milliseconds(0);
+    options.stranger_timeout = options.round_timeout;
     reader = *chain::QuorumReader::make(nodes, std::move(options));
     nodes.each(
         [this](Node& node) { node.contract = [this](const Call& call, std::uint64_t) { return answer(call); }; });
-    chain.emplace(*reader, *reader,
+    chain.emplace(*reader, reader->for_strangers(), *reader,
                   [this](const Address& to, base::ByteView data, base::Deadline) { return take(to, data); });
     open();
     for (const char* name : {"alice", "bob"}) EXPECT_TRUE(tracker.enrol(name, key_named(name)).ok());

@@ -137,20 +137,21 @@ Result<ReputationLookup> ReputationChain::look_up(const Address& reputation, con
   const chain::Call factory = reputation::kFactory.at(reputation);
   TRY(const auto made_by, reader_.call(standing.block, {&factory, 1}, deadline));
   TRY(const auto maker, reputation::kFactory.result(made_by.front()));
+  const chain::Call listed = reputation::kMade.at(maker, out.referrer);
+  TRY(const auto made_it, reader_.call(standing.block, {&listed, 1}, deadline));
+  TRY(const auto genuine, reputation::kMade.result(made_it.front()));
   // As migrateUserData asks: a genuine referrer and those before it, any other one for what it has itself.
   const std::array calls{reputation::kMigrateUserData.at(reputation, username),
-                         reputation::kMade.at(maker, out.referrer),
-                         reputation::kLookUp.at(out.referrer, username, reputation::kMaxHops - 1),
-                         reputation::kGetUserData.at(out.referrer, username)};
-  TRY(const auto outcomes, reader_.call(standing.block, calls, deadline));
+                         genuine ? reputation::kLookUp.at(out.referrer, username, reputation::kMaxHops - 1)
+                                 : reputation::kGetUserData.at(out.referrer, username)};
+  TRY(const auto outcomes, strangers_.call(standing.block, calls, deadline));
   if (outcomes[0].reverted) return out;
-  TRY(const auto genuine, reputation::kMade.result(outcomes[1]));
   ReputationUser found;
   if (genuine) {
-    TRY(auto asked, reputation::kLookUp.result(outcomes[2]));
+    TRY(auto asked, reputation::kLookUp.result(outcomes[1]));
     found = std::get<0>(std::move(asked));
   } else {
-    TRY(found, reputation::kGetUserData.result(outcomes[3]));
+    TRY(found, reputation::kGetUserData.result(outcomes[1]));
   }
   if (found.password_hash != Word{} && found.username == username) out.former = std::move(found);
   return out;

@@ -137,14 +137,16 @@ using SendTransaction =
 /// The sender must outlive what is returned.
 SendTransaction send_with(chain::Sender& sender);
 
-/// Thread-safe where `send` is; readers outlive it. What is sent blocks until the receipt is there: not for workers
-/// that answer announces. Errors of everything that sends: those of chain::Sender (`denied`: the contract refuses, with
-/// its reason). Errors of what reads: the reader's, `configuration` when there is no such contract, `malformed` when it
-/// answers what no such contract answers.
+/// Thread-safe where `send` is; readers outlive it. `strangers`: the same chain, asked what a referrer's contract
+/// answers (QuorumReader::for_strangers()): that may be anybody's, and answer everybody something else. What is sent
+/// blocks until the receipt is there: not for workers that answer announces. Errors of everything that sends: those of
+/// chain::Sender (`denied`: the contract refuses, with its reason). Errors of what reads: the reader's, `configuration`
+/// when there is no such contract, `malformed` when it answers what no such contract answers.
 class ReputationChain {
  public:
-  ReputationChain(chain::ChainReader& reader, chain::LogReader& logs, SendTransaction send)
-      : reader_(reader), logs_(logs), send_(std::move(send)) {}
+  ReputationChain(chain::ChainReader& reader, chain::ChainReader& strangers, chain::LogReader& logs,
+                  SendTransaction send)
+      : reader_(reader), strangers_(strangers), logs_(logs), send_(std::move(send)) {}
 
   /// `evidence`: bytes of the quote; empty: none, and then no successor trusts this reputation. Which contract was made
   /// is read from the logs of the receipt's block by a quorum.
@@ -177,6 +179,7 @@ class ReputationChain {
 
  private:
   chain::ChainReader& reader_;
+  chain::ChainReader& strangers_;
   chain::LogReader& logs_;
   const SendTransaction send_;
 };

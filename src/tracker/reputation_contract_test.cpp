@@ -73,11 +73,13 @@ class ReputationOnChain : public ::testing::Test {
   ReputationOnChain() {
     auto options = nodes.options();
     options.clock = &clock;
+    options.stranger_timeout = options.round_timeout;
     reader = *chain::QuorumReader::make(nodes, std::move(options));
-    chain.emplace(*reader, *reader, [this](const Address& to, base::ByteView data, base::Deadline) {
-      sent.push_back({to, base::to_bytes(data)});
-      return base::Result<chain::Receipt>{receipt};
-    });
+    chain.emplace(*reader, reader->for_strangers(), *reader,
+                  [this](const Address& to, base::ByteView data, base::Deadline) {
+                    sent.push_back({to, base::to_bytes(data)});
+                    return base::Result<chain::Receipt>{receipt};
+                  });
     answer([](const Call& call) -> CallOutcome {
       if (call.data == reputation::kGetUserData("alice")) return said(reputation::kGetUserData.encode_result(kAlice));
       if (call.data == reputation::kGetUserData("bob")) return said(reputation::kGetUserData.encode_result({}));
@@ -137,6 +139,34 @@ TEST_F(ReputationOnChain, EndpointsThatDifferAreAnOutageAndNoAnswer) {
     };
   });
   EXPECT_EQ(chain->read(kContract, "alice", deadline()).error().code, Code::unavailable);
+}
+
+TEST_F(ReputationOnChain, AReferrerThatAnswersEverybodySomethingElseIsNotHeldAgainstEndpoints) {
+  const Address factory{0xfa};
+  nodes.each([&, first = true](Node& node) mutable {
+    node.contract = [=, liar = first](const Call& call, std::uint64_t) -> CallOutcome {
+      if (call.data == reputation::kStanding())
+        return said(reputation::kStanding.encode_result({kOwner, kHash, false}));
+      if (call.data == reputation::kReferrerReputation())
+        return said(reputation::kReferrerReputation.encode_result(kReferrer));
+      if (call.data == reputation::kFactory()) return said(reputation::kFactory.encode_result(factory));
+      if (call.to == factory) return said(reputation::kMade.encode_result(true));
+      if (const auto asked = reputation::kLookUp.arguments(call.data); asked.ok()) {
+        const ReputationUser there{std::get<0>(*asked), "", kHash, 1, liar ? 3U : 2U};
+        return said(reputation::kLookUp.encode_result({there, kReferrer, kOwner, {}}));
+      }
+      if (reputation::kMigrateUserData.arguments(call.data).ok()) return {.reverted = liar, .data = {}, .reason = {}};
+      return said(reputation::kGetUserData.encode_result({}));
+    };
+    first = false;
+  });
+  // Often: by the last one, what an endpoint has said to the first ones is judged.
+  for (int i = 0; i < 20; ++i) {
+    const auto found = chain->look_up(kContract, "alice" + std::to_string(i), deadline());
+    ASSERT_TRUE(found.ok()) << found.error().text();
+    EXPECT_EQ(found->former.value().upload_size, 2u);
+  }
+  for (const auto& endpoint : reader->status().endpoints) EXPECT_EQ(endpoint.disagreed, 0u);
 }
 
 TEST_F(ReputationOnChain, WhatIsNoReputation) {
