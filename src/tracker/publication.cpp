@@ -58,6 +58,7 @@ struct Publisher::Account {
   std::int64_t down = 0, up = 0;  ///< base: from before this ledger; below zero where an operator set less
   Sums seen{};                    ///< of the ledger, in what the entry has
   Word member{};                  ///< member_hash() of whom the entry is for; zeros: nobody was here then
+  friend bool operator==(const Account&, const Account&) = default;
 
   /// What the base is does not depend on the contract.
   bool knows_base_of(const Word& whose) const noexcept { return !adding && member == whose && member != Word{}; }
@@ -122,6 +123,13 @@ struct Publisher::Recalled {
   }
 };
 
+/// What the store has of a member.
+struct Publisher::Stored {
+  std::optional<Account> account{};
+  std::optional<Recalled> recalled{};
+  friend bool operator==(const Stored&, const Stored&) = default;
+};
+
 Ratio ratio_of(const Member& member, const FormerSums& former) noexcept {
   const auto sum = [](std::uint64_t a, std::uint64_t b) {
     return a > std::numeric_limits<std::uint64_t>::max() - b ? std::numeric_limits<std::uint64_t>::max() : a + b;
@@ -183,33 +191,57 @@ Result<Publisher::Account> Publisher::Account::decode(base::ByteView stored) {
   return out;
 }
 
-Result<std::optional<Publisher::Account>> Publisher::load(std::string_view user_id) const {
-  TRY(const auto view, store_.read());
-  TRY(const auto stored, view->get(account_key(user_id)));
+Result<std::optional<Publisher::Account>> Publisher::load(const state::ReadView& view, std::string_view user_id) {
+  TRY(const auto stored, view.get(account_key(user_id)));
   if (!stored) return std::optional<Account>{};
   TRY(const auto account, Account::decode(*stored));
   return std::optional{account};
 }
 
+Result<Publisher::Stored> Publisher::load_all(const state::ReadView& view, std::string_view user_id) {
+  Stored out;
+  TRY(out.account, load(view, user_id));
+  TRY(const auto recalled, view.get(recalled_key(user_id)));
+  if (recalled) {
+    TRY(out.recalled, Recalled::decode(*recalled));
+  }
+  return out;
+}
+
+Result<Publisher::Stored> Publisher::load_all(std::string_view user_id) const {
+  TRY(const auto view, store_.read());
+  return load_all(*view, user_id);
+}
+
+Result<std::optional<Publisher::Account>> Publisher::load(std::string_view user_id) const {
+  TRY(const auto view, store_.read());
+  return load(*view, user_id);
+}
+
+Status Publisher::put(state::WriteTxn& txn, std::string_view user_id, const std::optional<Account>& account) {
+  if (!account) return txn.erase(account_key(user_id));
+  if (account->knows_base_of(account->member)) TRY_OK(txn.erase(recalled_key(user_id)));
+  return txn.put(account_key(user_id), state::value(kVersion)
+                                           .raw(account->contract)
+                                           .u8(account->adding ? 1 : 0)
+                                           .u64(static_cast<std::uint64_t>(account->down))
+                                           .u64(static_cast<std::uint64_t>(account->up))
+                                           .u64(account->seen.down)
+                                           .u64(account->seen.up)
+                                           .raw(account->member)
+                                           .bytes());
+}
+
+Status Publisher::write(std::string_view user_id, state::Store::Closure closure, base::Deadline deadline) {
+  const auto written = store_.write_and_wait(std::move(closure), deadline);
+  // Whatever is said of the write: the data may be there (state/store.h).
+  const auto seen = remember_stored(user_id);
+  TRY_OK(written);
+  return seen;
+}
+
 Status Publisher::keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline) {
-  const bool settled = account && account->knows_base_of(account->member);
-  TRY_OK(store_.write_and_wait(
-      [&](state::WriteTxn& txn) -> Status {
-        if (!account) return txn.erase(account_key(user_id));
-        if (settled) TRY_OK(txn.erase(recalled_key(user_id)));
-        return txn.put(account_key(user_id), state::value(kVersion)
-                                                 .raw(account->contract)
-                                                 .u8(account->adding ? 1 : 0)
-                                                 .u64(static_cast<std::uint64_t>(account->down))
-                                                 .u64(static_cast<std::uint64_t>(account->up))
-                                                 .u64(account->seen.down)
-                                                 .u64(account->seen.up)
-                                                 .raw(account->member)
-                                                 .bytes());
-      },
-      deadline));
-  if (settled) remember(user_id, account->member, account->former());
-  return base::done();
+  return write(user_id, [&](state::WriteTxn& txn) { return put(txn, user_id, account); }, deadline);
 }
 
 // -- what is from before
@@ -240,6 +272,19 @@ void Publisher::remember(std::string_view user_id, const Word& member, const For
   }
 }
 
+/// Of two at a time, the one that has looked later writes later.
+Status Publisher::remember_stored(std::string_view user_id) {
+  const base::MutexLock lock(remembering_);
+  TRY(const auto stored, load_all(user_id));
+  const auto& [account, recalled] = stored;
+  if (account && account->knows_base_of(account->member)) {
+    remember(user_id, account->member, account->former());
+  } else {
+    remember(user_id, recalled ? recalled->member : Word{}, recalled ? recalled->sums : FormerSums{});
+  }
+  return base::done();
+}
+
 FormerSums Publisher::former(const Member& member) const {
   const base::MutexLock lock(knowing_);
   const auto found = known_.find(member.user_id);
@@ -247,52 +292,54 @@ FormerSums Publisher::former(const Member& member) const {
   return found->second.sums;
 }
 
-Status Publisher::keep_recalled(const std::string& user_id, const std::optional<Recalled>& recalled,
-                                base::Deadline deadline) {
-  TRY_OK(store_.write_and_wait(
-      [&](state::WriteTxn& txn) -> Status {
-        return recalled ? txn.put(recalled_key(user_id), recalled->bytes()) : txn.erase(recalled_key(user_id));
-      },
-      deadline));
-  remember(user_id, recalled ? recalled->member : Word{}, recalled ? recalled->sums : FormerSums{});
-  return base::done();
+/// What the store is to have after that look at the chain.
+Result<Publisher::Stored> Publisher::learned(const Address& at, const Member& member, const ReputationLookup& found,
+                                             const Stored& before) const {
+  const Word whose = member_hash(member.key);
+  const auto& account = before.account;
+  Stored out{.account = account};
+  if (found.own && found.own->password_hash == whose) {
+    TRY(out.account, settled(at, member, account, *found.own));
+    return out;
+  }
+  const auto& old = before.recalled;
+  // An owner who names another referrer, or none, takes back what the one before has said.
+  if (old && old->member == whose && old->referrer == found.referrer && !found.own) out.recalled = old;
+  if (!found.former) return out;
+  const Sums entry{found.former->download_size, found.former->upload_size};
+  if (std::max(entry.down, entry.up) > kMost) return too_large(member.user_id);
+  out.recalled.reset();
+  // An addition of our own whose end nobody saw, to a contract that this one follows, is not from before.
+  const bool added_here = account && account->adding && account->member == whose && account->seen == entry;
+  if (found.former->password_hash == whose && !added_here)
+    out.recalled = Recalled{found.referrer, whose, {.uploaded = entry.up, .downloaded = entry.down}};
+  return out;
 }
 
 Result<FormerSums> Publisher::recall(const Address& at, const std::string& user_id, base::Deadline deadline) {
   const auto member = ledger_.member(user_id);
   if (!member) return Error{Code::not_found, "User not registered"};
-  const Word whose = member_hash(member->key);
-  TRY(auto account, load(user_id));
-  if (account && account->knows_base_of(whose)) return former(*member);
-  TRY(const auto found, chain_.look_up(at, user_id, deadline));
-  // Only now: a transaction that is waited for holds nobody's question up, and what it brings is looked at again.
-  const base::MutexLock one_at_a_time(writing_);
-  TRY(account, load(user_id));
-  if (account && account->knows_base_of(whose)) return former(*member);
-  // Whoever has it now may have written in it what he likes.
-  if (found.owner != account_) return former(*member);
-  if (found.own && found.own->password_hash == whose) {
-    TRY_OK(settle(at, *member, account, *found.own, deadline));
-    return former(*member);
+  // Not in turn with what is sent, which may take hours: what has been stored in the meantime stays, and is looked at
+  // again.
+  for (bool overtaken = true; overtaken;) {
+    TRY(const auto before, load_all(user_id));
+    overtaken = false;
+    if (before.account && before.account->knows_base_of(member_hash(member->key))) break;
+    TRY(const auto found, chain_.look_up(at, user_id, deadline));
+    // Whoever has it now may have written in it what he likes.
+    if (found.owner != account_) return of_another(at, found.owner);
+    TRY(const auto now, learned(at, *member, found, before));
+    if (now == before) break;
+    const auto unless_overtaken = [&](state::WriteTxn& txn) -> Status {
+      TRY(const auto there, load_all(txn, user_id));
+      overtaken = there != before;
+      if (overtaken) return base::done();
+      if (now.account != before.account) return put(txn, user_id, now.account);
+      return now.recalled ? txn.put(recalled_key(user_id), now.recalled->bytes()) : txn.erase(recalled_key(user_id));
+    };
+    TRY_OK(write(user_id, unless_overtaken, deadline));
   }
-  TRY(const auto view, store_.read());
-  TRY(const auto stored, view->get(recalled_key(user_id)));
-  std::optional<Recalled> before, now;
-  if (stored) {
-    TRY(before, Recalled::decode(*stored));
-  }
-  // An owner who names another referrer, or none, takes back what the one before has said.
-  if (before && before->member == whose && before->referrer == found.referrer && !found.own) now = before;
-  if (found.former) {
-    const Sums entry{found.former->download_size, found.former->upload_size};
-    if (std::max(entry.down, entry.up) > kMost) return too_large(user_id);
-    now.reset();
-    // An addition of our own whose end nobody saw, to a contract that this one follows, is not from before.
-    const bool added_here = account && account->adding && account->member == whose && account->seen == entry;
-    if (found.former->password_hash == whose && !added_here)
-      now = Recalled{found.referrer, whose, {.uploaded = entry.up, .downloaded = entry.down}};
-  }
-  if (now != before) TRY_OK(keep_recalled(user_id, now, deadline));
+  TRY_OK(remember_stored(user_id));
   return former(*member);
 }
 
@@ -338,8 +385,9 @@ Result<Mined> Publisher::migrate(const Address& at, const std::string& username,
   const auto member = ledger_.member(username);
   if (!member || found->password_hash != member_hash(member->key)) return receipt;
   // In one that is another's, it is moved and not believed.
-  const auto standing = chain_.standing(at, deadline, receipt.block);
-  if (!standing || standing->owner != account_) return receipt;
+  TRY(const auto standing, chain_.standing(at, deadline, receipt.block),
+      "moved by the transaction 0x" + base::hex(receipt.transaction) + ", but who has the contract is not known");
+  if (standing.owner != account_) return receipt;
   TRY(const auto before, load(username));
   TRY_OK(settle(at, *member, without_addition(before, at), *found, deadline));
   return receipt;
@@ -357,8 +405,12 @@ std::optional<Publisher::Account> Publisher::without_addition(std::optional<Acco
 Result<Address> Publisher::referrer_of_ours(const Address& at, base::Deadline deadline) const {
   TRY(const auto standing, chain_.standing(at, deadline));
   if (standing.owner == account_) return standing.referrer;
+  return of_another(at, standing.owner);
+}
+
+Error Publisher::of_another(const Address& at, const Address& owner) const {
   return Error{Code::denied, "the contract 0x" + base::hex(at) + " belongs to another account",
-               "0x" + base::hex(account_), "0x" + base::hex(standing.owner),
+               "0x" + base::hex(account_), "0x" + base::hex(owner),
                "POST /contract/init takes over what was offered to this account. A change counts once its block is "
                "final."};
 }
@@ -409,8 +461,13 @@ Result<Publication> Publisher::add_new(const Address& at, const Member& member, 
   if (account.adding) TRY_OK(keep(user.username, account, deadline));
   auto sent = chain_.add(at, user, deadline);
   if (!sent) {
-    // A refusal means that nothing was added; of any other failure nothing is known.
-    if (account.adding && sent.error().code == Code::denied) TRY_OK(keep(user.username, before, deadline));
+    // A refusal means that nothing was added; of any other failure nothing is known. Whom somebody has moved there may
+    // be recalled by now, which holds.
+    const auto take_back = [&](state::WriteTxn& txn) -> Status {
+      TRY(const auto now, load(txn, user.username));
+      return now == account ? put(txn, user.username, before) : base::done();
+    };
+    if (account.adding && sent.error().code == Code::denied) TRY_OK(write(user.username, take_back, deadline));
     return std::move(sent).error();
   }
   TRY(const auto found, chain_.read(at, user.username, deadline, sent->block));
@@ -422,9 +479,8 @@ Result<Publication> Publisher::add_new(const Address& at, const Member& member, 
 
 /// Of an entry that no settled account is known for: what it has is from before this ledger, but for what the ledger
 /// has written itself.
-Result<Publisher::Account> Publisher::settle(const Address& at, const Member& member,
-                                             const std::optional<Account>& before, const ReputationUser& found,
-                                             base::Deadline deadline) {
+Result<Publisher::Account> Publisher::settled(const Address& at, const Member& member,
+                                              const std::optional<Account>& before, const ReputationUser& found) {
   if (found.password_hash != member_hash(member.key)) {
     return Error{Code::denied, "the entry of " + member.user_id + " is not known to be this member's",
                  "SHA-256 of its public key, 0x" + base::hex(member_hash(member.key)),
@@ -433,7 +489,7 @@ Result<Publisher::Account> Publisher::settle(const Address& at, const Member& me
                  "that it is this member's."};
   }
   if (before && before->knows_base_of(found.password_hash)) {
-    // The entry has come here from a former contract, whenever that was: not stored before it has what it is to have.
+    // The entry has come here from a former contract, whenever that was.
     Account out = *before;
     out.contract = at;
     return out;
@@ -441,8 +497,16 @@ Result<Publisher::Account> Publisher::settle(const Address& at, const Member& me
   const Sums entry{found.download_size, found.upload_size};
   // An addition whose end nobody saw.
   const bool included = before && before->adding && before->seen == entry;
-  TRY(const Account out, Account::at(at, entry, included ? before->seen : Sums{}, found.password_hash, member.user_id));
-  TRY_OK(keep(member.user_id, out, deadline));
+  return Account::at(at, entry, included ? before->seen : Sums{}, found.password_hash, member.user_id);
+}
+
+Result<Publisher::Account> Publisher::settle(const Address& at, const Member& member,
+                                             const std::optional<Account>& before, const ReputationUser& found,
+                                             base::Deadline deadline) {
+  TRY(const Account out, settled(at, member, before, found));
+  // What another contract was written to is not stored before this one has what it is to have.
+  const bool known = before && before->knows_base_of(found.password_hash);
+  if (!known) TRY_OK(keep(member.user_id, out, deadline));
   return out;
 }
 

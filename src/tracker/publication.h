@@ -61,6 +61,8 @@ class Publisher {
   /// An operator says what a member's sums are now, with all that the ledger has; publish() goes on from there.
   base::Result<chain::Receipt> update(const chain::Address& at, const std::string& username, std::uint64_t down,
                                       std::uint64_t up, base::Deadline deadline);
+  /// Anybody may have that done. An outage after it has been done is an error, too: what the member has from before is
+  /// then known once he is recalled.
   base::Result<chain::Receipt> migrate(const chain::Address& at, const std::string& username, base::Deadline deadline);
 
   /// Writes what the ledger has of a member. Who is not there yet is taken over from the referrer, and where that does
@@ -78,22 +80,31 @@ class Publisher {
   /// From memory; takes a lock shortly. What announces ask for.
   FormerSums former(const Member& member) const;
   /// The same, read from the chain where it is not known for good: what his entry has, and where he has none, what a
-  /// migration would bring now. Kept in the store. Sends nothing, but blocks, as what sends does. What is known stays
-  /// when nothing can be learned: an outage is an error and changes nothing; nor does a referrer that is not trusted at
-  /// the moment, or a contract that is not this account's. Errors besides: `not_found` (no such member here).
+  /// migration would bring now. Kept in the store. Sends nothing and waits for nothing that is sent, but for the chain.
+  /// What is known stays when nothing can be learned: an outage is an error and changes nothing; nor does a referrer
+  /// that is not trusted at the moment. Errors besides: `denied` (the contract is another account's, which changes
+  /// nothing, either), `not_found` (no such member here).
   base::Result<FormerSums> recall(const chain::Address& at, const std::string& user_id, base::Deadline deadline);
 
  private:
   struct Sums;
   struct Recalled;
   struct Account;
+  struct Stored;
   Publisher(const ReputationChain& chain, const Ledger& ledger, state::Store& store, const chain::Address& account)
       : chain_(chain), ledger_(ledger), store_(store), account_(account) {}
   base::Status load_former();
   void remember(std::string_view user_id, const chain::Word& member, const FormerSums& sums);
-  base::Status keep_recalled(const std::string& user_id, const std::optional<Recalled>& recalled,
-                             base::Deadline deadline);
+  base::Status remember_stored(std::string_view user_id);
+  base::Status write(std::string_view user_id, state::Store::Closure closure, base::Deadline deadline);
+  base::Result<Stored> learned(const chain::Address& at, const Member& member, const ReputationLookup& found,
+                               const Stored& before) const;
+  base::Error of_another(const chain::Address& at, const chain::Address& owner) const;
+  static base::Result<std::optional<Account>> load(const state::ReadView& view, std::string_view user_id);
+  static base::Result<Stored> load_all(const state::ReadView& view, std::string_view user_id);
+  base::Result<Stored> load_all(std::string_view user_id) const;
   base::Result<std::optional<Account>> load(std::string_view user_id) const;
+  static base::Status put(state::WriteTxn& txn, std::string_view user_id, const std::optional<Account>& account);
   base::Status keep(std::string_view user_id, const std::optional<Account>& account, base::Deadline deadline);
   static std::optional<Account> without_addition(std::optional<Account> before, const chain::Address& at);
   base::Result<chain::Address> referrer_of_ours(const chain::Address& at, base::Deadline deadline) const;
@@ -103,6 +114,8 @@ class Publisher {
                                                         base::Deadline deadline);
   base::Result<Publication> add_new(const chain::Address& at, const Member& member,
                                     const std::optional<Account>& before, base::Deadline deadline);
+  static base::Result<Account> settled(const chain::Address& at, const Member& member,
+                                       const std::optional<Account>& before, const ReputationUser& found);
   base::Result<Account> settle(const chain::Address& at, const Member& member, const std::optional<Account>& before,
                                const ReputationUser& found, base::Deadline deadline);
   base::Result<chain::Receipt> send_update(const chain::Address& at, const std::string& username, const Sums& sums,
@@ -117,6 +130,7 @@ class Publisher {
     chain::Word member{};  ///< member_hash()
     FormerSums sums{};
   };
+  base::Mutex remembering_;  ///< over a look at the store and what follows from it in memory
   mutable base::Mutex knowing_;
   /// Of those who have any.
   std::map<std::string, Known, std::less<>> known_ ATTESTRY_GUARDED_BY(knowing_);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <future>
 #include <map>
 #include <semaphore>
 
@@ -35,6 +37,21 @@ constexpr std::uint64_t kPiece = 16384;
 const Address kAccount{0xac};
 const Address kFactoryOfAll{0xfa};
 
+/// Something happens, once, after an answer has come.
+struct Interrupted final : chain::ChainReader {
+  explicit Interrupted(chain::ChainReader& asked) : reader(asked) {}
+  base::Result<chain::BlockRef> head(base::Deadline deadline) override { return reader.head(deadline); }
+  base::Result<chain::BlockRef> known_head() const override { return reader.known_head(); }
+  base::Result<std::vector<CallOutcome>> call(const chain::BlockRef& at, std::span<const Call> calls,
+                                              base::Deadline deadline) override {
+    auto out = reader.call(at, calls, deadline);
+    if (after_call) std::exchange(after_call, nullptr)();
+    return out;
+  }
+  chain::ChainReader& reader;
+  std::function<void()> after_call;
+};
+
 /// A Reputation as publish() needs it, with a referrer, on one node.
 class PublicationTest : public ::testing::Test {
  protected:
@@ -46,7 +63,8 @@ class PublicationTest : public ::testing::Test {
     reader = *chain::QuorumReader::make(nodes, std::move(options));
     nodes.each(
         [this](Node& node) { node.contract = [this](const Call& call, std::uint64_t) { return answer(call); }; });
-    chain.emplace(*reader, reader->for_strangers(), *reader,
+    strangers.emplace(reader->for_strangers());
+    chain.emplace(*reader, *strangers, *reader,
                   [this](const Address& to, base::ByteView data, base::Deadline) { return take(to, data); });
     open();
     for (const char* name : {"alice", "bob"}) EXPECT_TRUE(tracker.enrol(name, key_named(name)).ok());
@@ -86,6 +104,7 @@ class PublicationTest : public ::testing::Test {
     }
     if (call.data == reputation::kFactory()) return said(reputation::kFactory.encode_result(kFactoryOfAll));
     if (call.to == kFactoryOfAll) return said(reputation::kMade.encode_result(genuine));
+    if (call.data == reputation::kStanding() && overloaded_about_owners) nodes.nodes.front().body = "overloaded";
     if (call.data == reputation::kStanding()) return said(reputation::kStanding.encode_result({owner, {}, false}));
     if (call.data == reputation::kReferrerReputation())
       return said(reputation::kReferrerReputation.encode_result(referrer));
@@ -106,6 +125,7 @@ class PublicationTest : public ::testing::Test {
     };
     if (const auto added = reputation::kAddUser.arguments(data); added.ok()) {
       const auto& [name, salt, hash, down, up] = *added;
+      if (before_sending) std::exchange(before_sending, nullptr)();
       if (taken_by_another) entries[to][name] = *taken_by_another;
       if (entries[to].contains(name)) return refused("User exists");
       if (stuck) {
@@ -170,6 +190,7 @@ class PublicationTest : public ::testing::Test {
   state::testing::ManualClock clock{kNow};
   testing::Tracker tracker{clock};
   std::unique_ptr<chain::QuorumReader> reader;
+  std::optional<Interrupted> strangers;
   std::optional<ReputationChain> chain;
   std::unique_ptr<Publisher> publisher;
   std::map<Address, std::map<std::string, ReputationUser>> entries;
@@ -182,6 +203,8 @@ class PublicationTest : public ::testing::Test {
   std::vector<std::string> looked_up;  ///< at referrers
   std::counting_semaphore<> looking{0};
   int sent = 0;
+  std::function<void()> before_sending;  ///< of an addition, once
+  bool overloaded_about_owners = false;
   bool stuck = false;  ///< additions wait, and are in no block yet
   bool lost = false;   ///< transactions are taken, and nobody hears of them
 };
@@ -415,6 +438,57 @@ TEST_F(PublicationTest, AMigrationSettlesWhatIsFromBefore) {
   EXPECT_EQ(uploaded(), 1000 + kPiece);
 }
 
+TEST_F(PublicationTest, AMigrationWhoseContractsOwnerIsNotKnownSaysSo) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  overloaded_about_owners = true;
+  const auto moved = publisher->migrate(kContract, "alice", deadline());
+  ASSERT_FALSE(moved.ok());
+  EXPECT_EQ(moved.error().code, Code::unavailable);
+  EXPECT_THAT(moved.error().text(), HasSubstr("moved by the transaction"));
+  overloaded_about_owners = false;
+  nodes.each([](Node& node) { node.body.reset(); });
+  EXPECT_EQ(recall().value(), up(1000));
+}
+
+TEST_F(PublicationTest, WhoIsRecalledWaitsForNoPublication) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  earn({1});
+  std::future<base::Result<FormerSums>> recalled;
+  before_sending = [&] {
+    recalled = std::async(std::launch::async, [this] { return publisher->recall(kContract, "alice", deadline()); });
+    EXPECT_EQ(recalled.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  };
+  ASSERT_TRUE(publish("bob").ok());
+  EXPECT_EQ(recalled.get().value(), up(1000));
+}
+
+TEST_F(PublicationTest, WhoIsRecalledWhileHeIsPublishedKeepsWhatThePublicationSays) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  earn({1});
+  // What he has there is what is recalled, and he is published before that is stored.
+  strangers->after_call = [this] { EXPECT_TRUE(publisher->add(kContract, of_alice(5), deadline()).ok()); };
+  EXPECT_EQ(recall().value(), up(5));
+  restart();
+  EXPECT_EQ(former(), up(5));
+}
+
+TEST_F(PublicationTest, WhatIsInTheStoreCountsWhateverTheStoreSaid) {
+  referrer = kOther;
+  entries[kOther]["alice"] = of_alice(1000);
+  const auto broken = [](const state::ReadView&) -> base::Status { return Error{Code::io, "no checkpoint"}; };
+  tracker.store().set_after_commit(broken);
+  EXPECT_FALSE(recall().ok());
+  EXPECT_EQ(former(), up(1000)) << "as it would be after a restart";
+  EXPECT_EQ(recall().value(), up(1000));
+  EXPECT_FALSE(publisher->add(kContract, of_alice(5), deadline()).ok());
+  EXPECT_EQ(former(), up(5));
+  EXPECT_EQ(recall().value(), up(5));
+  tracker.store().set_after_commit({});
+}
+
 TEST_F(PublicationTest, WhatAnotherKeyEarnedIsNotHis) {
   referrer = kOther;
   entries[kOther]["alice"] = {"alice", "", Word{0x05}, 0, 1 << 30};
@@ -460,21 +534,23 @@ TEST_F(PublicationTest, AnotherFactorysReferrerIsAskedForWhatItHasItself) {
 TEST_F(PublicationTest, AContractThatIsAnothersIsNotBelieved) {
   entries[kContract]["alice"] = of_alice(1 << 30);
   owner = kOther;
-  EXPECT_EQ(recall().value(), FormerSums{});
+  EXPECT_EQ(recall().error().code, Code::denied);
   referrer = kOther;
   entries[kContract].clear();
   entries[kOther]["alice"] = of_alice(1000);
-  EXPECT_EQ(recall().value(), FormerSums{});
+  EXPECT_EQ(recall().error().code, Code::denied);
   EXPECT_EQ(publish().error().code, Code::denied);
   ASSERT_TRUE(publisher->migrate(kContract, "alice", deadline()).ok()) << "which anybody may";
-  EXPECT_EQ(recall().value(), FormerSums{});
+  EXPECT_EQ(recall().error().code, Code::denied);
+  EXPECT_EQ(former(), FormerSums{});
   entries[kContract].clear();
   // It was offered to this account, which has taken it.
   owner = kAccount;
   EXPECT_EQ(recall().value(), up(1000));
   owner = kOther;
   entries[kOther]["alice"] = of_alice(1 << 30);
-  EXPECT_EQ(recall().value(), up(1000));
+  EXPECT_EQ(recall().error().code, Code::denied);
+  EXPECT_EQ(former(), up(1000));
 }
 
 TEST_F(PublicationTest, WhatThisTrackerHasPublishedIsNotFromBefore) {
