@@ -86,7 +86,7 @@ base::Status admit_member(const tracker::Announcement& said, std::string_view us
   const auto ratio = tracker::ratio_of(*member, tracker_former(*member, deps));
   if (ratio.infinite || ratio.value >= deps.min_ratio) return base::done();
   // He may have been somewhere else: his next try knows.
-  if (deps.recollection != nullptr) deps.recollection->want(member->user_id);
+  if (deps.recollection != nullptr) deps.recollection->want(member->user_id, tracker::Recollection::Turn::first);
   return Error{Code::denied, "Insufficient ratio: " + decimal(ratio.value, std::chars_format::fixed, 2) + " < " +
                                  decimal(deps.min_ratio)};
 }

@@ -134,10 +134,15 @@ class Contract {
     TRY(const auto at, need());
     TRY(const auto name, username_of(body));
     if (name.empty()) return tracker_refused(400, "Missing username");
-    TRY(const auto receipt, deps_.publisher.migrate(at, name, deadline()));
+    const auto receipt = deps_.publisher.migrate(at, name, deadline());
+    if (!receipt) {
+      // He may have been moved nevertheless.
+      if (receipt.error().code != base::Code::denied) deps_.recollection.want(name, tracker::Recollection::Turn::anew);
+      return receipt.error();
+    }
     return tracker_json(200, {{"success", true},
                               {"username", name},
-                              {"tx_hash", text_of(receipt.transaction)},
+                              {"tx_hash", text_of(receipt->transaction)},
                               {"message", "User data migrated successfully"}});
   }
 

@@ -141,7 +141,7 @@ struct Handlers {
     deps.ledger.enrol(std::move(wanted), [this, instance = instance(),
                                           responder = std::move(responder)](Result<tracker::Enrolment> done) mutable {
       if (!done) return responder.send(refused(done.error()));
-      want(done->member);
+      want(done->member, Turn::first);
       responder.send(json(200, {{"success", true},
                                 {"instance_id", instance},
                                 {"log_index", done->leaf.index},
@@ -152,8 +152,9 @@ struct Handlers {
   }
 
   /// He may have been a member of a former tracker.
-  void want(const tracker::Member& member) const {
-    if (deps.recollection != nullptr) deps.recollection->want(member.user_id);
+  using Turn = tracker::Recollection::Turn;
+  void want(const tracker::Member& member, Turn turn) const {
+    if (deps.recollection != nullptr) deps.recollection->want(member.user_id, turn);
   }
 
   /// Shows a member its passkey, or gives it another; the member signs which.
@@ -374,7 +375,7 @@ struct Handlers {
   net::Response user(const net::Request& request) const {
     const auto found = deps.ledger.member(request.parameter("id"));
     if (!found) return json(404, {{"error", "User not found"}});
-    want(*found);
+    want(*found, Turn::last);
     JsonOutObject body{{"user_id", found->user_id},
                        {"public_key", base::base64(found->key)},
                        {"registered_at", found->registered.seconds}};

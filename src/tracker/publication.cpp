@@ -292,6 +292,13 @@ FormerSums Publisher::former(const Member& member) const {
   return found->second.sums;
 }
 
+bool Publisher::is_settled(const std::string& user_id) const {
+  const auto member = ledger_.member(user_id);
+  if (!member) return true;
+  const auto account = load(user_id);
+  return account && *account && (*account)->knows_base_of(member_hash(member->key));
+}
+
 /// What the store is to have after that look at the chain.
 Result<Publisher::Stored> Publisher::learned(const Address& at, const Member& member, const ReputationLookup& found,
                                              const Stored& before) const {

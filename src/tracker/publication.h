@@ -85,6 +85,9 @@ class Publisher {
   /// that is not trusted at the moment. Errors besides: `denied` (the contract is another account's, which changes
   /// nothing, either), `not_found` (no such member here).
   base::Result<FormerSums> recall(const chain::Address& at, const std::string& user_id, base::Deadline deadline);
+  /// Whether recall() has nothing to ask the chain for: what is from before is known for good, or there is no such
+  /// member. False when the store does not say.
+  bool is_settled(const std::string& user_id) const;
 
  private:
   struct Sums;

@@ -609,21 +609,24 @@ TEST_F(PublicationTest, WhoIsWantedIsAskedForOnAThreadOfItsOwnAndNotAgain) {
   entries[kOther]["alice"] = of_alice(1000);
   mined();
   nodes.each([](Node& node) { node.dead = true; });
+  using Turn = Recollection::Turn;
   const std::chrono::milliseconds soon{1};
   Recollection recollection(*publisher, chain_clock, {.first_pause = soon, .longest_pause = soon});
-  recollection.want("alice");
+  const auto rounds = nodes.rounds();
+  recollection.want("alice", Turn::first);
   recollection.follow(kContract);
+  while (nodes.rounds() == rounds) std::this_thread::yield();
   EXPECT_EQ(recollection.former(tracker.ledger().member("alice").value()), FormerSums{});
   // Nobody has to ask again when the chain is back.
   nodes.each([](Node& node) { node.dead = false; });
   ASSERT_TRUE(look());
-  recollection.want("alice");
-  recollection.want("mallory");  // no member
-  recollection.want("bob");
+  recollection.want("alice", Turn::first);
+  recollection.want("mallory", Turn::first);  // no member
+  recollection.want("bob", Turn::last);
   ASSERT_TRUE(look());
   recollection.follow(kContract);
   mined();  // what was asked of a block is remembered
-  recollection.want("alice");
+  recollection.want("alice", Turn::first);
   ASSERT_TRUE(look());
   recollection.stop();
   EXPECT_EQ(looked_up, (std::vector<std::string>{"alice", "bob", "alice"}));
