@@ -103,6 +103,8 @@ Result<std::unique_ptr<TrackerChain>> TrackerChain::open(const TrackerChainSetti
   options.clock = &parts.clock;
   // What was written a moment ago is asked for at once.
   options.head_ttl = std::chrono::milliseconds(0);
+  // Only what former contracts have is asked for so, one member at a time, and a chain of them may take a while.
+  options.stranger_timeout = options.round_timeout;
   std::vector<chain::Endpoint*> endpoints;
   std::string shown;
   for (const auto& endpoint : options.endpoints) {

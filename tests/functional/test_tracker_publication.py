@@ -133,6 +133,12 @@ def standing_of(tracker, name):
     return tuple(found[member] for member in members)
 
 
+def former_of(tracker, name):
+    """Up and down from before. Unlike a look at the member, an empty report has nothing asked of the chain."""
+    answer = tracker.report(Member(name), [])
+    return answer["former_uploaded"], answer["former_downloaded"]
+
+
 def test_a_reputation_outlives_its_tracker(world):
     first = joined(world.start("one", world.one), "alice", "bob", "carol")
     former = world.reputation(contract(first, "init"))
@@ -196,9 +202,39 @@ def test_who_comes_while_the_chain_is_away_is_asked_about_later(world):
         away.set()
         joined(second, "alice")
         assert failed.wait(60)
-        assert standing_of(second, "alice") == (0, 0, 0, 0, 1.0)
+        assert former_of(second, "alice") == (0, 0)
         away.clear()
-        until(lambda: standing_of(second, "alice") == (PIECE, 0, 0, 0, None))
+        until(lambda: former_of(second, "alice") == (PIECE, 0))
+
+
+def test_who_is_moved_as_the_chain_goes_away_is_looked_at_when_it_is_back(world):
+    first = joined(world.start("one", world.one), "alice", "bob")
+    former = world.reputation(contract(first, "init"))
+    exchange(first, 1)
+    published(contract(first, "publish"))
+    world.factory.send("setAttested", world.one.address, former.call("attestation"), sender=world.governance)
+    sent = threading.Event()
+
+    def change(method, parameters, answer):
+        if method == "eth_sendRawTransaction":
+            sent.set()
+        if method == "eth_call" and sent.is_set():
+            return {"error": {"code": -32000, "message": "the node is overloaded"}}
+        return answer
+
+    with Endpoint(world.chain) as endpoint:
+        second = world.start("two", world.two, rpc=[endpoint.url])
+        contract(second, "init", referrer_address=former.address)
+        joined(second, "alice")
+        until(lambda: former_of(second, "alice") == (PIECE, 0))
+        exchange(first, 2)
+        published(contract(first, "publish"))
+        endpoint.change = change
+        assert contract(second, "migrate", username="alice").status == 503
+        assert former_of(second, "alice") == (PIECE, 0)
+        endpoint.change = None
+        # Nobody has to ask, and it is no matter that she was asked for a moment ago.
+        until(lambda: former_of(second, "alice") == (2 * PIECE, 0))
 
 
 def test_a_killed_publication_is_paid_for_once(world):
