@@ -184,6 +184,13 @@ TEST_F(RecollectionTest, AnotherContractEndsAPause) {
   chain.set_failing({});
   recollection->follow(kContract);
   EXPECT_EQ(chain.next(), "alice");
+  want({"bob"});
+  EXPECT_EQ(chain.next(), "bob");
+  // Nor is a good answer one of another contract.
+  recollection->follow(kContract);
+  want({"alice"});
+  while (chain.next() != "alice") {
+  }
 }
 
 TEST_F(RecollectionTest, AnAnswerFromBeforeTheContractWasFollowedIsNone) {
