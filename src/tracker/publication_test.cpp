@@ -8,6 +8,9 @@
 #include <future>
 #include <map>
 #include <semaphore>
+#include <span>
+#include <thread>
+#include <utility>
 
 #include "chain/quorum.h"
 #include "chain/testing/stand_in.h"

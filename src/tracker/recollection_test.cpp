@@ -3,13 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <atomic>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <semaphore>
 #include <set>
+#include <span>
+#include <utility>
 
-#include "base/log.h"
 #include "tracker/testing/tracker.h"
 
 namespace attestry::tracker {
