@@ -32,7 +32,6 @@ std::chrono::nanoseconds processor_time(clockid_t of) {
 constexpr std::chrono::milliseconds kMuch{50};
 constexpr std::chrono::seconds kMost{5};  ///< forgiven after 50
 constexpr int kShare = 10;                ///< one part in so many of a core is nobody's burden
-constexpr int kLeast = 19;                ///< niceness
 constexpr int kRest = 9;                  ///< times what was worked
 constexpr int kBusyShare = 4;  ///< the process is busy when its other threads take one part in so many of a core
 constexpr std::size_t kLookAtLeast = 64;
@@ -185,7 +184,7 @@ FairLane::Nanoseconds FairLane::work_once(Row& row, std::unique_lock<std::mutex>
 }
 
 void FairLane::work(Row& row, bool rests) {
-  yield_to_others(rests ? kLeast : options_.niceness);
+  yield_to_others(options_.niceness);
   Others others;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {

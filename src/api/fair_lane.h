@@ -29,9 +29,9 @@ struct FairLaneOptions {
   /// two threads that want the same core one with 10 has a tenth of it; it has all that nobody else wants.
   int niceness = 0;
   /// Threads beside the others for customers who have taken much of the processor lately: more than a tenth of a core,
-  /// and 50 ms on top. They have the least priority (19), and rest nine times as long as they worked while the rest of
-  /// the process is busy: what shares a core's caches with others costs them something also where it takes no time from
-  /// them. Not SCHED_IDLE: a thread that holds a lock of others has to get on. 0: everybody is served alike.
+  /// and 50 ms on top. They rest nine times as long as they worked while the rest of the process is busy. Not at a
+  /// lower priority than the others: a thread that holds a lock of others has to get on, and beside strangers' programs
+  /// that take all cores it would never. 0: everybody is served alike.
   std::size_t resting_threads = 0;
 };
 

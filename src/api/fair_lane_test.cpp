@@ -159,61 +159,59 @@ void compute(std::chrono::milliseconds time) {
   }
 }
 
-int niceness_of_a_task(FairLane& lane, std::string_view customer, std::chrono::milliseconds work = {}) {
-  std::promise<int> niceness;
+std::thread::id thread_of_a_task(FairLane& lane, std::string_view customer, std::chrono::milliseconds work = {}) {
+  std::promise<std::thread::id> thread;
   EXPECT_TRUE(run(lane, customer, [&] {
     compute(work);
-    niceness.set_value(::getpriority(PRIO_PROCESS, 0));
+    thread.set_value(std::this_thread::get_id());
   }));
-  return niceness.get_future().get();
+  return thread.get_future().get();
 }
 
-const int kUsual = ::getpriority(PRIO_PROCESS, 0);
-constexpr int kLeast = 19;
+constexpr FairLaneOptions kOneAndOne{.threads = 1, .threads_of_one = 1, .resting_threads = 1};
 
-TEST(FairLane, WhoTakesMuchGetsWhatIsLeftOver) {
-  ASSERT_LT(kUsual, kLeast) << "tests have to be started with another priority";
+TEST(FairLane, WhoTakesMuchIsServedApart) {
   constexpr std::chrono::milliseconds kMuch{200}, kLittle{5};
-  FairLane lane({.threads = 1, .threads_of_one = 1, .resting_threads = 1});
-  EXPECT_EQ(niceness_of_a_task(lane, "a", kMuch), kUsual) << "nobody knows before";
-  EXPECT_EQ(niceness_of_a_task(lane, "b", kLittle), kUsual);
-  EXPECT_EQ(niceness_of_a_task(lane, "a"), kLeast);
-  EXPECT_EQ(niceness_of_a_task(lane, "b", kLittle), kUsual);
+  FairLane lane(kOneAndOne);
+  const auto usual = thread_of_a_task(lane, "a", kMuch);  // nobody knows before
+  EXPECT_EQ(thread_of_a_task(lane, "b", kLittle), usual);
+  EXPECT_NE(thread_of_a_task(lane, "a"), usual);
+  EXPECT_EQ(thread_of_a_task(lane, "b", kLittle), usual);
   int many = 0;
-  while (many < 100 && niceness_of_a_task(lane, "c", std::chrono::milliseconds{40}) == kUsual) ++many;
+  while (many < 100 && thread_of_a_task(lane, "c", std::chrono::milliseconds{40}) == usual) ++many;
   EXPECT_GE(many, 2) << "each of them is little";
   EXPECT_LT(many, 100) << "many little ones are much, too";
   std::promise<void> never;
-  while (niceness_of_a_task(lane, "a") == kLeast) {  // for ever, were nothing forgiven
+  while (thread_of_a_task(lane, "a") != usual) {  // for ever, were nothing forgiven
     never.get_future().wait_for(std::chrono::milliseconds{20});
     never = {};
   }
   FairLane alike({.threads = 1, .threads_of_one = 1});
-  EXPECT_EQ(niceness_of_a_task(alike, "a", kMuch), kUsual);
-  EXPECT_EQ(niceness_of_a_task(alike, "a"), kUsual);
+  EXPECT_EQ(thread_of_a_task(alike, "a", kMuch), thread_of_a_task(alike, "a"));
 }
 
 TEST(FairLane, WhoTakesMuchRestsWhileOthersWork) {
   constexpr std::chrono::milliseconds kMuch{200}, kLittle{5};
-  FairLane lane({.threads = 1, .threads_of_one = 1, .resting_threads = 1});
-  niceness_of_a_task(lane, "a", kMuch);
+  FairLane lane(kOneAndOne);
+  const auto usual = thread_of_a_task(lane, "a", kMuch);
   std::atomic<bool> over = false;
   std::thread busy{[&] {
     while (!over) {
     }
   }};
-  EXPECT_EQ(niceness_of_a_task(lane, "a"), kLeast);  // the first one's work was another thread's
+  EXPECT_NE(thread_of_a_task(lane, "a"), usual);  // what was worked until then was another thread's
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(niceness_of_a_task(lane, "a", kLittle), kLeast);
-  EXPECT_EQ(niceness_of_a_task(lane, "a"), kLeast);
+  EXPECT_NE(thread_of_a_task(lane, "a", kLittle), usual);
+  EXPECT_NE(thread_of_a_task(lane, "a"), usual);
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 10 * kLittle) << "the work, and nine times as long a rest";
   over = true;
   busy.join();
 }
 
 TEST(FairLane, ManyCustomersWhoComeAndGoAreNotKept) {
-  FairLane lane({.threads = 2, .threads_of_one = 1, .resting_threads = 1});
-  for (int i = 0; i < 10'000; ++i) EXPECT_EQ(niceness_of_a_task(lane, std::to_string(i)), kUsual);
+  FairLane lane(kOneAndOne);
+  const auto usual = thread_of_a_task(lane, "first");
+  for (int i = 0; i < 10'000; ++i) EXPECT_EQ(thread_of_a_task(lane, std::to_string(i)), usual);
   EXPECT_LT(lane.customers(), 1000U);
 }
 
