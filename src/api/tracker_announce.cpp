@@ -66,10 +66,6 @@ net::Route route(std::string_view name, bool passkey, std::string summary) {
           .immediate = true};
 }
 
-}  // namespace
-
-namespace {
-
 /// `proven`: by a passkey.
 base::Status admit_member(const tracker::Announcement& said, std::string_view user_id, bool proven,
                           const TrackerDeps& deps) {

@@ -37,7 +37,6 @@ constexpr std::chrono::seconds kRound{20};
 constexpr std::size_t kMostPublished = 100;
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kMostName = 128;
-constexpr std::int64_t kMostBytes = (1LL << 53) - 1;
 constexpr std::string_view kUnset = "Contract not configured: set tracker.rpc, tracker.chain_id and tracker.factory";
 constexpr std::string_view kNoReputation = "No Reputation contract initialized. Call /contract/init first.";
 
@@ -45,19 +44,12 @@ state::Key reputation_key() { return state::Key(state::Space::tracker_state).lp(
 std::string text_of(const Address& address) { return curves::address_checksum_text(address); }
 std::string text_of(const base::Digest32& hash) { return "0x" + base::hex(hash); }
 
-Result<std::string> text(const JsonValue& body, std::string_view name) {
-  const auto found = body.find(name);
-  if (!found || found->is_null()) return std::string{};
-  return found->string(name);
-}
 Result<std::uint64_t> size(const JsonValue& body, std::string_view name) {
-  const auto found = body.find(name);
-  if (!found || found->is_null()) return std::uint64_t{0};
-  TRY(const auto value, found->integer(name, 0, kMostBytes));
+  TRY(const auto value, tracker_integer(body, name, 0, kTrackerMostBytes));
   return static_cast<std::uint64_t>(value);
 }
 Result<std::string> username_of(const JsonValue& body) {
-  TRY(auto name, text(body, "username"));
+  TRY(auto name, tracker_text(body, "username"));
   if (name.size() <= kMostName) return name;
   return Error{Code::malformed, "username", "at most 128 bytes"};
 }
@@ -73,7 +65,7 @@ class Contract {
   }
 
   Result<net::Response> init(const JsonValue& body) {
-    TRY(const auto said, text(body, "referrer_address"));
+    TRY(const auto said, tracker_text(body, "referrer_address"));
     Address referrer{};
     if (!said.empty()) {
       TRY(referrer, curves::parse_address(said), "referrer_address");
@@ -100,8 +92,8 @@ class Contract {
     TRY(const auto at, need());
     tracker::ReputationUser user;
     TRY(user.username, username_of(body));
-    TRY(user.salt, text(body, "salt"));
-    TRY(const auto hash, text(body, "password_hash"));
+    TRY(user.salt, tracker_text(body, "salt"));
+    TRY(const auto hash, tracker_text(body, "password_hash"));
     if (user.username.empty() || hash.empty()) return tracker_refused(400, "Missing username or password_hash");
     const auto word = tracker::password_hash_word(hash);
     if (!word) return tracker_refused(400, word.error().text());
@@ -150,7 +142,7 @@ class Contract {
   Result<net::Response> publish(const JsonValue& body) {
     TRY(const auto at, need());
     TRY(const auto name, username_of(body));
-    TRY(const auto after, text(body, "after"));
+    TRY(const auto after, tracker_text(body, "after"));
     if (!name.empty()) {
       TRY(const auto done, deps_.publisher.publish(at, name, deadline()));
       Round round;

@@ -30,7 +30,6 @@ using curves::bls::SigningKey;
 
 namespace {
 
-constexpr std::int64_t kMostBytes = (1LL << 53) - 1;
 constexpr std::int64_t kPasskeySeconds = 300;
 constexpr std::size_t kBody = 1U << 20U;
 constexpr std::size_t kReceiptBytes = 1024;  ///< of JSON, far more than one takes
@@ -53,24 +52,14 @@ void append_ratio(JsonOutObject& body, const tracker::Member& member, const Trac
   body.emplace_back("former_downloaded", former.downloaded);
 }
 
-std::optional<JsonValue> member(const JsonValue& body, std::initializer_list<std::string_view> names) {
-  return tracker_member(body, names);
-}
-Result<std::string> text(const JsonValue& body, std::string_view name) { return tracker_text(body, name); }
-Result<std::int64_t> integer(const JsonValue& body, std::string_view name, std::int64_t otherwise, std::int64_t max) {
-  const auto found = member(body, {name});
-  if (!found) return otherwise;
-  return found->integer(name, 0, max);
-}
-
 /// What /attest and /verify-receipt say of a receipt; `sender_public_key` is called `sender_pk` too. Nullopt when
 /// something is missing, and when the time is 0.
 Result<std::optional<tracker::Receipt>> receipt_of(const JsonValue& body, std::int64_t now) {
-  const auto sender = member(body, {"sender_public_key", "sender_pk"});
-  const auto hash = member(body, {"piece_hash"});
-  const auto torrent = member(body, {"infohash"});
-  const auto index = member(body, {"piece_index"});
-  TRY(const auto time, integer(body, "timestamp", now, kMostBytes));
+  const auto sender = tracker_member(body, {"sender_public_key", "sender_pk"});
+  const auto hash = tracker_member(body, {"piece_hash"});
+  const auto torrent = tracker_member(body, {"infohash"});
+  const auto index = tracker_member(body, {"piece_index"});
+  TRY(const auto time, tracker_integer(body, "timestamp", now, kTrackerMostBytes));
   if (!sender || !hash || !torrent || !index || time == 0) return std::optional<tracker::Receipt>{};
   tracker::Receipt out;
   TRY(const auto sender_text, sender->string("sender_public_key"));
@@ -85,10 +74,10 @@ Result<std::optional<tracker::Receipt>> receipt_of(const JsonValue& body, std::i
   TRY(const auto piece, index->integer("piece_index", 0, std::numeric_limits<std::uint32_t>::max()));
   out.piece_index = static_cast<std::uint32_t>(piece);
   out.time = static_cast<std::uint64_t>(time);
-  TRY(const auto version, integer(body, "version", 1, 2));
+  TRY(const auto version, tracker_integer(body, "version", 1, 2));
   if (version == 2) out.form = tracker::ReceiptForm::bound;
   TRY(const auto size,
-      integer(body, "piece_size", tracker::kDefaultPieceSize, std::numeric_limits<std::uint32_t>::max()));
+      tracker_integer(body, "piece_size", tracker::kDefaultPieceSize, std::numeric_limits<std::uint32_t>::max()));
   out.piece_size = static_cast<std::uint32_t>(size);
   return std::optional{out};
 }
@@ -99,8 +88,8 @@ struct Handlers {
   std::string instance() const { return base::hex(deps.ledger.instance_id()); }
 
   void enrol(const JsonValue& body, net::Responder responder) const {
-    const auto user = text(body, "user_id");
-    const auto key = text(body, "public_key");
+    const auto user = tracker_text(body, "user_id");
+    const auto key = tracker_text(body, "public_key");
     if (!user) return responder.send(refused(user.error()));
     if (!key) return responder.send(refused(key.error()));
     if (user->empty() || key->empty()) return responder.send(refused(400, "Missing user_id or public_key"));
@@ -109,7 +98,7 @@ struct Handlers {
     if (!bytes) return responder.send(refused(400, "Invalid public key encoding"));
     wanted.public_key = *bytes;
     const auto proof = [&](std::string_view name, std::optional<Bytes>& into) {
-      const auto said = text(body, name);
+      const auto said = tracker_text(body, name);
       if (!said) return false;
       if (said->empty()) return true;
       const auto decoded = base::base64_decode(*said);
@@ -118,7 +107,7 @@ struct Handlers {
     };
     if (!proof("proof_of_possession", wanted.proof_of_possession) || !proof("signature", wanted.signature))
       return responder.send(refused(401, "Invalid signature format"));
-    const auto attestation = member(body, {"attestation"});
+    const auto attestation = tracker_member(body, {"attestation"});
     if (!attestation) {
       if (deps.tee != nullptr && deps.tee->parts().attested_members)
         return responder.send(refused(401, "Missing attestation"));
@@ -159,14 +148,14 @@ struct Handlers {
 
   /// Shows a member its passkey, or gives it another; the member signs which.
   void passkey(const JsonValue& body, net::Responder responder) const {
-    const auto user = text(body, "user_id");
-    const auto encoded = text(body, "signature");
-    const auto time = integer(body, "timestamp", 0, kMostBytes);
+    const auto user = tracker_text(body, "user_id");
+    const auto encoded = tracker_text(body, "signature");
+    const auto time = tracker_integer(body, "timestamp", 0, kTrackerMostBytes);
     if (!user) return responder.send(refused(user.error()));
     if (!encoded) return responder.send(refused(encoded.error()));
     if (!time) return responder.send(refused(time.error()));
     bool rotate = false;
-    if (const auto said = member(body, {"rotate"})) {
+    if (const auto said = tracker_member(body, {"rotate"})) {
       const auto flag = said->boolean("rotate");
       if (!flag) return responder.send(refused(flag.error()));
       rotate = *flag;
@@ -192,7 +181,7 @@ struct Handlers {
   }
   /// An administrator ends one that others know, and does not hear the new one: the member asks for it.
   void revoke(const JsonValue& body, net::Responder responder) const {
-    const auto user = text(body, "user_id");
+    const auto user = tracker_text(body, "user_id");
     if (!user) return responder.send(refused(user.error()));
     if (!deps.ledger.member(*user)) return responder.send(refused(404, "User not registered"));
     deps.passkeys.rotate(*user, std::nullopt,
@@ -205,18 +194,18 @@ struct Handlers {
     tracker::Report out;
     out.user_id = reporter.user_id;
     tracker::KeyBytes key = reporter.key;
-    TRY(const auto said, text(body, "public_key"));
+    TRY(const auto said, tracker_text(body, "public_key"));
     if (!said.empty()) {
       TRY(const auto bytes, base::base64_decode(said), "public_key");
       if (bytes.size() != key.size()) return Error{Code::malformed, "public_key", "48 bytes"};
       std::ranges::copy(bytes, key.begin());
       out.public_key = key;
     }
-    TRY(const auto up, integer(body, "uploaded_delta", 0, kMostBytes));
-    TRY(const auto down, integer(body, "downloaded_delta", 0, kMostBytes));
+    TRY(const auto up, tracker_integer(body, "uploaded_delta", 0, kTrackerMostBytes));
+    TRY(const auto down, tracker_integer(body, "downloaded_delta", 0, kTrackerMostBytes));
     out.claimed_upload = static_cast<std::uint64_t>(up);
     out.claimed_download = static_cast<std::uint64_t>(down);
-    const auto receipts = member(body, {"receipts"});
+    const auto receipts = tracker_member(body, {"receipts"});
     if (!receipts) return out;
     if (!receipts->is_array()) return Error{Code::malformed, "receipts", "an array"};
     if (receipts->size() > deps.max_receipts) {
@@ -228,7 +217,7 @@ struct Handlers {
   }
 
   void report(const JsonValue& body, net::Responder responder, const std::string& whose) const {
-    const auto user = text(body, "user_id");
+    const auto user = tracker_text(body, "user_id");
     if (!user) return responder.send(refused(user.error()));
     if (user->empty()) return responder.send(refused(400, "Missing user_id"));
     const auto reporter = deps.ledger.member(*user);
@@ -259,8 +248,9 @@ struct Handlers {
   }
 
   void verify(const JsonValue& body, net::Responder responder) const {
-    const auto receiver = text(body, member(body, {"receiver_public_key"}) ? "receiver_public_key" : "receiver_pk");
-    const auto signature = text(body, "receipt");
+    const auto receiver =
+        tracker_text(body, tracker_member(body, {"receiver_public_key"}) ? "receiver_public_key" : "receiver_pk");
+    const auto signature = tracker_text(body, "receipt");
     if (!receiver) return responder.send(refused(receiver.error()));
     if (!signature) return responder.send(refused(signature.error()));
     auto receipt = receipt_of(body, 0);
@@ -281,7 +271,7 @@ struct Handlers {
   void attest(const JsonValue& body, net::Responder responder) const {
     if (!deps.test_routes) return responder.send(for_tests());
     auto receipt = receipt_of(body, deps.clock.now().seconds);
-    auto secret = text(body, "receiver_private_key");
+    auto secret = tracker_text(body, "receiver_private_key");
     if (!receipt) return responder.send(refused(receipt.error()));
     if (!secret) return responder.send(refused(secret.error()));
     if (secret->empty() || !*receipt) return responder.send(refused(400, kMissing));
@@ -322,15 +312,15 @@ struct Handlers {
 
   void configure(const JsonValue& body, net::Responder responder) const {
     auto config = deps.ledger.config();
-    if (const auto said = member(body, {"verify_signatures"})) {
+    if (const auto said = tracker_member(body, {"verify_signatures"})) {
       const auto verify = said->boolean("verify_signatures");
       if (!verify) return responder.send(refused(verify.error()));
       config.verify_signatures = *verify;
     }
-    const auto window = integer(body, "receipt_window", config.window, kMostBytes);
+    const auto window = tracker_integer(body, "receipt_window", config.window, kTrackerMostBytes);
     if (!window) return responder.send(refused(window.error()));
     config.window = *window;
-    const auto mode = text(body, "tee_mode");
+    const auto mode = tracker_text(body, "tee_mode");
     if (!mode) return responder.send(refused(mode.error()));
     auto tee_mode = deps.tee == nullptr ? TeeMode::disabled : deps.tee->mode();
     if (!mode->empty()) {

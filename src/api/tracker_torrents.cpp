@@ -19,15 +19,9 @@ constexpr std::size_t kMostBytes = 8U << 20U;
 constexpr std::string_view kUnknown = "Unknown torrent";
 
 net::Route route(net::Method method, std::string_view path, std::string_view id, net::Auth auth, std::string summary) {
-  return {.method = method,
-          .path = std::string{path},
-          .role = net::Role::tracker,
-          .auth = auth,
-          .operation_id = "tracker_torrents_" + std::string{id},
-          .summary = std::move(summary),
-          .tag = "tracker",
-          .any_query = true,
-          .consumes = {}};
+  auto out = tracker_route(method, path, "torrents_" + std::string{id}, std::move(summary));
+  out.auth = auth;
+  return out;
 }
 
 JsonOutObject described(const InfoHash& infohash, const tracker::TorrentPieces& pieces) {

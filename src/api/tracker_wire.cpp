@@ -33,6 +33,13 @@ Result<std::string> tracker_text(const JsonValue& body, std::string_view name) {
   return found->string(name);
 }
 
+Result<std::int64_t> tracker_integer(const JsonValue& body, std::string_view name, std::int64_t otherwise,
+                                     std::int64_t max) {
+  const auto found = tracker_member(body, {name});
+  if (!found) return otherwise;
+  return found->integer(name, 0, max);
+}
+
 net::Route tracker_route(net::Method method, std::string_view path, std::string_view id, std::string summary) {
   return {.method = method,
           .path = std::string{path},

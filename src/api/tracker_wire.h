@@ -18,6 +18,11 @@ std::optional<base::JsonValue> tracker_member(const base::JsonValue& body,
                                               std::initializer_list<std::string_view> names);
 /// Empty when it is not there.
 base::Result<std::string> tracker_text(const base::JsonValue& body, std::string_view name);
+/// `otherwise` when it is missing or null; at least 0.
+base::Result<std::int64_t> tracker_integer(const base::JsonValue& body, std::string_view name, std::int64_t otherwise,
+                                           std::int64_t max);
+/// The most that a number of bytes may be: what every reader of JSON takes exactly.
+inline constexpr std::int64_t kTrackerMostBytes = (1LL << 53) - 1;
 
 net::Route tracker_route(net::Method method, std::string_view path, std::string_view id, std::string summary);
 

@@ -31,6 +31,9 @@ constexpr std::int64_t kMostWindow = 7 * 86'400;
 constexpr std::size_t kCollectAtLeast = 4;
 constexpr auto kPatience = std::chrono::minutes(1);  ///< with the store, before anything is served
 
+Error user_exists() { return {Code::conflict, "User already exists"}; }
+Error key_exists() { return {Code::conflict, "Public key already registered", "a key of the member's own"}; }
+
 state::Key members() { return state::Key(Space::tracker_members).u8(0); }
 state::Key member_key(std::string_view user_id) { return members().lp(user_id); }
 /// -> the user id. One key is one member.
@@ -317,13 +320,6 @@ Result<KeyProof> Ledger::check_proof(const Registration& registration, const Pub
                {},
                std::string{kRemedy}};
 }
-
-namespace {
-
-Error user_exists() { return {Code::conflict, "User already exists"}; }
-Error key_exists() { return {Code::conflict, "Public key already registered", "a key of the member's own"}; }
-
-}  // namespace
 
 Status Ledger::check_before_evidence(const Registration& registration) const {
   TRY_OK(check_user_id(registration.user_id));
